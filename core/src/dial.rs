@@ -1,0 +1,81 @@
+//! When to dial the rendezvous: tries with a deadline each, and pauses between them that grow, with jitter.
+
+use std::time::Duration;
+
+use crate::entropy::Entropy;
+use crate::time::Timestamp;
+
+/// One try.
+const TRY: Duration = Duration::from_secs(5);
+
+/// The first pause; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The longest pause: a host is back within 10 s of its rendezvous.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Trying { until: Timestamp },
+    Up,
+    Pausing { until: Timestamp },
+}
+
+/// The connection to the rendezvous, as the machine sees it.
+pub(crate) struct Dialer {
+    state: State,
+    pause: Duration,
+    entropy: Entropy,
+}
+
+impl Dialer {
+    pub(crate) fn new(entropy: Entropy) -> Dialer {
+        Dialer { state: State::Idle, pause: FIRST_PAUSE, entropy }
+    }
+
+    /// Starts a try. The caller emits `Dial`.
+    pub(crate) fn dial(&mut self, now: Timestamp) {
+        self.state = State::Trying { until: now + TRY };
+    }
+
+    pub(crate) fn up(&mut self) {
+        self.state = State::Up;
+        self.pause = FIRST_PAUSE;
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.state == State::Up
+    }
+
+    /// The try failed or the connection ended: pause, then [`due`](Dialer::due).
+    pub(crate) fn down(&mut self, now: Timestamp) {
+        if let State::Pausing { .. } = self.state {
+            return;
+        }
+        let pause = self.pause.mul_f64(0.5 + (self.entropy.number() % 1024) as f64 / 1024.0);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.state = State::Pausing { until: now + pause };
+    }
+
+    pub(crate) fn hang_up(&mut self) {
+        self.state = State::Idle;
+    }
+
+    /// Whether a try ran out of time: the caller says so and calls [`down`](Dialer::down).
+    pub(crate) fn try_expired(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Trying { until } if until <= now)
+    }
+
+    /// Whether it is time to dial again.
+    pub(crate) fn due(&self, now: Timestamp) -> bool {
+        matches!(self.state, State::Pausing { until } if until <= now)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Trying { until } | State::Pausing { until } => Some(until),
+            State::Idle | State::Up => None,
+        }
+    }
+}

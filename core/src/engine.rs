@@ -1,0 +1,87 @@
+//! What `Endpoint` needs of an engine below it: peers that turn a description of the other side into lanes. The real one is in
+//! [`peer`](crate::peer); a simulator brings its own.
+
+use std::net::SocketAddr;
+
+use crate::entropy::Entropy;
+use crate::link::{Attempt, Candidate, Down, Lane};
+use crate::time::Timestamp;
+use crate::wire::signal::Description;
+
+/// Makes peers.
+pub trait Engine {
+    /// What it makes.
+    type Peer: Peer;
+
+    /// A peer for one attempt of one link. The host's peer is the controlling one, and the active one in DTLS and SCTP.
+    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> Self::Peer;
+}
+
+/// Which side of the link a peer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerSide {
+    /// Offers, controls, and is active.
+    Host,
+    /// Answers.
+    Viewer,
+}
+
+/// One side of one attempt at one link. Sans I/O: the caller drains [`poll`](Peer::poll) after every other call.
+pub trait Peer {
+    /// ICE user name fragment and password, and the SHA-256 of the certificate.
+    fn local(&self) -> (String, String, [u8; 32]);
+
+    /// The SHA-256 of the certificate that the other side showed, once DTLS is up; not what signalling said of it.
+    fn observed_fingerprint(&mut self) -> Option<[u8; 32]>;
+
+    /// Can be reached at this address of ours; the candidate is for the other side.
+    fn add_local(&mut self, now: Timestamp, address: SocketAddr) -> Option<Candidate>;
+
+    /// The other side, as its description says. Once.
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down>;
+
+    /// Another address of the other side. After [`set_remote`](Peer::set_remote).
+    fn add_remote(&mut self, now: Timestamp, candidate: Candidate);
+
+    /// Whether this datagram is for this peer, by its user name or by where it came from.
+    fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool;
+
+    /// A datagram arrived.
+    fn receive(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Result<(), Down>;
+
+    /// Sends on a lane; `false` if there is no room now and nothing was taken.
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down>;
+
+    /// It is later now.
+    fn tick(&mut self, now: Timestamp) -> Result<(), Down>;
+
+    /// What happened, and what to send.
+    fn poll(&mut self) -> Option<PeerOutput>;
+
+    /// When to tick.
+    fn deadline(&self) -> Option<Timestamp>;
+}
+
+/// What a peer wants done or known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerOutput {
+    /// Send this datagram.
+    Transmit {
+        /// From this address of ours.
+        source: SocketAddr,
+        /// To there.
+        destination: SocketAddr,
+        /// The datagram.
+        bytes: Vec<u8>,
+    },
+    /// A path answered.
+    PathFound,
+    /// DTLS is up: the terminal lane carries.
+    Secured,
+    /// The control lane carries.
+    ControlOpen,
+    /// A message arrived.
+    Message(Lane, Vec<u8>),
+    /// It is of no more use.
+    Down(Down),
+}

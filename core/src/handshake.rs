@@ -1,0 +1,227 @@
+//! The stages of a handshake, their deadlines, and the reason when one fails. The same words stand in logs, errors, JSON and recordings.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::link::{Attempt, Candidate, Down, Refusal};
+use crate::time::Timestamp;
+
+/// A peer that got no further for this long is replaced by a fresh one, on both sides: lost first packets of DTLS and SCTP back off
+/// for seconds, a fresh attempt does not.
+pub const FRESH_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
+
+/// Most attempts of one handshake: with [`FRESH_ATTEMPT_AFTER`] the stages' deadlines allow no more.
+pub const MAX_ATTEMPTS: Attempt = 6;
+
+/// Most candidates remembered of either side: six a family, from both sides of a router.
+pub const MAX_CANDIDATES: usize = 24;
+
+/// Where a handshake is. The order is that of a viewer's journey.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The rendezvous has not answered yet.
+    ReachingRendezvous,
+    /// The session exists, its host is away.
+    WaitingForHost,
+    /// The Noise messages travel.
+    Authenticating,
+    /// A person decides.
+    WaitingForApproval,
+    /// Viewer: the host's offer is awaited.
+    Offer,
+    /// Host: the viewer's answer is awaited.
+    Answer,
+    /// ICE: no path has answered yet.
+    CheckingPaths,
+    /// DTLS.
+    Securing,
+    /// The MACs travel.
+    Confirming,
+    /// The control lane opens.
+    OpeningControl,
+    /// The viewer has not got a whole screen yet.
+    FirstScreen,
+    /// Done.
+    Live,
+}
+
+impl Stage {
+    /// The stage in words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Stage::ReachingRendezvous => "reaching rendezvous",
+            Stage::WaitingForHost => "waiting for host",
+            Stage::Authenticating => "authenticating",
+            Stage::WaitingForApproval => "waiting for approval",
+            Stage::Offer => "waiting for the offer",
+            Stage::Answer => "waiting for the answer",
+            Stage::CheckingPaths => "checking paths",
+            Stage::Securing => "securing",
+            Stage::Confirming => "confirming",
+            Stage::OpeningControl => "opening control",
+            Stage::FirstScreen => "waiting for the first screen",
+            Stage::Live => "connected",
+        }
+    }
+
+    /// How long it may take, counted from when it was first entered; `None` for [`Stage::Live`].
+    pub const fn deadline(self) -> Option<Duration> {
+        let seconds = match self {
+            Stage::ReachingRendezvous | Stage::CheckingPaths | Stage::Securing | Stage::OpeningControl => 15,
+            // The rendezvous keeps a session for 60 s without its host; a little more, so that it speaks first.
+            Stage::WaitingForHost => 65,
+            Stage::Authenticating | Stage::Confirming | Stage::FirstScreen => 5,
+            Stage::WaitingForApproval => 120,
+            Stage::Offer | Stage::Answer => 10,
+            Stage::Live => return None,
+        };
+        Some(Duration::from_secs(seconds))
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
+
+/// Why a handshake ended without a link, or a link ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// The stage's deadline passed in silence.
+    NoAnswer,
+    /// Somebody said no.
+    Refused(Refusal),
+    /// The rendezvous could not be reached, or was lost; in words.
+    Signal(String),
+    /// The peer failed here.
+    Down(Down),
+    /// The peer failed on the other side, which told us.
+    DownThere(Down),
+    /// The other side left the rendezvous in mid-handshake.
+    Gone,
+    /// The other side said goodbye.
+    Left,
+}
+
+/// A handshake or link that ended: at which stage, after how long, why, and what had been tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stage.
+    pub stage: Stage,
+    /// Time in that stage.
+    pub after: Duration,
+    /// Why.
+    pub cause: Cause,
+    /// Our addresses that were tried.
+    pub local: Vec<Candidate>,
+    /// Their addresses that were tried.
+    pub remote: Vec<Candidate>,
+}
+
+/// One handshake: which stage, since when, and what was tried.
+#[derive(Clone, Debug)]
+pub(crate) struct Handshake {
+    stage: Stage,
+    /// When each stage was first entered, in order.
+    entered: Vec<(Stage, Timestamp)>,
+    attempt: Attempt,
+    progress_at: Timestamp,
+    local: Vec<Candidate>,
+    remote: Vec<Candidate>,
+}
+
+impl Handshake {
+    pub(crate) fn new(now: Timestamp, stage: Stage) -> Handshake {
+        Handshake {
+            stage,
+            entered: vec![(stage, now)],
+            attempt: 0,
+            progress_at: now,
+            local: Vec::new(),
+            remote: Vec::new(),
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// Moves to `stage`. A stage that was entered before keeps its first deadline.
+    pub(crate) fn enter(&mut self, now: Timestamp, stage: Stage) {
+        self.stage = stage;
+        self.progress_at = now;
+        if !self.entered.iter().any(|(entered, _)| *entered == stage) {
+            self.entered.push((stage, now));
+        }
+    }
+
+    /// Forgets that `stage` was entered, so that it gets its whole time again.
+    pub(crate) fn enter_afresh(&mut self, now: Timestamp, stage: Stage) {
+        self.entered.retain(|(entered, _)| *entered != stage);
+        self.enter(now, stage);
+    }
+
+    /// A fresh peer: its candidates are new.
+    pub(crate) fn begin_attempt(&mut self, now: Timestamp, attempt: Attempt) {
+        self.attempt = attempt;
+        self.progress_at = now;
+        self.local.clear();
+        self.remote.clear();
+    }
+
+    pub(crate) fn note_local(&mut self, candidate: Candidate) {
+        note(&mut self.local, candidate);
+    }
+
+    pub(crate) fn note_remote(&mut self, candidate: Candidate) {
+        note(&mut self.remote, candidate);
+    }
+
+    pub(crate) fn paths_tried(&self) -> (usize, usize) {
+        (self.local.len(), self.remote.len())
+    }
+
+    /// When the host replaces the peer by a fresh one.
+    pub(crate) fn fresh_attempt_at(&self) -> Option<Timestamp> {
+        let stalls = matches!(self.stage, Stage::Answer | Stage::CheckingPaths | Stage::Securing);
+        (stalls && self.attempt < MAX_ATTEMPTS).then(|| self.progress_at + FRESH_ATTEMPT_AFTER)
+    }
+
+    /// When the current stage fails.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        Some(self.since() + self.stage.deadline()?)
+    }
+
+    pub(crate) fn overdue(&self, now: Timestamp) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    pub(crate) fn fail(&self, now: Timestamp, cause: Cause) -> Failure {
+        Failure {
+            stage: self.stage,
+            after: now.since(self.since()),
+            cause,
+            local: self.local.clone(),
+            remote: self.remote.clone(),
+        }
+    }
+
+    fn since(&self) -> Timestamp {
+        let found = self.entered.iter().find(|(stage, _)| *stage == self.stage);
+        found.map_or(Timestamp::ZERO, |(_, since)| *since)
+    }
+}
+
+fn note(known: &mut Vec<Candidate>, candidate: Candidate) {
+    if known.len() < MAX_CANDIDATES && !known.contains(&candidate) {
+        known.push(candidate);
+    }
+}

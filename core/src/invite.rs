@@ -1,0 +1,355 @@
+//! Invites: the URL that lets somebody join, and the secrets of a session that it comes from.
+//!
+//! ```text
+//! http(s)://HOST[:PORT]/s/ID#1c.KEY      may type
+//! http(s)://HOST[:PORT]/s/ID#1v.KEY      may watch
+//! ```
+//!
+//! `KEY` is 128 bits, base64url. `view key = HKDF-SHA256(control key, "beach/1 view")`, so whoever controls can hand out views and never
+//! the reverse. `c = SHA-256(view key ‖ the host's static public key)`, `t` is a 256-bit resume token, and
+//! `ID = first 128 bits of SHA-256("beach/1" ‖ c ‖ SHA-256(t))`: the ID says nothing, cannot be guessed, and commits to the host's key.
+
+use std::fmt;
+
+use data_encoding::BASE64URL_NOPAD;
+use hkdf::Hkdf;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::entropy::Entropy;
+use crate::id::SessionId;
+
+/// Longest target read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
+pub const MAX_TARGET: usize = 1024;
+
+/// What an invite permits; proved by holding its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// May watch and type.
+    Control,
+    /// May watch.
+    View,
+}
+
+impl Role {
+    /// The word that stands for the role in URLs, prologues and MACs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Role::Control => "control",
+            Role::View => "view",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The key of an invite. Zeroised when dropped; has no `Debug` and never leaves this crate but inside an invite's text.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub struct Key([u8; 16]);
+
+impl Key {
+    fn derive_view(&self) -> Key {
+        let mut view = [0; 16];
+        Hkdf::<Sha256>::new(None, &self.0).expand(b"beach/1 view", &mut view).expect("16 bytes are within HKDF's limit");
+        Key(view)
+    }
+
+    fn parse(text: &str) -> Option<Key> {
+        let mut bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
+        let key = bytes.as_slice().try_into().ok().map(Key);
+        bytes.zeroize();
+        key
+    }
+
+    fn text(&self) -> String {
+        BASE64URL_NOPAD.encode(&self.0)
+    }
+
+    /// The Noise pre-shared key for `role`.
+    pub(crate) fn psk(&self, role: Role) -> Psk {
+        let mut psk = [0; 32];
+        let info = ["beach/1 psk ", role.word()].concat();
+        Hkdf::<Sha256>::new(None, &self.0).expand(info.as_bytes(), &mut psk).expect("32 bytes are within HKDF's limit");
+        Psk(psk)
+    }
+}
+
+/// A Noise pre-shared key.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+pub(crate) struct Psk(pub(crate) [u8; 32]);
+
+/// What a viewer knows: where to join, what, and with which key.
+#[derive(Clone)]
+pub struct Invite {
+    /// `http://host:port` or `https://host:port`, without a path.
+    pub server: String,
+    /// The session.
+    pub session: SessionId,
+    /// What the key permits.
+    pub role: Role,
+    /// The key.
+    pub key: Key,
+}
+
+/// Why a text is no invite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InviteError {
+    /// No `HOST/s/ID` in it.
+    #[error("this is not a beach link (expected http://HOST/s/ID#KEY)")]
+    NotALink,
+    /// The id is damaged.
+    #[error("the session id in the link is damaged (expected 22 characters after /s/)")]
+    BadId,
+    /// There is no `#…` part; ask for it.
+    #[error("the link has no key (the part after #)")]
+    NoKey,
+    /// There is a `#…` part, but not one of ours.
+    #[error("the key in the link is damaged (expected 1c. or 1v. and 22 characters)")]
+    BadKey,
+    /// The key is of a later kind.
+    #[error("the link is of a newer kind; a newer beach is needed")]
+    NewerKind,
+}
+
+impl Invite {
+    /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY`. Without a scheme, `https`, but `http` for loopback and bare addresses.
+    pub fn parse(target: &str) -> Result<Invite, InviteError> {
+        let (place, fragment) = match target.trim().split_once('#') {
+            Some((place, fragment)) => (place, Some(fragment)),
+            None => (target.trim(), None),
+        };
+        let (server, session) = parse_place(place)?;
+        Invite::with_key(server, session, fragment.ok_or(InviteError::NoKey)?)
+    }
+
+    /// Reads the place from `target` and the key from `key` (with or without its `#`), for people who type the key at a prompt.
+    pub fn parse_with_key(target: &str, key: &str) -> Result<Invite, InviteError> {
+        let place = target.trim().split('#').next().unwrap_or_default();
+        let (server, session) = parse_place(place)?;
+        let key = key.trim();
+        Invite::with_key(server, session, key.strip_prefix('#').unwrap_or(key))
+    }
+
+    fn with_key(server: String, session: SessionId, fragment: &str) -> Result<Invite, InviteError> {
+        if fragment.len() > MAX_TARGET {
+            return Err(InviteError::BadKey);
+        }
+        let (kind, key) = fragment.split_once('.').ok_or(InviteError::BadKey)?;
+        let role = match kind {
+            "1c" => Role::Control,
+            "1v" => Role::View,
+            _ if kind.starts_with(|c: char| c.is_ascii_digit() && c != '1') => return Err(InviteError::NewerKind),
+            _ => return Err(InviteError::BadKey),
+        };
+        let key = Key::parse(key).ok_or(InviteError::BadKey)?;
+        Ok(Invite { server, session, role, key })
+    }
+
+    /// The URL, key included. Only for the person it is meant for.
+    pub fn url(&self) -> String {
+        let kind = match self.role {
+            Role::Control => "1c",
+            Role::View => "1v",
+        };
+        format!("{}/s/{}#{kind}.{}", self.server, self.session, self.key.text())
+    }
+
+    /// Whether the server is on this machine's loopback, so that loopback candidates make sense.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(authority(&self.server))
+    }
+
+    /// Whether the ID commits to this static key and token hash, as seen from the holder of this key.
+    pub(crate) fn commits_to(&self, host_static: &[u8; 32], token_hash: &[u8; 32]) -> bool {
+        let id = match self.role {
+            Role::Control => session_id(&commitment(&self.key.derive_view(), host_static), token_hash),
+            Role::View => session_id(&commitment(&self.key, host_static), token_hash),
+        };
+        bool::from(id.0.ct_eq(&self.session.0))
+    }
+}
+
+/// What a host knows about its session. Zeroised when dropped; no `Debug`.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct HostSecrets {
+    control: Key,
+    view: Key,
+    static_private: [u8; 32],
+    static_public: [u8; 32],
+    token: [u8; 32],
+}
+
+impl HostSecrets {
+    /// Makes the keys of a new session.
+    pub fn new(entropy: &mut Entropy) -> HostSecrets {
+        let control = Key(entropy.bytes());
+        let view = control.derive_view();
+        let static_private = entropy.bytes();
+        let static_public = crate::seal::public_key(&static_private);
+        HostSecrets { control, view, static_private, static_public, token: entropy.bytes() }
+    }
+
+    /// The session's id.
+    pub fn session(&self) -> SessionId {
+        session_id(&self.commitment(), &self.token_hash())
+    }
+
+    /// The invite for `role`, at `server` (`http://host:port`).
+    pub fn invite(&self, server: &str, role: Role) -> Invite {
+        let key = match role {
+            Role::Control => self.control.clone(),
+            Role::View => self.view.clone(),
+        };
+        Invite { server: server.trim_end_matches('/').to_owned(), session: self.session(), role, key }
+    }
+
+    /// The strings that must never be seen outside: what a leak test looks for, hex and base64url.
+    pub fn needles(&self) -> Vec<String> {
+        [self.control.0.as_slice(), &self.view.0, &self.static_private, &self.token]
+            .iter()
+            .flat_map(|secret| [BASE64URL_NOPAD.encode(secret), data_encoding::HEXLOWER.encode(secret)])
+            .collect()
+    }
+
+    pub(crate) fn commitment(&self) -> [u8; 32] {
+        commitment(&self.view, &self.static_public)
+    }
+
+    pub(crate) fn token(&self) -> &[u8; 32] {
+        &self.token
+    }
+
+    pub(crate) fn token_hash(&self) -> [u8; 32] {
+        Sha256::digest(self.token).into()
+    }
+
+    pub(crate) fn static_private(&self) -> &[u8; 32] {
+        &self.static_private
+    }
+
+    pub(crate) fn psk(&self, role: Role) -> Psk {
+        match role {
+            Role::Control => self.control.psk(role),
+            Role::View => self.view.psk(role),
+        }
+    }
+}
+
+/// What a rendezvous checks before it gives out a session: does the ID commit to what the host shows?
+pub fn id_matches(session: SessionId, commitment: &[u8; 32], token: &[u8; 32]) -> bool {
+    let token_hash: [u8; 32] = Sha256::digest(token).into();
+    bool::from(session_id(commitment, &token_hash).0.ct_eq(&session.0))
+}
+
+fn commitment(view: &Key, host_static: &[u8; 32]) -> [u8; 32] {
+    Sha256::new().chain_update(view.0).chain_update(host_static).finalize().into()
+}
+
+fn session_id(commitment: &[u8; 32], token_hash: &[u8; 32]) -> SessionId {
+    let digest = Sha256::new().chain_update(b"beach/1").chain_update(commitment).chain_update(token_hash).finalize();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    SessionId(id)
+}
+
+fn parse_place(place: &str) -> Result<(String, SessionId), InviteError> {
+    if place.len() > MAX_TARGET {
+        return Err(InviteError::NotALink);
+    }
+    let (scheme, rest) = match place.split_once("://") {
+        Some((scheme @ ("http" | "https"), rest)) => (Some(scheme), rest),
+        Some(_) => return Err(InviteError::NotALink),
+        None => (None, place),
+    };
+    let (authority, id) = rest.split_once("/s/").ok_or(InviteError::NotALink)?;
+    let printable = authority.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    if authority.is_empty() || !printable {
+        return Err(InviteError::NotALink);
+    }
+    let session = id.trim_end_matches('/').parse().map_err(|_| InviteError::BadId)?;
+    let scheme = scheme.unwrap_or(if is_address(authority) || is_loopback(authority) { "http" } else { "https" });
+    Ok((format!("{scheme}://{authority}"), session))
+}
+
+fn authority(server: &str) -> &str {
+    server.split_once("://").map_or(server, |(_, rest)| rest)
+}
+
+fn host(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    }
+}
+
+fn is_address(authority: &str) -> bool {
+    host(authority).parse::<std::net::IpAddr>().is_ok()
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = host(authority);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> HostSecrets {
+        HostSecrets::new(&mut Entropy::new([7; 32]))
+    }
+
+    #[test]
+    fn an_invite_survives_being_printed_and_read() {
+        for role in [Role::Control, Role::View] {
+            let invite = secrets().invite("http://localhost:8080", role);
+            let read = Invite::parse(&invite.url()).expect("our own link parses");
+            assert_eq!((read.url(), read.role, read.session), (invite.url(), role, secrets().session()));
+            assert!(read.is_loopback());
+        }
+    }
+
+    #[test]
+    fn both_invites_commit_to_the_hosts_key_and_to_no_other() {
+        let secrets = secrets();
+        for role in [Role::Control, Role::View] {
+            let invite = secrets.invite("http://localhost", role);
+            assert!(invite.commits_to(&secrets.static_public, &secrets.token_hash()));
+            assert!(!invite.commits_to(&[1; 32], &secrets.token_hash()));
+            assert!(!invite.commits_to(&secrets.static_public, &[1; 32]));
+        }
+        assert!(id_matches(secrets.session(), &secrets.commitment(), secrets.token()));
+        assert!(!id_matches(secrets.session(), &secrets.commitment(), &[0; 32]));
+    }
+
+    #[test]
+    fn a_scheme_may_be_missing() {
+        let url = secrets().invite("http://localhost:8080", Role::View).url();
+        let read = Invite::parse(url.trim_start_matches("http://")).expect("parses without a scheme");
+        assert_eq!(read.server, "http://localhost:8080");
+        let far = url.trim_start_matches("http://").replace("localhost:8080", "beach.example");
+        assert_eq!(Invite::parse(&far).expect("parses").server, "https://beach.example");
+    }
+
+    #[test]
+    fn a_damaged_target_says_what_is_wrong() {
+        let error = |text: &str| Invite::parse(text).err();
+        let id = secrets().session();
+        assert_eq!(error("hello"), Some(InviteError::NotALink));
+        assert_eq!(error("ftp://x/s/y#1c.z"), Some(InviteError::NotALink));
+        assert_eq!(error("http://h/s/short#1c.z"), Some(InviteError::BadId));
+        assert_eq!(error(&format!("http://h/s/{id}")), Some(InviteError::NoKey));
+        assert_eq!(error(&format!("http://h/s/{id}#1c.z")), Some(InviteError::BadKey));
+        assert_eq!(error(&format!("http://h/s/{id}#2c.z")), Some(InviteError::NewerKind));
+        let key = secrets().invite("http://h", Role::Control).url();
+        let key = key.split('#').nth(1).expect("has a key");
+        assert!(Invite::parse_with_key(&format!("h/s/{id}"), key).is_ok());
+    }
+}

@@ -1,0 +1,265 @@
+//! The link seam: what `Host` and `Viewer` say to, and hear from, whatever carries their links.
+//!
+//! A machine sees handles, verdicts and messages. Keys, tokens, MACs, descriptions of peers and datagrams stay below, in
+//! [`Endpoint`](crate::endpoint::Endpoint); so what is recorded here lets nobody in, and a simulator can stand in for everything below.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::LinkId;
+use crate::invite::Role;
+use crate::terminal::Size;
+
+/// The versions of the protocol that this build speaks, newest first.
+pub const VERSIONS: &[u16] = &[1];
+
+/// Most characters of a display name.
+pub const MAX_NAME: usize = 64;
+
+/// What a machine wants done with a link, or with the connection to the rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Connect to the rendezvous; abandons a connection that is there.
+    Dial,
+    /// Leave the rendezvous.
+    HangUp,
+    /// Host: register the session.
+    Register,
+    /// Host: the session is over.
+    Unregister,
+    /// Viewer: ask for the session, by this link, in the role of the invite.
+    Join(LinkId),
+    /// Viewer: the host is there; prove the key and say hello.
+    Hello(LinkId, Hello),
+    /// Host: turn a viewer away in clear, before or instead of any cryptography.
+    Refuse(LinkId, Refusal),
+    /// Host: answer an authentic hello.
+    Verdict(LinkId, Verdict),
+    /// Seal this and bring it to the other side, repeating it until it has arrived.
+    Envelope(LinkId, Envelope),
+    /// Host: make a peer for this attempt; the offer goes out as an envelope, with what describes the peer filled in below.
+    Open(LinkId, Attempt),
+    /// Take up the other side's description: the viewer makes its peer from the offer, the host completes its own with the answer.
+    Accept(LinkId, Attempt),
+    /// Try this address of the other side.
+    Candidate(LinkId, Attempt, Candidate),
+    /// Send on a lane. Only after `Confirmed`, and on the control lane only after `ControlUp`.
+    Send(LinkId, Lane, Vec<u8>),
+    /// End the link and forget it.
+    Close(LinkId),
+}
+
+/// What happened to a link, or to the connection to the rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Connected to the rendezvous.
+    SignalUp,
+    /// The connection to the rendezvous ended, or could not be made; the cause is for people.
+    SignalDown(String),
+    /// Host: the rendezvous has the session.
+    Registered,
+    /// Host: a viewer asks to join. Viewer: the host has been told.
+    Joined {
+        /// The link it will be.
+        link: LinkId,
+        /// The role it claims; proved by `Hello` only.
+        role: Role,
+        /// The versions the viewer speaks.
+        versions: Vec<u16>,
+    },
+    /// Viewer: the session is registered, but its host is away.
+    Waiting(LinkId),
+    /// Turned away, in clear.
+    Refused(Option<LinkId>, Refusal),
+    /// The rendezvous lost the other side of this link.
+    Gone(LinkId),
+    /// Something on this link was not made by who it claims to be; it was dropped.
+    Forged(LinkId),
+    /// Host: an authentic hello.
+    Hello(LinkId, Role, Hello),
+    /// Viewer: the authentic answer to it.
+    Verdict(LinkId, Verdict),
+    /// An authentic envelope, once.
+    Envelope(LinkId, Envelope),
+    /// The peer of this attempt got further.
+    Progress(LinkId, Attempt, Progress),
+    /// This link can be reached here: for the other side.
+    Candidate(LinkId, Attempt, Candidate),
+    /// Both sides have proved to each other who they are.
+    Confirmed(LinkId, Attempt, Path),
+    /// The control lane is open, both ways.
+    ControlUp(LinkId, Attempt),
+    /// A message of a confirmed peer.
+    Message(LinkId, Lane, Vec<u8>),
+    /// The peer of this attempt is of no more use.
+    Down(LinkId, Attempt, Down),
+}
+
+/// Counts the peers that were made for one link; the highest is the one that counts.
+pub type Attempt = u16;
+
+/// The two streams inside a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Lane {
+    /// Reliable and in order: data channel 0.
+    Control,
+    /// Datagrams, lost or late: one RTP stream each way.
+    Terminal,
+}
+
+/// What a viewer says first, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// A name for people; printable, at most [`MAX_NAME`] characters.
+    pub name: String,
+    /// The size of its terminal.
+    pub size: Option<Size>,
+    /// Bits for what later versions can do; none are defined.
+    pub capabilities: u32,
+}
+
+/// What the host answers, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// An offer follows.
+    Accepted,
+    /// A person decides; `Envelope::Verdict` follows.
+    Waiting,
+    /// No.
+    Refused(Refusal),
+}
+
+/// Why somebody was turned away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// The rendezvous does not know the session.
+    #[error("there is no such session")]
+    NoSession,
+    /// The key is not that of the session, or of this role.
+    #[error("the key is not the one of this session")]
+    WrongKey,
+    /// Sealed with the invite's key, but not by the host that the session id names.
+    #[error("whoever answered is not the host that this link names")]
+    WrongHost,
+    /// The host speaks none of the viewer's versions.
+    #[error("the host speaks other protocol versions ({})", list(.0))]
+    Version(Vec<u16>),
+    /// There are as many members, links or connections as allowed.
+    #[error("the session is full")]
+    Full,
+    /// The host said no.
+    #[error("the host said no")]
+    Denied,
+    /// Too much, too often, or not understood.
+    #[error("the rendezvous refused the request")]
+    Misuse,
+    /// Somebody else holds the session.
+    #[error("the session belongs to somebody else")]
+    Taken,
+}
+
+fn list(versions: &[u16]) -> String {
+    versions.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the two sides of a handshake tell each other after hello.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Envelope {
+    /// Host: the peer of this attempt is ready.
+    Offer(Attempt),
+    /// Viewer: so is mine.
+    Answer(Attempt),
+    /// Try me here.
+    Candidate(Attempt, Candidate),
+    /// Host: the answer to a hello that had to wait.
+    Verdict(Verdict),
+    /// The peer of this attempt failed here, and why; the other side may only have seen silence.
+    Failed(Attempt, Down),
+    /// I am leaving.
+    Goodbye,
+}
+
+/// How an address was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CandidateKind {
+    /// An address of this machine.
+    Host,
+    /// What a STUN server saw.
+    ServerReflexive,
+    /// What the other side saw.
+    PeerReflexive,
+    /// A relay's.
+    Relayed,
+}
+
+/// An address where one side may be reached over UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Candidate {
+    /// How it was found.
+    pub kind: CandidateKind,
+    /// Where.
+    pub address: SocketAddr,
+}
+
+/// How far a peer got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Progress {
+    /// A path answered: DTLS begins.
+    Securing,
+    /// DTLS is up: the MACs travel.
+    Confirming,
+}
+
+/// The path that a link uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Path {
+    /// Ours.
+    pub local: SocketAddr,
+    /// Theirs.
+    pub remote: SocketAddr,
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} → {}", self.local, self.remote)
+    }
+}
+
+/// Why a peer is of no more use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Down {
+    /// No socket could be opened.
+    #[error("no usable network address")]
+    NoAddress,
+    /// DTLS met a certificate that signalling did not announce.
+    #[error("the certificate is not the announced one")]
+    WrongCertificate,
+    /// The confirmation MAC does not hold.
+    #[error("the confirmation does not hold")]
+    Unconfirmed,
+    /// Something other than a confirmation came on the control lane before the confirmation.
+    #[error("it spoke before it was confirmed")]
+    SpokeTooEarly,
+    /// More waits for the control lane than a viewer may make wait.
+    #[error("the control lane is congested")]
+    Congested,
+    /// The control lane closed.
+    #[error("the other side closed the link")]
+    Closed,
+    /// Nothing was heard for too long.
+    #[error("nothing heard any more")]
+    Silent,
+    /// The engine gave up; the cause is for people.
+    #[error("{0}")]
+    Engine(String),
+}
+
+/// A machine whose outputs are partly for the links.
+pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
+    /// Is it for the links, or for the runtime?
+    fn split(output: Self::Output) -> Result<Command, Self::Output>;
+}

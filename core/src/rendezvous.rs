@@ -1,0 +1,361 @@
+//! The rendezvous: introduces viewers to hosts. It forwards what it cannot read, keeps sessions in memory, and bounds everything.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::id::{LinkId, SessionId};
+use crate::invite::id_matches;
+use crate::link::Refusal;
+use crate::machine::{Machine, Tick};
+use crate::time::{Timestamp, earliest};
+use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
+
+/// Most sessions: with their links about 100 MB.
+pub const MAX_SESSIONS: usize = 50_000;
+
+/// Most links of one session at the rendezvous: a link that is up leaves it, so these are handshakes.
+pub const MAX_LINKS: usize = 256;
+
+/// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and repetitions.
+pub const MAX_LINK_MESSAGES: u32 = 256;
+
+/// A session is kept this long without its host.
+pub const GRACE: Duration = Duration::from_secs(60);
+
+/// A connection that says nothing for this long is closed; hosts ping three times as often.
+pub const SILENCE: Duration = Duration::from_secs(75);
+
+/// Most messages of nonsense from one connection before it is closed.
+const MAX_NONSENSE: u32 = 8;
+
+/// Names a connection; given by the runtime, never used twice.
+pub type ConnectionId = u64;
+
+/// What happens to a rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RendezvousInput {
+    /// It is later now.
+    Tick,
+    /// Somebody connected.
+    Opened(ConnectionId),
+    /// They said this.
+    Text(ConnectionId, String),
+    /// They are gone.
+    Closed(ConnectionId),
+}
+
+/// What a rendezvous wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RendezvousOutput {
+    /// Send this.
+    Send(ConnectionId, String),
+    /// Close the connection.
+    Close(ConnectionId),
+}
+
+impl From<Tick> for RendezvousInput {
+    fn from(Tick: Tick) -> RendezvousInput {
+        RendezvousInput::Tick
+    }
+}
+
+#[derive(Default)]
+struct Connection {
+    heard_at: Timestamp,
+    nonsense: u32,
+    hosts: Option<SessionId>,
+    views: BTreeSet<(SessionId, LinkId)>,
+}
+
+struct Session {
+    host: Option<ConnectionId>,
+    away_since: Timestamp,
+    links: BTreeMap<LinkId, Link>,
+}
+
+struct Link {
+    viewer: ConnectionId,
+    join: FromRendezvous,
+    announced: bool,
+    from_host: u32,
+    from_viewer: u32,
+}
+
+/// The rendezvous' machine.
+#[derive(Default)]
+pub struct Rendezvous {
+    connections: BTreeMap<ConnectionId, Connection>,
+    sessions: BTreeMap<SessionId, Session>,
+    /// What to look at next, and when: connections that may be silent, sessions that may be forgotten.
+    next_sweep: Option<Timestamp>,
+    out: VecDeque<RendezvousOutput>,
+}
+
+/// How often silence and absence are looked for: a tenth of the shorter of the two times.
+const SWEEP: Duration = Duration::from_secs(6);
+
+impl Rendezvous {
+    /// An empty rendezvous.
+    pub fn new() -> Rendezvous {
+        Rendezvous::default()
+    }
+
+    /// How many sessions, links and connections there are: what must return to zero.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let links = self.sessions.values().map(|session| session.links.len()).sum();
+        (self.sessions.len(), links, self.connections.len())
+    }
+
+    fn say(&mut self, to: ConnectionId, message: &FromRendezvous) {
+        self.out.push_back(RendezvousOutput::Send(to, to_text(message)));
+    }
+
+    fn refuse(&mut self, to: ConnectionId, link: Option<LinkId>, reason: Refusal) {
+        self.say(to, &FromRendezvous::Refused { link, reason });
+    }
+
+    fn on_text(&mut self, now: Timestamp, from: ConnectionId, text: &str) {
+        let Some(connection) = self.connections.get_mut(&from) else { return };
+        connection.heard_at = now;
+        let Ok(message) = parse_to_rendezvous(text) else {
+            connection.nonsense += 1;
+            if connection.nonsense >= MAX_NONSENSE {
+                self.drop_connection(now, from);
+            }
+            return;
+        };
+        match message {
+            ToRendezvous::Register { session, commitment, token } => {
+                self.on_register(now, from, session, &commitment, &token);
+            }
+            ToRendezvous::Join { session, link, role, versions } => {
+                self.on_join(from, session, link, FromRendezvous::Joined { link, role, versions });
+            }
+            ToRendezvous::Envelope { link, data } => self.on_envelope(from, link, data),
+            ToRendezvous::Refuse { link, reason } => self.on_refuse(from, link, reason),
+            ToRendezvous::Close { link } => self.on_close(from, link),
+            ToRendezvous::Unregister => {
+                if let Some(session) = self.connections.get_mut(&from).and_then(|connection| connection.hosts.take()) {
+                    self.end_session(session);
+                }
+            }
+            ToRendezvous::Ping => self.say(from, &FromRendezvous::Pong),
+        }
+    }
+
+    fn on_register(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, commitment: &Opaque, token: &Opaque) {
+        let proved = match (<[u8; 32]>::try_from(&commitment.0[..]), <[u8; 32]>::try_from(&token.0[..])) {
+            (Ok(commitment), Ok(token)) => id_matches(id, &commitment, &token),
+            (Ok(_) | Err(_), _) => false,
+        };
+        let other = self.connections.get(&from).and_then(|connection| connection.hosts).is_some_and(|had| had != id);
+        let full = self.sessions.len() >= MAX_SESSIONS && !self.sessions.contains_key(&id);
+        if !proved {
+            return self.refuse(from, None, Refusal::Taken);
+        }
+        if other || full {
+            return self.refuse(from, None, Refusal::Full);
+        }
+        let session =
+            self.sessions.entry(id).or_insert(Session { host: None, away_since: now, links: BTreeMap::new() });
+        // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
+        let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
+        let mut waiting = Vec::new();
+        for link in session.links.values_mut().filter(|link| !link.announced) {
+            link.announced = true;
+            waiting.push((link.viewer, link.join.clone()));
+        }
+        if let Some(connection) = self.connections.get_mut(&from) {
+            connection.hosts = Some(id);
+        }
+        if let Some(earlier) = earlier {
+            if let Some(connection) = self.connections.get_mut(&earlier) {
+                connection.hosts = None;
+            }
+            self.drop_connection(now, earlier);
+        }
+        self.say(from, &FromRendezvous::Registered);
+        for (viewer, join) in waiting {
+            self.say(from, &join);
+            self.say(viewer, &join);
+        }
+    }
+
+    fn on_join(&mut self, from: ConnectionId, id: SessionId, link: LinkId, join: FromRendezvous) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return self.refuse(from, Some(link), Refusal::NoSession);
+        };
+        if session.links.get(&link).is_some_and(|known| known.viewer == from) {
+            return;
+        }
+        if session.links.contains_key(&link) || session.links.len() >= MAX_LINKS {
+            return self.refuse(from, Some(link), Refusal::Full);
+        }
+        let host = session.host;
+        let announced = host.is_some();
+        session.links.insert(link, Link { viewer: from, join: join.clone(), announced, from_host: 0, from_viewer: 0 });
+        if let Some(connection) = self.connections.get_mut(&from) {
+            connection.views.insert((id, link));
+        }
+        match host {
+            Some(host) => {
+                self.say(host, &join);
+                self.say(from, &join);
+            }
+            None => self.say(from, &FromRendezvous::Waiting { link }),
+        }
+    }
+
+    /// The session of `link` and whether `from` is its host; `None` if `from` has no part in it.
+    fn locate(&self, from: ConnectionId, link: LinkId) -> Option<(SessionId, bool)> {
+        let connection = self.connections.get(&from)?;
+        if let Some(id) = connection.hosts {
+            if self.sessions.get(&id)?.links.contains_key(&link) {
+                return Some((id, true));
+            }
+        }
+        let mine = connection.views.range((SessionId([0; 16]), LinkId(0))..).find(|(_, viewed)| *viewed == link)?;
+        Some((mine.0, false))
+    }
+
+    fn on_envelope(&mut self, from: ConnectionId, link: LinkId, data: Opaque) {
+        let Some((id, is_host)) = self.locate(from, link) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let host = session.host;
+        let Some(known) = session.links.get_mut(&link) else { return };
+        let (count, to) = if is_host {
+            (&mut known.from_host, Some(known.viewer))
+        } else {
+            (&mut known.from_viewer, host)
+        };
+        *count += 1;
+        let (over, to) = (*count > MAX_LINK_MESSAGES, to);
+        if over {
+            self.refuse(from, Some(link), Refusal::Misuse);
+            self.forget_link(id, link, None);
+        } else if let Some(to) = to {
+            self.say(to, &FromRendezvous::Envelope { link, data });
+        }
+    }
+
+    fn on_refuse(&mut self, from: ConnectionId, link: LinkId, reason: Refusal) {
+        let Some((id, true)) = self.locate(from, link) else { return };
+        let viewer = self.sessions.get(&id).and_then(|session| session.links.get(&link)).map(|link| link.viewer);
+        if let Some(viewer) = viewer {
+            self.refuse(viewer, Some(link), reason);
+            self.forget_link(id, link, None);
+        }
+    }
+
+    fn on_close(&mut self, from: ConnectionId, link: LinkId) {
+        if let Some((id, is_host)) = self.locate(from, link) {
+            self.forget_link(id, link, Some(is_host));
+        }
+    }
+
+    /// Forgets a link; the side that did not end it is told.
+    fn forget_link(&mut self, id: SessionId, link: LinkId, ended_by_host: Option<bool>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let host = session.host;
+        let Some(gone) = session.links.remove(&link) else { return };
+        if let Some(connection) = self.connections.get_mut(&gone.viewer) {
+            connection.views.remove(&(id, link));
+        }
+        match ended_by_host {
+            Some(true) => self.say(gone.viewer, &FromRendezvous::Closed { link }),
+            Some(false) => {
+                if let Some(host) = host.filter(|_| gone.announced) {
+                    self.say(host, &FromRendezvous::Closed { link });
+                }
+            }
+            None => {}
+        }
+    }
+
+    fn end_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        for (link, gone) in session.links {
+            if let Some(connection) = self.connections.get_mut(&gone.viewer) {
+                connection.views.remove(&(id, link));
+            }
+            let told = if gone.announced {
+                FromRendezvous::Closed { link }
+            } else {
+                FromRendezvous::Refused { link: Some(link), reason: Refusal::NoSession }
+            };
+            self.say(gone.viewer, &told);
+        }
+    }
+
+    fn drop_connection(&mut self, now: Timestamp, id: ConnectionId) {
+        if self.connections.contains_key(&id) {
+            self.out.push_back(RendezvousOutput::Close(id));
+            self.on_closed(now, id);
+        }
+    }
+
+    fn on_closed(&mut self, now: Timestamp, id: ConnectionId) {
+        let Some(connection) = self.connections.remove(&id) else { return };
+        for (session, link) in connection.views {
+            self.forget_link(session, link, Some(false));
+        }
+        if let Some(session) = connection.hosts.and_then(|session| self.sessions.get_mut(&session)) {
+            if session.host == Some(id) {
+                session.host = None;
+                session.away_since = now;
+            }
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        let silent: Vec<_> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| now - connection.heard_at >= SILENCE)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in silent {
+            self.drop_connection(now, id);
+        }
+        let forgotten: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| session.host.is_none() && now - session.away_since >= GRACE)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in forgotten {
+            self.end_session(id);
+        }
+    }
+}
+
+impl Machine for Rendezvous {
+    type Input = RendezvousInput;
+    type Output = RendezvousOutput;
+
+    fn handle(&mut self, now: Timestamp, input: RendezvousInput) {
+        match input {
+            RendezvousInput::Tick => {}
+            RendezvousInput::Opened(id) => {
+                self.connections.insert(id, Connection { heard_at: now, ..Connection::default() });
+            }
+            RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
+            RendezvousInput::Closed(id) => self.on_closed(now, id),
+        }
+        if self.next_sweep.is_none_or(|at| at <= now) {
+            self.sweep(now);
+            self.next_sweep = Some(now + SWEEP);
+        }
+        if self.connections.is_empty() && self.sessions.is_empty() {
+            self.next_sweep = None;
+        }
+    }
+
+    fn poll(&mut self) -> Option<RendezvousOutput> {
+        self.out.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        earliest(self.next_sweep, None)
+    }
+}

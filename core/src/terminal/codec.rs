@@ -1,0 +1,305 @@
+//! Lines as bytes. One line has one encoding.
+//!
+//! ```text
+//! line  = flags (1 wrapped, 2 plain), then if plain: text to the end, one narrow run of the default style; else runs to the end
+//! run   = head, foreground?, background?, attributes?, underline?, underline colour?, link?, length, text
+//! head  = width (0 narrow, 1 wide, 2 and 3 clusters of one and two columns) and which of the optional parts follow
+//! color = 0..=15 that palette colour, 16 and a byte 16..=255, or 17 and red, green, blue
+//! ```
+//!
+//! Lengths are little-endian base 128. Nearly every line of a log is plain: one byte more than its text.
+
+use thiserror::Error;
+
+use super::line::{Line, MAX_ZERO_WIDTH, Run, Width};
+use super::size::MAX_COLS;
+use super::style::{Attributes, Color, Style, Underline, link_is_allowed};
+
+/// Longest encoding of a line. 500 cells, each with its own true colours and all the zero-width characters it may have, take
+/// 26 KB; only links can make a line longer, and are dropped from one that would be.
+pub const MAX_LINE_BYTES: usize = 32 * 1024;
+
+const WRAPPED: u8 = 1;
+const PLAIN: u8 = 2;
+
+const WIDTH: u8 = 3;
+const FOREGROUND: u8 = 1 << 2;
+const BACKGROUND: u8 = 1 << 3;
+const ATTRIBUTES: u8 = 1 << 4;
+const UNDERLINE: u8 = 1 << 5;
+const UNDERLINE_COLOR: u8 = 1 << 6;
+const LINK: u8 = 1 << 7;
+
+const FIRST_INDEXED: u8 = 16;
+const RGB: u8 = 17;
+
+/// Why bytes are not a line. The sender is at fault in every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum BadLine {
+    /// Longer than [`MAX_LINE_BYTES`].
+    #[error("the line is too long")]
+    TooLong,
+    /// It ends in the middle.
+    #[error("the line is cut short")]
+    Truncated,
+    /// Wider than [`MAX_COLS`](super::MAX_COLS).
+    #[error("the line is too wide")]
+    TooWide,
+    /// Text that is not UTF-8, or holds a control character.
+    #[error("the text is not printable")]
+    Text,
+    /// A cell with too many zero-width characters.
+    #[error("a cell is too full")]
+    TooFull,
+    /// A style that does not exist.
+    #[error("unknown style")]
+    Style,
+    /// A link that may not be carried.
+    #[error("forbidden link")]
+    Link,
+    /// Not the one encoding of its content.
+    #[error("the line is not canonical")]
+    NotCanonical,
+}
+
+/// Writes a line run by run; the caller joins neighbours and trims.
+#[derive(Debug, Default)]
+pub(super) struct Writer {
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// A line that is at most one narrow run of the default style.
+    pub(super) fn plain(wrapped: bool, text: &str) -> Vec<u8> {
+        let flags = u8::from(wrapped) | if text.is_empty() { 0 } else { PLAIN };
+        let mut bytes = Vec::with_capacity(1 + text.len());
+        bytes.push(flags);
+        bytes.extend_from_slice(text.as_bytes());
+        bytes
+    }
+
+    /// Starts a line that is not plain.
+    pub(super) fn new(wrapped: bool) -> Writer {
+        Writer { bytes: vec![u8::from(wrapped)] }
+    }
+
+    pub(super) fn run(&mut self, style: &Style, width: Width, text: &str) {
+        let mut head = match width {
+            Width::Narrow => 0,
+            Width::Wide => 1,
+            Width::Cluster { columns: 2 } => 3,
+            Width::Cluster { columns: _ } => 2,
+        };
+        let present = [
+            (FOREGROUND, style.foreground != Color::Default),
+            (BACKGROUND, style.background != Color::Default),
+            (ATTRIBUTES, style.attributes != Attributes::NONE),
+            (UNDERLINE, style.underline != Underline::None),
+            (UNDERLINE_COLOR, style.underline_color.is_some()),
+            (LINK, style.link.is_some()),
+        ];
+        for (bit, is_there) in present {
+            head |= if is_there { bit } else { 0 };
+        }
+        self.bytes.push(head);
+        self.color(style.foreground);
+        self.color(style.background);
+        if head & ATTRIBUTES != 0 {
+            self.bytes.push(style.attributes.bits().to_le_bytes()[0]);
+        }
+        if head & UNDERLINE != 0 {
+            self.bytes.push(underline_code(style.underline));
+        }
+        self.color(style.underline_color.unwrap_or_default());
+        if let Some(link) = &style.link {
+            self.text(link);
+        }
+        self.text(text);
+    }
+
+    pub(super) fn finish(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    fn color(&mut self, color: Color) {
+        match color {
+            Color::Default => {}
+            Color::Indexed(index) if index < FIRST_INDEXED => self.bytes.push(index),
+            Color::Indexed(index) => self.bytes.extend([FIRST_INDEXED, index]),
+            Color::Rgb(red, green, blue) => self.bytes.extend([RGB, red, green, blue]),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        let mut length = text.len();
+        while length >= 0x80 {
+            self.bytes.push((length & 0x7f) as u8 | 0x80);
+            length >>= 7;
+        }
+        self.bytes.push(length as u8);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn underline_code(underline: Underline) -> u8 {
+    match underline {
+        Underline::None => 0,
+        Underline::Single => 1,
+        Underline::Double => 2,
+        Underline::Curly => 3,
+        Underline::Dotted => 4,
+        Underline::Dashed => 5,
+    }
+}
+
+pub(super) fn encode(line: &Line) -> Vec<u8> {
+    match line.runs.as_slice() {
+        [] => Writer::plain(line.wrapped, ""),
+        [run] if run.width == Width::Narrow && run.style.is_default() => Writer::plain(line.wrapped, &run.text),
+        runs => {
+            let mut writer = Writer::new(line.wrapped);
+            for run in runs {
+                writer.run(&run.style, run.width, &run.text);
+            }
+            writer.finish()
+        }
+    }
+}
+
+pub(super) fn decode(bytes: &[u8]) -> Result<Line, BadLine> {
+    if bytes.len() > MAX_LINE_BYTES {
+        return Err(BadLine::TooLong);
+    }
+    let (flags, rest) = bytes.split_first().ok_or(BadLine::Truncated)?;
+    let mut reader = Reader { rest };
+    let mut line = Line { wrapped: flags & WRAPPED != 0, runs: Vec::new() };
+    if flags & !(WRAPPED | PLAIN) != 0 {
+        return Err(BadLine::NotCanonical);
+    }
+    let mut columns = 0;
+    while !reader.rest.is_empty() {
+        let run = if flags & PLAIN != 0 {
+            let text = printable(std::mem::take(&mut reader.rest))?;
+            Run { style: Style::default(), width: Width::Narrow, text: text.to_owned() }
+        } else {
+            reader.run()?
+        };
+        columns += run.columns();
+        if columns > usize::from(MAX_COLS) {
+            return Err(BadLine::TooWide);
+        }
+        line.runs.push(run);
+    }
+    // What is left to check is that nothing was written in a roundabout way: then it would encode differently.
+    if is_canonical(&line) && encode(&line) == bytes { Ok(line) } else { Err(BadLine::NotCanonical) }
+}
+
+fn is_canonical(line: &Line) -> bool {
+    let joined = line.runs.windows(2).all(|pair| {
+        let joinable = match pair[0].width {
+            Width::Narrow | Width::Wide => pair[0].width == pair[1].width,
+            Width::Cluster { columns: _ } => false,
+        };
+        !joinable || pair[0].style != pair[1].style
+    });
+    let trimmed = line.runs.last().is_none_or(|run| {
+        run.width != Width::Narrow || !run.style.is_default() || !run.text.ends_with(' ')
+    });
+    joined && trimmed
+}
+
+fn printable(bytes: &[u8]) -> Result<&str, BadLine> {
+    let text = std::str::from_utf8(bytes).map_err(|_| BadLine::Text)?;
+    if text.is_empty() || text.chars().any(char::is_control) { Err(BadLine::Text) } else { Ok(text) }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn run(&mut self) -> Result<Run, BadLine> {
+        let head = self.byte()?;
+        let foreground = self.color_if(head & FOREGROUND != 0)?.unwrap_or_default();
+        let background = self.color_if(head & BACKGROUND != 0)?.unwrap_or_default();
+        let attributes = if head & ATTRIBUTES == 0 {
+            Attributes::NONE
+        } else {
+            Attributes::from_bits(u16::from(self.byte()?)).ok_or(BadLine::Style)?
+        };
+        let underline = if head & UNDERLINE == 0 { Underline::None } else { self.underline()? };
+        let underline_color = self.color_if(head & UNDERLINE_COLOR != 0)?;
+        if underline_color.is_some() && underline == Underline::None {
+            return Err(BadLine::Style);
+        }
+        let link = if head & LINK == 0 { None } else { Some(self.link()?) };
+        let length = self.length()?;
+        let text = printable(self.take(length)?)?;
+        let width = match head & WIDTH {
+            0 => Width::Narrow,
+            1 => Width::Wide,
+            kind => Width::Cluster { columns: kind - 1 },
+        };
+        if let Width::Cluster { columns: _ } = width {
+            match text.chars().count() {
+                0 | 1 => return Err(BadLine::NotCanonical),
+                count if count > 1 + MAX_ZERO_WIDTH => return Err(BadLine::TooFull),
+                _ => {}
+            }
+        }
+        let style = Style { foreground, background, attributes, underline, underline_color, link };
+        Ok(Run { style, width, text: text.to_owned() })
+    }
+
+    fn color_if(&mut self, is_there: bool) -> Result<Option<Color>, BadLine> {
+        if !is_there {
+            return Ok(None);
+        }
+        Ok(Some(match self.byte()? {
+            index @ 0..FIRST_INDEXED => Color::Indexed(index),
+            FIRST_INDEXED => Color::Indexed(self.byte()?),
+            RGB => Color::Rgb(self.byte()?, self.byte()?, self.byte()?),
+            _ => return Err(BadLine::Style),
+        }))
+    }
+
+    fn underline(&mut self) -> Result<Underline, BadLine> {
+        Ok(match self.byte()? {
+            1 => Underline::Single,
+            2 => Underline::Double,
+            3 => Underline::Curly,
+            4 => Underline::Dotted,
+            5 => Underline::Dashed,
+            _ => return Err(BadLine::Style),
+        })
+    }
+
+    fn link(&mut self) -> Result<String, BadLine> {
+        let length = self.length()?;
+        let link = std::str::from_utf8(self.take(length)?).map_err(|_| BadLine::Link)?;
+        if link_is_allowed(link) { Ok(link.to_owned()) } else { Err(BadLine::Link) }
+    }
+
+    /// At most three bytes, which is what [`MAX_LINE_BYTES`] needs.
+    fn length(&mut self) -> Result<usize, BadLine> {
+        let mut length = 0;
+        for shift in [0, 7, 14] {
+            let byte = self.byte()?;
+            length |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(length);
+            }
+        }
+        Err(BadLine::TooLong)
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], BadLine> {
+        let (taken, rest) = self.rest.split_at_checked(length).ok_or(BadLine::Truncated)?;
+        self.rest = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, BadLine> {
+        Ok(self.take(1)?[0])
+    }
+}

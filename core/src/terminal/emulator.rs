@@ -1,0 +1,279 @@
+//! The host's terminal: bytes of the pseudo-terminal in, numbered lines and a head out.
+
+use std::time::Duration;
+
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::index::Line as GridLine;
+use alacritty_terminal::term::TermMode;
+use vte::ansi::{CursorShape as ModelShape, KeyboardModes, Processor, Timeout};
+
+use super::cells::encode_row;
+use super::head::{Cursor, CursorShape, Head, Modes, Space};
+use super::history::Versioned;
+use super::size::Size;
+use super::tap::Tap;
+
+/// Narrowest terminal that is emulated: a wide character must fit. Narrower ones are taken as this wide.
+pub const MIN_EMULATED_COLS: u16 = 2;
+
+/// Whether a synchronised update (mode 2026) is open. When one has taken too long is for the caller to decide, by its own clock.
+#[derive(Default)]
+struct Synchronized(bool);
+
+impl Timeout for Synchronized {
+    fn set_timeout(&mut self, _: Duration) {
+        self.0 = true;
+    }
+
+    fn clear_timeout(&mut self) {
+        self.0 = false;
+    }
+
+    fn pending_timeout(&self) -> bool {
+        self.0
+    }
+}
+
+/// A terminal that keeps what it shows as numbered lines.
+///
+/// [`feed`](Emulator::feed) bytes, and call [`frame`](Emulator::frame) when something is about to be sent: everything that is
+/// read back is as of the last frame.
+pub struct Emulator {
+    parser: Processor<Synchronized>,
+    tap: Tap,
+    /// The beginning of a character whose end was not read yet, at most three bytes. The parser loses characters that it sees in
+    /// two halves.
+    tail: Vec<u8>,
+    head: Head,
+    alternate: Vec<Versioned>,
+    title: Option<String>,
+}
+
+impl std::fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Emulator").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+impl Emulator {
+    /// An empty terminal that keeps at most `history_limit` lines which left its window. The first frame is already made.
+    pub fn new(size: Size, history_limit: usize) -> Emulator {
+        let mut emulator = Emulator {
+            parser: Processor::new(),
+            tap: Tap::new(emulated(size), history_limit),
+            tail: Vec::new(),
+            head: Head::default(),
+            alternate: Vec::new(),
+            title: None,
+        };
+        emulator.frame();
+        emulator
+    }
+
+    /// Takes bytes that the program wrote, in reads of any size.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let joined;
+        let mut bytes = bytes;
+        if !self.tail.is_empty() {
+            self.tail.extend_from_slice(bytes);
+            joined = std::mem::take(&mut self.tail);
+            bytes = &joined;
+        }
+        let (whole, tail) = bytes.split_at(bytes.len() - unfinished(bytes));
+        self.parser.advance(&mut self.tap, whole);
+        self.tail = tail.to_vec();
+        self.settle();
+    }
+
+    /// Changes the size. Lines that have left the window stay as they are; those in it may be wrapped anew.
+    pub fn resize(&mut self, size: Size) {
+        self.tap.resize(emulated(size));
+    }
+
+    /// Whether the program has begun an update and not ended it. Nothing it writes shows until it does, or until
+    /// [`end_synchronized`](Emulator::end_synchronized) is called, which should be after 150 ms.
+    pub fn synchronized(&self) -> bool {
+        self.parser.sync_timeout().pending_timeout()
+    }
+
+    /// Shows what was written of an update that the program did not end in time.
+    pub fn end_synchronized(&mut self) {
+        if self.synchronized() {
+            self.parser.stop_sync(&mut self.tap);
+            self.settle();
+        }
+    }
+
+    /// Takes the terminal as it is now for what the other methods tell; true if anything changed since the last time.
+    pub fn frame(&mut self) -> bool {
+        let next = self.tap.frame + 1;
+        let grid = self.tap.term.grid();
+        let rows: Vec<Vec<u8>> =
+            (0..grid.screen_lines()).map(|row| encode_row(grid, GridLine(row as i32))).collect();
+        let lines_changed = if self.tap.is_alternate() {
+            let top = self.tap.history.framed_top();
+            self.tap.history.frame_covered();
+            self.frame_alternate(next, rows) || top != self.tap.history.framed_top()
+        } else {
+            self.tap.history.frame(next, rows)
+        };
+        let mut head = self.measure();
+        head.version = self.head.version;
+        if !lines_changed && head == self.head {
+            return false;
+        }
+        head.version = next;
+        self.head = head;
+        self.tap.frame = next;
+        true
+    }
+
+    /// Everything about the last frame but its lines.
+    pub fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// Version and encoding of a line as of the last frame: of either window, or of the history that is kept. While the alternate
+    /// screen is shown, the main one's window is as it was last seen.
+    pub fn line(&self, space: Space, number: u64) -> Option<(u64, &[u8])> {
+        match space {
+            Space::Main => self.tap.history.line(number),
+            Space::Alternate => {
+                let (version, line) = self.alternate.get(usize::try_from(number).ok()?)?;
+                Some((*version, line))
+            }
+        }
+    }
+
+    /// Number of the oldest line of the main screen that is still kept.
+    pub fn base(&self) -> u64 {
+        self.tap.history.base()
+    }
+
+    /// Number of the first line of the main screen's window as of the last frame, whichever screen is shown: the lines before it
+    /// are final.
+    pub fn top(&self) -> u64 {
+        self.tap.history.framed_top()
+    }
+
+    /// The window's title: printable, at most [`MAX_TITLE`](super::MAX_TITLE) characters.
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// How often the bell rang.
+    pub fn bells(&self) -> u64 {
+        self.tap.notes.said().bells
+    }
+
+    /// The answers to what the program asked its terminal, at most [`MAX_REPLIES`](super::MAX_REPLIES) bytes since the last call.
+    /// They are to be written to the program only where no real terminal answers.
+    pub fn take_replies(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.tap.notes.said().replies)
+    }
+
+    /// Collects what the model left behind.
+    fn settle(&mut self) {
+        self.tap.harvest();
+        self.title.clone_from(&self.tap.notes.said().title);
+    }
+
+    fn frame_alternate(&mut self, frame: u64, rows: Vec<Vec<u8>>) -> bool {
+        let old = std::mem::take(&mut self.alternate);
+        let mut old = old.into_iter();
+        for row in rows {
+            let line = match old.next() {
+                Some((version, line)) if *line == *row => (version, line),
+                Some(_) | None => (frame, row.into_boxed_slice()),
+            };
+            self.alternate.push(line);
+        }
+        self.alternate.iter().any(|(version, _)| *version == frame)
+    }
+
+    fn measure(&self) -> Head {
+        let term = &self.tap.term;
+        let grid = term.grid();
+        let point = grid.cursor.point;
+        let style = term.cursor_style();
+        let (space, top) = if self.tap.is_alternate() {
+            (Space::Alternate, 0)
+        } else {
+            (Space::Main, self.tap.history.top())
+        };
+        let versions = match space {
+            Space::Main => run_lengths(self.tap.history.versions()),
+            Space::Alternate => run_lengths(self.alternate.iter().map(|(version, _)| *version)),
+        };
+        Head {
+            version: 0,
+            space,
+            size: Size::new(grid.columns() as u16, grid.screen_lines() as u16),
+            top,
+            floor: self.tap.history.floor(),
+            cursor: Cursor {
+                row: point.line.0 as u16,
+                col: point.column.0 as u16,
+                visible: term.mode().contains(TermMode::SHOW_CURSOR) && style.shape != ModelShape::Hidden,
+                shape: match style.shape {
+                    ModelShape::Block | ModelShape::HollowBlock | ModelShape::Hidden => CursorShape::Block,
+                    ModelShape::Underline => CursorShape::Underline,
+                    ModelShape::Beam => CursorShape::Beam,
+                },
+                blinking: style.blinking,
+            },
+            modes: modes_of(*term.mode(), self.tap.keyboard.modes(self.tap.is_alternate())),
+            versions,
+        }
+    }
+}
+
+fn emulated(size: Size) -> Size {
+    Size::new(size.cols.max(MIN_EMULATED_COLS), size.rows)
+}
+
+fn run_lengths(versions: impl Iterator<Item = u64>) -> Vec<(u16, u64)> {
+    let mut runs: Vec<(u16, u64)> = Vec::new();
+    for version in versions {
+        match runs.last_mut() {
+            Some((count, last)) if *last == version => *count += 1,
+            Some(_) | None => runs.push((1, version)),
+        }
+    }
+    runs
+}
+
+fn modes_of(mode: TermMode, keyboard: KeyboardModes) -> Modes {
+    let terminal = [
+        (TermMode::APP_CURSOR, Modes::APP_CURSOR),
+        (TermMode::APP_KEYPAD, Modes::APP_KEYPAD),
+        (TermMode::BRACKETED_PASTE, Modes::BRACKETED_PASTE),
+        (TermMode::MOUSE_REPORT_CLICK, Modes::MOUSE_CLICK),
+        (TermMode::MOUSE_DRAG, Modes::MOUSE_DRAG),
+        (TermMode::MOUSE_MOTION, Modes::MOUSE_MOTION),
+        (TermMode::SGR_MOUSE, Modes::SGR_MOUSE),
+        (TermMode::UTF8_MOUSE, Modes::UTF8_MOUSE),
+        (TermMode::FOCUS_IN_OUT, Modes::FOCUS_EVENTS),
+        (TermMode::ALTERNATE_SCROLL, Modes::ALTERNATE_SCROLL),
+    ];
+    let kitty = [
+        (KeyboardModes::DISAMBIGUATE_ESC_CODES, Modes::KITTY_DISAMBIGUATE),
+        (KeyboardModes::REPORT_EVENT_TYPES, Modes::KITTY_EVENT_TYPES),
+        (KeyboardModes::REPORT_ALTERNATE_KEYS, Modes::KITTY_ALTERNATE_KEYS),
+        (KeyboardModes::REPORT_ALL_KEYS_AS_ESC, Modes::KITTY_ALL_KEYS),
+        (KeyboardModes::REPORT_ASSOCIATED_TEXT, Modes::KITTY_TEXT),
+    ];
+    let modes = terminal.into_iter().fold(Modes::NONE, |all, (theirs, ours)| all.set(ours, mode.contains(theirs)));
+    kitty.into_iter().fold(modes, |all, (theirs, ours)| all.set(ours, keyboard.contains(theirs)))
+}
+
+/// Length of the beginning of a character at the end of `bytes`, 0 to 3. What can never become a character is not held back.
+fn unfinished(bytes: &[u8]) -> usize {
+    const LONGEST: usize = 3;
+    let last = &bytes[bytes.len().saturating_sub(LONGEST)..];
+    let Some(start) = last.iter().rposition(|byte| byte & 0xc0 != 0x80) else { return 0 };
+    match std::str::from_utf8(&last[start..]) {
+        Err(error) if error.error_len().is_none() => last.len() - start,
+        Ok(_) | Err(_) => 0,
+    }
+}

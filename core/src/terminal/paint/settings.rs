@@ -1,0 +1,85 @@
+//! The terminal's modes and its cursor's look: set as the host has them, and put back at the end.
+
+use std::io::Write as _;
+
+use super::super::head::{CursorShape, Modes};
+
+/// How each mode is turned on and off. Kitty's keyboard flags are not passed on: not every terminal knows them, and a program
+/// that asked for them understands plain keys too.
+const MODES: [(Modes, &str, &str); 10] = [
+    (Modes::APP_CURSOR, "\x1b[?1h", "\x1b[?1l"),
+    (Modes::APP_KEYPAD, "\x1b=", "\x1b>"),
+    (Modes::BRACKETED_PASTE, "\x1b[?2004h", "\x1b[?2004l"),
+    (Modes::MOUSE_CLICK, "\x1b[?1000h", "\x1b[?1000l"),
+    (Modes::MOUSE_DRAG, "\x1b[?1002h", "\x1b[?1002l"),
+    (Modes::MOUSE_MOTION, "\x1b[?1003h", "\x1b[?1003l"),
+    (Modes::SGR_MOUSE, "\x1b[?1006h", "\x1b[?1006l"),
+    (Modes::UTF8_MOUSE, "\x1b[?1005h", "\x1b[?1005l"),
+    (Modes::FOCUS_EVENTS, "\x1b[?1004h", "\x1b[?1004l"),
+    (Modes::ALTERNATE_SCROLL, "\x1b[?1007h", "\x1b[?1007l"),
+];
+
+/// What was set. Terminals start with everything off but the alternate scroll, and with a visible cursor.
+#[derive(Debug)]
+pub(super) struct Settings {
+    modes: Modes,
+    visible: bool,
+    /// The cursor's look, if it was ever changed: until then it is the person's own.
+    look: Option<(CursorShape, bool)>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { modes: Modes::ALTERNATE_SCROLL, visible: true, look: None }
+    }
+}
+
+impl Settings {
+    /// Sets the modes; first those off that go off, since some exclude each other.
+    pub(super) fn modes(&mut self, modes: Modes, out: &mut Vec<u8>) {
+        for (mode, _, off) in MODES {
+            if self.modes.contains(mode) && !modes.contains(mode) {
+                out.extend_from_slice(off.as_bytes());
+            }
+        }
+        for (mode, on, _) in MODES {
+            if !self.modes.contains(mode) && modes.contains(mode) {
+                out.extend_from_slice(on.as_bytes());
+            }
+        }
+        self.modes = modes;
+    }
+
+    pub(super) fn cursor_visible(&mut self, visible: bool, out: &mut Vec<u8>) {
+        if self.visible != visible {
+            out.extend_from_slice(if visible { b"\x1b[?25h" } else { b"\x1b[?25l" });
+            self.visible = visible;
+        }
+    }
+
+    /// Sets the cursor's look. A steady block is what a host has that never chose; it is not forced upon a person who prefers
+    /// another, unless something else came before.
+    pub(super) fn cursor_shape(&mut self, shape: CursorShape, blinking: bool, out: &mut Vec<u8>) {
+        let look = (shape, blinking);
+        if self.look.unwrap_or((CursorShape::Block, false)) == look {
+            return;
+        }
+        let steady = match shape {
+            CursorShape::Block => 2,
+            CursorShape::Underline => 4,
+            CursorShape::Beam => 6,
+        };
+        // Writing to memory cannot fail.
+        let _ = write!(out, "\x1b[{} q", steady - u8::from(blinking));
+        self.look = Some(look);
+    }
+
+    /// Puts everything back.
+    pub(super) fn restore(&mut self, out: &mut Vec<u8>) {
+        self.modes(Modes::ALTERNATE_SCROLL, out);
+        if self.look.take().is_some() {
+            out.extend_from_slice(b"\x1b[0 q");
+        }
+        self.cursor_visible(true, out);
+    }
+}

@@ -1,0 +1,480 @@
+//! Between the parser and the model: every call passes through, and lines are harvested before they can be lost.
+//!
+//! All methods of `Handler` have empty defaults, so one that is forgotten here is silently dropped: the tests against the bare
+//! model are the guard, and both crates are pinned to exact versions.
+
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::index::Line as GridLine;
+use alacritty_terminal::term::cell::{Cell, Flags};
+use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
+use vte::ansi::{
+    Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes, KeyboardModesApplyBehavior,
+    LineClearMode, Mode, ModifyOtherKeys, NamedPrivateMode, PrivateMode, Rgb, ScpCharPath, ScpUpdateMode, StandardCharset,
+    TabulationClearMode, cursor_icon::CursorIcon,
+};
+
+use super::cells::encode_row;
+use super::history::History;
+use super::keyboard::Keyboard;
+use super::line::MAX_ZERO_WIDTH;
+use super::notes::{Notes, clean_title, default_color};
+use super::size::{MAX_COLS, MAX_ROWS, Size};
+use super::style::link_is_allowed;
+
+/// Rows the model may hold above its window before they are harvested: a few reads of ordinary output, and little memory.
+const HARVEST_AT: usize = 512;
+
+/// The model's own limit on rows above its window, never reached: one call adds at most a window of rows, and a resize at most
+/// one row for every cell.
+const MODEL_HISTORY: usize = HARVEST_AT + MAX_COLS as usize * MAX_ROWS as usize;
+
+/// A size as the model wants it.
+#[derive(Clone, Copy)]
+pub(super) struct Extent(pub(super) Size);
+
+impl Dimensions for Extent {
+    fn total_lines(&self) -> usize {
+        self.screen_lines()
+    }
+
+    fn screen_lines(&self) -> usize {
+        usize::from(self.0.rows)
+    }
+
+    fn columns(&self) -> usize {
+        usize::from(self.0.cols)
+    }
+}
+
+/// The model and the lines harvested from it.
+pub(super) struct Tap {
+    pub(super) term: Term<Notes>,
+    pub(super) history: History,
+    pub(super) keyboard: Keyboard,
+    pub(super) notes: Notes,
+    /// Number of the last frame: what is harvested now belongs to it, or to the next one.
+    pub(super) frame: u64,
+    /// Rows above the model's window that are harvested already, 0 or 1. Clearing a blank screen pushes a line if there are none,
+    /// and must not.
+    kept: usize,
+}
+
+impl Tap {
+    pub(super) fn new(size: Size, history_limit: usize) -> Tap {
+        let notes = Notes::default();
+        let config = Config {
+            scrolling_history: MODEL_HISTORY,
+            kitty_keyboard: false,
+            osc52: Osc52::Disabled,
+            ..Config::default()
+        };
+        Tap {
+            term: Term::new(config, &Extent(size), notes.clone()),
+            history: History::new(history_limit),
+            keyboard: Keyboard::default(),
+            notes,
+            frame: 0,
+            kept: 0,
+        }
+    }
+
+    pub(super) fn is_alternate(&self) -> bool {
+        self.term.mode().contains(TermMode::ALT_SCREEN)
+    }
+
+    /// Takes over the rows that left the window. On the alternate screen none do.
+    pub(super) fn harvest(&mut self) {
+        let above = self.term.grid().history_size();
+        if self.is_alternate() || above == self.kept {
+            return;
+        }
+        for row in (1..=above - self.kept).rev() {
+            let line = encode_row(self.term.grid(), GridLine(-(row as i32)));
+            self.history.push(self.frame, line);
+        }
+        let grid = self.term.grid_mut();
+        grid.update_history(1);
+        grid.update_history(MODEL_HISTORY);
+        self.kept = 1;
+    }
+
+    /// Changes the size. Nothing is ever pulled back into the window: the model holds no history then, on neither screen.
+    pub(super) fn resize(&mut self, size: Size) {
+        self.with_main(|tap| {
+            tap.harvest();
+            tap.term.grid_mut().clear_history();
+            tap.kept = 0;
+        });
+        self.term.resize(Extent(size));
+        self.with_main(Tap::harvest);
+    }
+
+    /// Does something to the main screen even if the alternate one covers it. Showing the alternate screen erases it, so its
+    /// content is put aside and back.
+    fn with_main(&mut self, act: impl FnOnce(&mut Tap)) {
+        if !self.is_alternate() {
+            return act(self);
+        }
+        let alternate = self.term.grid().clone();
+        self.term.swap_alt();
+        act(self);
+        self.term.swap_alt();
+        *self.term.grid_mut() = alternate;
+    }
+
+    fn harvest_if_many(&mut self) {
+        if self.term.grid().history_size() >= HARVEST_AT {
+            self.harvest();
+        }
+    }
+
+    /// A character that may be stacked on the one before it: the model would stack without end.
+    fn input_bounded(&mut self, c: char) {
+        let grid = self.term.grid();
+        let mut point = grid.cursor.point;
+        if !grid.cursor.input_needs_wrap {
+            point.column.0 = point.column.0.saturating_sub(1);
+        }
+        if grid[point].flags.contains(Flags::WIDE_CHAR_SPACER) {
+            point.column.0 = point.column.0.saturating_sub(1);
+        }
+        let stacked = |cell: &Cell| cell.zerowidth().map_or(0, <[char]>::len);
+        if stacked(&grid[point]) < MAX_ZERO_WIDTH {
+            return self.term.input(c);
+        }
+        let full = grid[point].extra.clone();
+        self.term.input(c);
+        let cell = &mut self.term.grid_mut()[point];
+        if stacked(cell) > MAX_ZERO_WIDTH {
+            cell.extra = full;
+        }
+    }
+}
+
+impl Handler for Tap {
+    // Calls that may push rows out of the window.
+
+    fn input(&mut self, c: char) {
+        if c.is_ascii() {
+            self.term.input(c);
+        } else {
+            self.input_bounded(c);
+        }
+        self.harvest_if_many();
+    }
+
+    fn put_tab(&mut self, count: u16) {
+        self.term.put_tab(count);
+        self.harvest_if_many();
+    }
+
+    fn linefeed(&mut self) {
+        self.term.linefeed();
+        self.harvest_if_many();
+    }
+
+    fn newline(&mut self) {
+        self.term.newline();
+        self.harvest_if_many();
+    }
+
+    fn scroll_up(&mut self, rows: usize) {
+        self.term.scroll_up(rows);
+        self.harvest_if_many();
+    }
+
+    fn delete_lines(&mut self, count: usize) {
+        self.term.delete_lines(count);
+        self.harvest_if_many();
+    }
+
+    fn clear_screen(&mut self, mode: ClearMode) {
+        let erases = match mode {
+            ClearMode::Saved => !self.is_alternate(),
+            ClearMode::Below | ClearMode::Above | ClearMode::All => false,
+        };
+        if erases {
+            self.harvest();
+        }
+        self.term.clear_screen(mode);
+        if erases {
+            self.history.erase();
+            self.kept = 0;
+        }
+        self.harvest_if_many();
+    }
+
+    fn reset_state(&mut self) {
+        self.harvest();
+        self.term.reset_state();
+        self.history.erase();
+        self.kept = 0;
+        self.keyboard = Keyboard::default();
+        self.notes.said().title = None;
+    }
+
+    fn set_private_mode(&mut self, mode: PrivateMode) {
+        if mode == PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) {
+            self.harvest();
+        }
+        self.term.set_private_mode(mode);
+    }
+
+    fn unset_private_mode(&mut self, mode: PrivateMode) {
+        self.term.unset_private_mode(mode);
+    }
+
+    // Calls whose arguments are bounded or checked on the way, or that are answered here.
+
+    fn set_title(&mut self, title: Option<String>) {
+        self.term.set_title(title.map(|title| clean_title(&title)));
+    }
+
+    fn set_hyperlink(&mut self, link: Option<Hyperlink>) {
+        self.term.set_hyperlink(link.filter(|link| link_is_allowed(&link.uri)));
+    }
+
+    fn dynamic_color_sequence(&mut self, prefix: String, index: usize, terminator: &str) {
+        let Rgb { r, g, b } = self.term.colors()[index].unwrap_or_else(|| default_color(index));
+        let answer = format!("\x1b]{prefix};rgb:{r:02x}{r:02x}/{g:02x}{g:02x}/{b:02x}{b:02x}{terminator}");
+        self.notes.said().reply(&answer);
+        self.term.dynamic_color_sequence(prefix, index, terminator);
+    }
+
+    fn push_keyboard_mode(&mut self, mode: KeyboardModes) {
+        self.keyboard.push(self.is_alternate(), mode);
+        self.term.push_keyboard_mode(mode);
+    }
+
+    fn pop_keyboard_modes(&mut self, count: u16) {
+        self.keyboard.pop(self.is_alternate(), count);
+        self.term.pop_keyboard_modes(count);
+    }
+
+    fn set_keyboard_mode(&mut self, mode: KeyboardModes, behavior: KeyboardModesApplyBehavior) {
+        self.keyboard.set(self.is_alternate(), mode, behavior);
+        Handler::set_keyboard_mode(&mut self.term, mode, behavior);
+    }
+
+    // Calls that only pass through.
+
+    fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
+        self.term.set_cursor_style(style);
+    }
+
+    fn set_cursor_shape(&mut self, shape: CursorShape) {
+        self.term.set_cursor_shape(shape);
+    }
+
+    fn goto(&mut self, line: i32, col: usize) {
+        self.term.goto(line, col);
+    }
+
+    fn goto_line(&mut self, line: i32) {
+        self.term.goto_line(line);
+    }
+
+    fn goto_col(&mut self, col: usize) {
+        self.term.goto_col(col);
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        self.term.insert_blank(count);
+    }
+
+    fn move_up(&mut self, rows: usize) {
+        self.term.move_up(rows);
+    }
+
+    fn move_down(&mut self, rows: usize) {
+        self.term.move_down(rows);
+    }
+
+    fn identify_terminal(&mut self, intermediate: Option<char>) {
+        self.term.identify_terminal(intermediate);
+    }
+
+    fn device_status(&mut self, request: usize) {
+        self.term.device_status(request);
+    }
+
+    fn move_forward(&mut self, cols: usize) {
+        self.term.move_forward(cols);
+    }
+
+    fn move_backward(&mut self, cols: usize) {
+        self.term.move_backward(cols);
+    }
+
+    fn move_down_and_cr(&mut self, rows: usize) {
+        self.term.move_down_and_cr(rows);
+    }
+
+    fn move_up_and_cr(&mut self, rows: usize) {
+        self.term.move_up_and_cr(rows);
+    }
+
+    fn backspace(&mut self) {
+        self.term.backspace();
+    }
+
+    fn carriage_return(&mut self) {
+        self.term.carriage_return();
+    }
+
+    fn bell(&mut self) {
+        self.term.bell();
+    }
+
+    fn substitute(&mut self) {
+        self.term.substitute();
+    }
+
+    fn set_horizontal_tabstop(&mut self) {
+        self.term.set_horizontal_tabstop();
+    }
+
+    fn scroll_down(&mut self, rows: usize) {
+        self.term.scroll_down(rows);
+    }
+
+    fn insert_blank_lines(&mut self, count: usize) {
+        self.term.insert_blank_lines(count);
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        self.term.erase_chars(count);
+    }
+
+    fn delete_chars(&mut self, count: usize) {
+        self.term.delete_chars(count);
+    }
+
+    fn move_backward_tabs(&mut self, count: u16) {
+        self.term.move_backward_tabs(count);
+    }
+
+    fn move_forward_tabs(&mut self, count: u16) {
+        self.term.move_forward_tabs(count);
+    }
+
+    fn save_cursor_position(&mut self) {
+        self.term.save_cursor_position();
+    }
+
+    fn restore_cursor_position(&mut self) {
+        self.term.restore_cursor_position();
+    }
+
+    fn clear_line(&mut self, mode: LineClearMode) {
+        self.term.clear_line(mode);
+    }
+
+    fn clear_tabs(&mut self, mode: TabulationClearMode) {
+        self.term.clear_tabs(mode);
+    }
+
+    fn set_tabs(&mut self, interval: u16) {
+        self.term.set_tabs(interval);
+    }
+
+    fn reverse_index(&mut self) {
+        self.term.reverse_index();
+    }
+
+    fn terminal_attribute(&mut self, attribute: Attr) {
+        self.term.terminal_attribute(attribute);
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        self.term.set_mode(mode);
+    }
+
+    fn unset_mode(&mut self, mode: Mode) {
+        self.term.unset_mode(mode);
+    }
+
+    fn report_mode(&mut self, mode: Mode) {
+        self.term.report_mode(mode);
+    }
+
+    fn report_private_mode(&mut self, mode: PrivateMode) {
+        self.term.report_private_mode(mode);
+    }
+
+    fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
+        self.term.set_scrolling_region(top, bottom);
+    }
+
+    fn set_keypad_application_mode(&mut self) {
+        self.term.set_keypad_application_mode();
+    }
+
+    fn unset_keypad_application_mode(&mut self) {
+        self.term.unset_keypad_application_mode();
+    }
+
+    fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.term.set_active_charset(index);
+    }
+
+    fn configure_charset(&mut self, index: CharsetIndex, charset: StandardCharset) {
+        self.term.configure_charset(index, charset);
+    }
+
+    fn set_color(&mut self, index: usize, color: Rgb) {
+        self.term.set_color(index, color);
+    }
+
+    fn reset_color(&mut self, index: usize) {
+        self.term.reset_color(index);
+    }
+
+    fn clipboard_store(&mut self, clipboard: u8, base64: &[u8]) {
+        self.term.clipboard_store(clipboard, base64);
+    }
+
+    fn clipboard_load(&mut self, clipboard: u8, terminator: &str) {
+        self.term.clipboard_load(clipboard, terminator);
+    }
+
+    fn decaln(&mut self) {
+        self.term.decaln();
+    }
+
+    fn push_title(&mut self) {
+        self.term.push_title();
+    }
+
+    fn pop_title(&mut self) {
+        self.term.pop_title();
+    }
+
+    fn text_area_size_pixels(&mut self) {
+        self.term.text_area_size_pixels();
+    }
+
+    fn text_area_size_chars(&mut self) {
+        self.term.text_area_size_chars();
+    }
+
+    fn set_mouse_cursor_icon(&mut self, icon: CursorIcon) {
+        self.term.set_mouse_cursor_icon(icon);
+    }
+
+    fn report_keyboard_mode(&mut self) {
+        self.term.report_keyboard_mode();
+    }
+
+    fn set_modify_other_keys(&mut self, mode: ModifyOtherKeys) {
+        self.term.set_modify_other_keys(mode);
+    }
+
+    fn report_modify_other_keys(&mut self) {
+        self.term.report_modify_other_keys();
+    }
+
+    fn set_scp(&mut self, path: ScpCharPath, update: ScpUpdateMode) {
+        self.term.set_scp(path, update);
+    }
+}

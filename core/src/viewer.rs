@@ -1,0 +1,615 @@
+//! The viewer: joins a session, shows its terminal and types into it. It only routes, as the host does.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dial::Dialer;
+use crate::entropy::Entropy;
+use crate::handshake::{Cause, Failure, Handshake, Stage};
+use crate::id::{LinkId, MemberId};
+use crate::invite::Role;
+use crate::link::{
+    Attempt, Command, Down, Envelope, Event, Hello, Lane, LinkUser, Path, Progress, Refusal, Verdict,
+};
+use crate::machine::{Machine, Tick};
+use crate::sync::assemble::Assembler;
+use crate::sync::inbound::Typed;
+use crate::terminal::{Painter, Screen, Size};
+use crate::time::{Timestamp, earliest};
+use crate::wire::frame::{FromHost, FromViewer, Goodbye, Update};
+
+/// A frame whose lines are not all there is painted as it is after this long: half a screen refresh is not seen.
+const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
+
+/// Between two tries to join a session that does not exist yet.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Everything that makes a viewer what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewerConfig {
+    /// Of the link id and jitter. Not of keys.
+    pub seed: [u8; 32],
+    /// What the invite permits.
+    pub role: Role,
+    /// A name for people.
+    pub name: String,
+    /// The size of the own terminal.
+    pub size: Size,
+    /// How long to wait for a session that does not exist yet.
+    pub wait: Option<Duration>,
+}
+
+/// What happens to a viewer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerInput {
+    /// It is later now.
+    Tick,
+    /// From the links.
+    Link(Event),
+    /// The person typed this. One at a time: see [`ViewerOutput::KeysTaken`].
+    Keys(Vec<u8>),
+    /// The own terminal has this size now.
+    Resized(Size),
+    /// The own terminal took what was last shown.
+    Shown,
+    /// Forget what the own terminal shows and paint all of it again.
+    Redraw,
+    /// The person leaves.
+    Leave,
+}
+
+/// What a viewer wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerOutput {
+    /// To the links.
+    Link(Command),
+    /// Write this to the own terminal. One at a time, until [`ViewerInput::Shown`].
+    Show(Vec<u8>),
+    /// The last [`ViewerInput::Keys`] are on their way: the next may come.
+    KeysTaken,
+    /// For people and programs who watch.
+    Notice(ViewerNotice),
+    /// It is over.
+    Exit(ViewerExit),
+}
+
+/// What people and programs may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerNotice {
+    /// The handshake entered a stage.
+    Stage(Stage),
+    /// Addresses to try: ours and theirs.
+    Paths(usize, usize),
+    /// The rendezvous could not be reached yet, and why.
+    Unreachable(String),
+    /// The path that the link uses, confirmed.
+    Connected(Path),
+    /// The first screen is complete: it is shown next.
+    FirstScreen(MemberId, Role),
+    /// The session's title.
+    Title(String),
+    /// The bell rang.
+    Bell,
+    /// A sentence from the host.
+    Said(String),
+    /// Keys were dropped: the invite does not permit typing.
+    ReadOnly,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerExit {
+    /// The shared command ended with this code.
+    Ended(i32),
+    /// The host stopped sharing.
+    Stopped,
+    /// The person left.
+    Left,
+    /// The host removed this viewer, and why.
+    Removed(String),
+    /// It did not work, or works no more.
+    Failed(Failure),
+}
+
+impl From<Tick> for ViewerInput {
+    fn from(Tick: Tick) -> ViewerInput {
+        ViewerInput::Tick
+    }
+}
+
+impl From<Event> for ViewerInput {
+    fn from(event: Event) -> ViewerInput {
+        ViewerInput::Link(event)
+    }
+}
+
+impl LinkUser for Viewer {
+    fn split(output: ViewerOutput) -> Result<Command, ViewerOutput> {
+        match output {
+            ViewerOutput::Link(command) => Ok(command),
+            other @ (ViewerOutput::Show(_)
+            | ViewerOutput::KeysTaken
+            | ViewerOutput::Notice(_)
+            | ViewerOutput::Exit(_)) => Err(other),
+        }
+    }
+}
+
+/// The viewer's machine.
+pub struct Viewer {
+    config: ViewerConfig,
+    dialer: Dialer,
+    link: LinkId,
+    handshake: Handshake,
+    ask_again: Option<Timestamp>,
+    control_up: bool,
+    member: Option<(MemberId, Role)>,
+    typed: Typed,
+    keys_owed: bool,
+    screen: Screen,
+    assembler: Assembler,
+    painter: Painter,
+    paint_from: Option<Timestamp>,
+    showing: bool,
+    exit: Option<ViewerExit>,
+    exited: bool,
+    last_cause: String,
+    out: VecDeque<ViewerOutput>,
+}
+
+impl Viewer {
+    /// A viewer that dials on its first input.
+    pub fn new(config: ViewerConfig) -> Viewer {
+        let mut entropy = Entropy::new(config.seed);
+        let link = LinkId(entropy.number());
+        let stage = Stage::ReachingRendezvous;
+        Viewer {
+            dialer: Dialer::new(entropy.fork()),
+            link,
+            handshake: Handshake::new(Timestamp::ZERO, stage),
+            ask_again: None,
+            control_up: false,
+            member: None,
+            typed: Typed::default(),
+            keys_owed: false,
+            screen: Screen::new(),
+            assembler: Assembler::default(),
+            painter: Painter::new(config.size),
+            paint_from: None,
+            showing: false,
+            exit: None,
+            exited: false,
+            last_cause: "no answer".to_owned(),
+            out: VecDeque::from([
+                ViewerOutput::Notice(ViewerNotice::Stage(stage)),
+                ViewerOutput::Link(Command::Dial),
+            ]),
+            config,
+        }
+    }
+
+    /// The copy of the host's screen, for tests.
+    pub fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// The stage the handshake is at.
+    pub fn stage(&self) -> Stage {
+        self.handshake.stage()
+    }
+
+    /// Whether the host's size does not fit the own terminal, so that only a part is shown.
+    pub fn is_cropped(&self) -> bool {
+        self.painter.cropped()
+    }
+
+    /// What puts the own terminal back in order; for every way out that does not come by `handle`.
+    pub fn farewell(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.painter.finish(&mut bytes);
+        bytes
+    }
+
+    fn command(&mut self, command: Command) {
+        self.out.push_back(ViewerOutput::Link(command));
+    }
+
+    fn notice(&mut self, notice: ViewerNotice) {
+        self.out.push_back(ViewerOutput::Notice(notice));
+    }
+
+    fn enter(&mut self, now: Timestamp, stage: Stage) {
+        if self.handshake.stage() != stage {
+            self.handshake.enter(now, stage);
+            self.notice(ViewerNotice::Stage(stage));
+        }
+    }
+
+    fn advance(&mut self, now: Timestamp, stage: Stage) {
+        if self.handshake.stage() < stage {
+            self.enter(now, stage);
+        }
+    }
+
+    fn on_event(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::SignalUp => self.on_signal_up(now),
+            Event::SignalDown(cause) => self.on_signal_down(now, cause),
+            Event::Joined { link, .. } if link == self.link => self.on_joined(now),
+            Event::Waiting(link) if link == self.link => {
+                if self.handshake.stage() < Stage::Authenticating {
+                    self.advance(now, Stage::WaitingForHost);
+                }
+            }
+            Event::Refused(link, refusal) if link.is_none_or(|link| link == self.link) => {
+                self.on_refused(now, refusal);
+            }
+            Event::Gone(link) if link == self.link => self.on_gone(now),
+            Event::Verdict(link, verdict) if link == self.link => self.on_verdict(now, verdict),
+            Event::Envelope(link, envelope) if link == self.link => self.on_envelope(now, envelope),
+            Event::Progress(_, attempt, progress) if attempt == self.attempt() => match progress {
+                Progress::Securing => self.advance(now, Stage::Securing),
+                Progress::Confirming => self.advance(now, Stage::Confirming),
+            },
+            Event::Candidate(link, attempt, candidate) if attempt == self.attempt() => {
+                self.handshake.note_local(candidate);
+                self.command(Command::Envelope(link, Envelope::Candidate(attempt, candidate)));
+                self.note_paths();
+            }
+            Event::Confirmed(_, attempt, path) if attempt == self.attempt() => {
+                self.notice(ViewerNotice::Connected(path));
+                self.advance(now, Stage::OpeningControl);
+            }
+            Event::ControlUp(_, attempt) if attempt == self.attempt() => {
+                self.control_up = true;
+                self.advance(now, Stage::FirstScreen);
+            }
+            Event::Message(link, Lane::Control, bytes) if link == self.link => self.on_frame(now, &bytes),
+            Event::Down(_, attempt, down) if attempt == self.attempt() => self.on_down(now, down),
+            // Of other links or earlier attempts, or what only hosts are told.
+            Event::Registered
+            | Event::Joined { .. }
+            | Event::Waiting(_)
+            | Event::Refused(..)
+            | Event::Gone(_)
+            | Event::Forged(_)
+            | Event::Hello(..)
+            | Event::Verdict(..)
+            | Event::Envelope(..)
+            | Event::Progress(..)
+            | Event::Candidate(..)
+            | Event::Confirmed(..)
+            | Event::ControlUp(..)
+            | Event::Message(..)
+            | Event::Down(..) => {}
+        }
+    }
+
+    fn attempt(&self) -> Attempt {
+        self.handshake.attempt()
+    }
+
+    /// From here on the rendezvous is not needed: what it says, or that it is gone, changes nothing.
+    fn is_linked(&self) -> bool {
+        self.handshake.stage() >= Stage::OpeningControl
+    }
+
+    // The rendezvous.
+
+    fn on_signal_up(&mut self, now: Timestamp) {
+        self.dialer.up();
+        if self.handshake.stage() < Stage::Authenticating {
+            self.ask_again = None;
+            self.handshake.enter_afresh(now, Stage::ReachingRendezvous);
+            self.command(Command::Join(self.link));
+        }
+    }
+
+    fn on_signal_down(&mut self, now: Timestamp, cause: String) {
+        self.last_cause.clone_from(&cause);
+        if self.is_linked() {
+            self.dialer.hang_up();
+            return;
+        }
+        self.dialer.down(now);
+        if self.handshake.stage() < Stage::Authenticating {
+            self.handshake.enter(now, Stage::ReachingRendezvous);
+            self.notice(ViewerNotice::Unreachable(cause));
+        } else if self.handshake.stage() < Stage::Securing {
+            // The other side cannot answer any more: it was told that this link is gone.
+            self.fail(now, Cause::Signal(cause));
+        }
+    }
+
+    fn on_joined(&mut self, now: Timestamp) {
+        if self.handshake.stage() < Stage::Authenticating {
+            self.advance(now, Stage::Authenticating);
+            let hello = Hello { name: self.config.name.clone(), size: Some(self.config.size), capabilities: 0 };
+            self.command(Command::Hello(self.link, hello));
+        }
+    }
+
+    fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
+        if self.is_linked() {
+            return;
+        }
+        let may_come = refusal == Refusal::NoSession && self.handshake.stage() < Stage::Authenticating;
+        match self.config.wait {
+            Some(wait) if may_come && now < Timestamp::ZERO + wait => {
+                self.enter(now, Stage::WaitingForHost);
+                self.handshake.enter_afresh(now, Stage::WaitingForHost);
+                self.ask_again = Some(now + ASK_AGAIN_AFTER);
+            }
+            Some(_) | None => self.fail(now, Cause::Refused(refusal)),
+        }
+    }
+
+    fn on_gone(&mut self, now: Timestamp) {
+        if !self.is_linked() {
+            self.fail(now, Cause::Gone);
+        }
+    }
+
+    // The handshake.
+
+    fn on_verdict(&mut self, now: Timestamp, verdict: Verdict) {
+        if self.handshake.stage() >= Stage::Offer {
+            return;
+        }
+        match verdict {
+            Verdict::Accepted => self.advance(now, Stage::Offer),
+            Verdict::Waiting => self.advance(now, Stage::WaitingForApproval),
+            Verdict::Refused(refusal) => self.fail(now, Cause::Refused(refusal)),
+        }
+    }
+
+    fn on_envelope(&mut self, now: Timestamp, envelope: Envelope) {
+        match envelope {
+            Envelope::Offer(attempt) if attempt > self.attempt() && !self.is_linked() => {
+                self.handshake.begin_attempt(now, attempt);
+                self.command(Command::Accept(self.link, attempt));
+                self.command(Command::Envelope(self.link, Envelope::Answer(attempt)));
+                self.enter(now, Stage::CheckingPaths);
+            }
+            Envelope::Candidate(attempt, candidate) if attempt >= self.attempt() => {
+                if attempt == self.attempt() {
+                    self.handshake.note_remote(candidate);
+                    self.note_paths();
+                }
+                self.command(Command::Candidate(self.link, attempt, candidate));
+            }
+            Envelope::Verdict(verdict) => self.on_verdict(now, verdict),
+            Envelope::Failed(attempt, down) if attempt == self.attempt() && !self.is_linked() => {
+                self.fail(now, Cause::DownThere(down));
+            }
+            Envelope::Goodbye => {
+                if !self.is_linked() {
+                    self.fail(now, Cause::Left);
+                }
+            }
+            // Old attempts, and answers, which only viewers give.
+            Envelope::Offer(_) | Envelope::Candidate(..) | Envelope::Failed(..) | Envelope::Answer(_) => {}
+        }
+    }
+
+    fn note_paths(&mut self) {
+        if self.handshake.stage() == Stage::CheckingPaths {
+            let (local, remote) = self.handshake.paths_tried();
+            self.notice(ViewerNotice::Paths(local, remote));
+        }
+    }
+
+    fn on_down(&mut self, now: Timestamp, down: Down) {
+        if !self.is_linked() {
+            let envelope = Envelope::Failed(self.attempt(), down.clone());
+            self.command(Command::Envelope(self.link, envelope));
+        }
+        self.fail(now, Cause::Down(down));
+    }
+
+    fn fail(&mut self, now: Timestamp, cause: Cause) {
+        let failure = self.handshake.fail(now, cause);
+        self.leave(ViewerExit::Failed(failure));
+    }
+
+    fn leave(&mut self, exit: ViewerExit) {
+        if self.exit.is_none() {
+            self.exit = Some(exit);
+        }
+    }
+
+    // The session.
+
+    fn on_frame(&mut self, now: Timestamp, bytes: &[u8]) {
+        // A host that speaks nonsense on a confirmed link is at fault, but what it sent before still stands.
+        let Ok(frame) = FromHost::decode(bytes) else { return };
+        match frame {
+            FromHost::Welcome { member, role } => self.member = Some((member, role)),
+            FromHost::Update(update) => self.on_update(now, update),
+            FromHost::Taken(upto) => self.typed.take(upto),
+            FromHost::Title(title) => {
+                self.notice(ViewerNotice::Title(crate::terminal::clean_title(&title)));
+            }
+            FromHost::Bell => self.notice(ViewerNotice::Bell),
+            FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
+            FromHost::Goodbye(goodbye) => {
+                self.send(&FromViewer::GoodbyeHeard);
+                self.leave(match goodbye {
+                    Goodbye::Ended(code) => ViewerExit::Ended(code),
+                    Goodbye::Stopped => ViewerExit::Stopped,
+                    Goodbye::Removed(why) => ViewerExit::Removed(why),
+                });
+            }
+        }
+    }
+
+    fn on_update(&mut self, now: Timestamp, update: Update) {
+        for segment in update.segments {
+            let (space, number, version) = (segment.space, segment.number, segment.version);
+            if let Some(line) = self.assembler.add(segment) {
+                self.screen.merge_line(space, number, version, line);
+            }
+        }
+        if let Some(head) = update.head {
+            self.screen.merge_head(head);
+        }
+        self.send(&FromViewer::Ack(vec![(update.seq, update.seq)]));
+        if self.screen.complete() {
+            self.paint_from = Some(now);
+            if self.handshake.stage() == Stage::FirstScreen {
+                self.enter(now, Stage::Live);
+                let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
+                self.notice(ViewerNotice::FirstScreen(member, role));
+                // All there is to say now travels on the link.
+                self.dialer.hang_up();
+                self.command(Command::HangUp);
+            }
+        } else if self.paint_from.is_none() {
+            self.paint_from = Some(now + INCOMPLETE_AT_MOST);
+        }
+    }
+
+    fn send(&mut self, frame: &FromViewer) {
+        self.command(Command::Send(self.link, Lane::Control, frame.encode()));
+    }
+
+    fn on_keys(&mut self, bytes: &[u8]) {
+        if self.config.role == Role::View {
+            self.notice(ViewerNotice::ReadOnly);
+        } else {
+            self.typed.push(bytes);
+        }
+        self.keys_owed = true;
+    }
+
+    // What goes out after every input.
+
+    fn pump(&mut self, now: Timestamp) {
+        if self.control_up {
+            while let Some((first, events)) = self.typed.next() {
+                self.send(&FromViewer::Input { first, events });
+            }
+        }
+        if self.keys_owed && self.typed.has_room() {
+            self.keys_owed = false;
+            self.out.push_back(ViewerOutput::KeysTaken);
+        }
+        let live = self.handshake.stage() == Stage::Live;
+        if live && !self.showing && self.paint_from.is_some_and(|from| from <= now) {
+            self.paint_from = None;
+            let mut bytes = Vec::new();
+            self.painter.paint(&self.screen, &mut bytes);
+            if !bytes.is_empty() {
+                self.showing = true;
+                self.out.push_back(ViewerOutput::Show(bytes));
+            }
+        }
+        // What was shown last is shown before leaving; a terminal that takes nothing any more is the runtime's to give up on.
+        if let Some(exit) = self.exit.take_if(|_| !live || (!self.showing && self.paint_from.is_none())) {
+            self.exited = true;
+            self.command(Command::HangUp);
+            self.out.push_back(ViewerOutput::Exit(exit));
+        }
+    }
+
+    fn on_time(&mut self, now: Timestamp) {
+        if self.dialer.try_expired(now) {
+            self.on_signal_down(now, "no answer within 5 s".to_owned());
+        }
+        if self.dialer.due(now) {
+            self.dialer.dial(now);
+            self.command(Command::Dial);
+        }
+        if self.ask_again.is_some_and(|at| at <= now) {
+            self.ask_again = None;
+            if self.dialer.is_up() {
+                self.command(Command::Join(self.link));
+            }
+        }
+        if self.handshake.overdue(now) {
+            let cause = match self.handshake.stage() {
+                Stage::ReachingRendezvous => Cause::Signal(self.last_cause.clone()),
+                Stage::WaitingForHost
+                | Stage::Authenticating
+                | Stage::WaitingForApproval
+                | Stage::Offer
+                | Stage::Answer
+                | Stage::CheckingPaths
+                | Stage::Securing
+                | Stage::Confirming
+                | Stage::OpeningControl
+                | Stage::FirstScreen
+                | Stage::Live => Cause::NoAnswer,
+            };
+            if self.handshake.stage() >= Stage::Offer {
+                self.command(Command::Envelope(self.link, Envelope::Goodbye));
+            }
+            self.fail(now, cause);
+        }
+    }
+}
+
+impl Machine for Viewer {
+    type Input = ViewerInput;
+    type Output = ViewerOutput;
+
+    fn handle(&mut self, now: Timestamp, input: ViewerInput) {
+        if self.exited {
+            return;
+        }
+        if self.dialer.deadline().is_none() && !self.dialer.is_up() && !self.is_linked() {
+            self.dialer.dial(now);
+        }
+        match input {
+            ViewerInput::Tick => {}
+            ViewerInput::Link(event) => self.on_event(now, event),
+            ViewerInput::Keys(bytes) => self.on_keys(&bytes),
+            ViewerInput::Resized(size) => {
+                self.painter.resize(size);
+                self.paint_from = self.paint_from.or(Some(now));
+                if self.control_up {
+                    self.send(&FromViewer::Size(size));
+                }
+            }
+            ViewerInput::Shown => self.showing = false,
+            ViewerInput::Redraw => {
+                self.painter.redraw();
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Leave => {
+                if self.control_up {
+                    self.send(&FromViewer::Goodbye);
+                } else if self.handshake.stage() >= Stage::Offer {
+                    self.command(Command::Envelope(self.link, Envelope::Goodbye));
+                }
+                self.paint_from = None;
+                self.showing = false;
+                self.leave(ViewerExit::Left);
+            }
+        }
+        if self.exit.is_none() {
+            self.on_time(now);
+        }
+        self.pump(now);
+    }
+
+    fn poll(&mut self) -> Option<ViewerOutput> {
+        self.out.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        if self.exited {
+            return None;
+        }
+        let mut deadline = earliest(self.dialer.deadline(), self.ask_again);
+        if self.exit.is_none() {
+            deadline = earliest(deadline, self.handshake.deadline());
+        }
+        if self.handshake.stage() == Stage::Live && !self.showing {
+            deadline = earliest(deadline, self.paint_from);
+        }
+        deadline
+    }
+}

@@ -1,0 +1,47 @@
+//! What travels, and the rule for reading it: total, bounded, never a panic. Past this module there are no raw bytes to validate.
+//!
+//! - [`signal`]: JSON that the rendezvous reads, and what is sealed inside its envelopes.
+//! - [`frame`]: postcard on the lanes.
+
+pub mod frame;
+pub mod signal;
+
+/// The first byte of everything in postcard: the version of its encoding. Enums only ever grow at their end.
+pub(crate) const ENCODING: u8 = 1;
+
+/// The bytes are not what they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Longer than its kind may be.
+    #[error("too long")]
+    TooLong,
+    /// Of an encoding that this build does not read.
+    #[error("of another encoding")]
+    Encoding,
+    /// Not understood.
+    #[error("malformed")]
+    Malformed,
+    /// Understood, but beyond a limit.
+    #[error("beyond a limit")]
+    OutOfBounds,
+}
+
+/// Encodes `value` behind the version byte.
+pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![ENCODING]).expect("plain data always encodes")
+}
+
+/// Decodes what [`encode`] made. Bytes left over are refused.
+pub(crate) fn decode<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8], at_most: usize) -> Result<T, WireError> {
+    if bytes.len() > at_most {
+        return Err(WireError::TooLong);
+    }
+    match bytes.split_first() {
+        Some((&ENCODING, rest)) => match postcard::take_from_bytes(rest) {
+            Ok((value, [])) => Ok(value),
+            Ok((_, [_, ..])) | Err(_) => Err(WireError::Malformed),
+        },
+        Some(_) => Err(WireError::Encoding),
+        None => Err(WireError::Malformed),
+    }
+}

@@ -1,0 +1,305 @@
+//! Signalling: what the rendezvous reads, as JSON text, and what it cannot read, sealed inside `envelope`.
+
+use data_encoding::BASE64URL_NOPAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::id::{LinkId, SessionId};
+use crate::invite::Role;
+use crate::link::{Attempt, Candidate, Down, Envelope, Hello, MAX_NAME, Refusal, Verdict};
+use crate::seal::MAX_ENVELOPE;
+use crate::wire::{WireError, decode, encode};
+
+/// Longest signalling message, in bytes.
+pub const MAX_MESSAGE: usize = 16 * 1024;
+
+/// Most versions that a viewer may list: the list is in the prologue, and nobody speaks more.
+pub const MAX_VERSIONS: usize = 16;
+
+/// What a host or viewer says to the rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToRendezvous {
+    /// Give me this session; the two values prove that it is mine.
+    Register {
+        /// The session.
+        session: SessionId,
+        /// SHA-256(view key ‖ host's static public key).
+        commitment: Opaque,
+        /// The resume token.
+        token: Opaque,
+    },
+    /// Bring me to the host of this session.
+    Join {
+        /// The session.
+        session: SessionId,
+        /// Drawn by the viewer.
+        link: LinkId,
+        /// What the invite permits.
+        role: Role,
+        /// What the viewer speaks.
+        versions: Vec<u16>,
+    },
+    /// Bring this to the other side of the link.
+    Envelope {
+        /// The link.
+        link: LinkId,
+        /// Sealed.
+        data: Opaque,
+    },
+    /// Host: turn this viewer away.
+    Refuse {
+        /// The link.
+        link: LinkId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// I am done with this link.
+    Close {
+        /// The link.
+        link: LinkId,
+    },
+    /// Host: the session is over.
+    Unregister,
+    /// Are you there?
+    Ping,
+}
+
+/// What the rendezvous says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromRendezvous {
+    /// The session is yours.
+    Registered,
+    /// To the host: somebody wants to join. To the viewer: the host has been told.
+    Joined {
+        /// The link.
+        link: LinkId,
+        /// As the viewer said.
+        role: Role,
+        /// As the viewer said.
+        versions: Vec<u16>,
+    },
+    /// The session is registered, its host is away.
+    Waiting {
+        /// The link.
+        link: LinkId,
+    },
+    /// From the other side of the link.
+    Envelope {
+        /// The link.
+        link: LinkId,
+        /// Sealed.
+        data: Opaque,
+    },
+    /// No.
+    Refused {
+        /// The link, if it is about one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        link: Option<LinkId>,
+        /// Why.
+        reason: Refusal,
+    },
+    /// The other side of the link is gone.
+    Closed {
+        /// The link.
+        link: LinkId,
+    },
+    /// Yes.
+    Pong,
+}
+
+/// Bytes that the rendezvous carries without reading; base64url in JSON. No `Debug` of the contents: tokens travel in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opaque(pub Vec<u8>);
+
+impl std::fmt::Debug for Opaque {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+impl Serialize for Opaque {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64URL_NOPAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Opaque {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Opaque, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        BASE64URL_NOPAD.decode(text.as_bytes()).map(Opaque).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A message as JSON text.
+pub fn to_text<T: Serialize>(message: &T) -> String {
+    serde_json::to_string(message).expect("plain data always encodes")
+}
+
+/// Reads what somebody says to a rendezvous.
+pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
+    let message = parse(text)?;
+    match &message {
+        ToRendezvous::Join { versions, .. } => bounded(versions)?,
+        ToRendezvous::Envelope { data, .. } => short(data)?,
+        ToRendezvous::Refuse { reason, .. } => sane(reason)?,
+        ToRendezvous::Register { .. }
+        | ToRendezvous::Close { .. }
+        | ToRendezvous::Unregister
+        | ToRendezvous::Ping => {}
+    }
+    Ok(message)
+}
+
+/// Reads what a rendezvous says.
+pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
+    let message = parse(text)?;
+    match &message {
+        FromRendezvous::Joined { versions, .. } => bounded(versions)?,
+        FromRendezvous::Envelope { data, .. } => short(data)?,
+        FromRendezvous::Refused { reason, .. } => sane(reason)?,
+        FromRendezvous::Registered
+        | FromRendezvous::Waiting { .. }
+        | FromRendezvous::Closed { .. }
+        | FromRendezvous::Pong => {}
+    }
+    Ok(message)
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, WireError> {
+    if text.len() > MAX_MESSAGE {
+        return Err(WireError::TooLong);
+    }
+    serde_json::from_str(text).map_err(|_| WireError::Malformed)
+}
+
+fn bounded(versions: &[u16]) -> Result<(), WireError> {
+    if versions.len() > MAX_VERSIONS { Err(WireError::OutOfBounds) } else { Ok(()) }
+}
+
+fn short(data: &Opaque) -> Result<(), WireError> {
+    if data.0.len() > MAX_ENVELOPE { Err(WireError::OutOfBounds) } else { Ok(()) }
+}
+
+fn sane(reason: &Refusal) -> Result<(), WireError> {
+    match reason {
+        Refusal::Version(versions) => bounded(versions),
+        Refusal::NoSession
+        | Refusal::WrongKey
+        | Refusal::WrongHost
+        | Refusal::Full
+        | Refusal::Denied
+        | Refusal::Misuse
+        | Refusal::Taken => Ok(()),
+    }
+}
+
+/// What describes one side's peer; about 150 bytes. It is applied to the engine as it stands, no SDP is parsed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// ICE user name fragment: 4 to 32 letters and digits.
+    pub ufrag: String,
+    /// ICE password: 22 to 64 letters and digits.
+    pub password: String,
+    /// SHA-256 of the DTLS certificate.
+    pub fingerprint: [u8; 32],
+    /// This side's half of the confirmation key.
+    pub half: [u8; 32],
+}
+
+impl Description {
+    fn check(&self) -> Result<(), WireError> {
+        let word = |text: &str, least: usize, most: usize| {
+            (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+        };
+        if word(&self.ufrag, 4, 32) && word(&self.password, 22, 64) { Ok(()) } else { Err(WireError::OutOfBounds) }
+    }
+}
+
+/// The payload of Noise message 2.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Second {
+    /// SHA-256 of the resume token: with the host's key it makes up the session id.
+    pub(crate) token_hash: [u8; 32],
+    pub(crate) verdict: Verdict,
+}
+
+/// What a numbered envelope holds: an [`Envelope`], with the descriptions that machines never see.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Sealed {
+    Offer(Attempt, Description),
+    Answer(Attempt, Description),
+    Candidate(Attempt, Candidate),
+    Verdict(Verdict),
+    Failed(Attempt, Down),
+    Goodbye,
+}
+
+impl Sealed {
+    /// Seals up what a machine said; offer and answer need their description.
+    pub(crate) fn new(envelope: Envelope, description: Option<Description>) -> Option<Sealed> {
+        Some(match envelope {
+            Envelope::Offer(attempt) => Sealed::Offer(attempt, description?),
+            Envelope::Answer(attempt) => Sealed::Answer(attempt, description?),
+            Envelope::Candidate(attempt, candidate) => Sealed::Candidate(attempt, candidate),
+            Envelope::Verdict(verdict) => Sealed::Verdict(verdict),
+            Envelope::Failed(attempt, down) => Sealed::Failed(attempt, down),
+            Envelope::Goodbye => Sealed::Goodbye,
+        })
+    }
+
+    /// What a machine may see of it, and the description to keep.
+    pub(crate) fn open(self) -> (Envelope, Option<Description>) {
+        match self {
+            Sealed::Offer(attempt, description) => (Envelope::Offer(attempt), Some(description)),
+            Sealed::Answer(attempt, description) => (Envelope::Answer(attempt), Some(description)),
+            Sealed::Candidate(attempt, candidate) => (Envelope::Candidate(attempt, candidate), None),
+            Sealed::Verdict(verdict) => (Envelope::Verdict(verdict), None),
+            Sealed::Failed(attempt, down) => (Envelope::Failed(attempt, down), None),
+            Sealed::Goodbye => (Envelope::Goodbye, None),
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Sealed, WireError> {
+        let sealed = decode(bytes, MAX_ENVELOPE)?;
+        match &sealed {
+            Sealed::Offer(_, description) | Sealed::Answer(_, description) => description.check()?,
+            Sealed::Failed(_, Down::Engine(cause)) if cause.len() > MAX_CAUSE => return Err(WireError::OutOfBounds),
+            Sealed::Candidate(..) | Sealed::Verdict(_) | Sealed::Failed(..) | Sealed::Goodbye => {}
+        }
+        Ok(sealed)
+    }
+}
+
+/// Longest cause of a failure that one side tells the other, in bytes: a sentence.
+pub(crate) const MAX_CAUSE: usize = 200;
+
+/// Encodes the payload of Noise message 1.
+pub(crate) fn encode_hello(hello: &Hello) -> Vec<u8> {
+    encode(hello)
+}
+
+/// Decodes it; the name loses what is not printable and what is too long.
+pub fn decode_hello(bytes: &[u8]) -> Result<Hello, WireError> {
+    let mut hello: Hello = decode(bytes, MAX_ENVELOPE)?;
+    hello.name = hello.name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    hello.size = hello.size.map(|size| crate::terminal::Size::new(size.cols, size.rows));
+    Ok(hello)
+}
+
+pub(crate) fn encode_second(second: &Second) -> Vec<u8> {
+    encode(second)
+}
+
+pub(crate) fn decode_second(bytes: &[u8]) -> Result<Second, WireError> {
+    decode(bytes, MAX_ENVELOPE)
+}
+
+/// Decodes the inside of an envelope and encodes it again: what a fuzzer calls. `None` if it was refused.
+pub fn reencode_sealed(bytes: &[u8]) -> Option<Vec<u8>> {
+    Sealed::decode(bytes).ok().map(|sealed| sealed.encode())
+}

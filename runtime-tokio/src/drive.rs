@@ -1,0 +1,67 @@
+//! The one loop: drain a machine's outputs, then wait for its timer or for something to happen.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use beach_core::machine::{Machine, Tick};
+use beach_core::time::Timestamp;
+use tokio::task::yield_now;
+use tokio::time::sleep_until;
+
+/// Inputs handled before the loop gives other tasks a turn, even if more are ready: a flood on one side must not starve the other tasks
+/// of the thread.
+const TURN: u32 = 64;
+
+/// The world around a machine: performs what it wants and reports what happens.
+#[expect(async_fn_in_trait, reason = "driven on one thread, by `drive` alone")]
+pub trait Surroundings<M: Machine> {
+    /// What the loop ends with.
+    type End;
+
+    /// Performs an output; `Break` ends the loop.
+    fn perform(&mut self, output: M::Output) -> ControlFlow<Self::End>;
+
+    /// After everything that followed from an input was performed.
+    fn performed(&mut self, machine: &mut M) -> ControlFlow<Self::End> {
+        let _ = machine;
+        ControlFlow::Continue(())
+    }
+
+    /// What happens next. Cancel-safe.
+    async fn next(&mut self) -> M::Input;
+}
+
+/// Runs `machine` in `surroundings` until an output ends it. `epoch` is the machine's time zero.
+pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Instant, surroundings: &mut S) -> S::End {
+    let mut turn = 0;
+    let mut input = Some(M::Input::from(Tick));
+    loop {
+        if let Some(input) = input.take() {
+            machine.handle(Timestamp::from(epoch.elapsed()), input);
+        }
+        while let Some(output) = machine.poll() {
+            if let ControlFlow::Break(end) = surroundings.perform(output) {
+                return end;
+            }
+        }
+        if let ControlFlow::Break(end) = surroundings.performed(machine) {
+            return end;
+        }
+        turn += 1;
+        if turn % TURN == 0 {
+            yield_now().await;
+        }
+        let deadline = machine.deadline().map(|at| epoch + at.since_start());
+        input = Some(tokio::select! {
+            input = surroundings.next() => input,
+            () = until(deadline) => Tick.into(),
+        });
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,656 @@
+//! A command in a pseudo-terminal.
+//!
+//! One value, one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). It starts
+//! no task and keeps no queue: whoever owns it decides when to read and holds at most one write.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::future;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use pty_process::{Command, Size};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Child;
+use tokio::time::{Instant, sleep_until};
+
+/// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; sixteen of them make one turn of the
+/// loop worth its cost and still keep a turn short.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// How long the terminal must be silent after the command ended before its output counts as complete. Only reached when
+/// another process still holds the terminal; otherwise the kernel says so.
+pub const DRAIN_SILENCE: Duration = Duration::from_millis(500);
+
+/// How long output is drained at most after the command ended, however much a process left behind still writes.
+pub const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// How long a command may take to obey SIGHUP before SIGKILL follows: long enough for a shell to save its history.
+pub const HANG_UP_GRACE: Duration = Duration::from_secs(2);
+
+/// The exit code reported when the system could not say how the command ended.
+const EXIT_UNKNOWN: i32 = 255;
+
+/// What to run, and in a terminal of which size. Deliberately without `Debug`: arguments and environment may be secret.
+pub struct Spawn {
+    /// The program, looked up in `PATH` when it has no slash.
+    pub program: OsString,
+    /// Its arguments, without the program's own name.
+    pub args: Vec<OsString>,
+    /// Variables set on top of this process's environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Variables of this process's environment that the command does not get. Removed before `env` is set.
+    pub env_remove: Vec<OsString>,
+    /// Width in cells.
+    pub cols: u16,
+    /// Height in cells.
+    pub rows: u16,
+}
+
+/// What the terminal did.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PtyEvent {
+    /// Bytes the command wrote: 1 to [`OUTPUT_BYTES_MAX`] of them, cut anywhere.
+    Output(Vec<u8>),
+    /// The bytes of the last [`Pty::write`] are with the command, or it is gone. The next write may follow.
+    Written,
+    /// The command ended and its output is drained. Comes once, last.
+    Exited(Exit),
+}
+
+impl fmt::Debug for PtyEvent {
+    /// Lengths, never content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Output(bytes) => write!(f, "Output({} bytes)", bytes.len()),
+            Self::Written => f.write_str("Written"),
+            Self::Exited(exit) => write!(f, "Exited({exit:?})"),
+        }
+    }
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this code, 0 to 255.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The code a shell would report: the command's own, or 128 + signal.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => 128 + signal,
+        }
+    }
+
+    fn of(status: io::Result<ExitStatus>) -> Self {
+        match status {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => Self::Code(code),
+                (None, Some(signal)) => Self::Signal(signal),
+                (None, None) => Self::Code(EXIT_UNKNOWN),
+            },
+            Err(error) => {
+                tracing::warn!(%error, "how the command ended is unknown");
+                Self::Code(EXIT_UNKNOWN)
+            }
+        }
+    }
+}
+
+/// A running command and the terminal it runs in.
+///
+/// Dropping it hangs the terminal up: the kernel sends SIGHUP, and the process is reaped in the background.
+pub struct Pty {
+    terminal: pty_process::Pty,
+    child: Child,
+    /// Filled by one read at a time; kept, so that a cancelled read costs no allocation.
+    buffer: Vec<u8>,
+    writing: Option<Writing>,
+    /// Nothing more can be read: every process has closed the terminal.
+    end_of_output: bool,
+    exit: Option<Ended>,
+    kill_at: Option<Instant>,
+    reported: bool,
+}
+
+/// The one outstanding write.
+struct Writing {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+/// The command has ended; its output may still come.
+struct Ended {
+    exit: Exit,
+    silent_at: Instant,
+    give_up_at: Instant,
+}
+
+/// What one turn of [`Pty::next`] saw; handled after the borrows of the select are gone.
+enum Turn {
+    Read(io::Result<usize>),
+    Wrote(io::Result<usize>),
+    Ended(io::Result<ExitStatus>),
+    DrainedLongEnough,
+    KillDue,
+}
+
+impl Pty {
+    /// Starts the command as leader of its own session, with a new terminal as its controlling one.
+    ///
+    /// Must be called within a tokio runtime with I/O and time enabled.
+    ///
+    /// # Errors
+    /// No terminal could be had, or the program could not be started (not found, not executable).
+    pub fn spawn(spec: &Spawn) -> io::Result<Self> {
+        let (terminal, inside) = pty_process::open().map_err(into_io)?;
+        terminal
+            .resize(Size::new(spec.rows, spec.cols))
+            .map_err(into_io)?;
+        let mut command = Command::new(&spec.program).args(&spec.args);
+        for name in &spec.env_remove {
+            command = command.env_remove(name);
+        }
+        for (name, value) in &spec.env {
+            command = command.env(name, value);
+        }
+        let child = command.spawn(inside).map_err(into_io)?;
+        tracing::debug!(
+            pid = child.id(),
+            cols = spec.cols,
+            rows = spec.rows,
+            "command started"
+        );
+        Ok(Self {
+            terminal,
+            child,
+            buffer: vec![0; OUTPUT_BYTES_MAX],
+            writing: None,
+            end_of_output: false,
+            exit: None,
+            kill_at: None,
+            reported: false,
+        })
+    }
+
+    /// Waits for the next event. Cancel-safe: dropping the future loses nothing. After [`PtyEvent::Exited`] it pends for
+    /// ever.
+    ///
+    /// Reads and writes advance independently: a command that does not read cannot hold back its own output, and one
+    /// that writes without end cannot hold back input.
+    pub async fn next(&mut self) -> PtyEvent {
+        loop {
+            if self.reported {
+                return future::pending().await;
+            }
+            if let Some(event) = self.settled() {
+                return event;
+            }
+            match self.turn().await {
+                Turn::Read(Ok(0)) => self.end_of_output = true,
+                Turn::Read(Ok(first)) => return PtyEvent::Output(self.collect(first)),
+                // EIO is how Linux says that the last process closed the terminal. Any other error ends the output too:
+                // there is nobody who could do more about it.
+                Turn::Read(Err(error)) => {
+                    if error.raw_os_error() != Some(Errno::IO.raw_os_error()) {
+                        tracing::debug!(%error, "reading the terminal failed");
+                    }
+                    self.end_of_output = true;
+                }
+                Turn::Wrote(Ok(taken)) => {
+                    if let Some(writing) = &mut self.writing {
+                        writing.taken += taken;
+                    }
+                }
+                Turn::Wrote(Err(error)) => {
+                    tracing::debug!(%error, "writing to the terminal failed");
+                    self.writing = None;
+                    return PtyEvent::Written;
+                }
+                Turn::Ended(status) => {
+                    let now = Instant::now();
+                    let exit = Exit::of(status);
+                    tracing::debug!(?exit, "command ended");
+                    self.kill_at = None;
+                    self.exit = Some(Ended {
+                        exit,
+                        silent_at: now + DRAIN_SILENCE,
+                        give_up_at: now + DRAIN_MAX,
+                    });
+                }
+                Turn::DrainedLongEnough => self.end_of_output = true,
+                Turn::KillDue => {
+                    self.kill_at = None;
+                    self.signal(&[Signal::KILL]);
+                }
+            }
+        }
+    }
+
+    /// Hands `bytes` to the command. One write may be outstanding: wait for [`PtyEvent::Written`] before the next.
+    ///
+    /// `Written` also comes when the command is gone, so a writer never waits for nobody.
+    pub fn write(&mut self, bytes: Vec<u8>) {
+        debug_assert!(
+            self.writing.is_none(),
+            "one write at a time: wait for Written"
+        );
+        match &mut self.writing {
+            // Our bug, and a release build must still not lose a key.
+            Some(writing) => writing.bytes.extend_from_slice(&bytes),
+            None => self.writing = Some(Writing { bytes, taken: 0 }),
+        }
+    }
+
+    /// Gives the terminal a new size, in cells. The kernel tells the foreground programs, unless the size is the same.
+    pub fn resize(&self, cols: u16, rows: u16) {
+        if let Err(error) = self.terminal.resize(Size::new(rows, cols)) {
+            tracing::debug!(%error, cols, rows, "resizing the terminal failed");
+        }
+    }
+
+    /// Asks the command to end: SIGHUP to its process group and to the terminal's foreground group, SIGKILL after
+    /// [`HANG_UP_GRACE`], for which [`Pty::next`] must be polled. Does nothing once it has ended.
+    pub fn hang_up(&mut self) {
+        if self.exit.is_some() || self.kill_at.is_some() {
+            return;
+        }
+        // A stopped process sees the hang-up only when continued.
+        self.signal(&[Signal::HUP, Signal::CONT]);
+        self.kill_at = Some(Instant::now() + HANG_UP_GRACE);
+    }
+
+    /// Events that need no waiting.
+    fn settled(&mut self) -> Option<PtyEvent> {
+        let done = self.writing.as_ref().is_some_and(|writing| {
+            self.exit.is_some() || self.end_of_output || writing.taken >= writing.bytes.len()
+        });
+        if done {
+            self.writing = None;
+            return Some(PtyEvent::Written);
+        }
+        match &self.exit {
+            Some(ended) if self.end_of_output => {
+                self.reported = true;
+                Some(PtyEvent::Exited(ended.exit))
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    /// Waits for whatever comes first. Every branch is cancel-safe.
+    async fn turn(&mut self) -> Turn {
+        let (mut reader, mut writer) = self.terminal.split();
+        let running = self.exit.is_none();
+        let rest = self
+            .writing
+            .as_ref()
+            .map(|writing| &writing.bytes[writing.taken..]);
+        let drained_at = self
+            .exit
+            .as_ref()
+            .map(|ended| ended.silent_at.min(ended.give_up_at));
+        tokio::select! {
+            read = reader.read(&mut self.buffer), if !self.end_of_output => Turn::Read(read),
+            wrote = writer.write(rest.unwrap_or_default()), if rest.is_some() => Turn::Wrote(wrote),
+            status = self.child.wait(), if running => Turn::Ended(status),
+            () = at(drained_at), if drained_at.is_some() => Turn::DrainedLongEnough,
+            () = at(self.kill_at), if self.kill_at.is_some() => Turn::KillDue,
+        }
+    }
+
+    /// Adds to the `first` bytes in the buffer what else is there already, without waiting for more.
+    fn collect(&mut self, first: usize) -> Vec<u8> {
+        let mut filled = first;
+        while filled < self.buffer.len() {
+            match rustix::io::read(&self.terminal, &mut self.buffer[filled..]) {
+                Ok(0) | Err(Errno::IO) => {
+                    self.end_of_output = true;
+                    break;
+                }
+                Ok(more) => filled += more,
+                Err(Errno::INTR) => {}
+                // Nothing more for now; a real failure shows itself again at the next read.
+                Err(_) => break,
+            }
+        }
+        if let Some(ended) = &mut self.exit {
+            ended.silent_at = Instant::now() + DRAIN_SILENCE;
+        }
+        self.buffer[..filled].to_vec()
+    }
+
+    fn signal(&self, signals: &[Signal]) {
+        // No id: the process is reaped, and the number may already be another's.
+        let Some(child) = self
+            .child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw)
+        else {
+            return;
+        };
+        let foreground = rustix::termios::tcgetpgrp(&self.terminal)
+            .ok()
+            .filter(|group| *group != child);
+        for group in [Some(child), foreground].into_iter().flatten() {
+            for signal in signals {
+                if let Err(error) = kill_process_group(group, *signal) {
+                    tracing::debug!(%error, ?signal, "signalling the command failed");
+                }
+            }
+        }
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => future::pending().await,
+    }
+}
+
+fn into_io(error: pty_process::Error) -> io::Error {
+    match error {
+        pty_process::Error::Io(error) => error,
+        pty_process::Error::Rustix(errno) => errno.into(),
+        error @ (pty_process::Error::TokioAsyncFd(_) | pty_process::Error::Unsplit(..)) => {
+            io::Error::other(error.to_string())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::timeout;
+
+    /// No test needs longer; one that does has hung.
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    fn shell(script: &str) -> Spawn {
+        Spawn {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script.into()],
+            env: Vec::new(),
+            env_remove: Vec::new(),
+            cols: 80,
+            rows: 24,
+        }
+    }
+
+    /// Everything the command wrote, and how it ended.
+    async fn to_the_end(pty: &mut Pty) -> (Vec<u8>, Exit) {
+        let mut output = Vec::new();
+        loop {
+            match next(pty).await {
+                PtyEvent::Output(bytes) => output.extend_from_slice(&bytes),
+                PtyEvent::Written => {}
+                PtyEvent::Exited(exit) => return (output, exit),
+            }
+        }
+    }
+
+    async fn next(pty: &mut Pty) -> PtyEvent {
+        timeout(DEADLINE, pty.next())
+            .await
+            .expect("an event within the deadline")
+    }
+
+    /// What the command wrote up to and with the event that completes `wanted`.
+    async fn until_output_contains(pty: &mut Pty, wanted: &str) -> Vec<u8> {
+        let mut output = Vec::new();
+        while !String::from_utf8_lossy(&output).contains(wanted) {
+            match next(pty).await {
+                PtyEvent::Output(bytes) => output.extend_from_slice(&bytes),
+                PtyEvent::Written => {}
+                PtyEvent::Exited(exit) => panic!("ended with {exit:?} before writing {wanted:?}"),
+            }
+        }
+        output
+    }
+
+    fn spawn(script: &str) -> Pty {
+        Pty::spawn(&shell(script)).expect("a shell starts")
+    }
+
+    #[tokio::test]
+    async fn the_last_line_arrives_before_the_exit_code() {
+        let mut pty =
+            spawn("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; exit 7");
+
+        let (output, exit) = to_the_end(&mut pty).await;
+
+        assert_eq!(exit, Exit::Code(7));
+        assert!(output.ends_with(b"line 1999\r\n"));
+        assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 2000);
+    }
+
+    #[tokio::test]
+    async fn after_the_exit_nothing_comes() {
+        let mut pty = spawn("exit 0");
+        to_the_end(&mut pty).await;
+
+        let more = timeout(Duration::from_millis(20), pty.next()).await;
+
+        assert!(more.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_signal_is_reported_as_128_plus_its_number() {
+        let mut pty = spawn("kill -TERM $$");
+
+        let (_, exit) = to_the_end(&mut pty).await;
+
+        assert_eq!(exit, Exit::Signal(15));
+        assert_eq!(exit.code(), 143);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_does_not_exist_is_an_error() {
+        let mut spec = shell("");
+        spec.program = "/nonexistent/program".into();
+
+        let error = Pty::spawn(&spec).err().expect("it cannot start");
+
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[tokio::test]
+    async fn environment_and_size_reach_the_command() {
+        let mut spec = shell("stty size; echo [$ADDED] [$HOME]");
+        spec.cols = 123;
+        spec.rows = 45;
+        spec.env = vec![("ADDED".into(), "yes".into())];
+        spec.env_remove = vec!["HOME".into()];
+        let mut pty = Pty::spawn(&spec).expect("a shell starts");
+
+        let (output, _) = to_the_end(&mut pty).await;
+
+        assert_eq!(String::from_utf8_lossy(&output), "45 123\r\n[yes] []\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_resize_reaches_the_command() {
+        let mut pty =
+            spawn("trap 'stty size; exit' WINCH; echo ready; while :; do read line; done");
+        until_output_contains(&mut pty, "ready").await;
+
+        pty.resize(100, 30);
+
+        let (output, _) = to_the_end(&mut pty).await;
+        assert!(String::from_utf8_lossy(&output).contains("30 100"));
+    }
+
+    #[tokio::test]
+    async fn a_write_is_acknowledged_and_read_by_the_command() {
+        let mut pty = spawn("read line; echo got $line");
+
+        pty.write(b"hello\n".to_vec());
+
+        let mut written = 0;
+        let mut output = Vec::new();
+        loop {
+            match next(&mut pty).await {
+                PtyEvent::Output(bytes) => output.extend_from_slice(&bytes),
+                PtyEvent::Written => written += 1,
+                PtyEvent::Exited(_) => break,
+            }
+        }
+        assert_eq!(written, 1);
+        assert!(String::from_utf8_lossy(&output).contains("got hello"));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_does_not_read_still_writes() {
+        let mut pty = spawn(
+            "stty raw -echo; echo ready; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done",
+        );
+        let mut output = until_output_contains(&mut pty, "ready").await;
+
+        // Far more than the kernel's buffer: the write stays blocked until the command is gone.
+        pty.write(vec![b'x'; 1024 * 1024]);
+
+        let (rest, exit) = to_the_end(&mut pty).await;
+        output.extend_from_slice(&rest);
+        assert_eq!(exit, Exit::Code(0));
+        assert!(String::from_utf8_lossy(&output).contains("499"));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_writes_without_end_still_reads() {
+        let mut pty =
+            spawn("stty -echo; (while :; do echo noise; done) & read line; kill $!; exit 3");
+
+        pty.write(b"stop\n".to_vec());
+
+        let (_, exit) = to_the_end(&mut pty).await;
+        assert_eq!(exit, Exit::Code(3));
+    }
+
+    #[tokio::test]
+    async fn a_write_to_a_command_that_is_gone_is_acknowledged() {
+        let mut pty = spawn("stty raw -echo; echo ready; sleep 0.05");
+        until_output_contains(&mut pty, "ready").await;
+
+        pty.write(vec![b'x'; 1024 * 1024]);
+
+        loop {
+            match next(&mut pty).await {
+                PtyEvent::Output(_) => {}
+                PtyEvent::Written => break,
+                PtyEvent::Exited(_) => panic!("the write was never acknowledged"),
+            }
+        }
+        to_the_end(&mut pty).await;
+    }
+
+    #[tokio::test]
+    async fn a_process_left_behind_does_not_hold_the_exit_back() {
+        let mut pty = spawn("trap '' HUP; sleep 5 & echo last line; exit 4");
+        let started = Instant::now();
+
+        let (output, exit) = to_the_end(&mut pty).await;
+
+        assert_eq!(exit, Exit::Code(4));
+        assert!(String::from_utf8_lossy(&output).contains("last line"));
+        assert!(started.elapsed() < DRAIN_MAX + Duration::from_secs(2));
+    }
+
+    #[tokio::test]
+    async fn a_hang_up_ends_the_command() {
+        let mut pty = spawn("echo ready; sleep 60");
+        until_output_contains(&mut pty, "ready").await;
+
+        pty.hang_up();
+
+        let (_, exit) = to_the_end(&mut pty).await;
+        assert_eq!(exit, Exit::Signal(1));
+    }
+
+    #[tokio::test]
+    async fn a_command_that_ignores_the_hang_up_is_killed() {
+        let mut pty = spawn("trap '' HUP; echo ready; while :; do sleep 60; done");
+        until_output_contains(&mut pty, "ready").await;
+
+        pty.hang_up();
+
+        let (_, exit) = to_the_end(&mut pty).await;
+        assert_eq!(exit, Exit::Signal(9));
+    }
+
+    #[tokio::test]
+    async fn output_is_coalesced_and_bounded() {
+        let mut pty = spawn("head -c 1000000 /dev/zero");
+        let (mut events, mut total) = (0usize, 0usize);
+
+        loop {
+            match next(&mut pty).await {
+                PtyEvent::Output(bytes) => {
+                    assert!(bytes.len() <= OUTPUT_BYTES_MAX);
+                    events += 1;
+                    total += bytes.len();
+                }
+                PtyEvent::Written => {}
+                PtyEvent::Exited(_) => break,
+            }
+        }
+
+        assert_eq!(total, 1_000_000);
+        assert!(events >= total / OUTPUT_BYTES_MAX);
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_wait_loses_nothing() {
+        let mut pty = spawn("i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); done");
+        let mut output = Vec::new();
+
+        loop {
+            match timeout(Duration::from_micros(50), pty.next()).await {
+                Err(_) => {}
+                Ok(PtyEvent::Output(bytes)) => output.extend_from_slice(&bytes),
+                Ok(PtyEvent::Written) => {}
+                Ok(PtyEvent::Exited(_)) => break,
+            }
+        }
+
+        assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 200);
+    }
+
+    #[tokio::test]
+    async fn bytes_pass_unchanged_both_ways_at_once_however_often_the_wait_is_cancelled() {
+        let sent: Vec<u8> = (0..300_000u32).map(|number| (number % 253) as u8).collect();
+        let mut pty = spawn("stty raw -echo; echo ready; exec head -c 300000");
+        until_output_contains(&mut pty, "ready\n").await;
+        let (mut chunks, mut received) = (sent.chunks(40_000), Vec::new());
+        pty.write(chunks.next().expect("a first chunk").to_vec());
+
+        loop {
+            match timeout(Duration::from_micros(50), pty.next()).await {
+                Err(_) => {}
+                Ok(PtyEvent::Output(bytes)) => received.extend_from_slice(&bytes),
+                Ok(PtyEvent::Written) => {
+                    if let Some(chunk) = chunks.next() {
+                        pty.write(chunk.to_vec());
+                    }
+                }
+                Ok(PtyEvent::Exited(exit)) => {
+                    assert_eq!(exit, Exit::Code(0));
+                    break;
+                }
+            }
+        }
+
+        assert!(received == sent);
+    }
+}
