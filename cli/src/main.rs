@@ -1,1 +1,40 @@
-fn main(){}
+//! beach: share a terminal, peer to peer.
+
+mod args;
+mod escape;
+mod join;
+mod log;
+mod replay;
+mod serve;
+mod share;
+mod status;
+
+use std::process::ExitCode;
+
+use args::Command;
+
+fn main() -> ExitCode {
+    beach_runtime_tokio::tty::install_panic_hook();
+    let command = args::parse();
+    let code = match command {
+        Command::Replay(args) => replay::run(&args),
+        Command::Share(args) => run(share::run(args)),
+        Command::Join(args) => run(join::run(args)),
+        Command::Serve(args) => run(serve::run(args)),
+    };
+    ExitCode::from(code)
+}
+
+/// One thread is enough: the work is small, and everything that could block has its own.
+fn run(command: impl Future<Output = u8>) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            // A lookup of a name may still be under way on a thread of its own; nobody waits for it.
+            runtime.shutdown_background();
+            code
+        }
+        Err(error) => status::refuse("the program could not start", &error.to_string(), "free some memory or file handles"),
+    }
+}

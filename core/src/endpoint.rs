@@ -16,6 +16,7 @@ use crate::invite::{HostSecrets, Invite, Role};
 use crate::journal::{Journal, Record};
 use crate::link::{Attempt, Candidate, Command, Down, Envelope, Event, Lane, LinkUser, Path, Progress, VERSIONS};
 use crate::machine::{Machine, Tick};
+use crate::paths::RoundTrips;
 use crate::seal::{Channel, Confirmation, Initiator, Prologue, Responder, SealError, Side};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Confirm;
@@ -178,6 +179,7 @@ struct Live<P> {
     heard_at: Timestamp,
     /// The path that lane datagrams took last.
     path: Option<Path>,
+    round_trips: RoundTrips,
     outbox: VecDeque<(Lane, Vec<u8>)>,
     inbox: VecDeque<(Lane, Vec<u8>)>,
 }
@@ -256,6 +258,11 @@ where
     pub fn held(&self) -> (usize, usize, usize) {
         let peers = self.links.values().filter(|link| link.live.is_some()).count();
         (self.links.len(), peers, self.routes.len())
+    }
+
+    /// The round trip of the newest answered check of any link; a viewer has one link.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.links.values().find_map(|link| link.live.as_ref()?.round_trips.latest())
     }
 
     /// What must never be seen outside: for leak tests.
@@ -655,6 +662,7 @@ where
         self.routes.insert((source, destination), id);
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         live.heard_at = now;
+        live.round_trips.received(now, bytes);
         if let Err(down) = live.peer.receive(now, source, destination, bytes) {
             let attempt = live.attempt;
             self.events.push_back(Event::Down(id, attempt, down));
@@ -670,7 +678,7 @@ where
         }) {
             match output {
                 PeerOutput::Transmit { source, destination, bytes } => {
-                    self.transmit(id, source, destination, bytes);
+                    self.transmit(now, id, source, destination, bytes);
                 }
                 PeerOutput::PathFound => {
                     self.note(now, || format!("link {id}, attempt {attempt}: a path answered"));
@@ -691,11 +699,13 @@ where
         self.flush(now, id);
     }
 
-    fn transmit(&mut self, id: LinkId, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
-        // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
-        let is_lane = bytes.first().is_some_and(|first| *first >= 20);
-        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()).filter(|_| is_lane) {
-            live.path = Some(Path { local: source, remote: destination });
+    fn transmit(&mut self, now: Timestamp, id: LinkId, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
+        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
+            // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
+            if bytes.first().is_some_and(|first| *first >= 20) {
+                live.path = Some(Path { local: source, remote: destination });
+            }
+            live.round_trips.sent(now, &bytes);
         }
         self.out.push_back(Output::Datagram { source, destination, bytes });
     }
@@ -919,6 +929,7 @@ impl<P: Peer> Live<P> {
             up: false,
             heard_at: now,
             path: None,
+            round_trips: RoundTrips::default(),
             outbox: VecDeque::new(),
             inbox: VecDeque::new(),
         }

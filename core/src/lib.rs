@@ -21,6 +21,7 @@ pub mod wire;
 
 mod dial;
 mod entropy;
+mod paths;
 mod roster;
 mod seal;
 mod sync;

@@ -8,10 +8,10 @@ use crate::sync::outbound::Outbound;
 use crate::terminal::Size;
 
 /// Most viewers of one session.
-pub const MAX_VIEWERS: usize = 16;
+pub(crate) const MAX_VIEWERS: usize = 16;
 
 /// Messages that a member's role does not permit before it is removed.
-pub const MAX_VIOLATIONS: u32 = 3;
+pub(crate) const MAX_VIOLATIONS: u32 = 3;
 
 /// A viewer whose link is up.
 pub(crate) struct Member {

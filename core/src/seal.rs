@@ -30,7 +30,7 @@ use crate::invite::{Psk, Role};
 use crate::time::Timestamp;
 
 /// Longest envelope, sealed, in bytes: fits a 16 KiB signalling message after base64, with room for its frame.
-pub const MAX_ENVELOPE: usize = 8 * 1024;
+pub(crate) const MAX_ENVELOPE: usize = 8 * 1024;
 
 /// Numbers this far behind the newest are refused as replays: more than a handshake ever sends.
 const REPLAY_WINDOW: u64 = 64;
@@ -393,7 +393,7 @@ impl Confirmation {
 }
 
 fn builder(entropy: &mut Entropy) -> Builder<'static> {
-    let params: NoiseParams = "NXpsk0_25519_AESGCM_SHA256".parse().expect("the name is well-formed");
+    let params: NoiseParams = "Noise_NXpsk0_25519_AESGCM_SHA256".parse().expect("the name is well-formed");
     Builder::with_resolver(params, Box::new(Seeded(entropy.bytes())))
 }
 

@@ -4,6 +4,7 @@
 
 pub mod drive;
 pub mod network;
+pub mod prompt;
 pub mod pty;
 pub mod record;
 pub mod rendezvous;

@@ -16,6 +16,8 @@ pub struct Network {
     loopback: bool,
     recording: Option<Recording>,
     bound: VecDeque<(Generation, Vec<std::net::SocketAddr>)>,
+    sent: u64,
+    received: u64,
 }
 
 impl Network {
@@ -28,6 +30,8 @@ impl Network {
             loopback,
             recording,
             bound: VecDeque::new(),
+            sent: 0,
+            received: 0,
         }
     }
 
@@ -40,6 +44,7 @@ impl Network {
             Output::Signal(text) => self.signal.send(text),
             Output::Bind(generation) => self.bind(generation),
             Output::Datagram { source, destination, bytes } => {
+                self.sent += bytes.len() as u64;
                 if let Some(sockets) = &self.sockets {
                     sockets.send(source, destination, &bytes);
                 }
@@ -51,6 +56,12 @@ impl Network {
             }
         }
         None
+    }
+
+    /// Bytes of UDP payload sent and received.
+    #[must_use]
+    pub fn traffic(&self) -> (u64, u64) {
+        (self.sent, self.received)
     }
 
     fn bind(&mut self, generation: Generation) {
@@ -82,10 +93,13 @@ impl Network {
             }
         };
         tokio::select! {
-            datagram = datagram => Input::Datagram {
-                source: datagram.source,
-                destination: datagram.destination,
-                bytes: datagram.bytes,
+            datagram = datagram => {
+                self.received += datagram.bytes.len() as u64;
+                Input::Datagram {
+                    source: datagram.source,
+                    destination: datagram.destination,
+                    bytes: datagram.bytes,
+                }
             },
             event = self.signal.next() => match event {
                 SignalEvent::Up => Input::SignalUp,

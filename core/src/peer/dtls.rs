@@ -18,7 +18,7 @@ use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 /// [`RtcConfig::set_crypto_provider`](str0m::RtcConfig::set_crypto_provider).
 ///
 /// Cheap to call. The first peer of the process pays for the self-test.
-pub fn provider() -> Arc<CryptoProvider> {
+pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider {
         dtls_provider: &Cached,
         ..from_feature_flags()

@@ -1,0 +1,275 @@
+//! The command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use beach_core::terminal::Size;
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  beach share                      share your shell; prints the links
+  beach share -- htop              share one program
+  beach join LINK                  join from anywhere
+  beach share --headless -q -- sh -c 'make && make test'
+
+Exit codes of share: the command's own, or 128 + signal.
+Exit codes of join:
+  0 ended or left   2 usage            3 rendezvous unreachable   4 no such session
+  5 refused         6 no path          7 connection lost          8 other protocol version";
+
+/// Share a terminal, peer to peer and end-to-end encrypted.
+#[derive(Debug, Parser)]
+#[command(name = "beach", version, after_help = EXAMPLES, infer_subcommands = false)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Share a terminal. `beach -- CMD` and bare `beach` mean the same
+    #[command(after_help = EXAMPLES)]
+    Share(ShareArgs),
+    /// Join a shared terminal. `beach --join TARGET` means the same
+    #[command(after_help = EXAMPLES)]
+    Join(JoinArgs),
+    /// Run a rendezvous, which introduces viewers to hosts
+    Serve(ServeArgs),
+    /// Replay a recorded handshake or session and print each stage
+    Replay(ReplayArgs),
+}
+
+/// `beach share`
+#[derive(Debug, Args)]
+pub(crate) struct ShareArgs {
+    /// The rendezvous to use; without it, share runs one inside itself on --listen
+    #[arg(long, value_name = "URL", env = "BEACH_SERVER", value_parser = server_url)]
+    pub(crate) server: Option<String>,
+
+    /// Where the rendezvous inside share listens [default: 127.0.0.1:8080, or any free port if that is taken]
+    #[arg(long, value_name = "ADDR", conflicts_with = "server")]
+    pub(crate) listen: Option<String>,
+
+    /// No local terminal (automatic when there is none)
+    #[arg(long)]
+    pub(crate) headless: bool,
+
+    /// The size of a headless terminal
+    #[arg(long, value_name = "COLSxROWS", default_value = "80x24")]
+    pub(crate) size: Size,
+
+    /// Print the join link on stdout, and nothing else
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Print events on stdout, one JSON object a line
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+
+    /// Start CMD only when a viewer's terminal is up; past SECS, exit with the reason
+    #[arg(long, value_name = "SECS", num_args = 0..=1, require_equals = true, alias = "wait-for-webrtc", value_parser = seconds)]
+    pub(crate) wait: Option<Option<Duration>>,
+
+    /// After CMD ends, keep its last screen for whoever still joins [default: 5 when headless, 0 in a terminal]
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) linger: Option<Duration>,
+
+    /// Peer to peer or nothing: no relayed path
+    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
+    pub(crate) strict: bool,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    /// Write a recording that `beach replay` reads; it holds keystrokes and screens, but no key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_handshake: Option<PathBuf>,
+
+    /// The command to share [default: $SHELL, then /bin/sh]
+    #[arg(last = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// `beach join`
+#[derive(Debug, Args)]
+pub(crate) struct JoinArgs {
+    /// The link, with or without its scheme; `-` reads it from stdin
+    #[arg(value_name = "TARGET", env = "BEACH_TARGET", hide_env_values = true)]
+    pub(crate) target: Option<String>,
+
+    /// Print nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Print events on stdout, one JSON object a line, instead of the screen
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+
+    /// The escape character, or none
+    #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
+    pub(crate) escape: Escape,
+
+    /// Peer to peer or nothing: no relayed path
+    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
+    pub(crate) strict: bool,
+
+    /// Exit with the shared command's own code
+    #[arg(long = "return")]
+    pub(crate) return_code: bool,
+
+    /// Wait this long for a session that does not exist yet
+    #[arg(long, value_name = "SECS", value_parser = seconds_alone)]
+    pub(crate) wait: Option<Duration>,
+
+    /// Join even from inside the very session
+    #[arg(long)]
+    pub(crate) nested: bool,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+
+    /// Write a recording that `beach replay` reads; it holds keystrokes and screens, but no key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record_handshake: Option<PathBuf>,
+
+    /// Panic once the first screen is shown: for the test that the terminal is restored
+    #[arg(long, hide = true)]
+    pub(crate) test_panic: bool,
+}
+
+/// `beach serve`
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: String,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// `beach replay`
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A file that --record-handshake wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+/// Where the log goes.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Append the log to FILE (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// Like --log-file, at level debug
+    #[arg(long, value_name = "FILE", conflicts_with = "log_file")]
+    pub(crate) debug_log: Option<PathBuf>,
+}
+
+/// The escape character of join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escape {
+    Char(u8),
+    None,
+}
+
+/// Reads the command line; on a mistake prints why and exits with 2.
+pub(crate) fn parse() -> Command {
+    Cli::parse_from(normalize(std::env::args_os())).command
+}
+
+/// `beach`, `beach -- CMD` and `beach --FLAG …` are `beach share …`; `beach --join TARGET` is `beach join TARGET`.
+fn normalize(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.collect();
+    let first = args.get(1).map_or(OsStr::new(""), OsString::as_os_str).to_string_lossy().into_owned();
+    match first.as_str() {
+        "-h" | "--help" | "-V" | "--version" | "help" => {}
+        "--join" => args[1] = "join".into(),
+        joined if joined.starts_with("--join=") => {
+            args[1] = joined["--join=".len()..].into();
+            args.insert(1, "join".into());
+        }
+        other if other.is_empty() || other.starts_with('-') => args.insert(1.min(args.len()), "share".into()),
+        _ => {}
+    }
+    args
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    seconds_alone(text)
+}
+
+fn seconds_alone(text: &str) -> Result<Duration, String> {
+    // A year; longer is a mistake.
+    const MOST: f64 = 31_557_600.0;
+    match text.trim_end_matches('s').parse::<f64>() {
+        Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) | Err(_) => Err("expected a number of seconds".to_owned()),
+    }
+}
+
+fn escape_char(text: &str) -> Result<Escape, String> {
+    match text.as_bytes() {
+        b"none" => Ok(Escape::None),
+        [byte] if byte.is_ascii_graphic() => Ok(Escape::Char(*byte)),
+        [b'^', letter] if letter.is_ascii_alphabetic() || b"[\\]^_".contains(letter) => {
+            Ok(Escape::Char(letter.to_ascii_uppercase() & 0x1f))
+        }
+        _ => Err("expected one character, ^X, or none".to_owned()),
+    }
+}
+
+fn server_url(text: &str) -> Result<String, String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let scheme = url.split("://").next().unwrap_or_default();
+    if matches!(scheme, "http" | "https") && url.len() > scheme.len() + 3 {
+        Ok(url.trim_end_matches('/').to_owned())
+    } else {
+        Err("expected http://HOST[:PORT] or https://HOST[:PORT]".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(args: &[&str]) -> Vec<String> {
+        normalize(args.iter().map(OsString::from)).into_iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn bare_beach_and_a_command_after_dashes_share() {
+        assert_eq!(normal(&["beach"]), ["beach", "share"]);
+        assert_eq!(normal(&["beach", "--", "ls"]), ["beach", "share", "--", "ls"]);
+        assert_eq!(normal(&["beach", "-q"]), ["beach", "share", "-q"]);
+        assert_eq!(normal(&["beach", "--join", "x"]), ["beach", "join", "x"]);
+        assert_eq!(normal(&["beach", "--join=x"]), ["beach", "join", "x"]);
+        assert_eq!(normal(&["beach", "--help"]), ["beach", "--help"]);
+        assert_eq!(normal(&["beach", "serve"]), ["beach", "serve"]);
+    }
+
+    #[test]
+    fn the_definitions_are_sound() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wait_takes_seconds_only_behind_an_equals_sign() {
+        let parse = |args: &[&str]| match Cli::try_parse_from(args).map(|cli| cli.command) {
+            Ok(Command::Share(args)) => Some(args),
+            Ok(Command::Join(_) | Command::Serve(_) | Command::Replay(_)) | Err(_) => None,
+        };
+        let args = parse(&["beach", "share", "--wait", "--", "ls"]).expect("parses");
+        assert_eq!(args.wait, Some(None));
+        let args = parse(&["beach", "share", "--wait-for-webrtc=3"]).expect("parses");
+        assert_eq!(args.wait, Some(Some(Duration::from_secs(3))));
+        assert_eq!(parse(&["beach", "share"]).expect("parses").wait, None);
+    }
+}

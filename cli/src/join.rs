@@ -1,0 +1,450 @@
+//! `beach join`: a viewer, with the person's terminal around it.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
+use beach_core::handshake::Stage;
+use beach_core::invite::{Invite, InviteError};
+use beach_core::journal::Recorded as _;
+use beach_core::link::Path;
+use beach_core::peer::{Certificate, Str0m};
+use beach_core::terminal::Size;
+use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
+use beach_runtime_tokio::drive::{Surroundings, drive};
+use beach_runtime_tokio::network::Network;
+use beach_runtime_tokio::record::Recording;
+use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
+use beach_runtime_tokio::{entropy, prompt, seed};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::args::JoinArgs;
+use crate::escape::{Action, Escapes};
+use crate::log;
+use crate::status::{self, Spinner, Voice, code};
+
+/// The last screen gets this long to reach a slow terminal.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// The size that a viewer without a terminal has.
+const NO_TERMINAL: (u16, u16) = (80, 24);
+
+type ViewerEndpoint = Endpoint<Viewer, Str0m>;
+
+pub(crate) async fn run(args: JoinArgs) -> u8 {
+    if let Err(cause) = log::start(&args.log) {
+        return status::usage("the log cannot be written", &cause, "choose another --log-file");
+    }
+    let invite = match find_invite(args.target.as_deref()) {
+        Ok(invite) => invite,
+        Err(code) => return code,
+    };
+    let inside = std::env::var("BEACH_SESSION").is_ok_and(|session| session == invite.session.to_string());
+    if inside && !args.nested {
+        let advice = "join from another terminal, or pass --nested";
+        return status::usage("this terminal is the session's own", "it would show itself within itself", advice);
+    }
+    let voice = Voice::of(args.quiet, args.json);
+    let interactive = tty::is_terminal() && voice != Voice::Json;
+    let (cols, rows) = tty::size().filter(|_| interactive).unwrap_or(NO_TERMINAL);
+    let config = ViewerConfig {
+        seed: seed(),
+        role: invite.role,
+        name: std::env::var("USER").unwrap_or_default(),
+        size: Size::new(cols, rows),
+        wait: args.wait,
+    };
+    let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
+        Ok(recording) => recording,
+        Err(error) => return status::usage("the recording cannot be written", &error.to_string(), "choose another file"),
+    };
+    let (Some(certificate), Ok(signals)) = (Certificate::generate(), Signals::start()) else {
+        return status::refuse("the viewer could not start", "the system refused cryptography or signals", "try again");
+    };
+    let keys = if interactive || !std::io::stdin().is_terminal() { Keys::start().ok() } else { None };
+    let epoch = Instant::now();
+    let network = Network::new(&invite.server, invite.is_loopback(), recording);
+    let server = invite.server.clone();
+    let machine = Viewer::new(config.clone());
+    let mut endpoint: ViewerEndpoint =
+        Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy());
+    if args.record_handshake.is_some() {
+        endpoint = endpoint.recording(&config.first_record());
+    }
+    let mut join = Join {
+        voice,
+        server,
+        network,
+        epoch,
+        signals,
+        keys,
+        keys_wanted: true,
+        escapes: Escapes::new(args.escape),
+        interactive,
+        terminal: None,
+        unshown: Vec::new(),
+        shown_owed: false,
+        spinner: Spinner::new(voice),
+        stage: Stage::ReachingRendezvous,
+        paths: None,
+        path: None,
+        pending: VecDeque::new(),
+        overlaid: false,
+        test_panic: args.test_panic,
+        read_only_said: false,
+        status_wanted: false,
+        connected_owed: false,
+        ended_by: None,
+    };
+    join.spinner.show(status::step(join.stage, None));
+    let exit = drive(&mut endpoint, epoch, &mut join).await;
+    let farewell = endpoint.machine_mut().farewell();
+    let rows = endpoint.machine().screen().text();
+    join.finish(exit, farewell, &rows, args.return_code).await
+}
+
+/// The invite that TARGET, stdin, or a person gives.
+fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
+    let unreadable = |error: std::io::Error| {
+        status::usage("the link could not be read", &error.to_string(), "pass it as an argument, or in BEACH_TARGET")
+    };
+    let target = match target {
+        Some("-") => {
+            let line = prompt::read_stdin_line().map_err(unreadable)?;
+            if std::io::stdout().is_terminal() && !std::io::stdin().is_terminal() {
+                // The keyboard is the terminal's, if there is one.
+                let _ = prompt::take_stdin_from_terminal();
+            }
+            line
+        }
+        Some(target) => target.to_owned(),
+        None => {
+            let advice = "beach join LINK, or put the link into BEACH_TARGET";
+            return Err(status::usage("there is no link to join", "none was given", advice));
+        }
+    };
+    let invite = match Invite::parse(&target) {
+        Err(InviteError::NoKey) => {
+            let key = prompt::read_secret("Key (the part of the link after #): ").map_err(unreadable)?;
+            Invite::parse_with_key(&target, &key)
+        }
+        parsed => parsed,
+    };
+    invite.map_err(|error| status::usage("the link cannot be used", &error.to_string(), "copy the whole link again"))
+}
+
+/// What stands around the viewer.
+struct Join {
+    voice: Voice,
+    server: String,
+    network: Network,
+    epoch: Instant,
+    signals: Signals,
+    keys: Option<Keys>,
+    keys_wanted: bool,
+    escapes: Escapes,
+    interactive: bool,
+    terminal: Option<Terminal>,
+    /// Painted, but not taken by the terminal yet.
+    unshown: Vec<u8>,
+    shown_owed: bool,
+    spinner: Spinner,
+    stage: Stage,
+    paths: Option<(usize, usize)>,
+    path: Option<Path>,
+    pending: VecDeque<ViewerInput>,
+    /// Our own text is on the screen; the next key takes it away.
+    overlaid: bool,
+    test_panic: bool,
+    read_only_said: bool,
+    status_wanted: bool,
+    connected_owed: bool,
+    ended_by: Option<u8>,
+}
+
+/// The own terminal, from the first screen on.
+struct Terminal {
+    screen: Screen,
+    raw: RawMode,
+}
+
+/// Undoes whatever the painter may have set, wherever it was. CAN first: a sequence may have been cut short.
+const EPILOGUE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
+\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
+
+impl Join {
+    fn on_notice(&mut self, notice: ViewerNotice) {
+        let at_ms = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match notice {
+            ViewerNotice::Stage(stage) => {
+                tracing::info!(stage = stage.words(), "handshake");
+                self.stage = stage;
+                self.spinner.show(status::step(stage, self.paths));
+                self.voice.event("stage", &json!({ "stage": stage.words(), "at_ms": at_ms }));
+            }
+            ViewerNotice::Paths(local, remote) => {
+                self.paths = Some((local, remote));
+                self.spinner.show(status::step(self.stage, self.paths));
+            }
+            ViewerNotice::Unreachable(cause) => {
+                tracing::warn!(cause, "the rendezvous was not reached; trying again");
+                self.spinner.show(format!("{}: {cause}, trying again", self.stage));
+                self.voice.event("unreachable", &json!({ "cause": cause, "at_ms": at_ms }));
+            }
+            ViewerNotice::Connected(path) => {
+                self.path = Some(path);
+                let fields = json!({ "kind": "direct", "local": path.local, "remote": path.remote, "at_ms": at_ms });
+                self.voice.event("path", &fields);
+            }
+            ViewerNotice::FirstScreen(member, role) => {
+                self.voice.event("first_screen", &json!({ "member": member.0, "role": role, "at_ms": at_ms }));
+                self.connected_owed = true;
+            }
+            ViewerNotice::Title(title) => self.voice.event("title", &json!({ "title": title })),
+            ViewerNotice::Bell => {
+                if self.terminal.is_some() {
+                    self.unshown.push(0x07);
+                    self.write();
+                }
+            }
+            ViewerNotice::Said(text) => self.voice.event("notice", &json!({ "text": text })),
+            ViewerNotice::ReadOnly => {
+                if !std::mem::replace(&mut self.read_only_said, true) {
+                    self.overlay(&["This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps"]);
+                }
+            }
+        }
+    }
+
+    /// The first screen is complete: say how it is connected, and take the terminal over.
+    fn take_terminal(&mut self, round_trip: Option<Duration>) {
+        self.spinner.clear();
+        if let Some(path) = self.path {
+            self.voice.say(&status::connected(path, round_trip));
+        }
+        if !self.interactive {
+            return;
+        }
+        let terminal = RawMode::enter(EPILOGUE).and_then(|raw| Ok(Terminal { screen: Screen::start()?, raw }));
+        match terminal {
+            Ok(terminal) => self.terminal = Some(terminal),
+            Err(error) => {
+                tracing::error!(%error, "no raw mode");
+                self.pending.push_back(ViewerInput::Leave);
+            }
+        }
+    }
+
+    fn show(&mut self, bytes: &[u8]) {
+        self.shown_owed = true;
+        if self.interactive {
+            self.unshown.extend_from_slice(bytes);
+        }
+        self.write();
+        assert!(!self.test_panic, "asked for by --test-panic");
+    }
+
+    fn write(&mut self) {
+        if let (Some(terminal), false) = (&mut self.terminal, self.unshown.is_empty()) {
+            if let Err(back) = terminal.screen.try_write(std::mem::take(&mut self.unshown)) {
+                self.unshown = back;
+            }
+        }
+        if self.unshown.is_empty() && std::mem::take(&mut self.shown_owed) {
+            self.pending.push_back(ViewerInput::Shown);
+        }
+    }
+
+    /// Draws lines of our own over the top of the screen.
+    fn overlay(&mut self, lines: &[&str]) {
+        if self.terminal.is_none() {
+            return;
+        }
+        let width = tty::size().map_or(80, |(cols, _)| usize::from(cols));
+        let mut text = b"\x1b7\x1b[0;7m".to_vec();
+        for (row, line) in lines.iter().enumerate() {
+            let line: String = line.chars().take(width).collect();
+            text.extend_from_slice(format!("\x1b[{};1H{line:<width$}", row + 1).as_bytes());
+        }
+        text.extend_from_slice(b"\x1b[0m\x1b8");
+        self.unshown.extend_from_slice(&text);
+        self.overlaid = true;
+        self.write();
+    }
+
+    fn on_keys(&mut self, bytes: &[u8]) {
+        if std::mem::take(&mut self.overlaid) {
+            self.pending.push_back(ViewerInput::Redraw);
+        }
+        for action in self.escapes.read(bytes) {
+            match action {
+                Action::Type(bytes) => {
+                    self.keys_wanted = false;
+                    self.pending.push_back(ViewerInput::Keys(bytes));
+                }
+                Action::Leave => self.pending.push_back(ViewerInput::Leave),
+                Action::Redraw => self.pending.push_back(ViewerInput::Redraw),
+                Action::Help => self.overlay(&[
+                    "beach: escapes, at the start of a line",
+                    "  ~.   leave              ~s   path, round trip, bytes",
+                    "  ~r   redraw             ~^Z  suspend",
+                    "  ~~   a tilde            ~?   this help; any key takes it away",
+                ]),
+                Action::Status => self.status_wanted = true,
+                Action::Suspend => self.suspend(),
+            }
+        }
+    }
+
+    fn suspend(&mut self) {
+        if let Some(terminal) = &self.terminal {
+            if let Err(error) = terminal.raw.suspend() {
+                tracing::warn!(%error, "not suspended");
+            }
+            self.pending.push_back(ViewerInput::Redraw);
+        }
+    }
+
+    fn on_signal(&mut self, signal: SignalEvent) {
+        self.ended_by = Some(match signal {
+            SignalEvent::Resize => {
+                if let Some((cols, rows)) = tty::size().filter(|_| self.interactive) {
+                    self.pending.push_back(ViewerInput::Resized(Size::new(cols, rows)));
+                }
+                return;
+            }
+            SignalEvent::Stop => return self.suspend(),
+            SignalEvent::Continue => {
+                if let Some(terminal) = &self.terminal {
+                    terminal.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
+                    self.pending.push_back(ViewerInput::Redraw);
+                }
+                return;
+            }
+            SignalEvent::Terminate => 143,
+            SignalEvent::HangUp => 129,
+            SignalEvent::Interrupt => 130,
+        });
+        self.pending.push_back(ViewerInput::Leave);
+    }
+
+    fn status_line(&self, round_trip: Option<Duration>) -> String {
+        let (sent, received) = self.network.traffic();
+        let path = self.path.map_or("no path".to_owned(), |path| format!("directly, {path}"));
+        let time = round_trip.map_or("unknown".to_owned(), status::milliseconds);
+        format!("beach: {path}; round trip {time}; {sent} bytes sent, {received} received")
+    }
+
+    async fn finish(mut self, exit: ViewerExit, farewell: Vec<u8>, rows: &[String], return_code: bool) -> u8 {
+        self.spinner.clear();
+        if let Some(terminal) = &mut self.terminal {
+            terminal.screen.flush(FLUSH_WITHIN).await;
+            self.unshown.extend_from_slice(&farewell);
+            let last = std::mem::take(&mut self.unshown);
+            if terminal.screen.try_write(last).is_ok() {
+                terminal.screen.flush(FLUSH_WITHIN).await;
+            }
+        }
+        drop(self.terminal.take());
+        if !self.interactive && self.voice == Voice::Human {
+            status::print_screen(rows);
+        }
+        let (code, reason) = match exit {
+            ViewerExit::Ended(code) => {
+                self.voice.say(&format!("beach: the session ended (exit code {code})"));
+                (if return_code { u8::try_from(code & 0xff).unwrap_or(code::FAILED) } else { 0 }, "ended")
+            }
+            ViewerExit::Stopped => {
+                self.voice.say("beach: the host stopped sharing");
+                (0, "stopped")
+            }
+            ViewerExit::Left => {
+                self.voice.say("beach: left");
+                (self.ended_by.unwrap_or(0), "left")
+            }
+            ViewerExit::Removed(why) => {
+                status::refuse("the host removed this viewer", &why, "ask the host");
+                (code::REFUSED, "removed")
+            }
+            ViewerExit::Failed(failure) => {
+                let fields = json!({ "stage": failure.stage.words(), "cause": status::cause(&failure.cause) });
+                self.voice.event("failed", &fields);
+                (status::join_failed(&failure, &self.server), "failed")
+            }
+        };
+        self.voice.event("exit", &json!({ "code": code, "reason": reason }));
+        code
+    }
+}
+
+impl Surroundings<ViewerEndpoint> for Join {
+    type End = ViewerExit;
+
+    fn perform(&mut self, output: Output<ViewerOutput>) -> ControlFlow<ViewerExit> {
+        let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
+        match output {
+            // The endpoint keeps these for itself.
+            ViewerOutput::Link(_) => {}
+            ViewerOutput::Show(bytes) => self.show(&bytes),
+            ViewerOutput::KeysTaken => self.keys_wanted = true,
+            ViewerOutput::Notice(notice) => self.on_notice(notice),
+            ViewerOutput::Exit(exit) => return ControlFlow::Break(exit),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn performed(&mut self, endpoint: &mut ViewerEndpoint) -> ControlFlow<ViewerExit> {
+        if std::mem::take(&mut self.connected_owed) {
+            self.take_terminal(endpoint.round_trip());
+            self.write();
+        }
+        if std::mem::take(&mut self.status_wanted) {
+            let line = self.status_line(endpoint.round_trip());
+            self.overlay(&[&line]);
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn next(&mut self) -> Input<ViewerInput> {
+        loop {
+            if let Some(input) = self.pending.pop_front() {
+                return Input::Machine(input);
+            }
+            let blocked = !self.unshown.is_empty() && self.terminal.is_some();
+            let screen = async {
+                match &mut self.terminal {
+                    Some(terminal) => terminal.screen.ready().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let keys = async {
+                match &mut self.keys {
+                    Some(keys) => keys.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                input = self.network.next() => return input,
+                () = screen, if blocked => self.write(),
+                key = keys, if self.keys_wanted => match key {
+                    KeyEvent::Bytes(bytes) => self.on_keys(&bytes),
+                    // The terminal is gone; a pipe that ended has just said all it had to say.
+                    KeyEvent::End => {
+                        self.keys = None;
+                        if self.interactive {
+                            self.pending.push_back(ViewerInput::Leave);
+                        }
+                    }
+                },
+                signal = self.signals.next() => self.on_signal(signal),
+                () = sleep(Spinner::TURN), if self.spinner.is_visible() => self.spinner.turn(),
+            }
+            if self.status_wanted {
+                return Input::Tick;
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `beach replay`: a recording again, stage by stage.
+
+use beach_core::host::{HostExit, HostNotice, HostOutput};
+use beach_core::journal::{Replayed, read, replay};
+use beach_core::time::Timestamp;
+use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
+
+use crate::args::ReplayArgs;
+use crate::status;
+
+pub(crate) fn run(args: &ReplayArgs) -> u8 {
+    let file = match std::fs::read(&args.file) {
+        Ok(file) => file,
+        Err(error) => {
+            return status::usage(&format!("cannot read {}", args.file.display()), &error.to_string(), "check the path");
+        }
+    };
+    let records = match read(&file) {
+        Ok(records) => records,
+        Err(error) => {
+            let advice = "use a file that --record-handshake of this version wrote";
+            return status::usage(&format!("cannot replay {}", args.file.display()), &error.to_string(), advice);
+        }
+    };
+    match replay(&records, show) {
+        Ok(()) => 0,
+        Err(error) => {
+            let advice = "replay it with the version that recorded it";
+            status::refuse("the replay stopped", &error.to_string(), advice)
+        }
+    }
+}
+
+fn show(replayed: Replayed) {
+    match replayed {
+        Replayed::Note(at, note) => status::replayed(at, &format!("  {note}")),
+        Replayed::Host(at, output) => show_host(at, output),
+        Replayed::Viewer(at, output) => show_viewer(at, output),
+    }
+}
+
+fn show_host(at: Timestamp, output: HostOutput) {
+    match output {
+        HostOutput::Notice(notice) => match notice {
+            HostNotice::Registered => status::replayed(at, "registered"),
+            HostNotice::RendezvousLost(cause) => status::replayed(at, &format!("rendezvous lost: {cause}")),
+            HostNotice::Stage(link, stage) => status::replayed(at, &format!("link {link}: {stage}")),
+            HostNotice::Failed(link, failure) => {
+                status::replayed(at, &format!("link {link}: failed while {}: {}", failure.stage, status::cause(&failure.cause)));
+            }
+            HostNotice::WrongKey(link, count) => status::replayed(at, &format!("link {link}: wrong key ({count} so far)")),
+            HostNotice::Joined(member, role, name, path) => {
+                status::replayed(at, &format!("member {member} joined: {name:?}, {role}, {path}"));
+            }
+            HostNotice::Left(member, cause) => {
+                status::replayed(at, &format!("member {member} left: {}", status::cause(&cause)));
+            }
+            HostNotice::Violation(member, count) => {
+                status::replayed(at, &format!("member {member} sent what it may not send ({count} so far)"));
+            }
+        },
+        HostOutput::Start(size) => status::replayed(at, &format!("the command starts ({size})")),
+        HostOutput::Exit(exit) => status::replayed(
+            at,
+            &match exit {
+                HostExit::Ended(code) => format!("the command ended with {code}"),
+                HostExit::Stopped => "stopped".to_owned(),
+                HostExit::Failed(failure) => format!("failed while {}: {}", failure.stage, status::cause(&failure.cause)),
+                HostExit::NobodyJoined => "nobody joined in time".to_owned(),
+            },
+        ),
+        HostOutput::Link(_)
+        | HostOutput::Write(_)
+        | HostOutput::Resize(_)
+        | HostOutput::KeysTaken
+        | HostOutput::HangUp => {}
+    }
+}
+
+fn show_viewer(at: Timestamp, output: ViewerOutput) {
+    match output {
+        ViewerOutput::Notice(notice) => match notice {
+            ViewerNotice::Stage(stage) => status::replayed(at, stage.words()),
+            ViewerNotice::Paths(local, remote) => status::replayed(at, &format!("  {local} local, {remote} remote")),
+            ViewerNotice::Unreachable(cause) => status::replayed(at, &format!("rendezvous not reached: {cause}")),
+            ViewerNotice::Connected(path) => status::replayed(at, &format!("path {path}")),
+            ViewerNotice::FirstScreen(member, role) => {
+                status::replayed(at, &format!("first screen, as member {member}, {role}"));
+            }
+            ViewerNotice::Title(_) | ViewerNotice::Bell | ViewerNotice::Said(_) | ViewerNotice::ReadOnly => {}
+        },
+        ViewerOutput::Exit(exit) => status::replayed(
+            at,
+            &match exit {
+                ViewerExit::Ended(code) => format!("the command ended with {code}"),
+                ViewerExit::Stopped => "the host stopped sharing".to_owned(),
+                ViewerExit::Left => "left".to_owned(),
+                ViewerExit::Removed(why) => format!("removed: {why}"),
+                ViewerExit::Failed(failure) => format!("failed while {}: {}", failure.stage, status::cause(&failure.cause)),
+            },
+        ),
+        ViewerOutput::Link(_) | ViewerOutput::Show(_) | ViewerOutput::KeysTaken => {}
+    }
+}

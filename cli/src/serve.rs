@@ -1,0 +1,55 @@
+//! `beach serve`: a rendezvous.
+
+use std::net::SocketAddr;
+
+use beach_runtime_tokio::rendezvous;
+use beach_runtime_tokio::serve::Server;
+use beach_runtime_tokio::tty::{SignalEvent, Signals};
+
+use crate::args::ServeArgs;
+use crate::{log, status};
+
+pub(crate) async fn run(args: ServeArgs) -> u8 {
+    if let Err(cause) = log::start(&args.log) {
+        return status::usage("the log cannot be written", &cause, "choose another --log-file");
+    }
+    let server = match listen(&args.listen).await {
+        Ok(server) => server,
+        Err(error) => return status::refuse(&format!("cannot listen on {}", args.listen), &error, "choose another --listen"),
+    };
+    let mut signals = match Signals::start() {
+        Ok(signals) => signals,
+        Err(error) => return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits"),
+    };
+    status::serving(server.local_addr());
+    tokio::select! {
+        never = rendezvous::run(server) => match never {},
+        code = ended(&mut signals) => code,
+    }
+}
+
+async fn ended(signals: &mut Signals) -> u8 {
+    loop {
+        match signals.next().await {
+            SignalEvent::Terminate | SignalEvent::HangUp => return 0,
+            SignalEvent::Interrupt => return 130,
+            SignalEvent::Resize | SignalEvent::Stop | SignalEvent::Continue => {}
+        }
+    }
+}
+
+/// Binds `address` (`HOST:PORT`).
+pub(crate) async fn listen(address: &str) -> Result<Server, String> {
+    let mut last = "it is not an address".to_owned();
+    let found: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
+        Ok(found) => found.collect(),
+        Err(error) => return Err(error.to_string()),
+    };
+    for address in found {
+        match Server::bind(address).await {
+            Ok(server) => return Ok(server),
+            Err(error) => last = error.to_string(),
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,500 @@
+//! `beach share`: a host, with a PTY and perhaps a terminal around it.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
+use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+use beach_core::invite::{HostSecrets, Role};
+use beach_core::journal::Recorded as _;
+use beach_core::peer::{Certificate, Str0m};
+use beach_core::terminal::Size;
+use beach_runtime_tokio::drive::{Surroundings, drive};
+use beach_runtime_tokio::network::Network;
+use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn};
+use beach_runtime_tokio::record::Recording;
+use beach_runtime_tokio::serve::Server;
+use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
+use beach_runtime_tokio::{entropy, rendezvous, seed};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::args::ShareArgs;
+use crate::status::{self, Voice, code};
+use crate::{log, serve};
+
+/// Where the embedded rendezvous listens if nothing else is said.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// Lines of history that the host keeps.
+const HISTORY: usize = 10_000;
+
+/// How long a headless session stays after its command, if nothing else is said: time to click a link in a build log.
+const HEADLESS_LINGER: Duration = Duration::from_secs(5);
+
+/// The last output gets this long to reach a slow own terminal.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+type HostEndpoint = Endpoint<Host, Str0m>;
+
+pub(crate) async fn run(args: ShareArgs) -> u8 {
+    if let Err(cause) = log::start(&args.log) {
+        return status::usage("the log cannot be written", &cause, "choose another --log-file");
+    }
+    let voice = Voice::of(args.quiet, args.json);
+    let own_terminal = !args.headless && tty::is_terminal();
+    let size = if own_terminal { own_size().unwrap_or(args.size) } else { args.size };
+    let place = match Place::find(&args).await {
+        Ok(place) => place,
+        Err(code) => return code,
+    };
+    let config = HostConfig {
+        seed: seed(),
+        size,
+        history: HISTORY,
+        headless: !own_terminal,
+        start: match args.wait {
+            None => Start::AtOnce,
+            Some(within) => Start::WhenJoined(within),
+        },
+        linger: args.linger.unwrap_or(if own_terminal { Duration::ZERO } else { HEADLESS_LINGER }),
+    };
+    let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
+        Ok(recording) => recording,
+        Err(error) => return status::usage("the recording cannot be written", &error.to_string(), "choose another file"),
+    };
+    let Some(certificate) = Certificate::generate() else {
+        return status::refuse("no certificate could be made", "the cryptography refused", "try again");
+    };
+    let mut entropy = entropy();
+    let secrets = HostSecrets::new(&mut entropy);
+    let command = command(&args.command);
+    let links = (
+        secrets.invite(&place.public, Role::Control).url(),
+        secrets.invite(&place.public, Role::View).url(),
+    );
+    let session = secrets.session().to_string();
+    let signals = match Signals::start() {
+        Ok(signals) => signals,
+        Err(error) => return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits"),
+    };
+    let epoch = Instant::now();
+    let recorded = recording.is_some();
+    let mut endpoint: HostEndpoint =
+        Endpoint::new(Host::new(config.clone()), Str0m::new(epoch, certificate), Secrets::Host(secrets), entropy);
+    if recorded {
+        endpoint = endpoint.recording(&config.first_record());
+    }
+    let mut share = Share {
+        voice,
+        server: place.public.clone(),
+        network: Network::new(&place.own, place.loopback, recording),
+        rendezvous: place.embedded.map(|server| tokio::spawn(async { match rendezvous::run(server).await {} })),
+        pty: None,
+        pending: VecDeque::new(),
+        signals,
+        own_terminal,
+        terminal: None,
+        headless: !own_terminal,
+        keys_wanted: true,
+        links,
+        session,
+        size,
+        no_tls: place.no_tls,
+        waits: args.wait.is_some(),
+        strict: args.strict,
+        command,
+        ended_by: None,
+    };
+    let exit = drive(&mut endpoint, epoch, &mut share).await;
+    share.finish(exit).await
+}
+
+/// Where the rendezvous is: as the link says, and as this process dials it.
+struct Place {
+    public: String,
+    own: String,
+    loopback: bool,
+    no_tls: bool,
+    embedded: Option<Server>,
+}
+
+impl Place {
+    async fn find(args: &ShareArgs) -> Result<Place, u8> {
+        if let Some(server) = &args.server {
+            let host = server.split("://").nth(1).unwrap_or_default();
+            let loopback = is_loopback_host(host);
+            let no_tls = server.starts_with("http://") && !loopback;
+            return Ok(Place { public: server.clone(), own: server.clone(), loopback, no_tls, embedded: None });
+        }
+        let wanted = args.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+        let server = match serve::listen(wanted).await {
+            Ok(server) => server,
+            // A port that nobody asked for may be any other.
+            Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
+                status::refuse("the rendezvous inside share could not start", &cause, "choose --listen ADDR or --server URL")
+            })?,
+            Err(cause) => {
+                let what = format!("cannot listen on {wanted}");
+                return Err(status::usage(&what, &cause, "choose another --listen, or :0 for any free port"));
+            }
+        };
+        let bound = server.local_addr();
+        let ip = bound.ip();
+        let port = bound.port();
+        let public = if ip.is_unspecified() {
+            let outward = outward_address(ip.is_ipv6()).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).ip());
+            SocketAddr::new(outward, port).to_string()
+        } else if ip.is_loopback() && ip.is_ipv4() {
+            format!("localhost:{port}")
+        } else {
+            bound.to_string()
+        };
+        let dialled = if ip.is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, port)) } else { bound };
+        Ok(Place {
+            public: format!("http://{public}"),
+            own: format!("http://{dialled}"),
+            loopback: ip.is_loopback(),
+            no_tls: !ip.is_loopback(),
+            embedded: Some(server),
+        })
+    }
+}
+
+fn is_loopback_host(authority: &str) -> bool {
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// The address of the default route: what a socket would use to reach the Internet. Nothing is sent.
+fn outward_address(prefer_v6: bool) -> Option<std::net::IpAddr> {
+    // Addresses for documentation (RFC 5737, RFC 3849): only the routing table is asked.
+    let ask = |from: &str, to: &str| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let v4 = || ask("0.0.0.0:0", "192.0.2.1:9");
+    let v6 = || ask("[::]:0", "[2001:db8::1]:9");
+    if prefer_v6 { v4().or_else(v6) } else { v4() }
+}
+
+fn own_size() -> Option<Size> {
+    tty::size().map(|(cols, rows)| Size::new(cols, rows))
+}
+
+fn command(given: &[OsString]) -> Vec<OsString> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let shell = std::env::var_os("SHELL").filter(|shell| Path::new(shell).exists());
+    vec![shell.unwrap_or_else(|| OsStr::new("/bin/sh").to_owned())]
+}
+
+/// What stands around the host.
+struct Share {
+    voice: Voice,
+    server: String,
+    network: Network,
+    rendezvous: Option<JoinHandle<()>>,
+    pty: Option<Pty>,
+    pending: VecDeque<HostInput>,
+    signals: Signals,
+    own_terminal: bool,
+    terminal: Option<Terminal>,
+    headless: bool,
+    keys_wanted: bool,
+    links: (String, String),
+    session: String,
+    size: Size,
+    no_tls: bool,
+    waits: bool,
+    strict: bool,
+    command: Vec<OsString>,
+    /// The signal that ended it, as an exit code.
+    ended_by: Option<u8>,
+}
+
+/// The host's own terminal, once the command runs.
+struct Terminal {
+    screen: Screen,
+    keys: Keys,
+    /// Output that the terminal did not take yet; the PTY is not read meanwhile.
+    unwritten: Vec<u8>,
+    raw: RawMode,
+}
+
+/// Puts back what a program that was killed may have left behind. CAN first: a sequence may have been cut short.
+const EPILOGUE: &[u8] = b"\x18\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
+
+impl Terminal {
+    fn start() -> std::io::Result<Terminal> {
+        let raw = RawMode::enter(EPILOGUE)?;
+        Ok(Terminal { screen: Screen::start()?, keys: Keys::start()?, unwritten: Vec::new(), raw })
+    }
+
+    fn show(&mut self, bytes: Vec<u8>) {
+        self.unwritten.extend_from_slice(&bytes);
+        self.write();
+    }
+
+    fn write(&mut self) {
+        if !self.unwritten.is_empty() {
+            if let Err(back) = self.screen.try_write(std::mem::take(&mut self.unwritten)) {
+                self.unwritten = back;
+            }
+        }
+    }
+}
+
+impl Share {
+    fn start(&mut self, size: Size) {
+        if self.own_terminal {
+            match Terminal::start() {
+                Ok(terminal) => self.terminal = Some(terminal),
+                Err(error) => tracing::error!(%error, "the own terminal cannot be used"),
+            }
+        }
+        let mut env = vec![("BEACH_SESSION".into(), self.session.clone().into())];
+        if self.headless {
+            env.push(("TERM".into(), "xterm-256color".into()));
+            env.push(("COLORTERM".into(), "truecolor".into()));
+        }
+        let spawn = Spawn {
+            program: self.command[0].clone(),
+            args: self.command[1..].to_vec(),
+            env,
+            // A target holds a key.
+            env_remove: vec!["BEACH_TARGET".into()],
+            cols: size.cols,
+            rows: size.rows,
+        };
+        match Pty::spawn(&spawn) {
+            Ok(pty) => self.pty = Some(pty),
+            Err(error) => {
+                self.terminal = None;
+                let what = format!("`{}` could not be started", self.command_text());
+                status::refuse(&what, &error.to_string(), "check the command after --");
+                // What shells say of a command that is not there.
+                self.pending.push_back(HostInput::Ended(127));
+            }
+        }
+    }
+
+    fn command_text(&self) -> String {
+        let name = |arg: &OsString| Path::new(arg).file_name().unwrap_or(arg).to_string_lossy().into_owned();
+        let rest = self.command[1..].iter().map(|arg| arg.to_string_lossy().into_owned());
+        std::iter::once(name(&self.command[0])).chain(rest).collect::<Vec<_>>().join(" ")
+    }
+
+    fn on_notice(&mut self, notice: HostNotice) {
+        match notice {
+            HostNotice::Registered => {
+                tracing::info!("registered");
+                // Again after the rendezvous was lost: the links are known.
+                if self.links.0.is_empty() {
+                    return;
+                }
+                let (control, view) = std::mem::take(&mut self.links);
+                match self.voice {
+                    Voice::Quiet => status::print(&control),
+                    Voice::Json => {
+                        let fields = json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
+                        self.voice.event("ready", &fields);
+                    }
+                    Voice::Human => {
+                        status::sharing(&self.command_text(), self.size, &control, &view, self.no_tls, self.waits);
+                    }
+                }
+            }
+            HostNotice::RendezvousLost(cause) => tracing::warn!(cause, "the rendezvous is lost; dialling again"),
+            HostNotice::Stage(link, stage) => tracing::info!(%link, stage = stage.words(), "handshake"),
+            HostNotice::Failed(link, failure) => {
+                let stage = failure.stage.words();
+                tracing::info!(%link, stage, cause = status::cause(&failure.cause), "a handshake failed");
+            }
+            HostNotice::WrongKey(link, count) => tracing::warn!(%link, count, "somebody tried a wrong key"),
+            HostNotice::Joined(member, role, name, path) => {
+                tracing::info!(%member, %role, name, "a viewer joined");
+                let kind = "direct";
+                let fields = json!({ "member": member.0, "role": role, "name": name });
+                self.voice.event("member_joined", &fields);
+                let fields = json!({ "member": member.0, "kind": kind, "local": path.local, "remote": path.remote });
+                self.voice.event("path", &fields);
+            }
+            HostNotice::Left(member, cause) => {
+                let cause = status::cause(&cause);
+                tracing::info!(%member, cause, "a viewer left");
+                self.voice.event("member_left", &json!({ "member": member.0, "cause": cause }));
+            }
+            HostNotice::Violation(member, count) => {
+                tracing::warn!(%member, count, "a viewer sent what it may not send");
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: SignalEvent) -> Option<HostInput> {
+        let ended_by = match signal {
+            SignalEvent::Resize => {
+                return own_size().filter(|_| self.terminal.is_some()).map(HostInput::Resized);
+            }
+            SignalEvent::Continue => {
+                if let Some(terminal) = &self.terminal {
+                    terminal.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
+                }
+                return None;
+            }
+            SignalEvent::Stop => {
+                if let Some(terminal) = &self.terminal {
+                    terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
+                }
+                return None;
+            }
+            SignalEvent::Terminate => 143,
+            SignalEvent::HangUp => 129,
+            SignalEvent::Interrupt => 130,
+        };
+        self.ended_by = Some(ended_by);
+        Some(HostInput::Stop)
+    }
+
+    async fn finish(mut self, exit: HostExit) -> u8 {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.write();
+            terminal.screen.flush(FLUSH_WITHIN).await;
+        }
+        drop(self.terminal.take());
+        let (code, reason) = match exit {
+            HostExit::Ended(code) => (u8::try_from(code & 0xff).unwrap_or(code::FAILED), "ended"),
+            HostExit::Stopped => (self.ended_by.unwrap_or(0), "stopped"),
+            HostExit::Failed(failure) => (status::share_failed(&failure, &self.server), "failed"),
+            HostExit::NobodyJoined => {
+                let advice = "give a longer --wait=SECS, or none";
+                (status::refuse("no viewer came in time", "nobody joined", advice), "nobody_joined")
+            }
+        };
+        self.voice.event("exit", &json!({ "code": code, "reason": reason }));
+        if self.own_terminal {
+            self.voice.say("  beach: the session has ended.");
+        }
+        code
+    }
+}
+
+impl Surroundings<HostEndpoint> for Share {
+    type End = HostExit;
+
+    fn perform(&mut self, output: Output<HostOutput>) -> ControlFlow<HostExit> {
+        let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
+        match output {
+            // The endpoint keeps these for itself.
+            HostOutput::Link(_) => {}
+            HostOutput::Start(size) => self.start(size),
+            HostOutput::Write(bytes) => {
+                if let Some(pty) = &mut self.pty {
+                    pty.write(bytes);
+                }
+            }
+            HostOutput::Resize(size) => {
+                if let Some(pty) = &self.pty {
+                    pty.resize(size.cols, size.rows);
+                }
+            }
+            HostOutput::KeysTaken => self.keys_wanted = true,
+            HostOutput::HangUp => {
+                if let Some(pty) = &mut self.pty {
+                    pty.hang_up();
+                }
+            }
+            HostOutput::Notice(notice) => self.on_notice(notice),
+            HostOutput::Exit(exit) => return ControlFlow::Break(exit),
+        }
+        ControlFlow::Continue(())
+    }
+
+    async fn next(&mut self) -> Input<HostInput> {
+        loop {
+            if let Some(input) = self.pending.pop_front() {
+                return Input::Machine(input);
+            }
+            let blocked = self.terminal.as_ref().is_some_and(|terminal| !terminal.unwritten.is_empty());
+            let (screen, keys) = match &mut self.terminal {
+                Some(terminal) => (Some(&mut terminal.screen), Some(&mut terminal.keys)),
+                None => (None, None),
+            };
+            let event = tokio::select! {
+                input = self.network.next() => return input,
+                event = next_of(&mut self.pty, Pty::next), if !blocked => Happened::Pty(event),
+                () = next_of_ref(screen, Screen::ready), if blocked => Happened::Writable,
+                event = next_of_ref(keys, Keys::next), if self.keys_wanted => Happened::Key(event),
+                signal = self.signals.next() => Happened::Signal(signal),
+                () = ended(&mut self.rendezvous) => Happened::RendezvousEnded,
+            };
+            let input = match event {
+                Happened::Pty(PtyEvent::Output(bytes)) => {
+                    if let Some(terminal) = &mut self.terminal {
+                        terminal.show(bytes.clone());
+                    }
+                    Some(HostInput::Printed(bytes))
+                }
+                Happened::Pty(PtyEvent::Written) => Some(HostInput::Written),
+                Happened::Pty(PtyEvent::Exited(exit)) => Some(HostInput::Ended(exit.code())),
+                Happened::Writable => {
+                    if let Some(terminal) = &mut self.terminal {
+                        terminal.write();
+                    }
+                    None
+                }
+                Happened::Key(KeyEvent::Bytes(bytes)) => {
+                    self.keys_wanted = false;
+                    Some(HostInput::Keys(bytes))
+                }
+                Happened::Key(KeyEvent::End) => Some(HostInput::Stop),
+                Happened::Signal(signal) => self.on_signal(signal),
+                Happened::RendezvousEnded => {
+                    tracing::error!("the rendezvous inside share ended");
+                    self.ended_by = Some(code::FAILED);
+                    Some(HostInput::Stop)
+                }
+            };
+            if let Some(input) = input {
+                return Input::Machine(input);
+            }
+        }
+    }
+}
+
+enum Happened {
+    Pty(PtyEvent),
+    Writable,
+    Key(KeyEvent),
+    Signal(SignalEvent),
+    RendezvousEnded,
+}
+
+/// What an optional source reports next; one that is not there never does.
+async fn next_of<'a, S, T>(source: &'a mut Option<S>, next: impl AsyncFnOnce(&'a mut S) -> T) -> T {
+    next_of_ref(source.as_mut(), next).await
+}
+
+async fn next_of_ref<'a, S, T>(source: Option<&'a mut S>, next: impl AsyncFnOnce(&'a mut S) -> T) -> T {
+    match source {
+        Some(source) => next(source).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A task that ends is a fault of ours: it would have run for ever.
+async fn ended(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        Some(handle) => {
+            let _ = handle.await;
+            *task = None;
+        }
+        None => std::future::pending().await,
+    }
+}

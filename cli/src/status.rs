@@ -1,0 +1,339 @@
+//! Every sentence that a person reads, and every line that a program reads. The only file that prints.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one file that prints")]
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use beach_core::handshake::{Cause, Failure, Stage};
+use beach_core::link::{Candidate, CandidateKind, Down, Path, Refusal};
+use beach_core::terminal::Size;
+use beach_core::time::Timestamp;
+use serde_json::{Value, json};
+
+/// Exit codes, as `--help` lists them.
+pub(crate) mod code {
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const USAGE: u8 = 2;
+    pub(crate) const UNREACHABLE: u8 = 3;
+    pub(crate) const NO_SESSION: u8 = 4;
+    pub(crate) const REFUSED: u8 = 5;
+    pub(crate) const NO_PATH: u8 = 6;
+    pub(crate) const LOST: u8 = 7;
+    pub(crate) const VERSION: u8 = 8;
+}
+
+/// How much is said, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Voice {
+    /// Sentences on stderr.
+    Human,
+    /// Nothing but errors.
+    Quiet,
+    /// JSON on stdout.
+    Json,
+}
+
+impl Voice {
+    pub(crate) fn of(quiet: bool, json: bool) -> Voice {
+        match (quiet, json) {
+            (_, true) => Voice::Json,
+            (true, false) => Voice::Quiet,
+            (false, false) => Voice::Human,
+        }
+    }
+
+    /// A sentence on stderr, if this voice speaks to people.
+    pub(crate) fn say(self, sentence: &str) {
+        if self == Voice::Human {
+            eprintln!("{sentence}");
+        }
+    }
+
+    /// An event on stdout, if this voice speaks to programs. `type` comes first.
+    pub(crate) fn event(self, kind: &str, fields: &Value) {
+        if self != Voice::Json {
+            return;
+        }
+        let mut line = format!("{{\"type\":{}", json!(kind));
+        if let Value::Object(fields) = fields {
+            for (name, value) in fields {
+                let _ = write!(line, ",{}:{value}", json!(name));
+            }
+        }
+        line.push('}');
+        // A reader that went away is no reason to stop.
+        let _ = writeln!(stdout(), "{line}");
+        let _ = stdout().flush();
+    }
+}
+
+/// An error in three lines: what failed, the cause, what to try.
+fn error(what: &str, cause: &str, advice: &str) {
+    eprintln!("error: {what}\n  cause: {cause}\n  try:   {advice}");
+}
+
+/// A mistake of usage; returns its exit code.
+pub(crate) fn usage(what: &str, cause: &str, advice: &str) -> u8 {
+    error(what, cause, advice);
+    code::USAGE
+}
+
+/// Something that cannot be done; returns its exit code.
+pub(crate) fn refuse(what: &str, cause: &str, advice: &str) -> u8 {
+    error(what, cause, advice);
+    code::FAILED
+}
+
+/// A line for scripts that asked for one.
+pub(crate) fn print(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
+    let _ = stdout().flush();
+}
+
+/// What stands on the screen, for a join that has no terminal to draw it in.
+pub(crate) fn print_screen(rows: &[String]) {
+    let used = rows.iter().rposition(|row| !row.trim_end().is_empty()).map_or(0, |last| last + 1);
+    for row in &rows[..used] {
+        let _ = writeln!(stdout(), "{}", row.trim_end());
+    }
+    let _ = stdout().flush();
+}
+
+pub(crate) fn serving(address: SocketAddr) {
+    eprintln!("beach {} rendezvous on http://{address}", env!("CARGO_PKG_VERSION"));
+}
+
+pub(crate) fn replayed(at: Timestamp, line: &str) {
+    let _ = writeln!(stdout(), "{at:>14} s  {line}");
+}
+
+/// The header of share.
+pub(crate) fn sharing(command: &str, size: Size, control: &str, view: &str, no_tls: bool, waits: bool) {
+    let mut text = format!(
+        "\n  beach {}   sharing `{command}` ({size})\n\n  Join   beach join {control}\n  View   beach join {view}   (read-only)\n\n  \
+         End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    if no_tls {
+        text.push_str("  Note: this rendezvous has no TLS; who may alter its traffic can keep people out, but not get in.\n");
+    }
+    if waits {
+        text.push_str("  Waiting for a viewer; the command starts then.\n");
+    }
+    eprintln!("{text}");
+}
+
+/// The step while joining: one line on stderr, drawn over.
+#[derive(Debug)]
+pub(crate) struct Spinner {
+    visible: bool,
+    text: String,
+    turn: usize,
+}
+
+impl Spinner {
+    /// How often it turns.
+    pub(crate) const TURN: Duration = Duration::from_millis(100);
+
+    pub(crate) fn new(voice: Voice) -> Spinner {
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Spinner { visible: voice == Voice::Human && stderr().is_terminal() && !dumb, text: String::new(), turn: 0 }
+    }
+
+    pub(crate) fn is_visible(&self) -> bool {
+        self.visible
+    }
+
+    pub(crate) fn show(&mut self, text: String) {
+        self.text = text;
+        self.draw();
+    }
+
+    pub(crate) fn turn(&mut self) {
+        self.turn += 1;
+        self.draw();
+    }
+
+    pub(crate) fn clear(&mut self) {
+        if std::mem::take(&mut self.visible) {
+            eprint!("\r\x1b[K");
+        }
+    }
+
+    fn draw(&self) {
+        const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
+        if self.visible && !self.text.is_empty() {
+            eprint!("\r\x1b[K{} {}", FRAMES[self.turn % FRAMES.len()], self.text);
+        }
+    }
+}
+
+/// `checking paths (2 local, 1 remote)`.
+pub(crate) fn step(stage: Stage, paths: Option<(usize, usize)>) -> String {
+    match paths {
+        Some((local, remote)) if stage == Stage::CheckingPaths => format!("{stage} ({local} local, {remote} remote)"),
+        Some(_) | None => stage.to_string(),
+    }
+}
+
+/// `connected directly (192.168.1.5, 3 ms)`.
+pub(crate) fn connected(path: Path, round_trip: Option<Duration>) -> String {
+    match round_trip {
+        Some(time) => format!("connected directly ({}, {})", path.remote.ip(), milliseconds(time)),
+        None => format!("connected directly ({})", path.remote.ip()),
+    }
+}
+
+pub(crate) fn milliseconds(time: Duration) -> String {
+    let milliseconds = time.as_secs_f64() * 1000.0;
+    if milliseconds < 10.0 { format!("{milliseconds:.1} ms") } else { format!("{milliseconds:.0} ms") }
+}
+
+/// A failed join: prints its three lines and returns its exit code.
+pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
+    error(&what_failed(failure), &why(failure, server), advice(failure));
+    join_code(failure)
+}
+
+/// A failed share.
+pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
+    error(&what_failed(failure), &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
+    match failure.cause {
+        Cause::Refused(_) => code::REFUSED,
+        Cause::NoAnswer
+        | Cause::Signal(_)
+        | Cause::Down(_)
+        | Cause::DownThere(_)
+        | Cause::Gone
+        | Cause::Left => code::UNREACHABLE,
+    }
+}
+
+fn what_failed(failure: &Failure) -> String {
+    let seconds = failure.after.as_secs();
+    let stage = failure.stage;
+    match (&failure.cause, stage) {
+        (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
+        (_, Stage::Live) => "the connection to the host was lost".to_owned(),
+        (Cause::NoAnswer, Stage::WaitingForHost) => format!("the host did not come back within {seconds} s, while {stage}"),
+        (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
+        (Cause::Signal(_), Stage::ReachingRendezvous) => {
+            format!("the rendezvous could not be reached within {seconds} s, while {stage}")
+        }
+        (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left, _) => {
+            format!("the join failed, while {stage}")
+        }
+    }
+}
+
+fn why(failure: &Failure, server: &str) -> String {
+    match (&failure.cause, failure.stage) {
+        (Cause::NoAnswer, Stage::CheckingPaths) => tried(failure),
+        (Cause::Signal(cause), _) => format!("{server}: {cause}"),
+        (other, _) => cause(other),
+    }
+}
+
+fn tried(failure: &Failure) -> String {
+    if failure.local.is_empty() {
+        return "this machine has no usable network address".to_owned();
+    }
+    if failure.remote.is_empty() {
+        return format!("the host told no address; ours: {}", list(&failure.local));
+    }
+    let pairs: Vec<String> = failure
+        .local
+        .iter()
+        .flat_map(|local| failure.remote.iter().map(move |remote| (local.address, remote.address)))
+        .filter(|(local, remote)| local.is_ipv4() == remote.is_ipv4())
+        .map(|(local, remote)| format!("{local} to {remote}"))
+        .collect();
+    match pairs.as_slice() {
+        [] => format!("no path fits: ours {}; theirs {}", list(&failure.local), list(&failure.remote)),
+        pairs => {
+            let paths = if pairs.len() == 1 { "path" } else { "paths" };
+            format!("{} {paths} tried, none replied ({})", pairs.len(), pairs.join(", "))
+        }
+    }
+}
+
+fn list(candidates: &[Candidate]) -> String {
+    let text = |candidate: &Candidate| match candidate.kind {
+        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
+            candidate.address.to_string()
+        }
+        CandidateKind::Relayed => "relay".to_owned(),
+    };
+    candidates.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// A cause in words.
+pub(crate) fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::NoAnswer => "nothing was heard".to_owned(),
+        Cause::Refused(refusal) => refusal.to_string(),
+        Cause::Signal(cause) => cause.clone(),
+        Cause::Down(down) => down.to_string(),
+        Cause::DownThere(down) => format!("{down} (seen by the other side)"),
+        Cause::Gone => "the other side left the rendezvous".to_owned(),
+        Cause::Left => "the other side left".to_owned(),
+    }
+}
+
+fn advice(failure: &Failure) -> &'static str {
+    match (&failure.cause, failure.stage) {
+        (Cause::Refused(Refusal::NoSession), _) => "check the link, or ask whether it is still shared; --wait SECS waits for it",
+        (Cause::Refused(Refusal::WrongKey), _) => "copy the whole link again, with everything after #",
+        (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there answers for the host",
+        (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
+        (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
+        (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
+        (_, Stage::ReachingRendezvous) => "check the address and the network; is `beach serve` (or the share) running there?",
+        (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
+        (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
+        (Cause::Down(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly), _) => {
+            "somebody may be in between: try another network, and ask the host for a new link"
+        }
+        (_, Stage::Live) => "beach join again",
+        (
+            Cause::NoAnswer | Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left,
+            Stage::Authenticating
+            | Stage::Offer
+            | Stage::Answer
+            | Stage::Securing
+            | Stage::Confirming
+            | Stage::OpeningControl
+            | Stage::FirstScreen,
+        ) => "beach join again; with --debug-log FILE it writes down every step",
+    }
+}
+
+fn join_code(failure: &Failure) -> u8 {
+    match (&failure.cause, failure.stage) {
+        (Cause::Refused(Refusal::NoSession), _) => code::NO_SESSION,
+        (Cause::Refused(Refusal::Version(_)), _) => code::VERSION,
+        (
+            Cause::Refused(
+                Refusal::WrongKey
+                | Refusal::WrongHost
+                | Refusal::Full
+                | Refusal::Denied
+                | Refusal::Misuse
+                | Refusal::Taken,
+            ),
+            _,
+        )
+        | (
+            Cause::Down(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly)
+            | Cause::DownThere(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly),
+            _,
+        )
+        | (_, Stage::WaitingForApproval) => code::REFUSED,
+        (_, Stage::ReachingRendezvous) | (Cause::Signal(_), _) => code::UNREACHABLE,
+        (_, Stage::WaitingForHost) => code::NO_SESSION,
+        (_, Stage::CheckingPaths | Stage::Securing | Stage::Confirming | Stage::OpeningControl) => code::NO_PATH,
+        (_, Stage::Authenticating | Stage::Offer | Stage::Answer | Stage::FirstScreen | Stage::Live) => code::LOST,
+    }
+}

@@ -1,0 +1,56 @@
+//! Asking a person for a secret.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+/// Longest line read.
+const LINE_MAX: usize = 4096;
+
+/// Asks on the terminal, whatever stdin and stdout are, and reads a line without showing it.
+///
+/// # Errors
+/// There is no terminal.
+pub fn read_secret(question: &str) -> io::Result<String> {
+    let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+    let before = tcgetattr(&terminal)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    write!(terminal, "{question}")?;
+    tcsetattr(&terminal, OptionalActions::Flush, &silent)?;
+    let line = read_line(&mut terminal);
+    tcsetattr(&terminal, OptionalActions::Now, &before)?;
+    writeln!(terminal)?;
+    line
+}
+
+/// Reads one line of stdin and not a byte more: what follows is typing.
+///
+/// # Errors
+/// Stdin cannot be read, or is not text.
+pub fn read_stdin_line() -> io::Result<String> {
+    let mut stdin = io::stdin().lock();
+    read_line(&mut stdin)
+}
+
+/// Makes the terminal stdin again, after something else was read from it.
+///
+/// # Errors
+/// There is no terminal.
+pub fn take_stdin_from_terminal() -> io::Result<()> {
+    let terminal = OpenOptions::new().read(true).open("/dev/tty")?;
+    rustix::stdio::dup2_stdin(&terminal)?;
+    Ok(())
+}
+
+fn read_line(from: &mut impl io::Read) -> io::Result<String> {
+    let mut line = Vec::new();
+    for byte in from.take(LINE_MAX as u64).bytes() {
+        match byte? {
+            b'\n' => break,
+            byte => line.push(byte),
+        }
+    }
+    String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not text"))
+}
