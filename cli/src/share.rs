@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::args::ShareArgs;
-use crate::status::{self, Voice, code};
+use crate::status::{self, Header, Voice, code};
 use crate::{log, serve};
 
 /// Where the embedded rendezvous listens if nothing else is said.
@@ -48,13 +48,25 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let voice = Voice::of(args.quiet, args.json);
     let own_terminal = !args.headless && tty::is_terminal();
     let size = if own_terminal { own_size().unwrap_or(args.size) } else { args.size };
+    let at_top = own_terminal && voice == Voice::Human;
     let place = match Place::find(&args).await {
         Ok(place) => place,
         Err(code) => return code,
     };
+    let mut entropy = entropy();
+    let secrets = HostSecrets::new(&mut entropy);
+    let links = (
+        secrets.invite(&place.public, Role::Control).url(),
+        secrets.invite(&place.public, Role::View).url(),
+    );
+    let session = secrets.session().to_string();
+    let command = command(&args.command);
+    let header =
+        Header::new(&command_text(&command), size, (&links.0, &links.1), place.no_tls, args.wait.is_some());
     let config = HostConfig {
         seed: seed(),
         size,
+        rows_taken: if at_top { header.rows(size).min(size.rows - 1) } else { 0 },
         history: HISTORY,
         headless: !own_terminal,
         start: match args.wait {
@@ -70,14 +82,6 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let Some(certificate) = Certificate::generate() else {
         return status::refuse("no certificate could be made", "the cryptography refused", "try again");
     };
-    let mut entropy = entropy();
-    let secrets = HostSecrets::new(&mut entropy);
-    let command = command(&args.command);
-    let links = (
-        secrets.invite(&place.public, Role::Control).url(),
-        secrets.invite(&place.public, Role::View).url(),
-    );
-    let session = secrets.session().to_string();
     let signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits"),
@@ -104,8 +108,9 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         links,
         session,
         size,
-        no_tls: place.no_tls,
-        waits: args.wait.is_some(),
+        header,
+        at_top,
+        rows_taken: config.rows_taken,
         strict: args.strict,
         command,
         ended_by: None,
@@ -195,6 +200,13 @@ fn command(given: &[OsString]) -> Vec<OsString> {
     vec![shell.unwrap_or_else(|| OsStr::new("/bin/sh").to_owned())]
 }
 
+/// The command as a person would name it: the program without its folder.
+fn command_text(command: &[OsString]) -> String {
+    let name = Path::new(&command[0]).file_name().unwrap_or(&command[0]);
+    let parts = std::iter::once(name).chain(command[1..].iter().map(OsString::as_os_str));
+    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
 /// What stands around the host.
 struct Share {
     voice: Voice,
@@ -211,8 +223,10 @@ struct Share {
     links: (String, String),
     session: String,
     size: Size,
-    no_tls: bool,
-    waits: bool,
+    header: Header,
+    /// The header stands at the top of the own terminal, and the command begins below it.
+    at_top: bool,
+    rows_taken: u16,
     strict: bool,
     command: Vec<OsString>,
     /// The signal that ended it, as an exit code.
@@ -255,7 +269,12 @@ impl Share {
     fn start(&mut self, size: Size) {
         if self.own_terminal {
             match Terminal::start() {
-                Ok(terminal) => self.terminal = Some(terminal),
+                Ok(mut terminal) => {
+                    if self.at_top {
+                        terminal.show(format!("\x1b[{};1H\x1b[J", self.rows_taken + 1).into_bytes());
+                    }
+                    self.terminal = Some(terminal);
+                }
                 Err(error) => tracing::error!(%error, "the own terminal cannot be used"),
             }
         }
@@ -277,18 +296,12 @@ impl Share {
             Ok(pty) => self.pty = Some(pty),
             Err(error) => {
                 self.terminal = None;
-                let what = format!("`{}` could not be started", self.command_text());
+                let what = format!("`{}` could not be started", command_text(&self.command));
                 status::refuse(&what, &error.to_string(), "check the command after --");
                 // What shells say of a command that is not there.
                 self.pending.push_back(HostInput::Ended(127));
             }
         }
-    }
-
-    fn command_text(&self) -> String {
-        let name = |arg: &OsString| Path::new(arg).file_name().unwrap_or(arg).to_string_lossy().into_owned();
-        let rest = self.command[1..].iter().map(|arg| arg.to_string_lossy().into_owned());
-        std::iter::once(name(&self.command[0])).chain(rest).collect::<Vec<_>>().join(" ")
     }
 
     fn on_notice(&mut self, notice: HostNotice) {
@@ -306,9 +319,8 @@ impl Share {
                         let fields = json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
                         self.voice.event("ready", &fields);
                     }
-                    Voice::Human => {
-                        status::sharing(&self.command_text(), self.size, &control, &view, self.no_tls, self.waits);
-                    }
+                    Voice::Human if self.at_top => self.header.print_at_top(self.size),
+                    Voice::Human => self.header.print(),
                 }
             }
             HostNotice::RendezvousLost(cause) => tracing::warn!(cause, "the rendezvous is lost; dialling again"),

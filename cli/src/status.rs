@@ -110,19 +110,48 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
 }
 
 /// The header of share.
-pub(crate) fn sharing(command: &str, size: Size, control: &str, view: &str, no_tls: bool, waits: bool) {
-    let mut text = format!(
-        "\n  beach {}   sharing `{command}` ({size})\n\n  Join   beach join {control}\n  View   beach join {view}   (read-only)\n\n  \
-         End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    if no_tls {
-        text.push_str("  Note: this rendezvous has no TLS; who may alter its traffic can keep people out, but not get in.\n");
+#[derive(Debug)]
+pub(crate) struct Header(Vec<String>);
+
+impl Header {
+    pub(crate) fn new(command: &str, size: Size, links: (&str, &str), no_tls: bool, waits: bool) -> Header {
+        let (control, view) = links;
+        let mut lines = vec![
+            String::new(),
+            format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
+            String::new(),
+            format!("  Join   beach join {control}"),
+            format!("  View   beach join {view}   (read-only)"),
+            String::new(),
+            "  End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.".to_owned(),
+        ];
+        if no_tls {
+            lines.push("  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.".to_owned());
+        }
+        if waits {
+            lines.push("  Waiting for a viewer; the command starts then.".to_owned());
+        }
+        lines.push(String::new());
+        Header(lines)
     }
-    if waits {
-        text.push_str("  Waiting for a viewer; the command starts then.\n");
+
+    /// How many rows of a terminal it takes.
+    pub(crate) fn rows(&self, size: Size) -> u16 {
+        let rows = |line: &String| line.chars().count().div_ceil(usize::from(size.cols)).max(1);
+        u16::try_from(self.0.iter().map(rows).sum::<usize>()).unwrap_or(u16::MAX)
     }
-    eprintln!("{text}");
+
+    pub(crate) fn print(&self) {
+        for line in &self.0 {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Prints it at the top of a terminal; what stood there moves into its scrollback.
+    pub(crate) fn print_at_top(&self, size: Size) {
+        eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
+        self.print();
+    }
 }
 
 /// The step while joining: one line on stderr, drawn over.

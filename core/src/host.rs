@@ -41,6 +41,9 @@ pub struct HostConfig {
     pub seed: [u8; 32],
     /// The terminal's size, as long as no own terminal says otherwise.
     pub size: Size,
+    /// Rows of the own terminal that are taken before the command starts: it begins below them, on the model's screen as on that one,
+    /// so that what a program learns of its cursor is true for both.
+    pub rows_taken: u16,
     /// Lines of history kept.
     pub history: usize,
     /// The model answers the program's queries: there is no own terminal that would.
@@ -226,6 +229,9 @@ impl Host {
     /// A host that dials on its first input.
     pub fn new(config: HostConfig) -> Host {
         let dialer = Dialer::new(Entropy::new(config.seed).fork());
+        let mut emulator = Emulator::new(config.size, config.history);
+        emulator.feed(&b"\n".repeat(usize::from(config.rows_taken.min(config.size.rows - 1))));
+        emulator.frame();
         Host {
             dialer,
             registration: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
@@ -241,7 +247,7 @@ impl Host {
             now: Timestamp::ZERO,
             started_at: Timestamp::ZERO,
             last_cause: "no answer".to_owned(),
-            emulator: Emulator::new(config.size, config.history),
+            emulator,
             dirty: true,
             next_frame: Timestamp::ZERO,
             synchronized_until: None,

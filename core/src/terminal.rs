@@ -1,14 +1,14 @@
 //! A terminal as numbered lines.
 //!
-//! What this module does not do: no input or output, no clock, no randomness, no width table on the viewer's side, and no escape
-//! sequence from the network is ever parsed by a viewer.
+//! What this module does not do: no input or output, no clock, no randomness, no width table on the viewer's side, and
+//! no escape sequence from the network is ever parsed by a viewer.
 //!
-//! The host's side is an [`Emulator`]: bytes of the pseudo-terminal in, [`Line`]s and a [`Head`] out. Line *n* is the *n*-th line
-//! that ever stood on the main screen; a number is a slot whose content may change while it is in the window, and is final once
-//! it has left it. The alternate screen is a second, short space of lines.
+//! The host's side is an [`Emulator`]: bytes of the pseudo-terminal in, [`Line`]s and a [`Head`] out. Line *n* is the
+//! *n*-th line that ever stood on the main screen; a number is a slot whose content may change while it is in the
+//! window, and is final once it has left it. The alternate screen is a second, short space of lines.
 //!
-//! The viewer's side is a [`Screen`], which merges lines and heads in any order (the newest version wins), and a [`Painter`],
-//! which turns the difference between it and what the person's terminal shows into escape sequences.
+//! The viewer's side is a [`Screen`], which merges lines and heads in any order (the newest version wins), and a
+//! [`Painter`], which turns the difference between it and what the person's terminal shows into escape sequences.
 
 mod cells;
 mod codec;

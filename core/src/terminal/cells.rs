@@ -19,7 +19,15 @@ pub(super) fn encode_row(grid: &Grid<Cell>, line: GridLine) -> Vec<u8> {
 fn encode(row: &[Cell], with_links: bool) -> Vec<u8> {
     let wrapped = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
     let used = row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
-    let mut runs = Runs { wrapped, with_links, look: None, style: Style::default(), width: Width::Narrow, text: String::new(), writer: None };
+    let mut runs = Runs {
+        wrapped,
+        with_links,
+        look: None,
+        style: Style::default(),
+        width: Width::Narrow,
+        text: String::new(),
+        writer: None,
+    };
     let mut column = 0;
     while column < used {
         let cell = &row[column];
@@ -74,8 +82,7 @@ impl<'a> Runs<'a> {
 
     /// Makes the open run one that a cell of this look and width can be added to.
     fn start(&mut self, cell: &'a Cell, width: Width) {
-        const LOOK: Flags = STYLE_FLAGS;
-        let flags = cell.flags & LOOK;
+        let flags = cell.flags & STYLE_FLAGS;
         let same_look = self.look.is_some_and(|(foreground, background, others, other)| {
             foreground == cell.fg && background == cell.bg && others == flags && same_extra(other, cell)
         });
@@ -190,7 +197,9 @@ fn underline_of(flags: Flags) -> Underline {
 
 fn color_of(color: ModelColor) -> Color {
     match color {
-        ModelColor::Named(name) => u8::try_from(name as usize).ok().filter(|index| *index < 16).map_or(Color::Default, Color::Indexed),
+        ModelColor::Named(name) => {
+            u8::try_from(name as usize).ok().filter(|index| *index < 16).map_or(Color::Default, Color::Indexed)
+        }
         ModelColor::Indexed(index) => Color::Indexed(index),
         ModelColor::Spec(rgb) => Color::Rgb(rgb.r, rgb.g, rgb.b),
     }

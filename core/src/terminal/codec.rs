@@ -1,7 +1,7 @@
 //! Lines as bytes. One line has one encoding.
 //!
 //! ```text
-//! line  = flags (1 wrapped, 2 plain), then if plain: text to the end, one narrow run of the default style; else runs to the end
+//! line  = flags (1 wrapped, 2 plain), then if plain: the text of one narrow run of the default style; else runs
 //! run   = head, foreground?, background?, attributes?, underline?, underline colour?, link?, length, text
 //! head  = width (0 narrow, 1 wide, 2 and 3 clusters of one and two columns) and which of the optional parts follow
 //! color = 0..=15 that palette colour, 16 and a byte 16..=255, or 17 and red, green, blue
@@ -15,8 +15,8 @@ use super::line::{Line, MAX_ZERO_WIDTH, Run, Width};
 use super::size::MAX_COLS;
 use super::style::{Attributes, Color, Style, Underline, link_is_allowed};
 
-/// Longest encoding of a line. 500 cells, each with its own true colours and all the zero-width characters it may have, take
-/// 26 KB; only links can make a line longer, and are dropped from one that would be.
+/// Longest encoding of a line. 500 cells, each with its own true colours and all the zero-width characters it may have,
+/// take 26 KB; only links can make a line longer, and are dropped from one that would be.
 pub const MAX_LINE_BYTES: usize = 32 * 1024;
 
 const WRAPPED: u8 = 1;
@@ -202,9 +202,10 @@ fn is_canonical(line: &Line) -> bool {
         };
         !joinable || pair[0].style != pair[1].style
     });
-    let trimmed = line.runs.last().is_none_or(|run| {
-        run.width != Width::Narrow || !run.style.is_default() || !run.text.ends_with(' ')
-    });
+    let trimmed = line
+        .runs
+        .last()
+        .is_none_or(|run| run.width != Width::Narrow || !run.style.is_default() || !run.text.ends_with(' '));
     joined && trimmed
 }
 

@@ -16,7 +16,8 @@ use super::tap::Tap;
 /// Narrowest terminal that is emulated: a wide character must fit. Narrower ones are taken as this wide.
 pub const MIN_EMULATED_COLS: u16 = 2;
 
-/// Whether a synchronised update (mode 2026) is open. When one has taken too long is for the caller to decide, by its own clock.
+/// Whether a synchronised update (mode 2026) is open. When one has taken too long is for the caller to decide, by its
+/// own clock.
 #[derive(Default)]
 struct Synchronized(bool);
 
@@ -36,13 +37,13 @@ impl Timeout for Synchronized {
 
 /// A terminal that keeps what it shows as numbered lines.
 ///
-/// [`feed`](Emulator::feed) bytes, and call [`frame`](Emulator::frame) when something is about to be sent: everything that is
-/// read back is as of the last frame.
+/// [`feed`](Emulator::feed) bytes, and call [`frame`](Emulator::frame) when something is about to be sent: everything
+/// that is read back is as of the last frame.
 pub struct Emulator {
     parser: Processor<Synchronized>,
     tap: Tap,
-    /// The beginning of a character whose end was not read yet, at most three bytes. The parser loses characters that it sees in
-    /// two halves.
+    /// The beginning of a character whose end was not read yet, at most three bytes. The parser loses characters that
+    /// it sees in two halves.
     tail: Vec<u8>,
     head: Head,
     alternate: Vec<Versioned>,
@@ -56,7 +57,8 @@ impl std::fmt::Debug for Emulator {
 }
 
 impl Emulator {
-    /// An empty terminal that keeps at most `history_limit` lines which left its window. The first frame is already made.
+    /// An empty terminal that keeps at most `history_limit` lines which left its window. The first frame is already
+    /// made.
     pub fn new(size: Size, history_limit: usize) -> Emulator {
         let mut emulator = Emulator {
             parser: Processor::new(),
@@ -108,8 +110,7 @@ impl Emulator {
     pub fn frame(&mut self) -> bool {
         let next = self.tap.frame + 1;
         let grid = self.tap.term.grid();
-        let rows: Vec<Vec<u8>> =
-            (0..grid.screen_lines()).map(|row| encode_row(grid, GridLine(row as i32))).collect();
+        let rows: Vec<Vec<u8>> = (0..grid.screen_lines()).map(|row| encode_row(grid, GridLine(row as i32))).collect();
         let lines_changed = if self.tap.is_alternate() {
             let top = self.tap.history.framed_top();
             self.tap.history.frame_covered();
@@ -133,8 +134,8 @@ impl Emulator {
         &self.head
     }
 
-    /// Version and encoding of a line as of the last frame: of either window, or of the history that is kept. While the alternate
-    /// screen is shown, the main one's window is as it was last seen.
+    /// Version and encoding of a line as of the last frame: of either window, or of the history that is kept. While the
+    /// alternate screen is shown, the main one's window is as it was last seen.
     pub fn line(&self, space: Space, number: u64) -> Option<(u64, &[u8])> {
         match space {
             Space::Main => self.tap.history.line(number),
@@ -150,8 +151,8 @@ impl Emulator {
         self.tap.history.base()
     }
 
-    /// Number of the first line of the main screen's window as of the last frame, whichever screen is shown: the lines before it
-    /// are final.
+    /// Number of the first line of the main screen's window as of the last frame, whichever screen is shown: the lines
+    /// before it are final.
     pub fn top(&self) -> u64 {
         self.tap.history.framed_top()
     }
@@ -166,8 +167,8 @@ impl Emulator {
         self.tap.notes.said().bells
     }
 
-    /// The answers to what the program asked its terminal, at most [`MAX_REPLIES`](super::MAX_REPLIES) bytes since the last call.
-    /// They are to be written to the program only where no real terminal answers.
+    /// The answers to what the program asked its terminal, at most [`MAX_REPLIES`](super::MAX_REPLIES) bytes since the
+    /// last call. They are to be written to the program only where no real terminal answers.
     pub fn take_replies(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.tap.notes.said().replies)
     }
@@ -196,11 +197,8 @@ impl Emulator {
         let grid = term.grid();
         let point = grid.cursor.point;
         let style = term.cursor_style();
-        let (space, top) = if self.tap.is_alternate() {
-            (Space::Alternate, 0)
-        } else {
-            (Space::Main, self.tap.history.top())
-        };
+        let (space, top) =
+            if self.tap.is_alternate() { (Space::Alternate, 0) } else { (Space::Main, self.tap.history.top()) };
         let versions = match space {
             Space::Main => run_lengths(self.tap.history.versions()),
             Space::Alternate => run_lengths(self.alternate.iter().map(|(version, _)| *version)),
@@ -267,7 +265,8 @@ fn modes_of(mode: TermMode, keyboard: KeyboardModes) -> Modes {
     kitty.into_iter().fold(modes, |all, (theirs, ours)| all.set(ours, keyboard.contains(theirs)))
 }
 
-/// Length of the beginning of a character at the end of `bytes`, 0 to 3. What can never become a character is not held back.
+/// Length of the beginning of a character at the end of `bytes`, 0 to 3. What can never become a character is not held
+/// back.
 fn unfinished(bytes: &[u8]) -> usize {
     const LONGEST: usize = 3;
     let last = &bytes[bytes.len().saturating_sub(LONGEST)..];

@@ -1,4 +1,5 @@
-//! What a viewer must know besides the lines: where the window is, the cursor, the modes, and which versions are newest.
+//! What a viewer must know besides the lines: where the window is, the cursor, the modes, and which versions are
+//! newest.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -100,7 +101,8 @@ impl Modes {
 /// The state of the screen that is not lines. Small: under 300 bytes encoded, and mostly under 40.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Number of the frame; grows with every frame that changed anything. A line's version is the frame that last changed it.
+    /// Number of the frame; grows with every frame that changed anything. A line's version is the frame that last
+    /// changed it.
     pub version: u64,
     /// The screen that is shown.
     pub space: Space,

@@ -1,5 +1,5 @@
-//! The kitty keyboard protocol's flags. The model's own stack of them can be made to panic (too many pushes over an empty stack
-//! of titles), so it stays switched off there and is kept here.
+//! The kitty keyboard protocol's flags. The model's own stack of them can be made to panic (too many pushes over an
+//! empty stack of titles), so it stays switched off there and is kept here.
 
 use vte::ansi::{KeyboardModes, KeyboardModesApplyBehavior};
 

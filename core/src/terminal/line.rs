@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::codec::{self, BadLine};
 use super::style::Style;
 
-/// Most zero-width characters kept in one cell: more than any script in use stacks on one base, and little enough that the
-/// longest line fits [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES). Those beyond it are dropped.
+/// Most zero-width characters kept in one cell: more than any script in use stacks on one base, and little enough that
+/// the longest line fits [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES). Those beyond it are dropped.
 pub const MAX_ZERO_WIDTH: usize = 8;
 
-/// How many cells the characters of a run take. It is data, so that a viewer needs no table of widths and cannot disagree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How many cells the characters of a run take. It is data, so that a viewer needs no table of widths and cannot
+/// disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {
     /// Every character takes one cell.
     Narrow,
@@ -34,8 +35,8 @@ pub struct Run {
     pub text: String,
 }
 
-/// A line of a terminal in its one canonical form: no default blanks at the end, neighbours of equal style and width joined.
-/// Equal content means equal lines and equal encodings.
+/// A line of a terminal in its one canonical form: no default blanks at the end, neighbours of equal style and width
+/// joined. Equal content means equal lines and equal encodings.
 ///
 /// Serialised as its encoding, so that what is deserialised was checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,8 @@ pub(super) struct CellRef<'a> {
 }
 
 impl Line {
-    /// The line as bytes, at most [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES) of them for a line that an emulator or a decoder made.
+    /// The line as bytes, at most [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES) of them for a line that an emulator or a
+    /// decoder made.
     pub fn encode(&self) -> Vec<u8> {
         codec::encode(self)
     }
@@ -83,8 +85,8 @@ impl Line {
         self.runs.iter().flat_map(Run::cells)
     }
 
-    /// The part of the line that starts at column `left` and is `cols` wide; a wide cell that is cut in half becomes a blank of
-    /// its style.
+    /// The part of the line that starts at column `left` and is `cols` wide; a wide cell that is cut in half becomes a
+    /// blank of its style.
     pub(super) fn crop(&self, left: usize, cols: usize) -> Line {
         if left == 0 && self.columns() <= cols {
             return self.clone();

@@ -8,8 +8,8 @@ use vte::ansi::{NamedColor, Rgb};
 /// Longest title, in characters: more than any window shows.
 pub const MAX_TITLE: usize = 256;
 
-/// Most bytes of unread answers; a whole answer that does not fit is dropped. A program that asks this much and does not read
-/// is not waiting for it.
+/// Most bytes of unread answers; a whole answer that does not fit is dropped. A program that asks this much and does
+/// not read is not waiting for it.
 pub const MAX_REPLIES: usize = 4096;
 
 /// What was said since it was last looked at.
@@ -28,7 +28,8 @@ impl Said {
     }
 }
 
-/// A handle to what was said. The model owns one and does not give it back, so the state is shared; nothing else locks it.
+/// A handle to what was said. The model owns one and does not give it back, so the state is shared; nothing else locks
+/// it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Notes(Arc<Mutex<Said>>);
 
@@ -45,14 +46,23 @@ impl EventListener for Notes {
             Event::Title(title) => self.said().title = Some(clean_title(&title)),
             Event::ResetTitle => self.said().title = None,
             Event::Bell => self.said().bells += 1,
-            // Colours are answered by the tap, which can see them. Clipboards are nobody's business. Pixels are not known.
-            Event::ColorRequest(..) | Event::ClipboardStore(..) | Event::ClipboardLoad(..) | Event::TextAreaSizeRequest(..) => {}
-            Event::MouseCursorDirty | Event::CursorBlinkingChange | Event::Wakeup | Event::Exit | Event::ChildExit(..) => {}
+            // Colours are answered by the tap, which can see them. Clipboards are nobody's business. Pixels are not
+            // known.
+            Event::ColorRequest(..)
+            | Event::ClipboardStore(..)
+            | Event::ClipboardLoad(..)
+            | Event::TextAreaSizeRequest(..) => {}
+            Event::MouseCursorDirty
+            | Event::CursorBlinkingChange
+            | Event::Wakeup
+            | Event::Exit
+            | Event::ChildExit(..) => {}
         }
     }
 }
 
-/// The printable characters of a title, at most [`MAX_TITLE`]. Controls and marks that turn the direction of the text are not.
+/// The printable characters of a title, as many as are kept. Controls and marks that turn the direction of the text are
+/// not.
 pub fn clean_title(title: &str) -> String {
     let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     title.chars().filter(|c| !c.is_control() && !turns(*c)).take(MAX_TITLE).collect()

@@ -1,7 +1,8 @@
 //! A screen as escape sequences: only what differs from what the person's terminal shows.
 //!
-//! What is never sent, because it pushes rows into or erases the person's own scrollback: `ESC[2J`, `ESC[3J`, a scroll region,
-//! `ESC[M`. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last row of the full screen.
+//! What is never sent, because it pushes rows into or erases the person's own scrollback: `ESC[2J`, `ESC[3J`, a scroll
+//! region, `ESC[M`. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last row of the full
+//! screen.
 
 mod pen;
 mod settings;
@@ -74,7 +75,8 @@ impl Painter {
         self.cursor = None;
     }
 
-    /// Makes the terminal show what `screen` holds; rows that it does not hold are blank. Writes nothing if nothing changed.
+    /// Makes the terminal show what `screen` holds; rows that it does not hold are blank. Writes nothing if nothing
+    /// changed.
     pub fn paint(&mut self, screen: &Screen, out: &mut Vec<u8>) {
         let Some(head) = screen.head() else { return };
         self.follow(head);
@@ -151,7 +153,8 @@ impl Painter {
         };
         let Size { cols, rows } = head.size;
         let Cursor { row, col, .. } = head.cursor;
-        self.origin = (along(self.origin.0, row, rows, self.local.rows), along(self.origin.1, col, cols, self.local.cols));
+        self.origin =
+            (along(self.origin.0, row, rows, self.local.rows), along(self.origin.1, col, cols, self.local.cols));
         self.cropped = cols > self.local.cols || rows > self.local.rows;
     }
 
@@ -253,6 +256,12 @@ fn draw_row(row: u16, shown: Option<&Line>, line: &Line, cols: usize, pen: &mut 
     };
     let used = line.columns();
     go_to(out, row, first as u16);
+    if shown.is_none() {
+        // Before the text, not after it: a half of a wide character that was left there would spoil what is written
+        // over it.
+        pen.reset(out);
+        out.extend_from_slice(b"\x1b[K");
+    }
     let mut adrift = false;
     let mut column = first;
     while column <= last && column < used {
@@ -265,7 +274,7 @@ fn draw_row(row: u16, shown: Option<&Line>, line: &Line, cols: usize, pen: &mut 
         adrift = cell.columns > 1 || cell.text.chars().nth(1).is_some();
         column += usize::from(cell.columns);
     }
-    if column <= last && column < cols {
+    if column <= last && shown.is_some() {
         if adrift {
             go_to_column(out, column);
         }

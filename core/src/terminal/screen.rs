@@ -6,8 +6,9 @@ use super::head::{Head, Space};
 use super::line::Line;
 use super::size::MAX_ROWS;
 
-/// Most lines of the main screen that are held beside those of the window, the ones with the highest numbers: lines may come
-/// before the head that shows them, and the main screen must survive the alternate one. Two windows, and one that shrank.
+/// Most lines of the main screen that are held beside those of the window, the ones with the highest numbers: lines may
+/// come before the head that shows them, and the main screen must survive the alternate one. Two windows, and one that
+/// shrank.
 pub const MAX_LINES_OUTSIDE: usize = 3 * MAX_ROWS as usize;
 
 /// What a viewer knows of the host's terminal. Bounded, whatever is merged.
@@ -62,7 +63,9 @@ impl Screen {
     pub fn complete(&self) -> bool {
         let Some(head) = &self.head else { return false };
         let lines = self.lines(head.space);
-        (head.top..).zip(head.row_versions()).all(|(number, version)| lines.get(&number).is_some_and(|(held, _)| *held >= version))
+        (head.top..)
+            .zip(head.row_versions())
+            .all(|(number, version)| lines.get(&number).is_some_and(|(held, _)| *held >= version))
     }
 
     /// The line on a row of the window, in whatever version is held.

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Widest terminal, in columns: a line of that many cells, each with its own true colours, still fits a few dozen datagrams.
+/// Widest terminal, in columns: a line of that many cells, each with its own true colours, still fits a few dozen
+/// datagrams.
 pub const MAX_COLS: u16 = 500;
 
 /// Highest terminal, in rows: bounds a head's list of versions, and what a viewer must hold at once.

@@ -1,13 +1,11 @@
 //! How a cell looks: colours, attributes, underline, and where it links to.
 
-use serde::{Deserialize, Serialize};
-
-/// Longest hyperlink, in bytes: a line of links must still fit into a few datagrams; browsers' own limits are far above what
-/// programs print.
+/// Longest hyperlink, in bytes: a line of links must still fit into a few datagrams; browsers' own limits are far above
+/// what programs print.
 pub const MAX_LINK: usize = 512;
 
 /// A colour, as the program asked for it; what it looks like is the viewer's terminal's choice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Color {
     /// The terminal's own foreground or background.
     #[default]
@@ -19,7 +17,7 @@ pub enum Color {
 }
 
 /// The kind of line below the text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Underline {
     /// No underline.
     #[default]
@@ -37,7 +35,7 @@ pub enum Underline {
 }
 
 /// A set of attributes. Blinking is not modelled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes(u16);
 
 impl Attributes {
@@ -82,7 +80,7 @@ impl Attributes {
 }
 
 /// How a run of cells looks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Style {
     /// Colour of the text.
     pub foreground: Color,
@@ -105,8 +103,9 @@ impl Style {
     }
 }
 
-/// Whether an address may be carried: `http` or `https`, of printable ASCII without spaces (RFC 3986, section 2, has no other
-/// characters), short enough. Anything else, `file:` and handlers of other programs above all, is not for a stranger's terminal.
+/// Whether an address may be carried: `http` or `https`, of printable ASCII without spaces (RFC 3986, section 2, has no
+/// other characters), short enough. Anything else, `file:` and handlers of other programs above all, is not for a
+/// stranger's terminal.
 pub(super) fn link_is_allowed(link: &str) -> bool {
     let web = ["http://", "https://"]
         .iter()

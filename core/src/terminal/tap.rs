@@ -1,16 +1,16 @@
 //! Between the parser and the model: every call passes through, and lines are harvested before they can be lost.
 //!
-//! All methods of `Handler` have empty defaults, so one that is forgotten here is silently dropped: the tests against the bare
-//! model are the guard, and both crates are pinned to exact versions.
+//! All methods of `Handler` have empty defaults, so one that is forgotten here is silently dropped: the tests against
+//! the bare model are the guard, and both crates are pinned to exact versions.
 
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::Line as GridLine;
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use vte::ansi::{
-    Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes, KeyboardModesApplyBehavior,
-    LineClearMode, Mode, ModifyOtherKeys, NamedPrivateMode, PrivateMode, Rgb, ScpCharPath, ScpUpdateMode, StandardCharset,
-    TabulationClearMode, cursor_icon::CursorIcon,
+    Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
+    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedPrivateMode, PrivateMode, Rgb, ScpCharPath,
+    ScpUpdateMode, StandardCharset, TabulationClearMode, cursor_icon::CursorIcon,
 };
 
 use super::cells::encode_row;
@@ -21,11 +21,12 @@ use super::notes::{Notes, clean_title, default_color};
 use super::size::{MAX_COLS, MAX_ROWS, Size};
 use super::style::link_is_allowed;
 
-/// Rows the model may hold above its window before they are harvested: a few reads of ordinary output, and little memory.
+/// Rows the model may hold above its window before they are harvested: a few reads of ordinary output, and little
+/// memory.
 const HARVEST_AT: usize = 512;
 
-/// The model's own limit on rows above its window, never reached: one call adds at most a window of rows, and a resize at most
-/// one row for every cell.
+/// The model's own limit on rows above its window, never reached: one call adds at most a window of rows, and a resize
+/// at most one row for every cell.
 const MODEL_HISTORY: usize = HARVEST_AT + MAX_COLS as usize * MAX_ROWS as usize;
 
 /// A size as the model wants it.
@@ -54,8 +55,8 @@ pub(super) struct Tap {
     pub(super) notes: Notes,
     /// Number of the last frame: what is harvested now belongs to it, or to the next one.
     pub(super) frame: u64,
-    /// Rows above the model's window that are harvested already, 0 or 1. Clearing a blank screen pushes a line if there are none,
-    /// and must not.
+    /// Rows above the model's window that are harvested already, 0 or 1. Clearing a blank screen pushes a line if there
+    /// are none, and must not.
     kept: usize,
 }
 
@@ -98,28 +99,47 @@ impl Tap {
         self.kept = 1;
     }
 
-    /// Changes the size. Nothing is ever pulled back into the window: the model holds no history then, on neither screen.
+    /// Changes the size. Nothing is ever pulled back into the window: the model holds no history then, on neither
+    /// screen.
     pub(super) fn resize(&mut self, size: Size) {
-        self.with_main(|tap| {
+        self.on_main(|tap| {
             tap.harvest();
             tap.term.grid_mut().clear_history();
             tap.kept = 0;
         });
         self.term.resize(Extent(size));
-        self.with_main(Tap::harvest);
+        self.touch_rows();
+        self.on_other(Tap::touch_rows);
+        self.on_main(Tap::harvest);
     }
 
-    /// Does something to the main screen even if the alternate one covers it. Showing the alternate screen erases it, so its
-    /// content is put aside and back.
-    fn with_main(&mut self, act: impl FnOnce(&mut Tap)) {
-        if !self.is_alternate() {
-            return act(self);
+    /// The model erases a row only as far as it was written to, and forgets how far that is when it becomes wider:
+    /// colours would stay behind. Access to the last cell counts as writing.
+    fn touch_rows(&mut self) {
+        let grid = self.term.grid_mut();
+        let last = grid.last_column();
+        for row in grid.topmost_line().0..=grid.bottommost_line().0 {
+            let _ = &mut grid[GridLine(row)][last];
         }
-        let alternate = self.term.grid().clone();
+    }
+
+    /// Does something to the main screen, whichever is shown.
+    fn on_main(&mut self, act: impl FnOnce(&mut Tap)) {
+        if self.is_alternate() { self.on_other(act) } else { act(self) }
+    }
+
+    /// Does something to the screen that is not shown. Showing the alternate screen erases it, and makes the main one
+    /// save its cursor: what must not get lost is put aside and back.
+    fn on_other(&mut self, act: impl FnOnce(&mut Tap)) {
+        let alternate = self.is_alternate().then(|| self.term.grid().clone());
+        let saved_cursor = self.term.grid().saved_cursor.clone();
         self.term.swap_alt();
         act(self);
         self.term.swap_alt();
-        *self.term.grid_mut() = alternate;
+        match alternate {
+            Some(alternate) => *self.term.grid_mut() = alternate,
+            None => self.term.grid_mut().saved_cursor = saved_cursor,
+        }
     }
 
     fn harvest_if_many(&mut self) {

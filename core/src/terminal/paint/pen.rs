@@ -76,7 +76,8 @@ fn graphics(style: &Style, out: &mut Vec<u8>) {
     out.push(b'm');
 }
 
-/// `base` is 30 for the foreground, 40 for the background. Exactly the colour that was asked for: a palette index stays one.
+/// `base` is 30 for the foreground, 40 for the background. Exactly the colour that was asked for: a palette index stays
+/// one.
 fn color(color: Color, base: u8, out: &mut Vec<u8>) {
     const BRIGHT: u8 = 60;
     const EXTENDED: u8 = 8;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use super::super::head::{CursorShape, Modes};
 
-/// How each mode is turned on and off. Kitty's keyboard flags are not passed on: not every terminal knows them, and a program
-/// that asked for them understands plain keys too.
+/// How each mode is turned on and off. Kitty's keyboard flags are not passed on: not every terminal knows them, and a
+/// program that asked for them understands plain keys too.
 const MODES: [(Modes, &str, &str); 10] = [
     (Modes::APP_CURSOR, "\x1b[?1h", "\x1b[?1l"),
     (Modes::APP_KEYPAD, "\x1b=", "\x1b>"),
@@ -57,8 +57,8 @@ impl Settings {
         }
     }
 
-    /// Sets the cursor's look. A steady block is what a host has that never chose; it is not forced upon a person who prefers
-    /// another, unless something else came before.
+    /// Sets the cursor's look. A steady block is what a host has that never chose; it is not forced upon a person who
+    /// prefers another, unless something else came before.
     pub(super) fn cursor_shape(&mut self, shape: CursorShape, blinking: bool, out: &mut Vec<u8>) {
         let look = (shape, blinking);
         if self.look.unwrap_or((CursorShape::Block, false)) == look {

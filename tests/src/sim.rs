@@ -1,0 +1,27 @@
+//! The simulated world: hosts, viewers, a rendezvous, and what lies between them, on a virtual clock.
+//!
+//! A run is a function of its seed. Three tiers share one [`World`]:
+//!
+//! * A1, machines over links that the world makes up ([`World::bare`]): everything below the link seam is played by `seam`;
+//! * A2, `Endpoint` over a [`FakeEngine`]: real sealing and confirmation, simulated datagrams;
+//! * B, `Endpoint` over real ICE, DTLS and SCTP: see [`real`].
+
+mod check;
+mod fake;
+mod network;
+mod node;
+mod program;
+pub mod real;
+mod seam;
+mod seeds;
+mod world;
+
+pub use check::{painted_text, reference_rows, same_screens, shows};
+pub use fake::{FakeEngine, FakePeer, swap_fingerprint};
+pub use network::{Dice, Wire};
+pub use node::Node;
+pub use program::Script;
+pub use seeds::{children, for_each_seed, is_child, replay_with};
+pub use world::{
+    HostNode, HostPlan, Meddler, Packet, Signal, Tamper, ViewerNode, ViewerPlan, Who, World, host_secrets, ms, secs,
+};
