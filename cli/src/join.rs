@@ -59,7 +59,9 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
-        Err(error) => return status::usage("the recording cannot be written", &error.to_string(), "choose another file"),
+        Err(error) => {
+            return status::usage("the recording cannot be written", &error.to_string(), "choose another file");
+        }
     };
     let (Some(certificate), Ok(signals)) = (Certificate::generate(), Signals::start()) else {
         return status::refuse("the viewer could not start", "the system refused cryptography or signals", "try again");
@@ -172,7 +174,8 @@ struct Terminal {
 }
 
 /// Undoes whatever the painter may have set, wherever it was. CAN first: a sequence may have been cut short.
-const EPILOGUE: &[u8] = b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
+const EPILOGUE: &[u8] =
+    b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
 \x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
 
 impl Join {
@@ -248,10 +251,10 @@ impl Join {
     }
 
     fn write(&mut self) {
-        if let (Some(terminal), false) = (&mut self.terminal, self.unshown.is_empty()) {
-            if let Err(back) = terminal.screen.try_write(std::mem::take(&mut self.unshown)) {
-                self.unshown = back;
-            }
+        if let (Some(terminal), false) = (&mut self.terminal, self.unshown.is_empty())
+            && let Err(back) = terminal.screen.try_write(std::mem::take(&mut self.unshown))
+        {
+            self.unshown = back;
         }
         if self.unshown.is_empty() && std::mem::take(&mut self.shown_owed) {
             self.pending.push_back(ViewerInput::Shown);

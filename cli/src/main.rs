@@ -35,6 +35,8 @@ fn run(command: impl Future<Output = u8>) -> u8 {
             runtime.shutdown_background();
             code
         }
-        Err(error) => status::refuse("the program could not start", &error.to_string(), "free some memory or file handles"),
+        Err(error) => {
+            status::refuse("the program could not start", &error.to_string(), "free some memory or file handles")
+        }
     }
 }

@@ -12,7 +12,11 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
     let file = match std::fs::read(&args.file) {
         Ok(file) => file,
         Err(error) => {
-            return status::usage(&format!("cannot read {}", args.file.display()), &error.to_string(), "check the path");
+            return status::usage(
+                &format!("cannot read {}", args.file.display()),
+                &error.to_string(),
+                "check the path",
+            );
         }
     };
     let records = match read(&file) {
@@ -46,9 +50,14 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::RendezvousLost(cause) => status::replayed(at, &format!("rendezvous lost: {cause}")),
             HostNotice::Stage(link, stage) => status::replayed(at, &format!("link {link}: {stage}")),
             HostNotice::Failed(link, failure) => {
-                status::replayed(at, &format!("link {link}: failed while {}: {}", failure.stage, status::cause(&failure.cause)));
+                status::replayed(
+                    at,
+                    &format!("link {link}: failed while {}: {}", failure.stage, status::cause(&failure.cause)),
+                );
             }
-            HostNotice::WrongKey(link, count) => status::replayed(at, &format!("link {link}: wrong key ({count} so far)")),
+            HostNotice::WrongKey(link, count) => {
+                status::replayed(at, &format!("link {link}: wrong key ({count} so far)"))
+            }
             HostNotice::Joined(member, role, name, path) => {
                 status::replayed(at, &format!("member {member} joined: {name:?}, {role}, {path}"));
             }
@@ -65,7 +74,9 @@ fn show_host(at: Timestamp, output: HostOutput) {
             &match exit {
                 HostExit::Ended(code) => format!("the command ended with {code}"),
                 HostExit::Stopped => "stopped".to_owned(),
-                HostExit::Failed(failure) => format!("failed while {}: {}", failure.stage, status::cause(&failure.cause)),
+                HostExit::Failed(failure) => {
+                    format!("failed while {}: {}", failure.stage, status::cause(&failure.cause))
+                }
                 HostExit::NobodyJoined => "nobody joined in time".to_owned(),
             },
         ),
@@ -96,7 +107,9 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
                 ViewerExit::Stopped => "the host stopped sharing".to_owned(),
                 ViewerExit::Left => "left".to_owned(),
                 ViewerExit::Removed(why) => format!("removed: {why}"),
-                ViewerExit::Failed(failure) => format!("failed while {}: {}", failure.stage, status::cause(&failure.cause)),
+                ViewerExit::Failed(failure) => {
+                    format!("failed while {}: {}", failure.stage, status::cause(&failure.cause))
+                }
             },
         ),
         ViewerOutput::Link(_) | ViewerOutput::Show(_) | ViewerOutput::KeysTaken => {}

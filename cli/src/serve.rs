@@ -15,11 +15,15 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     }
     let server = match listen(&args.listen).await {
         Ok(server) => server,
-        Err(error) => return status::refuse(&format!("cannot listen on {}", args.listen), &error, "choose another --listen"),
+        Err(error) => {
+            return status::refuse(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
+        }
     };
     let mut signals = match Signals::start() {
         Ok(signals) => signals,
-        Err(error) => return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits"),
+        Err(error) => {
+            return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
+        }
     };
     status::serving(server.local_addr());
     tokio::select! {

@@ -55,14 +55,10 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     };
     let mut entropy = entropy();
     let secrets = HostSecrets::new(&mut entropy);
-    let links = (
-        secrets.invite(&place.public, Role::Control).url(),
-        secrets.invite(&place.public, Role::View).url(),
-    );
+    let links = (secrets.invite(&place.public, Role::Control).url(), secrets.invite(&place.public, Role::View).url());
     let session = secrets.session().to_string();
     let command = command(&args.command);
-    let header =
-        Header::new(&command_text(&command), size, (&links.0, &links.1), place.no_tls, args.wait.is_some());
+    let header = Header::new(&command_text(&command), size, (&links.0, &links.1), place.no_tls, args.wait.is_some());
     let config = HostConfig {
         seed: seed(),
         size,
@@ -77,14 +73,18 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
-        Err(error) => return status::usage("the recording cannot be written", &error.to_string(), "choose another file"),
+        Err(error) => {
+            return status::usage("the recording cannot be written", &error.to_string(), "choose another file");
+        }
     };
     let Some(certificate) = Certificate::generate() else {
         return status::refuse("no certificate could be made", "the cryptography refused", "try again");
     };
     let signals = match Signals::start() {
         Ok(signals) => signals,
-        Err(error) => return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits"),
+        Err(error) => {
+            return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
+        }
     };
     let epoch = Instant::now();
     let recorded = recording.is_some();
@@ -141,7 +141,11 @@ impl Place {
             Ok(server) => server,
             // A port that nobody asked for may be any other.
             Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
-                status::refuse("the rendezvous inside share could not start", &cause, "choose --listen ADDR or --server URL")
+                status::refuse(
+                    "the rendezvous inside share could not start",
+                    &cause,
+                    "choose --listen ADDR or --server URL",
+                )
             })?,
             Err(cause) => {
                 let what = format!("cannot listen on {wanted}");
@@ -243,7 +247,8 @@ struct Terminal {
 }
 
 /// Puts back what a program that was killed may have left behind. CAN first: a sequence may have been cut short.
-const EPILOGUE: &[u8] = b"\x18\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
+const EPILOGUE: &[u8] =
+    b"\x18\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
 
 impl Terminal {
     fn start() -> std::io::Result<Terminal> {
@@ -257,10 +262,10 @@ impl Terminal {
     }
 
     fn write(&mut self) {
-        if !self.unwritten.is_empty() {
-            if let Err(back) = self.screen.try_write(std::mem::take(&mut self.unwritten)) {
-                self.unwritten = back;
-            }
+        if !self.unwritten.is_empty()
+            && let Err(back) = self.screen.try_write(std::mem::take(&mut self.unwritten))
+        {
+            self.unwritten = back;
         }
     }
 }
@@ -316,7 +321,8 @@ impl Share {
                 match self.voice {
                     Voice::Quiet => status::print(&control),
                     Voice::Json => {
-                        let fields = json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
+                        let fields =
+                            json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
                         self.voice.event("ready", &fields);
                     }
                     Voice::Human if self.at_top => self.header.print_at_top(self.size),

@@ -1,5 +1,5 @@
 //! Every sentence that a person reads, and every line that a program reads. The only file that prints.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one file that prints")]
+#![expect(clippy::print_stderr, reason = "the one file that prints")]
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
@@ -126,7 +126,9 @@ impl Header {
             "  End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.".to_owned(),
         ];
         if no_tls {
-            lines.push("  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.".to_owned());
+            lines.push(
+                "  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.".to_owned(),
+            );
         }
         if waits {
             lines.push("  Waiting for a viewer; the command starts then.".to_owned());
@@ -228,15 +230,16 @@ pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
 
 /// A failed share.
 pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
-    error(&what_failed(failure), &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
+    error(
+        &what_failed(failure),
+        &why(failure, server),
+        "check --server, or leave it out to run a rendezvous inside share",
+    );
     match failure.cause {
         Cause::Refused(_) => code::REFUSED,
-        Cause::NoAnswer
-        | Cause::Signal(_)
-        | Cause::Down(_)
-        | Cause::DownThere(_)
-        | Cause::Gone
-        | Cause::Left => code::UNREACHABLE,
+        Cause::NoAnswer | Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left => {
+            code::UNREACHABLE
+        }
     }
 }
 
@@ -246,7 +249,9 @@ fn what_failed(failure: &Failure) -> String {
     match (&failure.cause, stage) {
         (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
         (_, Stage::Live) => "the connection to the host was lost".to_owned(),
-        (Cause::NoAnswer, Stage::WaitingForHost) => format!("the host did not come back within {seconds} s, while {stage}"),
+        (Cause::NoAnswer, Stage::WaitingForHost) => {
+            format!("the host did not come back within {seconds} s, while {stage}")
+        }
         (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
         (Cause::Signal(_), Stage::ReachingRendezvous) => {
             format!("the rendezvous could not be reached within {seconds} s, while {stage}")
@@ -313,13 +318,17 @@ pub(crate) fn cause(cause: &Cause) -> String {
 
 fn advice(failure: &Failure) -> &'static str {
     match (&failure.cause, failure.stage) {
-        (Cause::Refused(Refusal::NoSession), _) => "check the link, or ask whether it is still shared; --wait SECS waits for it",
+        (Cause::Refused(Refusal::NoSession), _) => {
+            "check the link, or ask whether it is still shared; --wait SECS waits for it"
+        }
         (Cause::Refused(Refusal::WrongKey), _) => "copy the whole link again, with everything after #",
         (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there answers for the host",
         (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
         (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
         (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
-        (_, Stage::ReachingRendezvous) => "check the address and the network; is `beach serve` (or the share) running there?",
+        (_, Stage::ReachingRendezvous) => {
+            "check the address and the network; is `beach serve` (or the share) running there?"
+        }
         (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
         (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
         (Cause::Down(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly), _) => {

@@ -47,7 +47,13 @@ pub trait Peer {
     fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool;
 
     /// A datagram arrived.
-    fn receive(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Result<(), Down>;
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Down>;
 
     /// Sends on a lane; `false` if there is no room now and nothing was taken.
     fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down>;

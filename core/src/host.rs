@@ -513,9 +513,7 @@ impl Host {
                 }
             }
             FromViewer::Input { first, events } => {
-                if !may_type(member.role) {
-                    self.violate(now, link);
-                } else if member.inbound.accept(first, events).is_err() {
+                if !may_type(member.role) || member.inbound.accept(first, events).is_err() {
                     self.violate(now, link);
                 } else if !running {
                     member.inbound.discard();
@@ -647,10 +645,10 @@ impl Host {
             let failure = self.registration.fail(now, Cause::Signal(self.last_cause.clone()));
             self.exit(HostExit::Failed(failure));
         }
-        if let (Program::NotStarted, Some(deadline)) = (self.program, self.join_deadline()) {
-            if deadline <= now {
-                self.exit(HostExit::NobodyJoined);
-            }
+        if let (Program::NotStarted, Some(deadline)) = (self.program, self.join_deadline())
+            && deadline <= now
+        {
+            self.exit(HostExit::NobodyJoined);
         }
         if self.synchronized_until.is_some_and(|until| until <= now) {
             self.synchronized_until = None;
@@ -782,7 +780,8 @@ impl Host {
     fn ending_deadline(&self) -> Option<Timestamp> {
         let Program::Ended { at, .. } = self.program else { return None };
         let end = at + self.config.linger;
-        let guests = self.guests.values().filter_map(|guest| guest.live_at).map(|live| at.max(live) + LAST_SCREEN_WITHIN);
+        let guests =
+            self.guests.values().filter_map(|guest| guest.live_at).map(|live| at.max(live) + LAST_SCREEN_WITHIN);
         [end, end + LATE_HANDSHAKE_WITHIN].into_iter().chain(guests).filter(|deadline| *deadline > self.now).min()
     }
 }

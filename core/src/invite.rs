@@ -57,7 +57,9 @@ pub struct Key([u8; 16]);
 impl Key {
     fn derive_view(&self) -> Key {
         let mut view = [0; 16];
-        Hkdf::<Sha256>::new(None, &self.0).expand(b"beach/1 view", &mut view).expect("16 bytes are within HKDF's limit");
+        Hkdf::<Sha256>::new(None, &self.0)
+            .expand(b"beach/1 view", &mut view)
+            .expect("16 bytes are within HKDF's limit");
         Key(view)
     }
 

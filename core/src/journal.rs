@@ -82,12 +82,8 @@ pub fn read(mut file: &[u8]) -> Result<Vec<Record>, ReplayError> {
 /// Replays a recording, and tells `show` of everything that the machine put out then and puts out now.
 pub fn replay(records: &[Record], mut show: impl FnMut(Replayed)) -> Result<(), ReplayError> {
     match records.split_first() {
-        Some((Record::Host(config), rest)) => {
-            run(Host::new(config.clone()), rest, &mut show, Replayed::Host)
-        }
-        Some((Record::Viewer(config), rest)) => {
-            run(Viewer::new(config.clone()), rest, &mut show, Replayed::Viewer)
-        }
+        Some((Record::Host(config), rest)) => run(Host::new(config.clone()), rest, &mut show, Replayed::Host),
+        Some((Record::Viewer(config), rest)) => run(Viewer::new(config.clone()), rest, &mut show, Replayed::Viewer),
         Some((Record::Input(..) | Record::Outputs(_) | Record::Note(..), _)) | None => Err(ReplayError::Malformed),
     }
 }

@@ -37,10 +37,10 @@ impl RoundTrips {
     /// A datagram came in.
     pub(crate) fn received(&mut self, now: Timestamp, bytes: &[u8]) {
         let Some(id) = transaction(bytes, SUCCESS) else { return };
-        if let Some(at) = self.unanswered.iter().position(|(sent, _)| *sent == id) {
-            if let Some((_, sent)) = self.unanswered.remove(at) {
-                self.latest = Some(now - sent);
-            }
+        if let Some(at) = self.unanswered.iter().position(|(sent, _)| *sent == id)
+            && let Some((_, sent)) = self.unanswered.remove(at)
+        {
+            self.latest = Some(now - sent);
         }
     }
 

@@ -201,8 +201,11 @@ impl Str0mPeer {
         }
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "it is open-ended; the rest is about media, statistics and feedback"
+    )]
     fn on_event(&mut self, event: Event) {
-        // `Event` is open-ended: what is not named here is about media, statistics and feedback.
         let output = match event {
             Event::IceConnectionStateChange(IceConnectionState::Connected | IceConnectionState::Completed) => {
                 if std::mem::replace(&mut self.path_found, true) {
@@ -275,7 +278,13 @@ impl Peer for Str0mPeer {
             .is_ok_and(|receive| self.rtc.accepts(&Input::Receive(self.instant(now), receive)))
     }
 
-    fn receive(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Result<(), Down> {
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Down> {
         match Receive::new(Protocol::Udp, source, destination, bytes) {
             Ok(receive) => self.drive(now, Some(receive)),
             // Not STUN, DTLS, RTP or RTCP.
@@ -284,7 +293,10 @@ impl Peer for Str0mPeer {
     }
 
     fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down> {
-        assert!(bytes.len() <= MAX_FRAME, "the engine panics on large RTP payloads; frames are bounded by construction");
+        assert!(
+            bytes.len() <= MAX_FRAME,
+            "the engine panics on large RTP payloads; frames are bounded by construction"
+        );
         match lane {
             Lane::Control => {
                 let Some(mut channel) = self.rtc.channel(self.channel) else { return Ok(false) };

@@ -209,10 +209,10 @@ impl Rendezvous {
     /// The session of `link` and whether `from` is its host; `None` if `from` has no part in it.
     fn locate(&self, from: ConnectionId, link: LinkId) -> Option<(SessionId, bool)> {
         let connection = self.connections.get(&from)?;
-        if let Some(id) = connection.hosts {
-            if self.sessions.get(&id)?.links.contains_key(&link) {
-                return Some((id, true));
-            }
+        if let Some(id) = connection.hosts
+            && self.sessions.get(&id)?.links.contains_key(&link)
+        {
+            return Some((id, true));
         }
         let mine = connection.views.range((SessionId([0; 16]), LinkId(0))..).find(|(_, viewed)| *viewed == link)?;
         Some((mine.0, false))
@@ -223,11 +223,8 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let host = session.host;
         let Some(known) = session.links.get_mut(&link) else { return };
-        let (count, to) = if is_host {
-            (&mut known.from_host, Some(known.viewer))
-        } else {
-            (&mut known.from_viewer, host)
-        };
+        let (count, to) =
+            if is_host { (&mut known.from_host, Some(known.viewer)) } else { (&mut known.from_viewer, host) };
         *count += 1;
         let (over, to) = (*count > MAX_LINK_MESSAGES, to);
         if over {
@@ -299,11 +296,11 @@ impl Rendezvous {
         for (session, link) in connection.views {
             self.forget_link(session, link, Some(false));
         }
-        if let Some(session) = connection.hosts.and_then(|session| self.sessions.get_mut(&session)) {
-            if session.host == Some(id) {
-                session.host = None;
-                session.away_since = now;
-            }
+        if let Some(session) = connection.hosts.and_then(|session| self.sessions.get_mut(&session))
+            && session.host == Some(id)
+        {
+            session.host = None;
+            session.away_since = now;
         }
     }
 

@@ -272,7 +272,6 @@ impl Channel {
         self.outstanding.values().map(|outstanding| outstanding.again).min()
     }
 
-
     /// The MACs of this handshake, from the random halves that offer and answer carried.
     pub(crate) fn confirmation(&self, host_half: &[u8; 32], viewer_half: &[u8; 32]) -> Confirmation {
         let mut material = [0; 64];
@@ -374,7 +373,6 @@ impl Confirmation {
         self.compute(side, peer, own, permission).verify_slice(mac).is_ok()
     }
 
-
     /// The key as a leak test looks for it.
     pub(crate) fn needle(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.key)
@@ -461,8 +459,7 @@ mod tests {
         let mut entropy = Entropy::new([1; 32]);
         let secrets = HostSecrets::new(&mut entropy);
         let psk = secrets.psk(Role::Control);
-        let prologue =
-            Prologue { session: secrets.session(), role: Role::Control, versions: &[1], link: LinkId(9) };
+        let prologue = Prologue { session: secrets.session(), role: Role::Control, versions: &[1], link: LinkId(9) };
         let mut viewer = Initiator::new(&mut entropy, &psk, &prologue, b"hello");
         let (responder, hello) =
             Responder::accept(&mut entropy, &psk, secrets.static_private(), &prologue, viewer.first())

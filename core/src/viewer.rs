@@ -10,9 +10,7 @@ use crate::entropy::Entropy;
 use crate::handshake::{Cause, Failure, Handshake, Stage};
 use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
-use crate::link::{
-    Attempt, Command, Down, Envelope, Event, Hello, Lane, LinkUser, Path, Progress, Refusal, Verdict,
-};
+use crate::link::{Attempt, Command, Down, Envelope, Event, Hello, Lane, LinkUser, Path, Progress, Refusal, Verdict};
 use crate::machine::{Machine, Tick};
 use crate::sync::assemble::Assembler;
 use crate::sync::inbound::Typed;
@@ -182,10 +180,7 @@ impl Viewer {
             exit: None,
             exited: false,
             last_cause: "no answer".to_owned(),
-            out: VecDeque::from([
-                ViewerOutput::Notice(ViewerNotice::Stage(stage)),
-                ViewerOutput::Link(Command::Dial),
-            ]),
+            out: VecDeque::from([ViewerOutput::Notice(ViewerNotice::Stage(stage)), ViewerOutput::Link(Command::Dial)]),
             config,
         }
     }

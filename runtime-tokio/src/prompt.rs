@@ -1,7 +1,7 @@
 //! Asking a person for a secret.
 
 use std::fs::OpenOptions;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
@@ -46,11 +46,9 @@ pub fn take_stdin_from_terminal() -> io::Result<()> {
 
 fn read_line(from: &mut impl io::Read) -> io::Result<String> {
     let mut line = Vec::new();
-    for byte in from.take(LINE_MAX as u64).bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
+    let mut byte = [0];
+    while line.len() < LINE_MAX && from.read(&mut byte)? == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
     }
     String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not text"))
 }

@@ -154,9 +154,7 @@ impl Pty {
     /// No terminal could be had, or the program could not be started (not found, not executable).
     pub fn spawn(spec: &Spawn) -> io::Result<Self> {
         let (terminal, inside) = pty_process::open().map_err(into_io)?;
-        terminal
-            .resize(Size::new(spec.rows, spec.cols))
-            .map_err(into_io)?;
+        terminal.resize(Size::new(spec.rows, spec.cols)).map_err(into_io)?;
         let mut command = Command::new(&spec.program).args(&spec.args);
         for name in &spec.env_remove {
             command = command.env_remove(name);
@@ -165,12 +163,7 @@ impl Pty {
             command = command.env(name, value);
         }
         let child = command.spawn(inside).map_err(into_io)?;
-        tracing::debug!(
-            pid = child.id(),
-            cols = spec.cols,
-            rows = spec.rows,
-            "command started"
-        );
+        tracing::debug!(pid = child.id(), cols = spec.cols, rows = spec.rows, "command started");
         Ok(Self {
             terminal,
             child,
@@ -222,11 +215,7 @@ impl Pty {
                     let exit = Exit::of(status);
                     tracing::debug!(?exit, "command ended");
                     self.kill_at = None;
-                    self.exit = Some(Ended {
-                        exit,
-                        silent_at: now + DRAIN_SILENCE,
-                        give_up_at: now + DRAIN_MAX,
-                    });
+                    self.exit = Some(Ended { exit, silent_at: now + DRAIN_SILENCE, give_up_at: now + DRAIN_MAX });
                 }
                 Turn::DrainedLongEnough => self.end_of_output = true,
                 Turn::KillDue => {
@@ -241,10 +230,7 @@ impl Pty {
     ///
     /// `Written` also comes when the command is gone, so a writer never waits for nobody.
     pub fn write(&mut self, bytes: Vec<u8>) {
-        debug_assert!(
-            self.writing.is_none(),
-            "one write at a time: wait for Written"
-        );
+        debug_assert!(self.writing.is_none(), "one write at a time: wait for Written");
         match &mut self.writing {
             // Our bug, and a release build must still not lose a key.
             Some(writing) => writing.bytes.extend_from_slice(&bytes),
@@ -272,9 +258,10 @@ impl Pty {
 
     /// Events that need no waiting.
     fn settled(&mut self) -> Option<PtyEvent> {
-        let done = self.writing.as_ref().is_some_and(|writing| {
-            self.exit.is_some() || self.end_of_output || writing.taken >= writing.bytes.len()
-        });
+        let done = self
+            .writing
+            .as_ref()
+            .is_some_and(|writing| self.exit.is_some() || self.end_of_output || writing.taken >= writing.bytes.len());
         if done {
             self.writing = None;
             return Some(PtyEvent::Written);
@@ -292,14 +279,8 @@ impl Pty {
     async fn turn(&mut self) -> Turn {
         let (mut reader, mut writer) = self.terminal.split();
         let running = self.exit.is_none();
-        let rest = self
-            .writing
-            .as_ref()
-            .map(|writing| &writing.bytes[writing.taken..]);
-        let drained_at = self
-            .exit
-            .as_ref()
-            .map(|ended| ended.silent_at.min(ended.give_up_at));
+        let rest = self.writing.as_ref().map(|writing| &writing.bytes[writing.taken..]);
+        let drained_at = self.exit.as_ref().map(|ended| ended.silent_at.min(ended.give_up_at));
         tokio::select! {
             read = reader.read(&mut self.buffer), if !self.end_of_output => Turn::Read(read),
             wrote = writer.write(rest.unwrap_or_default()), if rest.is_some() => Turn::Wrote(wrote),
@@ -332,17 +313,10 @@ impl Pty {
 
     fn signal(&self, signals: &[Signal]) {
         // No id: the process is reaped, and the number may already be another's.
-        let Some(child) = self
-            .child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw)
-        else {
+        let Some(child) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
             return;
         };
-        let foreground = rustix::termios::tcgetpgrp(&self.terminal)
-            .ok()
-            .filter(|group| *group != child);
+        let foreground = rustix::termios::tcgetpgrp(&self.terminal).ok().filter(|group| *group != child);
         for group in [Some(child), foreground].into_iter().flatten() {
             for signal in signals {
                 if let Err(error) = kill_process_group(group, *signal) {
@@ -402,9 +376,7 @@ mod tests {
     }
 
     async fn next(pty: &mut Pty) -> PtyEvent {
-        timeout(DEADLINE, pty.next())
-            .await
-            .expect("an event within the deadline")
+        timeout(DEADLINE, pty.next()).await.expect("an event within the deadline")
     }
 
     /// What the command wrote up to and with the event that completes `wanted`.
@@ -426,8 +398,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_line_arrives_before_the_exit_code() {
-        let mut pty =
-            spawn("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; exit 7");
+        let mut pty = spawn("i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done; exit 7");
 
         let (output, exit) = to_the_end(&mut pty).await;
 
@@ -482,8 +453,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_resize_reaches_the_command() {
-        let mut pty =
-            spawn("trap 'stty size; exit' WINCH; echo ready; while :; do read line; done");
+        let mut pty = spawn("trap 'stty size; exit' WINCH; echo ready; while :; do read line; done");
         until_output_contains(&mut pty, "ready").await;
 
         pty.resize(100, 30);
@@ -513,9 +483,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_does_not_read_still_writes() {
-        let mut pty = spawn(
-            "stty raw -echo; echo ready; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done",
-        );
+        let mut pty = spawn("stty raw -echo; echo ready; i=0; while [ $i -lt 500 ]; do echo $i; i=$((i+1)); done");
         let mut output = until_output_contains(&mut pty, "ready").await;
 
         // Far more than the kernel's buffer: the write stays blocked until the command is gone.
@@ -529,8 +497,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_writes_without_end_still_reads() {
-        let mut pty =
-            spawn("stty -echo; (while :; do echo noise; done) & read line; kill $!; exit 3");
+        let mut pty = spawn("stty -echo; (while :; do echo noise; done) & read line; kill $!; exit 3");
 
         pty.write(b"stop\n".to_vec());
 

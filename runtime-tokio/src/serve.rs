@@ -57,10 +57,7 @@ const LINGER_BYTES_MAX: usize = 64 * 1024;
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
 /// The plain answers: never what the request said.
-const OK: Answer = Answer {
-    status: "200 OK",
-    body: "ok\n",
-};
+const OK: Answer = Answer { status: "200 OK", body: "ok\n" };
 const SESSION: Answer = Answer {
     status: "200 OK",
     body: "This is a beach session: a terminal somebody shares with you.\n\
@@ -69,18 +66,10 @@ const SESSION: Answer = Answer {
            \n\
            \x20   beach join LINK\n",
 };
-const NOT_FOUND: Answer = Answer {
-    status: "404 Not Found",
-    body: "not found\n",
-};
-const BAD_UPGRADE: Answer = Answer {
-    status: "426 Upgrade Required",
-    body: "this address takes WebSockets\n",
-};
-const HEAD_TOO_LARGE: Answer = Answer {
-    status: "431 Request Header Fields Too Large",
-    body: "request head too large\n",
-};
+const NOT_FOUND: Answer = Answer { status: "404 Not Found", body: "not found\n" };
+const BAD_UPGRADE: Answer = Answer { status: "426 Upgrade Required", body: "this address takes WebSockets\n" };
+const HEAD_TOO_LARGE: Answer =
+    Answer { status: "431 Request Header Fields Too Large", body: "request head too large\n" };
 
 /// Names one connection for the life of a [`Server`]; never used again.
 pub type ConnectionId = u64;
@@ -255,9 +244,7 @@ impl Server {
             },
             Report::Closed(connection) => {
                 tracing::debug!(connection, "closed");
-                self.open
-                    .remove(&connection)
-                    .map(|_| ServerEvent::Closed { connection })
+                self.open.remove(&connection).map(|_| ServerEvent::Closed { connection })
             }
         }
     }
@@ -272,10 +259,7 @@ impl Server {
             }
         };
         if self.tasks.len() >= self.connections_max {
-            tracing::warn!(
-                limit = self.connections_max,
-                "too many connections: one refused"
-            );
+            tracing::warn!(limit = self.connections_max, "too many connections: one refused");
             return;
         }
         let connection = self.next_connection;
@@ -293,12 +277,7 @@ impl Server {
 }
 
 /// One TCP connection, from its first byte to its last.
-async fn serve(
-    connection: ConnectionId,
-    mut stream: TcpStream,
-    peer: SocketAddr,
-    report: &mpsc::Sender<Report>,
-) {
+async fn serve(connection: ConnectionId, mut stream: TcpStream, peer: SocketAddr, report: &mpsc::Sender<Report>) {
     let prepared = stream.set_nodelay(true).and_then(|()| {
         // Finds the peers that vanished without a word, in hours; the machine above is faster.
         socket2::SockRef::from(&stream).set_keepalive(true)
@@ -317,18 +296,10 @@ async fn serve(
             Route::Plain(answer) => answer,
             Route::WebSocket(response) => {
                 let early = head.split_off(length);
-                if timeout(WRITE_DEADLINE, stream.write_all(&response))
-                    .await
-                    .is_ok_and(|wrote| wrote.is_ok())
-                {
+                if timeout(WRITE_DEADLINE, stream.write_all(&response)).await.is_ok_and(|wrote| wrote.is_ok()) {
                     let stream = TokioAdapter::new(stream);
-                    let socket = WebSocketStream::from_partially_read(
-                        stream,
-                        early,
-                        Role::Server,
-                        Some(limits()),
-                    )
-                    .await;
+                    let socket =
+                        WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
                     carry(connection, socket, peer, report).await;
                 }
                 return;
@@ -341,10 +312,7 @@ async fn serve(
         }
     };
     let bytes = answer.bytes();
-    if timeout(WRITE_DEADLINE, stream.write_all(&bytes))
-        .await
-        .is_ok_and(|wrote| wrote.is_ok())
-    {
+    if timeout(WRITE_DEADLINE, stream.write_all(&bytes)).await.is_ok_and(|wrote| wrote.is_ok()) {
         linger(stream).await;
     }
 }
@@ -355,17 +323,11 @@ async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<Opt
     const END: &[u8] = b"\r\n\r\n";
     let mut searched = 0;
     loop {
-        if let Some(found) = head[searched..]
-            .windows(END.len())
-            .position(|window| window == END)
-        {
+        if let Some(found) = head[searched..].windows(END.len()).position(|window| window == END) {
             return Ok(Some(searched + found + END.len()));
         }
         // Most likely TLS, spoken to the wrong port: say no now, or both sides wait out their deadlines.
-        if head
-            .first()
-            .is_some_and(|byte| !byte.is_ascii_graphic() && !byte.is_ascii_whitespace())
-        {
+        if head.first().is_some_and(|byte| !byte.is_ascii_graphic() && !byte.is_ascii_whitespace()) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP"));
         }
         searched = head.len().saturating_sub(END.len() - 1);
@@ -394,10 +356,7 @@ fn route(head: &[u8]) -> Route {
     else {
         return Route::Plain(NOT_FOUND);
     };
-    let path = target
-        .split(|byte| *byte == b'?')
-        .next()
-        .unwrap_or_default();
+    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     match path {
         b"/healthz" => Route::Plain(OK),
         b"/ws" => match accept(head) {
@@ -444,11 +403,7 @@ impl Answer {
 async fn linger(mut stream: TcpStream) {
     let rest = async {
         stream.shutdown().await?;
-        tokio::io::copy(
-            &mut stream.take(LINGER_BYTES_MAX as u64),
-            &mut tokio::io::sink(),
-        )
-        .await
+        tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX as u64), &mut tokio::io::sink()).await
     };
     if let Ok(Err(error)) = timeout(GOODBYE_DEADLINE, rest).await {
         tracing::trace!(%error, "closing a connection");
@@ -456,20 +411,11 @@ async fn linger(mut stream: TcpStream) {
 }
 
 /// Runs an open WebSocket until either side ends it.
-async fn carry(
-    connection: ConnectionId,
-    socket: Socket,
-    peer: SocketAddr,
-    report: &mpsc::Sender<Report>,
-) {
+async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, report: &mpsc::Sender<Report>) {
     let (outbound, mut to_send) = mpsc::channel(OUTBOUND_MAX);
     let (cut, mut cut_now) = oneshot::channel();
     let handle = Handle { outbound, cut };
-    if report
-        .send(Report::Opened(connection, peer, handle))
-        .await
-        .is_err()
-    {
+    if report.send(Report::Opened(connection, peer, handle)).await.is_err() {
         return;
     }
     let (mut writer, mut reader) = socket.split();
@@ -491,16 +437,9 @@ async fn carry(
         while let Ok(text) = to_send.try_recv() {
             writer.send(Message::text(text)).await?;
         }
-        writer
-            .close(Some(CloseFrame {
-                code,
-                reason: Utf8Bytes::from_static(""),
-            }))
-            .await
+        writer.close(Some(CloseFrame { code, reason: Utf8Bytes::from_static("") })).await
     };
-    let said = timeout(GOODBYE_DEADLINE, goodbye)
-        .await
-        .is_ok_and(|closed| closed.is_ok());
+    let said = timeout(GOODBYE_DEADLINE, goodbye).await.is_ok_and(|closed| closed.is_ok());
     if let (true, Ok(socket)) = (said, WebSocketStream::reunite(writer, reader)) {
         linger(socket.into_inner().into_inner()).await;
     }
@@ -516,11 +455,7 @@ enum End {
     Abrupt(&'static str),
 }
 
-async fn read_all(
-    connection: ConnectionId,
-    reader: &mut SocketReader,
-    report: &mpsc::Sender<Report>,
-) -> End {
+async fn read_all(connection: ConnectionId, reader: &mut SocketReader, report: &mpsc::Sender<Report>) -> End {
     loop {
         match reader.next().await {
             Some(Ok(Message::Text(text))) => {
@@ -531,9 +466,7 @@ async fn read_all(
                 }
             }
             // Pings are answered by the next read. Binary messages have no meaning yet.
-            Some(Ok(
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            )) => {}
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_))) | None => return End::Orderly,
             Some(Err(Error::Capacity(_))) => return End::TooLarge,
             Some(Err(_)) => return End::Abrupt("reading failed"),
@@ -562,9 +495,7 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     async fn server() -> Server {
-        Server::bind(([127, 0, 0, 1], 0).into())
-            .await
-            .expect("loopback binds")
+        Server::bind(([127, 0, 0, 1], 0).into()).await.expect("loopback binds")
     }
 
     /// Runs `work` with the server alive next to it.
@@ -575,15 +506,11 @@ mod tests {
                 event = server.next() => panic!("nothing should happen, but: {event:?}"),
             }
         };
-        timeout(DEADLINE, both)
-            .await
-            .expect("done within the deadline")
+        timeout(DEADLINE, both).await.expect("done within the deadline")
     }
 
     async fn next(server: &mut Server) -> ServerEvent {
-        timeout(DEADLINE, server.next())
-            .await
-            .expect("an event within the deadline")
+        timeout(DEADLINE, server.next()).await.expect("an event within the deadline")
     }
 
     /// Sends `request`, and gives everything that comes back until the server closes.
@@ -593,10 +520,7 @@ mod tests {
             let mut stream = TcpStream::connect(address).await.expect("connects");
             stream.write_all(request).await.expect("writes");
             let mut answer = Vec::new();
-            stream
-                .read_to_end(&mut answer)
-                .await
-                .expect("closes without a reset");
+            stream.read_to_end(&mut answer).await.expect("closes without a reset");
             String::from_utf8(answer).expect("text")
         })
         .await
@@ -614,9 +538,7 @@ mod tests {
     }
 
     async fn client_next(client: &mut Signal) -> SignalEvent {
-        timeout(DEADLINE, client.next())
-            .await
-            .expect("an event within the deadline")
+        timeout(DEADLINE, client.next()).await.expect("an event within the deadline")
     }
 
     fn down(event: SignalEvent) -> String {
@@ -640,8 +562,7 @@ mod tests {
         }
     }
 
-    const UPGRADE: &[u8] =
-        b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
     #[tokio::test]
@@ -662,11 +583,7 @@ mod tests {
     async fn a_session_page_tells_how_to_join_and_echoes_nothing() {
         let mut server = server().await;
 
-        let answer = ask(
-            &mut server,
-            b"GET /s/4k7SECRET?also=SECRET HTTP/1.1\r\nHost: SECRET\r\n\r\n",
-        )
-        .await;
+        let answer = ask(&mut server, b"GET /s/4k7SECRET?also=SECRET HTTP/1.1\r\nHost: SECRET\r\n\r\n").await;
 
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
         assert!(answer.contains("beach join LINK"), "{answer}");
@@ -696,10 +613,7 @@ mod tests {
             "",
         ] {
             let answer = ask(&mut server, format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await;
-            assert!(
-                answer.starts_with("HTTP/1.1 404 Not Found\r\n"),
-                "{line}: {answer}"
-            );
+            assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{line}: {answer}");
         }
     }
 
@@ -740,10 +654,7 @@ mod tests {
 
         beside(&mut server, async move {
             let mut stream = TcpStream::connect(address).await.expect("connects");
-            stream
-                .write_all(b"GET /healthz HTTP/1.1\r\nX: ")
-                .await
-                .expect("writes");
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nX: ").await.expect("writes");
             assert_eq!(stream.read(&mut [0]).await.expect("end of file"), 0);
         })
         .await;
@@ -764,14 +675,8 @@ mod tests {
 
         for number in 0..20 {
             let text = format!("up {number}");
-            assert_eq!(
-                next(&mut server).await,
-                ServerEvent::Text { connection, text }
-            );
-            assert_eq!(
-                client_next(&mut client).await,
-                SignalEvent::Text(format!("down {number}"))
-            );
+            assert_eq!(next(&mut server).await, ServerEvent::Text { connection, text });
+            assert_eq!(client_next(&mut client).await, SignalEvent::Text(format!("down {number}")));
         }
     }
 
@@ -784,14 +689,8 @@ mod tests {
         client.send(text.clone());
         server.send(connection, text.clone());
 
-        assert_eq!(
-            client_next(&mut client).await,
-            SignalEvent::Text(text.clone())
-        );
-        assert_eq!(
-            next(&mut server).await,
-            ServerEvent::Text { connection, text }
-        );
+        assert_eq!(client_next(&mut client).await, SignalEvent::Text(text.clone()));
+        assert_eq!(next(&mut server).await, ServerEvent::Text { connection, text });
     }
 
     #[tokio::test]
@@ -802,27 +701,13 @@ mod tests {
 
         large.send("x".repeat(17 * 1024));
 
-        assert_eq!(
-            next(&mut server).await,
-            ServerEvent::Closed {
-                connection: large_id
-            }
-        );
+        assert_eq!(next(&mut server).await, ServerEvent::Closed { connection: large_id });
         down(client_next(&mut large).await);
         other.send("still here".to_owned());
         let text = "still here".to_owned();
-        assert_eq!(
-            next(&mut server).await,
-            ServerEvent::Text {
-                connection: other_id,
-                text
-            }
-        );
+        assert_eq!(next(&mut server).await, ServerEvent::Text { connection: other_id, text });
         server.send(other_id, "you too".to_owned());
-        assert_eq!(
-            client_next(&mut other).await,
-            SignalEvent::Text("you too".to_owned())
-        );
+        assert_eq!(client_next(&mut other).await, SignalEvent::Text("you too".to_owned()));
     }
 
     #[tokio::test]
@@ -837,10 +722,7 @@ mod tests {
 
         let text = client_next(&mut client).await;
         assert_eq!(text, SignalEvent::Text("last words".to_owned()));
-        assert_eq!(
-            down(client_next(&mut client).await),
-            "the rendezvous closed the connection"
-        );
+        assert_eq!(down(client_next(&mut client).await), "the rendezvous closed the connection");
         assert_eq!(next(&mut server).await, ServerEvent::Closed { connection });
         assert!(server.open.is_empty());
     }
@@ -888,9 +770,7 @@ mod tests {
             server.send(connection, "x".repeat(60_000));
         }
 
-        let closed = timeout(2 * WRITE_DEADLINE, server.next())
-            .await
-            .expect("closed within the deadline");
+        let closed = timeout(2 * WRITE_DEADLINE, server.next()).await.expect("closed within the deadline");
         assert_eq!(closed, ServerEvent::Closed { connection });
         assert!(started.elapsed() >= WRITE_DEADLINE);
     }
@@ -906,14 +786,8 @@ mod tests {
         let (mut socket, _) = upgraded.expect("within the deadline").expect("upgrades");
         assert!(matches!(opened, ServerEvent::Opened { .. }));
 
-        socket
-            .send(Message::binary(vec![1, 2, 3]))
-            .await
-            .expect("sends");
-        socket
-            .send(Message::Ping(vec![7].into()))
-            .await
-            .expect("sends");
+        socket.send(Message::binary(vec![1, 2, 3])).await.expect("sends");
+        socket.send(Message::Ping(vec![7].into())).await.expect("sends");
 
         let answer = beside(&mut server, socket.next()).await;
         assert!(matches!(answer, Some(Ok(Message::Pong(payload))) if payload[..] == [7]));

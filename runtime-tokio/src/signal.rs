@@ -108,11 +108,7 @@ impl Signal {
     /// Connects nothing yet; an address that makes no sense shows as [`SignalEvent::Down`] at the first dial.
     #[must_use]
     pub fn new(url: String) -> Self {
-        Self {
-            target: Target::parse(&url),
-            link: None,
-            down: None,
-        }
+        Self { target: Target::parse(&url), link: None, down: None }
     }
 
     /// Starts connecting, to every address of the name, both families. Abandons the connection there was, without a
@@ -137,10 +133,7 @@ impl Signal {
     /// wait for the connection. Without a connection the text is dropped.
     pub fn send(&mut self, text: String) {
         let Some(link) = &self.link else {
-            tracing::debug!(
-                bytes = text.len(),
-                "no rendezvous connection: message dropped"
-            );
+            tracing::debug!(bytes = text.len(), "no rendezvous connection: message dropped");
             return;
         };
         match link.outbound.try_send(text) {
@@ -165,9 +158,7 @@ impl Signal {
         let event = match link.events.recv().await {
             Some(event) => event,
             // The task ended without a word: it panicked.
-            None => SignalEvent::Down(
-                "the connection to the rendezvous failed inside this program".to_owned(),
-            ),
+            None => SignalEvent::Down("the connection to the rendezvous failed inside this program".to_owned()),
         };
         if let SignalEvent::Down(cause) = &event {
             tracing::debug!(cause, "rendezvous connection down");
@@ -179,10 +170,7 @@ impl Signal {
 
 impl Target {
     fn parse(url: &str) -> Result<Self, String> {
-        let bad = || {
-            "the rendezvous address is not of the form http://HOST[:PORT] or https://HOST[:PORT]"
-                .to_owned()
-        };
+        let bad = || "the rendezvous address is not of the form http://HOST[:PORT] or https://HOST[:PORT]".to_owned();
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let tls = match uri.scheme_str() {
             Some("http" | "ws") => false,
@@ -197,18 +185,12 @@ impl Target {
         }
         let port = match authority.as_str().strip_prefix(host) {
             Some("") => default_port,
-            Some(_) => authority
-                .port_u16()
-                .filter(|port| *port != 0)
-                .ok_or_else(bad)?,
+            Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or_else(bad)?,
             None => return Err(bad()),
         };
         let prefix = uri.path().trim_end_matches('/');
         Ok(Self {
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             tls,
             request: format!("{scheme}://{host}:{port}{prefix}{PATH}"),
@@ -235,11 +217,7 @@ impl Link {
                 let _ = report.send(SignalEvent::Down(cause)).await;
             }
         });
-        Self {
-            outbound,
-            events,
-            _hang_up: hang_up,
-        }
+        Self { outbound, events, _hang_up: hang_up }
     }
 }
 
@@ -263,15 +241,10 @@ async fn connect(target: &Target) -> Result<Socket, String> {
         let stream = reach(target).await?;
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        client_async_tls_with_connector_and_config(
-            target.request.as_str(),
-            stream,
-            None,
-            Some(limits()),
-        )
-        .await
-        .map(|(socket, _response)| socket)
-        .map_err(|error| handshake_cause(&error, target.tls))
+        client_async_tls_with_connector_and_config(target.request.as_str(), stream, None, Some(limits()))
+            .await
+            .map(|(socket, _response)| socket)
+            .map_err(|error| handshake_cause(&error, target.tls))
     };
     match timeout_at(deadline, handshake).await {
         Ok(result) => result,
@@ -326,9 +299,8 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
 /// Alternates between the families, the resolver's favourite first (RFC 8305, section 4).
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let favourite_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = addresses
-        .into_iter()
-        .partition(|address| address.is_ipv6() == favourite_is_v6);
+    let (first, second): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == favourite_is_v6);
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     let mut mixed = Vec::new();
     loop {
@@ -367,10 +339,7 @@ async fn carry(
             writer.close(None).await
         };
         if let Ok(Err(error)) = timeout(GOODBYE_DEADLINE, goodbye).await {
-            tracing::debug!(
-                cause = socket_cause(&error),
-                "the goodbye to the rendezvous failed"
-            );
+            tracing::debug!(cause = socket_cause(&error), "the goodbye to the rendezvous failed");
         }
     }
     cause
@@ -381,19 +350,13 @@ async fn read_all(reader: &mut SocketReader, report: &mpsc::Sender<SignalEvent>)
         match reader.next().await {
             Some(Ok(Message::Text(text))) => {
                 tracing::trace!(bytes = text.len(), "from the rendezvous");
-                if report
-                    .send(SignalEvent::Text(text.as_str().to_owned()))
-                    .await
-                    .is_err()
-                {
+                if report.send(SignalEvent::Text(text.as_str().to_owned())).await.is_err() {
                     // Hung up: the goodbye is the other branch's.
                     return None;
                 }
             }
             // Pings are answered by the next read. Binary messages have no meaning yet.
-            Some(Ok(
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_),
-            )) => {}
+            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_))) | None => {
                 return Some("the rendezvous closed the connection".to_owned());
             }
@@ -402,10 +365,7 @@ async fn read_all(reader: &mut SocketReader, report: &mpsc::Sender<SignalEvent>)
     }
 }
 
-async fn write_all(
-    writer: &mut SocketWriter,
-    to_send: &mut mpsc::Receiver<String>,
-) -> Option<String> {
+async fn write_all(writer: &mut SocketWriter, to_send: &mut mpsc::Receiver<String>) -> Option<String> {
     while let Some(text) = to_send.recv().await {
         tracing::trace!(bytes = text.len(), "to the rendezvous");
         match timeout(WRITE_DEADLINE, writer.send(Message::text(text))).await {
@@ -424,12 +384,9 @@ fn handshake_cause(error: &Error, tls: bool) -> String {
             response.status().as_u16()
         ),
         Error::Io(error) if is_hang_up(error) && tls => {
-            "the server closed the connection during the TLS handshake: it may not speak https"
-                .to_owned()
+            "the server closed the connection during the TLS handshake: it may not speak https".to_owned()
         }
-        Error::Io(error) if is_hang_up(error) => {
-            "the server closed the connection during the handshake".to_owned()
-        }
+        Error::Io(error) if is_hang_up(error) => "the server closed the connection during the handshake".to_owned(),
         Error::Protocol(_) | Error::HttpFormat(_) | Error::Utf8(_) | Error::Capacity(_) => {
             "the server does not speak WebSocket: not a rendezvous".to_owned()
         }
@@ -447,9 +404,7 @@ fn socket_cause(error: &Error) -> String {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => "the connection is closed".to_owned(),
         Error::Io(error) => io_cause(error),
-        Error::Tls(TlsError::InvalidDnsName) => {
-            "the rendezvous's name is not valid for TLS".to_owned()
-        }
+        Error::Tls(TlsError::InvalidDnsName) => "the rendezvous's name is not valid for TLS".to_owned(),
         Error::Tls(TlsError::Rustls(error)) => tls_cause(error),
         Error::Tls(error) => format!("TLS failed: {error}"),
         Error::Capacity(CapacityError::MessageTooLong { .. } | CapacityError::TooManyHeaders) => {
@@ -463,20 +418,12 @@ fn socket_cause(error: &Error) -> String {
         }
         Error::WriteBufferFull(_) => "the rendezvous has stopped reading".to_owned(),
         Error::Url(_) => "the rendezvous address is not valid".to_owned(),
-        Error::Http(response) => format!(
-            "the server answered with HTTP {}",
-            response.status().as_u16()
-        ),
+        Error::Http(response) => format!("the server answered with HTTP {}", response.status().as_u16()),
     }
 }
 
 fn is_hang_up(error: &io::Error) -> bool {
-    [
-        io::ErrorKind::UnexpectedEof,
-        io::ErrorKind::ConnectionReset,
-        io::ErrorKind::BrokenPipe,
-    ]
-    .contains(&error.kind())
+    [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe].contains(&error.kind())
 }
 
 /// Words for what TLS objects to. Its own text for certificates is not made for people.
@@ -487,10 +434,7 @@ fn tls_cause(error: &rustls::Error) -> String {
     };
     let words = if matches!(flaw, Flaw::UnknownIssuer | Flaw::BadSignature) {
         "is not signed by a known authority"
-    } else if matches!(
-        flaw,
-        Flaw::NotValidForName | Flaw::NotValidForNameContext { .. }
-    ) {
+    } else if matches!(flaw, Flaw::NotValidForName | Flaw::NotValidForNameContext { .. }) {
         "is for another name"
     } else if matches!(flaw, Flaw::Expired | Flaw::ExpiredContext { .. }) {
         "has expired"
@@ -504,36 +448,19 @@ fn tls_cause(error: &rustls::Error) -> String {
 
 /// Words for the failures that happen; the system's own, without their number, for the rest.
 fn io_cause(error: &io::Error) -> String {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(error) = inner {
         return tls_cause(error);
     }
     let known = [
-        (
-            io::ErrorKind::ConnectionRefused,
-            "connection refused: nothing listens there",
-        ),
+        (io::ErrorKind::ConnectionRefused, "connection refused: nothing listens there"),
         (io::ErrorKind::ConnectionReset, "the connection was reset"),
-        (
-            io::ErrorKind::ConnectionAborted,
-            "the connection was aborted",
-        ),
-        (
-            io::ErrorKind::BrokenPipe,
-            "the connection was closed by the other side",
-        ),
-        (
-            io::ErrorKind::UnexpectedEof,
-            "the connection was closed by the other side",
-        ),
+        (io::ErrorKind::ConnectionAborted, "the connection was aborted"),
+        (io::ErrorKind::BrokenPipe, "the connection was closed by the other side"),
+        (io::ErrorKind::UnexpectedEof, "the connection was closed by the other side"),
         (io::ErrorKind::TimedOut, "no answer"),
         (io::ErrorKind::HostUnreachable, "the host is unreachable"),
-        (
-            io::ErrorKind::NetworkUnreachable,
-            "the network is unreachable",
-        ),
+        (io::ErrorKind::NetworkUnreachable, "the network is unreachable"),
     ];
     if let Some((_, words)) = known.iter().find(|(kind, _)| *kind == error.kind()) {
         return (*words).to_owned();
@@ -555,28 +482,20 @@ mod tests {
     const DEADLINE: Duration = Duration::from_secs(10);
 
     async fn next(signal: &mut Signal) -> SignalEvent {
-        timeout(DEADLINE, signal.next())
-            .await
-            .expect("an event within the deadline")
+        timeout(DEADLINE, signal.next()).await.expect("an event within the deadline")
     }
 
     async fn server() -> Server {
-        Server::bind(([127, 0, 0, 1], 0).into())
-            .await
-            .expect("loopback binds")
+        Server::bind(([127, 0, 0, 1], 0).into()).await.expect("loopback binds")
     }
 
     async fn server_next(server: &mut Server) -> ServerEvent {
-        timeout(DEADLINE, server.next())
-            .await
-            .expect("an event within the deadline")
+        timeout(DEADLINE, server.next()).await.expect("an event within the deadline")
     }
 
     /// Takes connections into its backlog and never answers.
     async fn silent() -> (TcpListener, String) {
-        let listener = TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("loopback binds");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback binds");
         let address = listener.local_addr().expect("bound");
         (listener, format!("http://{address}"))
     }
@@ -597,38 +516,15 @@ mod tests {
     #[test]
     fn an_address_becomes_a_websocket_request() {
         for (url, host, port, request) in [
-            (
-                "http://localhost:8080",
-                "localhost",
-                8080,
-                "ws://localhost:8080/ws",
-            ),
-            (
-                "http://example.com/",
-                "example.com",
-                80,
-                "ws://example.com:80/ws",
-            ),
-            (
-                "https://example.com",
-                "example.com",
-                443,
-                "wss://example.com:443/ws",
-            ),
-            (
-                "https://example.com/beach/",
-                "example.com",
-                443,
-                "wss://example.com:443/beach/ws",
-            ),
+            ("http://localhost:8080", "localhost", 8080, "ws://localhost:8080/ws"),
+            ("http://example.com/", "example.com", 80, "ws://example.com:80/ws"),
+            ("https://example.com", "example.com", 443, "wss://example.com:443/ws"),
+            ("https://example.com/beach/", "example.com", 443, "wss://example.com:443/beach/ws"),
             ("http://[::1]:9", "::1", 9, "ws://[::1]:9/ws"),
             ("http://[::1]", "::1", 80, "ws://[::1]:80/ws"),
         ] {
             let target = Target::parse(url).expect(url);
-            assert_eq!(
-                (target.host.as_str(), target.port, target.request.as_str()),
-                (host, port, request)
-            );
+            assert_eq!((target.host.as_str(), target.port, target.request.as_str()), (host, port, request));
         }
     }
 
@@ -644,10 +540,7 @@ mod tests {
             "http://h:x",
             "/s/x",
         ] {
-            assert!(
-                down(next(&mut dialled(url.to_owned())).await).contains("not of the form"),
-                "{url}"
-            );
+            assert!(down(next(&mut dialled(url.to_owned())).await).contains("not of the form"), "{url}");
         }
     }
 
@@ -659,10 +552,7 @@ mod tests {
                 continue;
             };
             let port = server.local_addr().port();
-            let names: Vec<_> = tokio::net::lookup_host(("localhost", port))
-                .await
-                .expect("resolves")
-                .collect();
+            let names: Vec<_> = tokio::net::lookup_host(("localhost", port)).await.expect("resolves").collect();
             if !names.contains(&server.local_addr()) {
                 continue;
             }
@@ -678,11 +568,7 @@ mod tests {
     #[test]
     fn families_alternate_and_are_bounded() {
         let address = |text: &str| -> SocketAddr { text.parse().expect("an address") };
-        let (a, b, c) = (
-            address("[::1]:1"),
-            address("[::2]:1"),
-            address("127.0.0.1:1"),
-        );
+        let (a, b, c) = (address("[::1]:1"), address("[::2]:1"), address("127.0.0.1:1"));
 
         assert_eq!(interleave(vec![a, b, c]), [a, c, b]);
         assert_eq!(interleave(vec![c, a, b]), [c, a, b]);
@@ -741,15 +627,9 @@ mod tests {
     fn a_bad_certificate_is_described_in_words() {
         use rustls::CertificateError as Flaw;
         for (flaw, words) in [
-            (
-                Flaw::UnknownIssuer,
-                "the server's certificate is not signed by a known authority",
-            ),
+            (Flaw::UnknownIssuer, "the server's certificate is not signed by a known authority"),
             (Flaw::Expired, "the server's certificate has expired"),
-            (
-                Flaw::NotValidForName,
-                "the server's certificate is for another name",
-            ),
+            (Flaw::NotValidForName, "the server's certificate is for another name"),
             (Flaw::Revoked, "the server's certificate is not acceptable"),
         ] {
             let error = rustls::Error::InvalidCertificate(flaw);
@@ -764,10 +644,7 @@ mod tests {
         let mut signal = dialled(format!("http://{}", server.local_addr()));
         signal.send("early".to_owned());
 
-        assert!(matches!(
-            server_next(&mut server).await,
-            ServerEvent::Opened { .. }
-        ));
+        assert!(matches!(server_next(&mut server).await, ServerEvent::Opened { .. }));
 
         let ServerEvent::Text { text, .. } = server_next(&mut server).await else {
             panic!("the text was lost");
@@ -785,11 +662,7 @@ mod tests {
         }
 
         assert!(down(next(&mut signal).await).contains("too slowly"));
-        assert!(
-            timeout(Duration::from_millis(20), signal.next())
-                .await
-                .is_err()
-        );
+        assert!(timeout(Duration::from_millis(20), signal.next()).await.is_err());
     }
 
     #[tokio::test]
@@ -802,18 +675,9 @@ mod tests {
         signal.send("leaving".to_owned());
         signal.hang_up();
 
-        assert!(
-            matches!(server_next(&mut server).await, ServerEvent::Text { text, .. } if text == "leaving")
-        );
-        assert!(matches!(
-            server_next(&mut server).await,
-            ServerEvent::Closed { .. }
-        ));
-        assert!(
-            timeout(Duration::from_millis(20), signal.next())
-                .await
-                .is_err()
-        );
+        assert!(matches!(server_next(&mut server).await, ServerEvent::Text { text, .. } if text == "leaving"));
+        assert!(matches!(server_next(&mut server).await, ServerEvent::Closed { .. }));
+        assert!(timeout(Duration::from_millis(20), signal.next()).await.is_err());
     }
 
     #[tokio::test]
@@ -845,9 +709,6 @@ mod tests {
 
         drop(server);
 
-        assert_eq!(
-            down(next(&mut signal).await),
-            "the rendezvous dropped the connection"
-        );
+        assert_eq!(down(next(&mut signal).await), "the rendezvous dropped the connection");
     }
 }

@@ -97,15 +97,9 @@ impl RawMode {
     /// Stdin is not a terminal, the terminal is gone, or raw mode is on already.
     pub fn enter(epilogue: &'static [u8]) -> io::Result<Self> {
         if lock(&SAVED).is_some() {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "raw mode is on already",
-            ));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "raw mode is on already"));
         }
-        let mode = Self {
-            original: rustix::termios::tcgetattr(stdin())?,
-            epilogue,
-        };
+        let mode = Self { original: rustix::termios::tcgetattr(stdin())?, epilogue };
         mode.resume()?;
         Ok(mode)
     }
@@ -136,10 +130,7 @@ impl RawMode {
         raw.special_codes[SpecialCodeIndex::VMIN] = 1;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
         // Saved first: a signal between the two restores what is still there.
-        *lock(&SAVED) = Some(Saved {
-            original: self.original.clone(),
-            epilogue: self.epilogue,
-        });
+        *lock(&SAVED) = Some(Saved { original: self.original.clone(), epilogue: self.epilogue });
         // Not "when drained": a stalled terminal would hold us.
         if let Err(error) = rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &raw) {
             *lock(&SAVED) = None;
@@ -184,10 +175,7 @@ pub fn install_panic_hook() {
 
 impl Gate {
     const fn new() -> Self {
-        Self {
-            shut: AtomicBool::new(false),
-            writing: Mutex::new(()),
-        }
+        Self { shut: AtomicBool::new(false), writing: Mutex::new(()) }
     }
 
     /// Writes all of `bytes`, waiting for the terminal as long as it takes, and gives up when the gate shuts.
@@ -278,21 +266,16 @@ impl Keys {
     fn read_from(input: impl AsFd + Send + 'static) -> io::Result<Self> {
         let (stopped, stop) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (sender, events) = mpsc::channel(KEYS_MAX);
-        thread::Builder::new()
-            .name("keys".to_owned())
-            .spawn(move || {
-                while let Some(event) = read_keys(input.as_fd(), stopped.as_fd()) {
-                    let last = event == KeyEvent::End;
-                    // An error here: nobody wants keys any more.
-                    if sender.blocking_send(event).is_err() || last {
-                        return;
-                    }
+        thread::Builder::new().name("keys".to_owned()).spawn(move || {
+            while let Some(event) = read_keys(input.as_fd(), stopped.as_fd()) {
+                let last = event == KeyEvent::End;
+                // An error here: nobody wants keys any more.
+                if sender.blocking_send(event).is_err() || last {
+                    return;
                 }
-            })?;
-        Ok(Self {
-            events,
-            _stop: stop,
-        })
+            }
+        })?;
+        Ok(Self { events, _stop: stop })
     }
 
     /// Waits for the next event. Cancel-safe. After [`KeyEvent::End`] it pends for ever.
@@ -308,10 +291,8 @@ impl Keys {
 fn read_keys(input: BorrowedFd<'_>, stopped: BorrowedFd<'_>) -> Option<KeyEvent> {
     let mut buffer = [0; KEY_BYTES_MAX];
     loop {
-        let mut waiting = [
-            PollFd::from_borrowed_fd(input, PollFlags::IN),
-            PollFd::from_borrowed_fd(stopped, PollFlags::IN),
-        ];
+        let mut waiting =
+            [PollFd::from_borrowed_fd(input, PollFlags::IN), PollFd::from_borrowed_fd(stopped, PollFlags::IN)];
         match rustix::event::poll(&mut waiting, None) {
             Ok(_) => {}
             Err(Errno::INTR) => continue,
@@ -419,24 +400,18 @@ impl Screen {
     fn write_to(output: impl AsFd + Send + 'static, gate: &'static Gate) -> io::Result<Self> {
         let (to_write, mut writes) = mpsc::channel::<Vec<u8>>(1);
         let (finish, finished) = watch::channel(0);
-        thread::Builder::new()
-            .name("screen".to_owned())
-            .spawn(move || {
-                let mut gone = false;
-                while let Some(bytes) = writes.blocking_recv() {
-                    if !gone && let Err(error) = gate.write(output.as_fd(), &bytes) {
-                        // From here on output goes nowhere; the hang-up signal says so to whoever acts on it.
-                        tracing::debug!(%error, "the terminal takes no more output");
-                        gone = true;
-                    }
-                    finish.send_modify(|count| *count += 1);
+        thread::Builder::new().name("screen".to_owned()).spawn(move || {
+            let mut gone = false;
+            while let Some(bytes) = writes.blocking_recv() {
+                if !gone && let Err(error) = gate.write(output.as_fd(), &bytes) {
+                    // From here on output goes nowhere; the hang-up signal says so to whoever acts on it.
+                    tracing::debug!(%error, "the terminal takes no more output");
+                    gone = true;
                 }
-            })?;
-        Ok(Self {
-            to_write,
-            submitted: 0,
-            finished,
-        })
+                finish.send_modify(|count| *count += 1);
+            }
+        })?;
+        Ok(Self { to_write, submitted: 0, finished })
     }
 
     /// Starts writing `bytes` if nothing else is being written.
@@ -452,9 +427,7 @@ impl Screen {
                 self.submitted += 1;
                 Ok(())
             }
-            Err(
-                mpsc::error::TrySendError::Full(bytes) | mpsc::error::TrySendError::Closed(bytes),
-            ) => Err(bytes),
+            Err(mpsc::error::TrySendError::Full(bytes) | mpsc::error::TrySendError::Closed(bytes)) => Err(bytes),
         }
     }
 
@@ -467,12 +440,7 @@ impl Screen {
     /// Waits until a write would be accepted. Cancel-safe; at once when nothing is being written.
     pub async fn ready(&mut self) {
         let submitted = self.submitted;
-        if self
-            .finished
-            .wait_for(|count| *count == submitted)
-            .await
-            .is_err()
-        {
+        if self.finished.wait_for(|count| *count == submitted).await.is_err() {
             // The thread is gone, which takes a panic in it: nothing will ever be written.
             future::pending().await
         }
@@ -529,10 +497,7 @@ mod tests {
 
     /// A shell in a terminal that runs `script`, in which `child` runs the ignored test `name` below.
     fn in_a_terminal(name: &str, script: &str) -> Pty {
-        let module = module_path!()
-            .split_once("::")
-            .expect("a module in a crate")
-            .1;
+        let module = module_path!().split_once("::").expect("a module in a crate").1;
         let me = std::env::current_exe().expect("this test has a path");
         let command = format!(
             "child() {{ \"$TTY_TEST_SELF\" --exact {module}::{name} --ignored --nocapture --test-threads=1; }}; {script}"
@@ -555,10 +520,7 @@ mod tests {
     async fn output_until(pty: &mut Pty, marker: &str) -> String {
         let mut output = Vec::new();
         loop {
-            match timeout(DEADLINE, pty.next())
-                .await
-                .expect("an event within the deadline")
-            {
+            match timeout(DEADLINE, pty.next()).await.expect("an event within the deadline") {
                 PtyEvent::Output(bytes) => output.extend_from_slice(&bytes),
                 PtyEvent::Written => {}
                 PtyEvent::Exited(Exit::Code(_) | Exit::Signal(_)) => break,
@@ -573,26 +535,13 @@ mod tests {
     const TO_THE_END: &str = "<never written>";
 
     fn word_after<'a>(output: &'a str, word: &str) -> &'a str {
-        let start = output
-            .find(word)
-            .unwrap_or_else(|| panic!("no {word:?} in {output:?}"));
-        output[start + word.len()..]
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
+        let start = output.find(word).unwrap_or_else(|| panic!("no {word:?} in {output:?}"));
+        output[start + word.len()..].split_whitespace().next().unwrap_or_default()
     }
 
     fn assert_restored(output: &str) {
-        assert_eq!(
-            word_after(output, "before "),
-            word_after(output, "after "),
-            "{output}"
-        );
-        assert_ne!(
-            word_after(output, "before "),
-            word_after(output, "raw "),
-            "{output}"
-        );
+        assert_eq!(word_after(output, "before "), word_after(output, "after "), "{output}");
+        assert_ne!(word_after(output, "before "), word_after(output, "raw "), "{output}");
         assert_eq!(output.matches("<epilogue>").count(), 1, "{output}");
     }
 
@@ -603,11 +552,7 @@ mod tests {
             .stdin(std::process::Stdio::inherit())
             .output()
             .expect("stty runs");
-        let text = format!(
-            "raw {} ready {} ",
-            String::from_utf8_lossy(&settings.stdout).trim(),
-            std::process::id()
-        );
+        let text = format!("raw {} ready {} ", String::from_utf8_lossy(&settings.stdout).trim(), std::process::id());
         rustix::io::write(stdout(), text.as_bytes()).expect("a terminal");
     }
 
@@ -646,17 +591,13 @@ mod tests {
         if !is_child() {
             return;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let mut signals = Signals::start().expect("handlers");
             let _raw = RawMode::enter(EPILOGUE).expect("a terminal");
             say_raw();
             let event = timeout(DEADLINE, signals.next()).await.expect("a signal");
-            rustix::io::write(stdout(), format!("event {event:?} ").as_bytes())
-                .expect("a terminal");
+            rustix::io::write(stdout(), format!("event {event:?} ").as_bytes()).expect("a terminal");
         });
     }
 
@@ -678,10 +619,7 @@ mod tests {
         if !is_child() {
             return;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let raw = RawMode::enter(EPILOGUE).expect("a terminal");
             let mut keys = Keys::start().expect("a thread");
@@ -694,15 +632,11 @@ mod tests {
                     KeyEvent::End => break,
                 }
             }
-            screen
-                .try_write(format!("typed {typed:?} ").into_bytes())
-                .expect("nothing else is being written");
+            screen.try_write(format!("typed {typed:?} ").into_bytes()).expect("nothing else is being written");
             screen.flush(DEADLINE).await;
             drop(raw);
             // After the terminal is given back, nothing may be drawn.
-            screen
-                .try_write(b"<too late>".to_vec())
-                .expect("nothing else is being written");
+            screen.try_write(b"<too late>".to_vec()).expect("nothing else is being written");
             screen.flush(DEADLINE).await;
         });
     }
@@ -780,10 +714,7 @@ mod tests {
         assert_eq!(before, word_after(&output, "stopped "), "{output}");
         assert_eq!(before, word_after(&output, "after "), "{output}");
         assert_eq!(output.matches("<epilogue>").count(), 2, "{output}");
-        let raw: Vec<_> = output
-            .match_indices("raw ")
-            .map(|(at, _)| word_after(&output[at..], "raw "))
-            .collect();
+        let raw: Vec<_> = output.match_indices("raw ").map(|(at, _)| word_after(&output[at..], "raw ")).collect();
         assert_eq!(raw.len(), 2, "{output}");
         assert_eq!(raw[0], raw[1], "{output}");
         assert_ne!(raw[0], before, "{output}");
@@ -795,11 +726,7 @@ mod tests {
 
         let output = output_until(&mut pty, TO_THE_END).await;
 
-        assert_eq!(
-            word_after(&output, "before "),
-            word_after(&output, "after "),
-            "{output}"
-        );
+        assert_eq!(word_after(&output, "before "), word_after(&output, "after "), "{output}");
         assert_eq!(output.matches("raw ").count(), 2, "{output}");
     }
 
@@ -812,10 +739,7 @@ mod tests {
 
         output += &output_until(&mut pty, TO_THE_END).await;
         assert_restored(&output);
-        assert!(
-            output.contains("typed [3, 4, 17, 19, 26, 13, 113]"),
-            "{output}"
-        );
+        assert!(output.contains("typed [3, 4, 17, 19, 26, 13, 113]"), "{output}");
         assert!(!output.contains("<too late>"), "{output}");
     }
 
@@ -830,9 +754,7 @@ mod tests {
     }
 
     async fn next(keys: &mut Keys) -> KeyEvent {
-        timeout(DEADLINE, keys.next())
-            .await
-            .expect("an event within the deadline")
+        timeout(DEADLINE, keys.next()).await.expect("an event within the deadline")
     }
 
     #[tokio::test]
@@ -844,11 +766,7 @@ mod tests {
         assert_eq!(next(&mut keys).await, KeyEvent::Bytes(b"last".to_vec()));
         drop(write);
         assert_eq!(next(&mut keys).await, KeyEvent::End);
-        assert!(
-            timeout(Duration::from_millis(20), keys.next())
-                .await
-                .is_err()
-        );
+        assert!(timeout(Duration::from_millis(20), keys.next()).await.is_err());
     }
 
     #[tokio::test]
@@ -902,9 +820,7 @@ mod tests {
             let mut all = Vec::new();
             File::from(read).read_to_end(&mut all).map(|_| all)
         });
-        timeout(DEADLINE, screen.ready())
-            .await
-            .expect("ready within the deadline");
+        timeout(DEADLINE, screen.ready()).await.expect("ready within the deadline");
         assert_eq!(screen.try_write(b"next".to_vec()), Ok(()));
         drop(screen);
 
@@ -919,9 +835,7 @@ mod tests {
         let gate = gate();
         let output = write.try_clone().expect("a descriptor");
         let mut screen = Screen::write_to(write, gate).expect("a thread");
-        screen
-            .try_write(vec![b'x'; 1024 * 1024])
-            .expect("nothing else is being written");
+        screen.try_write(vec![b'x'; 1024 * 1024]).expect("nothing else is being written");
         let mut terminal = File::from(read);
         let mut some = vec![0; 10_000];
         terminal.read_exact(&mut some).expect("a frame has begun");
@@ -935,12 +849,7 @@ mod tests {
         drop((screen, output));
         let rest = reader.join().expect("no panic").expect("reads");
         assert!(rest.ends_with(EPILOGUE));
-        assert_eq!(
-            rest.windows(EPILOGUE.len())
-                .filter(|window| *window == EPILOGUE)
-                .count(),
-            1
-        );
+        assert_eq!(rest.windows(EPILOGUE.len()).filter(|window| *window == EPILOGUE).count(), 1);
     }
 
     #[test]
@@ -965,12 +874,8 @@ mod tests {
         let mut screen = Screen::write_to(write, gate()).expect("a thread");
 
         for _ in 0..3 {
-            screen
-                .try_write(b"x".to_vec())
-                .expect("nothing else is being written");
-            timeout(DEADLINE, screen.ready())
-                .await
-                .expect("ready within the deadline");
+            screen.try_write(b"x".to_vec()).expect("nothing else is being written");
+            timeout(DEADLINE, screen.ready()).await.expect("ready within the deadline");
         }
     }
 }

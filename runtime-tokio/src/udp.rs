@@ -49,16 +49,8 @@ pub struct Datagram {
 impl fmt::Debug for Datagram {
     /// The length, never the content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            source,
-            destination,
-            bytes,
-        } = self;
-        write!(
-            f,
-            "Datagram({source} to {destination}, {} bytes)",
-            bytes.len()
-        )
+        let Self { source, destination, bytes } = self;
+        write!(f, "Datagram({source} to {destination}, {} bytes)", bytes.len())
     }
 }
 
@@ -69,10 +61,7 @@ impl fmt::Debug for Datagram {
 #[must_use]
 pub fn usable_addresses(loopback: bool) -> Vec<IpAddr> {
     if loopback {
-        return vec![
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ];
+        return vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     }
     match if_addrs::get_if_addrs() {
         Ok(interfaces) => choose(
@@ -151,8 +140,7 @@ impl UdpSockets {
     /// No address could be bound: the last failure, or `AddrNotAvailable` when there was none to bind.
     pub fn bind(addresses: &[IpAddr]) -> io::Result<Self> {
         let mut sockets = Vec::with_capacity(addresses.len());
-        let mut failure =
-            io::Error::new(io::ErrorKind::AddrNotAvailable, "no local network address");
+        let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "no local network address");
         for address in addresses {
             match Bound::new(*address) {
                 Ok(bound) => {
@@ -168,12 +156,7 @@ impl UdpSockets {
         if sockets.is_empty() {
             return Err(failure);
         }
-        Ok(Self {
-            sockets,
-            turn: 0,
-            buffer: vec![0; DATAGRAM_BYTES_MAX],
-            dropped: AtomicU64::new(0),
-        })
+        Ok(Self { sockets, turn: 0, buffer: vec![0; DATAGRAM_BYTES_MAX], dropped: AtomicU64::new(0) })
     }
 
     /// The addresses bound, ports included, in the order they were given.
@@ -186,11 +169,7 @@ impl UdpSockets {
     /// unreachable") are logged at trace and end nothing.
     pub async fn next(&mut self) -> Datagram {
         loop {
-            let wake_at = self
-                .sockets
-                .iter()
-                .filter_map(|bound| bound.resting_until)
-                .min();
+            let wake_at = self.sockets.iter().filter_map(|bound| bound.resting_until).min();
             tokio::select! {
                 datagram = poll_fn(|context| self.poll_datagram(context)) => {
                     if let Some(datagram) = datagram {
@@ -208,9 +187,7 @@ impl UdpSockets {
         let sent = match self.sockets.iter().find(|bound| bound.local == source) {
             // Past tokio on purpose: its readiness is unknown until the first turn of the driver, and the first packet
             // of a handshake would be dropped for that. The socket is non-blocking either way.
-            Some(bound) => SockRef::from(&bound.socket)
-                .send_to(bytes, &destination.into())
-                .map(|_| ()),
+            Some(bound) => SockRef::from(&bound.socket).send_to(bytes, &destination.into()).map(|_| ()),
             None => Err(io::ErrorKind::AddrNotAvailable.into()),
         };
         if let Err(error) = sent {
@@ -252,11 +229,7 @@ impl UdpSockets {
 
 impl Bound {
     fn new(address: IpAddr) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(SocketAddr::new(address, 0)),
-            Type::DGRAM,
-            Some(Protocol::UDP),
-        )?;
+        let socket = Socket::new(Domain::for_address(SocketAddr::new(address, 0)), Type::DGRAM, Some(Protocol::UDP))?;
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
@@ -267,20 +240,11 @@ impl Bound {
         socket.bind(&SocketAddr::new(address, 0).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
         let local = socket.local_addr()?;
-        Ok(Self {
-            socket,
-            local,
-            errors_in_a_row: 0,
-            resting_until: None,
-        })
+        Ok(Self { socket, local, errors_in_a_row: 0, resting_until: None })
     }
 
     /// `Ready(None)`, once: the socket erred too often and rests until its deadline, pending meanwhile.
-    fn poll_datagram(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<Option<Datagram>> {
+    fn poll_datagram(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Option<Datagram>> {
         if self.resting_until.is_some() {
             return Poll::Pending;
         }
@@ -330,17 +294,11 @@ mod tests {
     }
 
     async fn next(sockets: &mut UdpSockets) -> Datagram {
-        timeout(DEADLINE, sockets.next())
-            .await
-            .expect("a datagram within the deadline")
+        timeout(DEADLINE, sockets.next()).await.expect("a datagram within the deadline")
     }
 
     fn found(idle: bool, index: u32, address: &str) -> Found {
-        Found {
-            idle,
-            index,
-            address: address.parse().expect("an address"),
-        }
+        Found { idle, index, address: address.parse().expect("an address") }
     }
 
     #[test]
@@ -369,19 +327,13 @@ mod tests {
         ];
 
         assert_eq!(
-            choose(all.clone())
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>(),
+            choose(all.clone()).iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["192.0.2.2", "fd00::2", "192.0.2.3", "192.0.2.9"]
         );
 
         all.extend((0..20).map(|index| found(false, index, &format!("198.51.100.{index}"))));
         let chosen = choose(all);
-        assert_eq!(
-            chosen.iter().filter(|address| address.is_ipv4()).count(),
-            ADDRESSES_PER_FAMILY_MAX
-        );
+        assert_eq!(chosen.iter().filter(|address| address.is_ipv4()).count(), ADDRESSES_PER_FAMILY_MAX);
         assert!(chosen.iter().any(IpAddr::is_ipv6));
     }
 
@@ -394,10 +346,7 @@ mod tests {
         sender.send(source, destination, b"first");
 
         let datagram = next(&mut receiver).await;
-        assert_eq!(
-            (datagram.source, datagram.destination),
-            (source, destination)
-        );
+        assert_eq!((datagram.source, datagram.destination), (source, destination));
         assert_eq!(datagram.bytes, b"first");
         assert_eq!(sender.dropped(), 0);
     }
@@ -442,11 +391,7 @@ mod tests {
         let sockets = bind(&[V4]);
         let local = sockets.local_addresses()[0];
 
-        sockets.send(
-            "192.0.2.1:9".parse().expect("an address"),
-            local,
-            b"not ours",
-        );
+        sockets.send("192.0.2.1:9".parse().expect("an address"), local, b"not ours");
         sockets.send(local, local, &vec![0; 70_000]);
 
         assert_eq!(sockets.dropped(), 2);

@@ -19,10 +19,7 @@ use str0m::crypto::{CryptoError, CryptoProvider, from_feature_flags};
 ///
 /// Cheap to call. The first peer of the process pays for the self-test.
 pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider {
-        dtls_provider: &Cached,
-        ..from_feature_flags()
-    })
+    Arc::new(CryptoProvider { dtls_provider: &Cached, ..from_feature_flags() })
 }
 
 #[derive(Debug)]
@@ -46,9 +43,7 @@ impl DtlsProvider for Cached {
             DtlsVersion::Dtls13 => Dtls::new_13(config, certificate, now),
             DtlsVersion::Auto => Dtls::new_auto(config, certificate, now),
             _ => {
-                return Err(CryptoError::Other(format!(
-                    "unknown DTLS version: {version}"
-                )));
+                return Err(CryptoError::Other(format!("unknown DTLS version: {version}")));
             }
         };
         Ok(Box::new(Session(session)))
@@ -59,9 +54,7 @@ impl DtlsProvider for Cached {
 fn config(mtu: Option<usize>) -> Result<Arc<Config>, CryptoError> {
     static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
     if mtu.is_some_and(|mtu| mtu != DATAGRAM_MTU_TARGET) {
-        return Err(CryptoError::Other(format!(
-            "the cached config is for datagrams of {DATAGRAM_MTU_TARGET} bytes"
-        )));
+        return Err(CryptoError::Other(format!("the cached config is for datagrams of {DATAGRAM_MTU_TARGET} bytes")));
     }
     if let Some(config) = CONFIG.get() {
         return Ok(config.clone());

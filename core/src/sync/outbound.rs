@@ -84,7 +84,8 @@ impl Outbound {
 
     fn window_is_sent(&self, emulator: &Emulator, head: &Head) -> bool {
         window(head).all(|number| {
-            emulator.line(head.space, number).map(|(version, _)| version) == self.sent.get(&(head.space, number)).copied()
+            emulator.line(head.space, number).map(|(version, _)| version)
+                == self.sent.get(&(head.space, number)).copied()
         })
     }
 

@@ -1,5 +1,7 @@
 //! What the model says besides drawing: answers to queries, the title, the bell.
 
+#![expect(clippy::disallowed_types, reason = "the model wants a listener of its own; only this thread ever locks")]
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alacritty_terminal::event::{Event, EventListener};

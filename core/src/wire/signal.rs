@@ -143,10 +143,7 @@ pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
         ToRendezvous::Join { versions, .. } => bounded(versions)?,
         ToRendezvous::Envelope { data, .. } => short(data)?,
         ToRendezvous::Refuse { reason, .. } => sane(reason)?,
-        ToRendezvous::Register { .. }
-        | ToRendezvous::Close { .. }
-        | ToRendezvous::Unregister
-        | ToRendezvous::Ping => {}
+        ToRendezvous::Register { .. } | ToRendezvous::Close { .. } | ToRendezvous::Unregister | ToRendezvous::Ping => {}
     }
     Ok(message)
 }

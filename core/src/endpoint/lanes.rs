@@ -1,0 +1,189 @@
+//! Lanes: closed to everybody until both sides have confirmed who they are, then carriers of the machines' messages.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::{Engine, Peer};
+use crate::id::LinkId;
+use crate::link::{Attempt, Down, Event, Lane, LinkUser, Progress};
+use crate::seal::Side;
+use crate::time::Timestamp;
+use crate::wire::frame::Confirm;
+
+use super::Endpoint;
+use super::state::{Confirming, Seal};
+
+/// Messages that wait for the control lane, a link: more than the synchronisation ever has in flight.
+const MAX_WAITING: usize = 256;
+
+/// First repetition of a confirmation MAC; it grows by half each time.
+const CONFIRM_AFTER: Duration = Duration::from_millis(60);
+
+/// Longest pause between two repetitions.
+const CONFIRM_AT_MOST: Duration = Duration::from_millis(500);
+
+impl<M, E> Endpoint<M, E>
+where
+    M: LinkUser<Input: Serialize, Output: Serialize>,
+    E: Engine,
+{
+    pub(super) fn on_secured(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
+        self.note(now, || format!("link {id}, attempt {attempt}: DTLS is up"));
+        let (side, _) = self.side();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (Some(live), Some((_, description)), Seal::Open { channel, .. }) =
+            (link.live.as_mut(), link.remote.as_ref(), &link.seal)
+        else {
+            return;
+        };
+        let Some(observed) = live.peer.observed_fingerprint() else {
+            self.events.push_back(Event::Down(id, attempt, Down::Unconfirmed));
+            return;
+        };
+        let (_, _, own_fingerprint) = live.peer.local();
+        let keys = match side {
+            Side::Host => channel.confirmation(&live.half, &description.half),
+            Side::Viewer => channel.confirmation(&description.half, &live.half),
+        };
+        let mac = keys.mac(side, &own_fingerprint, &observed, link.role);
+        live.confirming = Some(Confirming {
+            keys,
+            own_fingerprint,
+            observed,
+            mac,
+            verified: false,
+            acknowledged: false,
+            again: now,
+            pause: CONFIRM_AFTER,
+        });
+        self.events.push_back(Event::Progress(id, attempt, Progress::Confirming));
+        self.confirm(now, id);
+    }
+
+    /// Says our MAC, again if need be.
+    pub(super) fn confirm(&mut self, now: Timestamp, id: LinkId) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        let Some(confirming) = live.confirming.as_mut().filter(|confirming| confirming.again <= now) else { return };
+        if confirming.acknowledged {
+            return;
+        }
+        confirming.again = now + confirming.pause;
+        confirming.pause = confirming.pause.mul_f64(1.5).min(CONFIRM_AT_MOST);
+        let bytes = Confirm::new(confirming.mac, confirming.verified).encode();
+        self.write_terminal(now, id, &bytes);
+    }
+
+    pub(super) fn write_terminal(&mut self, now: Timestamp, id: LinkId, bytes: &[u8]) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        if let Err(down) = live.peer.write(now, Lane::Terminal, bytes) {
+            let attempt = live.attempt;
+            self.events.push_back(Event::Down(id, attempt, down));
+        }
+        self.drain(now, id);
+    }
+
+    pub(super) fn on_message(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, lane: Lane, bytes: Vec<u8>) {
+        let (side, _) = self.side();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let role = link.role;
+        let Some(live) = link.live.as_mut() else { return };
+        if let (Lane::Terminal, Some(confirm)) = (lane, Confirm::decode(&bytes)) {
+            let Some(confirming) = live.confirming.as_mut() else { return };
+            let (own, observed) = (confirming.own_fingerprint, confirming.observed);
+            if !confirming.keys.verify(side.other(), &observed, &own, role, &confirm.mac) {
+                self.events.push_back(Event::Down(id, attempt, Down::Unconfirmed));
+                return;
+            }
+            confirming.verified = true;
+            confirming.acknowledged |= confirm.heard;
+            let answer = Confirm::new(confirming.mac, true).encode();
+            if confirming.is_done() {
+                self.lift(id);
+            }
+            if !confirm.heard {
+                self.write_terminal(now, id, &answer);
+            }
+            return;
+        }
+        let verified = live.confirming.as_ref().is_some_and(|confirming| confirming.verified);
+        match lane {
+            _ if live.up => self.events.push_back(Event::Message(id, lane, bytes)),
+            Lane::Control if !verified => self.events.push_back(Event::Down(id, attempt, Down::SpokeTooEarly)),
+            Lane::Control if live.inbox.len() < MAX_WAITING => live.inbox.push_back((lane, bytes)),
+            Lane::Control => self.events.push_back(Event::Down(id, attempt, Down::Congested)),
+            // It will come again: nothing on this lane is told only once.
+            Lane::Terminal => {}
+        }
+    }
+
+    /// Tells the machine what became true: confirmed, and the control lane after it.
+    pub(super) fn lift(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(live) = link.live.as_mut() else { return };
+        if !live.confirming.as_ref().is_some_and(Confirming::is_done) {
+            return;
+        }
+        if let (Some(path), false) = (live.path, live.confirmed) {
+            live.confirmed = true;
+            self.events.push_back(Event::Confirmed(id, live.attempt, path));
+        }
+        if live.confirmed && live.control_open && !live.up {
+            live.up = true;
+            self.events.push_back(Event::ControlUp(id, live.attempt));
+            for (lane, bytes) in live.inbox.drain(..) {
+                self.events.push_back(Event::Message(id, lane, bytes));
+            }
+            if let Seal::Open { channel, .. } = &mut link.seal {
+                channel.settle();
+            }
+        }
+    }
+
+    pub(super) fn send(&mut self, now: Timestamp, id: LinkId, lane: Lane, bytes: Vec<u8>) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        let may = match lane {
+            Lane::Control => live.up,
+            Lane::Terminal => live.confirmed,
+        };
+        debug_assert!(may, "a machine spoke on {lane:?} before it was up");
+        if !may {
+            return;
+        }
+        match lane {
+            Lane::Terminal => self.write_terminal(now, id, &bytes),
+            Lane::Control if live.outbox.len() < MAX_WAITING => {
+                live.outbox.push_back((lane, bytes));
+                self.flush(now, id);
+            }
+            Lane::Control => {
+                let attempt = live.attempt;
+                self.events.push_back(Event::Down(id, attempt, Down::Congested));
+            }
+        }
+    }
+
+    /// Writes what waits for room on the control lane.
+    pub(super) fn flush(&mut self, now: Timestamp, id: LinkId) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        let attempt = live.attempt;
+        let mut wrote = false;
+        while let Some((lane, bytes)) = live.outbox.front() {
+            match live.peer.write(now, *lane, bytes) {
+                Ok(true) => {
+                    wrote = true;
+                    live.outbox.pop_front();
+                }
+                Ok(false) => break,
+                Err(down) => {
+                    live.outbox.clear();
+                    self.events.push_back(Event::Down(id, attempt, down));
+                    break;
+                }
+            }
+        }
+        if wrote {
+            self.drain(now, id);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Peers: made for an attempt, told what the other side said, fed with datagrams, drained of what follows.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::engine::{Engine, Peer, PeerOutput};
+use crate::id::LinkId;
+use crate::link::{Attempt, Candidate, Down, Event, LinkUser, Path, Progress};
+use crate::time::Timestamp;
+
+use super::state::{Link, Live};
+use super::{Endpoint, Generation, Output, Secrets};
+
+/// Candidates of the other side that came before its description are kept, this many.
+const MAX_EARLY_CANDIDATES: usize = 32;
+
+impl<M, E> Endpoint<M, E>
+where
+    M: LinkUser<Input: Serialize, Output: Serialize>,
+    E: Engine,
+{
+    /// Host: a peer that will be offered.
+    pub(super) fn open(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
+        self.make_peer(now, id, attempt);
+        self.add_local(now, id);
+    }
+
+    /// The other side's description is there.
+    pub(super) fn accept(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
+        if let Secrets::Viewer(_) = self.secrets {
+            self.make_peer(now, id, attempt);
+            // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
+            self.asked = attempt;
+            self.out.push_back(Output::Bind(attempt));
+        }
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (Some(live), Some((_, description))) = (
+            link.live.as_mut().filter(|live| live.attempt == attempt),
+            link.remote.as_ref().filter(|(described, _)| *described == attempt),
+        ) else {
+            return;
+        };
+        live.accepted = true;
+        let early: Vec<_> = link.early.extract_if(.., |(of, _)| *of <= attempt).collect();
+        if let Err(down) = live.peer.set_remote(now, description) {
+            self.events.push_back(Event::Down(id, attempt, down));
+            return;
+        }
+        for (_, candidate) in early.into_iter().filter(|(of, _)| *of == attempt) {
+            live.peer.add_remote(now, candidate);
+        }
+        self.drain(now, id);
+    }
+
+    pub(super) fn make_peer(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
+        let (_, side) = self.side();
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let peer = self.engine.peer(now, side, attempt, &mut self.entropy);
+        link.live = Some(Live::new(now, attempt, peer, self.entropy.bytes()));
+        self.routes.retain(|_, routed| *routed != id);
+        self.drain(now, id);
+    }
+
+    pub(super) fn add_local(&mut self, now: Timestamp, id: LinkId) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        let attempt = live.attempt;
+        for address in &self.sockets.1 {
+            if let Some(candidate) = live.peer.add_local(now, *address) {
+                self.events.push_back(Event::Candidate(id, attempt, candidate));
+            }
+        }
+        self.drain(now, id);
+    }
+
+    pub(super) fn on_bound(&mut self, now: Timestamp, generation: Generation, addresses: Vec<SocketAddr>) {
+        if generation != self.asked {
+            return;
+        }
+        self.sockets = (generation, addresses);
+        let ids: Vec<_> = self.links.iter().filter(|(_, link)| link.live.is_some()).map(|(id, _)| *id).collect();
+        for id in ids {
+            if self.sockets.1.is_empty() {
+                let attempt = self.links[&id].live.as_ref().map_or(0, |live| live.attempt);
+                self.events.push_back(Event::Down(id, attempt, Down::NoAddress));
+            } else {
+                self.add_local(now, id);
+            }
+        }
+    }
+
+    pub(super) fn candidate(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, candidate: Candidate) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        match link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) {
+            Some(live) => {
+                live.peer.add_remote(now, candidate);
+                self.drain(now, id);
+            }
+            None => {
+                if link.early.len() < MAX_EARLY_CANDIDATES {
+                    link.early.push((attempt, candidate));
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_datagram(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let takes = |link: &Link<E::Peer>| {
+            link.live.as_ref().is_some_and(|live| live.peer.accepts(now, source, destination, bytes))
+        };
+        let routed = self.routes.get(&(source, destination)).copied();
+        let routed = routed.filter(|id| self.links.get(id).is_some_and(takes));
+        let found = routed.or_else(|| self.links.iter().find(|(_, link)| takes(link)).map(|(id, _)| *id));
+        // A datagram of a stranger, or of an attempt that is over.
+        let Some(id) = found else { return };
+        self.routes.insert((source, destination), id);
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        live.heard_at = now;
+        live.round_trips.received(now, bytes);
+        if let Err(down) = live.peer.receive(now, source, destination, bytes) {
+            let attempt = live.attempt;
+            self.events.push_back(Event::Down(id, attempt, down));
+        }
+        self.drain(now, id);
+    }
+
+    /// Takes from a peer what follows from the last input.
+    pub(super) fn drain(&mut self, now: Timestamp, id: LinkId) {
+        while let Some((attempt, output)) = self.links.get_mut(&id).and_then(|link| {
+            let live = link.live.as_mut()?;
+            Some((live.attempt, live.peer.poll()?))
+        }) {
+            match output {
+                PeerOutput::Transmit { source, destination, bytes } => {
+                    self.transmit(now, id, source, destination, bytes);
+                }
+                PeerOutput::PathFound => {
+                    self.note(now, || format!("link {id}, attempt {attempt}: a path answered"));
+                    self.events.push_back(Event::Progress(id, attempt, Progress::Securing));
+                }
+                PeerOutput::Secured => self.on_secured(now, id, attempt),
+                PeerOutput::ControlOpen => {
+                    self.note(now, || format!("link {id}, attempt {attempt}: the control lane is open"));
+                    if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
+                        live.control_open = true;
+                    }
+                    self.lift(id);
+                }
+                PeerOutput::Message(lane, bytes) => self.on_message(now, id, attempt, lane, bytes),
+                PeerOutput::Down(down) => self.events.push_back(Event::Down(id, attempt, down)),
+            }
+        }
+        self.flush(now, id);
+    }
+
+    pub(super) fn transmit(
+        &mut self,
+        now: Timestamp,
+        id: LinkId,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: Vec<u8>,
+    ) {
+        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
+            // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
+            if bytes.first().is_some_and(|first| *first >= 20) {
+                live.path = Some(Path { local: source, remote: destination });
+            }
+            live.round_trips.sent(now, &bytes);
+        }
+        self.out.push_back(Output::Datagram { source, destination, bytes });
+    }
+}

@@ -1,0 +1,162 @@
+//! Envelopes: from a machine's words to what the rendezvous carries, and back.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::engine::Engine;
+use crate::id::LinkId;
+use crate::link::{Envelope, Event, LinkUser, Refusal, Verdict};
+use crate::seal::{Initiator, Prologue, Responder, SealError};
+use crate::time::Timestamp;
+use crate::wire::signal::{Sealed, Second, decode_hello, decode_second, encode_second};
+
+use super::state::{Live, Seal};
+use super::{Endpoint, Secrets};
+
+/// First repetition of Noise message 1, which doubles; as for numbered envelopes.
+const HELLO_AFTER: Duration = Duration::from_millis(500);
+
+impl<M, E> Endpoint<M, E>
+where
+    M: LinkUser<Input: Serialize, Output: Serialize>,
+    E: Engine,
+{
+    pub(super) fn hello(&mut self, now: Timestamp, id: LinkId, hello: &[u8]) {
+        let Secrets::Viewer(invite) = &self.secrets else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let prologue = Prologue { session: invite.session, role: invite.role, versions: &link.versions, link: id };
+        let initiator = Initiator::new(&mut self.entropy, &invite.key.psk(invite.role), &prologue, hello);
+        let first = initiator.first().to_vec();
+        link.seal = Seal::Sent { initiator: Box::new(initiator), again: now + HELLO_AFTER, pause: HELLO_AFTER };
+        self.say_envelope(now, id, first);
+    }
+
+    pub(super) fn on_envelope(&mut self, now: Timestamp, id: LinkId, data: &[u8]) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let outcome = match (&mut link.seal, &self.secrets) {
+            (Seal::Nothing, Secrets::Host(secrets)) => {
+                let prologue =
+                    Prologue { session: secrets.session(), role: link.role, versions: &link.versions, link: id };
+                let psk = secrets.psk(link.role);
+                match Responder::accept(&mut self.entropy, &psk, secrets.static_private(), &prologue, data) {
+                    Ok((responder, hello)) => match decode_hello(&hello) {
+                        Ok(hello) => {
+                            link.seal = Seal::Proved { responder: Box::new(responder), first: data.to_vec() };
+                            self.events.push_back(Event::Hello(id, link.role, hello));
+                            Ok(())
+                        }
+                        Err(_) => Err(SealError::Malformed),
+                    },
+                    Err(error) => Err(error),
+                }
+            }
+            (Seal::Proved { first, .. }, _) => {
+                if first == data {
+                    Ok(())
+                } else {
+                    Err(SealError::Forged)
+                }
+            }
+            (Seal::Open { first, second, .. }, Secrets::Host(_)) if first == data => {
+                let second = second.clone();
+                return self.say_envelope(now, id, second);
+            }
+            (Seal::Sent { initiator, .. }, Secrets::Viewer(invite)) => match initiator.finish(data) {
+                Ok(opened) => {
+                    let second = decode_second(&opened.payload);
+                    match second {
+                        Ok(second) if invite.commits_to(&opened.host_static, &second.token_hash) => {
+                            let Seal::Sent { initiator, .. } = std::mem::replace(&mut link.seal, Seal::Nothing) else {
+                                return;
+                            };
+                            let channel = Box::new(initiator.into_channel());
+                            link.seal = Seal::Open { channel, first: Vec::new(), second: data.to_vec() };
+                            self.events.push_back(Event::Verdict(id, second.verdict));
+                            Ok(())
+                        }
+                        Ok(_) => Err(SealError::WrongHost),
+                        Err(_) => Err(SealError::Malformed),
+                    }
+                }
+                Err(error) => Err(error),
+            },
+            (Seal::Open { second, .. }, Secrets::Viewer(_)) if second == data => Ok(()),
+            (Seal::Open { channel, .. }, _) => match channel.open(data) {
+                Ok(Some(body)) => match Sealed::decode(&body) {
+                    Ok(sealed) => {
+                        let (envelope, description) = sealed.open();
+                        if let (Envelope::Offer(attempt) | Envelope::Answer(attempt), Some(description)) =
+                            (&envelope, description)
+                            && link.remote.as_ref().is_none_or(|(newest, _)| newest < attempt)
+                        {
+                            link.remote = Some((*attempt, description));
+                        }
+                        self.events.push_back(Event::Envelope(id, envelope));
+                        Ok(())
+                    }
+                    Err(_) => Err(SealError::Malformed),
+                },
+                Ok(None) => Ok(()),
+                Err(error) => Err(error),
+            },
+            (Seal::Nothing, Secrets::Viewer(_)) | (Seal::Sent { .. }, Secrets::Host(_)) => Err(SealError::Malformed),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(SealError::WrongHost) => {
+                let verdict = Verdict::Refused(Refusal::WrongHost);
+                self.events.push_back(Event::Verdict(id, verdict));
+            }
+            // A repetition; the acknowledgement that it asks for goes out with what is due.
+            Err(SealError::Replayed) => {}
+            Err(error @ (SealError::Forged | SealError::Malformed | SealError::Full)) => {
+                self.note(now, || format!("link {id}: an envelope was dropped: {error}"));
+                self.events.push_back(Event::Forged(id));
+            }
+        }
+        self.send_due(now, id);
+    }
+
+    pub(super) fn verdict(&mut self, now: Timestamp, id: LinkId, verdict: Verdict) {
+        let Secrets::Host(secrets) = &self.secrets else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        match std::mem::replace(&mut link.seal, Seal::Nothing) {
+            Seal::Proved { responder, first } => {
+                let payload = encode_second(&Second { token_hash: secrets.token_hash(), verdict });
+                let (channel, second) = responder.reply(&payload);
+                link.seal = Seal::Open { channel: Box::new(channel), first, second: second.clone() };
+                self.say_envelope(now, id, second);
+            }
+            other @ (Seal::Nothing | Seal::Sent { .. } | Seal::Open { .. }) => link.seal = other,
+        }
+    }
+
+    pub(super) fn seal(&mut self, now: Timestamp, id: LinkId, envelope: Envelope) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let description = link.live.as_ref().map(Live::description);
+        let Some(sealed) = Sealed::new(envelope, description) else { return };
+        let Seal::Open { channel, .. } = &mut link.seal else { return };
+        match channel.seal(now, &sealed.encode()) {
+            Ok(bytes) => self.say_envelope(now, id, bytes),
+            Err(error) => self.note(now, || format!("link {id}: an envelope was not sealed: {error}")),
+        }
+    }
+
+    /// Repetitions and acknowledgements.
+    pub(super) fn send_due(&mut self, now: Timestamp, id: LinkId) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let due = match &mut link.seal {
+            Seal::Sent { initiator, again, pause } if *again <= now => {
+                *pause *= 2;
+                *again = now + *pause;
+                vec![initiator.first().to_vec()]
+            }
+            Seal::Open { channel, .. } => channel.due(now),
+            Seal::Nothing | Seal::Sent { .. } | Seal::Proved { .. } => Vec::new(),
+        };
+        for data in due {
+            self.say_envelope(now, id, data);
+        }
+    }
+}

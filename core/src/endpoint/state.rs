@@ -1,0 +1,124 @@
+//! What an endpoint keeps of a link: how far its sealing is, its current peer, and the MACs on their way.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::engine::Peer;
+use crate::invite::Role;
+use crate::link::{Attempt, Candidate, Lane, Path};
+use crate::paths::RoundTrips;
+use crate::seal::{Channel, Confirmation, Initiator, Responder};
+use crate::time::{Timestamp, earliest};
+use crate::wire::signal::Description;
+
+use super::SILENCE;
+
+/// One link, below the seam.
+pub(super) struct Link<P> {
+    /// Claimed until the seal is open, then proved.
+    pub(super) role: Role,
+    pub(super) versions: Vec<u16>,
+    pub(super) seal: Seal,
+    /// The newest description of the other side.
+    pub(super) remote: Option<(Attempt, Description)>,
+    pub(super) early: Vec<(Attempt, Candidate)>,
+    pub(super) live: Option<Live<P>>,
+}
+
+/// How far the sealing of a link is.
+pub(super) enum Seal {
+    /// Host: a viewer asked to join; its message 1 is awaited. Viewer: the machine has not said hello yet.
+    Nothing,
+    /// Viewer: message 1 is out.
+    Sent { initiator: Box<Initiator>, again: Timestamp, pause: Duration },
+    /// Host: message 1 was authentic; the machine decides.
+    Proved { responder: Box<Responder>, first: Vec<u8> },
+    /// Both messages have passed. The host keeps them, in case message 2 was lost.
+    Open { channel: Box<Channel>, first: Vec<u8>, second: Vec<u8> },
+}
+
+/// The current peer of a link.
+pub(super) struct Live<P> {
+    pub(super) attempt: Attempt,
+    pub(super) peer: P,
+    /// Our half of the confirmation key.
+    pub(super) half: [u8; 32],
+    pub(super) accepted: bool,
+    pub(super) confirming: Option<Confirming>,
+    /// Both MACs hold: the terminal lane may be used.
+    pub(super) confirmed: bool,
+    pub(super) control_open: bool,
+    /// The control lane may be used as well.
+    pub(super) up: bool,
+    pub(super) heard_at: Timestamp,
+    /// The path that lane datagrams took last.
+    pub(super) path: Option<Path>,
+    pub(super) round_trips: RoundTrips,
+    pub(super) outbox: VecDeque<(Lane, Vec<u8>)>,
+    pub(super) inbox: VecDeque<(Lane, Vec<u8>)>,
+}
+
+/// Two MACs on their way.
+pub(super) struct Confirming {
+    pub(super) keys: Confirmation,
+    pub(super) own_fingerprint: [u8; 32],
+    pub(super) observed: [u8; 32],
+    pub(super) mac: [u8; 32],
+    /// The other side's MAC holds: it may be heard.
+    pub(super) verified: bool,
+    /// The other side says that ours holds: it may be spoken to.
+    pub(super) acknowledged: bool,
+    pub(super) again: Timestamp,
+    pub(super) pause: Duration,
+}
+
+impl Confirming {
+    pub(super) fn is_done(&self) -> bool {
+        self.verified && self.acknowledged
+    }
+}
+
+impl<P> Link<P> {
+    pub(super) fn new(role: Role, versions: Vec<u16>) -> Link<P> {
+        Link { role, versions, seal: Seal::Nothing, remote: None, early: Vec::new(), live: None }
+    }
+
+    pub(super) fn sealing_deadline(&self) -> Option<Timestamp> {
+        match &self.seal {
+            Seal::Sent { again, .. } => Some(*again),
+            Seal::Open { channel, .. } => channel.deadline(),
+            Seal::Nothing | Seal::Proved { .. } => None,
+        }
+    }
+}
+
+impl<P: Peer> Live<P> {
+    pub(super) fn new(now: Timestamp, attempt: Attempt, peer: P, half: [u8; 32]) -> Live<P> {
+        Live {
+            attempt,
+            peer,
+            half,
+            accepted: false,
+            confirming: None,
+            confirmed: false,
+            control_open: false,
+            up: false,
+            heard_at: now,
+            path: None,
+            round_trips: RoundTrips::default(),
+            outbox: VecDeque::new(),
+            inbox: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn description(&self) -> Description {
+        let (ufrag, password, fingerprint) = self.peer.local();
+        Description { ufrag, password, fingerprint, half: self.half }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        let confirming = self.confirming.as_ref().filter(|confirming| !confirming.acknowledged);
+        let silence = self.up.then(|| self.heard_at + SILENCE);
+        earliest(earliest(self.peer.deadline(), silence), confirming.map(|confirming| confirming.again))
+    }
+}
