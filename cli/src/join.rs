@@ -78,6 +78,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     }
     let mut join = Join {
         voice,
+        strict: args.strict,
         server,
         network,
         epoch,
@@ -141,6 +142,7 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
 /// What stands around the viewer.
 struct Join {
     voice: Voice,
+    strict: bool,
     server: String,
     network: Network,
     epoch: Instant,
@@ -199,7 +201,10 @@ impl Join {
             }
             ViewerNotice::Connected(path) => {
                 self.path = Some(path);
-                let fields = json!({ "kind": "direct", "local": path.local, "remote": path.remote, "at_ms": at_ms });
+                let (local, remote) = (path.local, path.remote);
+                let fields = json!({
+                    "kind": "direct", "local": local, "remote": remote, "strict": self.strict, "at_ms": at_ms
+                });
                 self.voice.event("path", &fields);
             }
             ViewerNotice::FirstScreen(member, role) => {

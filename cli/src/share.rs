@@ -46,9 +46,9 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         return status::usage("the log cannot be written", &cause, "choose another --log-file");
     }
     let voice = Voice::of(args.quiet, args.json);
-    let own_terminal = !args.headless && tty::is_terminal();
+    // Events on the very terminal that the command draws on would tear its screen.
+    let own_terminal = !args.headless && !args.json && tty::is_terminal();
     let size = if own_terminal { own_size().unwrap_or(args.size) } else { args.size };
-    let at_top = own_terminal && voice == Voice::Human;
     let place = match Place::find(&args).await {
         Ok(place) => place,
         Err(code) => return code,
@@ -58,11 +58,16 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let links = (secrets.invite(&place.public, Role::Control).url(), secrets.invite(&place.public, Role::View).url());
     let session = secrets.session().to_string();
     let command = command(&args.command);
-    let header = Header::new(&command_text(&command), size, (&links.0, &links.1), place.no_tls, args.wait.is_some());
+    let header = match voice {
+        Voice::Human => {
+            Header::new(&command_text(&command), size, (&links.0, &links.1), place.no_tls, args.wait.is_some())
+        }
+        Voice::Quiet | Voice::Json => Header::quiet(&links.0),
+    };
     let config = HostConfig {
         seed: seed(),
         size,
-        rows_taken: if at_top { header.rows(size).min(size.rows - 1) } else { 0 },
+        rows_taken: if own_terminal { header.rows(size).min(size.rows - 1) } else { 0 },
         history: HISTORY,
         headless: !own_terminal,
         start: match args.wait {
@@ -109,7 +114,6 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         session,
         size,
         header,
-        at_top,
         rows_taken: config.rows_taken,
         strict: args.strict,
         command,
@@ -229,7 +233,6 @@ struct Share {
     size: Size,
     header: Header,
     /// The header stands at the top of the own terminal, and the command begins below it.
-    at_top: bool,
     rows_taken: u16,
     strict: bool,
     command: Vec<OsString>,
@@ -275,9 +278,7 @@ impl Share {
         if self.own_terminal {
             match Terminal::start() {
                 Ok(mut terminal) => {
-                    if self.at_top {
-                        terminal.show(format!("\x1b[{};1H\x1b[J", self.rows_taken + 1).into_bytes());
-                    }
+                    terminal.show(format!("\x1b[{};1H\x1b[J", self.rows_taken + 1).into_bytes());
                     self.terminal = Some(terminal);
                 }
                 Err(error) => tracing::error!(%error, "the own terminal cannot be used"),
@@ -318,6 +319,9 @@ impl Share {
                     return;
                 }
                 let (control, view) = std::mem::take(&mut self.links);
+                if self.own_terminal {
+                    status::push_away(self.size);
+                }
                 match self.voice {
                     Voice::Quiet => status::print(&control),
                     Voice::Json => {
@@ -325,7 +329,6 @@ impl Share {
                             json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
                         self.voice.event("ready", &fields);
                     }
-                    Voice::Human if self.at_top => self.header.print_at_top(self.size),
                     Voice::Human => self.header.print(),
                 }
             }

@@ -130,11 +130,19 @@ impl Header {
                 "  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.".to_owned(),
             );
         }
+        if !is_utf8_locale() {
+            lines.push("  This locale is not UTF-8: what programs draw may look broken for viewers.".to_owned());
+        }
         if waits {
             lines.push("  Waiting for a viewer; the command starts then.".to_owned());
         }
         lines.push(String::new());
         Header(lines)
+    }
+
+    /// One line: the link alone.
+    pub(crate) fn quiet(link: &str) -> Header {
+        Header(vec![link.to_owned()])
     }
 
     /// How many rows of a terminal it takes.
@@ -148,12 +156,18 @@ impl Header {
             eprintln!("{line}");
         }
     }
+}
 
-    /// Prints it at the top of a terminal; what stood there moves into its scrollback.
-    pub(crate) fn print_at_top(&self, size: Size) {
-        eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
-        self.print();
-    }
+/// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
+pub(crate) fn push_away(size: Size) {
+    eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
+}
+
+/// Whether programs will write UTF-8: the first of these variables that is set decides (POSIX, "Locale").
+fn is_utf8_locale() -> bool {
+    let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    let value = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set).and_then(|name| std::env::var(name).ok());
+    value.is_some_and(|value| value.to_lowercase().replace('-', "").contains("utf8"))
 }
 
 /// The step while joining: one line on stderr, drawn over.

@@ -30,6 +30,9 @@ use self::state::{Link, Live, Seal};
 /// A link whose peer hears nothing at all for this long is down: checks of its path come every few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
 
+/// Pairs of addresses remembered as a link's: a cache, started afresh when it is full, since strangers can fill it.
+const MAX_ROUTES: usize = 1024;
+
 /// The rendezvous hears from us at least this often.
 const PING_EVERY: Duration = Duration::from_secs(20);
 

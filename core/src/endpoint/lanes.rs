@@ -70,7 +70,7 @@ where
         }
         confirming.again = now + confirming.pause;
         confirming.pause = confirming.pause.mul_f64(1.5).min(CONFIRM_AT_MOST);
-        let bytes = Confirm::new(confirming.mac, confirming.verified).encode();
+        let bytes = Confirm::new(confirming.mac, confirming.verified, false).encode();
         self.write_terminal(now, id, &bytes);
     }
 
@@ -97,11 +97,11 @@ where
             }
             confirming.verified = true;
             confirming.acknowledged |= confirm.heard;
-            let answer = Confirm::new(confirming.mac, true).encode();
+            let answer = Confirm::new(confirming.mac, true, confirming.acknowledged).encode();
             if confirming.is_done() {
                 self.lift(id);
             }
-            if !confirm.heard {
+            if !confirm.settled {
                 self.write_terminal(now, id, &answer);
             }
             return;

@@ -10,7 +10,7 @@ use crate::link::{Attempt, Candidate, Down, Event, LinkUser, Path, Progress};
 use crate::time::Timestamp;
 
 use super::state::{Link, Live};
-use super::{Endpoint, Generation, Output, Secrets};
+use super::{Endpoint, Generation, MAX_ROUTES, Output, Secrets};
 
 /// Candidates of the other side that came before its description are kept, this many.
 const MAX_EARLY_CANDIDATES: usize = 32;
@@ -113,6 +113,9 @@ where
         let found = routed.or_else(|| self.links.iter().find(|(_, link)| takes(link)).map(|(id, _)| *id));
         // A datagram of a stranger, or of an attempt that is over.
         let Some(id) = found else { return };
+        if self.routes.len() >= MAX_ROUTES {
+            self.routes.clear();
+        }
         self.routes.insert((source, destination), id);
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         live.heard_at = now;

@@ -23,6 +23,8 @@ pub(crate) struct Outbound {
     in_flight: VecDeque<u64>,
     sent: BTreeMap<(Space, u64), u64>,
     head_sent: u64,
+    /// The version of the head for which the whole window has been sent.
+    window_sent: u64,
     ready: VecDeque<Update>,
 }
 
@@ -38,7 +40,7 @@ impl Outbound {
         self.in_flight.is_empty()
             && self.ready.is_empty()
             && self.head_sent == head.version
-            && self.window_is_sent(emulator, head)
+            && self.window_sent == head.version
     }
 
     /// The next update that may go now.
@@ -59,7 +61,7 @@ impl Outbound {
     /// Packs what is missing into updates, most urgent first. At most a window of them is made at once; the rest is looked up later.
     fn collect(&mut self, emulator: &Emulator) {
         let head = emulator.head();
-        if head.version == self.head_sent && self.window_is_sent(emulator, head) {
+        if head.version == self.window_sent {
             return;
         }
         self.forget_outside(head);
@@ -69,8 +71,10 @@ impl Outbound {
             self.head_sent = head.version;
             packer.head(head.clone());
         }
+        let mut cut_short = false;
         for number in urgency(head) {
             if packer.full.len() + 1 >= room {
+                cut_short = true;
                 break;
             }
             let Some((version, content)) = emulator.line(head.space, number) else { continue };
@@ -79,14 +83,10 @@ impl Outbound {
                 packer.line(head.space, number, version, content);
             }
         }
+        if !cut_short {
+            self.window_sent = head.version;
+        }
         self.ready = packer.finish();
-    }
-
-    fn window_is_sent(&self, emulator: &Emulator, head: &Head) -> bool {
-        window(head).all(|number| {
-            emulator.line(head.space, number).map(|(version, _)| version)
-                == self.sent.get(&(head.space, number)).copied()
-        })
     }
 
     /// Versions of lines that left the window are not needed any more.

@@ -206,13 +206,15 @@ pub(crate) struct Confirm {
     pub(crate) mac: [u8; 32],
     /// The other side's MAC arrived here and holds.
     pub(crate) heard: bool,
+    /// The other side said the same of ours: no answer is wanted. Without this, the side whose answer was lost would ask for ever.
+    pub(crate) settled: bool,
 }
 
 const MAGIC: [u8; 4] = *b"bcfm";
 
 impl Confirm {
-    pub(crate) fn new(mac: [u8; 32], heard: bool) -> Confirm {
-        Confirm { magic: MAGIC, mac, heard }
+    pub(crate) fn new(mac: [u8; 32], heard: bool, settled: bool) -> Confirm {
+        Confirm { magic: MAGIC, mac, heard, settled }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -222,6 +224,6 @@ impl Confirm {
 
     pub(crate) fn decode(bytes: &[u8]) -> Option<Confirm> {
         let confirm: Confirm = postcard::from_bytes(bytes).ok()?;
-        (confirm.magic == MAGIC && bytes.len() == 37).then_some(confirm)
+        (confirm.magic == MAGIC && bytes.len() == 38).then_some(confirm)
     }
 }
