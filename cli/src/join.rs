@@ -98,6 +98,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         overlaid: false,
         test_panic: args.test_panic,
         read_only_said: false,
+        cropped_said: false,
         status_wanted: false,
         connected_owed: false,
         ended_by: None,
@@ -164,6 +165,7 @@ struct Join {
     overlaid: bool,
     test_panic: bool,
     read_only_said: bool,
+    cropped_said: bool,
     status_wanted: bool,
     connected_owed: bool,
     ended_by: Option<u8>,
@@ -408,6 +410,10 @@ impl Surroundings<ViewerEndpoint> for Join {
         if std::mem::take(&mut self.connected_owed) {
             self.take_terminal(endpoint.round_trip());
             self.write();
+        }
+        if !self.cropped_said && self.terminal.is_some() && endpoint.machine().is_cropped() {
+            self.cropped_said = true;
+            self.overlay(&["This window is smaller than the session: it shows a part, and follows the cursor"]);
         }
         if std::mem::take(&mut self.status_wanted) {
             let line = self.status_line(endpoint.round_trip());

@@ -71,9 +71,11 @@ impl Stage {
     pub const fn deadline(self) -> Option<Duration> {
         let seconds = match self {
             Stage::ReachingRendezvous | Stage::CheckingPaths | Stage::Securing | Stage::OpeningControl => 15,
+            // As long as screens travel on the control lane: what is lost there goes again after 1, 2 and 4 s.
+            Stage::FirstScreen => 15,
             // The rendezvous keeps a session for 60 s without its host; a little more, so that it speaks first.
             Stage::WaitingForHost => 65,
-            Stage::Authenticating | Stage::Confirming | Stage::FirstScreen => 5,
+            Stage::Authenticating | Stage::Confirming => 5,
             Stage::WaitingForApproval => 120,
             Stage::Offer | Stage::Answer => 10,
             Stage::Live => return None,
@@ -169,8 +171,11 @@ impl Handshake {
         self.enter(now, stage);
     }
 
-    /// A fresh peer: its candidates are new.
+    /// A fresh peer: its candidates are new. The time for paths and DTLS is that of all attempts together; what comes after them, and
+    /// an answer after one that came, has its whole time in each.
     pub(crate) fn begin_attempt(&mut self, now: Timestamp, attempt: Attempt) {
+        let answered = self.stage > Stage::Answer;
+        self.entered.retain(|(stage, _)| *stage <= Stage::Securing && !(answered && *stage == Stage::Answer));
         self.attempt = attempt;
         self.progress_at = now;
         self.local.clear();

@@ -1,0 +1,135 @@
+//! From "somebody wants in" to a member whose lanes are open.
+
+use super::{Guest, Host, HostNotice, MAX_HANDSHAKES, Start};
+use crate::handshake::{Cause, Handshake, Stage};
+use crate::id::{LinkId, MemberId};
+use crate::invite::Role;
+use crate::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict};
+use crate::roster::{MAX_VIEWERS, Member};
+use crate::time::Timestamp;
+use crate::wire::frame::FromHost;
+
+impl Host {
+    pub(super) fn on_joined(&mut self, now: Timestamp, link: LinkId, versions: &[u16]) {
+        if self.guests.contains_key(&link) {
+            return;
+        }
+        let refusal = if !versions.iter().any(|version| VERSIONS.contains(version)) {
+            Some(Refusal::Version(VERSIONS.to_vec()))
+        } else if self.guests.len() - self.members() >= MAX_HANDSHAKES || self.is_over() {
+            Some(Refusal::Full)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.link(Command::Refuse(link, refusal));
+            return;
+        }
+        let handshake = Handshake::new(now, Stage::Authenticating);
+        let guest = Guest { handshake, role: None, name: String::new(), member: None, live_at: None, parting: false };
+        self.guests.insert(link, guest);
+        self.notice(HostNotice::Stage(link, Stage::Authenticating));
+    }
+
+    pub(super) fn on_forged(&mut self, now: Timestamp, link: LinkId) {
+        // Before the hello it is a wrong key. Later it is somebody in between, and the true envelope may still come.
+        if self.guests.get(&link).is_some_and(|guest| guest.role.is_none()) {
+            self.wrong_keys += 1;
+            self.notice(HostNotice::WrongKey(link, self.wrong_keys));
+            self.link(Command::Refuse(link, Refusal::WrongKey));
+            self.remove(now, link, Cause::Refused(Refusal::WrongKey));
+        }
+    }
+
+    pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
+        let full = self.guests.values().filter(|guest| guest.role.is_some()).count() >= MAX_VIEWERS;
+        let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.role.is_none()) else { return };
+        guest.role = Some(role);
+        guest.name = hello.name;
+        if full {
+            self.link(Command::Verdict(link, Verdict::Refused(Refusal::Full)));
+            self.remove(now, link, Cause::Refused(Refusal::Full));
+            return;
+        }
+        self.link(Command::Verdict(link, Verdict::Accepted));
+        self.open(now, link, Stage::Answer);
+    }
+
+    /// Makes a peer and offers it.
+    pub(super) fn open(&mut self, now: Timestamp, link: LinkId, stage: Stage) {
+        let Some(guest) = self.guests.get_mut(&link) else { return };
+        let attempt = guest.handshake.attempt() + 1;
+        guest.handshake.begin_attempt(now, attempt);
+        guest.handshake.enter(now, stage);
+        self.notice(HostNotice::Stage(link, stage));
+        self.link(Command::Open(link, attempt));
+        self.link(Command::Envelope(link, Envelope::Offer(attempt)));
+    }
+
+    pub(super) fn on_envelope(&mut self, now: Timestamp, link: LinkId, envelope: Envelope) {
+        match envelope {
+            Envelope::Answer(attempt) => {
+                let waits = self.current(link, attempt).is_some_and(|guest| guest.handshake.stage() == Stage::Answer);
+                if waits {
+                    self.link(Command::Accept(link, attempt));
+                    self.advance(now, link, attempt, Stage::CheckingPaths);
+                }
+            }
+            Envelope::Candidate(attempt, candidate) => {
+                if let Some(guest) = self.current(link, attempt) {
+                    guest.handshake.note_remote(candidate);
+                    self.link(Command::Candidate(link, attempt, candidate));
+                }
+            }
+            Envelope::Failed(attempt, down) => {
+                if self.current(link, attempt).is_some_and(|guest| guest.member.is_none()) {
+                    self.remove(now, link, Cause::DownThere(down));
+                }
+            }
+            Envelope::Goodbye => self.remove(now, link, Cause::Left),
+            // Only hosts offer and judge.
+            Envelope::Offer(_) | Envelope::Verdict(_) => {}
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, stage: Stage) {
+        let Some(guest) = self.current(link, attempt) else { return };
+        if guest.handshake.stage() < stage {
+            guest.handshake.enter(now, stage);
+            self.notice(HostNotice::Stage(link, stage));
+        }
+    }
+
+    pub(super) fn on_confirmed(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, path: Path) {
+        self.advance(now, link, attempt, Stage::OpeningControl);
+        let bells = self.emulator.bells();
+        let Some(guest) = self.current(link, attempt) else { return };
+        let (Some(role), None) = (guest.role, &guest.member) else { return };
+        let name = guest.name.clone();
+        self.members_ever += 1;
+        let member = Member::new(MemberId(self.members_ever), role, name, path, bells);
+        if let Some(guest) = self.guests.get_mut(&link) {
+            guest.member = Some(member);
+        }
+    }
+
+    pub(super) fn on_control_up(&mut self, now: Timestamp, link: LinkId, attempt: Attempt) {
+        self.advance(now, link, attempt, Stage::FirstScreen);
+        let Some(member) = self.current(link, attempt).and_then(|guest| guest.member.as_ref()) else { return };
+        let (id, role, name, path) = (member.id, member.role, member.name.clone(), member.path);
+        self.say(link, &FromHost::Welcome { member: id, role });
+        self.notice(HostNotice::Joined(id, role, name, path));
+        if let Start::WhenJoined(_) = self.config.start {
+            self.start_program();
+        }
+        if let Some(guest) = self.guests.get_mut(&link) {
+            guest.live_at = Some(now);
+        }
+        self.dirty = true;
+    }
+
+    /// The guest of `link`, if `attempt` is its current one.
+    pub(super) fn current(&mut self, link: LinkId, attempt: Attempt) -> Option<&mut Guest> {
+        self.guests.get_mut(&link).filter(|guest| guest.handshake.attempt() == attempt)
+    }
+}

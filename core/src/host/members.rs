@@ -1,0 +1,122 @@
+//! What members say, what they are told, and the one way out.
+
+use std::time::Duration;
+
+use super::{Guest, Host, HostNotice, HostOutput, Program, Writing};
+use crate::handshake::{Cause, Stage};
+use crate::id::LinkId;
+use crate::link::{Command, Lane, Refusal};
+use crate::roster::{MAX_VIOLATIONS, may_type};
+use crate::time::Timestamp;
+use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT};
+
+/// Under steady output at most one frame in this time: 60 a second, what screens show.
+const FRAME_INTERVAL: Duration = Duration::from_millis(16);
+
+impl Host {
+    pub(super) fn on_message(&mut self, now: Timestamp, link: LinkId, lane: Lane, bytes: &[u8]) {
+        if lane == Lane::Terminal {
+            return;
+        }
+        let Ok(frame) = FromViewer::decode(bytes) else {
+            self.violate(now, link);
+            return;
+        };
+        let running = self.program == Program::Running;
+        let Some(guest) = self.guests.get_mut(&link) else { return };
+        let Some(member) = guest.member.as_mut() else { return };
+        match frame {
+            FromViewer::Ack(ranges) => {
+                member.outbound.acknowledge(&ranges);
+                if guest.handshake.stage() == Stage::FirstScreen {
+                    guest.handshake.enter(now, Stage::Live);
+                    self.notice(HostNotice::Stage(link, Stage::Live));
+                }
+            }
+            FromViewer::Input { first, events } => {
+                if !may_type(member.role) || member.inbound.accept(first, events).is_err() {
+                    self.violate(now, link);
+                } else if !running {
+                    member.inbound.discard();
+                }
+            }
+            FromViewer::Size(_) => {}
+            FromViewer::Goodbye => self.remove(now, link, Cause::Left),
+            FromViewer::GoodbyeHeard => {
+                if guest.parting {
+                    self.remove(now, link, Cause::Left);
+                }
+            }
+        }
+    }
+
+    pub(super) fn violate(&mut self, now: Timestamp, link: LinkId) {
+        let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return };
+        member.violations += 1;
+        let (id, count) = (member.id, member.violations);
+        self.notice(HostNotice::Violation(id, count));
+        if count >= MAX_VIOLATIONS {
+            let why = "it sent what it may not send".to_owned();
+            self.say(link, &FromHost::Goodbye(Goodbye::Removed(why)));
+            self.remove(now, link, Cause::Refused(Refusal::Denied));
+        }
+    }
+
+    /// The one way out: goodbye, a failed handshake, a link down and silence all end here.
+    pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
+        let Some(guest) = self.guests.remove(&link) else { return };
+        if matches!(self.writing, Writing::Member(writer) if writer == link) {
+            self.writing = Writing::Own;
+        }
+        match guest.member {
+            Some(member) => self.notice(HostNotice::Left(member.id, cause)),
+            None => self.notice(HostNotice::Failed(link, guest.handshake.fail(now, cause))),
+        }
+        self.link(Command::Close(link));
+    }
+
+    pub(super) fn say(&mut self, link: LinkId, frame: &FromHost) {
+        self.link(Command::Send(link, Lane::Control, frame.encode()));
+    }
+
+    pub(super) fn pump_frames(&mut self, now: Timestamp) {
+        if !self.guests.values().any(Guest::takes_frames) {
+            return;
+        }
+        if self.dirty && self.next_frame <= now {
+            self.dirty = false;
+            if self.emulator.frame() {
+                self.next_frame = now + FRAME_INTERVAL;
+            }
+        }
+        let title = clip(self.emulator.title().unwrap_or_default());
+        let bells = self.emulator.bells();
+        for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
+            let Some(member) = guest.member.as_mut() else { continue };
+            let mut send = |frame: FromHost| {
+                let command = Command::Send(*link, Lane::Control, frame.encode());
+                self.out.push_back(HostOutput::Link(command));
+            };
+            while let Some(update) = member.outbound.next(&self.emulator) {
+                send(FromHost::Update(update));
+            }
+            if member.title_sent != title {
+                member.title_sent = title.to_owned();
+                send(FromHost::Title(title.to_owned()));
+            }
+            if member.bells_sent != bells {
+                member.bells_sent = bells;
+                send(FromHost::Bell);
+            }
+        }
+    }
+}
+
+/// The longest beginning of `text` that a frame holds.
+fn clip(text: &str) -> &str {
+    let mut end = text.len().min(MAX_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

@@ -1,0 +1,145 @@
+//! What goes into a host and comes out of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Host;
+use crate::handshake::{Cause, Failure, Stage};
+use crate::id::{LinkId, MemberId};
+use crate::invite::Role;
+use crate::link::{Command, Event, LinkUser, Path};
+use crate::machine::Tick;
+use crate::terminal::Size;
+
+/// Everything that makes a host what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostConfig {
+    /// Of ids and jitter. Not of keys.
+    pub seed: [u8; 32],
+    /// The terminal's size, as long as no own terminal says otherwise.
+    pub size: Size,
+    /// Rows of the own terminal that are taken before the command starts: it begins below them, on the model's screen as on that one,
+    /// so that what a program learns of its cursor is true for both.
+    pub rows_taken: u16,
+    /// Lines of history kept.
+    pub history: usize,
+    /// The model answers the program's queries: there is no own terminal that would.
+    pub headless: bool,
+    /// When the command starts.
+    pub start: Start,
+    /// How long the last screen stays for whoever still joins.
+    pub linger: Duration,
+}
+
+/// When the command starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// As soon as the session is registered.
+    AtOnce,
+    /// When a viewer's link is up; past the time, if one is given, the host gives up.
+    WhenJoined(Option<Duration>),
+}
+
+/// What happens to a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostInput {
+    /// It is later now.
+    Tick,
+    /// From the links.
+    Link(Event),
+    /// The program printed this.
+    Printed(Vec<u8>),
+    /// The PTY took what was last written.
+    Written,
+    /// The program ended: its exit code, 128 + signal if one ended it. All it printed came before.
+    Ended(i32),
+    /// The person at the host's own terminal typed this. One at a time: see [`HostOutput::KeysTaken`].
+    Keys(Vec<u8>),
+    /// The host's own terminal has this size.
+    Resized(Size),
+    /// Stop sharing.
+    Stop,
+}
+
+/// What a host wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostOutput {
+    /// To the links.
+    Link(Command),
+    /// Start the command, in a PTY of this size.
+    Start(Size),
+    /// Write this to the PTY. One at a time, until [`HostInput::Written`].
+    Write(Vec<u8>),
+    /// The PTY has this size now.
+    Resize(Size),
+    /// The last [`HostInput::Keys`] are on their way: the next may come.
+    KeysTaken,
+    /// Hang up the PTY.
+    HangUp,
+    /// For people and programs who watch.
+    Notice(HostNotice),
+    /// It is over.
+    Exit(HostExit),
+}
+
+/// What people and programs may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostNotice {
+    /// The rendezvous has the session; for the first time, or again.
+    Registered,
+    /// The rendezvous is lost; it is dialled again.
+    RendezvousLost(String),
+    /// A handshake entered a stage.
+    Stage(LinkId, Stage),
+    /// A handshake ended without a link.
+    Failed(LinkId, Failure),
+    /// Somebody without the right key tried, for the n-th time.
+    WrongKey(LinkId, u64),
+    /// A viewer is in.
+    Joined(MemberId, Role, String, Path),
+    /// A viewer is gone.
+    Left(MemberId, Cause),
+    /// A member sent what its role does not permit; how often by now.
+    Violation(MemberId, u32),
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostExit {
+    /// The command ended with this code.
+    Ended(i32),
+    /// Somebody stopped it before the command started or ended.
+    Stopped,
+    /// The session could not be registered.
+    Failed(Failure),
+    /// No viewer came in time.
+    NobodyJoined,
+}
+
+impl From<Tick> for HostInput {
+    fn from(Tick: Tick) -> HostInput {
+        HostInput::Tick
+    }
+}
+
+impl From<Event> for HostInput {
+    fn from(event: Event) -> HostInput {
+        HostInput::Link(event)
+    }
+}
+
+impl LinkUser for Host {
+    fn split(output: HostOutput) -> Result<Command, HostOutput> {
+        match output {
+            HostOutput::Link(command) => Ok(command),
+            other @ (HostOutput::Start(_)
+            | HostOutput::Write(_)
+            | HostOutput::Resize(_)
+            | HostOutput::KeysTaken
+            | HostOutput::HangUp
+            | HostOutput::Notice(_)
+            | HostOutput::Exit(_)) => Err(other),
+        }
+    }
+}

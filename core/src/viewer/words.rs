@@ -1,0 +1,124 @@
+//! What goes into a viewer and comes out of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Viewer;
+use crate::handshake::{Failure, Stage};
+use crate::id::MemberId;
+use crate::invite::Role;
+use crate::link::{Command, Event, LinkUser, Path};
+use crate::machine::Tick;
+use crate::terminal::Size;
+
+/// Everything that makes a viewer what it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewerConfig {
+    /// Of the link id and jitter. Not of keys.
+    pub seed: [u8; 32],
+    /// What the invite permits.
+    pub role: Role,
+    /// A name for people.
+    pub name: String,
+    /// The size of the own terminal.
+    pub size: Size,
+    /// How long to wait for a session that does not exist yet.
+    pub wait: Option<Duration>,
+}
+
+/// What happens to a viewer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerInput {
+    /// It is later now.
+    Tick,
+    /// From the links.
+    Link(Event),
+    /// The person typed this. One at a time: see [`ViewerOutput::KeysTaken`].
+    Keys(Vec<u8>),
+    /// The own terminal has this size now.
+    Resized(Size),
+    /// The own terminal took what was last shown.
+    Shown,
+    /// Forget what the own terminal shows and paint all of it again.
+    Redraw,
+    /// The person leaves.
+    Leave,
+}
+
+/// What a viewer wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerOutput {
+    /// To the links.
+    Link(Command),
+    /// Write this to the own terminal. One at a time, until [`ViewerInput::Shown`].
+    Show(Vec<u8>),
+    /// The last [`ViewerInput::Keys`] are on their way: the next may come.
+    KeysTaken,
+    /// For people and programs who watch.
+    Notice(ViewerNotice),
+    /// It is over.
+    Exit(ViewerExit),
+}
+
+/// What people and programs may want to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerNotice {
+    /// The handshake entered a stage.
+    Stage(Stage),
+    /// Addresses to try: ours and theirs.
+    Paths(usize, usize),
+    /// The rendezvous could not be reached yet, and why.
+    Unreachable(String),
+    /// The path that the link uses, confirmed.
+    Connected(Path),
+    /// The first screen is complete: it is shown next.
+    FirstScreen(MemberId, Role),
+    /// The session's title.
+    Title(String),
+    /// The bell rang.
+    Bell,
+    /// A sentence from the host.
+    Said(String),
+    /// Keys were dropped: the invite does not permit typing.
+    ReadOnly,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ViewerExit {
+    /// The shared command ended with this code.
+    Ended(i32),
+    /// The host stopped sharing.
+    Stopped,
+    /// The person left.
+    Left,
+    /// The host removed this viewer, and why.
+    Removed(String),
+    /// It did not work, or works no more.
+    Failed(Failure),
+}
+
+impl From<Tick> for ViewerInput {
+    fn from(Tick: Tick) -> ViewerInput {
+        ViewerInput::Tick
+    }
+}
+
+impl From<Event> for ViewerInput {
+    fn from(event: Event) -> ViewerInput {
+        ViewerInput::Link(event)
+    }
+}
+
+impl LinkUser for Viewer {
+    fn split(output: ViewerOutput) -> Result<Command, ViewerOutput> {
+        match output {
+            ViewerOutput::Link(command) => Ok(command),
+            other @ (ViewerOutput::Show(_)
+            | ViewerOutput::KeysTaken
+            | ViewerOutput::Notice(_)
+            | ViewerOutput::Exit(_)) => Err(other),
+        }
+    }
+}
