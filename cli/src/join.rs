@@ -315,6 +315,8 @@ impl Join {
                 tracing::warn!(%error, "not suspended");
             }
             self.pending.push_back(ViewerInput::Redraw);
+        } else {
+            tty::stop();
         }
     }
 
@@ -359,6 +361,7 @@ impl Join {
             }
         }
         drop(self.terminal.take());
+        self.network.close().await;
         if !self.interactive && self.voice == Voice::Human {
             status::print_screen(rows);
         }

@@ -22,6 +22,7 @@ use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEven
 use beach_runtime_tokio::{entropy, rendezvous, seed};
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::args::ShareArgs;
 use crate::status::{self, Header, Voice, code};
@@ -35,6 +36,9 @@ const HISTORY: usize = 10_000;
 
 /// How long a headless session stays after its command, if nothing else is said: time to click a link in a build log.
 const HEADLESS_LINGER: Duration = Duration::from_secs(5);
+
+/// A command that was hung up gets this long to end, and is killed meanwhile.
+const HANG_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The last output gets this long to reach a slow own terminal.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
@@ -56,12 +60,13 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let mut entropy = entropy();
     let secrets = HostSecrets::new(&mut entropy);
     let links = (secrets.invite(&place.public, Role::Control).url(), secrets.invite(&place.public, Role::View).url());
+    // As every viewer will conclude from the link.
+    let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
     let session = secrets.session().to_string();
     let command = command(&args.command);
+    let no_tls = place.public.starts_with("http://") && !loopback;
     let header = match voice {
-        Voice::Human => {
-            Header::new(&command_text(&command), size, (&links.0, &links.1), place.no_tls, args.wait.is_some())
-        }
+        Voice::Human => Header::new(&command_text(&command), size, (&links.0, &links.1), no_tls, args.wait.is_some()),
         Voice::Quiet | Voice::Json => Header::quiet(&links.0),
     };
     let config = HostConfig {
@@ -101,7 +106,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let mut share = Share {
         voice,
         server: place.public.clone(),
-        network: Network::new(&place.own, place.loopback, recording),
+        network: Network::new(&place.own, loopback, recording),
         rendezvous: place.embedded.map(|server| tokio::spawn(async { match rendezvous::run(server).await {} })),
         pty: None,
         pending: VecDeque::new(),
@@ -127,18 +132,13 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
 struct Place {
     public: String,
     own: String,
-    loopback: bool,
-    no_tls: bool,
     embedded: Option<Server>,
 }
 
 impl Place {
     async fn find(args: &ShareArgs) -> Result<Place, u8> {
         if let Some(server) = &args.server {
-            let host = server.split("://").nth(1).unwrap_or_default();
-            let loopback = is_loopback_host(host);
-            let no_tls = server.starts_with("http://") && !loopback;
-            return Ok(Place { public: server.clone(), own: server.clone(), loopback, no_tls, embedded: None });
+            return Ok(Place { public: server.clone(), own: server.clone(), embedded: None });
         }
         let wanted = args.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let server = match serve::listen(wanted).await {
@@ -168,19 +168,8 @@ impl Place {
             bound.to_string()
         };
         let dialled = if ip.is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, port)) } else { bound };
-        Ok(Place {
-            public: format!("http://{public}"),
-            own: format!("http://{dialled}"),
-            loopback: ip.is_loopback(),
-            no_tls: !ip.is_loopback(),
-            embedded: Some(server),
-        })
+        Ok(Place { public: format!("http://{public}"), own: format!("http://{dialled}"), embedded: Some(server) })
     }
-}
-
-fn is_loopback_host(authority: &str) -> bool {
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The address of the default route: what a socket would use to reach the Internet. Nothing is sent.
@@ -251,7 +240,8 @@ struct Terminal {
 
 /// Puts back what a program that was killed may have left behind. CAN first: a sequence may have been cut short.
 const EPILOGUE: &[u8] =
-    b"\x18\x1b[0m\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
+    b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[4l\x1b(B\x0f\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
+\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l\x1b7\x1b[r\x1b8";
 
 impl Terminal {
     fn start() -> std::io::Result<Terminal> {
@@ -361,7 +351,7 @@ impl Share {
     fn on_signal(&mut self, signal: SignalEvent) -> Option<HostInput> {
         let ended_by = match signal {
             SignalEvent::Resize => {
-                return own_size().filter(|_| self.terminal.is_some()).map(HostInput::Resized);
+                return own_size().filter(|_| self.own_terminal).map(HostInput::Resized);
             }
             SignalEvent::Continue => {
                 if let Some(terminal) = &self.terminal {
@@ -370,8 +360,11 @@ impl Share {
                 return None;
             }
             SignalEvent::Stop => {
-                if let Some(terminal) = &self.terminal {
-                    terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
+                match &self.terminal {
+                    Some(terminal) => {
+                        terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
+                    }
+                    None => tty::stop(),
                 }
                 return None;
             }
@@ -389,6 +382,12 @@ impl Share {
             terminal.screen.flush(FLUSH_WITHIN).await;
         }
         drop(self.terminal.take());
+        self.network.close().await;
+        if let Some(mut pty) = self.pty.take() {
+            // It was asked to hang up, and is killed if it will not.
+            let ended = async { while !matches!(pty.next().await, PtyEvent::Exited(_)) {} };
+            let _ = timeout(HANG_UP_WITHIN, ended).await;
+        }
         let (code, reason) = match exit {
             HostExit::Ended(code) => (u8::try_from(code & 0xff).unwrap_or(code::FAILED), "ended"),
             HostExit::Stopped => (self.ended_by.unwrap_or(0), "stopped"),
@@ -443,13 +442,16 @@ impl Surroundings<HostEndpoint> for Share {
                 return Input::Machine(input);
             }
             let blocked = self.terminal.as_ref().is_some_and(|terminal| !terminal.unwritten.is_empty());
+            if let Some(pty) = &mut self.pty {
+                pty.pause_output(blocked);
+            }
             let (screen, keys) = match &mut self.terminal {
                 Some(terminal) => (Some(&mut terminal.screen), Some(&mut terminal.keys)),
                 None => (None, None),
             };
             let event = tokio::select! {
                 input = self.network.next() => return input,
-                event = next_of(&mut self.pty, Pty::next), if !blocked => Happened::Pty(event),
+                event = next_of(&mut self.pty, Pty::next) => Happened::Pty(event),
                 () = next_of_ref(screen, Screen::ready), if blocked => Happened::Writable,
                 event = next_of_ref(keys, Keys::next), if self.keys_wanted => Happened::Key(event),
                 signal = self.signals.next() => Happened::Signal(signal),
@@ -463,7 +465,10 @@ impl Surroundings<HostEndpoint> for Share {
                     Some(HostInput::Printed(bytes))
                 }
                 Happened::Pty(PtyEvent::Written) => Some(HostInput::Written),
-                Happened::Pty(PtyEvent::Exited(exit)) => Some(HostInput::Ended(exit.code())),
+                Happened::Pty(PtyEvent::Exited(exit)) => {
+                    self.pty = None;
+                    Some(HostInput::Ended(exit.code()))
+                }
                 Happened::Writable => {
                     if let Some(terminal) = &mut self.terminal {
                         terminal.write();

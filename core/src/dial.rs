@@ -41,6 +41,10 @@ impl Dialer {
 
     pub(crate) fn up(&mut self) {
         self.state = State::Up;
+    }
+
+    /// The rendezvous said something that makes sense: the next failure is a first one. A socket that opens proves nothing yet.
+    pub(crate) fn answered(&mut self) {
         self.pause = FIRST_PAUSE;
     }
 

@@ -43,7 +43,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub type Generation = u16;
 
 /// What happens to an endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Input<I> {
     /// It is later now.
     Tick,
@@ -75,7 +75,7 @@ impl<I> From<Tick> for Input<I> {
 }
 
 /// What an endpoint wants done.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Output<O> {
     /// From the machine.
     Machine(O),
@@ -194,7 +194,7 @@ where
     pub fn needles(&self) -> Vec<String> {
         let mut needles = match &self.secrets {
             Secrets::Host(secrets) => secrets.needles(),
-            Secrets::Viewer(_) => Vec::new(),
+            Secrets::Viewer(invite) => invite.needles(),
         };
         let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.confirming.as_ref());
         needles.extend(confirming.map(|confirming| confirming.keys.needle()));
@@ -370,7 +370,8 @@ where
             self.confirm(now, id);
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
             let attempt = live.attempt;
-            if live.up && live.heard_at + SILENCE <= now {
+            if live.up && !live.silent && live.heard_at + SILENCE <= now {
+                live.silent = true;
                 self.events.push_back(Event::Down(id, attempt, Down::Silent));
             } else if live.peer.deadline().is_some_and(|at| at <= now) {
                 if let Err(down) = live.peer.tick(now) {

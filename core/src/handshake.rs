@@ -70,9 +70,10 @@ impl Stage {
     /// How long it may take, counted from when it was first entered; `None` for [`Stage::Live`].
     pub const fn deadline(self) -> Option<Duration> {
         let seconds = match self {
-            Stage::ReachingRendezvous | Stage::CheckingPaths | Stage::Securing | Stage::OpeningControl => 15,
-            // As long as screens travel on the control lane: what is lost there goes again after 1, 2 and 4 s.
-            Stage::FirstScreen => 15,
+            Stage::ReachingRendezvous | Stage::CheckingPaths | Stage::Securing => 15,
+            // SCTP says again what was lost of its handshake after 3, 9 and 21 s. Either side may be the one that waits for it, and as
+            // long as screens travel on the control lane, so does the first of them.
+            Stage::OpeningControl | Stage::FirstScreen => 30,
             // The rendezvous keeps a session for 60 s without its host; a little more, so that it speaks first.
             Stage::WaitingForHost => 65,
             Stage::Authenticating | Stage::Confirming => 5,

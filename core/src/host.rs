@@ -35,13 +35,17 @@ struct Guest {
     member: Option<Member>,
     /// When the control lane opened.
     live_at: Option<Timestamp>,
-    /// Goodbye is on its way.
-    parting: bool,
+    /// Goodbye is on its way; until when its acknowledgement is waited for, and why it parts.
+    parting: Option<(Timestamp, Cause)>,
 }
 
 impl Guest {
     fn takes_frames(&self) -> bool {
-        self.handshake.stage() >= Stage::FirstScreen && !self.parting
+        self.handshake.stage() >= Stage::FirstScreen && self.parting.is_none()
+    }
+
+    fn part_by(&self) -> Option<Timestamp> {
+        self.parting.as_ref().map(|(by, _)| *by)
     }
 }
 
@@ -69,6 +73,8 @@ pub struct Host {
     ever_registered: bool,
     guests: BTreeMap<LinkId, Guest>,
     members_ever: u32,
+    /// Links that have said hello, newest last: each says it once.
+    used: VecDeque<LinkId>,
     wrong_keys: u64,
     program: Program,
     stopping: bool,
@@ -82,6 +88,7 @@ pub struct Host {
     next_frame: Timestamp,
     synchronized_until: Option<Timestamp>,
     writing: Writing,
+    last_writer: LinkId,
     keys: Option<Vec<u8>>,
     out: VecDeque<HostOutput>,
 }
@@ -100,6 +107,7 @@ impl Host {
             ever_registered: false,
             guests: BTreeMap::new(),
             members_ever: 0,
+            used: VecDeque::new(),
             wrong_keys: 0,
             program: Program::NotStarted,
             stopping: false,
@@ -113,6 +121,7 @@ impl Host {
             next_frame: Timestamp::ZERO,
             synchronized_until: None,
             writing: Writing::Nobody,
+            last_writer: LinkId(0),
             keys: None,
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
             config,
@@ -173,7 +182,7 @@ impl Host {
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {
                 // A link that is up needs no rendezvous.
-                if self.guests.get(&link).is_some_and(|guest| guest.handshake.stage() < Stage::Confirming) {
+                if self.guests.get(&link).is_some_and(|guest| guest.handshake.stage() < Stage::Securing) {
                     self.remove(now, link, Cause::Gone);
                 }
             }
@@ -201,6 +210,7 @@ impl Host {
     }
 
     fn on_registered(&mut self, now: Timestamp) {
+        self.dialer.answered();
         if self.registered {
             return;
         }
@@ -243,10 +253,21 @@ impl Host {
             self.link(Command::Envelope(link, Envelope::Goodbye));
             self.remove(now, link, Cause::NoAnswer);
         }
+        let parted: Vec<_> = self
+            .guests
+            .iter()
+            .filter_map(|(link, guest)| {
+                guest.parting.clone().filter(|(by, _)| *by <= now).map(|(_, cause)| (*link, cause))
+            })
+            .collect();
+        for (link, cause) in parted {
+            self.remove(now, link, cause);
+        }
         let stalled: Vec<_> = self
             .guests
             .iter()
-            .filter(|(_, guest)| guest.handshake.fresh_attempt_at().is_some_and(|at| at <= now))
+            // Without the rendezvous the offer could not travel, and the old attempt may still get there.
+            .filter(|(_, guest)| self.registered && guest.handshake.fresh_attempt_at().is_some_and(|at| at <= now))
             .map(|(link, _)| *link)
             .collect();
         for link in stalled {
@@ -334,11 +355,15 @@ impl Machine for Host {
         let mut deadline = earliest(self.dialer.deadline(), self.synchronized_until);
         for guest in self.guests.values() {
             deadline = earliest(deadline, guest.handshake.deadline());
-            deadline = earliest(deadline, guest.handshake.fresh_attempt_at());
+            deadline = earliest(deadline, guest.part_by());
+            if self.registered {
+                deadline = earliest(deadline, guest.handshake.fresh_attempt_at());
+            }
         }
         if self.dirty && self.guests.values().any(Guest::takes_frames) {
             deadline = earliest(deadline, Some(self.next_frame));
         }
+        deadline = earliest(deadline, self.properties_deadline());
         if self.program == Program::NotStarted {
             deadline = earliest(deadline, self.join_deadline());
         }

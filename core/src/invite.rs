@@ -168,6 +168,11 @@ impl Invite {
         is_loopback(authority(&self.server))
     }
 
+    /// What must never be seen outside, hex and base64url: for leak tests.
+    pub fn needles(&self) -> Vec<String> {
+        vec![self.key.text(), data_encoding::HEXLOWER.encode(&self.key.0)]
+    }
+
     /// Whether the ID commits to this static key and token hash, as seen from the holder of this key.
     pub(crate) fn commits_to(&self, host_static: &[u8; 32], token_hash: &[u8; 32]) -> bool {
         let id = match self.role {

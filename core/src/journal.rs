@@ -99,6 +99,11 @@ where
 {
     let mut digest = OutputDigest::default();
     let mut at = Timestamp::ZERO;
+    // What it wants before anything has happened.
+    while let Some(output) = machine.poll() {
+        digest.add(&output);
+        show(shown(at, output));
+    }
     for record in records {
         match record {
             Record::Input(now, bytes) => {

@@ -256,6 +256,9 @@ pub enum Down {
     /// The engine gave up; the cause is for people.
     #[error("{0}")]
     Engine(String),
+    /// A message was longer than any frame is.
+    #[error("it sent a message that is too long")]
+    Oversized,
 }
 
 /// A machine whose outputs are partly for the links.

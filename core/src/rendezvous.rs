@@ -1,6 +1,7 @@
 //! The rendezvous: introduces viewers to hosts. It forwards what it cannot read, keeps sessions in memory, and bounds everything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::time::Duration;
 
 use crate::id::{LinkId, SessionId};
@@ -14,7 +15,7 @@ use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezv
 pub const MAX_SESSIONS: usize = 50_000;
 
 /// Most links of one session at the rendezvous: a link that is up leaves it, so these are handshakes.
-pub const MAX_LINKS: usize = 256;
+pub const MAX_LINKS: usize = 128;
 
 /// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and repetitions.
 pub const MAX_LINK_MESSAGES: u32 = 256;
@@ -32,7 +33,7 @@ const MAX_NONSENSE: u32 = 8;
 pub type ConnectionId = u64;
 
 /// What happens to a rendezvous.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum RendezvousInput {
     /// It is later now.
     Tick,
@@ -42,6 +43,18 @@ pub enum RendezvousInput {
     Text(ConnectionId, String),
     /// They are gone.
     Closed(ConnectionId),
+}
+
+// Lengths only: a host's text has its resume token.
+impl fmt::Debug for RendezvousInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RendezvousInput::Tick => f.write_str("Tick"),
+            RendezvousInput::Opened(id) => write!(f, "Opened({id})"),
+            RendezvousInput::Text(id, text) => write!(f, "Text({id}, {} bytes)", text.len()),
+            RendezvousInput::Closed(id) => write!(f, "Closed({id})"),
+        }
+    }
 }
 
 /// What a rendezvous wants done.
@@ -161,7 +174,8 @@ impl Rendezvous {
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
         let mut waiting = Vec::new();
-        for link in session.links.values_mut().filter(|link| !link.announced) {
+        // Whatever an earlier connection of the host was told may be lost with it, unless the host has answered.
+        for link in session.links.values_mut().filter(|link| link.from_host == 0) {
             link.announced = true;
             waiting.push((link.viewer, link.join.clone()));
         }
@@ -185,8 +199,17 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse(from, Some(link), Refusal::NoSession);
         };
-        if session.links.get(&link).is_some_and(|known| known.viewer == from) {
-            return;
+        if let Some(known) = session.links.get_mut(&link).filter(|known| known.from_viewer == 0) {
+            // The same viewer again: its earlier connection may be dead and nobody has noticed. Nobody else knows the link id.
+            let earlier = std::mem::replace(&mut known.viewer, from);
+            if let Some(connection) = self.connections.get_mut(&earlier) {
+                connection.views.remove(&(id, link));
+            }
+            if let Some(connection) = self.connections.get_mut(&from) {
+                connection.views.insert((id, link));
+            }
+            let answer = if session.host.is_some() { join } else { FromRendezvous::Waiting { link } };
+            return self.say(from, &answer);
         }
         if session.links.contains_key(&link) || session.links.len() >= MAX_LINKS {
             return self.refuse(from, Some(link), Refusal::Full);
@@ -229,7 +252,7 @@ impl Rendezvous {
         let (over, to) = (*count > MAX_LINK_MESSAGES, to);
         if over {
             self.refuse(from, Some(link), Refusal::Misuse);
-            self.forget_link(id, link, None);
+            self.forget_link(id, link, Some(is_host));
         } else if let Some(to) = to {
             self.say(to, &FromRendezvous::Envelope { link, data });
         }

@@ -23,6 +23,9 @@ pub use self::words::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, Viewe
 /// A frame whose lines are not all there is painted as it is after this long: half a screen refresh is not seen.
 const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
 
+/// A terminal that does not take the last screen by then is left as it is.
+const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
+
 /// Between two tries to join a session that does not exist yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -42,7 +45,8 @@ pub struct Viewer {
     painter: Painter,
     paint_from: Option<Timestamp>,
     showing: bool,
-    exit: Option<ViewerExit>,
+    /// How it ends, and when at the latest.
+    exit: Option<(ViewerExit, Timestamp)>,
     exited: bool,
     last_cause: String,
     out: VecDeque<ViewerOutput>,
@@ -121,15 +125,20 @@ impl Viewer {
 
     fn on_event(&mut self, now: Timestamp, event: Event) {
         match event {
-            Event::SignalUp => self.on_signal_up(now),
+            Event::SignalUp => self.on_signal_up(),
             Event::SignalDown(cause) => self.on_signal_down(now, cause),
-            Event::Joined { link, .. } if link == self.link => self.on_joined(now),
+            Event::Joined { link, .. } if link == self.link => {
+                self.dialer.answered();
+                self.on_joined(now);
+            }
             Event::Waiting(link) if link == self.link => {
+                self.dialer.answered();
                 if self.handshake.stage() < Stage::Authenticating {
                     self.advance(now, Stage::WaitingForHost);
                 }
             }
             Event::Refused(link, refusal) if link.is_none_or(|link| link == self.link) => {
+                self.dialer.answered();
                 self.on_refused(now, refusal);
             }
             Event::Gone(link) if link == self.link => self.on_gone(now),
@@ -184,11 +193,10 @@ impl Viewer {
 
     // The rendezvous.
 
-    fn on_signal_up(&mut self, now: Timestamp) {
+    fn on_signal_up(&mut self) {
         self.dialer.up();
         if self.handshake.stage() < Stage::Authenticating {
             self.ask_again = None;
-            self.handshake.enter_afresh(now, Stage::ReachingRendezvous);
             self.command(Command::Join(self.link));
         }
     }
@@ -201,7 +209,11 @@ impl Viewer {
         }
         self.dialer.down(now);
         if self.handshake.stage() < Stage::Authenticating {
-            self.handshake.enter(now, Stage::ReachingRendezvous);
+            if self.handshake.stage() != Stage::ReachingRendezvous {
+                // It had been reached: it has its whole time to come back.
+                self.handshake.enter_afresh(now, Stage::ReachingRendezvous);
+                self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
+            }
             self.notice(ViewerNotice::Unreachable(cause));
         } else if self.handshake.stage() < Stage::Securing {
             // The other side cannot answer any more: it was told that this link is gone.
@@ -297,12 +309,12 @@ impl Viewer {
 
     fn fail(&mut self, now: Timestamp, cause: Cause) {
         let failure = self.handshake.fail(now, cause);
-        self.leave(ViewerExit::Failed(failure));
+        self.leave(now, ViewerExit::Failed(failure));
     }
 
-    fn leave(&mut self, exit: ViewerExit) {
+    fn leave(&mut self, now: Timestamp, exit: ViewerExit) {
         if self.exit.is_none() {
-            self.exit = Some(exit);
+            self.exit = Some((exit, now + LAST_SCREEN_WITHIN));
         }
     }
 
@@ -316,17 +328,18 @@ impl Viewer {
             FromHost::Update(update) => self.on_update(now, update),
             FromHost::Taken(upto) => self.typed.take(upto),
             FromHost::Title(title) => {
-                self.notice(ViewerNotice::Title(crate::terminal::clean_title(&title)));
+                self.notice(ViewerNotice::Title(title));
             }
             FromHost::Bell => self.notice(ViewerNotice::Bell),
             FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
             FromHost::Goodbye(goodbye) => {
                 self.send(&FromViewer::GoodbyeHeard);
-                self.leave(match goodbye {
+                let exit = match goodbye {
                     Goodbye::Ended(code) => ViewerExit::Ended(code),
                     Goodbye::Stopped => ViewerExit::Stopped,
                     Goodbye::Removed(why) => ViewerExit::Removed(why),
-                });
+                };
+                self.leave(now, exit);
             }
         }
     }
@@ -342,16 +355,17 @@ impl Viewer {
             self.screen.merge_head(head);
         }
         self.send(&FromViewer::Ack(vec![(update.seq, update.seq)]));
+        // A host that never pauses may never be caught up with: a line of every row is a screen.
+        if self.handshake.stage() == Stage::FirstScreen && self.screen.whole() {
+            self.enter(now, Stage::Live);
+            let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
+            self.notice(ViewerNotice::FirstScreen(member, role));
+            // All there is to say now travels on the link.
+            self.dialer.hang_up();
+            self.command(Command::HangUp);
+        }
         if self.screen.complete() {
             self.paint_from = Some(now);
-            if self.handshake.stage() == Stage::FirstScreen {
-                self.enter(now, Stage::Live);
-                let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
-                self.notice(ViewerNotice::FirstScreen(member, role));
-                // All there is to say now travels on the link.
-                self.dialer.hang_up();
-                self.command(Command::HangUp);
-            }
         } else if self.paint_from.is_none() {
             self.paint_from = Some(now + INCOMPLETE_AT_MOST);
         }
@@ -392,8 +406,9 @@ impl Viewer {
                 self.out.push_back(ViewerOutput::Show(bytes));
             }
         }
-        // What was shown last is shown before leaving; a terminal that takes nothing any more is the runtime's to give up on.
-        if let Some(exit) = self.exit.take_if(|_| !live || (!self.showing && self.paint_from.is_none())) {
+        // What came last is shown before leaving, unless the own terminal takes nothing any more.
+        let shown = !live || (!self.showing && self.paint_from.is_none());
+        if let Some((exit, _)) = self.exit.take_if(|(_, by)| shown || *by <= now) {
             self.exited = true;
             self.command(Command::HangUp);
             self.out.push_back(ViewerOutput::Exit(exit));
@@ -472,7 +487,7 @@ impl Machine for Viewer {
                 }
                 self.paint_from = None;
                 self.showing = false;
-                self.leave(ViewerExit::Left);
+                self.leave(now, ViewerExit::Left);
             }
         }
         if self.exit.is_none() {
@@ -490,9 +505,10 @@ impl Machine for Viewer {
             return None;
         }
         let mut deadline = earliest(self.dialer.deadline(), self.ask_again);
-        if self.exit.is_none() {
-            deadline = earliest(deadline, self.handshake.deadline());
-        }
+        deadline = match &self.exit {
+            Some((_, by)) => earliest(deadline, Some(*by)),
+            None => earliest(deadline, self.handshake.deadline()),
+        };
         if self.handshake.stage() == Stage::Live && !self.showing {
             deadline = earliest(deadline, self.paint_from);
         }

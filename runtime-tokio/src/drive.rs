@@ -33,22 +33,27 @@ pub trait Surroundings<M: Machine> {
 
 /// Runs `machine` in `surroundings` until an output ends it. `epoch` is the machine's time zero.
 pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Instant, surroundings: &mut S) -> S::End {
-    let mut turn = 0;
+    let mut turn = 0u32;
     let mut input = Some(M::Input::from(Tick));
     loop {
         if let Some(input) = input.take() {
             machine.handle(Timestamp::from(epoch.elapsed()), input);
         }
+        // To the last one, even when one of them ends the loop: what comes behind it may be its own record.
+        let mut ended = None;
         while let Some(output) = machine.poll() {
             if let ControlFlow::Break(end) = surroundings.perform(output) {
-                return end;
+                ended.get_or_insert(end);
             }
+        }
+        if let Some(end) = ended {
+            return end;
         }
         if let ControlFlow::Break(end) = surroundings.performed(machine) {
             return end;
         }
-        turn += 1;
-        if turn % TURN == 0 {
+        turn = turn.wrapping_add(1);
+        if turn.is_multiple_of(TURN) {
             yield_now().await;
         }
         let deadline = machine.deadline().map(|at| epoch + at.since_start());

@@ -58,6 +58,11 @@ impl Network {
         None
     }
 
+    /// Leaves the rendezvous, once what was said to it is sent; bounded.
+    pub async fn close(&mut self) {
+        self.signal.close().await;
+    }
+
     /// Bytes of UDP payload sent and received.
     #[must_use]
     pub fn traffic(&self) -> (u64, u64) {

@@ -121,6 +121,8 @@ pub struct Pty {
     exit: Option<Ended>,
     kill_at: Option<Instant>,
     reported: bool,
+    /// Output is not read.
+    paused: bool,
 }
 
 /// The one outstanding write.
@@ -173,6 +175,7 @@ impl Pty {
             exit: None,
             kill_at: None,
             reported: false,
+            paused: false,
         })
     }
 
@@ -245,6 +248,11 @@ impl Pty {
         }
     }
 
+    /// Stops or resumes reading the output: whoever shows it cannot keep up. Everything else goes on.
+    pub fn pause_output(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
     /// Asks the command to end: SIGHUP to its process group and to the terminal's foreground group, SIGKILL after
     /// [`HANG_UP_GRACE`], for which [`Pty::next`] must be polled. Does nothing once it has ended.
     pub fn hang_up(&mut self) {
@@ -280,9 +288,9 @@ impl Pty {
         let (mut reader, mut writer) = self.terminal.split();
         let running = self.exit.is_none();
         let rest = self.writing.as_ref().map(|writing| &writing.bytes[writing.taken..]);
-        let drained_at = self.exit.as_ref().map(|ended| ended.silent_at.min(ended.give_up_at));
+        let drained_at = self.exit.as_ref().filter(|_| !self.paused).map(|ended| ended.silent_at.min(ended.give_up_at));
         tokio::select! {
-            read = reader.read(&mut self.buffer), if !self.end_of_output => Turn::Read(read),
+            read = reader.read(&mut self.buffer), if !self.end_of_output && !self.paused => Turn::Read(read),
             wrote = writer.write(rest.unwrap_or_default()), if rest.is_some() => Turn::Wrote(wrote),
             status = self.child.wait(), if running => Turn::Ended(status),
             () = at(drained_at), if drained_at.is_some() => Turn::DrainedLongEnough,

@@ -1,8 +1,8 @@
 //! Files that only their owner may read, appended to: recordings and logs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 /// Opens `path` for appending, mode 0600 if it is new.
@@ -27,6 +27,8 @@ impl Recording {
     /// As the file system says.
     pub fn create(path: &Path) -> io::Result<Recording> {
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+        // The mode above is for a file that is new.
+        file.set_permissions(Permissions::from_mode(0o600))?;
         Ok(Recording { file, failed: false })
     }
 

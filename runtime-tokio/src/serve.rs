@@ -38,7 +38,7 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 pub const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Texts that may wait for one connection. A peer that reads this slowly reconnects better than it catches up.
-pub const OUTBOUND_MAX: usize = 64;
+pub const OUTBOUND_MAX: usize = 160;
 
 /// How long one message may take to leave.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);

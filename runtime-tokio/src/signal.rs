@@ -18,7 +18,7 @@ use async_tungstenite::{WebSocketReceiver, WebSocketSender, WebSocketStream};
 use futures_util::StreamExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
@@ -75,6 +75,8 @@ impl fmt::Debug for SignalEvent {
 pub struct Signal {
     target: Result<Target, String>,
     link: Option<Link>,
+    /// The task of the connection that was hung up last; it may still be sending.
+    leaving: Option<JoinHandle<()>>,
     /// A cause that did not come from the link's task.
     down: Option<String>,
 }
@@ -97,6 +99,7 @@ struct Link {
     events: mpsc::Receiver<SignalEvent>,
     /// The task sees this end close.
     _hang_up: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 type Socket = WebSocketStream<ClientStream<TcpStream>>;
@@ -108,7 +111,7 @@ impl Signal {
     /// Connects nothing yet; an address that makes no sense shows as [`SignalEvent::Down`] at the first dial.
     #[must_use]
     pub fn new(url: String) -> Self {
-        Self { target: Target::parse(&url), link: None, down: None }
+        Self { target: Target::parse(&url), link: None, leaving: None, down: None }
     }
 
     /// Starts connecting, to every address of the name, both families. Abandons the connection there was, without a
@@ -125,8 +128,19 @@ impl Signal {
     /// Ends the connection without a `Down`. What was queued is still sent, in the background, if that takes no longer
     /// than a second.
     pub fn hang_up(&mut self) {
-        self.link = None;
+        self.leaving = self.link.take().map(|link| link.task);
         self.down = None;
+    }
+
+    /// Hangs up, and waits until what was queued is sent, [`GOODBYE_DEADLINE`] at most: for a program that is about to end.
+    pub async fn close(&mut self) {
+        if self.link.is_some() {
+            self.hang_up();
+        }
+        if let Some(task) = self.leaving.take() {
+            // A task that panicked has said so; there is nothing left to wait for.
+            let _ = timeout(GOODBYE_DEADLINE, task).await;
+        }
     }
 
     /// Queues a text, at most [`OUTBOUND_MAX`]; one too many ends the connection with a `Down`. While dialling, texts
@@ -203,7 +217,7 @@ impl Link {
         let (outbound, to_send) = mpsc::channel(OUTBOUND_MAX);
         let (report, events) = mpsc::channel(INBOUND_MAX);
         let (hang_up, mut hung_up) = oneshot::channel();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             let socket = tokio::select! {
                 socket = connect(&target) => socket,
                 _ = &mut hung_up => return,
@@ -217,7 +231,7 @@ impl Link {
                 let _ = report.send(SignalEvent::Down(cause)).await;
             }
         });
-        Self { outbound, events, _hang_up: hang_up }
+        Self { outbound, events, _hang_up: hang_up, task }
     }
 }
 

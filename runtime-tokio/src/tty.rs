@@ -333,6 +333,13 @@ pub enum SignalEvent {
     Continue,
 }
 
+/// Stops this process as ^Z would, while raw mode is off: the handler for SIGTSTP has swallowed it.
+pub fn stop() {
+    if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), ProcessSignal::STOP) {
+        tracing::warn!(%error, "not stopped");
+    }
+}
+
 /// The signals of this process. From the first start on, and for the life of the process, they no longer have their
 /// usual effect: whoever starts this must act on them.
 pub struct Signals {

@@ -9,7 +9,7 @@ use crate::id::LinkId;
 use crate::link::{Attempt, Down, Event, Lane, LinkUser, Progress};
 use crate::seal::Side;
 use crate::time::Timestamp;
-use crate::wire::frame::Confirm;
+use crate::wire::frame::{Confirm, MAX_FRAME};
 
 use super::Endpoint;
 use super::state::{Confirming, Seal};
@@ -84,6 +84,10 @@ where
     }
 
     pub(super) fn on_message(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, lane: Lane, bytes: Vec<u8>) {
+        if bytes.len() > MAX_FRAME {
+            self.events.push_back(Event::Down(id, attempt, Down::Oversized));
+            return;
+        }
         let (side, _) = self.side();
         let Some(link) = self.links.get_mut(&id) else { return };
         let role = link.role;

@@ -15,6 +15,9 @@ use super::{Endpoint, Generation, MAX_ROUTES, Output, Secrets};
 /// Candidates of the other side that came before its description are kept, this many.
 const MAX_EARLY_CANDIDATES: usize = 32;
 
+/// Addresses of the other side that are checked, an attempt: six a family. More would be a way to have others knocked at.
+const MAX_REMOTES: usize = 12;
+
 impl<M, E> Endpoint<M, E>
 where
     M: LinkUser<Input: Serialize, Output: Serialize>,
@@ -23,6 +26,11 @@ where
     /// Host: a peer that will be offered.
     pub(super) fn open(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
         self.make_peer(now, id, attempt);
+        if self.sockets.0 == self.asked && self.sockets.1.is_empty() {
+            // There was no network when they were last asked for; there may be one now.
+            self.asked += 1;
+            self.out.push_back(Output::Bind(self.asked));
+        }
         self.add_local(now, id);
     }
 
@@ -47,10 +55,10 @@ where
             self.events.push_back(Event::Down(id, attempt, down));
             return;
         }
-        for (_, candidate) in early.into_iter().filter(|(of, _)| *of == attempt) {
-            live.peer.add_remote(now, candidate);
-        }
         self.drain(now, id);
+        for (_, candidate) in early.into_iter().filter(|(of, _)| *of == attempt) {
+            self.candidate(now, id, attempt, candidate);
+        }
     }
 
     pub(super) fn make_peer(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
@@ -93,8 +101,14 @@ where
         let Some(link) = self.links.get_mut(&id) else { return };
         match link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) {
             Some(live) => {
-                live.peer.add_remote(now, candidate);
-                self.drain(now, id);
+                let ip = candidate.address.ip();
+                let here = self.sockets.1.is_empty() || self.sockets.1.iter().any(|own| own.ip().is_loopback());
+                let sensible = !ip.is_unspecified() && !ip.is_multicast() && (here || !ip.is_loopback());
+                if sensible && live.remotes < MAX_REMOTES {
+                    live.remotes += 1;
+                    live.peer.add_remote(now, candidate);
+                    self.drain(now, id);
+                }
             }
             None => {
                 if link.early.len() < MAX_EARLY_CANDIDATES {
@@ -109,7 +123,11 @@ where
             link.live.as_ref().is_some_and(|live| live.peer.accepts(now, source, destination, bytes))
         };
         let routed = self.routes.get(&(source, destination)).copied();
-        let routed = routed.filter(|id| self.links.get(id).is_some_and(takes));
+        // A route was made by a datagram that the peer took. DTLS may follow on it before the peer's own check of the path is answered,
+        // which is when the engine begins to take it; dropped, it would come again only after a second.
+        let is_stun = bytes.first().is_some_and(|first| *first < 4);
+        let routed =
+            routed.filter(|id| self.links.get(id).is_some_and(|link| takes(link) || (!is_stun && link.live.is_some())));
         let found = routed.or_else(|| self.links.iter().find(|(_, link)| takes(link)).map(|(id, _)| *id));
         // A datagram of a stranger, or of an attempt that is over.
         let Some(id) = found else { return };

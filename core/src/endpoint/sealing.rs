@@ -9,7 +9,7 @@ use crate::id::LinkId;
 use crate::link::{Envelope, Event, LinkUser, Refusal, Verdict};
 use crate::seal::{Initiator, Prologue, Responder, SealError};
 use crate::time::Timestamp;
-use crate::wire::signal::{Sealed, Second, decode_hello, decode_second, encode_second};
+use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_second};
 
 use super::state::{Live, Seal};
 use super::{Endpoint, Secrets};
@@ -33,7 +33,13 @@ where
     }
 
     pub(super) fn on_envelope(&mut self, now: Timestamp, id: LinkId, data: &[u8]) {
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            // Forgotten here, or never announced: the other side need not wait for its deadline.
+            if let Secrets::Host(_) = self.secrets {
+                self.say(now, &ToRendezvous::Close { link: id });
+            }
+            return;
+        };
         let outcome = match (&mut link.seal, &self.secrets) {
             (Seal::Nothing, Secrets::Host(secrets)) => {
                 let prologue =

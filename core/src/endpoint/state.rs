@@ -51,6 +51,10 @@ pub(super) struct Live<P> {
     /// The control lane may be used as well.
     pub(super) up: bool,
     pub(super) heard_at: Timestamp,
+    /// That nothing is heard any more was said.
+    pub(super) silent: bool,
+    /// Addresses of the other side that the engine was given.
+    pub(super) remotes: usize,
     /// The path that lane datagrams took last.
     pub(super) path: Option<Path>,
     pub(super) round_trips: RoundTrips,
@@ -104,6 +108,8 @@ impl<P: Peer> Live<P> {
             control_open: false,
             up: false,
             heard_at: now,
+            silent: false,
+            remotes: 0,
             path: None,
             round_trips: RoundTrips::default(),
             outbox: VecDeque::new(),
@@ -118,7 +124,7 @@ impl<P: Peer> Live<P> {
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.confirming.as_ref().filter(|confirming| !confirming.acknowledged);
-        let silence = self.up.then(|| self.heard_at + SILENCE);
+        let silence = (self.up && !self.silent).then(|| self.heard_at + SILENCE);
         earliest(earliest(self.peer.deadline(), silence), confirming.map(|confirming| confirming.again))
     }
 }

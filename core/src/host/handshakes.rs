@@ -9,12 +9,20 @@ use crate::roster::{MAX_VIEWERS, Member};
 use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
 
+/// Links remembered as used: somebody who replays a recorded hello would otherwise hold a viewer's place for some seconds.
+const MAX_USED_LINKS: usize = 1024;
+
 impl Host {
     pub(super) fn on_joined(&mut self, now: Timestamp, link: LinkId, versions: &[u16]) {
         if self.guests.contains_key(&link) {
             return;
         }
-        let refusal = if !versions.iter().any(|version| VERSIONS.contains(version)) {
+        if self.guests.len() - self.members() >= MAX_HANDSHAKES {
+            self.make_room(now);
+        }
+        let refusal = if self.used.contains(&link) {
+            Some(Refusal::Misuse)
+        } else if !versions.iter().any(|version| VERSIONS.contains(version)) {
             Some(Refusal::Version(VERSIONS.to_vec()))
         } else if self.guests.len() - self.members() >= MAX_HANDSHAKES || self.is_over() {
             Some(Refusal::Full)
@@ -26,9 +34,19 @@ impl Host {
             return;
         }
         let handshake = Handshake::new(now, Stage::Authenticating);
-        let guest = Guest { handshake, role: None, name: String::new(), member: None, live_at: None, parting: false };
+        let guest = Guest { handshake, role: None, name: String::new(), member: None, live_at: None, parting: None };
         self.guests.insert(link, guest);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
+    }
+
+    /// Turns away whoever has proved nothing for the longest time: strangers must not keep others out.
+    fn make_room(&mut self, now: Timestamp) {
+        let unproved = self.guests.iter().filter(|(_, guest)| guest.role.is_none());
+        let oldest = unproved.min_by_key(|(_, guest)| guest.handshake.deadline()).map(|(link, _)| *link);
+        if let Some(link) = oldest {
+            self.link(Command::Refuse(link, Refusal::Full));
+            self.remove(now, link, Cause::Refused(Refusal::Full));
+        }
     }
 
     pub(super) fn on_forged(&mut self, now: Timestamp, link: LinkId) {
@@ -46,6 +64,10 @@ impl Host {
         let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.role.is_none()) else { return };
         guest.role = Some(role);
         guest.name = hello.name;
+        self.used.push_back(link);
+        if self.used.len() > MAX_USED_LINKS {
+            self.used.pop_front();
+        }
         if full {
             self.link(Command::Verdict(link, Verdict::Refused(Refusal::Full)));
             self.remove(now, link, Cause::Refused(Refusal::Full));

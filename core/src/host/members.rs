@@ -6,12 +6,15 @@ use super::{Guest, Host, HostNotice, HostOutput, Program, Writing};
 use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
 use crate::link::{Command, Lane, Refusal};
-use crate::roster::{MAX_VIOLATIONS, may_type};
+use crate::roster::{MAX_VIOLATIONS, PROPERTIES_INTERVAL, may_type};
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT};
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
+
+/// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 impl Host {
     pub(super) fn on_message(&mut self, now: Timestamp, link: LinkId, lane: Lane, bytes: &[u8]) {
@@ -25,6 +28,12 @@ impl Host {
         let running = self.program == Program::Running;
         let Some(guest) = self.guests.get_mut(&link) else { return };
         let Some(member) = guest.member.as_mut() else { return };
+        if let Some((_, cause)) = guest.parting.clone() {
+            if matches!(frame, FromViewer::GoodbyeHeard | FromViewer::Goodbye) {
+                self.remove(now, link, cause);
+            }
+            return;
+        }
         match frame {
             FromViewer::Ack(ranges) => {
                 member.outbound.acknowledge(&ranges);
@@ -42,11 +51,8 @@ impl Host {
             }
             FromViewer::Size(_) => {}
             FromViewer::Goodbye => self.remove(now, link, Cause::Left),
-            FromViewer::GoodbyeHeard => {
-                if guest.parting {
-                    self.remove(now, link, Cause::Left);
-                }
-            }
+            // Of a goodbye that nobody said.
+            FromViewer::GoodbyeHeard => {}
         }
     }
 
@@ -57,8 +63,7 @@ impl Host {
         self.notice(HostNotice::Violation(id, count));
         if count >= MAX_VIOLATIONS {
             let why = "it sent what it may not send".to_owned();
-            self.say(link, &FromHost::Goodbye(Goodbye::Removed(why)));
-            self.remove(now, link, Cause::Refused(Refusal::Denied));
+            self.part(now, link, Goodbye::Removed(why), Cause::Refused(Refusal::Denied));
         }
     }
 
@@ -68,11 +73,19 @@ impl Host {
         if matches!(self.writing, Writing::Member(writer) if writer == link) {
             self.writing = Writing::Own;
         }
-        match guest.member {
+        match guest.member.filter(|_| guest.live_at.is_some()) {
             Some(member) => self.notice(HostNotice::Left(member.id, cause)),
             None => self.notice(HostNotice::Failed(link, guest.handshake.fail(now, cause))),
         }
         self.link(Command::Close(link));
+    }
+
+    /// Says goodbye; the link ends when that is acknowledged, or soon after.
+    pub(super) fn part(&mut self, now: Timestamp, link: LinkId, goodbye: Goodbye, cause: Cause) {
+        if let Some(guest) = self.guests.get_mut(&link) {
+            guest.parting = Some((now + GOODBYE_WITHIN, cause));
+            self.say(link, &FromHost::Goodbye(goodbye));
+        }
     }
 
     pub(super) fn say(&mut self, link: LinkId, frame: &FromHost) {
@@ -100,15 +113,29 @@ impl Host {
             while let Some(update) = member.outbound.next(&self.emulator) {
                 send(FromHost::Update(update));
             }
+            if member.properties_at > now {
+                continue;
+            }
             if member.title_sent != title {
                 member.title_sent = title.to_owned();
+                member.properties_at = now + PROPERTIES_INTERVAL;
                 send(FromHost::Title(title.to_owned()));
             }
             if member.bells_sent != bells {
                 member.bells_sent = bells;
+                member.properties_at = now + PROPERTIES_INTERVAL;
                 send(FromHost::Bell);
             }
         }
+    }
+
+    /// When somebody is to be told of a title or bell that could not be told at once.
+    pub(super) fn properties_deadline(&self) -> Option<Timestamp> {
+        let (title, bells) = (clip(self.emulator.title().unwrap_or_default()), self.emulator.bells());
+        let members =
+            self.guests.values().filter(|guest| guest.takes_frames()).filter_map(|guest| guest.member.as_ref());
+        let behind = members.filter(|member| member.title_sent != title || member.bells_sent != bells);
+        behind.map(|member| member.properties_at).min()
     }
 }
 

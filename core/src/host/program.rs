@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::{Guest, Host, HostExit, HostOutput, Program, Writing};
+use crate::handshake::Cause;
+use crate::id::LinkId;
 use crate::link::Command;
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, Goodbye};
@@ -97,9 +99,15 @@ impl Host {
             self.out.push_back(HostOutput::KeysTaken);
             return;
         }
-        for (link, guest) in &mut self.guests {
-            if let Some(bytes) = guest.member.as_mut().and_then(|member| member.inbound.next_write()) {
-                self.writing = Writing::Member(*link);
+        // Everybody in turn, from whoever comes after the last one.
+        let after = LinkId(self.last_writer.0.wrapping_add(1));
+        let turn: Vec<_> =
+            self.guests.range(after..).chain(self.guests.range(..after)).map(|(link, _)| *link).collect();
+        for link in turn {
+            let member = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut());
+            if let Some(bytes) = member.and_then(|member| member.inbound.next_write()) {
+                self.writing = Writing::Member(link);
+                self.last_writer = link;
                 self.out.push_back(HostOutput::Write(bytes));
                 return;
             }
@@ -126,15 +134,17 @@ impl Host {
         for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
             let shown = guest.member.as_ref().is_some_and(|member| member.outbound.is_current(&self.emulator));
             if shown && !self.dirty {
-                guest.parting = true;
                 leave.push(*link);
             }
         }
         let goodbye = if self.stopped { Goodbye::Stopped } else { Goodbye::Ended(code) };
         for link in leave {
-            self.say(link, &FromHost::Goodbye(goodbye.clone()));
+            self.part(now, link, goodbye.clone(), Cause::Left);
         }
-        let owed = |guest: &Guest| guest.live_at.is_none_or(|live| now < at.max(live) + LAST_SCREEN_WITHIN);
+        // Somebody who has proved nothing is owed nothing.
+        let owed = |guest: &Guest| {
+            guest.role.is_some() && guest.live_at.is_none_or(|live| now < at.max(live) + LAST_SCREEN_WITHIN)
+        };
         let lingers = now < at + self.config.linger;
         let late = at + self.config.linger + LATE_HANDSHAKE_WITHIN <= now;
         if late || (!lingers && !self.guests.values().any(owed)) {

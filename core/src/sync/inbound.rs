@@ -89,7 +89,7 @@ pub(crate) struct Overdrawn;
 impl Inbound {
     /// Takes in events numbered from `first`; those seen before are skipped, and after a gap nothing is taken.
     pub(crate) fn accept(&mut self, first: u64, events: Vec<InputEvent>) -> Result<(), Overdrawn> {
-        for (number, event) in (first..).zip(events) {
+        for (event, number) in events.into_iter().zip(first..) {
             if number != self.accepted + 1 {
                 continue;
             }

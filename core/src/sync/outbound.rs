@@ -23,6 +23,8 @@ pub(crate) struct Outbound {
     in_flight: VecDeque<u64>,
     sent: BTreeMap<(Space, u64), u64>,
     head_sent: u64,
+    /// Where the last round was cut short: the next one goes on from there, so that no row is passed over for ever.
+    resume_at: u64,
     /// The version of the head for which the whole window has been sent.
     window_sent: u64,
     ready: VecDeque<Update>,
@@ -72,9 +74,10 @@ impl Outbound {
             packer.head(head.clone());
         }
         let mut cut_short = false;
-        for number in urgency(head) {
+        for number in urgency(head, self.resume_at) {
             if packer.full.len() + 1 >= room {
                 cut_short = true;
+                self.resume_at = number;
                 break;
             }
             let Some((version, content)) = emulator.line(head.space, number) else { continue };
@@ -101,10 +104,13 @@ fn window(head: &Head) -> std::ops::Range<u64> {
     head.top..head.top + u64::from(head.size.rows)
 }
 
-/// The cursor's line, then the others from the top.
-fn urgency(head: &Head) -> impl Iterator<Item = u64> {
+/// The cursor's line, then the others, from `start` on to the bottom and from the top to it.
+fn urgency(head: &Head, start: u64) -> impl Iterator<Item = u64> {
     let cursor = head.top + u64::from(head.cursor.row);
-    std::iter::once(cursor).chain(window(head).filter(move |number| *number != cursor))
+    let window = window(head);
+    let start = if window.contains(&start) { start } else { window.start };
+    let others = (start..window.end).chain(window.start..start);
+    std::iter::once(cursor).chain(others.filter(move |number| *number != cursor))
 }
 
 #[derive(Default)]

@@ -63,9 +63,14 @@ impl Screen {
     pub fn complete(&self) -> bool {
         let Some(head) = &self.head else { return false };
         let lines = self.lines(head.space);
-        (head.top..)
-            .zip(head.row_versions())
-            .all(|(number, version)| lines.get(&number).is_some_and(|(held, _)| *held >= version))
+        head.row_versions()
+            .zip(head.top..)
+            .all(|(version, number)| lines.get(&number).is_some_and(|(held, _)| *held >= version))
+    }
+
+    /// Whether every line of the window is held in some version: the least that can be shown.
+    pub fn whole(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| (0..head.size.rows).all(|row| self.row(row).is_some()))
     }
 
     /// The line on a row of the window, in whatever version is held.

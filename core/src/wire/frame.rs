@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::MemberId;
 use crate::invite::Role;
-use crate::terminal::{Head, Space};
+use crate::terminal::{Head, Space, clean_title};
 use crate::wire::{WireError, decode, encode};
 
 /// Longest frame, in bytes. RTP carries at most 1,984 bytes of payload before the engine panics and paths of 1,280 bytes are common, so
@@ -132,13 +132,12 @@ impl FromHost {
 
     /// Reads a frame.
     pub fn decode(bytes: &[u8]) -> Result<FromHost, WireError> {
-        let frame = decode(bytes, MAX_FRAME)?;
-        match &frame {
+        let mut frame = decode(bytes, MAX_FRAME)?;
+        match &mut frame {
             FromHost::Update(update) => update.check()?,
+            // A person's terminal may show these as they are.
             FromHost::Title(text) | FromHost::Notice(text) | FromHost::Goodbye(Goodbye::Removed(text)) => {
-                if text.len() > MAX_TEXT {
-                    return Err(WireError::OutOfBounds);
-                }
+                *text = clean_title(text);
             }
             FromHost::Welcome { .. }
             | FromHost::Taken(_)

@@ -7,6 +7,7 @@ use crate::id::{LinkId, SessionId};
 use crate::invite::Role;
 use crate::link::{Attempt, Candidate, Down, Envelope, Hello, MAX_NAME, Refusal, Verdict};
 use crate::seal::MAX_ENVELOPE;
+use crate::terminal::clean_title;
 use crate::wire::{WireError, decode, encode};
 
 /// Longest signalling message, in bytes.
@@ -262,18 +263,15 @@ impl Sealed {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Sealed, WireError> {
-        let sealed = decode(bytes, MAX_ENVELOPE)?;
-        match &sealed {
+        let mut sealed = decode(bytes, MAX_ENVELOPE)?;
+        match &mut sealed {
             Sealed::Offer(_, description) | Sealed::Answer(_, description) => description.check()?,
-            Sealed::Failed(_, Down::Engine(cause)) if cause.len() > MAX_CAUSE => return Err(WireError::OutOfBounds),
+            Sealed::Failed(_, Down::Engine(cause)) => *cause = clean_title(cause),
             Sealed::Candidate(..) | Sealed::Verdict(_) | Sealed::Failed(..) | Sealed::Goodbye => {}
         }
         Ok(sealed)
     }
 }
-
-/// Longest cause of a failure that one side tells the other, in bytes: a sentence.
-pub(crate) const MAX_CAUSE: usize = 200;
 
 /// Encodes the payload of Noise message 1.
 pub(crate) fn encode_hello(hello: &Hello) -> Vec<u8> {
@@ -283,7 +281,7 @@ pub(crate) fn encode_hello(hello: &Hello) -> Vec<u8> {
 /// Decodes it; the name loses what is not printable and what is too long.
 pub fn decode_hello(bytes: &[u8]) -> Result<Hello, WireError> {
     let mut hello: Hello = decode(bytes, MAX_ENVELOPE)?;
-    hello.name = hello.name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+    hello.name = clean_title(&hello.name).chars().take(MAX_NAME).collect();
     hello.size = hello.size.map(|size| crate::terminal::Size::new(size.cols, size.rows));
     Ok(hello)
 }
