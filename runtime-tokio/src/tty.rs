@@ -497,17 +497,17 @@ mod tests {
     /// Names this executable to the shell, and tells a child that it is one.
     const SELF: &str = "TTY_TEST_SELF";
 
-    /// Whether this test may touch stdin: false when somebody runs all ignored tests.
+    /// Whether this is the child that a test below runs in a terminal; otherwise it has nothing to do.
     fn is_child() -> bool {
         std::env::var_os(SELF).is_some()
     }
 
-    /// A shell in a terminal that runs `script`, in which `child` runs the ignored test `name` below.
+    /// A shell in a terminal that runs `script`, in which `child` runs the test `name` below.
     fn in_a_terminal(name: &str, script: &str) -> Pty {
         let module = module_path!().split_once("::").expect("a module in a crate").1;
         let me = std::env::current_exe().expect("this test has a path");
         let command = format!(
-            "child() {{ \"$TTY_TEST_SELF\" --exact {module}::{name} --ignored --nocapture --test-threads=1; }}; {script}"
+            "child() {{ \"$TTY_TEST_SELF\" --exact {module}::{name} --nocapture --test-threads=1; }}; {script}"
         );
         Pty::spawn(&Spawn {
             program: "/bin/sh".into(),
@@ -564,7 +564,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a child of the tests below, run in a terminal"]
     fn child_returns() {
         if !is_child() {
             return;
@@ -579,7 +578,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a child of the tests below, run in a terminal"]
     fn child_panics() {
         if !is_child() {
             return;
@@ -593,7 +591,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a child of the tests below, run in a terminal"]
     fn child_is_signalled() {
         if !is_child() {
             return;
@@ -609,7 +606,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a child of the tests below, run in a terminal"]
     fn child_suspends() {
         if !is_child() {
             return;
@@ -621,7 +617,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "a child of the tests below, run in a terminal"]
     fn child_reads_keys() {
         if !is_child() {
             return;

@@ -12,12 +12,13 @@ mod network;
 mod node;
 mod program;
 pub mod real;
+pub mod scenario;
 mod seam;
 mod seeds;
 mod world;
 
 pub use check::{painted_text, reference_rows, same_screens, shows};
-pub use fake::{FakeEngine, FakePeer, swap_fingerprint};
+pub use fake::{FakeEngine, FakePeer, fake_engine, swap_fingerprint};
 pub use network::{Dice, Wire};
 pub use node::Node;
 pub use program::Script;

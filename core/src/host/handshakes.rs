@@ -22,6 +22,8 @@ impl Host {
         }
         let refusal = if self.used.contains(&link) {
             Some(Refusal::Misuse)
+        } else if self.is_too_late(now) {
+            Some(Refusal::NoSession)
         } else if !versions.iter().any(|version| VERSIONS.contains(version)) {
             Some(Refusal::Version(VERSIONS.to_vec()))
         } else if self.guests.len() - self.members() >= MAX_HANDSHAKES || self.is_over() {

@@ -41,6 +41,11 @@ impl Host {
         }
     }
 
+    /// Whether the command has ended and its last screen is kept no longer: who comes now is too late.
+    pub(super) fn is_too_late(&self, now: Timestamp) -> bool {
+        matches!(self.program, Program::Ended { at, .. } if at + self.config.linger <= now)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.exited || self.stopping
     }
@@ -141,10 +146,7 @@ impl Host {
         for link in leave {
             self.part(now, link, goodbye.clone(), Cause::Left);
         }
-        // Somebody who has proved nothing is owed nothing.
-        let owed = |guest: &Guest| {
-            guest.role.is_some() && guest.live_at.is_none_or(|live| now < at.max(live) + LAST_SCREEN_WITHIN)
-        };
+        let owed = |guest: &Guest| guest.live_at.is_none_or(|live| now < at.max(live) + LAST_SCREEN_WITHIN);
         let lingers = now < at + self.config.linger;
         let late = at + self.config.linger + LATE_HANDSHAKE_WITHIN <= now;
         if late || (!lingers && !self.guests.values().any(owed)) {

@@ -24,7 +24,8 @@ pub struct Painter {
     /// The part of the host's screen that is shown, by its first row and column; follows the cursor.
     origin: (u16, u16),
     cropped: bool,
-    showing: Space,
+    /// `None`: not known.
+    showing: Option<Space>,
     main: Model,
     alternate: Model,
     settings: Settings,
@@ -58,7 +59,7 @@ impl Painter {
             local,
             origin: (0, 0),
             cropped: false,
-            showing: Space::Main,
+            showing: Some(Space::Main),
             main: Model::unknown(local.rows),
             alternate: Model::unknown(local.rows),
             settings: Settings::default(),
@@ -112,8 +113,11 @@ impl Painter {
         self.redraw();
     }
 
-    /// Forgets what the terminal shows: the next paint writes every row.
+    /// Forgets what the terminal shows, and in which modes, since somebody else may have had it: the next paint writes every row and
+    /// sets every mode.
     pub fn redraw(&mut self) {
+        self.showing = None;
+        self.settings.forget();
         self.main = Model::unknown(self.local.rows);
         self.alternate = Model::unknown(self.local.rows);
         self.cursor = None;
@@ -161,21 +165,23 @@ impl Painter {
     /// Switches to the screen that the host shows.
     fn show(&mut self, space: Space, out: &mut Vec<u8>) {
         match (self.showing, space) {
-            (Space::Main, Space::Main) | (Space::Alternate, Space::Alternate) => return,
-            (Space::Main, Space::Alternate) => {
+            (Some(Space::Main), Space::Main) | (Some(Space::Alternate), Space::Alternate) => return,
+            (Some(Space::Main), Space::Alternate) => {
                 out.extend_from_slice(b"\x1b[0m\x1b[?1049h");
                 self.alternate = Model::blank(self.local.rows);
             }
-            (Space::Alternate, Space::Main) => out.extend_from_slice(b"\x1b[0m\x1b[?1049l"),
+            // A terminal that shows the alternate screen already does not clear it again.
+            (None, Space::Alternate) => out.extend_from_slice(b"\x1b[0m\x1b[?1049h"),
+            (Some(Space::Alternate) | None, Space::Main) => out.extend_from_slice(b"\x1b[0m\x1b[?1049l"),
         }
-        self.showing = space;
+        self.showing = Some(space);
         self.cursor = None;
     }
 
     fn model(&mut self) -> &mut Model {
         match self.showing {
-            Space::Main => &mut self.main,
-            Space::Alternate => &mut self.alternate,
+            Some(Space::Main) | None => &mut self.main,
+            Some(Space::Alternate) => &mut self.alternate,
         }
     }
 

@@ -14,6 +14,8 @@ use beach_core::wire::signal::Description;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::world::Who;
+
 /// Between two checks of a pair that answers.
 const CHECK_LIVE: Duration = Duration::from_secs(2);
 /// First repetition of an unanswered check; it grows by half.
@@ -34,13 +36,15 @@ pub struct FakeEngine {
     shown: [u8; 32],
     announced: [u8; 32],
     check_fingerprint: bool,
+    says: Vec<Vec<u8>>,
+    too_early: bool,
 }
 
 impl FakeEngine {
     /// An engine whose peers show the certificate of `seed`.
     pub fn new(seed: u64) -> FakeEngine {
         let shown = Sha256::digest(seed.to_be_bytes()).into();
-        FakeEngine { shown, announced: shown, check_fingerprint: true }
+        FakeEngine { shown, announced: shown, check_fingerprint: true, says: Vec::new(), too_early: false }
     }
 
     /// The same, announcing another certificate than it shows.
@@ -50,12 +54,34 @@ impl FakeEngine {
         self
     }
 
+    /// The same, whose peers say these frames on the control lane once the other side has spoken there.
+    #[must_use]
+    pub fn saying(mut self, frames: Vec<Vec<u8>>) -> FakeEngine {
+        self.says = frames;
+        self
+    }
+
+    /// The same, saying them as soon as the lane is secure, before any confirmation.
+    #[must_use]
+    pub fn too_early(mut self) -> FakeEngine {
+        self.too_early = true;
+        self
+    }
+
     /// The same, taking any certificate.
     #[must_use]
     pub fn without_fingerprint_check(mut self) -> FakeEngine {
         self.check_fingerprint = false;
         self
     }
+}
+
+/// The engine of a node, for [`World::new`](super::World::new).
+pub fn fake_engine(who: Who, _: Timestamp) -> FakeEngine {
+    FakeEngine::new(match who {
+        Who::Host(index) => index as u64,
+        Who::Viewer(index) => 1000 + index as u64,
+    })
 }
 
 impl Engine for FakeEngine {
@@ -80,6 +106,8 @@ impl Engine for FakeEngine {
             secured: false,
             flight: None,
             control: Control::new(side),
+            says: self.says.clone(),
+            too_early: self.too_early,
             out: VecDeque::new(),
         }
     }
@@ -105,6 +133,9 @@ pub struct FakePeer {
     /// What is repeated until answered.
     flight: Option<(u8, Repeat)>,
     control: Control,
+    /// What nobody above asked it to say.
+    says: Vec<Vec<u8>>,
+    too_early: bool,
     out: VecDeque<PeerOutput>,
 }
 
@@ -172,13 +203,35 @@ impl Control {
 
 #[derive(Serialize, Deserialize)]
 enum Packet {
-    Check { to: String, from: String, key: [u8; 8] },
-    Answer { to: String, key: [u8; 8] },
+    Check {
+        to: String,
+        from: String,
+        key: [u8; 8],
+    },
+    Answer {
+        to: String,
+        key: [u8; 8],
+    },
     /// 1 and 3 are the host's, 2 and 4 the viewer's.
-    Flight { step: u8, fingerprint: [u8; 32], random: u64 },
-    Control { tag: u64, number: u64, bytes: Vec<u8> },
-    Ack { tag: u64, next: u64, highest: u64 },
-    Terminal { tag: u64, bytes: Vec<u8> },
+    Flight {
+        step: u8,
+        fingerprint: [u8; 32],
+        random: u64,
+    },
+    Control {
+        tag: u64,
+        number: u64,
+        bytes: Vec<u8>,
+    },
+    Ack {
+        tag: u64,
+        next: u64,
+        highest: u64,
+    },
+    Terminal {
+        tag: u64,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Packet {
@@ -203,7 +256,11 @@ impl Packet {
 pub fn swap_fingerprint(bytes: &[u8]) -> Option<Vec<u8>> {
     match Packet::decode(bytes)? {
         Packet::Flight { step, random, .. } => Some(Packet::Flight { step, fingerprint: [0xee; 32], random }.encode()),
-        Packet::Check { .. } | Packet::Answer { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. } => None,
+        Packet::Check { .. }
+        | Packet::Answer { .. }
+        | Packet::Control { .. }
+        | Packet::Ack { .. }
+        | Packet::Terminal { .. } => None,
     }
 }
 
@@ -241,6 +298,9 @@ impl FakePeer {
 
     fn secure(&mut self) {
         self.secured = true;
+        if self.too_early {
+            std::mem::take(&mut self.says).iter().for_each(|frame| self.control.push(frame));
+        }
         self.out.push_back(PeerOutput::Secured);
     }
 
@@ -339,6 +399,7 @@ impl FakePeer {
                 self.out.push_back(PeerOutput::ControlOpen);
             } else {
                 self.out.push_back(PeerOutput::Message(Lane::Control, bytes));
+                std::mem::take(&mut self.says).iter().for_each(|frame| self.control.push(frame));
             }
         }
         if let Some(path) = self.path {
@@ -412,7 +473,13 @@ impl Peer for FakePeer {
         }
     }
 
-    fn receive(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Result<(), Down> {
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Down> {
         let pair = (destination, source);
         let live = self.secured.then(|| self.tag());
         match Packet::decode(bytes) {
@@ -427,14 +494,17 @@ impl Peer for FakePeer {
                     self.found(now, pair);
                 }
             }
-            Some(Packet::Flight { step, fingerprint, random }) => self.on_flight(now, pair, step, fingerprint, random)?,
+            Some(Packet::Flight { step, fingerprint, random }) => {
+                self.on_flight(now, pair, step, fingerprint, random)?
+            }
             Some(Packet::Control { tag, number, bytes }) if live == Some(tag) => self.on_control(number, bytes),
             Some(Packet::Ack { tag, next, highest }) if live == Some(tag) => self.on_ack(now, next, highest),
             Some(Packet::Terminal { tag, bytes }) if live == Some(tag) => {
                 self.out.push_back(PeerOutput::Message(Lane::Terminal, bytes));
             }
             // Forged, or of another attempt, or of before it was secure.
-            Some(Packet::Check { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. }) | None => {}
+            Some(Packet::Check { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. })
+            | None => {}
         }
         self.work(now);
         Ok(())

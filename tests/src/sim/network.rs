@@ -2,36 +2,37 @@
 
 use std::time::Duration;
 
+use beach_core::Entropy;
+
 /// A simulation's randomness.
-#[derive(Clone, Debug)]
-pub struct Dice(fastrand::Rng);
+pub struct Dice(Entropy);
 
 impl Dice {
     /// The dice of `seed`.
     pub fn new(seed: u64) -> Dice {
-        Dice(fastrand::Rng::with_seed(seed))
+        let mut bytes = [0xd1; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        Dice(Entropy::new(bytes))
     }
 
     /// From `low` to `high`, both included.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
-        self.0.u64(low..=high)
+        low + self.0.number() % (high - low + 1)
     }
 
     /// True `percent` times in a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
-        self.0.u64(0..100) < percent
+        self.0.number() % 100 < percent
     }
 
     /// A time up to `longest`.
     pub fn up_to(&mut self, longest: Duration) -> Duration {
-        Duration::from_micros(self.0.u64(0..=longest.as_micros() as u64))
+        Duration::from_micros(self.0.number() % (longest.as_micros() as u64 + 1))
     }
 
     /// 32 bytes, as seeds are.
     pub fn seed(&mut self) -> [u8; 32] {
-        let mut seed = [0; 32];
-        self.0.fill(&mut seed);
-        seed
+        self.0.bytes()
     }
 }
 
@@ -57,7 +58,12 @@ impl Wire {
     /// A wire of 5 to 100 ms, at most `loss` percent of which is lost, with repetitions and enough jitter to reorder.
     pub fn random(dice: &mut Dice, loss: u64) -> Wire {
         let latency = Duration::from_millis(dice.between(5, 80));
-        Wire { latency, jitter: dice.up_to(Duration::from_millis(20)), loss: dice.between(0, loss), repeats: dice.between(0, 10) }
+        Wire {
+            latency,
+            jitter: dice.up_to(Duration::from_millis(20)),
+            loss: dice.between(0, loss),
+            repeats: dice.between(0, 10),
+        }
     }
 
     /// How long it takes one datagram, for each of its copies that arrive.

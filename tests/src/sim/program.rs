@@ -27,7 +27,14 @@ pub enum Script {
     },
     /// Prints a prompt and never reads.
     Deaf,
+    /// Changes its title and rings the bell every 5 ms, and shows nothing.
+    Titles {
+        /// How often.
+        count: u32,
+    },
 }
+
+const TITLE_EVERY: Duration = Duration::from_millis(5);
 
 /// What a program does.
 pub(crate) enum Act {
@@ -52,12 +59,18 @@ impl Program {
             Script::Shell | Script::Deaf => vec![print("$ ")],
             Script::Ends { text, after, .. } => vec![print(text), Act::WakeAfter(*after)],
             Script::Flood { every, .. } => vec![Act::WakeAfter(*every)],
+            Script::Titles { .. } => vec![Act::WakeAfter(TITLE_EVERY)],
         }
     }
 
     pub(crate) fn wake(&mut self) -> Vec<Act> {
         match &self.script {
             Script::Shell | Script::Deaf => Vec::new(),
+            Script::Titles { count } => {
+                self.pages += 1;
+                let title = print(&format!("\x1b]2;{} {}\x07\x07", self.pages, "t".repeat(240)));
+                if self.pages < *count { vec![title, Act::WakeAfter(TITLE_EVERY)] } else { vec![title] }
+            }
             Script::Ends { code, .. } => vec![Act::End(*code)],
             Script::Flood { every, pages } => {
                 if self.pages == *pages {
@@ -65,7 +78,8 @@ impl Program {
                 }
                 self.pages += 1;
                 let page = self.pages;
-                let line = |i| format!("\x1b[3{}mpage {page} line {i} of forty, {}\x1b[0m\r\n", page % 8, "x".repeat(30));
+                let line =
+                    |i| format!("\x1b[3{}mpage {page} line {i} of forty, {}\x1b[0m\r\n", page % 8, "x".repeat(30));
                 let text: String = (0..40).map(line).collect();
                 vec![print(&format!("{text}\x1b]0;page {page}\x07\x07")), Act::WakeAfter(*every)]
             }
@@ -76,7 +90,9 @@ impl Program {
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<Vec<Act>> {
         match self.script {
             Script::Deaf => None,
-            Script::Ends { .. } | Script::Flood { .. } => Some(vec![Act::Print(bytes.to_vec())]),
+            Script::Ends { .. } | Script::Flood { .. } | Script::Titles { .. } => {
+                Some(vec![Act::Print(bytes.to_vec())])
+            }
             Script::Shell => Some(bytes.iter().flat_map(|byte| self.type_into_shell(*byte)).collect()),
         }
     }

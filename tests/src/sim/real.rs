@@ -1,9 +1,15 @@
 //! Tier B: real ICE, DTLS and SCTP, with entropy and clocks answered from the seed.
 
+use std::sync::Once;
+use std::time::Duration;
+
+use beach_core::handshake::Stage;
+use beach_core::invite::Role;
 use beach_core::peer::{Certificate, Str0m};
 use beach_core::time::Timestamp;
 
-use super::world::{Who, World};
+use super::network::Wire;
+use super::world::{HostPlan, ViewerPlan, Who, World, secs};
 use crate::determinism;
 
 /// An engine for a node that starts at `start`.
@@ -19,5 +25,35 @@ pub fn engine(who: Who, start: Timestamp) -> Str0m {
 
 /// A world over the real engine. Inside [`determinism::run`] only.
 pub fn world(seed: u64) -> World<Str0m> {
+    world_of(seed, engine)
+}
+
+/// The same over an engine made of it.
+pub fn world_of<E: beach_core::engine::Engine>(
+    seed: u64,
+    engine: impl FnMut(Who, Timestamp) -> E + 'static,
+) -> World<E> {
+    static WARM: Once = Once::new();
+    WARM.call_once(warm_up);
     World::new(seed, engine).with_clock(determinism::advance_to)
+}
+
+/// The engine takes the time of the process' first handshake for the beginning of time, and cuts off what is before it. So that this
+/// is the same for every run of a process, the first handshake is this one, milliseconds after the epoch.
+fn warm_up() {
+    determinism::run(0, || {
+        let mut world = World::new(0, engine).with_clock(determinism::advance_to);
+        let mut host = HostPlan::new(0);
+        host.signal = Wire::steady(Duration::ZERO);
+        world.add_host(host);
+        let mut viewer = ViewerPlan::of(0, Role::View);
+        (viewer.signal, viewer.wire, viewer.at) =
+            (Wire::steady(Duration::ZERO), Wire::steady(Duration::ZERO), Duration::from_micros(1));
+        world.add_viewer(viewer);
+        assert!(
+            world.run_until(secs(5), |world| world.viewers[0].node.machine().stage() == Stage::Live),
+            "{}",
+            world.story(0)
+        );
+    });
 }

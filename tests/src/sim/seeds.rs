@@ -9,6 +9,9 @@ use std::thread;
 /// Names one seed instead of all.
 const SEED: &str = "BEACH_SEED";
 
+/// How many seeds each test tries, instead of its own number.
+const COUNT: &str = "BEACH_SEEDS";
+
 /// Set in the processes that [`children`] starts.
 const CHILD: &str = "BEACH_CHILD";
 
@@ -19,11 +22,19 @@ pub fn replay_with(seed: u64, file: &str, test: &str) -> String {
     format!("{SEED}={seed} cargo test -p beach-tests --test {file} {test}")
 }
 
-/// Runs `run` with every seed, on all cores; with `BEACH_SEED` only with that one. A failure prints how to repeat it.
-pub fn for_each_seed<T: Send>(file: &str, test: &str, seeds: Range<u64>, run: impl Fn(u64) -> T + Sync) -> Vec<(u64, T)> {
-    let seeds = match std::env::var(SEED).ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => seeds,
+/// Runs `run` with every seed, on all cores; with `BEACH_SEED` only with that one, with `BEACH_SEEDS` with that many. A failure prints how
+/// to repeat it.
+pub fn for_each_seed<T: Send>(
+    file: &str,
+    test: &str,
+    seeds: Range<u64>,
+    run: impl Fn(u64) -> T + Sync,
+) -> Vec<(u64, T)> {
+    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+    let seeds = match (number(SEED), number(COUNT)) {
+        (Some(seed), _) => seed..seed + 1,
+        (None, Some(count)) => seeds.start..seeds.start + count,
+        (None, None) => seeds,
     };
     let next = AtomicU64::new(seeds.start);
     let worker = || {

@@ -22,38 +22,46 @@ const MODES: [(Modes, &str, &str); 10] = [
 /// What was set. Terminals start with everything off but the alternate scroll, and with a visible cursor.
 #[derive(Debug)]
 pub(super) struct Settings {
-    modes: Modes,
-    visible: bool,
+    /// `None`: not known.
+    modes: Option<Modes>,
+    /// `None`: not known.
+    visible: Option<bool>,
     /// The cursor's look, if it was ever changed: until then it is the person's own.
     look: Option<(CursorShape, bool)>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { modes: Modes::ALTERNATE_SCROLL, visible: true, look: None }
+        Settings { modes: Some(Modes::ALTERNATE_SCROLL), visible: Some(true), look: None }
     }
 }
 
 impl Settings {
+    /// Somebody else had the terminal: everything is to be said again.
+    pub(super) fn forget(&mut self) {
+        self.modes = None;
+        self.visible = None;
+    }
+
     /// Sets the modes; first those off that go off, since some exclude each other.
     pub(super) fn modes(&mut self, modes: Modes, out: &mut Vec<u8>) {
         for (mode, _, off) in MODES {
-            if self.modes.contains(mode) && !modes.contains(mode) {
+            if self.modes.is_none_or(|set| set.contains(mode)) && !modes.contains(mode) {
                 out.extend_from_slice(off.as_bytes());
             }
         }
         for (mode, on, _) in MODES {
-            if !self.modes.contains(mode) && modes.contains(mode) {
+            if self.modes.is_none_or(|set| !set.contains(mode)) && modes.contains(mode) {
                 out.extend_from_slice(on.as_bytes());
             }
         }
-        self.modes = modes;
+        self.modes = Some(modes);
     }
 
     pub(super) fn cursor_visible(&mut self, visible: bool, out: &mut Vec<u8>) {
-        if self.visible != visible {
+        if self.visible != Some(visible) {
             out.extend_from_slice(if visible { b"\x1b[?25h" } else { b"\x1b[?25l" });
-            self.visible = visible;
+            self.visible = Some(visible);
         }
     }
 

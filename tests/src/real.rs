@@ -1,0 +1,23 @@
+//! The real world: processes, terminals, sockets and network namespaces, for the tests of `beach` as people run it.
+//!
+//! Nothing here sleeps for luck: everything is asked again until it is so, or until a deadline. A test that fails prints
+//! what its processes said, what its panes show and how its logs end, because each of these says so when it is dropped in
+//! a panic.
+
+mod beach;
+mod binary;
+mod cells;
+mod machines;
+mod process;
+mod scratch;
+mod tmux;
+mod wait;
+
+pub use beach::{Host, Links, Rendezvous, beach, ended_in_three_lines, in_three_lines, join, share};
+pub use binary::binary;
+pub use cells::{Cell, Color, Rows, differences};
+pub use machines::{Machine, Machines};
+pub use process::{Process, Running, Signal, children_of};
+pub use scratch::Scratch;
+pub use tmux::{Pane, Tmux};
+pub use wait::{eventually, holds, wait};

@@ -1,0 +1,106 @@
+//! Two machines with a cable between them: network namespaces. Needs root.
+
+use std::ffi::OsStr;
+use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Two machines. They go when this is dropped.
+#[derive(Debug)]
+pub struct Machines {
+    /// One of them.
+    pub one: Machine,
+    /// The other.
+    pub other: Machine,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    /// Its address on the cable.
+    pub address: String,
+}
+
+impl Machines {
+    /// Makes two; `None` if the person who runs the tests said `BEACH_SKIP_NETNS=1`.
+    ///
+    /// # Panics
+    /// If the system does not permit it.
+    pub fn new() -> Option<Machines> {
+        static NEXT: AtomicU8 = AtomicU8::new(1);
+        if std::env::var_os("BEACH_SKIP_NETNS").is_some_and(|value| value == "1") {
+            eprintln!("skipped: BEACH_SKIP_NETNS=1");
+            return None;
+        }
+        // Names of interfaces have at most 15 characters, and both live in the one outer namespace for a moment.
+        let pair = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = |side: char| format!("bt{}-{pair}{side}", std::process::id());
+        let machine = |side, host| Machine { name: name(side), address: format!("10.213.{pair}.{host}") };
+        let machines = Machines { one: machine('a', 1), other: machine('b', 2) };
+        let (one, other) = (&machines.one, &machines.other);
+        for machine in [one, other] {
+            ip(&["netns", "add", &machine.name]);
+        }
+        ip(&["link", "add", &one.name, "netns", &one.name, "type", "veth", "peer", "name", &other.name, "netns", &other.name]);
+        for machine in [one, other] {
+            let address = format!("{}/24", machine.address);
+            ip(&["-n", &machine.name, "address", "add", &address, "dev", &machine.name]);
+            ip(&["-n", &machine.name, "link", "set", "lo", "up"]);
+            ip(&["-n", &machine.name, "link", "set", &machine.name, "up"]);
+        }
+        Some(machines)
+    }
+
+    /// From now on no UDP passes the cable, as behind some firewalls: it is dropped in silence.
+    ///
+    /// # Panics
+    /// If `iptables` is not there or refuses.
+    pub fn drop_udp(&self) {
+        for machine in [&self.one, &self.other] {
+            let mut command = machine.command("iptables");
+            run(command.args(["-A", "INPUT", "-p", "udp", "-j", "DROP"]));
+        }
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for machine in [&self.one, &self.other] {
+            let _ = Command::new("ip").args(["netns", "delete", &machine.name]).output();
+        }
+    }
+}
+
+impl Machine {
+    /// `program` on this machine.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name]).arg(program);
+        command
+    }
+
+    /// The command, on this machine, with its arguments, environment and folder.
+    pub fn on(&self, command: &Command) -> Command {
+        let mut moved = self.command(command.get_program());
+        moved.args(command.get_args()).env_clear();
+        for (name, value) in command.get_envs() {
+            if let Some(value) = value {
+                moved.env(name, value);
+            }
+        }
+        if let Some(folder) = command.get_current_dir() {
+            moved.current_dir(folder);
+        }
+        moved
+    }
+}
+
+fn ip(args: &[&str]) {
+    run(Command::new("ip").args(args));
+}
+
+fn run(command: &mut Command) {
+    let advice = "network namespaces need root, iproute2 and iptables; BEACH_SKIP_NETNS=1 skips these tests";
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}\n{advice}"));
+    assert!(output.status.success(), "{command:?}: {}\n{advice}", String::from_utf8_lossy(&output.stderr).trim());
+}

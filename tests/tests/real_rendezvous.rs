@@ -1,0 +1,153 @@
+//! The rendezvous: it may die, and it learns nothing. Nor does anybody else who is not told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
+
+use beach_tests::real::{
+    Host, Process, Rendezvous, Running as _, Scratch, Signal, Tmux, beach, children_of, eventually, holds, join, share,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[test]
+fn typing_goes_on_when_the_rendezvous_is_gone() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let mut rendezvous = Rendezvous::start(&scratch, &[]);
+    let host = Host::start(&scratch, &["--server", &rendezvous.url], &["bash", "--norc"]);
+    assert!(host.links.control.starts_with(&rendezvous.url));
+    let command = format!("exec beach join --log-file join.log '{}'", host.links.control);
+    let viewer = tmux.pane("viewer", (80, 24), &command);
+    viewer.shows("$", SOON);
+
+    rendezvous.process.signal(Signal::KILL);
+    assert_eq!(rendezvous.process.exit(SOON), 137);
+
+    // A minute is what is promised; a run that is not asked for it takes a sixth.
+    let seconds = if std::env::var_os("BEACH_LONG").is_some_and(|value| value == "1") { 60 } else { 10 };
+    let started = Instant::now();
+    let mut slowest = Duration::ZERO;
+    for second in 1..=seconds {
+        let typed_at = Instant::now();
+        viewer.types_line(&format!("echo second-$(({second}+1000))"));
+        viewer.shows(&format!("second-{}", second + 1000), Duration::from_secs(1));
+        slowest = slowest.max(typed_at.elapsed());
+        std::thread::sleep((Duration::from_secs(1) * second).saturating_sub(started.elapsed()));
+    }
+    eprintln!("{seconds} s without a rendezvous; the slowest echo took {slowest:?}, tmux included");
+}
+
+#[test]
+fn a_host_comes_back_to_a_rendezvous_that_was_started_again() {
+    let scratch = Scratch::new();
+    let rendezvous = Rendezvous::start(&scratch, &[]);
+    let host = Host::start(&scratch, &["--server", &rendezvous.url], &["cat"]);
+    let address = rendezvous.url.strip_prefix("http://").expect("it is http here").to_owned();
+    drop(rendezvous);
+    holds("the host misses it", SOON, || scratch.read("host.log").contains("the rendezvous is lost"));
+
+    let again = Process::start(&mut beach(&scratch, &["serve", "--listen", &address]));
+    holds("it listens again", SOON, || again.stderr().contains(&address));
+
+    let viewer = Process::start(&mut join(&scratch, &["--json", "--wait", "30", &host.links.control]));
+    viewer.line("the first screen", Duration::from_secs(30), |line| line.contains("first_screen"));
+}
+
+#[test]
+fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
+    let scratch = Scratch::new();
+    let rendezvous = Rendezvous::start(&scratch, &[]);
+    let mut serve = beach(&scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
+    drop(rendezvous);
+    let serve = Process::start(serve.env("BEACH_LOG", "trace"));
+    let url = eventually("the address of the rendezvous", SOON, || {
+        serve.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    });
+    let options = ["--json", "--server", &url, "--record-handshake", "host.recording"];
+    let mut command = share(&scratch, &options, &["sh", "-c", "echo shared; exec cat"]);
+    // Somebody else's key, in the environment for a join: not the shared command's business.
+    let elses = "http://localhost:1/s/AAAAAAAAAAAAAAAAAAAAAA#1c.SecretOfSomebodyElse00";
+    let mut host = Host::run(&scratch, command.env("BEACH_LOG", "trace").env("BEACH_TARGET", elses));
+    let viewer = |name: &str, link: &str| {
+        let (log, recording) = (format!("{name}.log"), format!("{name}.recording"));
+        let mut command = join(&scratch, &["--log-file", &log, "--record-handshake", &recording, "--json", "-"]);
+        let mut viewer = Process::start(command.env("BEACH_LOG", "trace"));
+        viewer.write(format!("{link}\n"));
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+        viewer.write("typed\r");
+        viewer
+    };
+    let mut controls = viewer("control", &host.links.control);
+    let mut watches = viewer("view", &host.links.view);
+
+    let key = |link: &str| link.rsplit_once('.').map(|(_, key)| key.to_owned()).expect("a link has a key");
+    let keys = [key(&host.links.control), key(&host.links.view), "SecretOfSomebodyElse00".to_owned()];
+    let child = eventually("the shared command", SOON, || children_of(host.id()).first().copied());
+    for of in [child, host.id(), controls.id(), watches.id(), serve.id()] {
+        let read = |what: &str| fs::read(format!("/proc/{of}/{what}")).expect("the process runs");
+        holds_no_key(&format!("the command line of {of}"), &read("cmdline"), &keys);
+        if of != host.id() {
+            holds_no_key(&format!("the environment of {of}"), &read("environ"), &keys);
+        }
+    }
+    let environment = fs::read(format!("/proc/{child}/environ")).expect("the command runs");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    assert!(environment.contains("BEACH_SESSION=") && !environment.contains("BEACH_TARGET"), "{environment}");
+
+    controls.write("~.");
+    watches.write("~.");
+    assert_eq!((controls.exit(SOON), watches.exit(SOON)), (0, 0));
+    host.process.signal(Signal::TERM);
+    assert_eq!(host.process.exit(SOON), 143);
+    let files = ["host.log", "host.recording", "control.log", "control.recording", "view.log", "view.recording", "serve.log"];
+    for name in files {
+        let path = scratch.file(name);
+        let mode = fs::metadata(&path).expect("it was written").permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{name} has mode {mode:o}");
+        let content = fs::read(&path).expect("it can be read");
+        assert!(content.len() > 100, "{name} says nothing");
+        holds_no_key(name, &content, &keys);
+    }
+    assert!(scratch.read("host.log").contains("TRACE"), "the log was at trace");
+
+    for (recording, stages) in [("host", ["registered", "member 1 joined", "stopped"]), ("control", ["checking paths", "first screen", "left"])] {
+        let mut replay = Process::start(&mut beach(&scratch, &["replay", &format!("{recording}.recording")]));
+        assert_eq!(replay.exit(SOON), 0, "{}", replay.stderr());
+        for stage in stages {
+            assert!(replay.stdout().contains(stage), "{stage:?} is not in the replay of {recording}:\n{}", replay.stdout());
+        }
+        holds_no_key("the replay", replay.stdout().as_bytes(), &keys);
+    }
+}
+
+/// As text, as the bytes it stands for, and as hexadecimal digits.
+#[track_caller]
+fn holds_no_key(place: &str, content: &[u8], keys: &[String]) {
+    let contains = |needle: &[u8]| content.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle));
+    for key in keys {
+        let bytes = decoded(key);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let list = format!("{bytes:?}");
+        let found = contains(key.as_bytes()) || content.windows(16).any(|window| window == bytes) || contains(hex.as_bytes());
+        assert!(!found && !contains(list.as_bytes()), "{place} holds a key");
+    }
+}
+
+/// base64url, without padding.
+fn decoded(text: &str) -> Vec<u8> {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits = 0u32;
+    let mut count = 0;
+    let mut bytes = Vec::new();
+    for digit in text.chars() {
+        let value = DIGITS.find(digit).expect("a key is base64url");
+        bits = (bits << 6) | u32::try_from(value).expect("a digit is small");
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push(u8::try_from((bits >> count) & 0xff).expect("one byte"));
+        }
+    }
+    bytes
+}

@@ -1,0 +1,144 @@
+//! Many viewers, viewers that may only watch, and viewers that type fast.
+
+use std::time::{Duration, Instant};
+
+use beach_tests::real::{Host, Process, Running as _, Scratch, Signal, Tmux, holds, in_three_lines, join};
+
+const SOON: Duration = Duration::from_secs(10);
+const SIZE: (u16, u16) = (80, 24);
+
+/// How many may be there at once.
+const MOST: usize = 16;
+
+#[test]
+fn not_one_byte_typed_by_a_viewer_with_a_view_link_reaches_the_program() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; printf 'READY'; exec cat > typed"]);
+    let watching = tmux.pane("watching", SIZE, &format!("exec beach join '{}'", host.links.view));
+    watching.shows("READY", SOON);
+    let mut piped = Process::start(&mut join(&scratch, &["--json", &host.links.view]));
+    piped.line("the first screen", SOON, |line| line.contains("\"view\""));
+
+    watching.types("t");
+    watching.shows("read-only", SOON);
+    watching.types("yped by who may not");
+    watching.presses("Enter");
+    watching.presses("C-c");
+    piped.write("typed by a script\r");
+
+    // What the one who may type says, comes through: so the others' would have, by now.
+    let mut typing = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+    typing.line("the first screen", SOON, |line| line.contains("\"control\""));
+    typing.write("mine");
+    holds("what the one who may type typed", SOON, || !scratch.read("typed").is_empty());
+    assert_eq!(scratch.read("typed"), "mine");
+    assert!(piped.is_running() && watching.ended().is_none(), "watching goes on");
+}
+
+#[test]
+fn sixteen_viewers_see_the_same_and_one_may_leave_and_the_seventeenth_is_refused() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["bash", "--norc"]);
+    let script = format!("exec beach join '{}'", host.links.control);
+    let viewers: Vec<_> = (0..MOST).map(|number| tmux.pane(&format!("viewer-{number}"), SIZE, &script)).collect();
+    for viewer in &viewers {
+        viewer.shows("$", SOON);
+    }
+    assert_eq!(host.events("member_joined"), MOST);
+
+    viewers[3].types_line("seq 100; echo all-$((15+1))");
+    viewers[0].shows("all-16", SOON);
+    let screen = viewers[0].rows();
+    for viewer in &viewers {
+        holds("the same text", SOON, || viewer.rows() == screen);
+    }
+
+    let mut late = Process::start(&mut join(&scratch, &[&host.links.control]));
+    assert_eq!(late.exit(SOON), 5, "{}", late.stderr());
+    in_three_lines(&late.stderr());
+    assert!(late.stderr().contains("full"), "{}", late.stderr());
+
+    // An escape is one at the start of a line only; the others did not type.
+    viewers[5].types("~.");
+    assert_eq!(viewers[5].end(SOON), 0);
+    holds("the host knows who left", SOON, || host.events("member_left") == 1);
+    viewers[9].types_line("clear; echo after-$((20+1))");
+    for (_, viewer) in viewers.iter().enumerate().filter(|(number, _)| *number != 5) {
+        viewer.shows("after-21", SOON);
+        assert_eq!(viewer.ended(), None);
+    }
+    let again = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+    again.line("the place of who left is free", SOON, |line| line.contains("first_screen"));
+}
+
+#[test]
+fn five_thousand_characters_typed_at_once_arrive_in_order() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; printf 'READY'; exec cat > typed"]);
+    let viewer = tmux.pane("viewer", SIZE, &format!("exec beach join '{}'", host.links.control));
+    viewer.shows("READY", SOON);
+    let text: String = (0..5000u32).map(|at| char::from(b'a' + u8::try_from(at * 7 % 26).expect("a letter"))).collect();
+
+    viewer.types(&text);
+    holds("what was typed", SOON, || scratch.read("typed").len() >= text.len());
+    assert!(scratch.read("typed") == text, "what was typed arrived otherwise");
+
+    let lines: String = (0..100u32).map(|line| format!("line {line} {}\n", "x".repeat(43))).collect();
+    viewer.pastes(&scratch.write("pasted", &lines));
+    let expected = text + &lines.replace('\n', "\r");
+    holds("what was pasted", SOON, || scratch.read("typed").len() >= expected.len());
+    assert!(scratch.read("typed") == expected, "what was pasted arrived otherwise");
+}
+
+#[test]
+fn five_thousand_characters_pasted_at_once_into_a_shell_arrive_in_order() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["sh", "-c", "printf 'READY\\n'; exec cat > typed"]);
+    let viewer = tmux.pane("viewer", SIZE, &format!("exec beach join '{}'", host.links.control));
+    viewer.shows("READY", SOON);
+    let lines: String = (0..100u32).map(|line| format!("line {line} {}\n", "y".repeat(43))).collect();
+
+    viewer.pastes(&scratch.write("pasted", &lines));
+
+    holds("what was pasted", SOON, || scratch.read("typed").len() >= lines.len());
+    assert!(scratch.read("typed") == lines, "what was pasted arrived otherwise");
+    viewer.shows("line 99", SOON);
+}
+
+#[test]
+fn ctrl_c_of_a_viewer_stops_a_flood() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["bash", "--norc"]);
+    let viewer = tmux.pane("viewer", SIZE, &format!("exec beach join '{}'", host.links.control));
+    viewer.shows("$", SOON);
+    viewer.types_line("yes");
+    holds("the flood", SOON, || viewer.rows().iter().filter(|row| *row == "y").count() > 20);
+
+    let started = Instant::now();
+    viewer.presses("C-c");
+    holds("the prompt", SOON, || viewer.rows().iter().any(|row| row.contains("^C") || row.contains('$')));
+    eprintln!("the flood stopped on the viewer's screen after {:?}", started.elapsed());
+    viewer.types_line("clear; echo alive-$((1+1))");
+
+    viewer.shows("alive-2", SOON);
+    assert!(started.elapsed() < Duration::from_secs(5), "it took {:?}", started.elapsed());
+}
+
+#[test]
+fn a_viewer_that_is_killed_is_missed_and_its_place_is_free_again() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &[], &["cat"]);
+    let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+
+    let started = Instant::now();
+    viewer.signal(Signal::KILL);
+
+    holds("the host misses it", Duration::from_secs(25), || host.events("member_left") == 1);
+    eprintln!("a killed viewer was missed after {:?}", started.elapsed());
+}
