@@ -35,6 +35,15 @@ impl Escapes {
         Escapes { escape, state: State::LineStart }
     }
 
+    /// The escape character as a person would type it.
+    pub(crate) fn name(&self) -> String {
+        match self.escape {
+            Escape::Char(byte) if byte < 0x20 => format!("^{}", char::from(byte | 0x40)),
+            Escape::Char(byte) => char::from(byte).to_string(),
+            Escape::None => String::new(),
+        }
+    }
+
     /// What `bytes` mean, in order.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Vec<Action> {
         let Escape::Char(escape) = self.escape else { return vec![Action::Type(bytes.to_vec())] };

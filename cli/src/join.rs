@@ -220,7 +220,10 @@ impl Join {
                     self.write();
                 }
             }
-            ViewerNotice::Said(text) => self.voice.event("notice", &json!({ "text": text })),
+            ViewerNotice::Said(text) => {
+                self.overlay(&[&text]);
+                self.voice.event("notice", &json!({ "text": text }));
+            }
             ViewerNotice::ReadOnly => {
                 if !std::mem::replace(&mut self.read_only_said, true) {
                     self.overlay(&["This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps"]);
@@ -297,16 +300,21 @@ impl Join {
                 }
                 Action::Leave => self.pending.push_back(ViewerInput::Leave),
                 Action::Redraw => self.pending.push_back(ViewerInput::Redraw),
-                Action::Help => self.overlay(&[
-                    "beach: escapes, at the start of a line",
-                    "  ~.   leave              ~s   path, round trip, bytes",
-                    "  ~r   redraw             ~^Z  suspend",
-                    "  ~~   a tilde            ~?   this help; any key takes it away",
-                ]),
+                Action::Help => self.help(),
                 Action::Status => self.status_wanted = true,
                 Action::Suspend => self.suspend(),
             }
         }
+    }
+
+    fn help(&mut self) {
+        let e = self.escapes.name();
+        self.overlay(&[
+            "beach: escapes, at the start of a line",
+            &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
+            &format!("  {e}r   redraw             {e}^Z  suspend"),
+            &format!("  {e}{e}   {e} itself           {e}?   this help; it goes with the next key"),
+        ]);
     }
 
     fn suspend(&mut self) {
@@ -343,11 +351,11 @@ impl Join {
         self.pending.push_back(ViewerInput::Leave);
     }
 
-    fn status_line(&self, round_trip: Option<Duration>) -> String {
+    fn status_lines(&self, round_trip: Option<Duration>) -> [String; 2] {
         let (sent, received) = self.network.traffic();
         let path = self.path.map_or("no path".to_owned(), |path| format!("directly, {path}"));
         let time = round_trip.map_or("unknown".to_owned(), status::milliseconds);
-        format!("beach: {path}; round trip {time}; {sent} bytes sent, {received} received")
+        [format!("beach: {path}"), format!("  round trip {time}; {sent} bytes sent, {received} received")]
     }
 
     async fn finish(mut self, exit: ViewerExit, farewell: Vec<u8>, rows: &[String], return_code: bool) -> u8 {
@@ -419,8 +427,8 @@ impl Surroundings<ViewerEndpoint> for Join {
             self.overlay(&["This window is smaller than the session: it shows a part, and follows the cursor"]);
         }
         if std::mem::take(&mut self.status_wanted) {
-            let line = self.status_line(endpoint.round_trip());
-            self.overlay(&[&line]);
+            let [path, traffic] = self.status_lines(endpoint.round_trip());
+            self.overlay(&[&path, &traffic]);
         }
         ControlFlow::Continue(())
     }

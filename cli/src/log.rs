@@ -22,7 +22,9 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     }
     let file = open_private(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let filter = ["BEACH_LOG", "RUST_LOG"].iter().find_map(|name| EnvFilter::try_from_env(name).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new(level));
+    // The ICE crate writes its passwords at level debug.
+    let filter =
+        filter.unwrap_or_else(|| EnvFilter::new(format!("{level},is=info,str0m=info,dimpl=info,tungstenite=info")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

@@ -1,7 +1,7 @@
 //! `beach replay`: a recording again, stage by stage.
 
 use beach_core::host::{HostExit, HostNotice, HostOutput};
-use beach_core::journal::{Replayed, read, replay};
+use beach_core::journal::{Replayed, is_whole, read, replay};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
 
@@ -27,7 +27,11 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
         }
     };
     match replay(&records, show) {
-        Ok(()) => 0,
+        Ok(()) if is_whole(&file) => 0,
+        Ok(()) => {
+            let advice = "what is there was replayed; whoever recorded it may have been killed";
+            status::refuse("the recording is not whole", "it ends in the middle of a record", advice)
+        }
         Err(error) => {
             let advice = "replay it with the version that recorded it";
             status::refuse("the replay stopped", &error.to_string(), advice)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use beach_runtime_tokio::rendezvous;
 use beach_runtime_tokio::serve::Server;
-use beach_runtime_tokio::tty::{SignalEvent, Signals};
+use beach_runtime_tokio::tty::{self, SignalEvent, Signals};
 
 use crate::args::ServeArgs;
 use crate::{log, status};
@@ -16,7 +16,7 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     let server = match listen(&args.listen).await {
         Ok(server) => server,
         Err(error) => {
-            return status::refuse(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
+            return status::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
         }
     };
     let mut signals = match Signals::start() {
@@ -37,13 +37,16 @@ async fn ended(signals: &mut Signals) -> u8 {
         match signals.next().await {
             SignalEvent::Terminate | SignalEvent::HangUp => return 0,
             SignalEvent::Interrupt => return 130,
-            SignalEvent::Resize | SignalEvent::Stop | SignalEvent::Continue => {}
+            SignalEvent::Stop => tty::stop(),
+            SignalEvent::Resize | SignalEvent::Continue => {}
         }
     }
 }
 
 /// Binds `address` (`HOST:PORT`).
 pub(crate) async fn listen(address: &str) -> Result<Server, String> {
+    // `:8080` is a port of this machine.
+    let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() };
     let mut last = "it is not an address".to_owned();
     let found: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
         Ok(found) => found.collect(),

@@ -182,7 +182,7 @@ fn outward_address(prefer_v6: bool) -> Option<std::net::IpAddr> {
     };
     let v4 = || ask("0.0.0.0:0", "192.0.2.1:9");
     let v6 = || ask("[::]:0", "[2001:db8::1]:9");
-    if prefer_v6 { v4().or_else(v6) } else { v4() }
+    if prefer_v6 { v6().or_else(v4) } else { v4() }
 }
 
 fn own_size() -> Option<Size> {

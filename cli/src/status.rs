@@ -244,17 +244,14 @@ pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
 
 /// A failed share.
 pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
-    error(
-        &what_failed(failure),
-        &why(failure, server),
-        "check --server, or leave it out to run a rendezvous inside share",
-    );
-    match failure.cause {
-        Cause::Refused(_) => code::REFUSED,
+    let (what, code) = match failure.cause {
+        Cause::Refused(_) => (format!("the rendezvous refused the session, while {}", failure.stage), code::REFUSED),
         Cause::NoAnswer | Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left => {
-            code::UNREACHABLE
+            (what_failed(failure), code::UNREACHABLE)
         }
-    }
+    };
+    error(&what, &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
+    code
 }
 
 fn what_failed(failure: &Failure) -> String {

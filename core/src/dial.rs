@@ -11,8 +11,8 @@ const TRY: Duration = Duration::from_secs(5);
 /// The first pause; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest pause: a host is back within 10 s of its rendezvous.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// The longest pause before jitter, which makes it up to half as long again: a host is back within 10 s of its rendezvous.
+const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

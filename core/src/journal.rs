@@ -34,9 +34,6 @@ pub enum Record {
 /// Why a recording could not be read or replayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    /// It ends in the middle of a record; what came before was replayed.
-    #[error("the recording ends in the middle of a record")]
-    Truncated,
     /// Not a recording of this version.
     #[error("this is not a recording that this version reads")]
     Malformed,
@@ -64,7 +61,7 @@ pub fn write(record: &Record, file: &mut Vec<u8>) {
     file.extend_from_slice(&bytes);
 }
 
-/// Reads a whole file into records.
+/// Reads a file into records, as far as they are whole: whoever recorded may have been killed. See [`is_whole`].
 pub fn read(mut file: &[u8]) -> Result<Vec<Record>, ReplayError> {
     let mut records = Vec::new();
     while let Some((length, rest)) = file.split_first_chunk::<4>() {
@@ -77,6 +74,18 @@ pub fn read(mut file: &[u8]) -> Result<Vec<Record>, ReplayError> {
         file = rest;
     }
     if records.is_empty() { Err(ReplayError::Malformed) } else { Ok(records) }
+}
+
+/// Whether the file ends where a record ends.
+pub fn is_whole(mut file: &[u8]) -> bool {
+    while let Some((length, rest)) = file.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        match rest.split_at_checked(length) {
+            Some((_, rest)) => file = rest,
+            None => return false,
+        }
+    }
+    file.is_empty()
 }
 
 /// Replays a recording, and tells `show` of everything that the machine put out then and puts out now.

@@ -199,7 +199,7 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse(from, Some(link), Refusal::NoSession);
         };
-        if let Some(known) = session.links.get_mut(&link).filter(|known| known.from_viewer == 0) {
+        if let Some(known) = session.links.get_mut(&link).filter(|known| known.from_viewer == 0 && known.join == join) {
             // The same viewer again: its earlier connection may be dead and nobody has noticed. Nobody else knows the link id.
             let earlier = std::mem::replace(&mut known.viewer, from);
             if let Some(connection) = self.connections.get_mut(&earlier) {

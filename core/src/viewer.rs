@@ -43,6 +43,8 @@ pub struct Viewer {
     screen: Screen,
     assembler: Assembler,
     painter: Painter,
+    /// What stood on the own terminal was moved out of the way.
+    started: bool,
     paint_from: Option<Timestamp>,
     showing: bool,
     /// How it ends, and when at the latest.
@@ -70,6 +72,7 @@ impl Viewer {
             screen: Screen::new(),
             assembler: Assembler::default(),
             painter: Painter::new(config.size),
+            started: false,
             paint_from: None,
             showing: false,
             exit: None,
@@ -400,6 +403,9 @@ impl Viewer {
         if live && !self.showing && self.paint_from.is_some_and(|from| from <= now) {
             self.paint_from = None;
             let mut bytes = Vec::new();
+            if !std::mem::replace(&mut self.started, true) {
+                self.painter.start(&mut bytes);
+            }
             self.painter.paint(&self.screen, &mut bytes);
             if !bytes.is_empty() {
                 self.showing = true;

@@ -30,8 +30,16 @@ pub fn read_secret(question: &str) -> io::Result<String> {
 /// # Errors
 /// Stdin cannot be read, or is not text.
 pub fn read_stdin_line() -> io::Result<String> {
-    let mut stdin = io::stdin().lock();
-    read_line(&mut stdin)
+    read_line(&mut Unbuffered)
+}
+
+/// Stdin without a buffer of ours, in which what follows the line would stay.
+struct Unbuffered;
+
+impl io::Read for Unbuffered {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(rustix::stdio::stdin(), buffer)?)
+    }
 }
 
 /// Makes the terminal stdin again, after something else was read from it.

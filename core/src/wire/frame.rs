@@ -197,7 +197,7 @@ fn checked(frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// What travels on either lane until the link is confirmed.
+/// What travels on the terminal lane until the link is confirmed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Confirm {
     /// Marks the frame: no other frame begins with it.
