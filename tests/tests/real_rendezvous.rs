@@ -100,7 +100,8 @@ fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
     assert_eq!((controls.exit(SOON), watches.exit(SOON)), (0, 0));
     host.process.signal(Signal::TERM);
     assert_eq!(host.process.exit(SOON), 143);
-    let files = ["host.log", "host.recording", "control.log", "control.recording", "view.log", "view.recording", "serve.log"];
+    let files =
+        ["host.log", "host.recording", "control.log", "control.recording", "view.log", "view.recording", "serve.log"];
     for name in files {
         let path = scratch.file(name);
         let mode = fs::metadata(&path).expect("it was written").permissions().mode() & 0o777;
@@ -111,11 +112,18 @@ fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
     }
     assert!(scratch.read("host.log").contains("TRACE"), "the log was at trace");
 
-    for (recording, stages) in [("host", ["registered", "member 1 joined", "stopped"]), ("control", ["checking paths", "first screen", "left"])] {
+    for (recording, stages) in [
+        ("host", ["registered", "member 1 joined", "stopped"]),
+        ("control", ["checking paths", "first screen", "left"]),
+    ] {
         let mut replay = Process::start(&mut beach(&scratch, &["replay", &format!("{recording}.recording")]));
         assert_eq!(replay.exit(SOON), 0, "{}", replay.stderr());
         for stage in stages {
-            assert!(replay.stdout().contains(stage), "{stage:?} is not in the replay of {recording}:\n{}", replay.stdout());
+            assert!(
+                replay.stdout().contains(stage),
+                "{stage:?} is not in the replay of {recording}:\n{}",
+                replay.stdout()
+            );
         }
         holds_no_key("the replay", replay.stdout().as_bytes(), &keys);
     }
@@ -129,7 +137,8 @@ fn holds_no_key(place: &str, content: &[u8], keys: &[String]) {
         let bytes = decoded(key);
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let list = format!("{bytes:?}");
-        let found = contains(key.as_bytes()) || content.windows(16).any(|window| window == bytes) || contains(hex.as_bytes());
+        let found =
+            contains(key.as_bytes()) || content.windows(16).any(|window| window == bytes) || contains(hex.as_bytes());
         assert!(!found && !contains(list.as_bytes()), "{place} holds a key");
     }
 }

@@ -14,7 +14,8 @@ const SIZE: (u16, u16) = (80, 24);
 /// Shares `bash` in a pane of its own, and returns the pane and the link.
 fn share<'a>(tmux: &'a Tmux, scratch: &Scratch) -> (Pane<'a>, String) {
     let shell = scratch.write("bashrc", "PS1='$ '\n");
-    let script = format!("exec beach share --listen 127.0.0.1:0 --log-file host.log -- bash --rcfile {}", shell.display());
+    let script =
+        format!("exec beach share --listen 127.0.0.1:0 --log-file host.log -- bash --rcfile {}", shell.display());
     let host = tmux.pane("host", SIZE, &script);
     let links = eventually("the links on the host's pane", SOON, || Links::in_text(&host.everything()));
     holds("the prompt", SOON, || host.rows().iter().any(|row| row == "$"));
@@ -42,7 +43,8 @@ fn alike(host: &Pane<'_>, viewer: &Pane<'_>) {
 /// Runs a program in the shared shell, seen by a viewer from before it started and by one who comes later, and again after each of `keys`.
 fn is_seen_alike(program: &str, shows: &str, keys: &[&str]) {
     let scratch = Scratch::new();
-    let text: String = (1..=500).map(|line| format!("line {line} of a long file, with a tab\there and žluťoučký 漢字\n")).collect();
+    let text: String =
+        (1..=500).map(|line| format!("line {line} of a long file, with a tab\there and žluťoučký 漢字\n")).collect();
     scratch.write("long.txt", text);
     let tmux = Tmux::start(&scratch);
     let (host, link) = share(&tmux, &scratch);

@@ -58,7 +58,8 @@ fn tells_its_stages(stdout: &str) {
     let events: Vec<serde_json::Value> =
         stdout.lines().map(|line| serde_json::from_str(line).expect("events are JSON")).collect();
     let stages: Vec<&str> = events.iter().filter_map(|event| event["stage"].as_str()).collect();
-    let all = ["reaching rendezvous", "authenticating", "waiting for the offer", "checking paths", "securing", "connected"];
+    let all =
+        ["reaching rendezvous", "authenticating", "waiting for the offer", "checking paths", "securing", "connected"];
     let mut rest = stages.iter();
     assert!(all.iter().all(|stage| rest.any(|there| there == stage)), "{stages:?}");
     let times: Vec<u64> = events.iter().filter_map(|event| event["at_ms"].as_u64()).collect();
@@ -82,7 +83,12 @@ fn a_thousand_joins_and_leaves_later_the_host_is_as_small_as_before() {
     let last = host.resident_bytes();
 
     let kib = |bytes: u64| bytes / 1024;
-    eprintln!("{JOINS} joins in {:?}; {} KiB after {SETTLED_AFTER}, {} KiB after all", started.elapsed(), kib(settled), kib(last));
+    eprintln!(
+        "{JOINS} joins in {:?}; {} KiB after {SETTLED_AFTER}, {} KiB after all",
+        started.elapsed(),
+        kib(settled),
+        kib(last)
+    );
     assert!(last * 5 <= settled * 6, "the host grew from {settled} to {last} bytes");
     assert_eq!(host.open_files(), files_at_first, "files that stayed open");
     assert_eq!(host.events("member_joined"), JOINS);

@@ -16,11 +16,14 @@ const MISSED_WITHIN: Duration = Duration::from_secs(25);
 const SIZE: (u16, u16) = (80, 24);
 
 /// Leaves every mode on that a program can leave on.
-const MESS: &str = r"printf '\033[?1049h\033[?1000h\033[?1002h\033[?1006h\033[?2004h\033[?1h\033=\033[?25l\033[?7l\033[44;1mREADY'; ";
+const MESS: &str =
+    r"printf '\033[?1049h\033[?1000h\033[?1002h\033[?1006h\033[?2004h\033[?1h\033=\033[?25l\033[?7l\033[44;1mREADY'; ";
 
 /// A command that uses the terminal in a pane, between two looks at the terminal's settings.
 fn looked_at(name: &str, command: &str) -> String {
-    format!("stty -g > {name}.before; {command}; echo $? > {name}.code; stty -g > {name}.after; printf 'BACK\\n'; exec sleep 100")
+    format!(
+        "stty -g > {name}.before; {command}; echo $? > {name}.code; stty -g > {name}.after; printf 'BACK\\n'; exec sleep 100"
+    )
 }
 
 /// Waits until the command in the pane has ended, and checks that nothing of it is left: returns its exit code.
@@ -104,7 +107,11 @@ fn ctrl_c_before_the_first_screen_ends_a_join() {
 fn a_suspended_viewer_gives_the_terminal_back_and_comes_back_where_it_was() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
-    let host = Host::start(&scratch, &[], &["sh", "-c", "stty -echo; printf '\\033[?1000h\\033[?1006hREADY'; exec cat > typed"]);
+    let host = Host::start(
+        &scratch,
+        &[],
+        &["sh", "-c", "stty -echo; printf '\\033[?1049h\\033[?1000h\\033[?1006hREADY'; exec cat > typed"],
+    );
     let pane = tmux.pane("viewer", SIZE, "PS1='prompt> ' exec bash --norc -i");
     pane.shows("prompt>", SOON);
     pane.types_line("stty -g > before; clear");
@@ -120,7 +127,10 @@ fn a_suspended_viewer_gives_the_terminal_back_and_comes_back_where_it_was() {
     assert_eq!(pane.modes_left(), [""; 0], "modes left behind");
     pane.types_line("clear; fg");
     pane.shows("READY", SOON);
-    holds("the mouse again", SOON, || pane.modes_left().contains(&"mouse"));
+    holds("the program's modes again", SOON, || {
+        let modes = pane.modes_left();
+        modes.contains(&"mouse") && modes.contains(&"alternate screen")
+    });
     pane.types_line("typed after");
     holds("what was typed", SOON, || scratch.read("typed") == "typed after\n");
     pane.types("~.");
@@ -178,7 +188,8 @@ fn ctrl_d_in_the_hosts_shell_ends_the_share_and_all_viewers_promptly() {
     for leave in ["C-d", "exit"] {
         let scratch = Scratch::new();
         let tmux = Tmux::start(&scratch);
-        let command = "beach share --listen 127.0.0.1:0 --log-file host.log -- bash --norc; echo share-ended-$?; exec sleep 100";
+        let command =
+            "beach share --listen 127.0.0.1:0 --log-file host.log -- bash --norc; echo share-ended-$?; exec sleep 100";
         let host = tmux.pane("host", SIZE, command);
         let links = eventually("the links on the host's pane", SOON, || Links::in_text(&host.everything()));
         let viewers = ["one", "two", "three"].map(|name| {
@@ -208,8 +219,13 @@ fn ctrl_d_in_the_hosts_shell_ends_the_share_and_all_viewers_promptly() {
 fn the_last_line_of_much_output_is_not_lost() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
-    let mut host = Host::start(&scratch, &["--linger", "0"], &["sh", "-c", "read -r _; seq 1 20000; echo THE-END; exit 4"]);
-    let viewer = tmux.pane("viewer", SIZE, &format!("beach join -q --log-file join.log '{}'; echo join-ended-$?; exec sleep 100", host.links.control));
+    let mut host =
+        Host::start(&scratch, &["--linger", "0"], &["sh", "-c", "read -r _; seq 1 20000; echo THE-END; exit 4"]);
+    let viewer = tmux.pane(
+        "viewer",
+        SIZE,
+        &format!("beach join -q --log-file join.log '{}'; echo join-ended-$?; exec sleep 100", host.links.control),
+    );
     let mut piped = Process::start(&mut join(&scratch, &["--return", &host.links.view]));
     holds("both viewers", SOON, || host.events("member_joined") == 2);
 

@@ -217,6 +217,23 @@ fn the_host_owns_the_size_and_viewers_never_change_it() {
     quiet(&mut world);
 }
 
+#[test]
+fn a_window_that_is_dragged_changes_the_size_at_most_four_times_a_second_and_ends_at_the_last_one() {
+    let mut world = session(Script::Shell, 1);
+    let before = world.hosts[0].resized.len();
+
+    for cols in 81..181 {
+        world.host_input(0, HostInput::Resized(Size::new(cols, 30)));
+        world.run_for(ms(20));
+    }
+    world.run_for(secs(1));
+
+    let changes = &world.hosts[0].resized[before..];
+    assert!((2..=10).contains(&changes.len()), "{} changes in two seconds and a bit", changes.len());
+    assert_eq!(changes.last(), Some(&Size::new(180, 30)));
+    quiet(&mut world);
+}
+
 /// The updates of a link that were sent and not acknowledged, at most, by viewer.
 fn most_in_flight(world: &World<FakeEngine>) -> BTreeMap<u64, usize> {
     let (mut open, mut most) = (BTreeMap::<u64, Vec<u64>>::new(), BTreeMap::new());

@@ -18,6 +18,8 @@ pub(super) fn clean(command: &mut Command, home: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home).env("USER", "tester").env("LANG", "C.UTF-8");
     command.env("TERM", "xterm-256color").env("SHELL", "/bin/sh").env("PS1", "$ ").current_dir(home);
+    // A shell that is hung up would write its history into a folder that is being removed.
+    command.env("HISTFILE", "/dev/null");
 }
 
 /// `beach ARGS`, in a clean environment.
@@ -149,7 +151,8 @@ impl Rendezvous {
 pub fn in_three_lines(stderr: &str) {
     let lines: Vec<&str> = stderr.lines().collect();
     let begins = ["error: ", "  cause: ", "  try:   "];
-    let right = lines.len() == 3 && lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin) && line.len() > begin.len());
+    let right = lines.len() == 3
+        && lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin) && line.len() > begin.len());
     assert!(right, "not the three lines of an error:\n{stderr}");
     for never in ["panicked", "{ ", "Some(", "None", "Err(", "Error {", "::", "\u{1b}", "NoAnswer", "RUST_BACKTRACE"] {
         assert!(!stderr.contains(never), "{never:?} is nothing for people:\n{stderr}");

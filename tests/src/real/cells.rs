@@ -173,7 +173,8 @@ pub fn differences(host: &Rows, viewer: &Rows) -> Option<String> {
         let different: Vec<usize> = different.collect();
         if let Some(first) = different.first() {
             let (left, right) = (at(left, *first), at(right, *first));
-            let _ = writeln!(found, "row {row}: {} cells, first {first}: host {left:?}, viewer {right:?}", different.len());
+            let _ =
+                writeln!(found, "row {row}: {} cells, first {first}: host {left:?}, viewer {right:?}", different.len());
         }
     }
     (!found.is_empty()).then_some(found)

@@ -41,7 +41,20 @@ impl Machines {
         for machine in [one, other] {
             ip(&["netns", "add", &machine.name]);
         }
-        ip(&["link", "add", &one.name, "netns", &one.name, "type", "veth", "peer", "name", &other.name, "netns", &other.name]);
+        ip(&[
+            "link",
+            "add",
+            &one.name,
+            "netns",
+            &one.name,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            &other.name,
+            "netns",
+            &other.name,
+        ]);
         for machine in [one, other] {
             let address = format!("{}/24", machine.address);
             ip(&["-n", &machine.name, "address", "add", &address, "dev", &machine.name]);

@@ -60,7 +60,9 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         if thread::panicking() {
             let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-            for path in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ext| ext == "log")) {
+            for path in
+                entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ext| ext == "log"))
+            {
                 let text = String::from_utf8_lossy(&fs::read(&path).unwrap_or_default()).into_owned();
                 let lines: Vec<&str> = text.lines().collect();
                 eprintln!("--- the end of {}:", path.display());

@@ -60,7 +60,11 @@ impl Tmux {
     fn command(&self) -> Command {
         let mut command = Command::new("tmux");
         clean(&mut command, &self.folder);
-        command.env("PATH", &self.path).env("COLORTERM", "truecolor").args(["-L", &self.socket]);
+        command
+            .env("TMUX_TMPDIR", &self.folder)
+            .env("PATH", &self.path)
+            .env("COLORTERM", "truecolor")
+            .args(["-L", &self.socket]);
         command
     }
 
@@ -90,7 +94,8 @@ impl Tmux {
 impl Drop for Tmux {
     fn drop(&mut self) {
         if thread::panicking() {
-            let names = String::from_utf8_lossy(&self.run(&["list-sessions", "-F", "#{session_name}"]).stdout).into_owned();
+            let names =
+                String::from_utf8_lossy(&self.run(&["list-sessions", "-F", "#{session_name}"]).stdout).into_owned();
             for name in names.lines() {
                 let shown = self.run(&["capture-pane", "-p", "-t", name]).stdout;
                 let state = "#{pane_width}x#{pane_height}, cursor #{cursor_x},#{cursor_y}, dead #{pane_dead} #{pane_dead_status}";
@@ -206,11 +211,9 @@ impl Pane<'_> {
         holds(&what, within, || self.rows().iter().any(|row| row.contains(text)));
     }
 
-    /// The exit code of the pane's script, if it has ended.
+    /// The exit code of the pane's script, if it has ended; tmux sees the terminal closed a little before it knows the code.
     pub fn ended(&self) -> Option<i32> {
-        let told = self.told("#{pane_dead} #{pane_dead_status}");
-        let (dead, code) = told.split_once(' ').unwrap_or((&told, ""));
-        (dead == "1").then(|| code.parse().unwrap_or(-1))
+        self.told("#{pane_dead_status}").parse().ok()
     }
 
     /// Waits for the end of its script, and returns the exit code.
