@@ -19,7 +19,7 @@ use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
 use beach_runtime_tokio::{entropy, prompt, seed};
 use serde_json::json;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 use crate::args::JoinArgs;
 use crate::escape::{Action, Escapes};
@@ -28,6 +28,9 @@ use crate::status::{self, Spinner, Voice, code};
 
 /// The last screen gets this long to reach a slow terminal.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long a remark stands: time to read a line.
+const REMARK: Duration = Duration::from_secs(4);
 
 /// The size that a viewer without a terminal has.
 const NO_TERMINAL: (u16, u16) = (80, 24);
@@ -96,8 +99,8 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         path: None,
         pending: VecDeque::new(),
         overlaid: false,
+        remark_until: None,
         test_panic: args.test_panic,
-        read_only_said: false,
         cropped_said: false,
         status_wanted: false,
         connected_owed: false,
@@ -163,8 +166,9 @@ struct Join {
     pending: VecDeque<ViewerInput>,
     /// Our own text is on the screen; the next key takes it away.
     overlaid: bool,
+    /// So does the time, if it is a remark.
+    remark_until: Option<Instant>,
     test_panic: bool,
-    read_only_said: bool,
     cropped_said: bool,
     status_wanted: bool,
     connected_owed: bool,
@@ -180,7 +184,7 @@ struct Terminal {
 /// Undoes whatever the painter may have set, wherever it was. CAN first: a sequence may have been cut short.
 const EPILOGUE: &[u8] =
     b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
-\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l";
+\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l\x1b[0 q";
 
 impl Join {
     fn on_notice(&mut self, notice: ViewerNotice) {
@@ -221,13 +225,11 @@ impl Join {
                 }
             }
             ViewerNotice::Said(text) => {
-                self.overlay(&[&text]);
+                self.remark(&text);
                 self.voice.event("notice", &json!({ "text": text }));
             }
             ViewerNotice::ReadOnly => {
-                if !std::mem::replace(&mut self.read_only_said, true) {
-                    self.overlay(&["This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps"]);
-                }
+                self.remark("This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps");
             }
         }
     }
@@ -271,6 +273,12 @@ impl Join {
         }
     }
 
+    /// Draws a line of our own over the top of the screen, for a while.
+    fn remark(&mut self, line: &str) {
+        self.overlay(&[line]);
+        self.remark_until = self.terminal.is_some().then(|| Instant::now() + REMARK);
+    }
+
     /// Draws lines of our own over the top of the screen.
     fn overlay(&mut self, lines: &[&str]) {
         if self.terminal.is_none() {
@@ -289,9 +297,7 @@ impl Join {
     }
 
     fn on_keys(&mut self, bytes: &[u8]) {
-        if std::mem::take(&mut self.overlaid) {
-            self.pending.push_back(ViewerInput::Redraw);
-        }
+        self.clear_overlay();
         for action in self.escapes.read(bytes) {
             match action {
                 Action::Type(bytes) => {
@@ -304,6 +310,13 @@ impl Join {
                 Action::Status => self.status_wanted = true,
                 Action::Suspend => self.suspend(),
             }
+        }
+    }
+
+    fn clear_overlay(&mut self) {
+        self.remark_until = None;
+        if std::mem::take(&mut self.overlaid) {
+            self.pending.push_back(ViewerInput::Redraw);
         }
     }
 
@@ -424,7 +437,7 @@ impl Surroundings<ViewerEndpoint> for Join {
         }
         if !self.cropped_said && self.terminal.is_some() && endpoint.machine().is_cropped() {
             self.cropped_said = true;
-            self.overlay(&["This window is smaller than the session: it shows a part, and follows the cursor"]);
+            self.remark("This window is smaller than the session: it shows a part, and follows the cursor");
         }
         if std::mem::take(&mut self.status_wanted) {
             let [path, traffic] = self.status_lines(endpoint.round_trip());
@@ -465,11 +478,19 @@ impl Surroundings<ViewerEndpoint> for Join {
                     }
                 },
                 signal = self.signals.next() => self.on_signal(signal),
+                () = at(self.remark_until), if self.remark_until.is_some() => self.clear_overlay(),
                 () = sleep(Spinner::TURN), if self.spinner.is_visible() => self.spinner.turn(),
             }
             if self.status_wanted {
                 return Input::Tick;
             }
         }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time.into()).await,
+        None => std::future::pending().await,
     }
 }

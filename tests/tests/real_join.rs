@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use beach_tests::real::{
     Host, Links, Process, Rendezvous, Running as _, Scratch, Tmux, beach, children_of, eventually, holds,
-    in_three_lines, join, share, wait,
+    in_three_lines, join, share,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -163,29 +163,4 @@ fn a_link_without_its_key_asks_for_it_and_does_not_show_it() {
     assert!(!viewer.everything().contains(key), "the key stands on the screen");
     viewer.types_line("echo asked-$((1+1))");
     viewer.shows("asked-2", SOON);
-}
-
-#[test]
-#[ignore = "history is not pushed to viewers yet"]
-fn what_scrolls_by_stands_in_the_viewers_own_scrollback_each_line_once_and_in_order() {
-    let scratch = Scratch::new();
-    let tmux = Tmux::start(&scratch);
-    let host = Host::start(&scratch, &[], &["bash", "--norc"]);
-    let join = format!("exec beach join '{}'", host.links.control);
-    let early = tmux.pane("early", (80, 24), &join);
-    early.shows("$", SOON);
-    early.types_line("seq 1001 1300; echo all-$((1+1))");
-    early.shows("all-2", SOON);
-    let late = tmux.pane("late", (80, 24), &join);
-    late.shows("all-2", SOON);
-
-    let expected: Vec<u32> = (1001..=1300).collect();
-    for viewer in [early, late] {
-        let mut lines = Vec::new();
-        let whole = wait(SOON, || {
-            lines = viewer.everything().lines().filter_map(|line| line.parse::<u32>().ok()).collect();
-            (lines == expected).then_some(())
-        });
-        assert!(whole.is_some(), "its scrollback and screen have the lines {lines:?}");
-    }
 }

@@ -53,11 +53,7 @@ fn one_seed_is_one_transcript_on_any_thread_and_in_any_process() {
     let backwards = thread::spawn(|| transcripts(SEEDS.rev()));
     let here = forwards.join().expect("the first thread");
 
-    assert_eq!(
-        here,
-        backwards.join().expect("the second thread"),
-        "two threads"
-    );
+    assert_eq!(here, backwards.join().expect("the second thread"), "two threads");
     for process in ["one process", "another process"] {
         assert_eq!(here, transcripts_of_a_child(), "{process}");
     }
@@ -85,11 +81,7 @@ fn a_forged_packet_has_no_effect_on_the_lane() {
 fn with_default_extensions_the_same_packet_deafens_the_lane() {
     let run = play_forged(Extensions::Default);
 
-    assert!(
-        run.on_lane[VIEWER] < MESSAGES,
-        "the viewer received {}",
-        run.on_lane[VIEWER]
-    );
+    assert!(run.on_lane[VIEWER] < MESSAGES, "the viewer received {}", run.on_lane[VIEWER]);
     assert_eq!(run.on_channel, [MESSAGES; 2]);
 }
 
@@ -114,9 +106,8 @@ const CHILD: &str = "BEACH_RECIPE_CHILD";
 type Transcript = (u64, u64, String);
 
 fn transcripts(seeds: impl Iterator<Item = u64>) -> Vec<Transcript> {
-    let mut all: Vec<_> = seeds
-        .flat_map(|seed| LOSSES.map(|loss| (seed, loss, format!("{:?}", play(seed, loss)))))
-        .collect();
+    let mut all: Vec<_> =
+        seeds.flat_map(|seed| LOSSES.map(|loss| (seed, loss, format!("{:?}", play(seed, loss))))).collect();
     all.sort();
     all
 }
@@ -131,19 +122,13 @@ fn transcripts_of_a_child() -> Vec<Transcript> {
     let output = String::from_utf8(output.stdout).expect("transcripts are text");
     let parse = |line: &str| {
         let mut fields = line[line.find(MARK)? + MARK.len()..].splitn(3, ' ');
-        Some((
-            fields.next()?.parse().ok()?,
-            fields.next()?.parse().ok()?,
-            fields.next()?.to_owned(),
-        ))
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?, fields.next()?.to_owned()))
     };
     output.lines().filter_map(parse).collect()
 }
 
 fn play(seed: u64, loss: u64) -> Outcome {
-    determinism::run(seed, move || {
-        Simulation::new(seed, loss, Extensions::None).play()
-    })
+    determinism::run(seed, move || Simulation::new(seed, loss, Extensions::None).play())
 }
 
 fn play_forged(extensions: Extensions) -> Outcome {
@@ -195,14 +180,7 @@ impl Simulation {
         host.meet(from_viewer);
         viewer.meet(from_host);
         let (link, transcript) = (Link::new(seed, loss), Sha256::new());
-        Self {
-            epoch,
-            now: epoch,
-            peers: [host, viewer],
-            link,
-            transcript,
-            forge: false,
-        }
+        Self { epoch, now: epoch, peers: [host, viewer], link, transcript, forge: false }
     }
 
     fn play(mut self) -> Outcome {
@@ -216,12 +194,7 @@ impl Simulation {
         }
         let [host, viewer] = self.peers;
         Outcome {
-            hash: self
-                .transcript
-                .finalize()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            hash: self.transcript.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
             on_lane: [host.on_lane, viewer.on_lane],
             on_channel: [host.on_channel, viewer.on_channel],
         }
@@ -234,20 +207,10 @@ impl Simulation {
         determinism::advance_to(self.now - self.epoch);
 
         if let Some(datagram) = self.link.arrived(self.now) {
-            let side = if datagram.destination == address(HOST) {
-                HOST
-            } else {
-                VIEWER
-            };
+            let side = if datagram.destination == address(HOST) { HOST } else { VIEWER };
             self.handle(side, Some(datagram));
-        } else if let Some(side) = [HOST, VIEWER]
-            .into_iter()
-            .find(|&side| self.peers[side].due() <= self.now)
-        {
-            if self.peers[side]
-                .next_write
-                .is_some_and(|due| due <= self.now)
-            {
+        } else if let Some(side) = [HOST, VIEWER].into_iter().find(|&side| self.peers[side].due() <= self.now) {
+            if self.peers[side].next_write.is_some_and(|due| due <= self.now) {
                 self.peers[side].write(self.now, &mut self.link.dice);
             }
             // A written packet leaves only on the next input, so a timeout follows every write.
@@ -263,13 +226,8 @@ impl Simulation {
     fn handle(&mut self, side: usize, datagram: Option<Datagram>) {
         let peer = &mut self.peers[side];
         let input = match &datagram {
-            Some(Datagram {
-                source,
-                destination,
-                contents,
-            }) => {
-                let received = Receive::new(Protocol::Udp, *source, *destination, contents)
-                    .expect("of a known kind");
+            Some(Datagram { source, destination, contents }) => {
+                let received = Receive::new(Protocol::Udp, *source, *destination, contents).expect("of a known kind");
                 Input::Receive(self.now, received)
             }
             None => Input::Timeout(self.now),
@@ -296,18 +254,10 @@ impl Simulation {
                     self.transcript.update(contents.len().to_be_bytes());
                     self.transcript.update(&contents);
                     let (source, destination) = (transmit.source, transmit.destination);
-                    self.link.send(
-                        self.now,
-                        Datagram {
-                            source,
-                            destination,
-                            contents,
-                        },
-                    );
+                    self.link.send(self.now, Datagram { source, destination, contents });
                 }
                 Output::Event(event) => {
-                    self.transcript
-                        .update(format!("{elapsed} {side} {event:?}"));
+                    self.transcript.update(format!("{elapsed} {side} {event:?}"));
                     peer.hear(&event, self.now);
                 }
             }
@@ -345,32 +295,16 @@ impl Peer {
             .clear_codecs()
             .set_rtp_mode(true);
         config = match extensions {
-            Extensions::None => config
-                .clear_extension_map()
-                .set_rtcp_report_interval_audio(Duration::from_secs(3600)),
+            Extensions::None => config.clear_extension_map().set_rtcp_report_interval_audio(Duration::from_secs(3600)),
             // Once a report came back, the sender leaves the media id out.
-            Extensions::Default => {
-                config.set_rtcp_report_interval_audio(Duration::from_millis(100))
-            }
+            Extensions::Default => config.set_rtcp_report_interval_audio(Duration::from_millis(100)),
         };
         let codecs = config.codec_config();
-        codecs.add_config(
-            PAYLOAD_TYPE.into(),
-            None,
-            Codec::Null,
-            Frequency::NINETY_KHZ,
-            None,
-            Default::default(),
-        );
+        codecs.add_config(PAYLOAD_TYPE.into(), None, Codec::Null, Frequency::NINETY_KHZ, None, Default::default());
         let mut rtc = config.build(now);
 
-        rtc.add_local_candidate(Candidate::host(address(side), Protocol::Udp).expect("an address"))
-            .expect("new");
-        let control = ChannelConfig {
-            label: "control".into(),
-            negotiated: Some(0),
-            ..Default::default()
-        };
+        rtc.add_local_candidate(Candidate::host(address(side), Protocol::Udp).expect("an address")).expect("new");
+        let control = ChannelConfig { label: "control".into(), negotiated: Some(0), ..Default::default() };
         let channel = rtc.direct_api().create_data_channel(control);
         Self {
             side,
@@ -388,9 +322,7 @@ impl Peer {
 
     fn introduction(&mut self) -> Introduction {
         let direct = self.rtc.direct_api();
-        let candidate = Candidate::host(address(self.side), Protocol::Udp)
-            .expect("an address")
-            .to_sdp_string();
+        let candidate = Candidate::host(address(self.side), Protocol::Udp).expect("an address").to_sdp_string();
         Introduction {
             credentials: direct.local_ice_credentials(),
             fingerprint: direct.local_dtls_fingerprint().clone(),
@@ -417,8 +349,7 @@ impl Peer {
     }
 
     fn due(&self) -> Instant {
-        self.next_write
-            .map_or(self.deadline, |due| due.min(self.deadline))
+        self.next_write.map_or(self.deadline, |due| due.min(self.deadline))
     }
 
     /// Writes one message to each carrier that is up and has some left.
@@ -426,27 +357,15 @@ impl Peer {
         if self.lane_written < MESSAGES {
             self.lane_written += 1;
             let payload = vec![self.lane_written as u8; dice.usize(8..=1050)];
-            let packet = RtpWrite::new(
-                PAYLOAD_TYPE.into(),
-                (self.lane_written as u64).into(),
-                0,
-                now,
-                payload,
-            );
+            let packet = RtpWrite::new(PAYLOAD_TYPE.into(), (self.lane_written as u64).into(), 0, now, payload);
             let mut direct = self.rtc.direct_api();
-            direct
-                .stream_tx_by_mid(Mid::from(MID), None)
-                .expect("declared")
-                .write_rtp(packet);
+            direct.stream_tx_by_mid(Mid::from(MID), None).expect("declared").write_rtp(packet);
         }
         if self.channel_open && self.channel_written < MESSAGES {
             self.channel_written += 1;
             let message = vec![self.channel_written as u8; dice.usize(10..3010)];
             let mut channel = self.rtc.channel(self.channel).expect("open");
-            assert!(
-                channel.write(true, &message).expect("open"),
-                "the buffer is larger than this test"
-            );
+            assert!(channel.write(true, &message).expect("open"), "the buffer is larger than this test");
         }
         let left = self.lane_written < MESSAGES || self.channel_written < MESSAGES;
         self.next_write = left.then_some(now + INTERVAL);
@@ -480,10 +399,7 @@ fn address(side: usize) -> SocketAddr {
 /// Fresh ICE credentials from the simulation's entropy, longer than RFC 8445 demands.
 fn credentials() -> IceCreds {
     let word = |length| (0..length).map(|_| fastrand::alphanumeric()).collect();
-    IceCreds {
-        ufrag: word(8),
-        pass: word(32),
-    }
+    IceCreds { ufrag: word(8), pass: word(32) }
 }
 
 struct Datagram {
@@ -502,12 +418,7 @@ struct Link {
 
 impl Link {
     fn new(seed: u64, loss: u64) -> Self {
-        Self {
-            dice: fastrand::Rng::with_seed(seed),
-            loss,
-            sent: 0,
-            in_flight: BTreeMap::new(),
-        }
+        Self { dice: fastrand::Rng::with_seed(seed), loss, sent: 0, in_flight: BTreeMap::new() }
     }
 
     fn send(&mut self, now: Instant, datagram: Datagram) {
@@ -523,10 +434,7 @@ impl Link {
     }
 
     fn arrived(&mut self, now: Instant) -> Option<Datagram> {
-        let first = self
-            .in_flight
-            .first_entry()
-            .filter(|entry| entry.key().0 <= now)?;
+        let first = self.in_flight.first_entry().filter(|entry| entry.key().0 <= now)?;
         Some(first.remove())
     }
 }
@@ -548,9 +456,5 @@ fn forgery() -> Datagram {
     contents.extend(MID.as_bytes());
     contents.extend([0; 3]);
     contents.extend([0x5a; 64]);
-    Datagram {
-        source: address(HOST),
-        destination: address(VIEWER),
-        contents,
-    }
+    Datagram { source: address(HOST), destination: address(VIEWER), contents }
 }

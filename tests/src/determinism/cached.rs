@@ -22,10 +22,7 @@ use super::{cert, dtls, os};
 /// On a thread without a world it works as well, with real entropy. Peers that are to replay also need a
 /// [`certificate`](super::certificate).
 pub fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider {
-        dtls_provider: &Seeded,
-        ..from_feature_flags()
-    })
+    Arc::new(CryptoProvider { dtls_provider: &Seeded, ..from_feature_flags() })
 }
 
 #[derive(Debug)]
@@ -51,9 +48,7 @@ impl DtlsProvider for Seeded {
             DtlsVersion::Dtls13 => Dtls::new_13(config, certificate, now),
             DtlsVersion::Auto => Dtls::new_auto(config, certificate, now),
             _ => {
-                return Err(CryptoError::Other(format!(
-                    "unknown DTLS version: {version}"
-                )));
+                return Err(CryptoError::Other(format!("unknown DTLS version: {version}")));
             }
         };
         Ok(Box::new(Session(session)))
@@ -64,9 +59,7 @@ impl DtlsProvider for Seeded {
 fn config(mtu: Option<usize>) -> Result<Arc<Config>, CryptoError> {
     static CONFIG: OnceLock<Arc<Config>> = OnceLock::new();
     if mtu.is_some_and(|mtu| mtu != DATAGRAM_MTU_TARGET) {
-        return Err(CryptoError::Other(format!(
-            "the cached config is for datagrams of {DATAGRAM_MTU_TARGET} bytes"
-        )));
+        return Err(CryptoError::Other(format!("the cached config is for datagrams of {DATAGRAM_MTU_TARGET} bytes")));
     }
     let build = || {
         Config::builder()

@@ -19,38 +19,22 @@ pub fn certificate(seed: u64) -> DtlsCert {
     static MADE: Mutex<BTreeMap<u64, DtlsCert>> = Mutex::new(BTreeMap::new());
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
     // Outside, since rcgen's hash maps would otherwise move the hasher keys of the simulation that asks first.
-    made.entry(seed)
-        .or_insert_with(|| os::outside(|| issue(seed)))
-        .clone()
+    made.entry(seed).or_insert_with(|| os::outside(|| issue(seed))).clone()
 }
 
 fn issue(seed: u64) -> DtlsCert {
     let (mut dice, mut scalar, mut serial) = (seed, [0; 32], [0; 16]);
     os::roll(&mut dice, &mut scalar);
     os::roll(&mut dice, &mut serial);
-    let secret =
-        SecretKey::from_bytes(&scalar.into()).expect("all but 2^-32 of the scalars are P-256 keys");
-    let private_key = secret
-        .to_pkcs8_der()
-        .expect("a P-256 key has a PKCS#8 form")
-        .as_bytes()
-        .to_vec();
+    let secret = SecretKey::from_bytes(&scalar.into()).expect("all but 2^-32 of the scalars are P-256 keys");
+    let private_key = secret.to_pkcs8_der().expect("a P-256 key has a PKCS#8 form").as_bytes().to_vec();
     let key = SigningKey::from(secret);
 
     let mut params = CertificateParams::default();
     params.serial_number = Some(serial.to_vec().into());
-    let public_point = key
-        .verifying_key()
-        .to_encoded_point(false)
-        .as_bytes()
-        .to_vec();
-    let certificate = params
-        .self_signed(&Issuer { key, public_point })
-        .expect("the parameters are constants");
-    DtlsCert {
-        certificate: certificate.der().to_vec(),
-        private_key,
-    }
+    let public_point = key.verifying_key().to_encoded_point(false).as_bytes().to_vec();
+    let certificate = params.self_signed(&Issuer { key, public_point }).expect("the parameters are constants");
+    DtlsCert { certificate: certificate.der().to_vec(), private_key }
 }
 
 /// Signs by RFC 6979, which takes no randomness: the certificate's bytes depend on the key alone.

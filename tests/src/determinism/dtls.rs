@@ -8,8 +8,8 @@ use std::fmt;
 
 use aws_lc_rs::agreement::{self, Algorithm, PrivateKey, UnparsedPublicKey};
 use dimpl::crypto::{
-    ActiveKeyExchange, Buf, CryptoProvider, HashAlgorithm, KeyProvider, NamedGroup, SecureRandom,
-    SignatureAlgorithm, SigningKey, SupportedKxGroup, aws_lc_rs as production,
+    ActiveKeyExchange, Buf, CryptoProvider, HashAlgorithm, KeyProvider, NamedGroup, SecureRandom, SignatureAlgorithm,
+    SigningKey, SupportedKxGroup, aws_lc_rs as production,
 };
 use dimpl::{CryptoError, CryptoOperation};
 use p256::ecdsa::DerSignature;
@@ -24,14 +24,8 @@ use super::os;
 pub(super) fn provider() -> CryptoProvider {
     CryptoProvider {
         kx_groups: &[
-            &Group {
-                name: NamedGroup::X25519,
-                algorithm: &agreement::X25519,
-            },
-            &Group {
-                name: NamedGroup::Secp256r1,
-                algorithm: &agreement::ECDH_P256,
-            },
+            &Group { name: NamedGroup::X25519, algorithm: &agreement::X25519 },
+            &Group { name: NamedGroup::Secp256r1, algorithm: &agreement::ECDH_P256 },
         ],
         key_provider: &Keys,
         secure_random: &Entropy,
@@ -44,11 +38,7 @@ struct Entropy;
 
 impl SecureRandom for Entropy {
     fn fill(&self, buf: &mut [u8]) -> Result<(), CryptoError> {
-        if os::fill(buf) {
-            Ok(())
-        } else {
-            production::default_provider().secure_random.fill(buf)
-        }
+        if os::fill(buf) { Ok(()) } else { production::default_provider().secure_random.fill(buf) }
     }
 }
 
@@ -69,16 +59,11 @@ impl SupportedKxGroup for Group {
         Entropy.fill(&mut scalar)?;
         let key = PrivateKey::from_private_key(self.algorithm, &scalar)
             .map_err(|_| CryptoError::OperationFailed(CryptoOperation::GenerateEphemeralKey))?;
-        let point = key
-            .compute_public_key()
-            .map_err(|_| CryptoError::OperationFailed(CryptoOperation::ComputePublicKey))?;
+        let point =
+            key.compute_public_key().map_err(|_| CryptoError::OperationFailed(CryptoOperation::ComputePublicKey))?;
         public.clear();
         public.extend_from_slice(point.as_ref());
-        Ok(Box::new(Exchange {
-            group: self.name,
-            key,
-            public,
-        }))
+        Ok(Box::new(Exchange { group: self.name, key, public }))
     }
 }
 
@@ -95,16 +80,11 @@ impl ActiveKeyExchange for Exchange {
 
     fn complete(self: Box<Self>, peer: &[u8], out: &mut Buf) -> Result<(), CryptoError> {
         let invalid = CryptoError::InvalidPublicKey(self.group);
-        agreement::agree(
-            &self.key,
-            UnparsedPublicKey::new(self.key.algorithm(), peer),
-            invalid,
-            |secret| {
-                out.clear();
-                out.extend_from_slice(secret);
-                Ok(())
-            },
-        )
+        agreement::agree(&self.key, UnparsedPublicKey::new(self.key.algorithm(), peer), invalid, |secret| {
+            out.clear();
+            out.extend_from_slice(secret);
+            Ok(())
+        })
     }
 
     fn group(&self) -> NamedGroup {
@@ -114,9 +94,7 @@ impl ActiveKeyExchange for Exchange {
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("group", &self.group)
-            .finish_non_exhaustive()
+        f.debug_struct("Exchange").field("group", &self.group).finish_non_exhaustive()
     }
 }
 
@@ -138,10 +116,7 @@ struct Signing(p256::ecdsa::SigningKey);
 impl SigningKey for Signing {
     fn sign(&mut self, data: &[u8], hash: HashAlgorithm, out: &mut Buf) -> Result<(), CryptoError> {
         if hash != HashAlgorithm::SHA256 {
-            return Err(CryptoError::SigningKeyHashMismatch {
-                key_hash: HashAlgorithm::SHA256,
-                requested: hash,
-            });
+            return Err(CryptoError::SigningKeyHashMismatch { key_hash: HashAlgorithm::SHA256, requested: hash });
         }
         let signature: DerSignature = self.0.sign(data);
         out.clear();

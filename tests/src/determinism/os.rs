@@ -5,10 +5,7 @@
 
 #![cfg_attr(
     target_os = "linux",
-    expect(
-        unsafe_code,
-        reason = "two libc symbols are replaced; nothing else in the workspace is unsafe"
-    )
+    expect(unsafe_code, reason = "two libc symbols are replaced; nothing else in the workspace is unsafe")
 )]
 
 use std::cell::Cell;
@@ -35,10 +32,7 @@ thread_local! {
 /// Panics pass through, after the seed was written to stderr.
 pub fn run<T: Send + 'static>(seed: u64, simulation: impl FnOnce() -> T + Send + 'static) -> T {
     let simulation = move || {
-        WORLD.set(Some(World {
-            dice: seed,
-            elapsed: Duration::ZERO,
-        }));
+        WORLD.set(Some(World { dice: seed, elapsed: Duration::ZERO }));
         EPOCH.set(Some(Instant::now()));
         fastrand::seed(seed);
         simulation()
@@ -56,11 +50,7 @@ pub fn run<T: Send + 'static>(seed: u64, simulation: impl FnOnce() -> T + Send +
 /// Outside [`run`], and if time would run backwards.
 pub fn advance_to(elapsed: Duration) {
     let world = WORLD.get().expect("only a simulation moves its clocks");
-    assert!(
-        elapsed >= world.elapsed,
-        "time runs forwards: {elapsed:?} after {:?}",
-        world.elapsed
-    );
+    assert!(elapsed >= world.elapsed, "time runs forwards: {elapsed:?} after {:?}", world.elapsed);
     WORLD.set(Some(World { elapsed, ..world }));
 }
 
@@ -121,11 +111,7 @@ mod symbols {
     ///
     /// `buf` points to `len` writable bytes.
     #[unsafe(no_mangle)]
-    unsafe extern "C" fn getrandom(
-        buf: *mut libc::c_void,
-        len: libc::size_t,
-        flags: libc::c_uint,
-    ) -> libc::ssize_t {
+    unsafe extern "C" fn getrandom(buf: *mut libc::c_void, len: libc::size_t, flags: libc::c_uint) -> libc::ssize_t {
         if len > 0 && WORLD.get().is_some() {
             // SAFETY: the caller hands over `len` writable bytes, of which none is read before it is written.
             fill(unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), len) });
@@ -141,18 +127,13 @@ mod symbols {
     ///
     /// `time` points to a writable `timespec`.
     #[unsafe(no_mangle)]
-    unsafe extern "C" fn clock_gettime(
-        clock: libc::clockid_t,
-        time: *mut libc::timespec,
-    ) -> libc::c_int {
+    unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> libc::c_int {
         let base = match clock {
             libc::CLOCK_MONOTONIC => MONOTONIC,
             libc::CLOCK_REALTIME => REALTIME,
             // SAFETY: the arguments are passed on as they came.
             _ => {
-                return unsafe {
-                    libc::syscall(libc::SYS_clock_gettime, clock, time) as libc::c_int
-                };
+                return unsafe { libc::syscall(libc::SYS_clock_gettime, clock, time) as libc::c_int };
             }
         };
         let Some(world) = WORLD.get() else {

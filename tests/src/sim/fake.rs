@@ -317,20 +317,20 @@ impl FakePeer {
                 self.transmit(pair, &Packet::Check { to: to.clone(), from: self.ufrag.clone(), key });
             }
         }
-        if let (Some((step, repeat)), Some(path)) = (&mut self.flight, self.path) {
-            if repeat.take(now, 2.0, REPEAT_AT_MOST) {
-                let flight = Packet::Flight { step: *step, fingerprint: self.shown, random: self.random };
-                self.transmit(path, &flight);
-            }
+        if let (Some((step, repeat)), Some(path)) = (&mut self.flight, self.path)
+            && repeat.take(now, 2.0, REPEAT_AT_MOST)
+        {
+            let flight = Packet::Flight { step: *step, fingerprint: self.shown, random: self.random };
+            self.transmit(path, &flight);
         }
         if let (true, Some(path)) = (self.secured, self.path) {
             let tag = self.tag();
             let first = self.control.queue.keys().next().copied();
-            if let Some(first) = first.filter(|first| *first < self.control.sent) {
-                if self.control.repeat.take(now, 2.0, REPEAT_AT_MOST) {
-                    let bytes = self.control.queue[&first].clone();
-                    self.transmit(path, &Packet::Control { tag, number: first, bytes });
-                }
+            if let Some(first) = first.filter(|first| *first < self.control.sent)
+                && self.control.repeat.take(now, 2.0, REPEAT_AT_MOST)
+            {
+                let bytes = self.control.queue[&first].clone();
+                self.transmit(path, &Packet::Control { tag, number: first, bytes });
             }
             while let Some(bytes) = self.control.queue.get(&self.control.sent).cloned() {
                 let first = first.unwrap_or(self.control.sent);

@@ -934,11 +934,11 @@ impl<E: Engine> World<E> {
 
     fn next_keys(&mut self, index: usize) {
         let viewer = &mut self.viewers[index];
-        if !viewer.keys_out {
-            if let Some(keys) = viewer.typing.pop_front() {
-                viewer.keys_out = true;
-                self.later(ms(0), What::Viewer(index, Box::new(ViewerInput::Keys(keys))));
-            }
+        if !viewer.keys_out
+            && let Some(keys) = viewer.typing.pop_front()
+        {
+            viewer.keys_out = true;
+            self.later(ms(0), What::Viewer(index, Box::new(ViewerInput::Keys(keys))));
         }
     }
 
