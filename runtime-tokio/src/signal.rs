@@ -132,7 +132,7 @@ impl Signal {
         self.down = None;
     }
 
-    /// Hangs up, and waits until what was queued is sent, [`GOODBYE_DEADLINE`] at most: for a program that is about to end.
+    /// Hangs up, and waits until what was queued is sent, a second at most: for a program that is about to end.
     pub async fn close(&mut self) {
         if self.link.is_some() {
             self.hang_up();
