@@ -123,6 +123,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         strict: args.strict,
         command,
         ended_by: None,
+        fault: None,
     };
     let exit = drive(&mut endpoint, epoch, &mut share).await;
     share.finish(exit).await
@@ -227,6 +228,8 @@ struct Share {
     command: Vec<OsString>,
     /// The signal that ended it, as an exit code.
     ended_by: Option<u8>,
+    /// A part of this program that must not end did.
+    fault: Option<&'static str>,
 }
 
 /// The host's own terminal, once the command runs.
@@ -390,7 +393,12 @@ impl Share {
         }
         let (code, reason) = match exit {
             HostExit::Ended(code) => (u8::try_from(code & 0xff).unwrap_or(code::FAILED), "ended"),
-            HostExit::Stopped => (self.ended_by.unwrap_or(0), "stopped"),
+            HostExit::Stopped => match self.fault {
+                Some(fault) => {
+                    (status::refuse("the session ended by a fault", fault, "share again, and report it"), "fault")
+                }
+                None => (self.ended_by.unwrap_or(0), "stopped"),
+            },
             HostExit::Failed(failure) => (status::share_failed(&failure, &self.server), "failed"),
             HostExit::NobodyJoined => {
                 let advice = "give a longer --wait=SECS, or none";
@@ -483,7 +491,7 @@ impl Surroundings<HostEndpoint> for Share {
                 Happened::Signal(signal) => self.on_signal(signal),
                 Happened::RendezvousEnded => {
                     tracing::error!("the rendezvous inside share ended");
-                    self.ended_by = Some(code::FAILED);
+                    self.fault = Some("the rendezvous inside share failed");
                     Some(HostInput::Stop)
                 }
             };
