@@ -295,6 +295,8 @@ impl Pty {
             status = self.child.wait(), if running => Turn::Ended(status),
             () = at(drained_at), if drained_at.is_some() => Turn::DrainedLongEnough,
             () = at(self.kill_at), if self.kill_at.is_some() => Turn::KillDue,
+            // The command has ended and its output is not wanted now: the caller asks again when it is.
+            else => future::pending().await,
         }
     }
 
@@ -551,6 +553,20 @@ mod tests {
 
         let (_, exit) = to_the_end(&mut pty).await;
         assert_eq!(exit, Exit::Signal(1));
+    }
+
+    #[tokio::test]
+    async fn output_that_is_paused_waits_even_when_the_command_has_ended() {
+        let mut pty = spawn("echo the-end");
+        pty.pause_output(true);
+        let early = timeout(Duration::from_millis(300), pty.next()).await;
+        assert!(early.is_err(), "nothing is to be said yet: {early:?}");
+
+        pty.pause_output(false);
+        let (shown, exit) = to_the_end(&mut pty).await;
+
+        assert_eq!(exit, Exit::Code(0));
+        assert!(String::from_utf8_lossy(&shown).contains("the-end"));
     }
 
     #[tokio::test]
