@@ -89,6 +89,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) record_handshake: Option<PathBuf>,
 
+    /// Panic in the rendezvous inside share after this time: for the test that a task's failure ends the session
+    #[arg(long, hide = true, value_parser = seconds)]
+    pub(crate) test_fault: Option<Duration>,
+
     /// The command to share [default: $SHELL, then /bin/sh]
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,

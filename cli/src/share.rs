@@ -22,7 +22,7 @@ use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEven
 use beach_runtime_tokio::{entropy, rendezvous, seed};
 use serde_json::json;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::args::ShareArgs;
 use crate::status::{self, Header, Voice, code};
@@ -107,7 +107,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         voice,
         server: place.public.clone(),
         network: Network::new(&place.own, loopback, recording),
-        rendezvous: place.embedded.map(|server| tokio::spawn(async { match rendezvous::run(server).await {} })),
+        rendezvous: place.embedded.map(|server| tokio::spawn(serve_within(server, args.test_fault))),
         pty: None,
         pending: VecDeque::new(),
         signals,
@@ -519,6 +519,20 @@ async fn next_of_ref<'a, S, T>(source: Option<&'a mut S>, next: impl AsyncFnOnce
     match source {
         Some(source) => next(source).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The rendezvous inside share; it panics after a time if a test asks for that.
+async fn serve_within(server: Server, fault: Option<Duration>) {
+    let fault = async {
+        match fault {
+            Some(after) => sleep(after).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        never = rendezvous::run(server) => match never {},
+        () = fault => panic!("asked for by --test-fault"),
     }
 }
 

@@ -158,3 +158,15 @@ fn where_no_udp_passes_join_ends_with_6_and_names_the_step_and_the_pairs_it_trie
     assert!(stderr.contains(&pair) && stderr.contains(&format!(" to {}:", machines.one.address)), "{stderr}");
     assert_eq!(host.events("member_joined"), 0);
 }
+
+#[test]
+fn a_task_that_fails_ends_the_session_with_its_reason() {
+    let scratch = Scratch::new();
+    let options = ["--json", "--test-fault", "1"];
+    let mut host = Process::start(&mut share(&scratch, &options, &["cat"]));
+
+    assert_eq!(host.exit(SOON), 1, "{}", host.stderr());
+
+    assert!(host.stderr().contains("cause: the rendezvous inside share failed"), "{}", host.stderr());
+    assert!(host.stdout().contains(r#""reason":"fault""#), "{}", host.stdout());
+}
