@@ -126,7 +126,7 @@ pub(crate) struct JoinArgs {
     pub(crate) return_code: bool,
 
     /// Wait this long for a session that does not exist yet
-    #[arg(long, value_name = "SECS", value_parser = seconds_alone)]
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
 
     /// Join even from inside the very session
@@ -206,10 +206,6 @@ fn normalize(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    seconds_alone(text)
-}
-
-fn seconds_alone(text: &str) -> Result<Duration, String> {
     // A year; longer is a mistake.
     const MOST: f64 = 31_557_600.0;
     match text.trim_end_matches('s').parse::<f64>() {

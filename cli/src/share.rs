@@ -113,7 +113,6 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         signals,
         own_terminal,
         terminal: None,
-        headless: !own_terminal,
         keys_wanted: true,
         links,
         session,
@@ -216,7 +215,6 @@ struct Share {
     signals: Signals,
     own_terminal: bool,
     terminal: Option<Terminal>,
-    headless: bool,
     keys_wanted: bool,
     links: (String, String),
     session: String,
@@ -278,7 +276,7 @@ impl Share {
             }
         }
         let mut env = vec![("BEACH_SESSION".into(), self.session.clone().into())];
-        if self.headless {
+        if !self.own_terminal {
             env.push(("TERM".into(), "xterm-256color".into()));
             env.push(("COLORTERM".into(), "truecolor".into()));
         }

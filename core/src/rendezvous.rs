@@ -8,7 +8,7 @@ use crate::id::{LinkId, SessionId};
 use crate::invite::id_matches;
 use crate::link::Refusal;
 use crate::machine::{Machine, Tick};
-use crate::time::{Timestamp, earliest};
+use crate::time::Timestamp;
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
 
 /// Most sessions: with their links about 100 MB.
@@ -376,6 +376,6 @@ impl Machine for Rendezvous {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        earliest(self.next_sweep, None)
+        self.next_sweep
     }
 }
