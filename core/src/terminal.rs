@@ -13,6 +13,7 @@
 mod cells;
 mod codec;
 mod emulator;
+mod fates;
 mod head;
 mod history;
 mod keyboard;
@@ -26,6 +27,7 @@ mod tap;
 
 pub use codec::{BadLine, MAX_LINE_BYTES};
 pub use emulator::{Emulator, MIN_EMULATED_COLS};
+pub use fates::{Fates, GIVEN_UP, MAX_FATE_RUNS};
 pub use head::{BadHead, Cursor, CursorShape, Head, Modes, Space};
 pub use line::{Line, MAX_ZERO_WIDTH, Run, Width};
 pub use notes::{MAX_REPLIES, MAX_TITLE, clean_title};
