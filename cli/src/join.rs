@@ -59,6 +59,8 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         name: std::env::var("USER").unwrap_or_default(),
         size: Size::new(cols, rows),
         wait: args.wait,
+        history: 1000,
+        clipboard: false,
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
@@ -224,6 +226,7 @@ impl Join {
                     self.write();
                 }
             }
+            ViewerNotice::Clipboard(_) => {}
             ViewerNotice::Said(text) => {
                 self.remark(&text);
                 self.voice.event("notice", &json!({ "text": text }));

@@ -102,7 +102,11 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             ViewerNotice::FirstScreen(member, role) => {
                 status::replayed(at, &format!("first screen, as member {member}, {role}"));
             }
-            ViewerNotice::Title(_) | ViewerNotice::Bell | ViewerNotice::Said(_) | ViewerNotice::ReadOnly => {}
+            ViewerNotice::Title(_)
+            | ViewerNotice::Bell
+            | ViewerNotice::Clipboard(_)
+            | ViewerNotice::Said(_)
+            | ViewerNotice::ReadOnly => {}
         },
         ViewerOutput::Exit(exit) => status::replayed(
             at,

@@ -246,9 +246,13 @@ pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
 pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
     let (what, code) = match failure.cause {
         Cause::Refused(_) => (format!("the rendezvous refused the session, while {}", failure.stage), code::REFUSED),
-        Cause::NoAnswer | Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left => {
-            (what_failed(failure), code::UNREACHABLE)
-        }
+        Cause::NoAnswer
+        | Cause::Signal(_)
+        | Cause::Down(_)
+        | Cause::DownThere(_)
+        | Cause::Gone
+        | Cause::Left
+        | Cause::NoControl => (what_failed(failure), code::UNREACHABLE),
     };
     error(&what, &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
     code
@@ -267,7 +271,7 @@ fn what_failed(failure: &Failure) -> String {
         (Cause::Signal(_), Stage::ReachingRendezvous) => {
             format!("the rendezvous could not be reached within {seconds} s, while {stage}")
         }
-        (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left, _) => {
+        (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left | Cause::NoControl, _) => {
             format!("the join failed, while {stage}")
         }
     }
@@ -324,6 +328,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::DownThere(down) => format!("{down} (seen by the other side)"),
         Cause::Gone => "the other side left the rendezvous".to_owned(),
         Cause::Left => "the other side left".to_owned(),
+        Cause::NoControl => "the control lane never opened".to_owned(),
     }
 }
 
@@ -347,7 +352,13 @@ fn advice(failure: &Failure) -> &'static str {
         }
         (_, Stage::Live) => "beach join again",
         (
-            Cause::NoAnswer | Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left,
+            Cause::NoAnswer
+            | Cause::Signal(_)
+            | Cause::Down(_)
+            | Cause::DownThere(_)
+            | Cause::Gone
+            | Cause::Left
+            | Cause::NoControl,
             Stage::Authenticating
             | Stage::Offer
             | Stage::Answer

@@ -108,6 +108,8 @@ pub enum Cause {
     Gone,
     /// The other side said goodbye.
     Left,
+    /// The terminal was there, but the control lane never opened.
+    NoControl,
 }
 
 /// A handshake or link that ended: at which stage, after how long, why, and what had been tried.
@@ -208,6 +210,11 @@ impl Handshake {
 
     pub(crate) fn overdue(&self, now: Timestamp) -> bool {
         self.deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// The same at a stage that is not the current one, begun `since`.
+    pub(crate) fn fail_at(&self, now: Timestamp, stage: Stage, since: Timestamp, cause: Cause) -> Failure {
+        Failure { stage, after: now.since(since), ..self.fail(now, cause) }
     }
 
     pub(crate) fn fail(&self, now: Timestamp, cause: Cause) -> Failure {

@@ -18,6 +18,9 @@ use crate::machine::Machine;
 use crate::roster::{Member, terminal_size};
 use crate::terminal::{Emulator, Size};
 use crate::time::{Timestamp, earliest};
+use crate::wire::frame::Goodbye;
+
+pub use crate::roster::Resize;
 
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
@@ -38,20 +41,39 @@ struct Guest {
     handshake: Handshake,
     role: Option<Role>,
     name: String,
+    /// The size of its terminal, as it said at first.
+    size: Option<Size>,
+    /// Most lines of history that it wants.
+    history: u32,
+    wants_clipboard: bool,
     member: Option<Member>,
-    /// When the control lane opened.
+    /// When both sides were confirmed.
     live_at: Option<Timestamp>,
-    /// Goodbye is on its way; until when its acknowledgement is waited for, and why it parts.
-    parting: Option<(Timestamp, Cause)>,
+    control_up: bool,
+    parting: Option<Parting>,
+}
+
+/// Goodbye is on its way, or waits for the control lane.
+struct Parting {
+    /// Until when its acknowledgement is waited for.
+    by: Timestamp,
+    cause: Cause,
+    goodbye: Goodbye,
 }
 
 impl Guest {
     fn takes_frames(&self) -> bool {
-        self.handshake.stage() >= Stage::FirstScreen && self.parting.is_none()
+        self.member.is_some() && self.parting.is_none()
     }
 
     fn part_by(&self) -> Option<Timestamp> {
-        self.parting.as_ref().map(|(by, _)| *by)
+        self.parting.as_ref().map(|parting| parting.by)
+    }
+
+    /// When it is too late for the control lane, which need not be there for the terminal to be.
+    fn control_by(&self) -> Option<Timestamp> {
+        let waits = !self.control_up && self.handshake.stage() == Stage::Live;
+        self.live_at.filter(|_| waits).map(|live| live + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 }
 
@@ -92,15 +114,25 @@ pub struct Host {
     started_at: Timestamp,
     last_cause: String,
     emulator: Emulator,
-    /// What the own terminal asked for last, if it is not done yet.
+    /// The size of the own terminal, or the one configured without one.
+    own_size: Size,
+    /// What was decided last, if it is not done yet.
     wanted_size: Option<Size>,
     next_resize: Timestamp,
     dirty: bool,
     next_frame: Timestamp,
     synchronized_until: Option<Timestamp>,
+    /// Somebody's input was written: what is printed until then may be its echo, which does not wait for the next frame.
+    echo_until: Option<Timestamp>,
+    /// What was printed last may be an echo.
+    urgent: bool,
     writing: Writing,
     last_writer: LinkId,
     keys: Option<Vec<u8>>,
+    /// Whose paste is under way, and since when nothing came of it: nobody else's input may come in between.
+    pasting: Option<(LinkId, Timestamp)>,
+    /// What ends the paste of somebody who left in the middle of it.
+    unfinished: Vec<u8>,
     out: VecDeque<HostOutput>,
 }
 
@@ -129,14 +161,19 @@ impl Host {
             started_at: Timestamp::ZERO,
             last_cause: "no answer".to_owned(),
             emulator,
+            own_size: config.size,
             wanted_size: None,
             next_resize: Timestamp::ZERO,
             dirty: true,
             next_frame: Timestamp::ZERO,
             synchronized_until: None,
+            echo_until: None,
+            urgent: false,
             writing: Writing::Nobody,
             last_writer: LinkId(0),
             keys: None,
+            pasting: None,
+            unfinished: Vec::new(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
             config,
         }
@@ -254,6 +291,13 @@ impl Host {
         }
     }
 
+    /// Somebody's size changed, or somebody came or left.
+    fn sizes_changed(&mut self) {
+        let members = self.guests.values().filter_map(|guest| guest.member.as_ref());
+        let sizes = members.map(|member| (member.name.as_str(), member.size));
+        self.wanted_size = Some(terminal_size(&self.config.resize, self.own_size, sizes));
+    }
+
     /// Gives the program and the model the size that is wanted.
     fn resize(&mut self, now: Timestamp) {
         let Some(size) = self.wanted_size.take() else { return };
@@ -289,11 +333,20 @@ impl Host {
             self.link(Command::Envelope(link, Envelope::Goodbye));
             self.remove(now, link, Cause::NoAnswer);
         }
+        let without_control: Vec<_> = self
+            .guests
+            .iter()
+            .filter(|(_, guest)| guest.control_by().is_some_and(|by| by <= now))
+            .map(|(link, _)| *link)
+            .collect();
+        for link in without_control {
+            self.remove(now, link, Cause::NoControl);
+        }
         let parted: Vec<_> = self
             .guests
             .iter()
             .filter_map(|(link, guest)| {
-                guest.parting.clone().filter(|(by, _)| *by <= now).map(|(_, cause)| (*link, cause))
+                guest.parting.as_ref().filter(|parting| parting.by <= now).map(|parting| (*link, parting.cause.clone()))
             })
             .collect();
         for (link, cause) in parted {
@@ -335,7 +388,7 @@ impl Host {
     // What goes out after every input.
 
     fn pump(&mut self, now: Timestamp) {
-        self.pump_writes();
+        self.pump_writes(now);
         self.pump_frames(now);
         self.pump_ending(now);
     }
@@ -359,13 +412,20 @@ impl Machine for Host {
             HostInput::Printed(bytes) => {
                 self.emulator.feed(&bytes);
                 self.dirty = true;
+                if self.echo_until.take().is_some_and(|until| now <= until) {
+                    self.urgent = true;
+                    self.next_frame = now;
+                }
                 let open = self.emulator.synchronized();
                 self.synchronized_until = open.then(|| self.synchronized_until.unwrap_or(now + SYNCHRONIZED_AT_MOST));
             }
             HostInput::Written => self.on_written(),
             HostInput::Ended(code) => self.end(now, code),
             HostInput::Keys(bytes) => self.keys = Some(bytes),
-            HostInput::Resized(size) => self.wanted_size = Some(terminal_size(Some(size), self.config.size)),
+            HostInput::Resized(size) => {
+                self.own_size = size;
+                self.sizes_changed();
+            }
             HostInput::Stop => self.stop(now),
         }
         self.on_time(now);
@@ -386,6 +446,10 @@ impl Machine for Host {
         for guest in self.guests.values() {
             deadline = earliest(deadline, guest.handshake.deadline());
             deadline = earliest(deadline, guest.part_by());
+            deadline = earliest(deadline, guest.control_by());
+            if guest.takes_frames() {
+                deadline = earliest(deadline, guest.member.as_ref().and_then(|member| member.lane.deadline()));
+            }
             if self.registered {
                 deadline = earliest(deadline, guest.handshake.fresh_attempt_at());
             }
@@ -394,6 +458,7 @@ impl Machine for Host {
             deadline = earliest(deadline, Some(self.next_frame));
         }
         deadline = earliest(deadline, self.properties_deadline());
+        deadline = earliest(deadline, self.paste_deadline());
         if self.program == Program::NotStarted {
             deadline = earliest(deadline, self.join_deadline());
         }

@@ -109,6 +109,9 @@ pub enum Lane {
     Terminal,
 }
 
+/// A capability: what the program puts into the clipboard is to be told.
+pub const WANTS_CLIPBOARD: u32 = 1;
+
 /// What a viewer says first, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -116,7 +119,9 @@ pub struct Hello {
     pub name: String,
     /// The size of its terminal.
     pub size: Option<Size>,
-    /// Bits for what later versions can do; none are defined.
+    /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
+    pub history: u32,
+    /// What it can do or wants, as bits: [`WANTS_CLIPBOARD`].
     pub capabilities: u32,
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::id::MemberId;
 use crate::invite::Role;
 use crate::link::Path;
-use crate::sync::inbound::Inbound;
-use crate::sync::outbound::Outbound;
+use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;
 
@@ -26,30 +27,29 @@ pub(crate) struct Member {
     pub(crate) role: Role,
     pub(crate) name: String,
     pub(crate) path: Path,
-    pub(crate) outbound: Outbound,
-    pub(crate) inbound: Inbound,
+    /// The size of its terminal, as far as it said.
+    pub(crate) size: Option<Size>,
+    pub(crate) lane: Downlink,
     pub(crate) violations: u32,
     pub(crate) title_sent: String,
     pub(crate) bells_sent: u64,
     /// When it may be told of the next title or bell.
     pub(crate) properties_at: Timestamp,
-    pub(crate) taken_sent: u64,
 }
 
 impl Member {
-    pub(crate) fn new(id: MemberId, role: Role, name: String, path: Path, bells: u64) -> Member {
+    pub(crate) fn new(id: MemberId, role: Role, name: String, path: Path, bells: u64, history: u64) -> Member {
         Member {
             id,
             role,
             name,
             path,
-            outbound: Outbound::default(),
-            inbound: Inbound::default(),
+            size: None,
+            lane: Downlink::new(history),
             violations: 0,
             title_sent: String::new(),
             bells_sent: bells,
             properties_at: Timestamp::ZERO,
-            taken_sent: 0,
         }
     }
 }
@@ -62,7 +62,31 @@ pub(crate) fn may_type(role: Role) -> bool {
     }
 }
 
-/// Whose size the terminal has: the host's own terminal, or what was configured without one. Viewers never change it.
-pub(crate) fn terminal_size(own_terminal: Option<Size>, configured: Size) -> Size {
-    own_terminal.unwrap_or(configured)
+/// Who decides how large the terminal is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resize {
+    /// The host's own terminal, or what was configured without one. Viewers never change it.
+    #[default]
+    Owner,
+    /// The smallest of all, the host's own among them, so that everybody sees all of it.
+    Smallest,
+    /// The member of this name, while it is here.
+    Named(String),
+}
+
+/// The size that the terminal has: `own` is the host's, `members` are the others by name, with the sizes they told.
+pub(crate) fn terminal_size<'a>(
+    policy: &Resize,
+    own: Size,
+    members: impl Iterator<Item = (&'a str, Option<Size>)>,
+) -> Size {
+    match policy {
+        Resize::Owner => own,
+        Resize::Smallest => members
+            .filter_map(|(_, size)| size)
+            .fold(own, |all, size| Size::new(all.cols.min(size.cols), all.rows.min(size.rows))),
+        Resize::Named(name) => {
+            members.filter(|(member, _)| member == name).filter_map(|(_, size)| size).last().unwrap_or(own)
+        }
+    }
 }

@@ -10,13 +10,15 @@ use crate::entropy::Entropy;
 use crate::handshake::{Cause, Handshake, Stage};
 use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
-use crate::link::{Attempt, Command, Down, Envelope, Event, Hello, Lane, Progress, Refusal, Verdict};
+use crate::link::{
+    Attempt, Command, Down as PeerDown, Envelope, Event, Hello, Lane, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
+};
 use crate::machine::Machine;
 use crate::sync::assemble::Assembler;
-use crate::sync::inbound::Typed;
+use crate::sync::uplink::Uplink;
 use crate::terminal::{Painter, Screen};
 use crate::time::{Timestamp, earliest};
-use crate::wire::frame::{FromHost, FromViewer, Goodbye, Update};
+use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
 pub use self::words::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 
@@ -25,6 +27,9 @@ const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
 
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Longest text for the clipboard, in bytes.
+const MAX_CLIPBOARD: usize = 64 * 1024;
 
 /// Between two tries to join a session that does not exist yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -36,9 +41,11 @@ pub struct Viewer {
     link: LinkId,
     handshake: Handshake,
     ask_again: Option<Timestamp>,
+    /// Both sides are confirmed: the terminal lane carries, since then.
+    confirmed_at: Option<Timestamp>,
     control_up: bool,
     member: Option<(MemberId, Role)>,
-    typed: Typed,
+    lane: Uplink,
     keys_owed: bool,
     screen: Screen,
     assembler: Assembler,
@@ -51,6 +58,8 @@ pub struct Viewer {
     exit: Option<(ViewerExit, Timestamp)>,
     exited: bool,
     last_cause: String,
+    /// What the program puts into the clipboard, as far as it came.
+    clipboard: String,
     out: VecDeque<ViewerOutput>,
 }
 
@@ -65,9 +74,10 @@ impl Viewer {
             link,
             handshake: Handshake::new(Timestamp::ZERO, stage),
             ask_again: None,
+            confirmed_at: None,
             control_up: false,
             member: None,
-            typed: Typed::default(),
+            lane: Uplink::default(),
             keys_owed: false,
             screen: Screen::new(),
             assembler: Assembler::default(),
@@ -78,6 +88,7 @@ impl Viewer {
             exit: None,
             exited: false,
             last_cause: "no answer".to_owned(),
+            clipboard: String::new(),
             out: VecDeque::from([ViewerOutput::Notice(ViewerNotice::Stage(stage)), ViewerOutput::Link(Command::Dial)]),
             config,
         }
@@ -157,14 +168,17 @@ impl Viewer {
                 self.note_paths();
             }
             Event::Confirmed(_, attempt, path) if attempt == self.attempt() => {
+                self.confirmed_at = Some(now);
                 self.notice(ViewerNotice::Connected(path));
                 self.advance(now, Stage::OpeningControl);
             }
             Event::ControlUp(_, attempt) if attempt == self.attempt() => {
                 self.control_up = true;
                 self.advance(now, Stage::FirstScreen);
+                self.leave_rendezvous();
             }
             Event::Message(link, Lane::Control, bytes) if link == self.link => self.on_frame(now, &bytes),
+            Event::Message(link, Lane::Terminal, bytes) if link == self.link => self.on_datagram(now, &bytes),
             Event::Down(_, attempt, down) if attempt == self.attempt() => self.on_down(now, down),
             // Of other links or earlier attempts, or what only hosts are told.
             Event::Registered
@@ -227,7 +241,12 @@ impl Viewer {
     fn on_joined(&mut self, now: Timestamp) {
         if self.handshake.stage() < Stage::Authenticating {
             self.advance(now, Stage::Authenticating);
-            let hello = Hello { name: self.config.name.clone(), size: Some(self.config.size), capabilities: 0 };
+            let hello = Hello {
+                name: self.config.name.clone(),
+                size: Some(self.config.size),
+                history: self.config.history,
+                capabilities: if self.config.clipboard { WANTS_CLIPBOARD } else { 0 },
+            };
             self.command(Command::Hello(self.link, hello));
         }
     }
@@ -302,7 +321,7 @@ impl Viewer {
         }
     }
 
-    fn on_down(&mut self, now: Timestamp, down: Down) {
+    fn on_down(&mut self, now: Timestamp, down: PeerDown) {
         if !self.is_linked() {
             let envelope = Envelope::Failed(self.attempt(), down.clone());
             self.command(Command::Envelope(self.link, envelope));
@@ -328,12 +347,11 @@ impl Viewer {
         let Ok(frame) = FromHost::decode(bytes) else { return };
         match frame {
             FromHost::Welcome { member, role } => self.member = Some((member, role)),
-            FromHost::Update(update) => self.on_update(now, update),
-            FromHost::Taken(upto) => self.typed.take(upto),
             FromHost::Title(title) => {
                 self.notice(ViewerNotice::Title(title));
             }
             FromHost::Bell => self.notice(ViewerNotice::Bell),
+            FromHost::Clipboard { text, last } => self.on_clipboard(&text, last),
             FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
             FromHost::Goodbye(goodbye) => {
                 self.send(&FromViewer::GoodbyeHeard);
@@ -347,25 +365,30 @@ impl Viewer {
         }
     }
 
-    fn on_update(&mut self, now: Timestamp, update: Update) {
-        for segment in update.segments {
+    fn on_datagram(&mut self, now: Timestamp, bytes: &[u8]) {
+        let Ok(down) = Down::decode(bytes) else { return };
+        self.lane.receive(now, &down);
+        let news = down.screen.is_some() || !down.segments.is_empty();
+        for segment in down.segments {
             let (space, number, version) = (segment.space, segment.number, segment.version);
-            if let Some(line) = self.assembler.add(segment) {
-                self.screen.merge_line(space, number, version, line);
+            if let Some((line, is_final)) = self.assembler.add(segment) {
+                self.screen.merge_line(space, number, version, is_final, line);
             }
         }
-        if let Some(head) = update.head {
+        if let Some((head, fates)) = down.screen {
             self.screen.merge_head(head);
+            self.screen.merge_fates(&fates);
         }
-        self.send(&FromViewer::Ack(vec![(update.seq, update.seq)]));
+        if !news {
+            return;
+        }
         // A host that never pauses may never be caught up with: a line of every row is a screen.
-        if self.handshake.stage() == Stage::FirstScreen && self.screen.whole() {
+        let waits = matches!(self.handshake.stage(), Stage::OpeningControl | Stage::FirstScreen);
+        if waits && self.screen.whole() {
             self.enter(now, Stage::Live);
             let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
             self.notice(ViewerNotice::FirstScreen(member, role));
-            // All there is to say now travels on the link.
-            self.dialer.hang_up();
-            self.command(Command::HangUp);
+            self.leave_rendezvous();
         }
         if self.screen.complete() {
             self.paint_from = Some(now);
@@ -374,15 +397,43 @@ impl Viewer {
         }
     }
 
+    /// Once the screen is there and the control lane too, all there is to say travels on the link.
+    fn leave_rendezvous(&mut self) {
+        if self.control_up && self.handshake.stage() == Stage::Live {
+            self.dialer.hang_up();
+            self.command(Command::HangUp);
+        }
+    }
+
+    fn on_clipboard(&mut self, text: &str, last: bool) {
+        if self.clipboard.len() + text.len() > MAX_CLIPBOARD {
+            self.clipboard.clear();
+            return;
+        }
+        self.clipboard.push_str(text);
+        if last {
+            let text = std::mem::take(&mut self.clipboard);
+            if self.config.clipboard {
+                self.notice(ViewerNotice::Clipboard(text));
+            }
+        }
+    }
+
     fn send(&mut self, frame: &FromViewer) {
         self.command(Command::Send(self.link, Lane::Control, frame.encode()));
+    }
+
+    /// When it is too late for the control lane, which need not be there for the screen to be.
+    fn control_by(&self) -> Option<Timestamp> {
+        let waits = !self.control_up && self.handshake.stage() == Stage::Live;
+        self.confirmed_at.filter(|_| waits).map(|at| at + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 
     fn on_keys(&mut self, bytes: &[u8]) {
         if self.config.role == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
-            self.typed.push(bytes);
+            self.lane.typed.push(bytes);
         }
         self.keys_owed = true;
     }
@@ -390,12 +441,12 @@ impl Viewer {
     // What goes out after every input.
 
     fn pump(&mut self, now: Timestamp) {
-        if self.control_up {
-            while let Some((first, events)) = self.typed.next() {
-                self.send(&FromViewer::Input { first, events });
+        if self.confirmed_at.is_some() {
+            while let Some(bytes) = self.lane.next(now) {
+                self.command(Command::Send(self.link, Lane::Terminal, bytes));
             }
         }
-        if self.keys_owed && self.typed.has_room() {
+        if self.keys_owed && self.lane.typed.has_room() {
             self.keys_owed = false;
             self.out.push_back(ViewerOutput::KeysTaken);
         }
@@ -434,6 +485,11 @@ impl Viewer {
             if self.dialer.is_up() {
                 self.command(Command::Join(self.link));
             }
+        }
+        if self.control_by().is_some_and(|by| by <= now) {
+            let (since, stage) = (self.confirmed_at.unwrap_or(now), Stage::OpeningControl);
+            let failure = self.handshake.fail_at(now, stage, since, Cause::NoAnswer);
+            self.leave(now, ViewerExit::Failed(failure));
         }
         if self.handshake.overdue(now) {
             let cause = match self.handshake.stage() {
@@ -515,6 +571,10 @@ impl Machine for Viewer {
             Some((_, by)) => earliest(deadline, Some(*by)),
             None => earliest(deadline, self.handshake.deadline()),
         };
+        deadline = earliest(deadline, self.control_by());
+        if self.confirmed_at.is_some() {
+            deadline = earliest(deadline, self.lane.deadline());
+        }
         if self.handshake.stage() == Stage::Live && !self.showing {
             deadline = earliest(deadline, self.paint_from);
         }

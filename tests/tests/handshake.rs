@@ -39,7 +39,8 @@ fn refusal<E: Engine>(world: &World<E>, viewer: usize) -> &Refusal {
         | Cause::Down(_)
         | Cause::DownThere(_)
         | Cause::Gone
-        | Cause::Left) => {
+        | Cause::Left
+        | Cause::NoControl) => {
             panic!("{other:?}, not a refusal")
         }
     }

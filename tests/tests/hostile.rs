@@ -12,7 +12,7 @@ use beach_core::link::{Attempt, Candidate, Command, Down, Event, Lane};
 use beach_core::peer::{Str0m, Str0mPeer};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::frame::{FromViewer, InputEvent};
+use beach_core::wire::frame::{InputEvent, Up};
 use beach_core::wire::signal::{
     Description, FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
 };
@@ -418,7 +418,7 @@ fn over_real_dtls_without_the_engines_check_the_confirmation_refuses_it() {
 // Viewers.
 
 fn typed(bytes: &[u8]) -> Vec<u8> {
-    FromViewer::Input { first: 1, events: vec![InputEvent::Keys(bytes.to_vec())] }.encode()
+    Up { seq: 1000, first: 1, events: vec![InputEvent::Keys(bytes.to_vec())], ..Up::default() }.encode()
 }
 
 #[test]

@@ -8,10 +8,10 @@ use beach_core::engine::Engine;
 use beach_core::handshake::{Cause, Stage};
 use beach_core::host::{HostExit, HostInput, HostNotice};
 use beach_core::invite::Role;
-use beach_core::link::{Command, Down, Lane};
+use beach_core::link::{Command, Down as PeerDown, Lane};
 use beach_core::terminal::Size;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
-use beach_core::wire::frame::{FromHost, FromViewer};
+use beach_core::wire::frame::{Down, Up};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, quiet, time_to_join};
 use beach_tests::sim::{
@@ -172,7 +172,7 @@ fn a_host_that_vanishes_ends_the_viewer_with_silence_as_the_reason() {
     world.run_for(secs(20));
 
     match &world.viewers[0].exit {
-        Some((_, ViewerExit::Failed(failure))) => assert_eq!(failure.cause, Cause::Down(Down::Silent)),
+        Some((_, ViewerExit::Failed(failure))) => assert_eq!(failure.cause, Cause::Down(PeerDown::Silent)),
         other => panic!("{other:?}"),
     }
 }
@@ -234,24 +234,24 @@ fn a_window_that_is_dragged_changes_the_size_at_most_four_times_a_second_and_end
     quiet(&mut world);
 }
 
-/// The updates of a link that were sent and not acknowledged, at most, by viewer.
+/// The datagrams of a link that were sent and not acknowledged, at most, by viewer.
 fn most_in_flight(world: &World<FakeEngine>) -> BTreeMap<u64, usize> {
     let (mut open, mut most) = (BTreeMap::<u64, Vec<u64>>::new(), BTreeMap::new());
     for (_, who, command) in &world.commands {
-        let Command::Send(link, Lane::Control, bytes) = command else { continue };
+        let Command::Send(link, Lane::Terminal, bytes) = command else { continue };
         let open = open.entry(link.0).or_default();
         match who {
             Who::Host(_) => {
-                if let Ok(FromHost::Update(update)) = FromHost::decode(bytes) {
-                    open.push(update.seq);
+                let down = Down::decode(bytes).expect("a host's datagram");
+                if down.wants_ack {
+                    open.push(down.seq);
                     let most: &mut usize = most.entry(link.0).or_default();
                     *most = open.len().max(*most);
                 }
             }
             Who::Viewer(_) => {
-                if let Ok(FromViewer::Ack(ranges)) = FromViewer::decode(bytes) {
-                    open.retain(|seq| !ranges.iter().any(|(first, last)| (first..=last).contains(&seq)));
-                }
+                let acks = Up::decode(bytes).expect("a viewer's datagram").acks;
+                open.retain(|seq| !acks.ranges.iter().any(|(first, last)| (first..=last).contains(&seq)));
             }
         }
     }
@@ -277,8 +277,8 @@ fn what_is_on_its_way_to_a_viewer_is_bounded_however_far_away_it_is_and_however_
 
     let most = most_in_flight(&world);
     assert_eq!(most.len(), 3);
-    println!("most updates in flight, by link: {most:?}");
-    assert!(most.values().all(|most| *most <= 24), "{most:?}");
+    println!("most datagrams in flight, by link: {most:?}");
+    assert!(most.values().all(|most| *most <= 128), "{most:?}");
     quiet(&mut world);
 }
 
@@ -341,7 +341,7 @@ fn a_viewer_that_stays_stopped_is_removed_after_15_seconds() {
 
     assert_eq!(world.hosts[0].node.machine().members(), 1);
     let left = world.hosts[0].notices.iter().find(|(_, notice)| matches!(notice, HostNotice::Left(..)));
-    assert!(matches!(left, Some((_, HostNotice::Left(_, Cause::Down(Down::Silent))))), "{left:?}");
+    assert!(matches!(left, Some((_, HostNotice::Left(_, Cause::Down(PeerDown::Silent))))), "{left:?}");
     assert!(is_live(&world, 0));
 }
 

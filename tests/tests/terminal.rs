@@ -360,7 +360,7 @@ proptest! {
             let space = if alternate { Space::Alternate } else { Space::Main };
             for (number, runs) in &lines {
                 version += 1;
-                screen.merge_line(space, *number, version, Line { wrapped: false, runs: runs.clone() });
+                screen.merge_line(space, *number, version, false, Line { wrapped: false, runs: runs.clone() });
             }
             version += 1;
             let modes: Modes = postcard::from_bytes(&postcard::to_stdvec(&modes).expect("memory")).expect("any bits");
@@ -407,7 +407,7 @@ impl Viewer {
             Message::Line(space, number, version, line) => {
                 let newest = self.taken.entry((space, number)).or_default();
                 *newest = version.max(*newest);
-                self.screen.merge_line(space, number, version, line);
+                self.screen.merge_line(space, number, version, false, line);
             }
         }
     }
@@ -417,7 +417,7 @@ impl Viewer {
 fn show(emulator: &Emulator, screen: &mut Screen) {
     let head = emulator.head();
     for (number, version) in (head.top..).zip(head.row_versions()) {
-        screen.merge_line(head.space, number, version, decoded(emulator, head.space, number));
+        screen.merge_line(head.space, number, version, false, decoded(emulator, head.space, number));
     }
     screen.merge_head(head.clone());
     assert!(screen.complete());
@@ -668,8 +668,8 @@ fn an_erased_scrollback_is_a_floor_and_the_numbers_go_on() {
 fn a_screen_that_nobody_bounds_bounds_itself() {
     let mut screen = Screen::new();
     for number in 0..100_000 {
-        screen.merge_line(Space::Main, number, 1, Line::default());
-        screen.merge_line(Space::Alternate, number, 1, Line::default());
+        screen.merge_line(Space::Main, number, 1, false, Line::default());
+        screen.merge_line(Space::Alternate, number, 1, false, Line::default());
     }
     let head = Head { version: 1, top: 99_976, versions: vec![(24, 1)], ..Head::default() };
     screen.merge_head(head.clone());

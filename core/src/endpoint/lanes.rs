@@ -112,7 +112,8 @@ where
         }
         let verified = live.confirming.as_ref().is_some_and(|confirming| confirming.verified);
         match lane {
-            _ if live.up => self.events.push_back(Event::Message(id, lane, bytes)),
+            Lane::Control if live.up => self.events.push_back(Event::Message(id, lane, bytes)),
+            Lane::Terminal if live.confirmed => self.events.push_back(Event::Message(id, lane, bytes)),
             Lane::Control if !verified => self.events.push_back(Event::Down(id, attempt, Down::SpokeTooEarly)),
             Lane::Control if live.inbox.len() < MAX_WAITING => live.inbox.push_back((lane, bytes)),
             Lane::Control => self.events.push_back(Event::Down(id, attempt, Down::Congested)),

@@ -1,10 +1,11 @@
 //! From "somebody wants in" to a member whose lanes are open.
 
+use super::members::GOODBYE_WITHIN;
 use super::{Guest, Host, HostNotice, MAX_HANDSHAKES, Start};
 use crate::handshake::{Cause, Handshake, Stage};
 use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
-use crate::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict};
+use crate::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict, WANTS_CLIPBOARD};
 use crate::roster::{MAX_VIEWERS, Member};
 use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
@@ -36,7 +37,18 @@ impl Host {
             return;
         }
         let handshake = Handshake::new(now, Stage::Authenticating);
-        let guest = Guest { handshake, role: None, name: String::new(), member: None, live_at: None, parting: None };
+        let guest = Guest {
+            handshake,
+            role: None,
+            name: String::new(),
+            size: None,
+            history: 0,
+            wants_clipboard: false,
+            member: None,
+            live_at: None,
+            control_up: false,
+            parting: None,
+        };
         self.guests.insert(link, guest);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
     }
@@ -66,6 +78,9 @@ impl Host {
         let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.role.is_none()) else { return };
         guest.role = Some(role);
         guest.name = hello.name;
+        guest.size = hello.size;
+        guest.history = hello.history;
+        guest.wants_clipboard = hello.capabilities & WANTS_CLIPBOARD != 0;
         self.used.push_back(link);
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
@@ -129,27 +144,37 @@ impl Host {
         let bells = self.emulator.bells();
         let Some(guest) = self.current(link, attempt) else { return };
         let (Some(role), None) = (guest.role, &guest.member) else { return };
-        let name = guest.name.clone();
+        let (name, history, size) = (guest.name.clone(), u64::from(guest.history), guest.size);
         self.members_ever += 1;
-        let member = Member::new(MemberId(self.members_ever), role, name, path, bells);
+        let id = MemberId(self.members_ever);
+        let mut member = Member::new(id, role, name.clone(), path, bells, history);
+        member.size = size;
         if let Some(guest) = self.guests.get_mut(&link) {
             guest.member = Some(member);
+            guest.live_at = Some(now);
         }
-    }
-
-    pub(super) fn on_control_up(&mut self, now: Timestamp, link: LinkId, attempt: Attempt) {
-        self.advance(now, link, attempt, Stage::FirstScreen);
-        let Some(member) = self.current(link, attempt).and_then(|guest| guest.member.as_ref()) else { return };
-        let (id, role, name, path) = (member.id, member.role, member.name.clone(), member.path);
-        self.say(link, &FromHost::Welcome { member: id, role });
         self.notice(HostNotice::Joined(id, role, name, path));
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();
         }
-        if let Some(guest) = self.guests.get_mut(&link) {
-            guest.live_at = Some(now);
-        }
         self.dirty = true;
+        self.sizes_changed();
+    }
+
+    pub(super) fn on_control_up(&mut self, now: Timestamp, link: LinkId, attempt: Attempt) {
+        self.advance(now, link, attempt, Stage::FirstScreen);
+        let Some(guest) = self.current(link, attempt) else { return };
+        let Some(member) = guest.member.as_ref() else { return };
+        let (id, role) = (member.id, member.role);
+        guest.control_up = true;
+        let goodbye = guest.parting.as_mut().map(|parting| {
+            parting.by = now + GOODBYE_WITHIN;
+            parting.goodbye.clone()
+        });
+        self.say(link, &FromHost::Welcome { member: id, role });
+        if let Some(goodbye) = goodbye {
+            self.say(link, &FromHost::Goodbye(goodbye));
+        }
     }
 
     /// The guest of `link`, if `attempt` is its current one.

@@ -2,54 +2,67 @@
 
 use std::time::Duration;
 
-use super::{Guest, Host, HostNotice, HostOutput, Program, Writing};
+use super::{Guest, Host, HostNotice, HostOutput, Parting, Program, Writing};
 use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
 use crate::link::{Command, Lane, Refusal};
 use crate::roster::{MAX_VIOLATIONS, PROPERTIES_INTERVAL, may_type};
 use crate::time::Timestamp;
-use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT};
+use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT, Up};
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
-const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
+pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
+
+/// A goodbye waits this long for the control lane: one lost first packet costs SCTP three seconds, two cost nine.
+pub(super) const CONTROL_WITHIN: Duration = Duration::from_secs(10);
 
 impl Host {
     pub(super) fn on_message(&mut self, now: Timestamp, link: LinkId, lane: Lane, bytes: &[u8]) {
-        if lane == Lane::Terminal {
-            return;
+        match lane {
+            Lane::Terminal => self.on_datagram(now, link, bytes),
+            Lane::Control => self.on_frame(now, link, bytes),
         }
-        let Ok(frame) = FromViewer::decode(bytes) else {
-            self.violate(now, link);
-            return;
-        };
+    }
+
+    fn on_datagram(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
+        let Ok(up) = Up::decode(bytes) else { return self.violate(now, link) };
         let running = self.program == Program::Running;
+        let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.parting.is_none()) else { return };
+        let Some(member) = guest.member.as_mut() else { return };
+        let may = may_type(member.role);
+        let first = (Stage::OpeningControl..Stage::Live).contains(&guest.handshake.stage());
+        let received = member.lane.receive(now, up, may);
+        if !running {
+            member.lane.inbound.discard();
+        }
+        if first {
+            guest.handshake.enter(now, Stage::Live);
+            self.notice(HostNotice::Stage(link, Stage::Live));
+        }
+        if received.is_err() {
+            self.violate(now, link);
+        }
+    }
+
+    fn on_frame(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
+        let Ok(frame) = FromViewer::decode(bytes) else { return self.violate(now, link) };
         let Some(guest) = self.guests.get_mut(&link) else { return };
         let Some(member) = guest.member.as_mut() else { return };
-        if let Some((_, cause)) = guest.parting.clone() {
+        if let Some(parting) = &guest.parting {
+            let cause = parting.cause.clone();
             if matches!(frame, FromViewer::GoodbyeHeard | FromViewer::Goodbye) {
                 self.remove(now, link, cause);
             }
             return;
         }
         match frame {
-            FromViewer::Ack(ranges) => {
-                member.outbound.acknowledge(&ranges);
-                if guest.handshake.stage() == Stage::FirstScreen {
-                    guest.handshake.enter(now, Stage::Live);
-                    self.notice(HostNotice::Stage(link, Stage::Live));
-                }
+            FromViewer::Size(size) => {
+                member.size = Some(size);
+                self.sizes_changed();
             }
-            FromViewer::Input { first, events } => {
-                if !may_type(member.role) || member.inbound.accept(first, events).is_err() {
-                    self.violate(now, link);
-                } else if !running {
-                    member.inbound.discard();
-                }
-            }
-            FromViewer::Size(_) => {}
             FromViewer::Goodbye => self.remove(now, link, Cause::Left),
             // Of a goodbye that nobody said.
             FromViewer::GoodbyeHeard => {}
@@ -69,21 +82,29 @@ impl Host {
 
     /// The one way out: goodbye, a failed handshake, a link down and silence all end here.
     pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
-        let Some(guest) = self.guests.remove(&link) else { return };
+        let Some(mut guest) = self.guests.remove(&link) else { return };
         if matches!(self.writing, Writing::Member(writer) if writer == link) {
             self.writing = Writing::Own;
+        }
+        if self.pasting.is_some_and(|(author, _)| author == link) {
+            self.pasting = None;
+            self.unfinished
+                .extend(guest.member.as_mut().map(|member| member.lane.inbound.break_off()).unwrap_or_default());
         }
         match guest.member.filter(|_| guest.live_at.is_some()) {
             Some(member) => self.notice(HostNotice::Left(member.id, cause)),
             None => self.notice(HostNotice::Failed(link, guest.handshake.fail(now, cause))),
         }
         self.link(Command::Close(link));
+        self.sizes_changed();
     }
 
-    /// Says goodbye; the link ends when that is acknowledged, or soon after.
+    /// Says goodbye, as soon as the control lane is there; the link ends when that is acknowledged, or soon after.
     pub(super) fn part(&mut self, now: Timestamp, link: LinkId, goodbye: Goodbye, cause: Cause) {
-        if let Some(guest) = self.guests.get_mut(&link) {
-            guest.parting = Some((now + GOODBYE_WITHIN, cause));
+        let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.parting.is_none()) else { return };
+        let within = if guest.control_up { GOODBYE_WITHIN } else { CONTROL_WITHIN };
+        guest.parting = Some(Parting { by: now + within, cause, goodbye: goodbye.clone() });
+        if guest.control_up {
             self.say(link, &FromHost::Goodbye(goodbye));
         }
     }
@@ -102,20 +123,26 @@ impl Host {
                 self.next_frame = now + FRAME_INTERVAL;
             }
         }
-        let title = clip(self.emulator.title().unwrap_or_default());
-        let bells = self.emulator.bells();
+        let urgent = std::mem::take(&mut self.urgent);
         for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
             let Some(member) = guest.member.as_mut() else { continue };
+            while let Some(bytes) = member.lane.next(now, &self.emulator, urgent) {
+                self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Terminal, bytes)));
+            }
+        }
+        self.pump_properties(now);
+    }
+
+    /// Title and bell, which travel on the control lane.
+    fn pump_properties(&mut self, now: Timestamp) {
+        let title = clip(self.emulator.title().unwrap_or_default());
+        let bells = self.emulator.bells();
+        for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames() && guest.control_up) {
+            let Some(member) = guest.member.as_mut().filter(|member| member.properties_at <= now) else { continue };
             let mut send = |frame: FromHost| {
                 let command = Command::Send(*link, Lane::Control, frame.encode());
                 self.out.push_back(HostOutput::Link(command));
             };
-            while let Some(update) = member.outbound.next(&self.emulator) {
-                send(FromHost::Update(update));
-            }
-            if member.properties_at > now {
-                continue;
-            }
             if member.title_sent != title {
                 member.title_sent = title.to_owned();
                 member.properties_at = now + PROPERTIES_INTERVAL;
@@ -132,8 +159,11 @@ impl Host {
     /// When somebody is to be told of a title or bell that could not be told at once.
     pub(super) fn properties_deadline(&self) -> Option<Timestamp> {
         let (title, bells) = (clip(self.emulator.title().unwrap_or_default()), self.emulator.bells());
-        let members =
-            self.guests.values().filter(|guest| guest.takes_frames()).filter_map(|guest| guest.member.as_ref());
+        let members = self
+            .guests
+            .values()
+            .filter(|guest| guest.takes_frames() && guest.control_up)
+            .filter_map(|guest| guest.member.as_ref());
         let behind = members.filter(|member| member.title_sent != title || member.bells_sent != bells);
         behind.map(|member| member.properties_at).min()
     }

@@ -2,18 +2,34 @@
 
 use std::time::Duration;
 
+use super::members::CONTROL_WITHIN;
 use super::{Guest, Host, HostExit, HostOutput, Program, Writing};
 use crate::handshake::Cause;
 use crate::id::LinkId;
 use crate::link::Command;
+use crate::terminal::Modes;
 use crate::time::Timestamp;
-use crate::wire::frame::{FromHost, Goodbye};
+use crate::wire::frame::Goodbye;
 
 /// Viewers that are there when the command ends get this long for the last screen and the goodbye.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(3);
 
+/// What is printed so soon after input was written may be its echo.
+const ECHO_WITHIN: Duration = Duration::from_millis(100);
+
+/// A paste that goes on no more ends after this time: others want to type.
+const PASTE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Someone who is in mid-handshake when the session ends gets this long to see the last screen.
 const LATE_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+impl Guest {
+    /// Until when the last screen and a goodbye are owed, once it is confirmed and the program ended at `end`.
+    fn owed_until(&self, end: Timestamp) -> Option<Timestamp> {
+        let within = if self.control_up { LAST_SCREEN_WITHIN } else { CONTROL_WITHIN };
+        self.live_at.map(|live| end.max(live) + within)
+    }
+}
 
 impl Host {
     pub(super) fn start_program(&mut self) {
@@ -36,7 +52,7 @@ impl Host {
         self.writing = Writing::Nobody;
         for guest in self.guests.values_mut() {
             if let Some(member) = guest.member.as_mut() {
-                member.inbound.discard();
+                member.lane.inbound.discard();
             }
         }
     }
@@ -77,7 +93,7 @@ impl Host {
         }
     }
 
-    pub(super) fn pump_writes(&mut self) {
+    pub(super) fn pump_writes(&mut self, now: Timestamp) {
         if !self.config.headless {
             // The own terminal answers the program's queries.
             self.emulator.take_replies();
@@ -98,6 +114,14 @@ impl Host {
             self.out.push_back(HostOutput::Write(replies));
             return;
         }
+        if !self.unfinished.is_empty() {
+            self.writing = Writing::Model;
+            self.out.push_back(HostOutput::Write(std::mem::take(&mut self.unfinished)));
+            return;
+        }
+        if self.pump_paste(now) {
+            return;
+        }
         if let Some(keys) = self.keys.take() {
             self.writing = Writing::Own;
             self.out.push_back(HostOutput::Write(keys));
@@ -109,24 +133,55 @@ impl Host {
         let turn: Vec<_> =
             self.guests.range(after..).chain(self.guests.range(..after)).map(|(link, _)| *link).collect();
         for link in turn {
-            let member = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut());
-            if let Some(bytes) = member.and_then(|member| member.inbound.next_write()) {
-                self.writing = Writing::Member(link);
-                self.last_writer = link;
-                self.out.push_back(HostOutput::Write(bytes));
+            if self.write_of(now, link) {
                 return;
             }
         }
     }
 
+    /// Writes what comes next of this member, if anything does.
+    fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
+        let bracketed = self.emulator.modes().contains(Modes::BRACKETED_PASTE);
+        let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return false };
+        let Some(bytes) = member.lane.inbound.next_write(bracketed) else { return false };
+        self.pasting = member.lane.inbound.is_pasting().then_some((link, now));
+        self.writing = Writing::Member(link);
+        self.last_writer = link;
+        self.echo_until = Some(now + ECHO_WITHIN);
+        self.out.push_back(HostOutput::Write(bytes));
+        true
+    }
+
+    /// Goes on with a paste that is under way; whether nobody else may write now.
+    fn pump_paste(&mut self, now: Timestamp) -> bool {
+        let Some((author, since)) = self.pasting else { return false };
+        if self.write_of(now, author) {
+            return true;
+        }
+        if now < since + PASTE_PATIENCE {
+            return true;
+        }
+        self.pasting = None;
+        let member = self.guests.get_mut(&author).and_then(|guest| guest.member.as_mut());
+        let end = member.map(|member| member.lane.inbound.break_off()).unwrap_or_default();
+        if end.is_empty() {
+            return false;
+        }
+        self.writing = Writing::Model;
+        self.out.push_back(HostOutput::Write(end));
+        true
+    }
+
+    /// When a paste that stalls is broken off.
+    pub(super) fn paste_deadline(&self) -> Option<Timestamp> {
+        let waits = matches!(self.writing, Writing::Nobody);
+        self.pasting.filter(|_| waits).map(|(_, since)| since + PASTE_PATIENCE)
+    }
+
     pub(super) fn on_written(&mut self) {
         if let Writing::Member(link) = std::mem::replace(&mut self.writing, Writing::Nobody) {
             let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return };
-            let taken = member.inbound.taken();
-            if taken > member.taken_sent {
-                member.taken_sent = taken;
-                self.say(link, &FromHost::Taken(taken));
-            }
+            member.lane.inbound.written();
         }
     }
 
@@ -137,7 +192,7 @@ impl Host {
         }
         let mut leave = Vec::new();
         for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
-            let shown = guest.member.as_ref().is_some_and(|member| member.outbound.is_current(&self.emulator));
+            let shown = guest.member.as_ref().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
             if shown && !self.dirty {
                 leave.push(*link);
             }
@@ -146,7 +201,7 @@ impl Host {
         for link in leave {
             self.part(now, link, goodbye.clone(), Cause::Left);
         }
-        let owed = |guest: &Guest| guest.live_at.is_none_or(|live| now < at.max(live) + LAST_SCREEN_WITHIN);
+        let owed = |guest: &Guest| guest.owed_until(at).is_none_or(|until| now < until);
         let lingers = now < at + self.config.linger;
         let late = at + self.config.linger + LATE_HANDSHAKE_WITHIN <= now;
         if late || (!lingers && !self.guests.values().any(owed)) {
@@ -158,8 +213,7 @@ impl Host {
     pub(super) fn ending_deadline(&self) -> Option<Timestamp> {
         let Program::Ended { at, .. } = self.program else { return None };
         let end = at + self.config.linger;
-        let guests =
-            self.guests.values().filter_map(|guest| guest.live_at).map(|live| at.max(live) + LAST_SCREEN_WITHIN);
+        let guests = self.guests.values().filter_map(|guest| guest.owed_until(at));
         [end, end + LATE_HANDSHAKE_WITHIN].into_iter().chain(guests).filter(|deadline| *deadline > self.now).min()
     }
 }

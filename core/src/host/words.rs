@@ -10,6 +10,7 @@ use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
 use crate::link::{Command, Event, LinkUser, Path};
 use crate::machine::Tick;
+use crate::roster::Resize;
 use crate::terminal::Size;
 
 /// Everything that makes a host what it is.
@@ -24,6 +25,8 @@ pub struct HostConfig {
     pub rows_taken: u16,
     /// Lines of history kept.
     pub history: usize,
+    /// Who decides how large the terminal is.
+    pub resize: Resize,
     /// The model answers the program's queries: there is no own terminal that would.
     pub headless: bool,
     /// When the command starts.

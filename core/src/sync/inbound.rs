@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::terminal::Paste;
 use crate::wire::frame::{InputEvent, MAX_INPUT_EVENT};
 
 /// Bytes that a viewer may have typed and the program not yet taken.
@@ -10,8 +11,14 @@ pub(crate) const CREDIT: usize = 16 * 1024;
 /// Most events in that credit, since an event may be as short as one byte: a person types far slower than the program's PTY takes it.
 const MAX_EVENTS: usize = 4096;
 
-/// Most bytes of events in one frame.
-const EVENTS_A_FRAME: usize = 900;
+/// Most bytes of events in one datagram.
+const EVENTS_A_FRAME: usize = 880;
+
+/// Bytes of an event that are not its own: what it is, its length, and what a paste says of itself.
+const EVENT_OVERHEAD: usize = 1 + 2 + 2;
+
+/// Most events that one read of a terminal becomes: it may hold keys and pastes in turns, but hardly ever does.
+const MAX_PIECES: usize = 64;
 
 /// Most bytes written to the PTY at once: the kernel takes 4 KiB of a line at a time.
 const MAX_WRITE: usize = 4096;
@@ -19,7 +26,9 @@ const MAX_WRITE: usize = 4096;
 /// The viewer's side: numbers events and keeps them until they are taken.
 #[derive(Default)]
 pub(crate) struct Typed {
+    /// The program took all up to this number, the host has all up to that one, and they were sent up to that one.
     taken: u64,
+    arrived: u64,
     sent: u64,
     events: VecDeque<InputEvent>,
     bytes: usize,
@@ -29,47 +38,94 @@ impl Typed {
     /// Adds what was typed; what exceeds the credit is dropped and its length returned.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> usize {
         while !bytes.is_empty() {
-            let room = CREDIT.saturating_sub(self.bytes);
-            if room == 0 || self.events.len() >= MAX_EVENTS {
+            let room = self.room();
+            if room == 0 {
                 return bytes.len();
             }
             let (now, later) = bytes.split_at(bytes.len().min(MAX_INPUT_EVENT).min(room));
-            self.bytes += now.len();
-            self.events.push_back(InputEvent::Keys(now.to_vec()));
+            self.add(InputEvent::Keys(now.to_vec()));
             bytes = later;
         }
         0
     }
 
-    /// Whether there is room for as much as a terminal gives at once.
-    pub(crate) fn has_room(&self) -> bool {
-        self.bytes + MAX_WRITE <= CREDIT && self.events.len() + MAX_WRITE / MAX_INPUT_EVENT < MAX_EVENTS
+    /// Adds a part of a paste; false, and nothing is added, if it exceeds the credit.
+    pub(crate) fn paste(&mut self, bytes: Vec<u8>, first: bool, last: bool) -> bool {
+        let fits =
+            bytes.len() <= MAX_INPUT_EVENT && self.events.len() < MAX_EVENTS && self.bytes + bytes.len() <= CREDIT;
+        if fits {
+            self.add(InputEvent::Paste { bytes, first, last });
+        }
+        fits
     }
 
-    /// The next frame of events that were not sent yet.
+    /// Whether there is room for as much as a terminal gives at once.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes + MAX_WRITE <= CREDIT && self.events.len() + MAX_PIECES < MAX_EVENTS
+    }
+
+    /// The number of the newest event.
+    pub(crate) fn newest(&self) -> u64 {
+        self.taken + self.events.len() as u64
+    }
+
+    /// The program took all up to this number.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Whether there is something to send.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.sent < self.newest()
+    }
+
+    /// The next events to send: what was not sent, and before it, if it fits too, what may be lost.
     pub(crate) fn next(&mut self) -> Option<(u64, Vec<InputEvent>)> {
-        let skip = usize::try_from(self.sent - self.taken).unwrap_or(usize::MAX);
-        let mut size = 0;
-        let fits = |event: &&InputEvent| {
-            size += event.bytes() + 4;
-            size <= EVENTS_A_FRAME
-        };
-        let events: Vec<_> = self.events.iter().skip(skip).take_while(fits).cloned().collect();
-        if events.is_empty() {
+        if !self.is_behind() {
             return None;
         }
-        let first = self.sent + 1;
-        self.sent += events.len() as u64;
+        let (first, events) = match self.from(self.arrived) {
+            (first, events) if first + events.len() as u64 > self.newest() => (first, events),
+            _ => self.from(self.sent),
+        };
+        self.sent = first + events.len() as u64 - 1;
         Some((first, events))
     }
 
-    /// The program took everything up to `upto`.
-    pub(crate) fn take(&mut self, upto: u64) {
-        while self.taken < upto.min(self.sent) {
+    /// The host has all up to `upto`, and the program took all up to `taken`.
+    pub(crate) fn acknowledge(&mut self, upto: u64, taken: u64) {
+        self.arrived = self.arrived.max(upto.min(self.newest()));
+        self.sent = self.sent.max(self.arrived);
+        while self.taken < taken.min(self.arrived) {
             let Some(event) = self.events.pop_front() else { return };
             self.bytes -= event.bytes();
             self.taken += 1;
         }
+    }
+
+    /// A datagram that carried these was lost.
+    pub(crate) fn lost(&mut self, first: u64) {
+        self.sent = self.sent.min(first - 1).max(self.arrived);
+    }
+
+    fn room(&self) -> usize {
+        if self.events.len() < MAX_EVENTS { CREDIT.saturating_sub(self.bytes) } else { 0 }
+    }
+
+    fn add(&mut self, event: InputEvent) {
+        self.bytes += event.bytes();
+        self.events.push_back(event);
+    }
+
+    /// As many events after number `after` as a datagram takes, and the number of the first.
+    fn from(&self, after: u64) -> (u64, Vec<InputEvent>) {
+        let skip = usize::try_from(after - self.taken).unwrap_or(usize::MAX);
+        let mut size = 0;
+        let fits = |event: &&InputEvent| {
+            size += event.bytes() + EVENT_OVERHEAD;
+            size <= EVENTS_A_FRAME
+        };
+        (after + 1, self.events.iter().skip(skip).take_while(fits).cloned().collect())
     }
 }
 
@@ -77,9 +133,12 @@ impl Typed {
 #[derive(Default)]
 pub(crate) struct Inbound {
     accepted: u64,
+    /// Handed to the PTY up to this number, taken by it up to that one.
+    handed: u64,
     taken: u64,
     queue: VecDeque<InputEvent>,
     bytes: usize,
+    paste: Option<Paste>,
 }
 
 /// The viewer used more credit than it has.
@@ -103,29 +162,66 @@ impl Inbound {
         Ok(())
     }
 
-    /// What to write to the PTY next.
-    pub(crate) fn next_write(&mut self) -> Option<Vec<u8>> {
+    /// What to write to the PTY next. Pastes are put between brackets if the program asked for that.
+    pub(crate) fn next_write(&mut self, bracketed: bool) -> Option<Vec<u8>> {
         let mut write = Vec::new();
         while let Some(event) = self.queue.front() {
             if !write.is_empty() && write.len() + event.bytes() > MAX_WRITE {
                 break;
             }
-            let Some(InputEvent::Keys(bytes)) = self.queue.pop_front() else { break };
-            self.bytes -= bytes.len();
-            self.taken += 1;
-            write.extend_from_slice(&bytes);
+            let event = self.queue.pop_front()?;
+            self.bytes -= event.bytes();
+            self.handed += 1;
+            match event {
+                InputEvent::Keys(bytes) => {
+                    write.extend(self.break_off());
+                    write.extend(bytes);
+                }
+                InputEvent::Paste { bytes, first, last } => {
+                    if first {
+                        write.extend(self.break_off());
+                    }
+                    let paste = self.paste.get_or_insert_with(|| Paste::new(bracketed));
+                    write.extend(paste.piece(&bytes, last));
+                    if last {
+                        self.paste = None;
+                    }
+                }
+            }
         }
         (!write.is_empty()).then_some(write)
     }
 
-    /// Drops what waits, as if it had been taken: there is no program to take it.
-    pub(crate) fn discard(&mut self) {
-        self.taken += self.queue.len() as u64;
-        self.queue.clear();
-        self.bytes = 0;
+    /// Whether a paste has begun and not ended: nobody else's keys may come in between.
+    pub(crate) fn is_pasting(&self) -> bool {
+        self.paste.is_some()
     }
 
-    /// The cumulative number of events handed to the PTY.
+    /// Ends a paste whose author does not: what the program must be told.
+    pub(crate) fn break_off(&mut self) -> Vec<u8> {
+        self.paste.take().map(|mut paste| paste.piece(&[], true)).unwrap_or_default()
+    }
+
+    /// Drops what waits, as if it had been taken: there is no program to take it.
+    pub(crate) fn discard(&mut self) {
+        self.handed += self.queue.len() as u64;
+        self.taken = self.handed;
+        self.queue.clear();
+        self.bytes = 0;
+        self.paste = None;
+    }
+
+    /// All events up to this number arrived.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.accepted
+    }
+
+    /// The PTY took what it was handed.
+    pub(crate) fn written(&mut self) {
+        self.taken = self.handed;
+    }
+
+    /// The cumulative number of events that the PTY took.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
@@ -150,12 +246,13 @@ mod tests {
             }
         }
         let mut written = Vec::new();
-        while let Some(bytes) = inbound.next_write() {
+        while let Some(bytes) = inbound.next_write(false) {
             written.extend(bytes);
+            inbound.written();
         }
         let expected: Vec<u8> = (0..50u8).flat_map(|i| [i; 7]).collect();
         assert_eq!(written, expected);
-        typed.take(inbound.taken());
+        typed.acknowledge(inbound.arrived(), inbound.taken());
         assert_eq!((typed.events.len(), typed.bytes), (0, 0));
     }
 

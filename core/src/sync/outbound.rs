@@ -1,161 +1,341 @@
 //! What does this viewer lack, and what goes next: the head and the cursor's line first, then the visible lines, always in their newest
-//! version. What cannot go now is not queued; it is looked up again when it can.
+//! version; then history, in order. What cannot go now is not queued: it is looked up again when it can.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
+use crate::sync::acks::Flight;
+use crate::sync::history::History;
+use crate::sync::pace::{RoundTrip, Window};
+use crate::sync::packer::{Packer, Payload};
+use crate::sync::slots::{Lost, Missing, Part, Slots};
 use crate::terminal::{Emulator, Head, Space};
-use crate::wire::frame::{MAX_FRAME, MAX_SEGMENT, Segment, Update};
+use crate::time::{Timestamp, earliest};
+use crate::wire::frame::Acks;
 
-/// Most unacknowledged updates a viewer: 24 KiB ahead of a slow viewer, so that the engine's 128 KiB buffer never refuses and a
-/// stalled viewer skips versions instead of growing anything.
-pub(crate) const MAX_IN_FLIGHT: usize = 24;
+/// What is this small is worth no waiting: an echo, with the head. It goes whatever the window says, in bytes.
+const SMALL: usize = 420;
 
-/// Bytes of an update that are not segments: version byte, sequence number, counts.
-const UPDATE_OVERHEAD: usize = 24;
+/// What is this small is said again unasked when datagrams get lost, in bytes.
+const REPEATED: usize = 300;
 
-/// Bytes of a segment that are not content: space, number, version, part, parts, length.
-const SEGMENT_OVERHEAD: usize = 26;
+/// Under steady output at most one frame in this time: 60 a second, what screens show.
+const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
-/// One viewer's state: a version for each window row, and what is on its way.
-#[derive(Default)]
+/// History has a budget of its own: so many datagrams in [`FRAME_INTERVAL`], a megabyte a second. A viewer more costs the host little
+/// even then.
+const BULK_A_TURN: usize = 16;
+
+/// Most datagrams on their way: what the receiving engine still tells apart when they are shuffled is 100, and history has 64 of it.
+const MAX_IN_FLIGHT: usize = 192;
+
+/// What one datagram carries, by name; the content is looked up again when it must go again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Load {
+    pub(super) head: Option<u64>,
+    /// Spans of lines whose fate it tells.
+    pub(super) told: Vec<(u64, u64)>,
+    pub(super) parts: Vec<Part>,
+    /// The frame it belongs to; none for small ones, which the window does not count.
+    frame: Option<u64>,
+    is_bulk: bool,
+    /// It carries nothing but how much input the program took.
+    is_note: bool,
+}
+
+/// One viewer's state. Bounded: a slot for each window row, and for the history that is on its way.
 pub(crate) struct Outbound {
-    next_seq: u64,
-    in_flight: VecDeque<u64>,
-    sent: BTreeMap<(Space, u64), u64>,
+    flight: Flight<Load>,
+    trip: RoundTrip,
+    window: Window,
+    slots: Slots,
+    history: History,
     head_sent: u64,
-    /// Where the last round was cut short: the next one goes on from there, so that no row is passed over for ever.
-    resume_at: u64,
-    /// The version of the head for which the whole window has been sent.
-    window_sent: u64,
-    ready: VecDeque<Update>,
+    head_acked: u64,
+    /// The head's version for which all that is visible has been sent.
+    clean_at: u64,
+    frames_ever: u64,
+    next_frame_at: Timestamp,
+    bulk_turn: (Timestamp, usize),
+    /// Small datagrams that will be said again unless they were answered.
+    repeats: VecDeque<(Timestamp, u64, Load)>,
+    ready: VecDeque<(Payload, Load)>,
+    /// When what was held back for its time may go.
+    held_until: Option<Timestamp>,
+    lost_note: bool,
 }
 
 impl Outbound {
-    /// Acknowledges updates; ranges are inclusive.
-    pub(crate) fn acknowledge(&mut self, ranges: &[(u64, u64)]) {
-        self.in_flight.retain(|seq| !ranges.iter().any(|(first, last)| (first..=last).contains(&seq)));
+    /// A viewer that gets at most the last `history` lines of what was there before it.
+    pub(crate) fn new(history: u64) -> Outbound {
+        Outbound {
+            flight: Flight::default(),
+            trip: RoundTrip::default(),
+            window: Window::default(),
+            slots: Slots::default(),
+            history: History::new(history),
+            head_sent: 0,
+            head_acked: 0,
+            clean_at: 0,
+            frames_ever: 0,
+            next_frame_at: Timestamp::ZERO,
+            bulk_turn: (Timestamp::ZERO, 0),
+            repeats: VecDeque::new(),
+            ready: VecDeque::new(),
+            held_until: None,
+            lost_note: false,
+        }
     }
 
-    /// Whether this viewer has acknowledged all there is.
+    /// The smoothed round trip, as this direction's datagrams take it.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.trip.smoothed()
+    }
+
+    /// A number for a datagram that only says how much input the program took.
+    pub(crate) fn note(&mut self, now: Timestamp) -> u64 {
+        self.flight.send(now, Load { is_note: true, ..Load::default() })
+    }
+
+    /// Whether such a datagram was lost since this was last asked.
+    pub(crate) fn take_lost_note(&mut self) -> bool {
+        std::mem::take(&mut self.lost_note)
+    }
+
+    /// A number for a datagram that nobody waits for.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.flight.number()
+    }
+
+    /// The viewer says what arrived.
+    pub(crate) fn acknowledge(&mut self, now: Timestamp, acks: &Acks) {
+        let concluded = self.flight.acknowledge(now, acks);
+        self.trip.count(concluded.arrived.len(), concluded.lost.len());
+        if let Some(took) = concluded.round_trip {
+            self.trip.sample(now, took);
+        }
+        for load in concluded.arrived {
+            self.head_acked = self.head_acked.max(load.head.unwrap_or(0));
+            load.parts.iter().for_each(|part| self.slots.arrived(part));
+            for span in load.told {
+                self.slots.heard(span);
+                self.history.heard(span);
+            }
+        }
+        for load in concluded.lost {
+            self.forget(load);
+        }
+        self.window.decide(now, &mut self.trip);
+        self.history.settle(&mut self.slots);
+    }
+
+    /// Whether this viewer has acknowledged all there is, history too.
     pub(crate) fn is_current(&self, emulator: &Emulator) -> bool {
-        let head = emulator.head();
-        self.in_flight.is_empty()
-            && self.ready.is_empty()
-            && self.head_sent == head.version
-            && self.window_sent == head.version
+        let version = emulator.head().version;
+        let idle = self.flight.is_empty() && self.ready.is_empty();
+        idle && self.head_acked == version && self.clean_at == version && self.history.is_settled(emulator.top())
     }
 
-    /// The next update that may go now.
-    pub(crate) fn next(&mut self, emulator: &Emulator) -> Option<Update> {
-        if self.in_flight.len() >= MAX_IN_FLIGHT {
-            return None;
-        }
+    /// What goes next, with its number, if anything may. `urgent`: somebody waits for an echo.
+    pub(crate) fn next(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) -> Option<(u64, Payload)> {
         if self.ready.is_empty() {
-            self.collect(emulator);
+            self.on_time(now);
+            self.plan(now, emulator, urgent);
         }
-        let mut update = self.ready.pop_front()?;
-        self.next_seq += 1;
-        update.seq = self.next_seq;
-        self.in_flight.push_back(update.seq);
-        Some(update)
+        let (payload, load) = self.ready.pop_front()?;
+        let repeat = self.trip.repeat_after().filter(|_| !load.is_bulk && payload.size() <= REPEATED);
+        let again = repeat.map(|after| (now + after, load.clone()));
+        let seq = self.flight.send(now, load);
+        if let Some((at, load)) = again {
+            self.repeats.push_back((at, seq, load));
+        }
+        Some((seq, payload))
     }
 
-    /// Packs what is missing into updates, most urgent first. At most a window of them is made at once; the rest is looked up later.
-    fn collect(&mut self, emulator: &Emulator) {
-        let head = emulator.head();
-        if head.version == self.window_sent {
-            return;
+    /// When [`next`](Outbound::next) may have something, if nothing happens before.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let expiry = self.flight.expires_at(self.trip.timeout());
+        let repeat = self.repeats.front().map(|(at, ..)| *at);
+        earliest(earliest(expiry, repeat), self.held_until)
+    }
+
+    fn on_time(&mut self, now: Timestamp) {
+        let expired = self.flight.expire(now, self.trip.timeout());
+        if !expired.is_empty() {
+            self.trip.miss();
+            self.trip.count(0, expired.len());
         }
-        self.forget_outside(head);
-        let room = MAX_IN_FLIGHT - self.in_flight.len();
-        let mut packer = Packer::default();
-        if head.version != self.head_sent {
-            self.head_sent = head.version;
-            packer.head(head.clone());
-        }
-        let mut cut_short = false;
-        for number in urgency(head, self.resume_at) {
-            if packer.full.len() + 1 >= room {
-                cut_short = true;
-                self.resume_at = number;
+        expired.into_iter().for_each(|load| self.forget(load));
+        while let Some((at, seq, load)) = self.repeats.front().cloned() {
+            if at > now {
                 break;
             }
-            let Some((version, content)) = emulator.line(head.space, number) else { continue };
-            if self.sent.get(&(head.space, number)) != Some(&version) {
-                self.sent.insert((head.space, number), version);
-                packer.line(head.space, number, version, content);
+            self.repeats.pop_front();
+            if self.flight.holds(seq) {
+                // As if it were lost: what is newer by now goes instead. Should it arrive after all, that counts as well.
+                self.forget(load);
             }
         }
-        if !cut_short {
-            self.window_sent = head.version;
+    }
+
+    /// What a lost datagram carried is missing again.
+    fn forget(&mut self, load: Load) {
+        self.lost_note |= load.is_note;
+        self.clean_at = 0;
+        if load.head == Some(self.head_sent) && self.head_acked < self.head_sent {
+            self.head_sent = self.head_acked;
         }
-        self.ready = packer.finish();
+        for part in load.parts {
+            match self.slots.lost(&part) {
+                Lost::Nothing => {}
+                Lost::Content => self.history.missing_again(part.space, part.number),
+                Lost::Finality => self.history.untold_again(),
+            }
+        }
+        for span in load.told {
+            self.slots.unheard(span);
+            self.history.unheard(span);
+        }
     }
 
-    /// Versions of lines that left the window are not needed any more.
-    fn forget_outside(&mut self, head: &Head) {
-        let top = head.top;
-        let rows = u64::from(head.size.rows);
-        self.sent.retain(|(space, number), _| *space != head.space || (top..top + rows).contains(number));
+    /// Packs what is missing and may go, most urgent first.
+    fn plan(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) {
+        self.held_until = None;
+        // One datagram a timeout finds out whether anybody hears.
+        let silent = self.trip.is_silent();
+        if self.flight.len() >= MAX_IN_FLIGHT || (silent && !self.flight.is_empty()) {
+            return;
+        }
+        let head = emulator.head();
+        self.history.follow(now, emulator, &mut self.slots);
+        if self.clean_at != head.version || self.history.has_untold() {
+            self.plan_visible(now, emulator, head, urgent);
+        }
+        if !silent {
+            self.plan_history(now, emulator);
+        } else {
+            let rest = self.ready.split_off(self.ready.len().min(1));
+            rest.into_iter().for_each(|(_, load)| self.forget(load));
+        }
+    }
+
+    fn plan_visible(&mut self, now: Timestamp, emulator: &Emulator, head: &Head, urgent: bool) {
+        if self.head_sent != head.version {
+            self.slots.fit(head);
+        }
+        let missing: Vec<Missing<'_>> = urgency(head)
+            .filter_map(|number| {
+                let (version, content) = emulator.line(head.space, number)?;
+                self.slots.missing(head.space, number, version, content)
+            })
+            .collect();
+        let tells = self.head_sent != head.version || self.history.has_untold();
+        if !tells && missing.is_empty() {
+            self.clean_at = head.version;
+            return;
+        }
+        let screen = tells.then(|| (head.clone(), self.history.fates(emulator, &self.slots)));
+        let size = Packer::size_of(screen.as_ref()) + missing.iter().map(Missing::size).sum::<usize>();
+        if size <= SMALL {
+            self.pack(screen, &missing, None, false);
+            self.clean_at = head.version;
+            return;
+        }
+        let frames = self.frames_in_flight();
+        if self.window.has_room_for_frame(frames) {
+            if now >= self.next_frame_at || urgent {
+                self.frames_ever += 1;
+                self.next_frame_at = now + FRAME_INTERVAL.max(self.trip.smoothed().unwrap_or_default() / 4);
+                let first_alone = self.trip.repeat_after().is_some();
+                self.pack(screen, &missing, Some(self.frames_ever), first_alone);
+                self.clean_at = head.version;
+                return;
+            }
+            self.held_until = earliest(self.held_until, Some(self.next_frame_at));
+        }
+        // The frame has to wait; an echo need not, unless all that could be shown with it are blank rows.
+        let cursor = head.top + u64::from(head.cursor.row);
+        let first: Vec<_> = missing.into_iter().filter(|line| line.number == cursor).collect();
+        let size = Packer::size_of(screen.as_ref()) + first.iter().map(Missing::size).sum::<usize>();
+        let unknown = urgency(head).filter(|number| !self.slots.knows(head.space, *number)).count();
+        if urgent && size <= SMALL && unknown <= usize::from(head.size.rows / 4) && (tells || !first.is_empty()) {
+            self.pack(screen, &first, None, false);
+        }
+    }
+
+    fn pack(
+        &mut self,
+        screen: Option<(Head, crate::terminal::Fates)>,
+        missing: &[Missing<'_>],
+        frame: Option<u64>,
+        first_alone: bool,
+    ) {
+        let mut packer = Packer::default();
+        if let Some((head, fates)) = screen {
+            self.head_sent = head.version;
+            let told = self.history.tell(&fates, &mut self.slots);
+            packer.screen(head, fates, told);
+        }
+        for (index, line) in missing.iter().enumerate() {
+            self.slots.send(line, false, |part| packer.part(line, part, false));
+            if index == 0 && first_alone && packer.open_size() <= REPEATED {
+                packer.close();
+            }
+        }
+        for (payload, mut load) in packer.finish() {
+            load.frame = frame.filter(|_| payload.size() > REPEATED);
+            self.ready.push_back((payload, load));
+        }
+    }
+
+    fn plan_history(&mut self, now: Timestamp, emulator: &Emulator) {
+        if !self.history.has_more(now, emulator) {
+            self.held_until = earliest(self.held_until, self.history.calm_at(now, emulator));
+            return;
+        }
+        let (since, sent) = self.bulk_turn;
+        if now.since(since) >= FRAME_INTERVAL {
+            self.bulk_turn = (now, 0);
+        } else if sent >= BULK_A_TURN {
+            self.held_until = earliest(self.held_until, Some(since + FRAME_INTERVAL));
+            return;
+        }
+        let on_their_way = self.flight.loads().filter(|load| load.is_bulk).count();
+        let room = self.window.room_for_bulk(on_their_way).min(BULK_A_TURN - self.bulk_turn.1);
+        if room == 0 {
+            return;
+        }
+        let mut packer = Packer::default();
+        while packer.count() < room {
+            let Some(number) = self.history.next(emulator, &mut self.slots) else { break };
+            let Some((version, content)) = emulator.line(Space::Main, number) else { continue };
+            let Some(line) = self.slots.missing(Space::Main, number, version, content) else { continue };
+            self.slots.send(&line, true, |part| packer.part(&line, part, true));
+        }
+        let packed = packer.finish();
+        self.bulk_turn.1 += packed.len();
+        for (payload, mut load) in packed {
+            load.is_bulk = true;
+            self.ready.push_back((payload, load));
+        }
+    }
+
+    fn frames_in_flight(&self) -> usize {
+        let mut frames: Vec<u64> = self.flight.loads().filter_map(|load| load.frame).collect();
+        frames.dedup();
+        frames.len()
     }
 }
 
-fn window(head: &Head) -> std::ops::Range<u64> {
-    head.top..head.top + u64::from(head.size.rows)
-}
-
-/// The cursor's line, then the others, from `start` on to the bottom and from the top to it.
-fn urgency(head: &Head, start: u64) -> impl Iterator<Item = u64> {
+/// The cursor's line, then the others from the top.
+fn urgency(head: &Head) -> impl Iterator<Item = u64> + use<> {
     let cursor = head.top + u64::from(head.cursor.row);
-    let window = window(head);
-    let start = if window.contains(&start) { start } else { window.start };
-    let others = (start..window.end).chain(window.start..start);
-    std::iter::once(cursor).chain(others.filter(move |number| *number != cursor))
+    let window = head.top..head.top + u64::from(head.size.rows);
+    std::iter::once(cursor).chain(window.filter(move |number| *number != cursor))
 }
 
-#[derive(Default)]
-struct Packer {
-    full: VecDeque<Update>,
-    head: Option<Head>,
-    segments: Vec<Segment>,
-    size: usize,
-}
+/// What is known of the viewer's copy of a line.
+pub(super) type Key = (Space, u64);
 
-impl Packer {
-    fn head(&mut self, head: Head) {
-        self.size += postcard::to_stdvec(&head).map_or(MAX_FRAME, |bytes| bytes.len());
-        self.head = Some(head);
-    }
-
-    fn line(&mut self, space: Space, number: u64, version: u64, content: &[u8]) {
-        let parts = content.len().div_ceil(MAX_SEGMENT).max(1);
-        let count = u8::try_from(parts).expect("the terminal model bounds an encoded line");
-        for part in 0..count {
-            let from = usize::from(part) * MAX_SEGMENT;
-            let content = content[from..content.len().min(from + MAX_SEGMENT)].to_vec();
-            self.segment(Segment { space, number, version, part, parts: count, content });
-        }
-    }
-
-    fn segment(&mut self, segment: Segment) {
-        let size = segment.content.len() + SEGMENT_OVERHEAD;
-        if self.size + size + UPDATE_OVERHEAD > MAX_FRAME {
-            self.close();
-        }
-        self.size += size;
-        self.segments.push(segment);
-    }
-
-    fn close(&mut self) {
-        if self.head.is_some() || !self.segments.is_empty() {
-            let segments = std::mem::take(&mut self.segments);
-            self.full.push_back(Update { seq: 0, head: self.head.take(), segments });
-        }
-        self.size = 0;
-    }
-
-    fn finish(mut self) -> VecDeque<Update> {
-        self.close();
-        self.full
-    }
-}
+/// A map over lines.
+pub(super) type Lines<T> = BTreeMap<Key, T>;

@@ -8,7 +8,7 @@ use alacritty_terminal::term::TermMode;
 use vte::ansi::{CursorShape as ModelShape, KeyboardModes, Processor, Timeout};
 
 use super::cells::encode_row;
-use super::head::{Cursor, CursorShape, Head, Modes, Space};
+use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 use super::history::Versioned;
 use super::size::Size;
 use super::tap::Tap;
@@ -134,6 +134,11 @@ impl Emulator {
         &self.head
     }
 
+    /// The modes as they are now, not as of the last frame: what is typed must be encoded for them.
+    pub fn modes(&self) -> Modes {
+        modes_of(*self.tap.term.mode(), self.tap.keyboard.modes(self.tap.is_alternate()))
+    }
+
     /// Version and encoding of a line as of the last frame: of either window, or of the history that is kept. While the
     /// alternate screen is shown, the main one's window is as it was last seen.
     pub fn line(&self, space: Space, number: u64) -> Option<(u64, &[u8])> {
@@ -221,7 +226,7 @@ impl Emulator {
                 blinking: style.blinking,
             },
             modes: modes_of(*term.mode(), self.tap.keyboard.modes(self.tap.is_alternate())),
-            versions,
+            versions: coarse(versions),
         }
     }
 }
@@ -237,6 +242,18 @@ fn run_lengths(versions: impl Iterator<Item = u64>) -> Vec<(u16, u64)> {
             Some((count, last)) if *last == version => *count += 1,
             Some(_) | None => runs.push((1, version)),
         }
+    }
+    runs
+}
+
+/// At most [`MAX_HEAD_RUNS`] runs. What is joined has the older version: a viewer may then take a row for new that is not, until its line
+/// comes.
+fn coarse(mut runs: Vec<(u16, u64)>) -> Vec<(u16, u64)> {
+    while runs.len() > MAX_HEAD_RUNS {
+        let pairs = runs.chunks(2);
+        runs = pairs
+            .map(|pair| pair.iter().copied().reduce(|a, b| (a.0 + b.0, a.1.min(b.1))).unwrap_or_default())
+            .collect();
     }
     runs
 }

@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most runs of one list: a head and a hundred of them fit a datagram. What does not fit is told later.
-pub const MAX_FATE_RUNS: usize = 96;
+/// Most runs of one list: the longest head and these fit a datagram. What does not fit is told later.
+pub const MAX_FATE_RUNS: usize = 24;
 
 /// The version that stands for a line which this viewer will not get.
 pub const GIVEN_UP: u64 = 0;
+
+/// The version that stands for nothing: of these lines something else is said, or was.
+pub const UNSAID: u64 = u64::MAX;
 
 /// What a viewer must know of lines above the window to put them into its own scrollback, in order, each once.
 ///
@@ -18,7 +21,7 @@ pub struct Fates {
     pub start: u64,
     /// The line that the first run begins with.
     pub from: u64,
-    /// How many lines, and their final version, or [`GIVEN_UP`].
+    /// How many lines, and their final version, [`GIVEN_UP`], or [`UNSAID`].
     pub runs: Vec<(u32, u64)>,
 }
 
@@ -30,12 +33,37 @@ impl Fates {
         self.runs.len() <= MAX_FATE_RUNS && counted && self.from.checked_add(count).is_some()
     }
 
-    /// The runs, each as its first line, how many lines, and the version.
+    /// The runs that say something, each as its first line, how many lines, and the version.
     pub fn spans(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        self.runs.iter().scan(self.from, |next, (count, version)| {
+        let all = self.runs.iter().scan(self.from, |next, (count, version)| {
             let first = *next;
             *next += u64::from(*count);
             Some((first, u64::from(*count), *version))
-        })
+        });
+        all.filter(|(_, _, version)| *version != UNSAID)
+    }
+
+    /// Adds what becomes of lines `first` to before `end`, which come after all that were added; false if there is no room.
+    pub fn push(&mut self, first: u64, end: u64, version: u64) -> bool {
+        let next = self.from + self.runs.iter().map(|(count, _)| u64::from(*count)).sum::<u64>();
+        if self.runs.is_empty() {
+            self.from = first;
+        } else if first > next {
+            if self.runs.len() + 2 > MAX_FATE_RUNS || u32::try_from(first - next).is_err() {
+                return false;
+            }
+            self.runs.push(((first - next) as u32, UNSAID));
+        }
+        let Ok(count) = u32::try_from(end - first) else { return false };
+        let room = self.runs.len() < MAX_FATE_RUNS;
+        match self.runs.last_mut() {
+            Some((counted, last)) if *last == version => match counted.checked_add(count) {
+                Some(sum) => *counted = sum,
+                None => return false,
+            },
+            Some(_) | None if room => self.runs.push((count, version)),
+            Some(_) | None => return false,
+        }
+        true
     }
 }

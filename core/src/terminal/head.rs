@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use super::size::Size;
 
+/// Most runs of versions in a head: it must fit a datagram beside the fates of lines and what arrived.
+pub const MAX_HEAD_RUNS: usize = 96;
+
 /// One of the two spaces of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Space {
@@ -145,7 +148,10 @@ impl Head {
         }
         let rows: u64 = self.versions.iter().map(|(count, _)| u64::from(*count)).sum();
         let impossible = |&(count, version): &(u16, u64)| count == 0 || version > self.version;
-        if rows != u64::from(self.size.rows) || self.versions.iter().any(impossible) {
+        if rows != u64::from(self.size.rows)
+            || self.versions.len() > MAX_HEAD_RUNS
+            || self.versions.iter().any(impossible)
+        {
             return Err(BadHead::Versions);
         }
         if self.cursor.row >= self.size.rows || self.cursor.col >= self.size.cols {

@@ -29,7 +29,7 @@ impl Screen {
     }
 
     /// Takes a line, unless a version of it is held that is as new.
-    pub fn merge_line(&mut self, space: Space, number: u64, version: u64, line: Line) {
+    pub fn merge_line(&mut self, space: Space, number: u64, version: u64, _is_final: bool, line: Line) {
         let lines = match space {
             Space::Main if number >= self.main_top => &mut self.main,
             Space::Alternate if number < u64::from(MAX_ROWS) => &mut self.alternate,
@@ -53,6 +53,9 @@ impl Screen {
         self.head = Some(head);
         self.bound();
     }
+
+    /// x
+    pub fn merge_fates(&mut self, _fates: &super::fates::Fates) {}
 
     /// The newest head.
     pub fn head(&self) -> Option<&Head> {

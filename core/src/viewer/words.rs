@@ -25,6 +25,10 @@ pub struct ViewerConfig {
     pub size: Size,
     /// How long to wait for a session that does not exist yet.
     pub wait: Option<Duration>,
+    /// Most lines of history that are wanted.
+    pub history: u32,
+    /// What the program puts into the clipboard is wanted.
+    pub clipboard: bool,
 }
 
 /// What happens to a viewer.
@@ -78,6 +82,8 @@ pub enum ViewerNotice {
     Title(String),
     /// The bell rang.
     Bell,
+    /// The program put this into the clipboard.
+    Clipboard(String),
     /// A sentence from the host.
     Said(String),
     /// Keys were dropped: the invite does not permit typing.

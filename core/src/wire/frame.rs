@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::MemberId;
 use crate::invite::Role;
-use crate::terminal::{Head, Space, clean_title};
+use crate::terminal::{Fates, Head, Space, clean_title};
 use crate::wire::{WireError, decode, encode};
 
 /// Longest frame, in bytes. RTP carries at most 1,984 bytes of payload before the engine panics and paths of 1,280 bytes are common, so
@@ -25,7 +25,16 @@ const _: () = assert!(MAX_SEGMENT * MAX_PARTS as usize >= crate::terminal::MAX_L
 /// Longest text of a property or notice, in bytes.
 pub const MAX_TEXT: usize = 900;
 
-/// Host → viewer.
+/// Most ranges in an acknowledgement: what is older was concluded from by then.
+pub const MAX_ACK_RANGES: usize = 16;
+
+/// Longest acknowledgement, in bytes; what has no room is the oldest.
+pub const MAX_ACKS: usize = 100;
+
+/// Longest text of one part of a clipboard, in bytes.
+pub const MAX_CLIPBOARD_PART: usize = 900;
+
+/// Host → viewer, on the control lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromHost {
     /// The first frame on the control lane.
@@ -35,10 +44,6 @@ pub enum FromHost {
         /// What it may do.
         role: Role,
     },
-    /// What the viewer lacks.
-    Update(Update),
-    /// Input up to this event number was taken by the program.
-    Taken(u64),
     /// The title changed; empty for none.
     Title(String),
     /// The bell rang.
@@ -47,20 +52,18 @@ pub enum FromHost {
     Notice(String),
     /// The session is over for this viewer; wants `GoodbyeHeard`.
     Goodbye(Goodbye),
+    /// The program put this into the clipboard. Only for viewers that asked for it.
+    Clipboard {
+        /// A part of it.
+        text: String,
+        /// It is the last part.
+        last: bool,
+    },
 }
 
-/// Viewer → host.
+/// Viewer → host, on the control lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromViewer {
-    /// Updates that arrived: all with these sequence numbers, as inclusive ranges.
-    Ack(Vec<(u64, u64)>),
-    /// Typed input.
-    Input {
-        /// The number of the first event; they count from 1 and belong to the member.
-        first: u64,
-        /// The events.
-        events: Vec<InputEvent>,
-    },
     /// The viewer's terminal has this size now.
     Size(crate::terminal::Size),
     /// I am leaving.
@@ -69,15 +72,48 @@ pub enum FromViewer {
     GoodbyeHeard,
 }
 
-/// Part of what a viewer lacks. Stands alone; may arrive late, twice or never: the newest version wins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Update {
-    /// Counts the updates of a link from 1; what is acknowledged.
+/// Host → viewer, on the terminal lane: part of what a viewer lacks. Stands alone; may arrive late, twice or never: the newest version
+/// wins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Down {
+    /// Counts this direction's datagrams of a link from 1.
     pub seq: u64,
-    /// Window, cursor, modes and versions, if they changed.
-    pub head: Option<Head>,
+    /// It says more than what arrived, so that it has arrived must be said in turn.
+    pub wants_ack: bool,
+    /// The viewer's datagrams that arrived.
+    pub acks: Acks,
+    /// Input events up to this number arrived, all of them.
+    pub arrived: u64,
+    /// Those up to this number were taken by the program.
+    pub taken: u64,
+    /// Window, cursor, modes and versions, and what becomes of the lines above, if any of it changed.
+    pub screen: Option<(Head, Fates)>,
     /// Lines, or parts of long ones.
     pub segments: Vec<Segment>,
+}
+
+/// Viewer → host, on the terminal lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Up {
+    /// Counts this direction's datagrams of a link from 1.
+    pub seq: u64,
+    /// It says more than what arrived, so that it has arrived must be said in turn.
+    pub wants_ack: bool,
+    /// The host's datagrams that arrived.
+    pub acks: Acks,
+    /// The number of the first event; they count from 1 and belong to the member.
+    pub first: u64,
+    /// What was typed.
+    pub events: Vec<InputEvent>,
+}
+
+/// Datagrams that arrived.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acks {
+    /// How long ago the newest one did, in microseconds: no part of the round trip.
+    pub held_micros: u32,
+    /// Their sequence numbers as inclusive ranges, newest first, at most [`MAX_ACK_RANGES`].
+    pub ranges: Vec<(u64, u64)>,
 }
 
 /// A line, or one part of a long one.
@@ -89,11 +125,14 @@ pub struct Segment {
     pub number: u64,
     /// Grows with every change.
     pub version: u64,
+    /// It left the window: this version is its last.
+    pub is_final: bool,
     /// Which part this is, from 0.
     pub part: u8,
     /// Of how many; 1 for most lines.
     pub parts: u8,
     /// An encoded [`Line`](crate::terminal::Line), or that part of it.
+    #[serde(with = "serde_bytes")]
     pub content: Vec<u8>,
 }
 
@@ -101,14 +140,32 @@ pub struct Segment {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputEvent {
     /// Bytes as the terminal sent them; at most [`MAX_INPUT_EVENT`].
-    Keys(Vec<u8>),
+    Keys(#[serde(with = "serde_bytes")] Vec<u8>),
+    /// A part of a paste, at most [`MAX_INPUT_EVENT`] bytes; without the brackets, which are the host's to put around it.
+    Paste {
+        /// It.
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        /// The paste begins with it.
+        first: bool,
+        /// The paste ends with it.
+        last: bool,
+    },
 }
 
 impl InputEvent {
     /// How many bytes of input it holds.
     pub fn bytes(&self) -> usize {
         match self {
-            InputEvent::Keys(bytes) => bytes.len(),
+            InputEvent::Keys(bytes) | InputEvent::Paste { bytes, .. } => bytes.len(),
+        }
+    }
+
+    fn is_sound(&self) -> bool {
+        match self {
+            InputEvent::Keys(bytes) => (1..=MAX_INPUT_EVENT).contains(&bytes.len()),
+            // An end may have nothing left to say.
+            InputEvent::Paste { bytes, .. } => bytes.len() <= MAX_INPUT_EVENT,
         }
     }
 }
@@ -134,29 +191,14 @@ impl FromHost {
     pub fn decode(bytes: &[u8]) -> Result<FromHost, WireError> {
         let mut frame = decode(bytes, MAX_FRAME)?;
         match &mut frame {
-            FromHost::Update(update) => update.check()?,
             // A person's terminal may show these as they are.
             FromHost::Title(text) | FromHost::Notice(text) | FromHost::Goodbye(Goodbye::Removed(text)) => {
                 *text = clean_title(text);
             }
-            FromHost::Welcome { .. }
-            | FromHost::Taken(_)
-            | FromHost::Bell
-            | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped) => {}
+            FromHost::Clipboard { text, .. } => text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control()),
+            FromHost::Welcome { .. } | FromHost::Bell | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped) => {}
         }
         Ok(frame)
-    }
-}
-
-impl Update {
-    fn check(&self) -> Result<(), WireError> {
-        if let Some(head) = &self.head {
-            head.check().map_err(|_| WireError::OutOfBounds)?;
-        }
-        let sound = |segment: &Segment| {
-            segment.part < segment.parts && segment.parts <= MAX_PARTS && segment.content.len() <= MAX_SEGMENT
-        };
-        if self.segments.iter().all(sound) { Ok(()) } else { Err(WireError::OutOfBounds) }
     }
 }
 
@@ -170,25 +212,55 @@ impl FromViewer {
     pub fn decode(bytes: &[u8]) -> Result<FromViewer, WireError> {
         let frame = decode(bytes, MAX_FRAME)?;
         match &frame {
-            FromViewer::Input { first, events } => {
-                let small = events.iter().all(|event| (1..=MAX_INPUT_EVENT).contains(&event.bytes()));
-                if *first == 0 || !small || first.checked_add(events.len() as u64).is_none() {
-                    return Err(WireError::OutOfBounds);
-                }
-            }
-            FromViewer::Size(size) => {
-                if crate::terminal::Size::new(size.cols, size.rows) != *size {
-                    return Err(WireError::OutOfBounds);
-                }
-            }
-            FromViewer::Ack(ranges) => {
-                if ranges.iter().any(|(first, last)| first > last) {
-                    return Err(WireError::OutOfBounds);
-                }
-            }
-            FromViewer::Goodbye | FromViewer::GoodbyeHeard => {}
+            FromViewer::Size(size) if !size.is_valid() => Err(WireError::OutOfBounds),
+            FromViewer::Size(_) | FromViewer::Goodbye | FromViewer::GoodbyeHeard => Ok(frame),
         }
-        Ok(frame)
+    }
+}
+
+impl Down {
+    /// The datagram's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        checked(encode(self))
+    }
+
+    /// Reads a datagram.
+    pub fn decode(bytes: &[u8]) -> Result<Down, WireError> {
+        let down: Down = decode(bytes, MAX_FRAME)?;
+        let screen_is_sound = down.screen.as_ref().is_none_or(|(head, fates)| head.check().is_ok() && fates.is_sound());
+        let sound = |segment: &Segment| {
+            segment.part < segment.parts && segment.parts <= MAX_PARTS && segment.content.len() <= MAX_SEGMENT
+        };
+        if down.acks.are_sound() && screen_is_sound && down.segments.iter().all(sound) {
+            Ok(down)
+        } else {
+            Err(WireError::OutOfBounds)
+        }
+    }
+}
+
+impl Up {
+    /// The datagram's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        checked(encode(self))
+    }
+
+    /// Reads a datagram.
+    pub fn decode(bytes: &[u8]) -> Result<Up, WireError> {
+        let up: Up = decode(bytes, MAX_FRAME)?;
+        let numbered = up.events.is_empty() || (up.first > 0 && up.first.checked_add(up.events.len() as u64).is_some());
+        if up.acks.are_sound() && numbered && up.events.iter().all(InputEvent::is_sound) {
+            Ok(up)
+        } else {
+            Err(WireError::OutOfBounds)
+        }
+    }
+}
+
+impl Acks {
+    fn are_sound(&self) -> bool {
+        let descending = self.ranges.windows(2).all(|pair| pair[1].1 < pair[0].0);
+        self.ranges.len() <= MAX_ACK_RANGES && descending && self.ranges.iter().all(|(first, last)| first <= last)
     }
 }
 

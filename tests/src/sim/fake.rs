@@ -54,14 +54,14 @@ impl FakeEngine {
         self
     }
 
-    /// The same, whose peers say these frames on the control lane once the other side has spoken there.
+    /// The same, whose peers say these frames on the terminal lane once the other side has spoken on the control lane.
     #[must_use]
     pub fn saying(mut self, frames: Vec<Vec<u8>>) -> FakeEngine {
         self.says = frames;
         self
     }
 
-    /// The same, saying them as soon as the lane is secure, before any confirmation.
+    /// The same, saying them on the control lane as soon as it is secure, before any confirmation.
     #[must_use]
     pub fn too_early(mut self) -> FakeEngine {
         self.too_early = true;
@@ -399,7 +399,12 @@ impl FakePeer {
                 self.out.push_back(PeerOutput::ControlOpen);
             } else {
                 self.out.push_back(PeerOutput::Message(Lane::Control, bytes));
-                std::mem::take(&mut self.says).iter().for_each(|frame| self.control.push(frame));
+                for bytes in std::mem::take(&mut self.says) {
+                    let packet = Packet::Terminal { tag: self.tag(), bytes };
+                    if let Some(path) = self.path {
+                        self.transmit(path, &packet);
+                    }
+                }
             }
         }
         if let Some(path) = self.path {

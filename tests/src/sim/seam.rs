@@ -38,6 +38,8 @@ struct Link {
     accepted: [Attempt; 2],
     heard: [BTreeSet<Attempt>; 2],
     joined: Attempt,
+    /// When each end hears that both are confirmed, and that the control lane is up.
+    confirmed_at: [Option<Timestamp>; 2],
     up_at: [Option<Timestamp>; 2],
     /// When the last message on the control lane arrives at this end.
     last: [Timestamp; 2],
@@ -219,6 +221,14 @@ impl Seam {
         let Some(known) = self.links.get_mut(&link) else { return Vec::new() };
         let side = known.side(who);
         let to = 1 - side;
+        if lane == Lane::Terminal {
+            assert!(known.confirmed_at[side].is_some_and(|at| at <= now), "{who:?} spoke before it was confirmed");
+            let Some(confirmed) = known.confirmed_at[to] else { return Vec::new() };
+            let message = |takes| (now + takes, known.ends[to], Event::Message(link, lane, bytes.clone()));
+            let copies = wire(known.ends[VIEWER]).copies(dice).into_iter().map(message);
+            // What comes before the other side is confirmed goes nowhere.
+            return copies.filter(|(at, ..)| *at > confirmed).collect();
+        }
         assert!(known.up_at[side].is_some_and(|up| up <= now), "{who:?} spoke before its control lane was up");
         let Some(up) = known.up_at[to] else { return Vec::new() };
         let arrival = now + wire(known.ends[VIEWER]).reliable(dice, REPEAT);
@@ -236,6 +246,7 @@ impl Link {
             accepted: [0; 2],
             heard: [BTreeSet::new(), BTreeSet::new()],
             joined: 0,
+            confirmed_at: [None; 2],
             up_at: [None; 2],
             last: [Timestamp::ZERO; 2],
             verdict_at: Timestamp::ZERO,
@@ -274,6 +285,9 @@ impl Link {
             let mut at = now;
             for step in steps {
                 at = at + wire(self.ends[VIEWER]).reliable(dice, REPEAT) * 2;
+                if let Event::Confirmed(..) = step {
+                    self.confirmed_at[side] = Some(at);
+                }
                 due.push((at, who, step));
             }
             self.up_at[side] = Some(at);

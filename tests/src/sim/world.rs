@@ -7,6 +7,7 @@ use std::time::Duration;
 use beach_core::Entropy;
 use beach_core::endpoint::{Endpoint, Generation, Input, Secrets};
 use beach_core::engine::Engine;
+use beach_core::host::Resize;
 use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 use beach_core::invite::{HostSecrets, Invite, Role};
 use beach_core::journal::Recorded as _;
@@ -104,6 +105,7 @@ impl HostPlan {
             seed,
             size: Size::new(80, 24),
             history: 1000,
+            resize: Resize::Owner,
             headless: true,
             rows_taken: 0,
             start: Start::AtOnce,
@@ -123,6 +125,8 @@ pub struct ViewerPlan {
     pub size: Size,
     /// How long it waits for a session that does not exist yet.
     pub wait: Option<Duration>,
+    /// Most lines of history that it wants.
+    pub history: u32,
     /// Its way to hosts.
     pub wire: Wire,
     /// Its way to the rendezvous.
@@ -139,6 +143,7 @@ impl ViewerPlan {
             invite,
             size: Size::new(100, 30),
             wait: None,
+            history: 1000,
             wire: Wire::steady(ms(20)),
             signal: Wire::steady(ms(10)),
             records: false,
@@ -417,6 +422,8 @@ impl<E: Engine> World<E> {
             name: format!("viewer {index}"),
             size: plan.size,
             wait: plan.wait,
+            history: plan.history,
+            clipboard: false,
         };
         let machine = Viewer::new(config.clone());
         let role = plan.invite.role;

@@ -1,0 +1,291 @@
+//! Which datagrams arrived: told by the receiving side, concluded from by the sending one.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::time::{Timestamp, earliest};
+use crate::wire::frame::{Acks, MAX_ACK_RANGES, MAX_ACKS};
+
+/// Later datagrams that must have been acknowledged before one counts as lost: fewer would take reordering for loss (RFC 9002, 6.1.1).
+const PASSED_BY: usize = 3;
+
+/// What is acknowledged soon, not at once, is so at the latest when this many datagrams wait for it.
+const SOON_AT_MOST: u32 = 2;
+
+/// How soon an acknowledgement must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// Never: it was an acknowledgement itself.
+    Nothing,
+    /// With whatever goes next, at the latest after this time.
+    Within(Duration),
+    /// As the very next thing.
+    AtOnce,
+}
+
+/// The receiving side.
+#[derive(Default)]
+pub(crate) struct Received {
+    /// Newest first, inclusive, apart from one another.
+    ranges: VecDeque<(u64, u64)>,
+    newest_at: Timestamp,
+    waiting: u32,
+    owed_at: Option<Timestamp>,
+}
+
+impl Received {
+    /// A datagram arrived.
+    pub(crate) fn arrived(&mut self, now: Timestamp, seq: u64, wants: Wants) {
+        if self.ranges.front().is_none_or(|(_, newest)| seq > *newest) {
+            self.newest_at = now;
+        }
+        self.insert(seq);
+        let at = match wants {
+            Wants::Nothing => return,
+            Wants::AtOnce => now,
+            Wants::Within(span) => {
+                self.waiting += 1;
+                if self.waiting >= SOON_AT_MOST { now } else { now + span }
+            }
+        };
+        self.owed_at = earliest(self.owed_at, Some(at));
+    }
+
+    /// When an acknowledgement must be sent, if nothing else takes it along.
+    pub(crate) fn owed_at(&self) -> Option<Timestamp> {
+        self.owed_at
+    }
+
+    /// What to say of what arrived.
+    pub(crate) fn tell(&mut self, now: Timestamp) -> Acks {
+        self.owed_at = None;
+        self.waiting = 0;
+        let held = u32::try_from(now.since(self.newest_at).as_micros()).unwrap_or(u32::MAX);
+        // Of the length itself there is one byte, of a varint at most a byte for each seven bits.
+        let mut room = MAX_ACKS - length(u64::from(held)) - 1;
+        let fits = |(first, last): &&(u64, u64)| {
+            let size = length(*first) + length(*last);
+            let fits = size <= room;
+            room = room.saturating_sub(size);
+            fits
+        };
+        Acks { held_micros: held, ranges: self.ranges.iter().take_while(fits).copied().collect() }
+    }
+
+    fn insert(&mut self, seq: u64) {
+        let after = self.ranges.iter().position(|(first, _)| *first <= seq.saturating_add(1));
+        match after {
+            // It touches or lies in the range at `at`, or lies above it.
+            Some(at) => {
+                let (first, last) = self.ranges[at];
+                if (first..=last).contains(&seq) {
+                    return;
+                }
+                if seq == last + 1 {
+                    self.ranges[at].1 = seq;
+                    self.join(at);
+                } else if seq + 1 == first {
+                    self.ranges[at].0 = seq;
+                    self.join(at + 1);
+                } else {
+                    self.ranges.insert(at, (seq, seq));
+                }
+            }
+            None => self.ranges.push_back((seq, seq)),
+        }
+        self.ranges.truncate(MAX_ACK_RANGES);
+    }
+
+    /// Joins the range at `at` with the newer one before it, if they touch.
+    fn join(&mut self, at: usize) {
+        if at == 0 || at >= self.ranges.len() {
+            return;
+        }
+        if self.ranges[at].1 + 1 == self.ranges[at - 1].0 {
+            self.ranges[at - 1].0 = self.ranges[at].0;
+            self.ranges.remove(at);
+        }
+    }
+}
+
+/// Bytes of a number on the wire.
+fn length(number: u64) -> usize {
+    (u64::BITS - number.leading_zeros()).div_ceil(7).max(1) as usize
+}
+
+/// The sending side: what is on its way, each datagram with what it carries.
+pub(crate) struct Flight<T> {
+    next: u64,
+    sent: BTreeMap<u64, Sent<T>>,
+}
+
+struct Sent<T> {
+    at: Timestamp,
+    passed_by: usize,
+    load: T,
+}
+
+/// What an acknowledgement says.
+pub(crate) struct Concluded<T> {
+    pub(crate) arrived: Vec<T>,
+    pub(crate) lost: Vec<T>,
+    /// The round trip of the newest datagram that it says arrived.
+    pub(crate) round_trip: Option<Duration>,
+}
+
+impl<T> Default for Flight<T> {
+    fn default() -> Flight<T> {
+        Flight { next: 1, sent: BTreeMap::new() }
+    }
+}
+
+impl<T> Flight<T> {
+    /// A number for a datagram that nobody waits for.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// A number for a datagram that carries `load`.
+    pub(crate) fn send(&mut self, now: Timestamp, load: T) -> u64 {
+        let seq = self.number();
+        self.sent.insert(seq, Sent { at: now, passed_by: 0, load });
+        seq
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sent.is_empty()
+    }
+
+    /// What is on its way.
+    pub(crate) fn loads(&self) -> impl Iterator<Item = &T> {
+        self.sent.values().map(|sent| &sent.load)
+    }
+
+    /// Whether this one is still on its way.
+    pub(crate) fn holds(&self, seq: u64) -> bool {
+        self.sent.contains_key(&seq)
+    }
+
+    /// Takes what arrived, and what must be lost, off the flight.
+    pub(crate) fn acknowledge(&mut self, now: Timestamp, acks: &Acks) -> Concluded<T> {
+        let mut newly: Vec<u64> = Vec::new();
+        for (first, last) in &acks.ranges {
+            newly.extend(self.sent.range(*first..=*last).map(|(seq, _)| *seq));
+        }
+        newly.sort_unstable();
+        let held = Duration::from_micros(u64::from(acks.held_micros));
+        let newest = acks.ranges.first().map(|(_, newest)| *newest);
+        let mut concluded = Concluded { arrived: Vec::new(), lost: Vec::new(), round_trip: None };
+        for seq in &newly {
+            let Some(sent) = self.sent.remove(seq) else { continue };
+            if Some(*seq) == newest {
+                concluded.round_trip = Some(now.since(sent.at).saturating_sub(held));
+            }
+            concluded.arrived.push(sent.load);
+        }
+        let Some(newest) = newly.last() else { return concluded };
+        let mut lost = Vec::new();
+        for (seq, sent) in self.sent.range_mut(..*newest) {
+            sent.passed_by += newly.len() - newly.partition_point(|acked| acked < seq);
+            if sent.passed_by >= PASSED_BY {
+                lost.push(*seq);
+            }
+        }
+        concluded.lost.extend(lost.iter().filter_map(|seq| self.sent.remove(seq)).map(|sent| sent.load));
+        concluded
+    }
+
+    /// Takes off the flight what is unanswered for `patience`.
+    pub(crate) fn expire(&mut self, now: Timestamp, patience: Duration) -> Vec<T> {
+        let mut lost = Vec::new();
+        while let Some(first) = self.sent.first_entry() {
+            if first.get().at + patience > now {
+                break;
+            }
+            lost.push(first.remove().load);
+        }
+        lost
+    }
+
+    /// When the oldest is unanswered for `patience`.
+    pub(crate) fn expires_at(&self, patience: Duration) -> Option<Timestamp> {
+        self.sent.first_key_value().map(|(_, sent)| sent.at + patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(received: &mut Received) -> Vec<(u64, u64)> {
+        received.tell(Timestamp::ZERO).ranges
+    }
+
+    #[test]
+    fn ranges_hold_exactly_what_arrived_in_any_order() {
+        for order in [[1u64, 2, 3, 5, 6, 9], [9, 6, 5, 3, 2, 1], [2, 9, 1, 6, 3, 5], [5, 6, 9, 1, 3, 2]] {
+            let mut received = Received::default();
+            for seq in order.into_iter().chain(order) {
+                received.arrived(Timestamp::ZERO, seq, Wants::AtOnce);
+            }
+            assert_eq!(told(&mut received), [(9, 9), (5, 6), (1, 3)], "{order:?}");
+            received.arrived(Timestamp::ZERO, 4, Wants::Nothing);
+            assert_eq!(told(&mut received), [(9, 9), (1, 6)]);
+            received.arrived(Timestamp::ZERO, 8, Wants::Nothing);
+            received.arrived(Timestamp::ZERO, 7, Wants::Nothing);
+            assert_eq!(told(&mut received), [(1, 9)]);
+        }
+    }
+
+    #[test]
+    fn the_oldest_ranges_go_first_when_there_are_too_many() {
+        let mut received = Received::default();
+        for seq in (1..200).step_by(2) {
+            received.arrived(Timestamp::ZERO, seq, Wants::Nothing);
+        }
+        let ranges = told(&mut received);
+        assert_eq!((ranges.len(), ranges[0]), (MAX_ACK_RANGES, (199, 199)));
+    }
+
+    #[test]
+    fn an_acknowledgement_waits_for_company_but_not_for_long() {
+        let (mut received, span) = (Received::default(), Duration::from_millis(5));
+        received.arrived(Timestamp::ZERO, 1, Wants::Nothing);
+        assert_eq!(received.owed_at(), None);
+        received.arrived(Timestamp::ZERO, 2, Wants::Within(span));
+        assert_eq!(received.owed_at(), Some(Timestamp::ZERO + span));
+        received.arrived(Timestamp::ZERO, 3, Wants::Within(span));
+        assert_eq!(received.owed_at(), Some(Timestamp::ZERO));
+    }
+
+    #[test]
+    fn what_three_later_ones_passed_is_lost_and_what_two_passed_is_not() {
+        let (mut flight, now) = (Flight::default(), Timestamp::from_micros(1000));
+        for load in 1..=5u64 {
+            assert_eq!(flight.send(Timestamp::ZERO, load), load);
+        }
+        let concluded = flight.acknowledge(now, &Acks { held_micros: 100, ranges: vec![(3, 4)] });
+        assert_eq!((concluded.arrived, concluded.lost), (vec![3, 4], vec![]));
+        assert_eq!(concluded.round_trip, Some(Duration::from_micros(900)));
+        let concluded = flight.acknowledge(now, &Acks { held_micros: 0, ranges: vec![(3, 5)] });
+        assert_eq!((concluded.arrived, concluded.lost), (vec![5], vec![1, 2]));
+        assert!(flight.is_empty());
+    }
+
+    #[test]
+    fn what_stays_unanswered_is_lost_when_its_time_is_over() {
+        let mut flight = Flight::default();
+        flight.send(Timestamp::ZERO, 'a');
+        flight.send(Timestamp::from_micros(10), 'b');
+        let patience = Duration::from_micros(100);
+        assert_eq!(flight.expires_at(patience), Some(Timestamp::from_micros(100)));
+        assert_eq!(flight.expire(Timestamp::from_micros(99), patience), []);
+        assert_eq!(flight.expire(Timestamp::from_micros(105), patience), ['a']);
+        assert_eq!(flight.len(), 1);
+    }
+}

@@ -1,0 +1,89 @@
+//! The host's end of a viewer's terminal lane: screens go out, input comes in, and each datagram says what arrived of the other's.
+
+use std::time::Duration;
+
+use crate::sync::acks::{Received, Wants};
+use crate::sync::inbound::{Inbound, Overdrawn};
+use crate::sync::outbound::Outbound;
+use crate::terminal::Emulator;
+use crate::time::{Timestamp, earliest};
+use crate::wire::frame::{Down, Up};
+
+/// An acknowledgement of input waits so long for the echo to take it along.
+const ACK_WITHIN: Duration = Duration::from_millis(5);
+
+/// So does the news that the program took some.
+const TAKEN_WITHIN: Duration = Duration::from_millis(20);
+
+/// One viewer's lane.
+pub(crate) struct Downlink {
+    pub(crate) outbound: Outbound,
+    pub(crate) inbound: Inbound,
+    received: Received,
+    taken_told: u64,
+    /// Since when the viewer does not know how much was taken.
+    untold_since: Option<Timestamp>,
+}
+
+impl Downlink {
+    /// For a viewer that gets at most the last `history` lines of what was there before it.
+    pub(crate) fn new(history: u64) -> Downlink {
+        Downlink {
+            outbound: Outbound::new(history),
+            inbound: Inbound::default(),
+            received: Received::default(),
+            taken_told: 0,
+            untold_since: None,
+        }
+    }
+
+    /// A datagram arrived; `may_type`: whether its input is taken. Says whether there was new input.
+    pub(crate) fn receive(&mut self, now: Timestamp, up: Up, may_type: bool) -> Result<bool, Overdrawn> {
+        let wants = if up.wants_ack { Wants::Within(ACK_WITHIN) } else { Wants::Nothing };
+        self.received.arrived(now, up.seq, wants);
+        self.outbound.acknowledge(now, &up.acks);
+        if up.events.is_empty() {
+            return Ok(false);
+        }
+        if !may_type {
+            return Err(Overdrawn);
+        }
+        let before = self.inbound.arrived();
+        self.inbound.accept(up.first, up.events)?;
+        Ok(self.inbound.arrived() > before)
+    }
+
+    /// The next datagram that may go now.
+    pub(crate) fn next(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) -> Option<Vec<u8>> {
+        let taken = self.inbound.taken();
+        if self.outbound.take_lost_note() {
+            self.taken_told = 0;
+        }
+        if taken > self.taken_told {
+            self.untold_since.get_or_insert(now);
+        }
+        let mut down = Down { arrived: self.inbound.arrived(), taken, ..Down::default() };
+        if let Some((seq, payload)) = self.outbound.next(now, emulator, urgent) {
+            (down.seq, down.wants_ack) = (seq, true);
+            payload.fill(&mut down);
+        } else if self.untold_since.is_some_and(|since| since + TAKEN_WITHIN <= now) {
+            (down.seq, down.wants_ack) = (self.outbound.note(now), true);
+        } else if self.received.owed_at().is_some_and(|at| at <= now) {
+            down.seq = self.outbound.number();
+        } else {
+            return None;
+        }
+        if down.wants_ack {
+            // If it is lost, so is what it carries, and what takes its place says this again.
+            (self.taken_told, self.untold_since) = (taken, None);
+        }
+        down.acks = self.received.tell(now);
+        Some(down.encode())
+    }
+
+    /// When [`next`](Downlink::next) may have something, if nothing happens before.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let untold = self.untold_since.map(|since| since + TAKEN_WITHIN);
+        earliest(earliest(self.outbound.deadline(), self.received.owed_at()), untold)
+    }
+}

@@ -1,0 +1,230 @@
+//! Lines that left the window: which of them a viewer still lacks, in order, and which it will never get.
+//!
+//! A line is *settled* when the viewer has its last version and knows that it is the last. Most get there without being sent again: they
+//! were sent while they stood in the window, and only their fate is told. When output is faster than history may travel, sending waits
+//! until it is calm, and what would be too much by then is given up: one gap, not many.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::sync::slots::{Slots, Told};
+use crate::terminal::{Emulator, Fates, GIVEN_UP, Space};
+use crate::time::Timestamp;
+
+/// Even a viewer that wants no history gets so many lines late: those that scroll off while it looks.
+const LEAST_LIMIT: u64 = 200;
+
+/// Output counts as calm when nothing had to be given up for this long.
+const CALM: Duration = Duration::from_millis(100);
+
+/// Most lines between the first that is not settled and the next to be sent: bounds the slots, and what a viewer must keep for one gap.
+const MAX_OPEN: u64 = 4096;
+
+/// Most gaps that are not settled; beyond it neighbours become one.
+const MAX_GAPS: usize = 32;
+
+/// Lines that will not be sent.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    first: u64,
+    end: u64,
+    told: Told,
+}
+
+/// One viewer's history.
+pub(super) struct History {
+    limit: u64,
+    /// The first line of all that this viewer gets; unknown until the first look.
+    start: Option<u64>,
+    settled: u64,
+    cursor: u64,
+    gaps: VecDeque<Gap>,
+    again: BTreeSet<u64>,
+    calm_at: Timestamp,
+    untold: bool,
+}
+
+impl History {
+    pub(super) fn new(limit: u64) -> History {
+        History {
+            limit,
+            start: None,
+            settled: 0,
+            cursor: 0,
+            gaps: VecDeque::new(),
+            again: BTreeSet::new(),
+            calm_at: Timestamp::ZERO,
+            untold: false,
+        }
+    }
+
+    /// Looks at where the window is now; gives up what is too far behind it, or erased.
+    pub(super) fn follow(&mut self, now: Timestamp, emulator: &Emulator, slots: &mut Slots) {
+        let top = emulator.top();
+        let low = emulator.base().max(emulator.head().floor).min(top);
+        if self.start.is_none() {
+            let start = top.saturating_sub(self.limit).max(low);
+            (self.start, self.settled, self.cursor) = (Some(start), start, start);
+        }
+        let keep = self.limit.max(LEAST_LIMIT);
+        if top - self.cursor.min(top) > keep {
+            self.give_up(self.cursor, top - keep, slots);
+            self.calm_at = now + CALM;
+        }
+        if self.cursor < low {
+            self.give_up(self.cursor, low, slots);
+        }
+        self.settle(slots);
+    }
+
+    /// Whether a line may be sent now.
+    pub(super) fn has_more(&self, now: Timestamp, emulator: &Emulator) -> bool {
+        let may = now >= self.calm_at && self.cursor - self.settled < MAX_OPEN;
+        !self.again.is_empty() || (may && self.cursor < emulator.top())
+    }
+
+    /// When it may, if it must wait until then.
+    pub(super) fn calm_at(&self, now: Timestamp, emulator: &Emulator) -> Option<Timestamp> {
+        (self.cursor < emulator.top() && now < self.calm_at).then_some(self.calm_at)
+    }
+
+    /// The next line to send.
+    pub(super) fn next(&mut self, emulator: &Emulator, slots: &mut Slots) -> Option<u64> {
+        while let Some(number) = self.again.pop_first() {
+            if emulator.line(Space::Main, number).is_some() {
+                return Some(number);
+            }
+            self.give_up(number, number + 1, slots);
+        }
+        while self.cursor < emulator.top() && self.cursor - self.settled < MAX_OPEN {
+            let number = self.cursor;
+            let Some((version, _)) = emulator.line(Space::Main, number) else {
+                self.give_up(number, number + 1, slots);
+                continue;
+            };
+            self.cursor += 1;
+            if !slots.is_sent(number, version) {
+                return Some(number);
+            }
+            self.untold = true;
+        }
+        None
+    }
+
+    /// A line's content was lost.
+    pub(super) fn missing_again(&mut self, space: Space, number: u64) {
+        // What stands in the window or has not been looked at yet is found there.
+        if space == Space::Main && (self.settled..self.cursor).contains(&number) {
+            self.again.insert(number);
+        }
+    }
+
+    /// That a version is the last one has to be told again.
+    pub(super) fn untold_again(&mut self) {
+        self.untold = true;
+    }
+
+    /// Whether there are fates to tell, changed head or not.
+    pub(super) fn has_untold(&self) -> bool {
+        self.untold
+    }
+
+    /// What is to be told now, as far as it fits.
+    pub(super) fn fates(&self, emulator: &Emulator, slots: &Slots) -> Fates {
+        let top = emulator.top();
+        let mut fates = Fates { start: self.start.unwrap_or(0), from: self.settled, runs: Vec::new() };
+        let mut gaps = self.gaps.iter().filter(|gap| gap.told == Told::No).peekable();
+        for (number, version, told) in slots.untold(self.settled, top) {
+            while let Some(gap) = gaps.next_if(|gap| gap.first < number) {
+                if !fates.push(gap.first, gap.end, GIVEN_UP) {
+                    return fates;
+                }
+            }
+            let is_last = emulator.line(Space::Main, number).is_some_and(|(last, _)| last == version);
+            if told == Told::No && is_last && !fates.push(number, number + 1, version) {
+                return fates;
+            }
+        }
+        for gap in gaps {
+            if !fates.push(gap.first, gap.end, GIVEN_UP) {
+                return fates;
+            }
+        }
+        fates
+    }
+
+    /// These fates go out; returns the spans that they tell of.
+    pub(super) fn tell(&mut self, fates: &Fates, slots: &mut Slots) -> Vec<(u64, u64)> {
+        self.untold = fates.runs.len() + 2 > crate::terminal::MAX_FATE_RUNS;
+        let spans: Vec<_> = fates.spans().map(|(first, count, _)| (first, first + count)).collect();
+        for span in &spans {
+            slots.tell(*span);
+            self.gaps_within(*span, Told::OnItsWay);
+        }
+        spans
+    }
+
+    /// These fates arrived.
+    pub(super) fn heard(&mut self, span: (u64, u64)) {
+        self.gaps_within(span, Told::Yes);
+    }
+
+    /// These fates were lost.
+    pub(super) fn unheard(&mut self, (first, end): (u64, u64)) {
+        for gap in self.gaps.iter_mut().filter(|gap| gap.first >= first && gap.end <= end) {
+            if gap.told == Told::OnItsWay {
+                gap.told = Told::No;
+            }
+        }
+        self.untold = true;
+    }
+
+    /// Moves past what is settled.
+    pub(super) fn settle(&mut self, slots: &mut Slots) {
+        loop {
+            if let Some(gap) = self.gaps.front().filter(|gap| gap.first <= self.settled) {
+                if gap.told != Told::Yes {
+                    return;
+                }
+                self.settled = self.settled.max(gap.end);
+                self.gaps.pop_front();
+            } else if self.settled < self.cursor && slots.is_done(self.settled) {
+                slots.remove(self.settled);
+                self.settled += 1;
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Whether every line before `top` is settled.
+    pub(super) fn is_settled(&self, top: u64) -> bool {
+        self.start.is_some() && self.settled == top
+    }
+
+    fn gaps_within(&mut self, (first, end): (u64, u64), told: Told) {
+        for gap in self.gaps.iter_mut().filter(|gap| gap.first >= first && gap.end <= end) {
+            gap.told = told;
+        }
+    }
+
+    /// The lines from `first` to before `end` will not be sent.
+    fn give_up(&mut self, first: u64, end: u64, slots: &mut Slots) {
+        slots.remove_span(first, end);
+        self.again.retain(|number| !(first..end).contains(number));
+        self.cursor = self.cursor.max(end);
+        self.untold = true;
+        let at = self.gaps.partition_point(|gap| gap.first < first);
+        match at.checked_sub(1).and_then(|before| self.gaps.get_mut(before)).filter(|gap| gap.end == first) {
+            Some(gap) => (gap.end, gap.told) = (end, Told::No),
+            None => self.gaps.insert(at, Gap { first, end, told: Told::No }),
+        }
+        if self.gaps.len() > MAX_GAPS
+            && let (Some(one), Some(two)) = (self.gaps.pop_front(), self.gaps.pop_front())
+        {
+            slots.remove_span(one.first, two.end);
+            self.again.retain(|number| !(one.first..two.end).contains(number));
+            self.gaps.push_front(Gap { first: one.first, end: two.end, told: Told::No });
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! How long a round trip takes, when what is unanswered counts as lost, and how much may be on its way.
+//!
+//! The engine paces, drops and limits nothing on the terminal lane, so all of it is decided here. The window follows delay, not loss: a
+//! queue that builds up somewhere shows as a round trip above the least one, and is left to drain.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// Until the first answer a round trip is assumed to be this long.
+const FIRST_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// The least time after which something unanswered counts as lost: timers and schedulers are late by some milliseconds.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// The longest such time.
+const MOST_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is added to the smoothed round trip at least.
+const LEAST_SLACK: Duration = Duration::from_millis(10);
+
+/// Timeouts in a row after which patience grows, and nothing but a probe is sent.
+pub(crate) const PATIENT_MISSES: u32 = 2;
+
+/// The least round trip is that of the last one to two of these: a path may become longer for good.
+const LEAST_WITHIN: Duration = Duration::from_secs(5);
+
+/// A round trip this much above the least one means that a queue builds up.
+const QUEUE: Duration = Duration::from_millis(50);
+
+/// One datagram in so many: the weight of the newest in the measured loss.
+const LOSS_WEIGHT: u32 = 64;
+
+const WHOLE: u32 = 1 << 16;
+
+/// Loss from which small datagrams are said again, and the loss from which that waits longer.
+const SOME_LOSS: u32 = WHOLE / 100;
+const MUCH_LOSS: u32 = WHOLE / 10;
+
+/// The pauses after which they are.
+const REPEAT_AFTER: Duration = Duration::from_millis(15);
+const REPEAT_LATER: Duration = Duration::from_millis(35);
+
+/// Most frames on their way, and from which least round trip on twice as many.
+const MAX_FRAMES: u32 = 4;
+const LONG: Duration = Duration::from_millis(150);
+
+/// History datagrams on their way: at least, at first, and at most (64 KiB).
+const MIN_BULK: u32 = 2;
+const FIRST_BULK: u32 = 8;
+const MAX_BULK: u32 = 64;
+
+/// Round trips and loss of one direction of a link.
+#[derive(Default)]
+pub(crate) struct RoundTrip {
+    /// Smoothed, and its variation (RFC 6298, section 2).
+    smoothed: Option<(Duration, Duration)>,
+    /// The least of the current span of time and of the one before, and when the current one began.
+    least: (Option<Duration>, Option<Duration>, Timestamp),
+    worst: Option<Duration>,
+    misses: u32,
+    loss: u32,
+}
+
+impl RoundTrip {
+    /// Something was answered after `took`.
+    pub(crate) fn sample(&mut self, now: Timestamp, took: Duration) {
+        self.smoothed = Some(match self.smoothed {
+            None => (took, took / 2),
+            Some((smoothed, variation)) => {
+                (smoothed.mul_f64(0.875) + took / 8, variation.mul_f64(0.75) + smoothed.abs_diff(took) / 4)
+            }
+        });
+        let (current, before, since) = &mut self.least;
+        if now.since(*since) >= LEAST_WITHIN {
+            (*before, *current, *since) = (current.take(), None, now);
+        }
+        *current = Some(current.map_or(took, |least| least.min(took)));
+        self.worst = Some(self.worst.map_or(took, |worst| worst.max(took)));
+    }
+
+    /// So many arrived, so many were lost.
+    pub(crate) fn count(&mut self, arrived: usize, lost: usize) {
+        if arrived > 0 {
+            self.misses = 0;
+        }
+        for _ in 0..arrived {
+            self.loss -= self.loss / LOSS_WEIGHT;
+        }
+        for _ in 0..lost {
+            self.loss += (WHOLE - self.loss) / LOSS_WEIGHT;
+        }
+    }
+
+    /// Nothing was answered for a whole timeout.
+    pub(crate) fn miss(&mut self) {
+        self.misses = self.misses.saturating_add(1);
+    }
+
+    /// Nobody has answered for some time: only a probe now and then may go.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.misses >= PATIENT_MISSES
+    }
+
+    /// The smoothed round trip, if any is known.
+    pub(crate) fn smoothed(&self) -> Option<Duration> {
+        self.smoothed.map(|(smoothed, _)| smoothed)
+    }
+
+    /// After how long something unanswered counts as lost.
+    pub(crate) fn timeout(&self) -> Duration {
+        let timeout = match self.smoothed {
+            None => FIRST_TIMEOUT,
+            Some((smoothed, variation)) => smoothed + (variation * 4).max(LEAST_SLACK),
+        };
+        let timeout = timeout.clamp(LEAST_TIMEOUT, MOST_TIMEOUT);
+        if self.is_silent() { (timeout * 3 / 2).min(MOST_TIMEOUT) } else { timeout }
+    }
+
+    /// After how long a small datagram is said again unasked, if loss makes that worth its bytes.
+    pub(crate) fn repeat_after(&self) -> Option<Duration> {
+        match self.loss {
+            ..SOME_LOSS => None,
+            SOME_LOSS..MUCH_LOSS => Some(REPEAT_AFTER),
+            MUCH_LOSS.. => Some(REPEAT_LATER),
+        }
+    }
+
+    fn least(&self) -> Option<Duration> {
+        let (current, before, _) = self.least;
+        match (current, before) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+/// How much may be on its way.
+pub(crate) struct Window {
+    frames: u32,
+    bulk: u32,
+    decide_at: Timestamp,
+    frames_were_full: bool,
+    bulk_was_full: bool,
+}
+
+impl Default for Window {
+    fn default() -> Window {
+        Window {
+            frames: 1,
+            bulk: FIRST_BULK,
+            decide_at: Timestamp::ZERO,
+            frames_were_full: false,
+            bulk_was_full: false,
+        }
+    }
+}
+
+impl Window {
+    /// Whether one more frame may go when `on_their_way` are.
+    pub(crate) fn has_room_for_frame(&mut self, on_their_way: usize) -> bool {
+        let room = on_their_way < self.frames as usize;
+        self.frames_were_full |= on_their_way + 1 >= self.frames as usize;
+        room
+    }
+
+    /// How many more datagrams of history may go when `on_their_way` are.
+    pub(crate) fn room_for_bulk(&mut self, on_their_way: usize) -> usize {
+        let room = (self.bulk as usize).saturating_sub(on_their_way);
+        self.bulk_was_full |= room == 0;
+        room
+    }
+
+    /// Once a round trip: less if a queue builds up, more if all that was allowed was used.
+    pub(crate) fn decide(&mut self, now: Timestamp, trip: &mut RoundTrip) {
+        let (Some(smoothed), Some(least), Some(worst)) = (trip.smoothed(), trip.least(), trip.worst) else { return };
+        if now < self.decide_at {
+            return;
+        }
+        self.decide_at = now + smoothed;
+        trip.worst = None;
+        let cap = if least >= LONG { 2 * MAX_FRAMES } else { MAX_FRAMES };
+        if worst > least + QUEUE {
+            self.frames = (self.frames - 1).max(1);
+            self.bulk = (self.bulk / 2).max(MIN_BULK);
+        } else {
+            if self.frames_were_full {
+                self.frames += 1;
+            }
+            if self.bulk_was_full {
+                self.bulk = (self.bulk + self.bulk / 2).min(MAX_BULK);
+            }
+        }
+        self.frames = self.frames.min(cap);
+        (self.frames_were_full, self.bulk_was_full) = (false, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    fn at(count: u64) -> Timestamp {
+        Timestamp::from(ms(count))
+    }
+
+    #[test]
+    fn the_timeout_follows_the_round_trip_within_its_limits() {
+        let mut trip = RoundTrip::default();
+        assert_eq!(trip.timeout(), FIRST_TIMEOUT);
+        (0..100).for_each(|i| trip.sample(at(i), ms(1)));
+        assert_eq!(trip.timeout(), LEAST_TIMEOUT);
+        (0..100).for_each(|i| trip.sample(at(100 + i), ms(100)));
+        assert!((ms(110)..ms(130)).contains(&trip.timeout()), "{:?}", trip.timeout());
+        trip.miss();
+        trip.miss();
+        assert!(trip.is_silent() && trip.timeout() >= ms(165));
+        trip.count(1, 0);
+        assert!(!trip.is_silent());
+        (0..100).for_each(|i| trip.sample(at(200 + i), ms(5000)));
+        assert_eq!(trip.timeout(), MOST_TIMEOUT);
+    }
+
+    #[test]
+    fn small_datagrams_are_repeated_when_loss_is_measured_and_later_when_it_is_heavy() {
+        let mut trip = RoundTrip::default();
+        trip.count(1000, 0);
+        assert_eq!(trip.repeat_after(), None);
+        trip.count(20, 1);
+        assert_eq!(trip.repeat_after(), Some(REPEAT_AFTER));
+        (0..40).for_each(|_| trip.count(3, 1));
+        assert_eq!(trip.repeat_after(), Some(REPEAT_LATER));
+        trip.count(1000, 0);
+        assert_eq!(trip.repeat_after(), None);
+    }
+
+    #[test]
+    fn the_window_grows_when_used_shrinks_when_a_queue_builds_up_and_forgets_an_old_least() {
+        let (mut trip, mut window) = (RoundTrip::default(), Window::default());
+        let mut now = 0;
+        let mut turn = |window: &mut Window, trip: &mut RoundTrip, took: u64| {
+            now += 300;
+            trip.sample(at(now), ms(took));
+            assert!(window.has_room_for_frame(0));
+            window.has_room_for_frame(window.frames as usize - 1);
+            window.decide(at(now), trip);
+            window.frames
+        };
+        let grown: Vec<_> = (0..6).map(|_| turn(&mut window, &mut trip, 100)).collect();
+        assert_eq!(grown, [2, 3, 4, 4, 4, 4]);
+        let shrunk: Vec<_> = (0..5).map(|_| turn(&mut window, &mut trip, 200)).collect();
+        assert_eq!(shrunk, [3, 2, 1, 1, 1]);
+        // The path is longer for good: ten seconds later that is what it is measured at.
+        let after: Vec<_> = (0..45).map(|_| turn(&mut window, &mut trip, 200)).collect();
+        assert_eq!(after.last(), Some(&8));
+    }
+}

@@ -1,0 +1,96 @@
+//! Puts what goes out into datagrams, none longer than a frame may be.
+
+use crate::sync::outbound::Load;
+use crate::sync::slots::{Missing, Part, SEGMENT_OVERHEAD};
+use crate::terminal::{Fates, Head};
+use crate::wire::frame::{Down, MAX_ACKS, MAX_FRAME, Segment};
+
+/// Bytes of a datagram that are neither head nor segments: version byte, sequence number, a flag, acknowledgements, two numbers, an
+/// option and a count, each at its longest.
+const OVERHEAD: usize = 1 + 10 + 1 + MAX_ACKS + 10 + 10 + 1 + 2;
+
+/// What fits beside that.
+const ROOM: usize = MAX_FRAME - OVERHEAD;
+
+/// The part of a datagram that the synchronisation fills.
+pub(crate) struct Payload {
+    pub(crate) screen: Option<(Head, Fates)>,
+    pub(crate) segments: Vec<Segment>,
+    size: usize,
+}
+
+impl Payload {
+    /// Bytes that it takes at most.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Puts it into a datagram.
+    pub(crate) fn fill(self, down: &mut Down) {
+        (down.screen, down.segments) = (self.screen, self.segments);
+    }
+}
+
+/// Fills one datagram after the other.
+#[derive(Default)]
+pub(super) struct Packer {
+    full: Vec<(Payload, Load)>,
+    open: Option<(Payload, Load)>,
+}
+
+impl Packer {
+    /// Bytes that a head with its fates takes.
+    pub(super) fn size_of(screen: Option<&(Head, Fates)>) -> usize {
+        screen.map_or(0, |screen| postcard::experimental::serialized_size(screen).unwrap_or(ROOM))
+    }
+
+    /// Adds the head and the fates that go with it, which tell of these spans.
+    pub(super) fn screen(&mut self, head: Head, fates: Fates, told: Vec<(u64, u64)>) {
+        let version = head.version;
+        let screen = (head, fates);
+        let size = Packer::size_of(Some(&screen));
+        let (payload, load) = self.room(size);
+        payload.screen = Some(screen);
+        (load.head, load.told) = (Some(version), told);
+    }
+
+    /// Adds a part of a line.
+    pub(super) fn part(&mut self, line: &Missing<'_>, part: u8, is_final: bool) {
+        let content = line.part(part).to_vec();
+        let Missing { space, number, version, parts, .. } = *line;
+        let (payload, load) = self.room(content.len() + SEGMENT_OVERHEAD);
+        payload.segments.push(Segment { space, number, version, is_final, part, parts, content });
+        load.parts.push(Part { space, number, version, part, is_final });
+    }
+
+    /// Datagrams begun so far.
+    pub(super) fn count(&self) -> usize {
+        self.full.len() + usize::from(self.open.is_some())
+    }
+
+    /// Bytes in the datagram that is being filled.
+    pub(super) fn open_size(&self) -> usize {
+        self.open.as_ref().map_or(0, |(payload, _)| payload.size)
+    }
+
+    /// What comes next begins a datagram.
+    pub(super) fn close(&mut self) {
+        self.full.extend(self.open.take());
+    }
+
+    pub(super) fn finish(mut self) -> Vec<(Payload, Load)> {
+        self.close();
+        self.full
+    }
+
+    /// The datagram that takes `size` bytes more.
+    fn room(&mut self, size: usize) -> &mut (Payload, Load) {
+        if self.open_size() + size > ROOM {
+            self.close();
+        }
+        let empty = || (Payload { screen: None, segments: Vec::new(), size: 0 }, Load::default());
+        let open = self.open.get_or_insert_with(empty);
+        open.0.size += size;
+        open
+    }
+}

@@ -1,0 +1,97 @@
+//! The viewer's end of the terminal lane: input goes out, each datagram says what arrived of the host's.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::sync::acks::{Flight, Received, Wants};
+use crate::sync::inbound::Typed;
+use crate::sync::pace::RoundTrip;
+use crate::time::{Timestamp, earliest};
+use crate::wire::frame::{Down, Up};
+
+/// What does not begin a frame is acknowledged in company, or after this time: history comes in rows of datagrams.
+const ACK_WITHIN: Duration = Duration::from_millis(5);
+
+/// Most datagrams of input on their way: the credit is 16 KiB, and each takes most of a kilobyte unless somebody types.
+const MAX_IN_FLIGHT: usize = 64;
+
+/// The lane.
+#[derive(Default)]
+pub(crate) struct Uplink {
+    pub(crate) typed: Typed,
+    received: Received,
+    /// Each by the number of its first event.
+    flight: Flight<u64>,
+    trip: RoundTrip,
+    repeats: VecDeque<(Timestamp, u64, u64)>,
+}
+
+impl Uplink {
+    /// A datagram arrived.
+    pub(crate) fn receive(&mut self, now: Timestamp, down: &Down) {
+        let wants = match (down.wants_ack, &down.screen) {
+            (false, _) => Wants::Nothing,
+            (true, Some(_)) => Wants::AtOnce,
+            (true, None) => Wants::Within(ACK_WITHIN),
+        };
+        self.received.arrived(now, down.seq, wants);
+        self.typed.acknowledge(down.arrived, down.taken);
+        let concluded = self.flight.acknowledge(now, &down.acks);
+        self.trip.count(concluded.arrived.len(), concluded.lost.len());
+        if let Some(took) = concluded.round_trip {
+            self.trip.sample(now, took);
+        }
+        concluded.lost.into_iter().for_each(|first| self.typed.lost(first));
+    }
+
+    /// The smoothed round trip, as input takes it.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.trip.smoothed()
+    }
+
+    /// The next datagram that may go now.
+    pub(crate) fn next(&mut self, now: Timestamp) -> Option<Vec<u8>> {
+        self.on_time(now);
+        let silent = self.trip.is_silent() && !self.flight.is_empty();
+        let may = self.flight.len() < MAX_IN_FLIGHT && !silent;
+        let mut up = Up::default();
+        if let Some((first, events)) = may.then(|| self.typed.next()).flatten() {
+            (up.wants_ack, up.first, up.events) = (true, first, events);
+            up.seq = self.flight.send(now, first);
+            if let Some(after) = self.trip.repeat_after() {
+                self.repeats.push_back((now + after, up.seq, first));
+            }
+        } else if self.received.owed_at().is_some_and(|at| at <= now) {
+            up.seq = self.flight.number();
+        } else {
+            return None;
+        }
+        up.acks = self.received.tell(now);
+        Some(up.encode())
+    }
+
+    /// When [`next`](Uplink::next) may have something, if nothing happens before.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        let expiry = self.flight.expires_at(self.trip.timeout());
+        let repeat = self.repeats.front().map(|(at, ..)| *at);
+        earliest(earliest(expiry, repeat), self.received.owed_at())
+    }
+
+    fn on_time(&mut self, now: Timestamp) {
+        let expired = self.flight.expire(now, self.trip.timeout());
+        if !expired.is_empty() {
+            self.trip.miss();
+            self.trip.count(0, expired.len());
+        }
+        expired.into_iter().for_each(|first| self.typed.lost(first));
+        while let Some((at, seq, first)) = self.repeats.front().copied() {
+            if at > now {
+                break;
+            }
+            self.repeats.pop_front();
+            if self.flight.holds(seq) {
+                self.typed.lost(first);
+            }
+        }
+    }
+}
