@@ -19,7 +19,7 @@ mod world;
 
 pub use check::{painted_text, reference_rows, same_screens, shows};
 pub use fake::{FakeEngine, FakePeer, fake_engine, swap_fingerprint};
-pub use network::{Dice, Wire};
+pub use network::{Bursts, Dice, Pipe, Wire};
 pub use node::Node;
 pub use program::Script;
 pub use seeds::{children, for_each_seed, is_child, replay_with};

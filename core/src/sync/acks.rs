@@ -113,10 +113,15 @@ fn length(number: u64) -> usize {
     (u64::BITS - number.leading_zeros()).div_ceil(7).max(1) as usize
 }
 
+/// Most datagrams remembered after they were given up.
+const MAX_GIVEN_UP: usize = 64;
+
 /// The sending side: what is on its way, each datagram with what it carries.
 pub(crate) struct Flight<T> {
     next: u64,
     sent: BTreeMap<u64, Sent<T>>,
+    /// When those were sent that counted as lost: if they were only late, that must be learnt, or all that follow will be too.
+    given_up: VecDeque<(u64, Timestamp)>,
 }
 
 struct Sent<T> {
@@ -135,7 +140,7 @@ pub(crate) struct Concluded<T> {
 
 impl<T> Default for Flight<T> {
     fn default() -> Flight<T> {
-        Flight { next: 1, sent: BTreeMap::new() }
+        Flight { next: 1, sent: BTreeMap::new(), given_up: VecDeque::new() }
     }
 }
 
@@ -188,6 +193,9 @@ impl<T> Flight<T> {
             }
             concluded.arrived.push(sent.load);
         }
+        if let Some((_, at)) = self.given_up.iter().find(|(seq, _)| Some(*seq) == newest) {
+            concluded.round_trip = Some(now.since(*at).saturating_sub(held));
+        }
         let Some(newest) = newly.last() else { return concluded };
         let mut lost = Vec::new();
         for (seq, sent) in self.sent.range_mut(..*newest) {
@@ -196,20 +204,30 @@ impl<T> Flight<T> {
                 lost.push(*seq);
             }
         }
-        concluded.lost.extend(lost.iter().filter_map(|seq| self.sent.remove(seq)).map(|sent| sent.load));
+        concluded.lost.extend(lost.into_iter().filter_map(|seq| self.give_up(seq)));
         concluded
     }
 
-    /// Takes off the flight what is unanswered for `patience`.
-    pub(crate) fn expire(&mut self, now: Timestamp, patience: Duration) -> Vec<T> {
+    /// Takes off the flight what is unanswered for `patience`, with when it was sent.
+    pub(crate) fn expire(&mut self, now: Timestamp, patience: Duration) -> Vec<(Timestamp, T)> {
         let mut lost = Vec::new();
         while let Some(first) = self.sent.first_entry() {
             if first.get().at + patience > now {
                 break;
             }
-            lost.push(first.remove().load);
+            let (seq, at) = (*first.key(), first.get().at);
+            lost.extend(self.give_up(seq).map(|load| (at, load)));
         }
         lost
+    }
+
+    fn give_up(&mut self, seq: u64) -> Option<T> {
+        let sent = self.sent.remove(&seq)?;
+        if self.given_up.len() == MAX_GIVEN_UP {
+            self.given_up.pop_front();
+        }
+        self.given_up.push_back((seq, sent.at));
+        Some(sent.load)
     }
 
     /// When the oldest is unanswered for `patience`.
@@ -285,7 +303,7 @@ mod tests {
         let patience = Duration::from_micros(100);
         assert_eq!(flight.expires_at(patience), Some(Timestamp::from_micros(100)));
         assert_eq!(flight.expire(Timestamp::from_micros(99), patience), []);
-        assert_eq!(flight.expire(Timestamp::from_micros(105), patience), ['a']);
+        assert_eq!(flight.expire(Timestamp::from_micros(105), patience), [(Timestamp::ZERO, 'a')]);
         assert_eq!(flight.len(), 1);
     }
 }

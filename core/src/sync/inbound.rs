@@ -74,6 +74,11 @@ impl Typed {
         self.taken
     }
 
+    /// The host has all up to this number.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
     /// Whether there is something to send.
     pub(crate) fn is_behind(&self) -> bool {
         self.sent < self.newest()

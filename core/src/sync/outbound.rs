@@ -63,6 +63,8 @@ pub(crate) struct Outbound {
     /// When what was held back for its time may go.
     held_until: Option<Timestamp>,
     lost_note: bool,
+    /// What is ready was said before: it is not said again once more.
+    is_copy: bool,
 }
 
 impl Outbound {
@@ -84,6 +86,7 @@ impl Outbound {
             ready: VecDeque::new(),
             held_until: None,
             lost_note: false,
+            is_copy: false,
         }
     }
 
@@ -109,6 +112,7 @@ impl Outbound {
 
     /// The viewer says what arrived.
     pub(crate) fn acknowledge(&mut self, now: Timestamp, acks: &Acks) {
+        self.trip.heard(now);
         let concluded = self.flight.acknowledge(now, acks);
         self.trip.count(concluded.arrived.len(), concluded.lost.len());
         if let Some(took) = concluded.round_trip {
@@ -139,15 +143,20 @@ impl Outbound {
     /// What goes next, with its number, if anything may. `urgent`: somebody waits for an echo.
     pub(crate) fn next(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) -> Option<(u64, Payload)> {
         if self.ready.is_empty() {
-            self.on_time(now);
+            let nothing_new = self.head_sent == emulator.head().version;
+            let repeats = self.on_time(now);
             self.plan(now, emulator, urgent);
+            self.is_copy = repeats && nothing_new;
         }
         let (payload, load) = self.ready.pop_front()?;
-        let repeat = self.trip.repeat_after().filter(|_| !load.is_bulk && payload.size() <= REPEATED);
-        let again = repeat.map(|after| (now + after, load.clone()));
+        let is_frame = load.frame.is_some() || load.is_bulk;
+        let may_repeat = !self.is_copy && !is_frame && payload.size() <= REPEATED;
+        let again = may_repeat.then(|| load.clone());
         let seq = self.flight.send(now, load);
-        if let Some((at, load)) = again {
-            self.repeats.push_back((at, seq, load));
+        if let Some(load) = again {
+            let repeats = self.trip.repeats().iter().map(|after| (now + *after, seq, load.clone()));
+            self.repeats.extend(repeats);
+            self.repeats.make_contiguous().sort_by_key(|(at, seq, _)| (*at, *seq));
         }
         Some((seq, payload))
     }
@@ -159,23 +168,24 @@ impl Outbound {
         earliest(earliest(expiry, repeat), self.held_until)
     }
 
-    fn on_time(&mut self, now: Timestamp) {
+    /// Lost is what is unanswered for too long; says whether something small is to be said again besides.
+    fn on_time(&mut self, now: Timestamp) -> bool {
         let expired = self.flight.expire(now, self.trip.timeout());
-        if !expired.is_empty() {
-            self.trip.miss();
-            self.trip.count(0, expired.len());
+        self.trip.count(0, expired.len());
+        for (sent_at, load) in expired {
+            self.trip.miss(now, sent_at);
+            self.forget(load);
         }
-        expired.into_iter().for_each(|load| self.forget(load));
-        while let Some((at, seq, load)) = self.repeats.front().cloned() {
-            if at > now {
-                break;
-            }
-            self.repeats.pop_front();
+        let mut repeats = false;
+        while self.repeats.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, seq, load)) = self.repeats.pop_front() else { break };
             if self.flight.holds(seq) {
                 // As if it were lost: what is newer by now goes instead. Should it arrive after all, that counts as well.
                 self.forget(load);
+                repeats = true;
             }
         }
+        repeats
     }
 
     /// What a lost datagram carried is missing again.
@@ -246,7 +256,7 @@ impl Outbound {
             if now >= self.next_frame_at || urgent {
                 self.frames_ever += 1;
                 self.next_frame_at = now + FRAME_INTERVAL.max(self.trip.smoothed().unwrap_or_default() / 4);
-                let first_alone = self.trip.repeat_after().is_some();
+                let first_alone = urgent && !self.trip.repeats().is_empty();
                 self.pack(screen, &missing, Some(self.frames_ever), first_alone);
                 self.clean_at = head.version;
                 return;
@@ -283,7 +293,8 @@ impl Outbound {
             }
         }
         for (payload, mut load) in packer.finish() {
-            load.frame = frame.filter(|_| payload.size() > REPEATED);
+            // Of frames in a row the next one makes up for a lost one; an echo has nothing behind it.
+            load.frame = frame.filter(|_| !first_alone || payload.size() > REPEATED);
             self.ready.push_back((payload, load));
         }
     }

@@ -33,13 +33,15 @@ const LOSS_WEIGHT: u32 = 64;
 
 const WHOLE: u32 = 1 << 16;
 
-/// Loss from which small datagrams are said again, and the loss from which that waits longer.
-const SOME_LOSS: u32 = WHOLE / 100;
+/// Loss that is assumed at first: who types into a path that nothing is known of has the first key said again as well.
+const FIRST_LOSS: u32 = WHOLE / 20;
+
+/// Loss from which small datagrams are said again, and from which twice is not enough.
+const SOME_LOSS: u32 = WHOLE / 200;
 const MUCH_LOSS: u32 = WHOLE / 10;
 
-/// The pauses after which they are.
-const REPEAT_AFTER: Duration = Duration::from_millis(15);
-const REPEAT_LATER: Duration = Duration::from_millis(35);
+/// When they are: far enough apart that a row of losses does not take both, and long before anybody waits for them.
+const REPEATS: [Duration; 3] = [Duration::from_millis(15), Duration::from_millis(35), Duration::from_millis(70)];
 
 /// Most frames on their way, and from which least round trip on twice as many.
 const MAX_FRAMES: u32 = 4;
@@ -51,15 +53,31 @@ const FIRST_BULK: u32 = 8;
 const MAX_BULK: u32 = 64;
 
 /// Round trips and loss of one direction of a link.
-#[derive(Default)]
 pub(crate) struct RoundTrip {
     /// Smoothed, and its variation (RFC 6298, section 2).
     smoothed: Option<(Duration, Duration)>,
     /// The least of the current span of time and of the one before, and when the current one began.
     least: (Option<Duration>, Option<Duration>, Timestamp),
     worst: Option<Duration>,
+    heard_at: Timestamp,
+    missed_at: Timestamp,
     misses: u32,
     loss: u32,
+}
+
+impl Default for RoundTrip {
+    fn default() -> RoundTrip {
+        let least = (None, None, Timestamp::ZERO);
+        RoundTrip {
+            smoothed: None,
+            least,
+            worst: None,
+            heard_at: Timestamp::ZERO,
+            missed_at: Timestamp::ZERO,
+            misses: 0,
+            loss: FIRST_LOSS,
+        }
+    }
 }
 
 impl RoundTrip {
@@ -81,20 +99,27 @@ impl RoundTrip {
 
     /// So many arrived, so many were lost.
     pub(crate) fn count(&mut self, arrived: usize, lost: usize) {
-        if arrived > 0 {
-            self.misses = 0;
-        }
         for _ in 0..arrived {
-            self.loss -= self.loss / LOSS_WEIGHT;
+            self.loss -= self.loss.div_ceil(LOSS_WEIGHT);
         }
         for _ in 0..lost {
             self.loss += (WHOLE - self.loss) / LOSS_WEIGHT;
         }
     }
 
-    /// Nothing was answered for a whole timeout.
-    pub(crate) fn miss(&mut self) {
-        self.misses = self.misses.saturating_add(1);
+    /// What was sent at `sent_at` is unanswered for a whole timeout. If something was heard since, or another such timeout has just
+    /// passed, that says nothing new.
+    pub(crate) fn miss(&mut self, now: Timestamp, sent_at: Timestamp) {
+        if self.heard_at <= sent_at && sent_at >= self.missed_at {
+            self.misses = self.misses.saturating_add(1);
+            self.missed_at = now;
+        }
+    }
+
+    /// Something came from the other side: whoever is heard is there.
+    pub(crate) fn heard(&mut self, now: Timestamp) {
+        self.heard_at = now;
+        self.misses = 0;
     }
 
     /// Nobody has answered for some time: only a probe now and then may go.
@@ -117,12 +142,12 @@ impl RoundTrip {
         if self.is_silent() { (timeout * 3 / 2).min(MOST_TIMEOUT) } else { timeout }
     }
 
-    /// After how long a small datagram is said again unasked, if loss makes that worth its bytes.
-    pub(crate) fn repeat_after(&self) -> Option<Duration> {
+    /// When small datagrams are said again unasked, counted from the first time, as far as loss makes that worth its bytes.
+    pub(crate) fn repeats(&self) -> &'static [Duration] {
         match self.loss {
-            ..SOME_LOSS => None,
-            SOME_LOSS..MUCH_LOSS => Some(REPEAT_AFTER),
-            MUCH_LOSS.. => Some(REPEAT_LATER),
+            ..SOME_LOSS => &[],
+            SOME_LOSS..MUCH_LOSS => &REPEATS[..2],
+            MUCH_LOSS.. => &REPEATS,
         }
     }
 
@@ -216,26 +241,31 @@ mod tests {
         assert_eq!(trip.timeout(), LEAST_TIMEOUT);
         (0..100).for_each(|i| trip.sample(at(100 + i), ms(100)));
         assert!((ms(110)..ms(130)).contains(&trip.timeout()), "{:?}", trip.timeout());
-        trip.miss();
-        trip.miss();
+        trip.miss(at(400), at(300));
+        trip.miss(at(401), at(301));
+        assert!(!trip.is_silent(), "two of one time are one miss");
+        trip.miss(at(500), at(400));
         assert!(trip.is_silent() && trip.timeout() >= ms(165));
-        trip.count(1, 0);
+        trip.heard(at(600));
+        trip.miss(at(650), at(550));
+        trip.miss(at(651), at(551));
         assert!(!trip.is_silent());
         (0..100).for_each(|i| trip.sample(at(200 + i), ms(5000)));
         assert_eq!(trip.timeout(), MOST_TIMEOUT);
     }
 
     #[test]
-    fn small_datagrams_are_repeated_when_loss_is_measured_and_later_when_it_is_heavy() {
+    fn small_datagrams_are_repeated_until_no_loss_is_measured_and_more_often_when_it_is_heavy() {
         let mut trip = RoundTrip::default();
+        assert_eq!(trip.repeats(), &REPEATS[..2]);
         trip.count(1000, 0);
-        assert_eq!(trip.repeat_after(), None);
+        assert_eq!(trip.repeats(), []);
         trip.count(20, 1);
-        assert_eq!(trip.repeat_after(), Some(REPEAT_AFTER));
+        assert_eq!(trip.repeats(), &REPEATS[..2]);
         (0..40).for_each(|_| trip.count(3, 1));
-        assert_eq!(trip.repeat_after(), Some(REPEAT_LATER));
+        assert_eq!(trip.repeats(), REPEATS);
         trip.count(1000, 0);
-        assert_eq!(trip.repeat_after(), None);
+        assert_eq!(trip.repeats(), []);
     }
 
     #[test]

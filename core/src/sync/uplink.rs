@@ -24,6 +24,8 @@ pub(crate) struct Uplink {
     flight: Flight<u64>,
     trip: RoundTrip,
     repeats: VecDeque<(Timestamp, u64, u64)>,
+    /// The newest event that was sent at all.
+    said: u64,
 }
 
 impl Uplink {
@@ -36,6 +38,7 @@ impl Uplink {
         };
         self.received.arrived(now, down.seq, wants);
         self.typed.acknowledge(down.arrived, down.taken);
+        self.trip.heard(now);
         let concluded = self.flight.acknowledge(now, &down.acks);
         self.trip.count(concluded.arrived.len(), concluded.lost.len());
         if let Some(took) = concluded.round_trip {
@@ -57,9 +60,14 @@ impl Uplink {
         let mut up = Up::default();
         if let Some((first, events)) = may.then(|| self.typed.next()).flatten() {
             (up.wants_ack, up.first, up.events) = (true, first, events);
+            let last = first + up.events.len() as u64 - 1;
             up.seq = self.flight.send(now, first);
-            if let Some(after) = self.trip.repeat_after() {
-                self.repeats.push_back((now + after, up.seq, first));
+            // What was said before is not said again once more.
+            if last > self.said {
+                self.said = last;
+                let repeats = self.trip.repeats().iter().map(|after| (now + *after, up.seq, first));
+                self.repeats.extend(repeats);
+                self.repeats.make_contiguous().sort_unstable();
             }
         } else if self.received.owed_at().is_some_and(|at| at <= now) {
             up.seq = self.flight.number();
@@ -79,16 +87,15 @@ impl Uplink {
 
     fn on_time(&mut self, now: Timestamp) {
         let expired = self.flight.expire(now, self.trip.timeout());
-        if !expired.is_empty() {
-            self.trip.miss();
-            self.trip.count(0, expired.len());
+        self.trip.count(0, expired.len());
+        for (sent_at, first) in expired {
+            self.trip.miss(now, sent_at);
+            self.typed.lost(first);
+            // What goes again for that reason is said as often as what is new.
+            self.said = self.typed.arrived();
         }
-        expired.into_iter().for_each(|first| self.typed.lost(first));
-        while let Some((at, seq, first)) = self.repeats.front().copied() {
-            if at > now {
-                break;
-            }
-            self.repeats.pop_front();
+        while self.repeats.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, seq, first)) = self.repeats.pop_front() else { break };
             if self.flight.holds(seq) {
                 self.typed.lost(first);
             }

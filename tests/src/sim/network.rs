@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use beach_core::Entropy;
+use beach_core::time::Timestamp;
 
 /// A simulation's randomness.
 pub struct Dice(Entropy);
@@ -33,6 +34,65 @@ impl Dice {
     /// 32 bytes, as seeds are.
     pub fn seed(&mut self) -> [u8; 32] {
         self.0.bytes()
+    }
+}
+
+/// The narrowest place that datagrams pass through one after the other, with what waits before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pipe {
+    /// Bits a second.
+    pub rate: u64,
+    /// Bytes that may wait; what comes then is dropped.
+    pub queue: u64,
+    free_at: Timestamp,
+}
+
+impl Pipe {
+    /// An IPv4 and a UDP header, which take their time too.
+    const HEADERS: u64 = 28;
+
+    /// A pipe of this many bits a second, with room for this many bytes.
+    pub const fn new(rate: u64, queue: u64) -> Pipe {
+        Pipe { rate, queue, free_at: Timestamp::ZERO }
+    }
+
+    /// When a datagram of `bytes` that comes now is through, unless it is dropped.
+    pub fn pass(&mut self, now: Timestamp, bytes: usize) -> Option<Timestamp> {
+        let start = self.free_at.max(now);
+        let waiting = start.since(now).as_micros() as u64 * self.rate / 8_000_000;
+        let bytes = bytes as u64 + Pipe::HEADERS;
+        if waiting + bytes > self.queue {
+            return None;
+        }
+        self.free_at = start + Duration::from_micros(bytes * 8_000_000 / self.rate);
+        Some(self.free_at)
+    }
+}
+
+/// Losses in a row: while it is bad, every datagram is lost.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bursts {
+    /// How many begin in a thousand datagrams.
+    pub per_mille: u64,
+    /// How many datagrams one takes at most.
+    pub longest: u64,
+    left: u64,
+}
+
+impl Bursts {
+    /// Bursts that begin so often and take so many datagrams at most.
+    pub const fn new(per_mille: u64, longest: u64) -> Bursts {
+        Bursts { per_mille, longest, left: 0 }
+    }
+
+    /// Whether the next datagram is lost.
+    pub fn takes(&mut self, dice: &mut Dice) -> bool {
+        if self.left == 0 && self.longest > 0 && dice.between(0, 999) < self.per_mille {
+            self.left = dice.between(1, self.longest);
+        }
+        let lost = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        lost
     }
 }
 

@@ -25,6 +25,11 @@ pub enum Script {
         /// How many pages.
         pages: u32,
     },
+    /// Draws the whole screen anew again and again, about 3,000 bytes each time, and in its last row says how many keys it has read.
+    Screens {
+        /// The pause between two.
+        every: Duration,
+    },
     /// Prints a prompt and never reads.
     Deaf,
     /// Changes its title and rings the bell every 5 ms, and shows nothing.
@@ -47,18 +52,23 @@ pub(crate) struct Program {
     script: Script,
     line: Vec<u8>,
     pages: u32,
+    read: usize,
 }
 
 impl Program {
     pub(crate) fn new(script: Script) -> Program {
-        Program { script, line: Vec::new(), pages: 0 }
+        Program { script, line: Vec::new(), pages: 0, read: 0 }
+    }
+
+    fn keys(&self) -> String {
+        format!("\x1b[24;1Hkeys {}", self.read)
     }
 
     pub(crate) fn start(&mut self) -> Vec<Act> {
         match &self.script {
             Script::Shell | Script::Deaf => vec![print("$ ")],
             Script::Ends { text, after, .. } => vec![print(text), Act::WakeAfter(*after)],
-            Script::Flood { every, .. } => vec![Act::WakeAfter(*every)],
+            Script::Flood { every, .. } | Script::Screens { every } => vec![Act::WakeAfter(*every)],
             Script::Titles { .. } => vec![Act::WakeAfter(TITLE_EVERY)],
         }
     }
@@ -72,6 +82,16 @@ impl Program {
                 if self.pages < *count { vec![title, Act::WakeAfter(TITLE_EVERY)] } else { vec![title] }
             }
             Script::Ends { code, .. } => vec![Act::End(*code)],
+            Script::Screens { every } => {
+                self.pages += 1;
+                let mut text = "\x1b[H".to_owned();
+                for row in 0..23 {
+                    let colour = (self.pages + row) % 216 + 16;
+                    text += &format!("\x1b[38;5;{colour}mpage {} row {row:2} ", self.pages);
+                    text += &format!("\x1b[3{}m{}\x1b[0m\r\n", row % 8, "0123456789 ".repeat(8).split_at(80 - 18).0);
+                }
+                vec![print(&(text + &self.keys())), Act::WakeAfter(*every)]
+            }
             Script::Flood { every, pages } => {
                 if self.pages == *pages {
                     return vec![print("\r\nquiet\r\n")];
@@ -90,6 +110,10 @@ impl Program {
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<Vec<Act>> {
         match self.script {
             Script::Deaf => None,
+            Script::Screens { .. } => {
+                self.read += bytes.len();
+                Some(vec![print(&self.keys())])
+            }
             Script::Ends { .. } | Script::Flood { .. } | Script::Titles { .. } => {
                 Some(vec![Act::Print(bytes.to_vec())])
             }

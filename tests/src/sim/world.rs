@@ -20,7 +20,7 @@ use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNo
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::network::{Dice, Wire};
+use super::network::{Bursts, Dice, Pipe, Wire};
 use super::node::{Below, Effect, Node};
 use super::program::{Act, Program, Script};
 use super::seam::{Due, Seam};
@@ -131,6 +131,8 @@ pub struct ViewerPlan {
     pub wire: Wire,
     /// Its way to the rendezvous.
     pub signal: Wire,
+    /// The narrowest places of its way to the host, and of the way back.
+    pub pipes: [Option<Pipe>; 2],
     /// Whether it records itself.
     pub records: bool,
 }
@@ -146,6 +148,7 @@ impl ViewerPlan {
             history: 1000,
             wire: Wire::steady(ms(20)),
             signal: Wire::steady(ms(10)),
+            pipes: [None; 2],
             records: false,
         }
     }
@@ -230,6 +233,9 @@ pub struct ViewerNode<E: Engine> {
     common: Common,
     /// Its way to the host; may be changed.
     pub wire: Wire,
+    /// Losses in a row, on its way to the host and on the way back.
+    pub bursts: [Bursts; 2],
+    pipes: [Option<Pipe>; 2],
     host: usize,
     role: Role,
     /// What its own terminal shows.
@@ -320,6 +326,8 @@ pub struct World<E: Engine> {
     pub meddler: Option<Meddler>,
     /// Takes what passes between the sockets.
     pub tamper: Option<Tamper>,
+    /// What the hosts send all passes through here first.
+    pub uplink: Option<Pipe>,
     /// Everything that was said to the rendezvous.
     pub rendezvous_heard: Vec<String>,
     /// Sees every command of a bare machine, before it is obeyed.
@@ -354,6 +362,7 @@ impl<E: Engine> World<E> {
             transcript: Sha256::new(),
             meddler: None,
             tamper: None,
+            uplink: None,
             rendezvous_heard: Vec::new(),
             commands: Vec::new(),
             keeps_commands: false,
@@ -443,6 +452,8 @@ impl<E: Engine> World<E> {
             node,
             common,
             wire: plan.wire,
+            bursts: [Bursts::default(); 2],
+            pipes: plan.pipes,
             host: 0,
             role,
             terminal: Emulator::new(plan.size, 0),
@@ -1109,6 +1120,27 @@ impl<E: Engine> World<E> {
         if let Who::Viewer(index) = to {
             self.viewers[index].bytes_sent += bytes.len() as u64;
         }
+        let now = self.now;
+        let mut start = now;
+        if let (Who::Host(_), Some(uplink)) = (from, &mut self.uplink) {
+            let Some(through) = uplink.pass(start, bytes.len()) else { return };
+            start = through;
+        }
+        let (viewer, back) = match (from, to) {
+            (Who::Viewer(index), _) => (Some(index), 0),
+            (Who::Host(_), Who::Viewer(index)) => (Some(index), 1),
+            (Who::Host(_), Who::Host(_)) => (None, 0),
+        };
+        if let Some(viewer) = viewer.map(|index| &mut self.viewers[index]) {
+            if let Some(pipe) = &mut viewer.pipes[back] {
+                let Some(through) = pipe.pass(start, bytes.len()) else { return };
+                start = through;
+            }
+            if viewer.bursts[back].takes(&mut self.dice) {
+                return;
+            }
+        }
+        let queued = start.since(now);
         let bytes = match &mut self.tamper {
             Some(tamper) => match tamper(Packet { from, to, bytes }) {
                 Some(bytes) => bytes,
@@ -1117,7 +1149,7 @@ impl<E: Engine> World<E> {
             None => bytes,
         };
         for takes in wire.copies(&mut self.dice) {
-            self.later(takes, What::Datagram { to, source, destination, bytes: bytes.clone() });
+            self.later(queued + takes, What::Datagram { to, source, destination, bytes: bytes.clone() });
         }
     }
 
