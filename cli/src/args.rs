@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use beach_core::host::Resize;
 use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -82,6 +83,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
     pub(crate) strict: bool,
 
+    /// Who decides how large the terminal is: the host's own terminal, the smallest of all, or the viewer of that name
+    #[arg(long, value_name = "owner|smallest|NAME", default_value = "owner", value_parser = resize)]
+    pub(crate) resize: Resize,
+
     #[command(flatten)]
     pub(crate) log: LogArgs,
 
@@ -128,6 +133,18 @@ pub(crate) struct JoinArgs {
     /// Wait this long for a session that does not exist yet
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
+
+    /// Most lines of the session's history to fetch; they land in this terminal's scrollback
+    #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub(crate) history: u32,
+
+    /// Let the session write to this terminal's clipboard
+    #[arg(long)]
+    pub(crate) clipboard: bool,
+
+    /// The name that others see
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "")]
+    pub(crate) name: String,
 
     /// Join even from inside the very session
     #[arg(long)]
@@ -211,6 +228,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match text.trim_end_matches('s').parse::<f64>() {
         Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         Ok(_) | Err(_) => Err("expected a number of seconds".to_owned()),
+    }
+}
+
+fn resize(text: &str) -> Result<Resize, String> {
+    match text {
+        "owner" => Ok(Resize::Owner),
+        "smallest" => Ok(Resize::Smallest),
+        "" => Err("expected owner, smallest, or a viewer's name".to_owned()),
+        name => Ok(Resize::Named(name.to_owned())),
     }
 }
 

@@ -56,11 +56,11 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     let config = ViewerConfig {
         seed: seed(),
         role: invite.role,
-        name: std::env::var("USER").unwrap_or_default(),
+        name: args.name.clone(),
         size: Size::new(cols, rows),
         wait: args.wait,
-        history: 1000,
-        clipboard: false,
+        history: args.history,
+        clipboard: args.clipboard,
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,

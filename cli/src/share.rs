@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Resize, Start};
+use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
@@ -74,7 +74,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         size,
         rows_taken: if own_terminal { header.rows(size).min(size.rows - 1) } else { 0 },
         history: HISTORY,
-        resize: Resize::Owner,
+        resize: args.resize.clone(),
         headless: !own_terminal,
         start: match args.wait {
             None => Start::AtOnce,

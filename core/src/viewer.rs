@@ -441,11 +441,6 @@ impl Viewer {
     // What goes out after every input.
 
     fn pump(&mut self, now: Timestamp) {
-        if self.confirmed_at.is_some() {
-            while let Some(bytes) = self.lane.next(now) {
-                self.command(Command::Send(self.link, Lane::Terminal, bytes));
-            }
-        }
         if self.keys_owed && self.lane.typed.has_room() {
             self.keys_owed = false;
             self.out.push_back(ViewerOutput::KeysTaken);
@@ -461,6 +456,12 @@ impl Viewer {
             if !bytes.is_empty() {
                 self.showing = true;
                 self.out.push_back(ViewerOutput::Show(bytes));
+            }
+        }
+        // After what is to be shown: an acknowledgement can wait for the person, not the other way round.
+        if self.confirmed_at.is_some() {
+            while let Some(bytes) = self.lane.next(now) {
+                self.command(Command::Send(self.link, Lane::Terminal, bytes));
             }
         }
         // What came last is shown before leaving, unless the own terminal takes nothing any more.

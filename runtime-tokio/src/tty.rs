@@ -14,11 +14,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::Signal as ProcessSignal;
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
@@ -197,6 +200,21 @@ impl Gate {
         Ok(())
     }
 
+    /// Writes what is taken without waiting; says how much that was. Behind a shut gate everything is taken, by nobody.
+    fn write_at_once(&self, output: BorrowedFd<'_>, bytes: &[u8]) -> usize {
+        let _writing = lock(&self.writing);
+        let mut taken = 0;
+        while taken < bytes.len() && !self.shut.load(Ordering::SeqCst) {
+            match rustix::io::write(output, &bytes[taken..]) {
+                Ok(written) => taken += written,
+                Err(Errno::INTR) => {}
+                // Whoever waits for it will see what else may be wrong.
+                Err(_) => return taken,
+            }
+        }
+        bytes.len()
+    }
+
     /// Shuts the gate and writes the epilogue, unless the terminal takes nothing for [`EPILOGUE_PATIENCE`].
     fn finish(&self, output: BorrowedFd<'_>, epilogue: &[u8]) {
         let deadline = Instant::now() + EPILOGUE_PATIENCE;
@@ -244,23 +262,44 @@ impl fmt::Debug for KeyEvent {
     }
 }
 
-/// What is typed, read from stdin on a thread of its own.
+/// What is typed on stdin.
 ///
-/// The terminal is shared with other processes, so it is never made non-blocking: the thread waits, the loop does not.
-/// Dropping this ends the thread without taking another byte, so what is typed ahead stays for the shell.
-pub struct Keys {
-    events: mpsc::Receiver<KeyEvent>,
-    /// The thread sees this end close.
-    _stop: OwnedFd,
+/// Stdin is shared with other processes, so it is never made non-blocking. A terminal is opened once more instead, as an open file of
+/// our own that may be, and read by the loop: a thread in between costs every key two changes of context (half of what is ours of the
+/// time from a key to its echo on one machine). Anything else is read by a thread, which waits so that the loop does not.
+///
+/// Dropping this takes not another byte, so what is typed ahead stays for the shell.
+pub struct Keys(Source);
+
+enum Source {
+    Terminal {
+        terminal: AsyncFd<OwnedFd>,
+        ended: bool,
+    },
+    Thread {
+        events: mpsc::Receiver<KeyEvent>,
+        /// The thread sees this end close.
+        _stop: OwnedFd,
+    },
+}
+
+/// The terminal at `fd` as an open file of our own that does not block; nothing if it is none.
+fn reopen(fd: BorrowedFd<'_>, access: OFlags) -> Option<OwnedFd> {
+    let name = rustix::termios::ttyname(fd, Vec::new()).ok()?;
+    rustix::fs::open(name, access | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 impl Keys {
-    /// Starts reading stdin.
+    /// Starts reading stdin. Needs a tokio runtime with I/O enabled.
     ///
     /// # Errors
     /// No pipe or no thread could be had.
     pub fn start() -> io::Result<Self> {
-        Self::read_from(stdin())
+        let terminal = reopen(stdin(), OFlags::RDONLY);
+        match terminal.and_then(|terminal| AsyncFd::with_interest(terminal, Interest::READABLE).ok()) {
+            Some(terminal) => Ok(Self(Source::Terminal { terminal, ended: false })),
+            None => Self::read_from(stdin()),
+        }
     }
 
     fn read_from(input: impl AsFd + Send + 'static) -> io::Result<Self> {
@@ -275,14 +314,40 @@ impl Keys {
                 }
             }
         })?;
-        Ok(Self { events, _stop: stop })
+        Ok(Self(Source::Thread { events, _stop: stop }))
     }
 
     /// Waits for the next event. Cancel-safe. After [`KeyEvent::End`] it pends for ever.
     pub async fn next(&mut self) -> KeyEvent {
-        match self.events.recv().await {
-            Some(event) => event,
-            None => future::pending().await,
+        match &mut self.0 {
+            Source::Terminal { ended: true, .. } => future::pending().await,
+            Source::Terminal { terminal, ended } => {
+                let event = read_terminal(terminal).await;
+                *ended = event == KeyEvent::End;
+                event
+            }
+            Source::Thread { events, .. } => match events.recv().await {
+                Some(event) => event,
+                None => future::pending().await,
+            },
+        }
+    }
+}
+
+async fn read_terminal(terminal: &AsyncFd<OwnedFd>) -> KeyEvent {
+    let mut buffer = [0; KEY_BYTES_MAX];
+    loop {
+        let Ok(mut ready) = terminal.readable().await else { return KeyEvent::End };
+        let read = ready.try_io(|terminal| Ok(rustix::io::read(terminal.get_ref(), &mut buffer)?));
+        match read {
+            Ok(Ok(0)) => return KeyEvent::End,
+            Ok(Ok(length)) => return KeyEvent::Bytes(buffer[..length].to_vec()),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "reading the keyboard failed");
+                return KeyEvent::End;
+            }
+            Err(_would_block) => {}
         }
     }
 }
@@ -387,9 +452,13 @@ impl Signals {
     }
 }
 
-/// The terminal's output, written on a thread of its own, so that a stalled terminal (^S, a frozen window) never holds
-/// the loop up. It holds one write: while that one is under way, newer output is merged by whoever makes it.
+/// The terminal's output. What the terminal takes at once is written at once; the rest is written on a thread of its own, so that a
+/// stalled terminal (^S, a frozen window) never holds the loop up. It holds one write: while that one is under way, newer output is
+/// merged by whoever makes it.
 pub struct Screen {
+    /// The terminal as an open file of our own that does not block.
+    direct: Option<OwnedFd>,
+    gate: &'static Gate,
     to_write: mpsc::Sender<Vec<u8>>,
     submitted: u64,
     finished: watch::Receiver<u64>,
@@ -401,7 +470,9 @@ impl Screen {
     /// # Errors
     /// No thread could be had.
     pub fn start() -> io::Result<Self> {
-        Self::write_to(stdout(), &GATE)
+        let mut screen = Self::write_to(stdout(), &GATE)?;
+        screen.direct = reopen(stdout(), OFlags::WRONLY);
+        Ok(screen)
     }
 
     fn write_to(output: impl AsFd + Send + 'static, gate: &'static Gate) -> io::Result<Self> {
@@ -418,16 +489,23 @@ impl Screen {
                 finish.send_modify(|count| *count += 1);
             }
         })?;
-        Ok(Self { to_write, submitted: 0, finished })
+        Ok(Self { direct: None, gate, to_write, submitted: 0, finished })
     }
 
     /// Starts writing `bytes` if nothing else is being written.
     ///
     /// # Errors
     /// The last write is still under way: the bytes come back, to be merged and tried again after [`Screen::ready`].
-    pub fn try_write(&mut self, bytes: Vec<u8>) -> Result<(), Vec<u8>> {
+    pub fn try_write(&mut self, mut bytes: Vec<u8>) -> Result<(), Vec<u8>> {
         if !self.is_ready() {
             return Err(bytes);
+        }
+        if let Some(direct) = &self.direct {
+            let taken = self.gate.write_at_once(direct.as_fd(), &bytes);
+            if taken == bytes.len() {
+                return Ok(());
+            }
+            bytes.drain(..taken);
         }
         match self.to_write.try_send(bytes) {
             Ok(()) => {

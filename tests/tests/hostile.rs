@@ -18,7 +18,7 @@ use beach_core::wire::signal::{
 };
 use beach_tests::determinism;
 use beach_tests::sim::{
-    FakeEngine, HostPlan, Signal, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, ms, real, secs,
+    FakeEngine, HostPlan, Signal, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, ms, real, secs, shows,
     swap_fingerprint,
 };
 
@@ -503,4 +503,39 @@ fn frames_that_make_no_sense_are_violations_and_the_third_removes() {
 
     assert_eq!(world.hosts[0].node.machine().members(), 0);
     assert!(world.hosts[0].written.is_empty());
+}
+
+/// An RTP packet as the terminal lane has them, but of a foreign stream, and with a header extension (RFC 8285, one-byte header) that
+/// names the lane: an engine that believes it before it is authenticated takes the foreign stream for the lane's.
+fn naming_the_lane(extension: u8, seq: u16) -> Vec<u8> {
+    const LANE: &[u8; 4] = b"lane";
+    let mut packet = vec![0x90, 100];
+    packet.extend(seq.to_be_bytes());
+    packet.extend([0; 4]);
+    packet.extend(0xdead_beef_u32.to_be_bytes());
+    packet.extend([0xbe, 0xde, 0, 2, extension << 4 | (LANE.len() as u8 - 1)]);
+    packet.extend(LANE);
+    packet.extend([0; 3]);
+    packet.extend([0x55; 60]);
+    packet
+}
+
+#[test]
+fn a_forged_packet_that_names_the_terminal_lane_takes_nothing_over() {
+    determinism::run(3, || {
+        let mut world = pair(real::world(3));
+        let joined = |world: &World<_>| world.viewers[0].node.machine().stage() == Stage::Live;
+        assert!(world.run_until(secs(10), joined), "{}", world.story(0));
+        world.run_for(secs(1));
+        for extension in 1..15 {
+            world.forge(Who::Viewer(0), Who::Host(0), naming_the_lane(extension, 7));
+            world.forge(Who::Host(0), Who::Viewer(0), naming_the_lane(extension, 7));
+        }
+        world.run_for(ms(10));
+
+        world.type_keys(0, "echo $((6*7))\r");
+        let seen = world.run_until(secs(2), |world| shows(world.viewers[0].node.machine().screen(), "42"));
+
+        assert!(seen, "the lane is dead: {:?}", world.viewers[0].node.machine().screen().text());
+    });
 }

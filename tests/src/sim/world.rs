@@ -602,6 +602,13 @@ impl<E: Engine> World<E> {
         self.later(ms(1), What::FromRendezvous(id, text));
     }
 
+    /// A datagram that `from` never sent, from its address, arrives at `to`.
+    pub fn forge(&mut self, from: Who, to: Who, bytes: Vec<u8>) {
+        let source = *self.common(from).sockets.first().expect("it has a socket");
+        let destination = *self.common(to).sockets.first().expect("it has a socket");
+        self.later(Duration::ZERO, What::Datagram { to, source, destination, bytes });
+    }
+
     /// In tier A1: an event that the world did not make up by itself, now.
     pub fn link_event(&mut self, who: Who, event: Event) {
         match who {

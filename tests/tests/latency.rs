@@ -1,0 +1,183 @@
+//! From a key to its echo on the viewer's screen, over real ICE, DTLS, SCTP and RTP, through links that lose, queue and are shared.
+//!
+//! `LATENCY_ALL=1 cargo test -p beach-tests --test latency -- --nocapture` prints the whole table of docs/BENCHMARKS.md; without it a few
+//! cells are run and held to bounds.
+
+use std::time::Duration;
+
+use beach_core::invite::Role;
+use beach_tests::determinism;
+use beach_tests::sim::{Bursts, HostPlan, Pipe, Script, ViewerPlan, Wire, World, ms, real, secs};
+
+/// Bytes that wait before a narrow link.
+const QUEUE: u64 = 64 * 1024;
+
+/// Keys that are typed in each cell.
+const KEYS: usize = 200;
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    /// Bits a second from the host to a viewer; none for as many as come.
+    rate: Option<u64>,
+    round_trip: u64,
+    loss: u64,
+    /// Losses come in rows of up to five.
+    bursts: bool,
+    /// Between two full screens; none: only echoes.
+    every: Option<u64>,
+    /// Viewers that share the host's uplink.
+    viewers: usize,
+}
+
+const CELL: Cell = Cell { rate: None, round_trip: 100, loss: 0, bursts: false, every: Some(33), viewers: 1 };
+
+struct Measured {
+    /// Milliseconds, sorted.
+    echoes: Vec<u64>,
+    frames_a_second: u64,
+}
+
+impl Measured {
+    fn percentile(&self, percent: usize) -> u64 {
+        self.echoes[(self.echoes.len() * percent / 100).min(self.echoes.len() - 1)]
+    }
+}
+
+fn measure(cell: Cell, seed: u64) -> Measured {
+    determinism::run(seed, move || {
+        let mut world = real::world(seed);
+        let mut host = HostPlan::new(1);
+        host.script = Script::Screens { every: ms(cell.every.unwrap_or(3_600_000)) };
+        world.add_host(host);
+        world.run_for(ms(300));
+        for _ in 0..cell.viewers {
+            let mut plan = ViewerPlan::of(1, Role::Control);
+            plan.wire = Wire::steady(ms(cell.round_trip / 2));
+            if cell.viewers == 1 {
+                plan.pipes = [None, cell.rate.map(|rate| Pipe::new(rate, QUEUE))];
+            }
+            world.add_viewer(plan);
+        }
+        assert!(world.run_until(secs(60), |world| (0..cell.viewers).all(|viewer| keys_shown(world, viewer).is_some())));
+        if cell.viewers > 1 {
+            world.uplink = cell.rate.map(|rate| Pipe::new(rate, QUEUE));
+        }
+        world.run_for(secs(1));
+        for viewer in &mut world.viewers {
+            viewer.wire.loss = if cell.bursts { 0 } else { cell.loss };
+            if cell.bursts {
+                // Rows of three on average.
+                viewer.bursts = [Bursts::new(cell.loss * 10 / 3, 5); 2];
+            }
+        }
+        // The measured loss, the window and the round trip find their values.
+        world.run_for(secs(5));
+        let version = |world: &World<_>| {
+            let screen: &beach_core::terminal::Screen = world.viewers[0].node.machine().screen();
+            screen.head().map_or(0, |head| head.version)
+        };
+        let (mut echoes, mut frames, mut last) = (Vec::new(), 0u64, version(&world));
+        let began = world.now();
+        for key in 1..=KEYS {
+            let pause = world.dice.between(100, 300);
+            for _ in 0..pause {
+                world.run_for(ms(1));
+                frames += u64::from(std::mem::replace(&mut last, version(&world)) != last);
+            }
+            let typed = world.now();
+            world.type_keys(0, "k");
+            while keys_shown(&world, 0).is_none_or(|shown| shown < key) {
+                world.run_for(ms(1));
+                frames += u64::from(std::mem::replace(&mut last, version(&world)) != last);
+                assert!(world.now().since(typed) < secs(60), "key {key} of {cell:?}, seed {seed}, is not echoed");
+            }
+            echoes.push(world.now().since(typed).as_millis() as u64);
+        }
+        let frames_a_second = frames * 1000 / world.now().since(began).as_millis() as u64;
+        echoes.sort_unstable();
+        assert_eq!(world.hosts[0].written.len(), KEYS, "every key once");
+        Measured { echoes, frames_a_second }
+    })
+}
+
+/// The number of keys that the viewer's screen says the program has read.
+fn keys_shown<E: beach_core::engine::Engine>(world: &World<E>, viewer: usize) -> Option<usize> {
+    let screen = world.viewers[viewer].node.machine().screen();
+    let row = screen.head()?.size.rows.checked_sub(1)?;
+    let text = screen.row(row)?.text();
+    text.strip_prefix("keys ").and_then(|count| count.trim().parse().ok()).or(text.is_empty().then_some(0))
+}
+
+fn held(cell: Cell, p50: u64, p99: u64) {
+    let measured = measure(cell, 1);
+    let (half, most) = (measured.percentile(50), measured.percentile(99));
+    println!("{cell:?}: {half}/{most} ms, {} frames/s", measured.frames_a_second);
+    assert!(half <= p50 && most <= p99, "{cell:?}: p50 {half} ms of {p50}, p99 {most} ms of {p99}");
+}
+
+#[test]
+fn without_loss_an_echo_takes_the_round_trip_also_while_the_host_prints_30_screens_a_second() {
+    held(Cell { every: None, ..CELL }, 102, 104);
+    held(CELL, 102, 118);
+}
+
+#[test]
+fn at_5_percent_loss_half_of_the_echoes_take_the_round_trip_and_99_in_100_little_more() {
+    held(Cell { every: None, loss: 5, ..CELL }, 102, 130);
+    held(Cell { loss: 5, ..CELL }, 102, 130);
+}
+
+#[test]
+fn at_20_percent_loss_echoes_still_come_within_the_promise() {
+    held(Cell { every: None, loss: 20, ..CELL }, 110, 220);
+    held(Cell { loss: 20, ..CELL }, 110, 220);
+}
+
+#[test]
+fn a_narrow_link_is_not_filled_so_that_echoes_wait_behind_screens() {
+    held(Cell { rate: Some(1_000_000), ..CELL }, 145, 200);
+}
+
+#[test]
+fn all_cells() {
+    if std::env::var_os("LATENCY_ALL").is_none() {
+        return;
+    }
+    println!("| link | round trip | loss | echo only | 30 screens a second | frames shown |");
+    println!("|---|---|---|---|---|---|");
+    for (name, rate) in [("unlimited", None), ("1 Mbit/s", Some(1_000_000)), ("256 kbit/s", Some(256_000))] {
+        for round_trip in [20, 100, 200, 400] {
+            for loss in [0, 5, 20] {
+                row(name, Cell { rate, round_trip, loss, ..CELL });
+            }
+        }
+    }
+    row("unlimited, losses in rows", Cell { loss: 5, bursts: true, ..CELL });
+    row("unlimited, losses in rows", Cell { loss: 20, bursts: true, ..CELL });
+    for viewers in [2, 4, 8] {
+        row(&format!("4 Mbit/s shared by {viewers} viewers"), Cell { rate: Some(4_000_000), viewers, ..CELL });
+    }
+}
+
+fn row(name: &str, cell: Cell) {
+    let quiet = measure(Cell { every: None, ..cell }, 301);
+    let busy = measure(cell, 301);
+    let figures = |measured: &Measured| format!("{}/{}", measured.percentile(50), measured.percentile(99));
+    println!(
+        "| {name} | {} ms | {} % | {} | {} | {}/s |",
+        cell.round_trip,
+        cell.loss,
+        figures(&quiet),
+        figures(&busy),
+        busy.frames_a_second
+    );
+}
+
+#[test]
+fn a_pipe_lets_through_what_its_rate_allows_and_drops_what_does_not_fit_before_it() {
+    let mut pipe = Pipe::new(1_000_000, 10_000);
+    let now = beach_core::time::Timestamp::ZERO;
+    let through: Vec<_> = (0..20).filter_map(|_| pipe.pass(now, 972)).collect();
+    assert_eq!(through.len(), 10);
+    assert_eq!(through.last(), Some(&(now + Duration::from_millis(80))));
+}
