@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use beach_core::cast::CastFormat;
 use beach_core::host::Resize;
 use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
@@ -93,6 +94,14 @@ pub(crate) struct ShareArgs {
     /// Write a recording that `beach replay` reads; it holds keystrokes and screens, but no key
     #[arg(long, value_name = "FILE")]
     pub(crate) record_handshake: Option<PathBuf>,
+
+    /// Record what CMD prints, as asciicast, for `asciinema play`; FILE must be new
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
+
+    /// The version of asciicast; asciinema 2 plays v2
+    #[arg(long, value_name = "v2|v3", default_value = "v3", requires = "record", value_parser = cast_format)]
+    pub(crate) record_format: CastFormat,
 
     /// Panic in the rendezvous inside share after this time: for the test that a task's failure ends the session
     #[arg(long, hide = true, value_parser = seconds)]
@@ -237,6 +246,14 @@ fn resize(text: &str) -> Result<Resize, String> {
         "smallest" => Ok(Resize::Smallest),
         "" => Err("expected owner, smallest, or a viewer's name".to_owned()),
         name => Ok(Resize::Named(name.to_owned())),
+    }
+}
+
+fn cast_format(text: &str) -> Result<CastFormat, String> {
+    match text {
+        "v2" => Ok(CastFormat::V2),
+        "v3" => Ok(CastFormat::V3),
+        _ => Err("expected v2 or v3".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! beach: share a terminal, peer to peer.
 
 mod args;
+mod cast;
 mod escape;
 mod join;
 mod log;

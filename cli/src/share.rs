@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::args::ShareArgs;
+use crate::cast::CastFile;
 use crate::status::{self, Header, Voice, code};
 use crate::{log, serve};
 
@@ -88,6 +90,16 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
             return status::usage("the recording cannot be written", &error.to_string(), "choose another file");
         }
     };
+    let cast = match args.record.as_deref().map(|path| record(path, &args, size, own_terminal, &command)).transpose() {
+        Ok(cast) => cast,
+        Err(error) => {
+            return status::usage(
+                "the recording cannot be written",
+                &error.to_string(),
+                "choose another --record FILE",
+            );
+        }
+    };
     let Some(certificate) = Certificate::generate() else {
         return status::refuse("no certificate could be made", "the cryptography refused", "try again");
     };
@@ -122,11 +134,22 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         rows_taken: config.rows_taken,
         strict: args.strict,
         command,
+        cast,
+        uncast: None,
         ended_by: None,
         fault: None,
     };
     let exit = drive(&mut endpoint, epoch, &mut share).await;
     share.finish(exit).await
+}
+
+/// What programs in a headless terminal are told of it.
+const HEADLESS_TERM: &str = "xterm-256color";
+
+fn record(path: &Path, args: &ShareArgs, size: Size, own_terminal: bool, command: &[OsString]) -> io::Result<CastFile> {
+    let own = || std::env::var("TERM").ok();
+    let term = if own_terminal { own() } else { Some(HEADLESS_TERM.to_owned()) };
+    CastFile::create(path, args.record_format, size, term, command_text(command))
 }
 
 /// Where the rendezvous is: as the link says, and as this process dials it.
@@ -225,6 +248,10 @@ struct Share {
     rows_taken: u16,
     strict: bool,
     command: Vec<OsString>,
+    /// What is printed is recorded there, until that fails.
+    cast: Option<CastFile>,
+    /// Why that failed, as long as it cannot be said without tearing the own terminal's screen.
+    uncast: Option<io::Error>,
     /// The signal that ended it, as an exit code.
     ended_by: Option<u8>,
     /// A part of this program that must not end did.
@@ -267,6 +294,7 @@ impl Terminal {
 
 impl Share {
     fn start(&mut self, size: Size) {
+        self.record(|cast| cast.start(size));
         if self.own_terminal {
             match Terminal::start() {
                 Ok(mut terminal) => {
@@ -278,7 +306,7 @@ impl Share {
         }
         let mut env = vec![("BEACH_SESSION".into(), self.session.clone().into())];
         if !self.own_terminal {
-            env.push(("TERM".into(), "xterm-256color".into()));
+            env.push(("TERM".into(), HEADLESS_TERM.into()));
             env.push(("COLORTERM".into(), "truecolor".into()));
         }
         let spawn = Spawn {
@@ -299,6 +327,23 @@ impl Share {
                 // What shells say of a command that is not there.
                 self.pending.push_back(HostInput::Ended(127));
             }
+        }
+    }
+
+    /// A disk that is full ends the recording, not the session.
+    fn record(&mut self, write: impl FnOnce(&mut CastFile) -> io::Result<()>) {
+        if let Some(Err(error)) = self.cast.as_mut().map(write) {
+            self.cast = None;
+            self.recording_ended(error);
+        }
+    }
+
+    fn recording_ended(&mut self, error: io::Error) {
+        tracing::error!(%error, "the recording ends here");
+        if self.terminal.is_some() {
+            self.uncast = Some(error);
+        } else {
+            status::recording_ended(&error);
         }
     }
 
@@ -333,6 +378,7 @@ impl Share {
             HostNotice::WrongKey(link, count) => tracing::warn!(%link, count, "somebody tried a wrong key"),
             HostNotice::Joined(member, role, name, path) => {
                 tracing::info!(%member, %role, name, "a viewer joined");
+                self.record(|cast| cast.joined(member, role, &name));
                 let kind = "direct";
                 let fields = json!({ "member": member.0, "role": role, "name": name });
                 self.voice.event("member_joined", &fields);
@@ -342,6 +388,7 @@ impl Share {
             HostNotice::Left(member, cause) => {
                 let cause = status::cause(&cause);
                 tracing::info!(%member, cause, "a viewer left");
+                self.record(|cast| cast.left(member));
                 self.voice.event("member_left", &json!({ "member": member.0, "cause": cause }));
             }
             HostNotice::Violation(member, count) => {
@@ -384,6 +431,9 @@ impl Share {
             terminal.screen.flush(FLUSH_WITHIN).await;
         }
         drop(self.terminal.take());
+        if let Some(error) = self.uncast.take() {
+            status::recording_ended(&error);
+        }
         self.network.close().await;
         if let Some(mut pty) = self.pty.take() {
             // It was asked to hang up, and is killed if it will not.
@@ -404,6 +454,9 @@ impl Share {
                 (status::refuse("no viewer came in time", "nobody joined", advice), "nobody_joined")
             }
         };
+        if let Some(Err(error)) = self.cast.take().map(|cast| cast.end(code)) {
+            self.recording_ended(error);
+        }
         self.voice.event("exit", &json!({ "code": code, "reason": reason }));
         if self.own_terminal {
             self.voice.say("  beach: the session has ended.");
@@ -427,6 +480,7 @@ impl Surroundings<HostEndpoint> for Share {
                 }
             }
             HostOutput::Resize(size) => {
+                self.record(|cast| cast.resize(size));
                 if let Some(pty) = &self.pty {
                     pty.resize(size.cols, size.rows);
                 }
@@ -466,6 +520,7 @@ impl Surroundings<HostEndpoint> for Share {
             };
             let input = match event {
                 Happened::Pty(PtyEvent::Output(bytes)) => {
+                    self.record(|cast| cast.output(&bytes));
                     if let Some(terminal) = &mut self.terminal {
                         terminal.show(bytes.clone());
                     }

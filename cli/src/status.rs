@@ -86,6 +86,11 @@ pub(crate) fn refuse(what: &str, cause: &str, advice: &str) -> u8 {
     code::FAILED
 }
 
+/// A recording that could not go on; the session does.
+pub(crate) fn recording_ended(cause: &std::io::Error) {
+    error("the recording ended early", &cause.to_string(), "make room for it; the session itself goes on");
+}
+
 /// A line for scripts that asked for one.
 pub(crate) fn print(line: &str) {
     let _ = writeln!(stdout(), "{line}");

@@ -10,7 +10,8 @@
 //! - [`endpoint`] stands below the seam: it seals, keeps one [`engine`] peer a link, and turns links into datagrams. [`peer`] is the real
 //!   engine.
 //! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what travels.
-//! - [`handshake`] has the stages and their deadlines, [`invite`] the links that people share, [`journal`] recordings.
+//! - [`handshake`] has the stages and their deadlines, [`invite`] the links that people share, [`journal`] recordings that are
+//!   replayed, [`cast`] those that are watched.
 //!
 //! # Driving a machine
 //!
@@ -41,6 +42,7 @@
 //! assert_eq!(said, [(1, r#"{"type":"pong"}"#.to_owned())]);
 //! ```
 
+pub mod cast;
 pub mod endpoint;
 pub mod engine;
 pub mod handshake;

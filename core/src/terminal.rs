@@ -10,7 +10,9 @@
 //! The viewer's side is a [`Screen`], which merges lines and heads in any order (the newest version wins), and a
 //! [`Painter`], which turns the difference between it and what the person's terminal shows into escape sequences.
 
+mod answers;
 mod cells;
+mod clipboard;
 mod codec;
 mod emulator;
 mod fates;
@@ -25,7 +27,9 @@ mod screen;
 mod size;
 mod style;
 mod tap;
+mod watch;
 
+pub use clipboard::MAX_CLIPBOARD;
 pub use codec::{BadLine, MAX_LINE_BYTES};
 pub use emulator::{Emulator, MIN_EMULATED_COLS};
 pub use fates::{Fates, GIVEN_UP, MAX_FATE_RUNS, UNSAID};
@@ -37,3 +41,4 @@ pub use paste::Paste;
 pub use screen::{MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};
 pub use style::{Attributes, Color, MAX_LINK, Style, Underline};
+pub use watch::MAX_OSC;

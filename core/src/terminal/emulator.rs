@@ -7,11 +7,13 @@ use alacritty_terminal::index::Line as GridLine;
 use alacritty_terminal::term::TermMode;
 use vte::ansi::{CursorShape as ModelShape, KeyboardModes, Processor, Timeout};
 
+use super::answers::answer;
 use super::cells::encode_row;
 use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 use super::history::Versioned;
 use super::size::Size;
 use super::tap::Tap;
+use super::watch::Watch;
 
 /// Narrowest terminal that is emulated: a wide character must fit. Narrower ones are taken as this wide.
 pub const MIN_EMULATED_COLS: u16 = 2;
@@ -40,6 +42,7 @@ impl Timeout for Synchronized {
 /// [`feed`](Emulator::feed) bytes, and call [`frame`](Emulator::frame) when something is about to be sent: everything
 /// that is read back is as of the last frame.
 pub struct Emulator {
+    watch: Watch,
     parser: Processor<Synchronized>,
     tap: Tap,
     /// The beginning of a character whose end was not read yet, at most three bytes. The parser loses characters that
@@ -61,6 +64,7 @@ impl Emulator {
     /// made.
     pub fn new(size: Size, history_limit: usize) -> Emulator {
         let mut emulator = Emulator {
+            watch: Watch::default(),
             parser: Processor::new(),
             tap: Tap::new(emulated(size), history_limit),
             tail: Vec::new(),
@@ -82,9 +86,24 @@ impl Emulator {
             bytes = &joined;
         }
         let (whole, tail) = bytes.split_at(bytes.len() - unfinished(bytes));
-        self.parser.advance(&mut self.tap, whole);
+        self.parse(whole);
         self.tail = tail.to_vec();
         self.settle();
+    }
+
+    /// Parses, and answers in between what the parser does not pass on.
+    fn parse(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let piece = self.watch.next(bytes);
+            self.parser.advance(&mut self.tap, &bytes[..piece.pass]);
+            if let Some(query) = piece.query {
+                // Who asks in the middle of an update waits for the answer, and an earlier query in it comes first.
+                self.end_synchronized();
+                let text = answer(&self.tap, query);
+                self.tap.notes.said().reply(&text);
+            }
+            bytes = &bytes[piece.pass + piece.skip..];
+        }
     }
 
     /// Changes the size. Lines that have left the window stay as they are; those in it may be wrapped anew.
@@ -176,6 +195,13 @@ impl Emulator {
     /// last call. They are to be written to the program only where no real terminal answers.
     pub fn take_replies(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.tap.notes.said().replies)
+    }
+
+    /// The text that the program last wanted copied, since the last call: at most
+    /// [`MAX_CLIPBOARD`](super::MAX_CLIPBOARD) bytes, without controls but tabs and line feeds. Whether it may go
+    /// anywhere is for others to decide; that a program reads a clipboard is never permitted.
+    pub fn take_clipboard(&mut self) -> Option<String> {
+        self.tap.notes.said().clipboard.take()
     }
 
     /// Collects what the model left behind.

@@ -20,6 +20,7 @@ pub(super) struct Said {
     pub(super) replies: Vec<u8>,
     pub(super) title: Option<String>,
     pub(super) bells: u64,
+    pub(super) clipboard: Option<String>,
 }
 
 impl Said {
@@ -48,8 +49,8 @@ impl EventListener for Notes {
             Event::Title(title) => self.said().title = Some(clean_title(&title)),
             Event::ResetTitle => self.said().title = None,
             Event::Bell => self.said().bells += 1,
-            // Colours are answered by the tap, which can see them. Clipboards are nobody's business. Pixels are not
-            // known.
+            // Colours are answered by the tap, which can see them. It takes what is to be copied as well; what a
+            // clipboard holds is nobody's business. Pixels are not known.
             Event::ColorRequest(..)
             | Event::ClipboardStore(..)
             | Event::ClipboardLoad(..)

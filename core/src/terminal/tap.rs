@@ -14,6 +14,7 @@ use vte::ansi::{
 };
 
 use super::cells::encode_row;
+use super::clipboard::decode;
 use super::history::History;
 use super::keyboard::Keyboard;
 use super::line::MAX_ZERO_WIDTH;
@@ -58,6 +59,8 @@ pub(super) struct Tap {
     /// Rows above the model's window that are harvested already, 0 or 1. Clearing a blank screen pushes a line if there
     /// are none, and must not.
     kept: usize,
+    /// First and last row that scroll, from 1, if a program chose them: the model does not tell.
+    margins: Option<(usize, usize)>,
 }
 
 impl Tap {
@@ -76,7 +79,13 @@ impl Tap {
             notes,
             frame: 0,
             kept: 0,
+            margins: None,
         }
+    }
+
+    /// First and last row that scroll, counted from 1.
+    pub(super) fn margins(&self) -> (usize, usize) {
+        self.margins.unwrap_or((1, self.term.screen_lines()))
     }
 
     pub(super) fn is_alternate(&self) -> bool {
@@ -107,7 +116,11 @@ impl Tap {
             tap.term.grid_mut().clear_history();
             tap.kept = 0;
         });
+        let before = (self.term.columns(), self.term.screen_lines());
         self.term.resize(Extent(size));
+        if before != (self.term.columns(), self.term.screen_lines()) {
+            self.margins = None;
+        }
         self.touch_rows();
         self.on_other(Tap::touch_rows);
         self.on_main(Tap::harvest);
@@ -139,6 +152,13 @@ impl Tap {
         match alternate {
             Some(alternate) => *self.term.grid_mut() = alternate,
             None => self.term.grid_mut().saved_cursor = saved_cursor,
+        }
+    }
+
+    /// Changing between 80 and 132 columns resets them, though the width stays.
+    fn forget_margins(&mut self, mode: PrivateMode) {
+        if mode == PrivateMode::Named(NamedPrivateMode::ColumnMode) {
+            self.margins = None;
         }
     }
 
@@ -230,6 +250,7 @@ impl Handler for Tap {
         self.history.erase();
         self.kept = 0;
         self.keyboard = Keyboard::default();
+        self.margins = None;
         self.notes.said().title = None;
     }
 
@@ -238,13 +259,47 @@ impl Handler for Tap {
             self.harvest();
         }
         self.term.set_private_mode(mode);
+        self.forget_margins(mode);
     }
 
     fn unset_private_mode(&mut self, mode: PrivateMode) {
         self.term.unset_private_mode(mode);
+        self.forget_margins(mode);
+    }
+
+    fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
+        self.term.set_scrolling_region(top, bottom);
+        let rows = self.term.screen_lines();
+        let bottom = bottom.unwrap_or(rows);
+        // As the model: what makes no sense changes nothing.
+        if top < bottom {
+            self.margins = Some((top.min(rows), bottom.min(rows)));
+        }
     }
 
     // Calls whose arguments are bounded or checked on the way, or that are answered here.
+
+    fn identify_terminal(&mut self, intermediate: Option<char>) {
+        match intermediate {
+            // Which unit of the terminal this is: as xterm, none in particular.
+            Some('=') => self.notes.said().reply("\x1bP!|00000000\x1b\\"),
+            other => self.term.identify_terminal(other),
+        }
+    }
+
+    fn report_keyboard_mode(&mut self) {
+        let flags = self.keyboard.modes(self.is_alternate()).bits();
+        self.notes.said().reply(&format!("\x1b[?{flags}u"));
+    }
+
+    fn clipboard_store(&mut self, clipboard: u8, base64: &[u8]) {
+        // The clipboard, and the two selections of X.
+        if matches!(clipboard, b'c' | b'p' | b's')
+            && let Some(text) = decode(base64)
+        {
+            self.notes.said().clipboard = Some(text);
+        }
+    }
 
     fn set_title(&mut self, title: Option<String>) {
         self.term.set_title(title.map(|title| clean_title(&title)));
@@ -308,10 +363,6 @@ impl Handler for Tap {
 
     fn move_down(&mut self, rows: usize) {
         self.term.move_down(rows);
-    }
-
-    fn identify_terminal(&mut self, intermediate: Option<char>) {
-        self.term.identify_terminal(intermediate);
     }
 
     fn device_status(&mut self, request: usize) {
@@ -422,10 +473,6 @@ impl Handler for Tap {
         self.term.report_private_mode(mode);
     }
 
-    fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
-        self.term.set_scrolling_region(top, bottom);
-    }
-
     fn set_keypad_application_mode(&mut self) {
         self.term.set_keypad_application_mode();
     }
@@ -448,10 +495,6 @@ impl Handler for Tap {
 
     fn reset_color(&mut self, index: usize) {
         self.term.reset_color(index);
-    }
-
-    fn clipboard_store(&mut self, clipboard: u8, base64: &[u8]) {
-        self.term.clipboard_store(clipboard, base64);
     }
 
     fn clipboard_load(&mut self, clipboard: u8, terminator: &str) {
@@ -480,10 +523,6 @@ impl Handler for Tap {
 
     fn set_mouse_cursor_icon(&mut self, icon: CursorIcon) {
         self.term.set_mouse_cursor_icon(icon);
-    }
-
-    fn report_keyboard_mode(&mut self) {
-        self.term.report_keyboard_mode();
     }
 
     fn set_modify_other_keys(&mut self, mode: ModifyOtherKeys) {

@@ -1,0 +1,88 @@
+//! Answers to the queries that the model does not know: positions, settings, names.
+
+use alacritty_terminal::term::cell::Flags;
+use vte::ansi::{Color, CursorShape, NamedColor};
+
+use super::tap::Tap;
+use super::watch::{Query, Setting};
+
+/// The answer to a query, from how the terminal is set right now.
+pub(super) fn answer(tap: &Tap, query: Query) -> String {
+    match query {
+        Query::Cursor => {
+            let point = tap.term.grid().cursor.point;
+            format!("\x1b[?{};{}R", point.line.0 + 1, point.column.0 + 1)
+        }
+        Query::Version => format!("\x1bP>|beach({})\x1b\\", env!("CARGO_PKG_VERSION")),
+        Query::Setting(setting) => match set_to(tap, setting) {
+            Some(value) => format!("\x1bP1$r{value}\x1b\\"),
+            None => "\x1bP0$r\x1b\\".to_owned(),
+        },
+        Query::Capabilities => "\x1bP0+r\x1b\\".to_owned(),
+    }
+}
+
+/// What would set it as it is, without the introducer.
+fn set_to(tap: &Tap, setting: Setting) -> Option<String> {
+    match setting {
+        Setting::Rendition => Some(rendition(tap)),
+        Setting::Margins => {
+            let (top, bottom) = tap.margins();
+            Some(format!("{top};{bottom}r"))
+        }
+        Setting::CursorStyle => {
+            let style = tap.term.cursor_style();
+            let steady = match style.shape {
+                CursorShape::Block | CursorShape::HollowBlock | CursorShape::Hidden => 2,
+                CursorShape::Underline => 4,
+                CursorShape::Beam => 6,
+            };
+            Some(format!("{} q", steady - u8::from(style.blinking)))
+        }
+        // Nothing can be protected here.
+        Setting::Protection => Some("0\"q".to_owned()),
+        Setting::Unknown => None,
+    }
+}
+
+/// SGR parameters as xterm gives them: everything is reset first.
+fn rendition(tap: &Tap) -> String {
+    let cell = &tap.term.grid().cursor.template;
+    let attributes = [
+        (Flags::BOLD, "1"),
+        (Flags::DIM, "2"),
+        (Flags::ITALIC, "3"),
+        (Flags::UNDERLINE, "4"),
+        (Flags::DOUBLE_UNDERLINE, "4:2"),
+        (Flags::UNDERCURL, "4:3"),
+        (Flags::DOTTED_UNDERLINE, "4:4"),
+        (Flags::DASHED_UNDERLINE, "4:5"),
+        (Flags::INVERSE, "7"),
+        (Flags::HIDDEN, "8"),
+        (Flags::STRIKEOUT, "9"),
+    ];
+    let set = attributes.iter().filter(|(flag, _)| cell.flags.contains(*flag)).map(|(_, number)| (*number).to_owned());
+    let colors = [color(cell.fg, 30), color(cell.bg, 40), cell.underline_color().and_then(|it| color(it, 50))];
+    let all: Vec<String> = std::iter::once("0".to_owned()).chain(set).chain(colors.into_iter().flatten()).collect();
+    all.join(";") + "m"
+}
+
+/// The parameter for a colour; `base` is 30, 40 or 50 for text, background and underline. Underlines have no short form.
+fn color(color: Color, base: u16) -> Option<String> {
+    let long = base + 8;
+    match color {
+        Color::Spec(rgb) => Some(format!("{long}:2::{}:{}:{}", rgb.r, rgb.g, rgb.b)),
+        Color::Indexed(index) => Some(format!("{long}:5:{index}")),
+        Color::Named(name) => named(name).map(|index| match index {
+            _ if base == 50 => format!("{long}:5:{index}"),
+            0..8 => (base + index).to_string(),
+            _ => (base + 60 + index - 8).to_string(),
+        }),
+    }
+}
+
+/// The number of one of the sixteen colours; the others are defaults.
+fn named(name: NamedColor) -> Option<u16> {
+    let index = name as u16;
+    (index < 16).then_some(index)
+}

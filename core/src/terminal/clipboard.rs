@@ -1,0 +1,26 @@
+//! What a program wants copied (OSC 52).
+
+use data_encoding::BASE64_NOPAD;
+
+/// Longest text that a program may put on a clipboard, in bytes before it is cleaned; a longer one is not taken at all,
+/// since half of it would be worse than nothing. More than a person copies from a screen and its history at once; less
+/// than a hundred frames on a link.
+pub const MAX_CLIPBOARD: usize = 64 * 1024;
+
+/// The text that a program gave in base64, as far as it may be pasted: no controls but tabs and line feeds. `None` if
+/// that is nothing, or what was given is no text, or too long.
+pub(super) fn decode(base64: &[u8]) -> Option<String> {
+    // Three bytes in four characters.
+    const LONGEST: usize = MAX_CLIPBOARD.div_ceil(3) * 4;
+    if base64.len() > LONGEST {
+        return None;
+    }
+    let padding = base64.iter().rev().take_while(|byte| **byte == b'=').count();
+    let bytes = BASE64_NOPAD.decode(&base64[..base64.len() - padding]).ok()?;
+    if bytes.len() > MAX_CLIPBOARD {
+        return None;
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    let clean: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\t' | '\n')).collect();
+    (!clean.is_empty()).then_some(clean)
+}
