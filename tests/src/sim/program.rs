@@ -27,6 +27,8 @@ pub enum Script {
     },
     /// Prints a prompt and never reads.
     Deaf,
+    /// Prints a prompt, and reads without a word.
+    Mute,
     /// Changes its title and rings the bell every 5 ms, and shows nothing.
     Titles {
         /// How often.
@@ -56,7 +58,7 @@ impl Program {
 
     pub(crate) fn start(&mut self) -> Vec<Act> {
         match &self.script {
-            Script::Shell | Script::Deaf => vec![print("$ ")],
+            Script::Shell | Script::Deaf | Script::Mute => vec![print("$ ")],
             Script::Ends { text, after, .. } => vec![print(text), Act::WakeAfter(*after)],
             Script::Flood { every, .. } => vec![Act::WakeAfter(*every)],
             Script::Titles { .. } => vec![Act::WakeAfter(TITLE_EVERY)],
@@ -65,7 +67,7 @@ impl Program {
 
     pub(crate) fn wake(&mut self) -> Vec<Act> {
         match &self.script {
-            Script::Shell | Script::Deaf => Vec::new(),
+            Script::Shell | Script::Deaf | Script::Mute => Vec::new(),
             Script::Titles { count } => {
                 self.pages += 1;
                 let title = print(&format!("\x1b]2;{} {}\x07\x07", self.pages, "t".repeat(240)));
@@ -90,6 +92,7 @@ impl Program {
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<Vec<Act>> {
         match self.script {
             Script::Deaf => None,
+            Script::Mute => Some(Vec::new()),
             Script::Ends { .. } | Script::Flood { .. } | Script::Titles { .. } => {
                 Some(vec![Act::Print(bytes.to_vec())])
             }
