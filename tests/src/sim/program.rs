@@ -32,6 +32,8 @@ pub enum Script {
     },
     /// Prints a prompt and never reads.
     Deaf,
+    /// Prints a prompt, and reads without a word.
+    Mute,
     /// Changes its title and rings the bell every 5 ms, and shows nothing.
     Titles {
         /// How often.
@@ -66,7 +68,7 @@ impl Program {
 
     pub(crate) fn start(&mut self) -> Vec<Act> {
         match &self.script {
-            Script::Shell | Script::Deaf => vec![print("$ ")],
+            Script::Shell | Script::Deaf | Script::Mute => vec![print("$ ")],
             Script::Ends { text, after, .. } => vec![print(text), Act::WakeAfter(*after)],
             Script::Flood { every, .. } | Script::Screens { every } => vec![Act::WakeAfter(*every)],
             Script::Titles { .. } => vec![Act::WakeAfter(TITLE_EVERY)],
@@ -75,7 +77,7 @@ impl Program {
 
     pub(crate) fn wake(&mut self) -> Vec<Act> {
         match &self.script {
-            Script::Shell | Script::Deaf => Vec::new(),
+            Script::Shell | Script::Deaf | Script::Mute => Vec::new(),
             Script::Titles { count } => {
                 self.pages += 1;
                 let title = print(&format!("\x1b]2;{} {}\x07\x07", self.pages, "t".repeat(240)));
@@ -114,6 +116,7 @@ impl Program {
                 self.read += bytes.len();
                 Some(vec![print(&self.keys())])
             }
+            Script::Mute => Some(Vec::new()),
             Script::Ends { .. } | Script::Flood { .. } | Script::Titles { .. } => {
                 Some(vec![Act::Print(bytes.to_vec())])
             }
