@@ -10,6 +10,7 @@
 //! The viewer's side is a [`Screen`], which merges lines and heads in any order (the newest version wins), and a
 //! [`Painter`], which turns the difference between it and what the person's terminal shows into escape sequences.
 
+mod abilities;
 mod cells;
 mod codec;
 mod emulator;
@@ -23,9 +24,11 @@ mod overlay;
 mod paint;
 mod screen;
 mod size;
+mod spans;
 mod style;
 mod tap;
 
+pub use abilities::{Abilities, Colors};
 pub use codec::{BadLine, MAX_LINE_BYTES};
 pub use emulator::{Emulator, MIN_EMULATED_COLS};
 pub use fates::{Fates, GIVEN_UP, MAX_FATE_RUNS};
@@ -33,7 +36,7 @@ pub use head::{BadHead, Cursor, CursorShape, Head, Modes, Space};
 pub use line::{Line, MAX_ZERO_WIDTH, Run, Width};
 pub use notes::{MAX_REPLIES, MAX_TITLE, clean_title};
 pub use overlay::{Overlay, OverlayCell};
-pub use paint::Painter;
-pub use screen::{MAX_LINES_OUTSIDE, Screen};
+pub use paint::{Options, Painter};
+pub use screen::{DEFAULT_HISTORY, MAX_HISTORY, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};
 pub use style::{Attributes, Color, MAX_LINK, Style, Underline};
