@@ -16,7 +16,7 @@ use crate::link::{
 use crate::machine::Machine;
 use crate::sync::assemble::Assembler;
 use crate::sync::uplink::Uplink;
-use crate::terminal::{Painter, Screen};
+use crate::terminal::{Options, Overlay, Painter, Screen};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
@@ -79,9 +79,9 @@ impl Viewer {
             member: None,
             lane: Uplink::default(),
             keys_owed: false,
-            screen: Screen::new(),
+            screen: Screen::default(),
             assembler: Assembler::default(),
-            painter: Painter::new(config.size),
+            painter: Painter::new(config.size, Options::default()),
             started: false,
             paint_from: None,
             showing: false,
@@ -106,7 +106,7 @@ impl Viewer {
 
     /// Whether the host's size does not fit the own terminal, so that only a part is shown.
     pub fn is_cropped(&self) -> bool {
-        self.painter.cropped()
+        self.painter.is_cropped()
     }
 
     /// What puts the own terminal back in order; for every way out that does not come by `handle`.
@@ -452,7 +452,7 @@ impl Viewer {
             if !std::mem::replace(&mut self.started, true) {
                 self.painter.start(&mut bytes);
             }
-            self.painter.paint(&self.screen, &mut bytes);
+            self.painter.paint(now, &mut self.screen, &Overlay::default(), &mut bytes);
             if !bytes.is_empty() {
                 self.showing = true;
                 self.out.push_back(ViewerOutput::Show(bytes));
@@ -531,7 +531,10 @@ impl Machine for Viewer {
             ViewerInput::Link(event) => self.on_event(now, event),
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
             ViewerInput::Resized(size) => {
-                self.painter.resize(size);
+                let mut bytes = Vec::new();
+                self.painter.resize(now, size, &mut bytes);
+                // Nobody takes the answer out of what is typed yet.
+                self.painter.redraw();
                 self.paint_from = self.paint_from.or(Some(now));
                 if self.control_up {
                     self.send(&FromViewer::Size(size));
