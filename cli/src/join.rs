@@ -93,7 +93,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         signals,
         keys,
         keys_wanted: true,
-        keyboard: Keyboard::default(),
+        keyboard: Keyboard::new(),
         escapes: Escapes::new(args.escape),
         interactive,
         terminal: None,
@@ -326,7 +326,10 @@ impl Join {
                     self.keys_wanted = false;
                     self.pending.push_back(ViewerInput::Paste { bytes, first, last });
                 }
-                Typed::CursorReport { row, col } => self.pending.push_back(ViewerInput::CursorReport { row, col }),
+                Typed::CursorReport { row, col } => {
+                    // As terminals count.
+                    self.pending.push_back(ViewerInput::CursorReport { row: row + 1, col: col + 1 });
+                }
             }
         }
     }
@@ -465,7 +468,7 @@ impl Surroundings<ViewerEndpoint> for Join {
             // The endpoint keeps these for itself.
             ViewerOutput::Link(_) => {}
             ViewerOutput::Show(bytes) => self.show(&bytes),
-            ViewerOutput::CursorAsked => self.keyboard.expect_cursor_report(),
+            ViewerOutput::CursorAsked => self.keyboard.expect_cursor_report(self.now()),
             ViewerOutput::KeysTaken => self.keys_wanted = true,
             ViewerOutput::Notice(notice) => self.on_notice(notice),
             ViewerOutput::Exit(exit) => return ControlFlow::Break(exit),

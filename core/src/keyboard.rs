@@ -1,414 +1,367 @@
-//! What the person's terminal sends, told apart: keys, pastes, and what the terminal says by itself.
+//! What a person's own terminal sends: keys, pastes, and answers that are nobody's keys.
 //!
-//! A terminal answers queries on the same line on which it sends keys. What it answers is never for the shared program, whose queries are
-//! answered once, at the host. So everything that only an answer can look like is taken out here. Some look like keys at first (`ESC ]` is
-//! also Alt and a bracket): they are held back until they are complete, or until it took too long for an answer, and are keys then.
+//! What this module does not do: it does not name keys. What is typed passes byte for byte, mouse and focus included.
+//!
+//! A terminal says what it is and has in sequences that look like keys, and says it when something asked long ago, or a
+//! program that is gone. At the other end they would be typed into somebody's shell, so they end here. What makes them
+//! out is their form (ECMA-48, section 5.4; the control sequences of xterm; the kitty keyboard protocol): only answers
+//! have a private marker other than `<`, or end as reports do.
+
+mod sequence;
+mod strings;
 
 use std::time::Duration;
 
+use self::sequence::{Control, PASTE_ENDS};
+use self::strings::Strings;
 use crate::time::Timestamp;
 use crate::wire::frame::MAX_INPUT_EVENT;
 
-/// Longest sequence that is held back while it is incomplete; no key is half as long.
-const MAX_SEQUENCE: usize = 64;
+/// A lone escape, or one with a character, is a key of its own after this time. Terminals write a sequence at once;
+/// vim and tmux wait longer, for links that are worse than a person's own terminal.
+const KEY_PATIENCE: Duration = Duration::from_millis(25);
 
-/// Longest answer in a string that is held back; what comes after it is swallowed.
+/// A sequence that got further is not a person's typing: it may come in pieces, over the network that the person sits
+/// behind. Short enough that whatever it is still arrives while it matters.
+const SEQUENCE_PATIENCE: Duration = Duration::from_millis(250);
+
+/// An answer as long as a clipboard comes in many pieces; it is over when none came for this long.
+const STRING_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Longest control sequence, in bytes: the longest there are are kitty keys with their text, and attributes of a
+/// device, and those have a few dozen.
+const MAX_SEQUENCE: usize = 256;
+
+/// Longest string that is kept until it is known what it is; the rest of a longer one is swallowed.
 const MAX_STRING: usize = 4096;
 
-/// The rest of a sequence follows at once; after this time an escape is the key of that name.
-const SEQUENCE_WITHIN: Duration = Duration::from_millis(25);
+/// A cursor report comes within this time, or not at all: after it a third function key with Shift is one again.
+const REPORT_WITHIN: Duration = Duration::from_secs(2);
 
-/// The rest of an answer comes in one go, perhaps in several packets of a connection below the terminal.
-const STRING_WITHIN: Duration = Duration::from_millis(100);
+/// Most questions about the cursor that are open at once; a resize asks one.
+const MAX_REPORTS: usize = 8;
 
-/// What ends a paste.
-const PASTE_END: &[u8] = b"\x1b[201~";
-
-const ESC: u8 = 0x1b;
-const BEL: u8 = 0x07;
-
-/// One thing that the person or the terminal said.
+/// Something that came from the terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// Keys, mouse and focus, byte for byte.
+    /// Keys, mouse and focus, as the terminal sent them.
     Keys(Vec<u8>),
-    /// A piece of a paste, of at most [`MAX_INPUT_EVENT`] bytes, without the brackets.
+    /// A part of a paste, without its brackets.
     Paste {
-        /// It.
+        /// It, at most [`MAX_INPUT_EVENT`] bytes; may be empty at the end.
         bytes: Vec<u8>,
         /// The paste begins with it.
         first: bool,
         /// The paste ends with it.
         last: bool,
     },
-    /// The terminal says where its cursor is, both 1-based.
+    /// The answer to a question about the cursor that was announced.
     CursorReport {
-        /// Row.
+        /// Row from the top, 0-based.
         row: u16,
-        /// Column.
+        /// Column from the left, 0-based.
         col: u16,
     },
+}
+
+/// Reads a terminal's bytes, however they are cut.
+#[derive(Debug, Default)]
+pub struct Keyboard {
+    state: State,
+    /// The sequence that was begun, from its escape on.
+    held: Vec<u8>,
+    /// When it was begun; for a string, when its last byte came.
+    since: Timestamp,
+    /// Until when the next cursor reports are answers.
+    reports: Vec<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     #[default]
     Ground,
-    /// `ESC` is held back.
+    /// An escape.
     Escape,
-    /// `ESC [` and what follows.
-    Sequence,
-    /// A string of this kind, as its second byte says; `true` after an `ESC` in it.
-    String(u8, bool),
-    /// So many bytes of an old mouse report are still to come.
-    Mouse(u8),
-    /// Within a paste, with so many bytes of its end seen.
-    Paste(usize),
-}
-
-/// Reads what a terminal sends, whatever way it is split.
-#[derive(Debug, Default)]
-pub struct Keyboard {
-    state: State,
-    held: Vec<u8>,
-    /// The string is longer than any answer that is wanted: its end is waited for, and nothing else.
-    swallows: bool,
-    held_since: Timestamp,
-    paste: Vec<u8>,
-    paste_begun: bool,
-    /// Cursor reports that were asked for.
-    expected: u32,
+    /// A control sequence: an escape and a bracket.
+    Control,
+    /// A string of this kind.
+    Within(Strings),
+    /// And an escape in it, which may be half of its end.
+    Ending(Strings),
+    /// A paste, with or without a piece passed on. The end's beginning is held.
+    Pasting { begun: bool },
 }
 
 impl Keyboard {
-    /// The terminal was asked where its cursor is: the next report is the answer. Unasked, the same bytes are a key.
-    pub fn expect_cursor_report(&mut self) {
-        self.expected = self.expected.saturating_add(1);
+    /// Nothing was read yet.
+    pub fn new() -> Keyboard {
+        Keyboard::default()
     }
 
-    /// What these bytes, which were read now, say.
+    /// The question about the cursor was put to the terminal.
+    pub fn expect_cursor_report(&mut self, now: Timestamp) {
+        self.reports.retain(|until| now < *until);
+        // Who asks without waiting for the answer asks once in vain.
+        if self.reports.len() < MAX_REPORTS {
+            self.reports.push(now + REPORT_WITHIN);
+        }
+    }
+
+    /// What `bytes` mean, in order. What is only begun is kept.
     pub fn read(&mut self, now: Timestamp, bytes: &[u8]) -> Vec<Typed> {
-        let mut typed = self.on_time(now);
-        let was_held = !self.held.is_empty();
-        for byte in bytes {
-            self.byte(*byte, &mut typed);
+        let mut typed = Out { typed: self.on_time(now) };
+        let mut rest = bytes;
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = match self.state {
+                State::Ground => self.ground(now, rest, &mut typed),
+                State::Pasting { begun } => self.pasting(begun, rest, &mut typed),
+                State::Escape => {
+                    self.escape(byte, now, &mut typed);
+                    after
+                }
+                State::Control => {
+                    self.control(byte, now, &mut typed);
+                    after
+                }
+                State::Within(strings) => {
+                    self.within(strings, byte, now, &mut typed);
+                    after
+                }
+                State::Ending(strings) => {
+                    self.ending(strings, byte, now, &mut typed);
+                    after
+                }
+            };
         }
-        if !self.held.is_empty() && !was_held {
-            self.held_since = now;
-        }
-        self.flush_paste(false, &mut typed);
-        typed
+        typed.typed
     }
 
-    /// When [`on_time`](Keyboard::on_time) has something to say, if nothing is read before.
+    /// When [`on_time`](Keyboard::on_time) may have something, if nothing is read before.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let within = match self.state {
-            State::Escape | State::Sequence => SEQUENCE_WITHIN,
-            State::String(..) if !self.swallows => STRING_WITHIN,
-            State::String(..) | State::Ground | State::Mouse(_) | State::Paste(_) => return None,
+        let patience = match self.state {
+            // A paste may take as long as it likes.
+            State::Ground | State::Pasting { .. } => return None,
+            State::Escape => KEY_PATIENCE,
+            // The first byte after the introducer decides whether it is one.
+            State::Control | State::Within(_) if self.held.len() <= 2 => KEY_PATIENCE,
+            State::Control => SEQUENCE_PATIENCE,
+            State::Within(strings) | State::Ending(strings) => {
+                if strings.is_answer(&self.held) {
+                    STRING_PATIENCE
+                } else {
+                    SEQUENCE_PATIENCE
+                }
+            }
         };
-        Some(self.held_since + within)
+        Some(self.since + patience)
     }
 
-    /// What was held back for too long is keys.
+    /// Releases what was begun and does not go on.
     pub fn on_time(&mut self, now: Timestamp) -> Vec<Typed> {
-        let mut typed = Vec::new();
-        if self.deadline().is_some_and(|at| at <= now) {
-            self.release(&mut typed);
-        }
-        typed
-    }
-
-    fn byte(&mut self, byte: u8, typed: &mut Vec<Typed>) {
-        match self.state {
-            State::Ground if byte == ESC => {
-                self.state = State::Escape;
-                self.held.push(byte);
-            }
-            State::Ground => keys(&[byte], typed),
-            State::Mouse(left) => {
-                keys(&[byte], typed);
-                self.state = if left > 1 { State::Mouse(left - 1) } else { State::Ground };
-            }
-            State::Escape => match byte {
-                b'[' => {
-                    self.held.push(byte);
-                    self.state = State::Sequence;
-                }
-                b'P' | b']' | b'_' | b'^' | b'X' => {
-                    self.held.push(byte);
-                    self.state = State::String(byte, false);
-                }
-                ESC => {
-                    self.release(typed);
-                    self.byte(byte, typed);
-                }
-                _ => {
-                    self.held.push(byte);
-                    self.release(typed);
-                }
-            },
-            State::Sequence => self.in_sequence(byte, typed),
-            State::String(kind, escaped) => self.in_string(byte, kind, escaped, typed),
-            State::Paste(seen) => self.in_paste(byte, seen, typed),
-        }
-    }
-
-    fn in_sequence(&mut self, byte: u8, typed: &mut Vec<Typed>) {
-        match byte {
-            0x20..0x40 if self.held.len() < MAX_SEQUENCE => self.held.push(byte),
-            0x40..0x7f => {
-                self.held.push(byte);
-                self.finish_sequence(typed);
-            }
-            // Not a sequence after all.
-            _ => {
-                self.release(typed);
-                self.byte(byte, typed);
+        let mut typed = Out::default();
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            // An escape in a string that comes to nothing was typed.
+            let typed_escape = matches!(self.state, State::Ending(_));
+            self.give_up(&mut typed);
+            if typed_escape {
+                typed.keys(b"\x1b");
             }
         }
+        typed.typed
     }
 
-    fn finish_sequence(&mut self, typed: &mut Vec<Typed>) {
-        let body = &self.held[2..];
-        let (last, arguments) = body.split_last().map_or((0, &body[..0]), |(last, arguments)| (*last, arguments));
-        let answers = match last {
-            b'~' if arguments == b"200" => {
-                self.held.clear();
-                self.paste_begun = false;
-                self.state = State::Paste(0);
-                return;
-            }
-            b'~' => arguments == b"201",
-            b'c' => arguments.first().is_some_and(|first| b"?>=".contains(first)),
-            b'n' | b't' => true,
-            b'y' => arguments.contains(&b'$'),
-            b'u' => arguments.first() == Some(&b'?'),
-            b'R' => match report(arguments) {
-                Some((row, col)) if self.expected > 0 => {
-                    self.expected -= 1;
-                    typed.push(Typed::CursorReport { row, col });
-                    true
-                }
-                Some(_) | None => arguments.first() == Some(&b'?'),
-            },
-            _ => false,
+    fn ground<'a>(&mut self, now: Timestamp, bytes: &'a [u8], typed: &mut Out) -> &'a [u8] {
+        let Some(at) = memchr::memchr(0x1b, bytes) else {
+            typed.keys(bytes);
+            return &[];
         };
-        if answers {
-            self.held.clear();
-            self.state = State::Ground;
+        typed.keys(&bytes[..at]);
+        self.begin(now);
+        &bytes[at + 1..]
+    }
+
+    fn begin(&mut self, now: Timestamp) {
+        self.state = State::Escape;
+        self.held = vec![0x1b];
+        self.since = now;
+    }
+
+    fn escape(&mut self, byte: u8, now: Timestamp, typed: &mut Out) {
+        if byte == 0x1b {
+            typed.keys(&self.held);
+            self.begin(now);
             return;
         }
-        let mouse = self.held == b"\x1b[M";
-        self.release(typed);
-        if mouse {
-            self.state = State::Mouse(3);
+        self.held.push(byte);
+        match (byte, Strings::introduced_by(byte)) {
+            (b'[', _) => self.state = State::Control,
+            (_, Some(strings)) => self.state = State::Within(strings),
+            // Alt and a key, or a key of the keypad, whose last byte follows.
+            (_, None) => self.give_up(typed),
         }
     }
 
-    fn in_string(&mut self, byte: u8, kind: u8, escaped: bool, typed: &mut Vec<Typed>) {
-        let ends = (escaped && byte == b'\\') || (kind == b']' && byte == BEL);
-        if ends {
-            self.held.clear();
-            self.swallows = false;
-            self.state = State::Ground;
-            return;
+    fn control(&mut self, byte: u8, now: Timestamp, typed: &mut Out) {
+        match byte {
+            0x1b => {
+                self.give_up(typed);
+                self.begin(now);
+            }
+            0x20..=0x3f if self.held.len() < MAX_SEQUENCE => self.held.push(byte),
+            0x40..=0x7e => {
+                self.held.push(byte);
+                self.finish_control(now, typed);
+            }
+            // No control sequence goes on like this, or that long.
+            _ => {
+                self.give_up(typed);
+                typed.keys(&[byte]);
+            }
         }
-        if escaped && !self.swallows {
-            // Something else begins: it was no answer.
-            self.held.pop();
-            self.release(typed);
-            self.byte(ESC, typed);
-            self.byte(byte, typed);
-            return;
-        }
-        if self.held.len() >= MAX_STRING {
-            self.swallows = true;
-        }
-        if !self.swallows {
-            self.held.push(byte);
-        }
-        self.state = State::String(kind, byte == ESC);
     }
 
-    fn in_paste(&mut self, byte: u8, seen: usize, typed: &mut Vec<Typed>) {
-        if byte == PASTE_END[seen] {
-            if seen + 1 < PASTE_END.len() {
-                self.state = State::Paste(seen + 1);
+    fn finish_control(&mut self, now: Timestamp, typed: &mut Out) {
+        let held = std::mem::take(&mut self.held);
+        self.state = State::Ground;
+        match Control::of(&held) {
+            Control::Key => typed.keys(&held),
+            Control::Answer => {}
+            Control::PasteBegins => self.state = State::Pasting { begun: false },
+            Control::CursorReport { row, col, may_be_key } => {
+                self.reports.retain(|until| now < *until);
+                if !self.reports.is_empty() {
+                    self.reports.remove(0);
+                    typed.typed.push(Typed::CursorReport { row, col });
+                } else if may_be_key {
+                    typed.keys(&held);
+                }
+            }
+        }
+    }
+
+    fn within(&mut self, strings: Strings, byte: u8, now: Timestamp, typed: &mut Out) {
+        let is_answer = strings.is_answer(&self.held);
+        if is_answer {
+            self.since = now;
+        }
+        match byte {
+            0x1b => self.state = State::Ending(strings),
+            0x07 if strings.ends_at_bell() => self.forget(),
+            // Strings have no controls: a person is typing.
+            0x00..0x20 => {
+                self.give_up(typed);
+                typed.keys(&[byte]);
+            }
+            _ if self.held.len() < MAX_STRING => {
+                self.held.push(byte);
+                if !strings.may_be_answer(&self.held) {
+                    self.give_up(typed);
+                }
+            }
+            _ if is_answer => {}
+            _ => {
+                self.give_up(typed);
+                typed.keys(&[byte]);
+            }
+        }
+    }
+
+    fn ending(&mut self, strings: Strings, byte: u8, now: Timestamp, typed: &mut Out) {
+        if byte == b'\\' {
+            if strings.is_answer(&self.held) || self.held.len() > 2 {
+                self.forget();
                 return;
             }
-            self.state = State::Ground;
-            self.flush_paste(true, typed);
+            // Nothing stood in it: two keys with Alt.
+            self.give_up(typed);
+            typed.keys(b"\x1b\\");
             return;
         }
-        self.paste.extend_from_slice(&PASTE_END[..seen]);
-        self.state = State::Paste(usize::from(byte == ESC));
-        if byte != ESC {
-            self.paste.push(byte);
-        }
-        if self.paste.len() >= MAX_STRING {
-            self.flush_paste(false, typed);
-        }
+        self.give_up(typed);
+        self.begin(now);
+        self.escape(byte, now, typed);
     }
 
-    /// Gives out what was pasted so far.
-    fn flush_paste(&mut self, ends: bool, typed: &mut Vec<Typed>) {
-        let pasted = std::mem::take(&mut self.paste);
-        let mut pieces = pasted.chunks(MAX_INPUT_EVENT).peekable();
-        while let Some(piece) = pieces.next() {
-            let last = ends && pieces.peek().is_none();
-            typed.push(Typed::Paste { bytes: piece.to_vec(), first: !self.paste_begun, last });
-            self.paste_begun = true;
+    fn pasting<'a>(&mut self, begun: bool, bytes: &'a [u8], typed: &mut Out) -> &'a [u8] {
+        // What was held goes on or is the paste's.
+        if !self.held.is_empty() {
+            let wanted = &PASTE_ENDS[self.held.len()..];
+            let same = wanted.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+            self.held.extend_from_slice(&bytes[..same]);
+            if self.held.len() == PASTE_ENDS.len() {
+                typed.paste(&[], !begun, true);
+                self.forget();
+            } else if same < bytes.len() {
+                let held = std::mem::take(&mut self.held);
+                typed.paste(&held, !begun, false);
+                self.state = State::Pasting { begun: true };
+            }
+            return &bytes[same..];
         }
-        if ends && pasted.is_empty() {
-            typed.push(Typed::Paste { bytes: Vec::new(), first: !self.paste_begun, last: true });
+        let at = memchr::memchr(PASTE_ENDS[0], bytes).unwrap_or(bytes.len());
+        if at > 0 {
+            typed.paste(&bytes[..at], !begun, false);
+            self.state = State::Pasting { begun: true };
         }
+        let Some(escape) = bytes.get(at) else { return &[] };
+        self.held.push(*escape);
+        &bytes[at + 1..]
     }
 
-    /// What is held back is keys.
-    fn release(&mut self, typed: &mut Vec<Typed>) {
+    /// What was begun is no sequence after all: keys, unless only an answer begins like it.
+    fn give_up(&mut self, typed: &mut Out) {
+        let is_answer = match self.state {
+            State::Within(strings) | State::Ending(strings) => strings.is_answer(&self.held),
+            State::Control => Control::is_answer_begun(&self.held),
+            State::Ground | State::Escape | State::Pasting { .. } => false,
+        };
+        if !is_answer {
+            typed.keys(&self.held);
+        }
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.state = State::Ground;
-        keys(&std::mem::take(&mut self.held), typed);
+        self.held.clear();
     }
 }
 
-fn keys(bytes: &[u8], typed: &mut Vec<Typed>) {
-    match typed.last_mut() {
-        Some(Typed::Keys(keys)) => keys.extend_from_slice(bytes),
-        Some(Typed::Paste { .. } | Typed::CursorReport { .. }) | None => typed.push(Typed::Keys(bytes.to_vec())),
-    }
+/// What was read so far. Neighbours are joined, as far as they may be.
+#[derive(Default)]
+struct Out {
+    typed: Vec<Typed>,
 }
 
-/// Row and column of a cursor report.
-fn report(arguments: &[u8]) -> Option<(u16, u16)> {
-    let (row, col) = std::str::from_utf8(arguments).ok()?.split_once(';')?;
-    Some((row.parse().ok()?, col.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LATER: Timestamp = Timestamp::from_micros(10_000_000);
-
-    /// What all of it says, read in pieces of these sizes, and once nothing more comes.
-    fn read(bytes: &[u8], sizes: &[usize], reports: u32) -> Vec<Typed> {
-        let mut keyboard = Keyboard::default();
-        (0..reports).for_each(|_| keyboard.expect_cursor_report());
-        let (mut all, mut rest, mut sizes) = (Vec::new(), bytes, sizes.iter().cycle());
-        while !rest.is_empty() {
-            let (now, later) = rest.split_at((*sizes.next().expect("sizes")).clamp(1, rest.len()));
-            all.extend(keyboard.read(Timestamp::ZERO, now));
-            rest = later;
-        }
-        all.extend(keyboard.on_time(LATER));
-        joined(all)
-    }
-
-    fn joined(all: Vec<Typed>) -> Vec<Typed> {
-        let mut typed: Vec<Typed> = Vec::new();
-        for one in all {
-            match (typed.last_mut(), one) {
-                (Some(Typed::Keys(keys)), Typed::Keys(more)) => keys.extend(more),
-                (Some(Typed::Paste { bytes, last, .. }), Typed::Paste { bytes: more, first: false, last: ends }) => {
-                    bytes.extend(more);
-                    *last = ends;
-                }
-                (_, other) => typed.push(other),
-            }
-        }
-        typed
-    }
-
-    fn keys_of(bytes: &[u8]) -> Vec<Typed> {
-        vec![Typed::Keys(bytes.to_vec())]
-    }
-
-    const KEYS: &[&[u8]] = &[
-        b"plain text \r\n\t\x7f\x03",
-        "wide 漢字 and é".as_bytes(),
-        b"\x1b[A\x1bOB\x1b[1;5C\x1b[15~\x1b[3~\x1b[1;2R\x1bOP",
-        b"\x1bx\x1b\x7f\x1b\x1b[A",
-        b"\x1b[M !!\x1b[M\x20\xc3\xa9",
-        b"\x1b[<0;12;7M\x1b[<0;12;7m\x1b[32;10;5M",
-        b"\x1b[I\x1b[O",
-        b"\x1b[97;5u\x1b[27;5;97~",
-    ];
-
-    const ANSWERS: &[&[u8]] = &[
-        b"\x1b[?62;22c\x1b[>1;10;0c\x1b[=0c",
-        b"\x1b[0n\x1b[?11n",
-        b"\x1b[?2026;2$y\x1b[4;1$y",
-        b"\x1b[?1u",
-        b"\x1bP>|xterm(370)\x1b\\\x1bP1$r0m\x1b\\",
-        b"\x1b]11;rgb:0000/0000/0000\x1b\\\x1b]52;c;c2VjcmV0\x07",
-        b"\x1b[8;24;80t\x1b]l title\x1b\\",
-        b"\x1b_Gi=31;OK\x1b\\",
-    ];
-
-    #[test]
-    fn keys_pass_byte_for_byte_and_answers_do_not_pass_whatever_way_they_are_split() {
-        for sizes in [&[1usize][..], &[2], &[3, 1], &[1000]] {
-            for keys in KEYS {
-                assert_eq!(read(keys, sizes, 0), keys_of(keys), "{sizes:?}");
-            }
-            for answer in ANSWERS {
-                assert_eq!(read(answer, sizes, 0), [], "{:?} {sizes:?}", String::from_utf8_lossy(answer));
-                let between = [b"a", *answer, b"b"].concat();
-                assert_eq!(read(&between, sizes, 0), keys_of(b"ab"));
+impl Out {
+    fn keys(&mut self, bytes: &[u8]) {
+        match self.typed.last_mut() {
+            _ if bytes.is_empty() => {}
+            Some(Typed::Keys(keys)) => keys.extend_from_slice(bytes),
+            Some(Typed::Paste { .. } | Typed::CursorReport { .. }) | None => {
+                self.typed.push(Typed::Keys(bytes.to_vec()));
             }
         }
     }
 
-    #[test]
-    fn a_cursor_report_is_one_only_if_it_was_asked_for() {
-        assert_eq!(read(b"\x1b[5;7R", &[1], 0), keys_of(b"\x1b[5;7R"));
-        let report = Typed::CursorReport { row: 5, col: 7 };
-        assert_eq!(
-            read(b"x\x1b[5;7R\x1b[1;2R", &[2], 1),
-            [keys_of(b"x"), vec![report], keys_of(b"\x1b[1;2R")].concat()
-        );
-    }
-
-    #[test]
-    fn a_paste_comes_in_pieces_without_its_brackets_and_its_end_is_found_in_any_split() {
-        let text = [b"line\r\x1b[20x \x1b".as_slice(), &[b'p'; 5000]].concat();
-        let all = [b"a\x1b[200~".as_slice(), &text, b"\x1b[201~b"].concat();
-        for sizes in [&[1usize][..], &[7], &[4096], &[100_000]] {
-            let paste = Typed::Paste { bytes: text.clone(), first: true, last: true };
-            assert_eq!(read(&all, sizes, 0), [keys_of(b"a"), vec![paste], keys_of(b"b")].concat());
+    fn paste(&mut self, mut bytes: &[u8], mut first: bool, ends: bool) {
+        if !first && let Some(Typed::Paste { bytes: before, last: last @ false, .. }) = self.typed.last_mut() {
+            let (fits, more) = bytes.split_at(bytes.len().min(MAX_INPUT_EVENT - before.len()));
+            before.extend_from_slice(fits);
+            if more.is_empty() {
+                *last = ends;
+                return;
+            }
+            bytes = more;
         }
-        let empty = Typed::Paste { bytes: Vec::new(), first: true, last: true };
-        assert_eq!(read(b"\x1b[200~\x1b[201~", &[1], 0), [empty]);
-        let mut keyboard = Keyboard::default();
-        let pieces = keyboard.read(Timestamp::ZERO, &[b"\x1b[200~".as_slice(), &[b'q'; 3000]].concat());
-        assert!(
-            pieces.iter().all(|piece| matches!(piece, Typed::Paste { bytes, last: false, .. } if bytes.len() <= 512))
-        );
-        assert!(matches!(pieces[0], Typed::Paste { first: true, .. }));
-        assert!(matches!(pieces[1], Typed::Paste { first: false, .. }));
-    }
-
-    #[test]
-    fn an_escape_and_what_only_looks_like_an_answer_are_keys_after_a_moment() {
-        let mut keyboard = Keyboard::default();
-        assert_eq!(keyboard.read(Timestamp::ZERO, b"\x1b"), []);
-        assert_eq!(keyboard.deadline(), Some(Timestamp::ZERO + SEQUENCE_WITHIN));
-        assert_eq!(keyboard.on_time(Timestamp::ZERO + SEQUENCE_WITHIN), keys_of(b"\x1b"));
-        assert_eq!(keyboard.deadline(), None);
-        // Alt and a bracket, then more.
-        assert_eq!(keyboard.read(Timestamp::ZERO, b"\x1b]ab"), []);
-        assert_eq!(keyboard.read(LATER, b"c"), keys_of(b"\x1b]abc"));
-    }
-
-    #[test]
-    fn an_endless_answer_grows_nothing_and_ends_some_time() {
-        let mut keyboard = Keyboard::default();
-        assert_eq!(keyboard.read(Timestamp::ZERO, b"\x1bP"), []);
-        for _ in 0..100 {
-            assert_eq!(keyboard.read(Timestamp::ZERO, &[b'x'; 1000]), []);
+        loop {
+            let (piece, more) = bytes.split_at(bytes.len().min(MAX_INPUT_EVENT));
+            let last = ends && more.is_empty();
+            self.typed.push(Typed::Paste { bytes: piece.to_vec(), first: std::mem::take(&mut first), last });
+            bytes = more;
+            if bytes.is_empty() {
+                return;
+            }
         }
-        assert!(keyboard.held.len() <= MAX_STRING && keyboard.deadline().is_none());
-        assert_eq!(keyboard.read(Timestamp::ZERO, b"\x1b\\k"), keys_of(b"k"));
     }
 }
