@@ -50,6 +50,7 @@ pub mod host;
 pub mod id;
 pub mod invite;
 pub mod journal;
+pub mod keyboard;
 pub mod link;
 pub mod machine;
 pub mod peer;

@@ -134,21 +134,20 @@ fn size() -> impl Strategy<Value = Size> {
 
 /// The steps without erasures of the scrollback, which would make what is expected depend on what came before them.
 fn without_erasures(steps: Vec<Step>) -> Vec<Step> {
-    let clean = |bytes: Vec<u8>| {
-        let mut clean: Vec<u8> = Vec::new();
-        for byte in bytes {
-            clean.push(byte);
-            if clean.ends_with(b"\x1bc") || clean.ends_with(b"J") {
-                clean.pop();
-            }
-        }
-        clean
+    let mut last = 0;
+    let mut clean = |bytes: Vec<u8>| {
+        let is_kept = |byte: &u8| {
+            let is_erasure = *byte == b'J' || (*byte == b'c' && last == 0x1b);
+            last = if is_erasure { last } else { *byte };
+            !is_erasure
+        };
+        bytes.into_iter().filter(is_kept).collect()
     };
-    let step = |step| match step {
+    let mut step = |step| match step {
         Step::Write(bytes) => Step::Write(clean(bytes)),
         Step::Resize(cols, rows) => Step::Resize(cols, rows),
     };
-    steps.into_iter().map(step).collect()
+    steps.into_iter().map(&mut step).collect()
 }
 
 proptest! {

@@ -1,9 +1,11 @@
 //! What a person's terminal understands, as far as its name tells.
 
+use serde::{Deserialize, Serialize};
+
 use super::style::Color;
 
 /// How many colours there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Colors {
     /// None.
     None,
@@ -16,7 +18,7 @@ pub enum Colors {
 }
 
 /// What the painter may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     /// Colours; others become the nearest of those.
     pub colors: Colors,

@@ -13,6 +13,8 @@ mod view;
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::abilities::Abilities;
 use super::head::{Head, Modes, Space};
 use super::overlay::Overlay;
@@ -33,7 +35,7 @@ const REPORT_WITHIN: Duration = Duration::from_millis(200);
 const MAX_CLIPBOARD: usize = 100_000;
 
 /// How a painter paints.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// What the terminal understands.
     pub abilities: Abilities,
@@ -60,6 +62,8 @@ pub struct Painter {
     main_cursor: Option<(u16, u16)>,
     /// The size changed, and nobody knows what the main screen shows since then.
     moved: Option<Moved>,
+    /// How often the terminal was asked where its cursor is since this was last told.
+    asks: u32,
 }
 
 /// What is to be known of the terminal before the last change of its size.
@@ -90,7 +94,14 @@ impl Painter {
             cursor: None,
             main_cursor: None,
             moved: None,
+            asks: 0,
         }
+    }
+
+    /// How often the terminal was asked where its cursor is since the last call: so many answers are to be given to
+    /// [`cursor_report`](Painter::cursor_report).
+    pub fn take_asks(&mut self) -> u32 {
+        std::mem::take(&mut self.asks)
     }
 
     /// Begins: what the person had on the screen goes into the scrollback, and the screen is blank. With
@@ -290,6 +301,7 @@ impl Painter {
     fn ask(&mut self, now: Timestamp, out: &mut Vec<u8>) {
         if let Some(moved) = &mut self.moved {
             out.extend_from_slice(b"\x1b[6n");
+            self.asks += 1;
             moved.asked = moved.asked.saturating_add(1);
             moved.until = Some(now + REPORT_WITHIN);
         }
@@ -315,6 +327,7 @@ impl Painter {
         self.show(space, out);
         if returns && let Some(moved) = &mut self.moved {
             out.extend_from_slice(b"\x1b[6n");
+            self.asks += 1;
             moved.asked = 1;
             moved.until = None;
         }

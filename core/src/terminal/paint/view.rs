@@ -71,9 +71,8 @@ pub(super) fn overlaid(line: &Line, row: u16, cols: u16, overlay: &Overlay) -> O
             let start = (0..=column).rev().find(|start| columns[*start].is_some()).unwrap_or(column);
             if let Some((below, _, wide)) = columns[start].clone() {
                 style.get_or_insert_with(|| below.clone());
-                for half in start..(start + usize::from(wide)).min(cols) {
-                    columns[half] = Some((below.clone(), " ".to_owned(), 1));
-                }
+                let end = (start + usize::from(wide)).min(cols);
+                columns[start..end].fill(Some((below, " ".to_owned(), 1)));
             }
         }
         let mut style = style.unwrap_or_default();

@@ -1,0 +1,64 @@
+//! Control sequences: which are keys, and which are a terminal's answers.
+
+/// What stands around a paste.
+pub(super) const PASTE_BEGINS: &[u8] = b"\x1b[200~";
+pub(super) const PASTE_ENDS: &[u8] = b"\x1b[201~";
+
+/// What modifiers add to one in a key's second parameter: Shift, Alt, Ctrl, Super, Hyper, Meta, Caps Lock, Num Lock.
+const MODIFIERS: std::ops::RangeInclusive<u16> = 2..=256;
+
+/// What a whole control sequence is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    /// A key, the mouse, the focus, or something unheard of: not an answer.
+    Key,
+    /// The terminal's answer to a question of whoever it was.
+    Answer,
+    /// A paste follows.
+    PasteBegins,
+    /// Where the cursor is, 0-based; on the first row the third function key with modifiers is written the same.
+    CursorReport { row: u16, col: u16, may_be_key: bool },
+}
+
+impl Control {
+    /// Reads a sequence: an escape, a bracket, parameters, intermediates, and a last byte.
+    pub(super) fn of(sequence: &[u8]) -> Control {
+        let Some((last, body)) = sequence.get(2..).and_then(<[u8]>::split_last) else { return Control::Key };
+        let middle = body.iter().rposition(|byte| !(0x20..0x30).contains(byte)).map_or(0, |at| at + 1);
+        let (parameters, intermediates) = body.split_at(middle);
+        if Control::is_answer_begun(sequence) {
+            return Control::Answer;
+        }
+        match (intermediates, *last) {
+            (b"", b'~') if sequence == PASTE_BEGINS => Control::PasteBegins,
+            // The end of no paste.
+            (b"", b'~') if sequence == PASTE_ENDS => Control::Answer,
+            // State of the device; the window; parameters of the device. No key ends like these.
+            (b"", b'n' | b't' | b'x') if !parameters.is_empty() => Control::Answer,
+            (b"", b'R') => match parameters_of(parameters) {
+                Some([row, col]) if row > 0 && col > 0 => {
+                    let may_be_key = row == 1 && MODIFIERS.contains(&col);
+                    Control::CursorReport { row: row - 1, col: col - 1, may_be_key }
+                }
+                Some(_) | None => Control::Key,
+            },
+            // A mode. With one parameter it is a key of rxvt and the letter after it.
+            (b"$", b'y') if parameters.contains(&b';') => Control::Answer,
+            _ => Control::Key,
+        }
+    }
+
+    /// Whether only answers begin like this: attributes, modes and the like have a private marker, and of those the mouse
+    /// has `<` alone.
+    pub(super) fn is_answer_begun(sequence: &[u8]) -> bool {
+        matches!(sequence.get(2), Some(b'?' | b'>' | b'='))
+    }
+}
+
+/// Two numbers with a semicolon between them.
+fn parameters_of(bytes: &[u8]) -> Option<[u16; 2]> {
+    let (first, second) = std::str::from_utf8(bytes).ok()?.split_once(';')?;
+    // `parse` would take a sign.
+    let number = |text: &str| if text.starts_with('+') { None } else { text.parse().ok() };
+    Some([number(first)?, number(second)?])
+}
