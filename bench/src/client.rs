@@ -98,9 +98,10 @@ impl Client {
         Ok(())
     }
 
-    /// Sends it a signal.
-    pub(crate) fn signal(&self, signal: Signal) {
-        send(self.id(), signal);
+    /// Tells it that its terminal is gone: an interactive shell ends for nothing less.
+    fn hang_up(&self) {
+        send(self.id(), Signal::HUP);
+        send(self.id(), Signal::CONT);
     }
 
     /// Waits for its end.
@@ -123,8 +124,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.signal(Signal::CONT);
-        self.signal(Signal::TERM);
+        self.hang_up();
         if !self.end(END_WITHIN) {
             let _ = self.child.kill();
             let _ = self.child.wait();
@@ -195,8 +195,7 @@ impl Drop for Crowd {
             let mut clients = reader.join().unwrap_or_default();
             // All at once, not one after the other.
             for client in &mut clients {
-                client.signal(Signal::CONT);
-                client.signal(Signal::TERM);
+                client.hang_up();
             }
         }
     }

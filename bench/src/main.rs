@@ -43,6 +43,7 @@ fn main() -> ExitCode {
 
 /// Runs the rows that were asked for; false if one of them did not come about.
 fn bench(options: &Options) -> anyhow::Result<bool> {
+    report::say("making keys");
     let lab = lab::Lab::new(options)?;
     let machine = report::machine(&lab);
     let lines = rows::run(&lab);

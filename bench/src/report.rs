@@ -4,6 +4,8 @@ use std::fs;
 use std::io::{Write as _, stderr, stdout};
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 
@@ -12,9 +14,11 @@ use crate::lab::{Lab, said};
 /// How each figure is measured.
 const HOW: &str = include_str!("how.md");
 
-/// Says how far it is.
+/// Says how far it is, and after how many seconds.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(stderr(), "{text}");
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    let since = STARTED.get_or_init(Instant::now).elapsed().as_secs_f64();
+    let _ = writeln!(stderr(), "{since:6.1}  {text}");
 }
 
 /// Where, when and with what it is measured, in Markdown.

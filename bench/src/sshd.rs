@@ -34,10 +34,12 @@ impl Sshd {
         let text = format!(
             "Port {port}\nListenAddress {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\nPrintMotd no\nPrintLastLog no\n\
-             MaxStartups 200\nUseDNS no\n",
+             MaxStartups 200\nUseDNS no\nSetEnv HOME={} LANG=C.UTF-8\n",
             place.host_address(),
             file("host_key"),
             file("authorized_keys"),
+            // What a person's shell does at its start is not ssh's.
+            lab.folder.display(),
         );
         fs::write(&configuration, text)?;
         if rustix::process::geteuid().is_root() {
