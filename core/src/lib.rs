@@ -10,6 +10,7 @@
 //! - [`endpoint`] stands below the seam: it seals, keeps one [`engine`] peer a link, and turns links into datagrams. [`peer`] is the real
 //!   engine.
 //! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what travels.
+//! - [`keyboard`] reads what the viewer's own terminal sends, [`predict`] shows what typing will do before the host has said so.
 //! - [`handshake`] has the stages and their deadlines, [`invite`] the links that people share, [`journal`] recordings that are
 //!   replayed, [`cast`] those that are watched.
 //!
@@ -54,6 +55,7 @@ pub mod keyboard;
 pub mod link;
 pub mod machine;
 pub mod peer;
+pub mod predict;
 pub mod rendezvous;
 pub mod terminal;
 pub mod time;

@@ -329,8 +329,14 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
     vec(byte, 0..200)
 }
 
+/// `TERMINAL_CASES` asks for more than the few seconds' worth that every run does.
+fn cases(count: u32) -> ProptestConfig {
+    let cases = std::env::var("TERMINAL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(count);
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn keys_and_pastes_arrive_and_answers_do_not_in_any_mixture(

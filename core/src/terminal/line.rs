@@ -50,12 +50,12 @@ pub struct Line {
 
 /// One cell of a line, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CellRef<'a> {
-    pub(super) style: &'a Style,
+pub(crate) struct CellRef<'a> {
+    pub(crate) style: &'a Style,
     /// The character and what is stacked on it.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// One or two.
-    pub(super) columns: u8,
+    pub(crate) columns: u8,
 }
 
 impl Line {
@@ -81,7 +81,7 @@ impl Line {
     }
 
     /// The cells from the left.
-    pub(super) fn cells(&self) -> impl Iterator<Item = CellRef<'_>> {
+    pub(crate) fn cells(&self) -> impl Iterator<Item = CellRef<'_>> {
         self.runs.iter().flat_map(Run::cells)
     }
 
