@@ -1,0 +1,79 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::program::Program;
+use crate::rows::Row;
+use crate::system::System;
+
+/// Measure beach against a bare terminal, ssh, ssh with tmux, and mosh.
+#[derive(Debug, Parser)]
+#[command(name = "beach-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    hidden: Option<Hidden>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// What this program is when it is what is shared.
+#[derive(Debug, Subcommand)]
+enum Hidden {
+    /// Be the program in the shared terminal
+    #[command(hide = true)]
+    Program {
+        #[command(subcommand)]
+        program: Program,
+    },
+}
+
+/// What is measured, and how thoroughly.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Few repetitions: shows that everything works, not how fast it is
+    #[arg(long)]
+    pub(crate) short: bool,
+
+    /// Only these rows
+    #[arg(long, value_name = "ROW", value_delimiter = ',')]
+    pub(crate) only: Vec<Row>,
+
+    /// Only these systems
+    #[arg(long, value_name = "SYSTEM", value_delimiter = ',')]
+    pub(crate) systems: Vec<System>,
+
+    /// Fail where network namespaces cannot be had, in place of leaving those rows out
+    #[arg(long)]
+    pub(crate) require: bool,
+
+    /// The program to measure [default: `beach` beside this one]
+    #[arg(long, value_name = "FILE", env = "BEACH_BIN")]
+    pub(crate) beach: Option<PathBuf>,
+
+    /// Also write the table, and how it came about, to FILE
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+
+    /// Seed of the pauses between keys and of what the link drops
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// What to be.
+pub(crate) enum Arguments {
+    /// A program in a shared terminal.
+    Program(Program),
+    /// The bench.
+    Bench(Options),
+}
+
+/// Reads the command line; on a mistake prints why and exits with 2.
+pub(crate) fn parse() -> Arguments {
+    let cli = Cli::parse();
+    match cli.hidden {
+        Some(Hidden::Program { program }) => Arguments::Program(program),
+        None => Arguments::Bench(cli.options),
+    }
+}

@@ -1,0 +1,142 @@
+//! What one run has: programs, a folder, keys, and what is to be measured.
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+
+use crate::args::Options;
+use crate::client::send;
+use crate::plan::Plan;
+use crate::program::Program;
+use crate::rows::Row;
+use crate::system::System;
+
+/// A process that is told to end gets this long.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// One run.
+pub(crate) struct Lab {
+    /// `beach`.
+    pub(crate) beach: PathBuf,
+    /// This program.
+    me: PathBuf,
+    /// A folder of its own, which goes with it.
+    pub(crate) folder: PathBuf,
+    /// How thoroughly.
+    pub(crate) plan: Plan,
+    /// Whether the figures mean nothing.
+    pub(crate) short: bool,
+    /// Which rows.
+    pub(crate) rows: Vec<Row>,
+    /// Which systems.
+    pub(crate) systems: Vec<System>,
+    /// Whether what is not possible here fails.
+    pub(crate) require: bool,
+    /// Of the pauses between keys, and of what the link drops.
+    pub(crate) seed: u64,
+    /// What `beach join` is told so that it shows nothing by itself.
+    pub(crate) join_flags: Vec<&'static str>,
+    next: AtomicU32,
+}
+
+impl Lab {
+    /// Finds the programs and makes the keys.
+    pub(crate) fn new(options: &Options) -> Result<Lab> {
+        let me = std::env::current_exe()?;
+        let beach = options.beach.clone().unwrap_or_else(|| me.with_file_name("beach"));
+        let beach = beach.canonicalize().with_context(|| format!("{}: build it first", beach.display()))?;
+        let help = said(Command::new(&beach).args(["join", "--help"]))?;
+        let join_flags = if help.contains("--predict") { vec!["--predict", "never"] } else { Vec::new() };
+        let folder = std::env::temp_dir().join(format!("beach-bench-{}", std::process::id()));
+        DirBuilder::new().mode(0o700).create(&folder).with_context(|| folder.display().to_string())?;
+        let chosen = |all: &[System], some: &[System]| {
+            all.iter().copied().filter(|system| some.is_empty() || some.contains(system)).collect()
+        };
+        let lab = Lab {
+            beach,
+            me,
+            folder,
+            plan: if options.short { Plan::SHORT } else { Plan::FULL },
+            short: options.short,
+            rows: Row::ALL
+                .iter()
+                .copied()
+                .filter(|row| options.only.is_empty() || options.only.contains(row))
+                .collect(),
+            systems: chosen(&System::ALL, &options.systems),
+            require: options.require,
+            seed: options.seed,
+            join_flags,
+            next: AtomicU32::new(0),
+        };
+        for key in ["host_key", "user_key"] {
+            said(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(lab.folder.join(key)))?;
+        }
+        fs::copy(lab.folder.join("user_key.pub"), lab.folder.join("authorized_keys"))?;
+        Ok(lab)
+    }
+
+    /// A program in a clean environment.
+    pub(crate) fn command(&self, program: impl AsRef<Path>) -> Command {
+        let mut command = Command::new(program.as_ref());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        command.env_clear().env("PATH", path).env("HOME", &self.folder).current_dir(&self.folder);
+        command
+            .env("LANG", "C.UTF-8")
+            .env("TERM", "xterm-256color")
+            .env("COLORTERM", "truecolor")
+            .env("SHELL", "/bin/sh");
+        command
+    }
+
+    /// The words that start the program in the shared terminal.
+    pub(crate) fn words(&self, program: Program) -> Vec<String> {
+        [self.me.display().to_string()].into_iter().chain(program.arguments()).collect()
+    }
+
+    /// A number that no other thing has.
+    pub(crate) fn number(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Runs a command to its end, and returns what it said, on stdout and on stderr.
+pub(crate) fn said(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("{command:?}"))?;
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        bail!("{command:?}: {}", text.trim());
+    }
+    Ok(text.into_owned())
+}
+
+/// A process in the background. It is ended when this is dropped.
+pub(crate) struct Daemon(pub(crate) Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        send(self.0.id(), Signal::TERM);
+        let deadline = Instant::now() + END_WITHIN;
+        while matches!(self.0.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                let _ = self.0.kill();
+                let _ = self.0.wait();
+                return;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! A slow link that loses datagrams, between two network namespaces: a TUN device in each, and between them this process, since not
+//! every kernel has `netem`. It has no limit of bandwidth and keeps the order.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use fastrand::Rng;
+use tun_rs::{DeviceBuilder, SyncDevice};
+
+use crate::lab::said;
+
+/// From one end to the other: half of a round trip of 100 ms.
+const DELAY: Duration = Duration::from_millis(50);
+
+/// The largest packet that is passed on, and the devices' MTU.
+const MTU: u16 = 1500;
+
+/// The link. The namespaces go when it is dropped, and its threads with the devices.
+pub(crate) struct Link {
+    /// The host's namespace.
+    pub(crate) host: String,
+    /// The viewer's.
+    pub(crate) viewer: String,
+    down: Arc<Direction>,
+    up: Arc<Direction>,
+}
+
+/// What happens to packets that go one way.
+struct Direction {
+    dice: Mutex<(Rng, f64)>,
+    passed: AtomicU64,
+    dropped: AtomicU64,
+}
+
+impl Link {
+    /// The host's address.
+    pub(crate) const HOST: &str = "10.214.0.1";
+    /// The viewer's.
+    const VIEWER: &str = "10.214.0.2";
+
+    /// Makes namespaces, devices and threads. It loses nothing yet.
+    pub(crate) fn new() -> Result<Link> {
+        // Names of interfaces have at most 15 characters.
+        let name = |side: &str| format!("bb{}{side}", std::process::id());
+        let direction = || {
+            let dice = Mutex::new((Rng::with_seed(0), 0.0));
+            Arc::new(Direction { dice, passed: AtomicU64::new(0), dropped: AtomicU64::new(0) })
+        };
+        let link = Link { host: name("h"), viewer: name("v"), down: direction(), up: direction() };
+        let at_host = device(&link.host, Link::HOST, Link::VIEWER)?;
+        let at_viewer = device(&link.viewer, Link::VIEWER, Link::HOST)?;
+        carry(&at_host, &at_viewer, &link.down);
+        carry(&at_viewer, &at_host, &link.up);
+        Ok(link)
+    }
+
+    /// From now on it loses this many packets of a hundred, each way, as the seed says.
+    pub(crate) fn lose(&self, percent: u32, seed: u64) {
+        for (way, direction) in [&self.down, &self.up].into_iter().enumerate() {
+            let rng = Rng::with_seed(seed * 2 + way as u64);
+            *direction.dice.lock().unwrap_or_else(PoisonError::into_inner) = (rng, f64::from(percent) / 100.0);
+        }
+    }
+
+    /// Packets that passed and that were dropped, both ways.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let sum = |count: fn(&Direction) -> &AtomicU64| {
+            count(&self.down).load(Ordering::Relaxed) + count(&self.up).load(Ordering::Relaxed)
+        };
+        (sum(|direction| &direction.passed), sum(|direction| &direction.dropped))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        for namespace in [&self.host, &self.viewer] {
+            let _ = said(Command::new("ip").args(["netns", "delete", namespace]));
+        }
+    }
+}
+
+/// A TUN device in a namespace of the same name. It is made out here and moved: who holds it keeps it.
+fn device(name: &str, own: &str, other: &str) -> Result<Arc<SyncDevice>> {
+    let ip = |arguments: &[&str]| said(Command::new("ip").args(arguments)).map(drop);
+    ip(&["netns", "add", name])?;
+    let device = DeviceBuilder::new().name(name).mtu(MTU).enable(false).build_sync().context("a TUN device")?;
+    ip(&["link", "set", name, "netns", name])?;
+    ip(&["-n", name, "address", "add", own, "peer", other, "dev", name])?;
+    for interface in ["lo", name] {
+        ip(&["-n", name, "link", "set", interface, "up"])?;
+    }
+    Ok(Arc::new(device))
+}
+
+/// Carries packets one way: one thread drops or keeps them, another waits until they are due.
+fn carry(from: &Arc<SyncDevice>, to: &Arc<SyncDevice>, direction: &Arc<Direction>) {
+    let (sender, receiver) = channel();
+    let (from, to, direction) = (Arc::clone(from), Arc::clone(to), Arc::clone(direction));
+    thread::spawn(move || take(&from, &direction, &sender));
+    thread::spawn(move || give(&to, &receiver));
+}
+
+fn take(from: &SyncDevice, direction: &Direction, sender: &Sender<(Instant, Vec<u8>)>) {
+    let mut buffer = vec![0; usize::from(MTU)];
+    // It fails when the device is gone.
+    while let Ok(length) = from.recv(&mut buffer) {
+        let now = Instant::now();
+        let packet = &buffer[..length];
+        // What IPv6 says about itself must not use up the dice.
+        if packet.first().is_none_or(|byte| byte >> 4 != 4) {
+            continue;
+        }
+        let lost = {
+            let mut dice = direction.dice.lock().unwrap_or_else(PoisonError::into_inner);
+            let share = dice.1;
+            dice.0.f64() < share
+        };
+        let count = if lost { &direction.dropped } else { &direction.passed };
+        count.fetch_add(1, Ordering::Relaxed);
+        if !lost && sender.send((now + DELAY, packet.to_vec())).is_err() {
+            return;
+        }
+    }
+}
+
+fn give(to: &SyncDevice, receiver: &Receiver<(Instant, Vec<u8>)>) {
+    while let Ok((due, packet)) = receiver.recv() {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if to.send(&packet).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Measures beach against a bare terminal, ssh, ssh with tmux, and mosh, in one interleaved run, and prints one table.
+//!
+//! What it does not do: it does not judge a single figure of a busy machine, it does not replay traffic, and it has no model of any
+//! of the systems. Each is run as a person would run it, in pseudo-terminals that this program owns, and what counts is what a
+//! terminal model shows of what the client printed there.
+
+mod args;
+mod client;
+mod lab;
+mod link;
+mod place;
+mod plan;
+mod proc;
+mod program;
+mod report;
+mod rows;
+mod screen;
+mod session;
+mod sshd;
+mod statistics;
+mod system;
+mod table;
+mod typing;
+
+use std::process::ExitCode;
+
+use crate::args::{Arguments, Options};
+
+fn main() -> ExitCode {
+    let outcome = match args::parse() {
+        Arguments::Program(program) => program.run().map(|()| true),
+        Arguments::Bench(options) => bench(&options),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            report::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the rows that were asked for; false if one of them did not come about.
+fn bench(options: &Options) -> anyhow::Result<bool> {
+    report::say("making keys");
+    let lab = lab::Lab::new(options)?;
+    let machine = report::machine(&lab);
+    let lines = rows::run(&lab);
+    let text = table::markdown(&lines, &lab.systems);
+    report::print(&machine, &text)?;
+    if let Some(file) = &options.write {
+        report::write(file, &machine, &text)?;
+    }
+    Ok(lines.iter().all(table::Line::came_about))
+}

@@ -1,0 +1,74 @@
+//! How often, and for how long, everything is measured.
+
+use std::time::Duration;
+
+/// Numbers of one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Rounds over all systems.
+    pub(crate) rounds: usize,
+    /// Keys a round at rest.
+    pub(crate) keys_at_rest: usize,
+    /// Keys a round while the program floods.
+    pub(crate) keys_in_flood: usize,
+    /// Interruptions of `yes` a round.
+    pub(crate) interrupts: usize,
+    /// Bytes of the coloured log.
+    pub(crate) log_bytes: u64,
+    /// Joins a round.
+    pub(crate) joins: usize,
+    /// Numbers of viewers among whom one is stopped.
+    pub(crate) crowds: &'static [usize],
+    /// Rounds of that, each of which takes longer than all other things.
+    pub(crate) crowd_rounds: usize,
+    /// How long one is stopped.
+    pub(crate) stopped: Duration,
+    /// How long the cost of viewers is looked at.
+    pub(crate) cost: Duration,
+    /// Rounds over the slow link.
+    pub(crate) link_rounds: usize,
+    /// Keys a round and a loss over the slow link.
+    pub(crate) keys_over_link: usize,
+    /// What the slow link loses, in percent.
+    pub(crate) losses: &'static [u32],
+    /// How long nothing is done.
+    pub(crate) idle: Duration,
+}
+
+impl Plan {
+    /// A few minutes.
+    pub(crate) const FULL: Plan = Plan {
+        rounds: 3,
+        keys_at_rest: 150,
+        keys_in_flood: 70,
+        interrupts: 17,
+        log_bytes: 20_000_000,
+        joins: 5,
+        crowds: &[8, 32],
+        crowd_rounds: 1,
+        stopped: Duration::from_secs(6),
+        cost: Duration::from_secs(5),
+        link_rounds: 2,
+        keys_over_link: 120,
+        losses: &[0, 5, 20],
+        idle: Duration::from_secs(30),
+    };
+
+    /// Half a minute: that everything works.
+    pub(crate) const SHORT: Plan = Plan {
+        rounds: 1,
+        keys_at_rest: 20,
+        keys_in_flood: 8,
+        interrupts: 2,
+        log_bytes: 1_000_000,
+        joins: 1,
+        crowds: &[4],
+        crowd_rounds: 1,
+        stopped: Duration::from_millis(800),
+        cost: Duration::from_millis(800),
+        link_rounds: 1,
+        keys_over_link: 12,
+        losses: &[5],
+        idle: Duration::from_secs(2),
+    };
+}

@@ -1,0 +1,77 @@
+//! What is said: progress on stderr, the table on stdout and in a file.
+
+use std::fs;
+use std::io::{Write as _, stderr, stdout};
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::lab::{Lab, said};
+
+/// How each figure is measured.
+const HOW: &str = include_str!("how.md");
+
+/// Says how far it is, and after how many seconds.
+pub(crate) fn say(text: &str) {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    let since = STARTED.get_or_init(Instant::now).elapsed().as_secs_f64();
+    let _ = writeln!(stderr(), "{since:6.1}  {text}");
+}
+
+/// Where, when and with what it is measured, in Markdown.
+pub(crate) fn machine(lab: &Lab) -> String {
+    let file = |name: &str| fs::read_to_string(name).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.split(':').nth(1).unwrap_or("unknown").trim().to_owned()
+    };
+    let first = |program: &str, arguments: &[&str]| {
+        let text = said(Command::new(program).args(arguments)).unwrap_or_else(|_| "not there".to_owned());
+        text.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory: u64 =
+        field(&file("/proc/meminfo"), "MemTotal").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    let load = file("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned();
+    let commit = first("git", &["rev-parse", "--short=12", "HEAD"]);
+    let changed = said(Command::new("git").args([
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        "core",
+        "runtime-tokio",
+        "cli",
+    ]));
+    let changed = if changed.is_ok_and(|files| files.trim().is_empty()) { "" } else { ", with changes" };
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let short =
+        if lab.short { "\n\n**A short run: it shows that everything works; its figures mean nothing.**" } else { "" };
+    format!(
+        "- machine: {cpus} × {}, {} GiB, Linux {}; load before the run {load}\n- commit: {commit}{changed}; {}\n\
+         - against: {}; {}; {}\n- date: {}\n- command: `bench/run {}`{short}\n",
+        field(&file("/proc/cpuinfo"), "model name"),
+        memory / 1024 / 1024,
+        file("/proc/sys/kernel/osrelease").trim(),
+        first(&lab.beach.display().to_string(), &["--version"]),
+        first("ssh", &["-V"]),
+        first("tmux", &["-V"]),
+        first("mosh-server", &["--version"]),
+        first("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),
+        command.join(" "),
+    )
+}
+
+/// Prints the table.
+pub(crate) fn print(machine: &str, table: &str) -> Result<()> {
+    write!(stdout(), "{machine}\n{table}").context("stdout")
+}
+
+/// Writes it to a file, with how it came about.
+pub(crate) fn write(file: &Path, machine: &str, table: &str) -> Result<()> {
+    let text = HOW.replace("MACHINE\n", machine).replace("TABLE\n", table);
+    fs::write(file, text).with_context(|| file.display().to_string())
+}

@@ -1,0 +1,159 @@
+//! Many viewers: one is stopped; what each costs.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use rustix::process::Signal;
+
+use crate::client::{Client, Crowd};
+use crate::lab::Lab;
+use crate::place::Place;
+use crate::proc;
+use crate::program::{LOG_LINE, Program, READY};
+use crate::session::{JOIN_WITHIN, Session};
+use crate::statistics::median;
+use crate::system::System;
+use crate::table::{Figures, Line, beach};
+use crate::typing::{Amount, Pace, Shown, Typist};
+
+use super::{figures, interleaved};
+
+/// Screens a second that the program draws meanwhile, over all viewers: what two processors can paint.
+const PAINTED_PER_SECOND: usize = 160;
+
+/// Between two keys.
+const PAUSE: Pace = Pace::AfterEcho(10, 30);
+
+/// What the program prints while costs are looked at, in bytes a second.
+const RATE: u64 = 2_000_000;
+
+/// Viewers whose cost is compared with one's.
+const MANY: usize = 8;
+
+/// Echo at one viewer before and while another is stopped.
+pub(super) fn stopped(lab: &Lab) -> Vec<Line> {
+    lab.plan.crowds.iter().map(|size| stopped_among(lab, *size)).collect()
+}
+
+struct Stopped {
+    viewers: usize,
+    before: f64,
+    during: f64,
+}
+
+fn stopped_among(lab: &Lab, size: usize) -> Line {
+    let what = format!("{size} viewers, one stopped");
+    let per_second = u32::try_from((PAINTED_PER_SECOND / size).clamp(5, 30)).unwrap_or(5);
+    let rounds = interleaved(lab, &what, System::shares, lab.plan.crowd_rounds, |system, seed| {
+        measure_stopped(lab, system, size, per_second, seed)
+    });
+    let ratios: BTreeMap<System, Option<f64>> = figures(&rounds, |rounds| {
+        median(&rounds.iter().map(|stopped| stopped.during / stopped.before).collect::<Vec<_>>())
+    });
+    let seconds = lab.plan.stopped.as_secs_f64();
+    let name = format!(
+        "{size} viewers at {per_second} screens/s, one stopped for {seconds} s: another's echo p50, while ÷ before"
+    );
+    let met = beach(&ratios).map(|ratio| (ratio - 1.0).abs() <= 0.05);
+    let mut line = Line::new(name).target("1.00 ± 0.05", met);
+    for (system, ratio) in &ratios {
+        let last = rounds.get(system).and_then(|rounds| rounds.last());
+        let told = ratio.zip(last).map(|(ratio, last)| {
+            let count = if last.viewers == size { String::new() } else { format!(", {} admitted", last.viewers) };
+            format!("{ratio:.2} ({:.2} → {:.2} ms{count})", last.before, last.during)
+        });
+        line = line.cell(*system, told);
+    }
+    line
+}
+
+fn measure_stopped(lab: &Lab, system: System, size: usize, per_second: u32, seed: u64) -> Result<Stopped> {
+    let program = Program::Screens { per_second: Some(per_second) };
+    let mut session = Session::start(lab, system, program, Place::Here, READY)?;
+    let mut others = further(&session, size - 1, READY)?;
+    let viewers = others.len() + 1;
+    let Some(sleeper) = others.pop() else { bail!("nobody else was let in") };
+    let crowd = Crowd::new(others);
+    let sleeper_id = sleeper.id();
+    let sleepers = Crowd::new(vec![sleeper]);
+    let mut typist = Typist::new(Shown::Count, seed);
+    let mut median_echo = |typist: &mut Typist| {
+        let echoes = typist.types(&mut session.client, Amount::Time(lab.plan.stopped), PAUSE)?;
+        echoes.percentile(0.5).ok_or_else(|| anyhow::anyhow!("no key was typed"))
+    };
+    // Once for nothing: joins are still being worked off.
+    median_echo(&mut typist)?;
+    let before = median_echo(&mut typist)?;
+    crate::client::send(sleeper_id, Signal::STOP);
+    let during = median_echo(&mut typist)?;
+    crate::client::send(sleeper_id, Signal::CONT);
+    drop((crowd, sleepers));
+    Ok(Stopped { viewers, before, during })
+}
+
+/// Lets further viewers join; fewer than asked for if the host admits no more.
+fn further(session: &Session<'_>, count: usize, shows: &str) -> Result<Vec<Client>> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = session.join()?;
+        match client.until(shows, JOIN_WITHIN, |screen| screen.shows(shows)) {
+            Ok(_) => clients.push(client),
+            // It ended, since it was refused.
+            Err(_) if client.end(Duration::from_millis(100)) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(clients)
+}
+
+/// What seven further viewers cost the host while much is printed.
+pub(super) fn cost(lab: &Lab) -> Vec<Line> {
+    let rounds = interleaved(lab, "cost of viewers", System::shares, lab.plan.rounds.min(2), |system, _| {
+        measure_cost(lab, system)
+    });
+    let middle = |of: fn(&Cost) -> f64| -> Figures {
+        figures(&rounds, move |rounds| median(&rounds.iter().map(of).collect::<Vec<_>>()))
+    };
+    let (cores, memory) = (middle(|cost| cost.cores), middle(|cost| cost.memory));
+    vec![
+        Line::new("each further viewer at 2 MB/s: processors at the host")
+            .target("≤ 0.01", beach(&cores).map(|cores| cores <= 0.01))
+            .figures(&cores, |cores| format!("{cores:.3}")),
+        Line::new("each further viewer at 2 MB/s: memory at the host")
+            .target("≤ 1 MiB", beach(&memory).map(|memory| memory <= 1.0))
+            .figures(&memory, |memory| format!("{memory:.2} MiB")),
+    ]
+}
+
+/// Of each further viewer.
+struct Cost {
+    cores: f64,
+    memory: f64,
+}
+
+fn measure_cost(lab: &Lab, system: System) -> Result<Cost> {
+    let mut session = Session::start(lab, system, Program::Rate { per_second: RATE }, Place::Here, LOG_LINE)?;
+    let (one_cores, one_memory) = host(&mut session, lab.plan.cost)?;
+    let others = further(&session, MANY - 1, LOG_LINE)?;
+    let count = others.len() as f64;
+    if others.is_empty() {
+        bail!("nobody else was let in");
+    }
+    let crowd = Crowd::new(others);
+    let (many_cores, many_memory) = host(&mut session, lab.plan.cost)?;
+    if crowd.back().len() as f64 != count {
+        bail!("a viewer did not stay");
+    }
+    Ok(Cost { cores: (many_cores - one_cores) / count, memory: (many_memory - one_memory) / count })
+}
+
+/// Processors and memory, in MiB, that the host uses.
+fn host(session: &mut Session<'_>, time: Duration) -> Result<(f64, f64)> {
+    session.client.watch(time / 4)?;
+    let ids = session.host_ids();
+    let (before, started) = (proc::cpu(&ids), Instant::now());
+    session.client.watch(time)?;
+    let cores = (proc::cpu(&ids) - before).as_secs_f64() / started.elapsed().as_secs_f64();
+    Ok((cores, ids.iter().map(|id| proc::memory(*id).resident).sum()))
+}

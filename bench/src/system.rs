@@ -1,0 +1,45 @@
+//! What is compared.
+
+use clap::ValueEnum;
+
+/// A way to see a terminal elsewhere; [`System::Raw`] is none: a local pseudo-terminal, against which the others are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum System {
+    /// A local pseudo-terminal.
+    Raw,
+    /// beach.
+    Beach,
+    /// OpenSSH.
+    Ssh,
+    /// OpenSSH, with tmux at the far end.
+    #[value(name = "ssh+tmux")]
+    SshTmux,
+    /// mosh.
+    Mosh,
+}
+
+impl System {
+    /// All of them, in the order of the table's columns.
+    pub(crate) const ALL: [System; 5] = [System::Raw, System::Beach, System::Ssh, System::SshTmux, System::Mosh];
+
+    /// Its name in the table.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            System::Raw => "raw",
+            System::Beach => "beach",
+            System::Ssh => "ssh",
+            System::SshTmux => "ssh+tmux",
+            System::Mosh => "mosh",
+        }
+    }
+
+    /// Whether several people can see one terminal with it.
+    pub(crate) fn shares(self) -> bool {
+        matches!(self, System::Beach | System::SshTmux)
+    }
+
+    /// Rows of the person's terminal that it keeps for itself.
+    pub(crate) fn own_rows(self) -> u16 {
+        u16::from(self == System::SshTmux)
+    }
+}
