@@ -281,7 +281,7 @@ impl Predictor {
         let window = Window::of(head);
         let was = self.window.replace(window);
         let same = was.is_none_or(|was| (was.space, was.size) == (window.space, window.size));
-        if !same || (!head.cursor.visible && !(self.cells.is_empty() && self.moves.is_empty())) {
+        if !same || !(head.cursor.visible || self.cells.is_empty() && self.moves.is_empty()) {
             self.drop_all();
         }
     }
