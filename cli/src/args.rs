@@ -147,6 +147,10 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) history: u32,
 
+    /// Draw in this terminal's alternate screen, and leave its scrollback alone
+    #[arg(long)]
+    pub(crate) alt: bool,
+
     /// Let the session write to this terminal's clipboard
     #[arg(long)]
     pub(crate) clipboard: bool,

@@ -12,6 +12,8 @@ pub(crate) enum Action {
     Status,
     Redraw,
     Suspend,
+    /// Show what is so many half windows further down, and right.
+    Pan(i16, i16),
 }
 
 /// Finds escapes in what is typed.
@@ -63,6 +65,10 @@ impl Escapes {
                         b's' => Some(Action::Status),
                         b'r' => Some(Action::Redraw),
                         CTRL_Z => Some(Action::Suspend),
+                        b'h' => Some(Action::Pan(0, -1)),
+                        b'j' => Some(Action::Pan(1, 0)),
+                        b'k' => Some(Action::Pan(-1, 0)),
+                        b'l' => Some(Action::Pan(0, 1)),
                         _ => None,
                     };
                     match action {

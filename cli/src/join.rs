@@ -9,9 +9,11 @@ use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::handshake::Stage;
 use beach_core::invite::{Invite, InviteError};
 use beach_core::journal::Recorded as _;
+use beach_core::keyboard::{Keyboard, Typed};
 use beach_core::link::Path;
 use beach_core::peer::{Certificate, Str0m};
-use beach_core::terminal::Size;
+use beach_core::terminal::{Abilities, Options, Size};
+use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 use beach_runtime_tokio::drive::{Surroundings, drive};
 use beach_runtime_tokio::network::Network;
@@ -59,6 +61,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         name: args.name.clone(),
         size: Size::new(cols, rows),
         wait: args.wait,
+        options: Options { abilities: abilities(), alternate: args.alt },
         history: args.history,
         clipboard: args.clipboard,
     };
@@ -90,6 +93,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         signals,
         keys,
         keys_wanted: true,
+        keyboard: Keyboard::new(),
         escapes: Escapes::new(args.escape),
         interactive,
         terminal: None,
@@ -104,6 +108,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         remark_until: None,
         test_panic: args.test_panic,
         cropped_said: false,
+        clipboard_owed: None,
         status_wanted: false,
         connected_owed: false,
         ended_by: None,
@@ -113,6 +118,12 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     let farewell = endpoint.machine_mut().farewell();
     let rows = endpoint.machine().screen().text();
     join.finish(exit, farewell, &rows, args.return_code).await
+}
+
+/// What the person's terminal understands, as its names tell.
+fn abilities() -> Abilities {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Abilities::of(set("TERM").as_deref(), set("COLORTERM").as_deref(), set("NO_COLOR").is_some())
 }
 
 /// The invite that TARGET, stdin, or a person gives.
@@ -155,6 +166,7 @@ struct Join {
     signals: Signals,
     keys: Option<Keys>,
     keys_wanted: bool,
+    keyboard: Keyboard,
     escapes: Escapes,
     interactive: bool,
     terminal: Option<Terminal>,
@@ -172,6 +184,8 @@ struct Join {
     remark_until: Option<Instant>,
     test_panic: bool,
     cropped_said: bool,
+    /// For the person's clipboard, which they asked for.
+    clipboard_owed: Option<String>,
     status_wanted: bool,
     connected_owed: bool,
     ended_by: Option<u8>,
@@ -186,7 +200,7 @@ struct Terminal {
 /// Undoes whatever the painter may have set, wherever it was. CAN first: a sequence may have been cut short.
 const EPILOGUE: &[u8] =
     b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
-\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l\x1b[0 q";
+\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[<u\x1b[?1047l\x1b[0 q";
 
 impl Join {
     fn on_notice(&mut self, notice: ViewerNotice) {
@@ -226,7 +240,7 @@ impl Join {
                     self.write();
                 }
             }
-            ViewerNotice::Clipboard(_) => {}
+            ViewerNotice::Clipboard(text) => self.clipboard_owed = Some(text),
             ViewerNotice::Said(text) => {
                 self.remark(&text);
                 self.voice.event("notice", &json!({ "text": text }));
@@ -299,6 +313,27 @@ impl Join {
         self.write();
     }
 
+    fn now(&self) -> Timestamp {
+        Timestamp::from(self.epoch.elapsed())
+    }
+
+    fn on_typed(&mut self, typed: Vec<Typed>) {
+        for typed in typed {
+            match typed {
+                Typed::Keys(bytes) => self.on_keys(&bytes),
+                Typed::Paste { bytes, first, last } => {
+                    self.clear_overlay();
+                    self.keys_wanted = false;
+                    self.pending.push_back(ViewerInput::Paste { bytes, first, last });
+                }
+                Typed::CursorReport { row, col } => {
+                    // As terminals count.
+                    self.pending.push_back(ViewerInput::CursorReport { row: row + 1, col: col + 1 });
+                }
+            }
+        }
+    }
+
     fn on_keys(&mut self, bytes: &[u8]) {
         self.clear_overlay();
         for action in self.escapes.read(bytes) {
@@ -312,6 +347,12 @@ impl Join {
                 Action::Help => self.help(),
                 Action::Status => self.status_wanted = true,
                 Action::Suspend => self.suspend(),
+                Action::Pan(rows, cols) => {
+                    let (width, height) = tty::size().unwrap_or(NO_TERMINAL);
+                    let part = |all: u16| i16::try_from(all / 2).unwrap_or(i16::MAX).max(1);
+                    let (rows, cols) = (rows * part(height), cols * part(width));
+                    self.pending.push_back(ViewerInput::Pan { rows, cols });
+                }
             }
         }
     }
@@ -329,6 +370,7 @@ impl Join {
             "beach: escapes, at the start of a line",
             &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
             &format!("  {e}r   redraw             {e}^Z  suspend"),
+            &format!("  {e}h {e}j {e}k {e}l   show what is left, below, above, right of a small window"),
             &format!("  {e}{e}   {e} itself           {e}?   this help; it goes with the next key"),
         ]);
     }
@@ -426,6 +468,7 @@ impl Surroundings<ViewerEndpoint> for Join {
             // The endpoint keeps these for itself.
             ViewerOutput::Link(_) => {}
             ViewerOutput::Show(bytes) => self.show(&bytes),
+            ViewerOutput::CursorAsked => self.keyboard.expect_cursor_report(self.now()),
             ViewerOutput::KeysTaken => self.keys_wanted = true,
             ViewerOutput::Notice(notice) => self.on_notice(notice),
             ViewerOutput::Exit(exit) => return ControlFlow::Break(exit),
@@ -442,6 +485,10 @@ impl Surroundings<ViewerEndpoint> for Join {
             self.cropped_said = true;
             self.remark("This window is smaller than the session: it shows a part, and follows the cursor");
         }
+        if let Some(text) = self.clipboard_owed.take().filter(|_| self.terminal.is_some()) {
+            endpoint.machine_mut().clipboard(&text, &mut self.unshown);
+            self.write();
+        }
         if std::mem::take(&mut self.status_wanted) {
             let [path, traffic] = self.status_lines(endpoint.round_trip());
             self.overlay(&[&path, &traffic]);
@@ -454,6 +501,7 @@ impl Surroundings<ViewerEndpoint> for Join {
             if let Some(input) = self.pending.pop_front() {
                 return Input::Machine(input);
             }
+            let held_until = self.keyboard.deadline().map(|at| self.epoch + at.since_start());
             let blocked = !self.unshown.is_empty() && self.terminal.is_some();
             let screen = async {
                 match &mut self.terminal {
@@ -471,7 +519,14 @@ impl Surroundings<ViewerEndpoint> for Join {
                 input = self.network.next() => return input,
                 () = screen, if blocked => self.write(),
                 key = keys, if self.keys_wanted => match key {
-                    KeyEvent::Bytes(bytes) => self.on_keys(&bytes),
+                    KeyEvent::Bytes(bytes) => {
+                        // Only a terminal answers, and brackets what is pasted.
+                        let typed = match self.terminal {
+                            Some(_) => self.keyboard.read(self.now(), &bytes),
+                            None => vec![Typed::Keys(bytes)],
+                        };
+                        self.on_typed(typed);
+                    }
                     // The terminal is gone; a pipe that ended has just said all it had to say.
                     KeyEvent::End => {
                         self.keys = None;
@@ -481,6 +536,10 @@ impl Surroundings<ViewerEndpoint> for Join {
                     }
                 },
                 signal = self.signals.next() => self.on_signal(signal),
+                () = at(held_until), if held_until.is_some() => {
+                    let typed = self.keyboard.on_time(self.now());
+                    self.on_typed(typed);
+                }
                 () = at(self.remark_until), if self.remark_until.is_some() => self.clear_overlay(),
                 () = sleep(Spinner::TURN), if self.spinner.is_visible() => self.spinner.turn(),
             }

@@ -120,6 +120,6 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
                 }
             },
         ),
-        ViewerOutput::Link(_) | ViewerOutput::Show(_) | ViewerOutput::KeysTaken => {}
+        ViewerOutput::Link(_) | ViewerOutput::Show(_) | ViewerOutput::CursorAsked | ViewerOutput::KeysTaken => {}
     }
 }

@@ -129,6 +129,9 @@ pub struct Host {
     writing: Writing,
     last_writer: LinkId,
     keys: Option<Vec<u8>>,
+    /// What the program put into the clipboard last, if it was not told yet; when it may be.
+    clipboard: Option<String>,
+    clipboard_at: Timestamp,
     /// Whose paste is under way, and since when nothing came of it: nobody else's input may come in between.
     pasting: Option<(LinkId, Timestamp)>,
     /// What ends the paste of somebody who left in the middle of it.
@@ -172,6 +175,8 @@ impl Host {
             writing: Writing::Nobody,
             last_writer: LinkId(0),
             keys: None,
+            clipboard: None,
+            clipboard_at: Timestamp::ZERO,
             pasting: None,
             unfinished: Vec::new(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),

@@ -10,6 +10,7 @@
 //! The viewer's side is a [`Screen`], which merges lines and heads in any order (the newest version wins), and a
 //! [`Painter`], which turns the difference between it and what the person's terminal shows into escape sequences.
 
+mod abilities;
 mod answers;
 mod cells;
 mod clipboard;
@@ -26,10 +27,12 @@ mod paint;
 mod paste;
 mod screen;
 mod size;
+mod spans;
 mod style;
 mod tap;
 mod watch;
 
+pub use abilities::{Abilities, Colors};
 pub use clipboard::MAX_CLIPBOARD;
 pub use codec::{BadLine, MAX_LINE_BYTES};
 pub use emulator::{Emulator, MIN_EMULATED_COLS};
@@ -38,9 +41,9 @@ pub use head::{BadHead, Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 pub use line::{Line, MAX_ZERO_WIDTH, Run, Width};
 pub use notes::{MAX_REPLIES, MAX_TITLE, clean_title};
 pub use overlay::{Overlay, OverlayCell};
-pub use paint::Painter;
+pub use paint::{Options, Painter};
 pub use paste::Paste;
-pub use screen::{MAX_LINES_OUTSIDE, Screen};
+pub use screen::{DEFAULT_HISTORY, MAX_HISTORY, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};
 pub use style::{Attributes, Color, MAX_LINK, Style, Underline};
 pub use watch::MAX_OSC;

@@ -1,5 +1,6 @@
 //! The viewer: joins a session, shows its terminal and types into it. It only routes, as the host does.
 
+mod show;
 mod words;
 
 use std::collections::VecDeque;
@@ -21,9 +22,6 @@ use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
 pub use self::words::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
-
-/// A frame whose lines are not all there is painted as it is after this long: half a screen refresh is not seen.
-const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
 
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
@@ -53,6 +51,8 @@ pub struct Viewer {
     /// What stood on the own terminal was moved out of the way.
     started: bool,
     paint_from: Option<Timestamp>,
+    /// What goes to the own terminal before the next frame.
+    unshown: Vec<u8>,
     showing: bool,
     /// How it ends, and when at the latest.
     exit: Option<(ViewerExit, Timestamp)>,
@@ -79,11 +79,12 @@ impl Viewer {
             member: None,
             lane: Uplink::default(),
             keys_owed: false,
-            screen: Screen::new(),
+            screen: Screen::default(),
             assembler: Assembler::default(),
-            painter: Painter::new(config.size),
+            painter: Painter::new(config.size, config.options),
             started: false,
             paint_from: None,
+            unshown: Vec::new(),
             showing: false,
             exit: None,
             exited: false,
@@ -106,7 +107,7 @@ impl Viewer {
 
     /// Whether the host's size does not fit the own terminal, so that only a part is shown.
     pub fn is_cropped(&self) -> bool {
-        self.painter.cropped()
+        self.painter.is_cropped()
     }
 
     /// What puts the own terminal back in order; for every way out that does not come by `handle`.
@@ -114,6 +115,11 @@ impl Viewer {
         let mut bytes = Vec::new();
         self.painter.finish(&mut bytes);
         bytes
+    }
+
+    /// What puts a text into the person's clipboard, which they asked for.
+    pub fn clipboard(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.painter.clipboard(text, out);
     }
 
     fn command(&mut self, command: Command) {
@@ -390,11 +396,7 @@ impl Viewer {
             self.notice(ViewerNotice::FirstScreen(member, role));
             self.leave_rendezvous();
         }
-        if self.screen.complete() {
-            self.paint_from = Some(now);
-        } else if self.paint_from.is_none() {
-            self.paint_from = Some(now + INCOMPLETE_AT_MOST);
-        }
+        self.screen_changed(now);
     }
 
     /// Once the screen is there and the control lane too, all there is to say travels on the link.
@@ -433,7 +435,18 @@ impl Viewer {
         if self.config.role == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
+            self.painter.follow();
             self.lane.typed.push(bytes);
+        }
+        self.keys_owed = true;
+    }
+
+    fn on_paste(&mut self, bytes: Vec<u8>, first: bool, last: bool) {
+        if self.config.role == Role::View {
+            self.notice(ViewerNotice::ReadOnly);
+        } else {
+            self.painter.follow();
+            self.lane.typed.paste(bytes, first, last);
         }
         self.keys_owed = true;
     }
@@ -445,19 +458,7 @@ impl Viewer {
             self.keys_owed = false;
             self.out.push_back(ViewerOutput::KeysTaken);
         }
-        let live = self.handshake.stage() == Stage::Live;
-        if live && !self.showing && self.paint_from.is_some_and(|from| from <= now) {
-            self.paint_from = None;
-            let mut bytes = Vec::new();
-            if !std::mem::replace(&mut self.started, true) {
-                self.painter.start(&mut bytes);
-            }
-            self.painter.paint(&self.screen, &mut bytes);
-            if !bytes.is_empty() {
-                self.showing = true;
-                self.out.push_back(ViewerOutput::Show(bytes));
-            }
-        }
+        self.pump_show(now);
         // After what is to be shown: an acknowledgement can wait for the person, not the other way round.
         if self.confirmed_at.is_some() {
             while let Some(bytes) = self.lane.next(now) {
@@ -465,7 +466,7 @@ impl Viewer {
             }
         }
         // What came last is shown before leaving, unless the own terminal takes nothing any more.
-        let shown = !live || (!self.showing && self.paint_from.is_none());
+        let shown = self.is_shown();
         if let Some((exit, _)) = self.exit.take_if(|(_, by)| shown || *by <= now) {
             self.exited = true;
             self.command(Command::HangUp);
@@ -530,8 +531,17 @@ impl Machine for Viewer {
             ViewerInput::Tick => {}
             ViewerInput::Link(event) => self.on_event(now, event),
             ViewerInput::Keys(bytes) => self.on_keys(&bytes),
+            ViewerInput::Paste { bytes, first, last } => self.on_paste(bytes, first, last),
+            ViewerInput::CursorReport { row, col } => {
+                self.painter.cursor_report(row, col, &mut self.unshown);
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Pan { rows, cols } => {
+                self.painter.pan(rows, cols);
+                self.paint_from = Some(now);
+            }
             ViewerInput::Resized(size) => {
-                self.painter.resize(size);
+                self.painter.resize(now, size, &mut self.unshown);
                 self.paint_from = self.paint_from.or(Some(now));
                 if self.control_up {
                     self.send(&FromViewer::Size(size));
@@ -576,9 +586,6 @@ impl Machine for Viewer {
         if self.confirmed_at.is_some() {
             deadline = earliest(deadline, self.lane.deadline());
         }
-        if self.handshake.stage() == Stage::Live && !self.showing {
-            deadline = earliest(deadline, self.paint_from);
-        }
-        deadline
+        earliest(deadline, self.show_deadline())
     }
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use beach_core::machine::{Machine, Tick};
 use beach_core::time::Timestamp;
 use tokio::task::yield_now;
-use tokio::time::sleep_until;
+
+use crate::alarm::Alarm;
 
 /// Inputs handled before the loop gives other tasks a turn, even if more are ready: a flood on one side must not starve the other tasks
 /// of the thread.
@@ -34,6 +35,7 @@ pub trait Surroundings<M: Machine> {
 /// Runs `machine` in `surroundings` until an output ends it. `epoch` is the machine's time zero.
 pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Instant, surroundings: &mut S) -> S::End {
     let mut turn = 0u32;
+    let mut alarm = Alarm::new();
     let mut input = Some(M::Input::from(Tick));
     loop {
         if let Some(input) = input.take() {
@@ -59,14 +61,7 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
         let deadline = machine.deadline().map(|at| epoch + at.since_start());
         input = Some(tokio::select! {
             input = surroundings.next() => input,
-            () = until(deadline) => Tick.into(),
+            () = alarm.at(deadline) => Tick.into(),
         });
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! There is no protocol decision in this crate: it performs what machines put out and tells them what happened.
 
+mod alarm;
 pub mod drive;
 pub mod network;
 pub mod prompt;

@@ -22,6 +22,9 @@ use tokio::time::{Instant, sleep_until};
 /// loop worth its cost and still keep a turn short.
 pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
+/// A read of fewer bytes than this is an echo or a prompt: nothing more is waiting, and asking would only keep it from its reader.
+const SHORT_READ: usize = 512;
+
 /// How long the terminal must be silent after the command ended before its output counts as complete. Only reached when
 /// another process still holds the terminal; otherwise the kernel says so.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(500);
@@ -231,13 +234,18 @@ impl Pty {
 
     /// Hands `bytes` to the command. One write may be outstanding: wait for [`PtyEvent::Written`] before the next.
     ///
-    /// `Written` also comes when the command is gone, so a writer never waits for nobody.
+    /// `Written` also comes when the command is gone, so a writer never waits for nobody. What the terminal takes at once is with it
+    /// when this returns: somebody waits for the echo.
     pub fn write(&mut self, bytes: Vec<u8>) {
         debug_assert!(self.writing.is_none(), "one write at a time: wait for Written");
         match &mut self.writing {
             // Our bug, and a release build must still not lose a key.
             Some(writing) => writing.bytes.extend_from_slice(&bytes),
-            None => self.writing = Some(Writing { bytes, taken: 0 }),
+            None => {
+                // It does not block; whatever is wrong shows itself again when the rest is written.
+                let taken = rustix::io::write(&self.terminal, &bytes).unwrap_or(0);
+                self.writing = Some(Writing { bytes, taken });
+            }
         }
     }
 
@@ -303,7 +311,7 @@ impl Pty {
     /// Adds to the `first` bytes in the buffer what else is there already, without waiting for more.
     fn collect(&mut self, first: usize) -> Vec<u8> {
         let mut filled = first;
-        while filled < self.buffer.len() {
+        while first >= SHORT_READ && filled < self.buffer.len() {
             match rustix::io::read(&self.terminal, &mut self.buffer[filled..]) {
                 Ok(0) | Err(Errno::IO) => {
                     self.end_of_output = true;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use beach_core::host::HostInput;
 use beach_core::invite::Role;
-use beach_core::terminal::{Emulator, Line, Size};
+use beach_core::terminal::{Emulator, Line, Modes, Size};
 use beach_tests::real::{Process, Scratch, eventually};
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{HostPlan, Script, ViewerPlan, Wire, World, fake_engine, ms, same_screens, secs};
@@ -66,7 +66,9 @@ fn same_painted(painted: &Emulator, host: &Emulator) -> Result<(), String> {
         }
     }
     let (painted, host) = (painted.head(), host.head());
-    if (painted.size, painted.cursor, painted.modes) != (host.size, host.cursor, host.modes) {
+    // Pastes are told from typing at every viewer, whatever the program wants to know of them.
+    let modes = host.modes.set(Modes::BRACKETED_PASTE, true);
+    if (painted.size, painted.cursor, painted.modes) != (host.size, host.cursor, modes) {
         return Err(format!("painted {painted:?}, the host's {host:?}"));
     }
     Ok(())

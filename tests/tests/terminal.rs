@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 
 use alacritty_terminal::term::TermMode;
 use beach_core::terminal::{
-    Attributes, Color, Cursor, CursorShape, Emulator, Head, Line, MAX_ZERO_WIDTH, Modes, Painter, Run, Screen, Size,
-    Space, Style, Underline, Width,
+    Attributes, Color, Cursor, CursorShape, Emulator, Fates, Head, Line, MAX_ZERO_WIDTH, Modes, Options, Overlay,
+    Painter, Run, Screen, Size, Space, Style, Underline, Width,
 };
+use beach_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -300,6 +301,10 @@ proptest! {
             }
             person.paint();
             person.compare(&emulator);
+            while person.painter.deadline() == Some(Timestamp::ZERO) {
+                person.paint();
+                person.compare(&emulator);
+            }
             let silent = person.paint();
             prop_assert_eq!(silent, 0, "nothing changed, nothing is written");
         }
@@ -314,7 +319,7 @@ proptest! {
         }
         if let Ok(head) = postcard::from_bytes::<Head>(&bytes) {
             let sound = head.check().is_ok();
-            let mut screen = Screen::new();
+            let mut screen = Screen::default();
             screen.merge_head(head);
             prop_assert_eq!(screen.head().is_some(), sound);
             prop_assert!(screen.text().len() <= 200);
@@ -350,8 +355,8 @@ proptest! {
         local in size(), heads in vec((0..5u64, any::<u32>(), 1..30u16, 1..15u16, any::<bool>()), 1..6),
         lines in vec((0..20u64, vec(hostile_run(), 0..6)), 0..40)
     ) {
-        let mut screen = Screen::new();
-        let mut painter = Painter::new(local);
+        let mut screen = Screen::default();
+        let mut painter = Painter::new(local, Options::default());
         let mut out = Vec::new();
         painter.start(&mut out);
         prop_assert_eq!(allowed::check(&out, true), Ok(()));
@@ -375,7 +380,7 @@ proptest! {
                 versions: vec![(rows, 0)],
             });
             out.clear();
-            painter.paint(&screen, &mut out);
+            painter.paint(Timestamp::ZERO, &mut screen, &Overlay::default(), &mut out);
             prop_assert_eq!(allowed::check(&out, false), Ok(()));
         }
         out.clear();
@@ -416,6 +421,11 @@ impl Viewer {
 /// Tells a viewer everything.
 fn show(emulator: &Emulator, screen: &mut Screen) {
     let head = emulator.head();
+    screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    for number in emulator.base()..emulator.top() {
+        let (version, _) = emulator.line(Space::Main, number).expect("history is kept");
+        screen.merge_line(Space::Main, number, version, true, decoded(emulator, Space::Main, number));
+    }
     for (number, version) in (head.top..).zip(head.row_versions()) {
         screen.merge_line(head.space, number, version, false, decoded(emulator, head.space, number));
     }
@@ -433,7 +443,12 @@ struct Person {
 
 impl Person {
     fn new(local: Size) -> Person {
-        let mut person = Person { local, bare: Bare::new(local), painter: Painter::new(local), screen: Screen::new() };
+        let mut person = Person {
+            local,
+            bare: Bare::new(local),
+            painter: Painter::new(local, Options::default()),
+            screen: Screen::default(),
+        };
         person.bare.feed(b"$ what was \x1b[42m there before\r\n\x1b[0m$ beach join");
         let mut out = Vec::new();
         person.painter.start(&mut out);
@@ -446,16 +461,33 @@ impl Person {
     /// Paints, and says how many bytes it took.
     fn paint(&mut self) -> usize {
         let mut out = Vec::new();
-        self.painter.paint(&self.screen, &mut out);
+        self.painter.paint(Timestamp::ZERO, &mut self.screen, &Overlay::default(), &mut out);
         assert_eq!(allowed::check(&out, false), Ok(()));
-        self.bare.feed(&out);
+        self.answer(&out);
+        if out.ends_with(b"\x1b[6n") {
+            return out.len() + self.paint();
+        }
         out.len()
     }
 
     fn resize(&mut self, local: Size) {
         self.local = local;
         self.bare.resize(local);
-        self.painter.resize(local);
+        let mut out = Vec::new();
+        self.painter.resize(Timestamp::ZERO, local, &mut out);
+        self.answer(&out);
+    }
+
+    /// The terminal takes it, and says where its cursor is if asked.
+    fn answer(&mut self, out: &[u8]) {
+        self.bare.feed(out);
+        if out.ends_with(b"\x1b[6n") {
+            let point = self.bare.term.grid().cursor.point;
+            let mut out = Vec::new();
+            self.painter.cursor_report(point.line.0 as u16 + 1, point.column.0 as u16 + 1, &mut out);
+            assert_eq!(allowed::check(&out, true), Ok(()));
+            self.bare.feed(&out);
+        }
     }
 
     fn compare(&self, emulator: &Emulator) {
@@ -469,6 +501,19 @@ impl Person {
             .map(|line| part(&cells_of(line, head.size.cols.into()), left.into(), cols))
             .collect();
         expected.resize(rows, vec![Cell::blank(Style::default()); cols]);
+        let (high, wide) = (usize::from(head.size.rows), usize::from(head.size.cols));
+        let dim = |text: &str| Cell {
+            text: text.into(),
+            columns: 1,
+            style: Style { attributes: Attributes::DIM, ..Style::default() },
+        };
+        for row in expected.iter_mut().take(high).filter(|_| wide < cols) {
+            row[wide] = dim("│");
+        }
+        if let Some(below) = expected.get_mut(high) {
+            below[..wide.min(cols)].fill(dim("─"));
+            below.get_mut(wide).into_iter().for_each(|corner| *corner = dim("┘"));
+        }
         assert_eq!(self.bare.window(), expected);
         let point = self.bare.term.grid().cursor.point;
         assert_eq!(
@@ -483,7 +528,6 @@ impl Person {
         for (mode, theirs) in [
             (Modes::APP_CURSOR, TermMode::APP_CURSOR),
             (Modes::APP_KEYPAD, TermMode::APP_KEYPAD),
-            (Modes::BRACKETED_PASTE, TermMode::BRACKETED_PASTE),
             (Modes::MOUSE_CLICK, TermMode::MOUSE_REPORT_CLICK),
             (Modes::MOUSE_DRAG, TermMode::MOUSE_DRAG),
             (Modes::MOUSE_MOTION, TermMode::MOUSE_MOTION),
@@ -494,8 +538,9 @@ impl Person {
         ] {
             assert_eq!(term.mode().contains(theirs), head.modes.contains(mode), "{mode:?}");
         }
+        assert!(term.mode().contains(TermMode::BRACKETED_PASTE), "whatever the host's mode is");
         let cropped = head.size.cols > self.local.cols || head.size.rows > self.local.rows;
-        assert_eq!(self.painter.cropped(), cropped);
+        assert_eq!(self.painter.is_cropped(), cropped);
     }
 
     fn finish(&mut self) {
@@ -666,7 +711,7 @@ fn an_erased_scrollback_is_a_floor_and_the_numbers_go_on() {
 
 #[test]
 fn a_screen_that_nobody_bounds_bounds_itself() {
-    let mut screen = Screen::new();
+    let mut screen = Screen::default();
     for number in 0..100_000 {
         screen.merge_line(Space::Main, number, 1, false, Line::default());
         screen.merge_line(Space::Alternate, number, 1, false, Line::default());

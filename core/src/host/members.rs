@@ -7,14 +7,17 @@ use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
 use crate::link::{Command, Lane, Refusal};
 use crate::roster::{MAX_VIOLATIONS, PROPERTIES_INTERVAL, may_type};
-use crate::time::Timestamp;
-use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT, Up};
+use crate::time::{Timestamp, earliest};
+use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_CLIPBOARD_PART, MAX_TEXT, Up};
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
 pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Between two texts for the clipboard: one takes up to half of what the control lane buffers.
+const CLIPBOARD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A goodbye waits this long for the control lane: one lost first packet costs SCTP three seconds, two cost nine.
 pub(super) const CONTROL_WITHIN: Duration = Duration::from_secs(10);
@@ -133,8 +136,27 @@ impl Host {
         self.pump_properties(now);
     }
 
+    /// What the program puts into the clipboard, for those who want it: the newest, once a second at most.
+    fn pump_clipboard(&mut self, now: Timestamp) {
+        self.clipboard = self.emulator.take_clipboard().or(self.clipboard.take());
+        if self.clipboard_at > now {
+            return;
+        }
+        let Some(text) = self.clipboard.take() else { return };
+        self.clipboard_at = now + CLIPBOARD_INTERVAL;
+        let parts = parts_of(&text, MAX_CLIPBOARD_PART);
+        let wants = |guest: &Guest| guest.takes_frames() && guest.control_up && guest.wants_clipboard;
+        for (link, _) in self.guests.iter().filter(|(_, guest)| wants(guest)) {
+            for (index, part) in parts.iter().enumerate() {
+                let frame = FromHost::Clipboard { text: (*part).to_owned(), last: index + 1 == parts.len() };
+                self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Control, frame.encode())));
+            }
+        }
+    }
+
     /// Title and bell, which travel on the control lane.
     fn pump_properties(&mut self, now: Timestamp) {
+        self.pump_clipboard(now);
         let title = clip(self.emulator.title().unwrap_or_default());
         let bells = self.emulator.bells();
         for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames() && guest.control_up) {
@@ -165,8 +187,24 @@ impl Host {
             .filter(|guest| guest.takes_frames() && guest.control_up)
             .filter_map(|guest| guest.member.as_ref());
         let behind = members.filter(|member| member.title_sent != title || member.bells_sent != bells);
-        behind.map(|member| member.properties_at).min()
+        let clipboard = self.clipboard.as_ref().map(|_| self.clipboard_at);
+        earliest(behind.map(|member| member.properties_at).min(), clipboard)
     }
+}
+
+/// `text` in pieces of at most `longest` bytes.
+fn parts_of(mut text: &str, longest: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let mut end = text.len().min(longest);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (part, rest) = text.split_at(end);
+        parts.push(part);
+        text = rest;
+    }
+    parts
 }
 
 /// The longest beginning of `text` that a frame holds.

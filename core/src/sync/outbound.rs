@@ -221,9 +221,10 @@ impl Outbound {
         if self.clean_at != head.version || self.history.has_untold() {
             self.plan_visible(now, emulator, head, urgent);
         }
-        if !silent {
+        if !silent || self.ready.is_empty() {
             self.plan_history(now, emulator);
-        } else {
+        }
+        if silent {
             let rest = self.ready.split_off(self.ready.len().min(1));
             rest.into_iter().for_each(|(_, load)| self.forget(load));
         }

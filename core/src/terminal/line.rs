@@ -87,7 +87,7 @@ impl Line {
 
     /// The part of the line that starts at column `left` and is `cols` wide; a wide cell that is cut in half becomes a
     /// blank of its style.
-    pub(super) fn crop(&self, left: usize, cols: usize) -> Line {
+    pub fn crop(&self, left: usize, cols: usize) -> Line {
         if left == 0 && self.columns() <= cols {
             return self.clone();
         }

@@ -1,174 +1,346 @@
-//! A screen as escape sequences: only what differs from what the person's terminal shows.
+//! A screen as escape sequences: only what differs from what the person's terminal shows. Lines that left the host's
+//! window go into the terminal's own scrollback, in order, each once.
 //!
 //! What is never sent, because it pushes rows into or erases the person's own scrollback: `ESC[2J`, `ESC[3J`, a scroll
 //! region, `ESC[M`. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last row of the full
 //! screen.
 
 mod pen;
+mod rows;
+mod scrollback;
 mod settings;
+mod view;
 
-use std::io::Write as _;
+use std::time::Duration;
 
-use super::head::{Cursor, Head, Space};
-use super::line::{CellRef, Line};
+use serde::{Deserialize, Serialize};
+
+use super::abilities::Abilities;
+use super::head::{Head, Modes, Space};
+use super::overlay::Overlay;
 use super::screen::Screen;
 use super::size::Size;
-use super::style::Style;
+use crate::time::{Timestamp, earliest};
 use pen::Pen;
+use rows::{Key, Row, Rows, Writer, go_to};
+use scrollback::Scrollback;
 use settings::Settings;
+use view::{View, bordered, cursor_of, overlaid};
+
+/// A terminal that was asked where its cursor is has this long to say; after it the screen is only painted anew. More
+/// than the round trip to a terminal behind ssh, less than a person waits for a window to settle.
+const REPORT_WITHIN: Duration = Duration::from_millis(200);
+
+/// Longest text for the clipboard, in bytes: above it terminals refuse or stall.
+const MAX_CLIPBOARD: usize = 100_000;
+
+/// How a painter paints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Options {
+    /// What the terminal understands.
+    pub abilities: Abilities,
+    /// Everything is drawn in the terminal's alternate screen, and nothing goes into its scrollback.
+    pub alternate: bool,
+}
 
 /// Paints screens onto one terminal, and keeps a model of what that terminal shows.
 #[derive(Debug)]
 pub struct Painter {
     local: Size,
-    /// The part of the host's screen that is shown, by its first row and column; follows the cursor.
-    origin: (u16, u16),
-    cropped: bool,
+    options: Options,
+    view: View,
+    started: bool,
     /// `None`: not known.
     showing: Option<Space>,
-    main: Model,
-    alternate: Model,
+    main: Rows,
+    alternate: Rows,
+    scrollback: Scrollback,
     settings: Settings,
     /// Where the cursor was left, if it is known.
     cursor: Option<(u16, u16)>,
+    /// Where it was left on the main screen before the alternate one was shown.
+    main_cursor: Option<(u16, u16)>,
+    /// The size changed, and nobody knows what the main screen shows since then.
+    moved: Option<Moved>,
+    /// How often the terminal was asked where its cursor is since this was last told.
+    asks: u32,
 }
 
-/// What one of the terminal's screens shows.
-#[derive(Debug)]
-struct Model {
-    /// Its rows from the top; nothing for those that may show anything.
-    rows: Vec<Option<Line>>,
-    /// The window that was painted last, by the number of its first line and its size.
-    window: Option<(u64, Size)>,
-}
-
-impl Model {
-    fn unknown(rows: u16) -> Model {
-        Model { rows: vec![None; usize::from(rows)], window: None }
-    }
-
-    fn blank(rows: u16) -> Model {
-        Model { rows: vec![Some(Line::default()); usize::from(rows)], window: None }
-    }
+/// What is to be known of the terminal before the last change of its size.
+#[derive(Clone, Copy, Debug)]
+struct Moved {
+    size: Size,
+    /// The row of the cursor.
+    row: u16,
+    /// How many answers are to come.
+    asked: u16,
+    /// When it is given up; set by the first paint that has to wait.
+    until: Option<Timestamp>,
 }
 
 impl Painter {
     /// A painter for a terminal of that size, of which nothing is known yet.
-    pub fn new(local: Size) -> Painter {
+    pub fn new(local: Size, options: Options) -> Painter {
         Painter {
             local,
-            origin: (0, 0),
-            cropped: false,
+            options,
+            view: View::default(),
+            started: false,
             showing: Some(Space::Main),
-            main: Model::unknown(local.rows),
-            alternate: Model::unknown(local.rows),
+            main: rows::unknown(local.rows),
+            alternate: rows::unknown(local.rows),
+            scrollback: Scrollback::default(),
             settings: Settings::default(),
             cursor: None,
+            main_cursor: None,
+            moved: None,
+            asks: 0,
         }
     }
 
-    /// Begins: what the person had on the screen goes into the scrollback, and the screen is blank.
+    /// How often the terminal was asked where its cursor is since the last call: so many answers are to be given to
+    /// [`cursor_report`](Painter::cursor_report).
+    pub fn take_asks(&mut self) -> u32 {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Begins: what the person had on the screen goes into the scrollback, and the screen is blank. With
+    /// [`Options::alternate`] it stays where it is.
     pub fn start(&mut self, out: &mut Vec<u8>) {
+        self.started = true;
+        if self.options.alternate {
+            self.show(Space::Alternate, out);
+            return;
+        }
         out.extend_from_slice(b"\x1b[0m\x1b[r");
         go_to(out, self.local.rows - 1, 0);
         out.resize(out.len() + usize::from(self.local.rows), b'\n');
-        self.main = Model::blank(self.local.rows);
+        self.main = rows::blank(self.local.rows);
         self.cursor = None;
     }
 
-    /// Makes the terminal show what `screen` holds; rows that it does not hold are blank. Writes nothing if nothing
-    /// changed.
-    pub fn paint(&mut self, screen: &Screen, out: &mut Vec<u8>) {
-        let Some(head) = screen.head() else { return };
-        self.follow(head);
+    /// Makes the terminal show what `screen` holds, with the overlay over it; rows that it does not hold are blank.
+    /// Moves into the scrollback what may go there. Writes nothing if nothing changed, or while the terminal is asked
+    /// where its cursor is.
+    pub fn paint(&mut self, now: Timestamp, screen: &mut Screen, overlay: &Overlay, out: &mut Vec<u8>) {
+        if screen.head().is_none() || self.is_waiting(now) {
+            return;
+        }
         let mut body = Vec::new();
-        self.show(head.space, &mut body);
-        let rows = self.target(screen, head);
-        self.scroll(head, &rows, &mut body);
-        self.draw(rows, &mut body);
-        self.model().window = Some((head.top, head.size));
-
-        let cursor = (head.cursor.row - self.origin.0, head.cursor.col - self.origin.1);
+        self.switch(screen, &mut body);
+        if self.is_waiting(now) {
+            out.append(&mut body);
+            return;
+        }
+        if self.options.alternate {
+            screen.advance(screen.main_top());
+        } else if self.showing == Some(Space::Main) {
+            self.push(now, screen, &mut body);
+        } else {
+            self.scrollback.forget();
+        }
+        let Some(head) = screen.head() else { return };
+        let cursor = cursor_of(head, overlay);
+        self.view.place(self.local, head, cursor);
+        self.draw(screen, head, overlay, &mut body);
+        let (at, in_sight) = self.view.cursor(self.local, cursor);
+        let visible = head.cursor.visible && in_sight;
         if !body.is_empty() {
             out.extend_from_slice(b"\x1b[?2026h");
             self.settings.cursor_visible(false, out);
             out.extend_from_slice(b"\x1b[?7l");
             out.append(&mut body);
             out.extend_from_slice(b"\x1b[?7h");
-            go_to(out, cursor.0, cursor.1);
-            self.settings(head, out);
+            go_to(out, at.0, at.1);
+            self.settings(head, visible, out);
             out.extend_from_slice(b"\x1b[?2026l");
         } else {
-            if self.cursor != Some(cursor) {
-                go_to(out, cursor.0, cursor.1);
+            if self.cursor != Some(at) {
+                go_to(out, at.0, at.1);
             }
-            self.settings(head, out);
+            self.settings(head, visible, out);
         }
-        self.cursor = Some(cursor);
+        self.cursor = Some(at);
     }
 
-    /// The terminal has a new size, and may show anything.
-    pub fn resize(&mut self, local: Size) {
-        self.local = local;
-        self.redraw();
+    /// When to paint again although nothing new came.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let asking = self.moved.filter(|moved| moved.asked > 0).and_then(|moved| moved.until);
+        earliest(asking, self.scrollback.deadline())
     }
 
-    /// Forgets what the terminal shows, and in which modes, since somebody else may have had it: the next paint writes every row and
-    /// sets every mode.
+    /// The terminal has a new size. It may have moved rows into its scrollback or out of it, so it is asked where its
+    /// cursor is now; the answer is for [`cursor_report`](Painter::cursor_report).
+    pub fn resize(&mut self, now: Timestamp, size: Size, out: &mut Vec<u8>) {
+        let before = self.local;
+        self.local = size;
+        if !self.started || self.options.alternate || !self.options.abilities.cursor_reports {
+            return self.redraw();
+        }
+        let in_main = self.showing == Some(Space::Main);
+        let cursor = if in_main { self.cursor } else { self.main_cursor };
+        self.alternate = rows::unknown(size.rows);
+        self.scrollback.forget();
+        if let (None, Some((row, _))) = (self.moved, cursor) {
+            self.moved = Some(Moved { size: before, row, asked: 0, until: None });
+        }
+        if self.moved.is_none() {
+            return self.redraw();
+        }
+        self.cursor = None;
+        if in_main {
+            self.ask(now, out);
+        }
+    }
+
+    /// The terminal said where its cursor is, counted from 1 as it does.
+    pub fn cursor_report(&mut self, row: u16, _col: u16, out: &mut Vec<u8>) {
+        let Some(moved) = &mut self.moved else { return };
+        if moved.asked == 0 {
+            return;
+        }
+        moved.asked -= 1;
+        if moved.asked > 0 {
+            return;
+        }
+        let moved = *moved;
+        let row = row.saturating_sub(1);
+        if let Some(down @ 1..) = row.checked_sub(moved.row) {
+            // So many rows came back out of the scrollback: there they go again, whatever they are.
+            out.extend_from_slice(b"\x1b[0m\x1b[r");
+            go_to(out, self.local.rows - 1, 0);
+            out.resize(out.len() + usize::from(down.min(self.local.rows)), b'\n');
+        } else if self.local.cols == moved.size.cols {
+            let up = usize::from(moved.row.saturating_sub(row));
+            let rows = self.main.iter().take(up).map_while(|row| {
+                let row = row.as_ref()?;
+                Some((row.key.filter(|key| key.left == 0)?.number, row.line.clone()))
+            });
+            self.scrollback.moved(rows);
+        }
+        self.forget_main();
+    }
+
+    /// Forgets what the terminal shows, and in which modes, since somebody else may have had it: the next paint writes
+    /// every row and sets every mode.
     pub fn redraw(&mut self) {
         self.showing = None;
         self.settings.forget();
-        self.main = Model::unknown(self.local.rows);
-        self.alternate = Model::unknown(self.local.rows);
-        self.cursor = None;
+        self.alternate = rows::unknown(self.local.rows);
+        self.scrollback.forget();
+        self.forget_main();
+    }
+
+    /// Moves the shown part of the host's window by that many rows and columns; there it stays.
+    pub fn pan(&mut self, rows: i16, cols: i16) {
+        let (row, col) = self.view.origin;
+        self.view.held = true;
+        // `place` takes care of the other end.
+        self.view.origin = (row.saturating_add_signed(rows), col.saturating_add_signed(cols));
+    }
+
+    /// The shown part follows the cursor again.
+    pub fn follow(&mut self) {
+        self.view.held = false;
+    }
+
+    /// Puts a text into the person's clipboard. To be called only if they asked for that.
+    pub fn clipboard(&mut self, text: &str, out: &mut Vec<u8>) {
+        if text.len() <= MAX_CLIPBOARD {
+            let encoded = data_encoding::BASE64.encode(text.as_bytes());
+            out.extend_from_slice(format!("\x1b]52;c;{encoded}\x1b\\").as_bytes());
+        }
     }
 
     /// Ends: the terminal is as it was found, with the cursor below what was painted.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if self.moved.is_some() {
+            self.forget_main();
+        }
+        self.settings.keyboard(Modes::NONE, out);
         self.show(Space::Main, out);
         self.settings.restore(out);
         out.extend_from_slice(b"\x1b[0m\x1b[?7h");
-        let used = self.main.rows.iter().rposition(|row| row.as_ref().is_none_or(|line| !line.runs.is_empty()));
-        if let Some(last) = used {
-            go_to(out, last as u16, 0);
-            out.extend_from_slice(b"\r\n");
-        } else {
-            go_to(out, 0, 0);
+        if !self.options.alternate {
+            self.erase_border(out);
+            let used = self.main.iter().rposition(|row| row.as_ref().is_none_or(|row| !row.line.runs.is_empty()));
+            if let Some(last) = used {
+                go_to(out, last as u16, 0);
+                out.extend_from_slice(b"\r\n");
+            } else {
+                go_to(out, 0, 0);
+            }
         }
         self.cursor = None;
     }
 
     /// Whether the terminal was too small to show the host's whole screen when it was last painted.
-    pub fn cropped(&self) -> bool {
-        self.cropped
+    pub fn is_cropped(&self) -> bool {
+        self.view.cropped
     }
 
     /// The host's row and column in the terminal's upper left corner, 0-based; other than (0, 0) only when
-    /// [`cropped`](Painter::cropped).
+    /// [`is_cropped`](Painter::is_cropped).
     pub fn origin(&self) -> (u16, u16) {
-        self.origin
+        self.view.origin
     }
 
-    /// Moves the shown part as little as needed to hold the cursor.
-    fn follow(&mut self, head: &Head) {
-        let along = |origin: u16, cursor: u16, host: u16, local: u16| {
-            let origin = origin.clamp((cursor + 1).saturating_sub(local), cursor);
-            origin.min(host.saturating_sub(local))
+    /// Whether the terminal's answer is waited for. When it took too long, the screen is only painted anew.
+    fn is_waiting(&mut self, now: Timestamp) -> bool {
+        let asking = self.moved.filter(|moved| moved.asked > 0);
+        let late = asking.and_then(|moved| moved.until).is_some_and(|until| until <= now);
+        if let Some(moved) = self.moved.as_mut().filter(|moved| moved.asked > 0 && moved.until.is_none()) {
+            moved.until = Some(now + REPORT_WITHIN);
+        }
+        if late {
+            self.forget_main();
+        }
+        asking.is_some() && !late
+    }
+
+    fn ask(&mut self, now: Timestamp, out: &mut Vec<u8>) {
+        if let Some(moved) = &mut self.moved {
+            out.extend_from_slice(b"\x1b[6n");
+            self.asks += 1;
+            moved.asked = moved.asked.saturating_add(1);
+            moved.until = Some(now + REPORT_WITHIN);
+        }
+    }
+
+    fn forget_main(&mut self) {
+        self.moved = None;
+        self.main = rows::unknown(self.local.rows);
+        self.cursor = None;
+        self.main_cursor = None;
+    }
+
+    /// Shows the screen that the host shows; if the main one comes back after a change of the size, asks for its cursor.
+    fn switch(&mut self, screen: &Screen, out: &mut Vec<u8>) {
+        let space = match screen.head() {
+            Some(head) if !self.options.alternate => head.space,
+            Some(_) | None => Space::Alternate,
         };
-        let Size { cols, rows } = head.size;
-        let Cursor { row, col, .. } = head.cursor;
-        self.origin =
-            (along(self.origin.0, row, rows, self.local.rows), along(self.origin.1, col, cols, self.local.cols));
-        self.cropped = cols > self.local.cols || rows > self.local.rows;
+        let returns = self.showing == Some(Space::Alternate) && space == Space::Main;
+        if self.showing != Some(space) {
+            self.settings.keyboard(Modes::NONE, out);
+        }
+        self.show(space, out);
+        if returns && let Some(moved) = &mut self.moved {
+            out.extend_from_slice(b"\x1b[6n");
+            self.asks += 1;
+            moved.asked = 1;
+            moved.until = None;
+        }
     }
 
-    /// Switches to the screen that the host shows.
+    /// Switches the terminal to one of its screens.
     fn show(&mut self, space: Space, out: &mut Vec<u8>) {
         match (self.showing, space) {
             (Some(Space::Main), Space::Main) | (Some(Space::Alternate), Space::Alternate) => return,
             (Some(Space::Main), Space::Alternate) => {
                 out.extend_from_slice(b"\x1b[0m\x1b[?1049h");
-                self.alternate = Model::blank(self.local.rows);
+                self.main_cursor = self.cursor;
+                self.alternate = rows::blank(self.local.rows);
             }
             // A terminal that shows the alternate screen already does not clear it again.
             (None, Space::Alternate) => out.extend_from_slice(b"\x1b[0m\x1b[?1049h"),
@@ -178,130 +350,78 @@ impl Painter {
         self.cursor = None;
     }
 
-    fn model(&mut self) -> &mut Model {
-        match self.showing {
-            Some(Space::Main) | None => &mut self.main,
-            Some(Space::Alternate) => &mut self.alternate,
-        }
-    }
-
-    /// What the terminal's rows should show.
-    fn target(&self, screen: &Screen, head: &Head) -> Vec<Line> {
-        let (top, left) = (self.origin.0, usize::from(self.origin.1));
-        let cols = usize::from(self.local.cols.min(head.size.cols - self.origin.1));
-        let row = |row: u16| screen.row(top + row).map(|line| line.crop(left, cols)).unwrap_or_default();
-        (0..self.local.rows).map(row).collect()
-    }
-
-    /// Lets the terminal scroll if the host's main screen did, both show the same rows, and it saves work.
-    fn scroll(&mut self, head: &Head, target: &[Line], out: &mut Vec<u8>) {
-        let whole = head.space == Space::Main && head.size.rows == self.local.rows;
-        let Some((top, size)) = self.main.window else { return };
-        let by = match head.top.checked_sub(top).and_then(|by| usize::try_from(by).ok()) {
-            Some(by) if whole && size == head.size && by < target.len() => by,
-            Some(_) | None => return,
-        };
-        let stands = |by: usize| {
-            let shown = self.main.rows.iter().skip(by);
-            shown.zip(target).filter(|(shown, line)| shown.as_ref() == Some(line)).count()
-        };
-        if by == 0 || stands(by) <= stands(0) {
-            return;
-        }
-        out.extend_from_slice(b"\x1b[0m");
-        go_to(out, self.local.rows - 1, 0);
-        out.resize(out.len() + by, b'\n');
-        self.main.rows.drain(..by);
-        self.main.rows.resize(target.len(), Some(Line::default()));
-    }
-
-    fn draw(&mut self, target: Vec<Line>, out: &mut Vec<u8>) {
+    /// Lets lines into the scrollback.
+    fn push(&mut self, now: Timestamp, screen: &mut Screen, out: &mut Vec<u8>) {
         let cols = usize::from(self.local.cols);
-        let mut pen = Pen::default();
-        for (row, (shown, line)) in self.model().rows.iter_mut().zip(target).enumerate() {
-            if shown.as_ref() != Some(&line) {
-                draw_row(row as u16, shown.as_ref(), &line, cols, &mut pen, out);
-                *shown = Some(line);
+        let lines = self.scrollback.take(now, screen, &self.main, cols);
+        let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
+        for batch in lines.chunks(self.main.len()) {
+            for ((row, shown), line) in (0..).zip(&self.main).zip(batch) {
+                writer.row(row, shown.as_ref().map(|shown| &shown.line), line);
             }
+            writer.scroll(&mut self.main, batch.len());
         }
-        pen.reset(out);
     }
 
-    fn settings(&mut self, head: &Head, out: &mut Vec<u8>) {
-        self.settings.modes(head.modes, out);
+    /// Draws what differs.
+    fn draw(&mut self, screen: &Screen, head: &Head, overlay: &Overlay, out: &mut Vec<u8>) {
+        let (local, (top, left), host) = (self.local, self.view.origin, head.size);
+        let cols = usize::from(local.cols);
+        let width = usize::from(local.cols.min(host.cols - left));
+        let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
+        let shown = if self.showing == Some(Space::Alternate) { &mut self.alternate } else { &mut self.main };
+        for (row, shown) in (0..).zip(shown) {
+            let numbered = screen.numbered_row(top + row);
+            let over = numbered.and_then(|numbered| overlaid(numbered.line, top + row, host.cols, overlay));
+            let key = numbered.filter(|_| over.is_none()).map(|numbered| Key {
+                space: head.space,
+                number: numbered.number,
+                version: numbered.version,
+                left,
+                host,
+            });
+            if key.is_some() && shown.as_ref().is_some_and(|shown| shown.key == key) {
+                continue;
+            }
+            let line = over.as_ref().or(numbered.map(|numbered| numbered.line));
+            let line = line.map(|line| line.crop(left.into(), width)).unwrap_or_default();
+            let line = bordered(line, top + row, local, host);
+            writer.row(row, shown.as_ref().map(|shown| &shown.line), &line);
+            *shown = Some(Row { key, line });
+        }
+        writer.pen.reset(writer.out);
+    }
+
+    /// Takes off the main screen what marked where the host's window ends.
+    fn erase_border(&mut self, out: &mut Vec<u8>) {
+        let local = self.local;
+        let keys = self.main.iter().flatten().filter_map(|row| row.key);
+        let Some(host) = keys.map(|key| key.host).next_back() else { return };
+        let mut erase = |row: u16, col: u16| {
+            go_to(out, row, col);
+            out.extend_from_slice(b"\x1b[K");
+        };
+        if host.cols < local.cols {
+            (0..host.rows.min(local.rows)).for_each(|row| erase(row, host.cols));
+        }
+        if host.rows < local.rows {
+            erase(host.rows, 0);
+        }
+        for (row, shown) in (0..).zip(&mut self.main) {
+            if let Some(shown) = shown {
+                shown.line = if row < host.rows { shown.line.crop(0, host.cols.into()) } else { Default::default() };
+                shown.line.trim();
+            }
+        }
+    }
+
+    fn settings(&mut self, head: &Head, visible: bool, out: &mut Vec<u8>) {
+        // Pastes are told from typing here, whatever the host's program wants to know of them.
+        self.settings.modes(head.modes.set(Modes::BRACKETED_PASTE, true), out);
+        if self.options.abilities.kitty_keyboard {
+            self.settings.keyboard(head.modes, out);
+        }
         self.settings.cursor_shape(head.cursor.shape, head.cursor.blinking, out);
-        self.settings.cursor_visible(head.cursor.visible, out);
+        self.settings.cursor_visible(visible, out);
     }
-}
-
-/// Cursor to a row and column, both 0-based.
-fn go_to(out: &mut Vec<u8>, row: u16, col: u16) {
-    // Writing to memory cannot fail.
-    let _ = if col == 0 { write!(out, "\x1b[{}H", row + 1) } else { write!(out, "\x1b[{};{}H", row + 1, col + 1) };
-}
-
-/// Writes the columns from the first to the last that differ.
-fn draw_row(row: u16, shown: Option<&Line>, line: &Line, cols: usize, pen: &mut Pen, out: &mut Vec<u8>) {
-    let blank = Style::default();
-    let new = columns_of(line, cols, &blank);
-    let (first, last) = match shown {
-        None => (0, cols - 1),
-        Some(shown) => {
-            let old = columns_of(shown, cols, &blank);
-            let differs = |column: &usize| old[*column] != new[*column];
-            let (Some(mut first), Some(mut last)) = ((0..cols).find(differs), (0..cols).rfind(differs)) else { return };
-            // Whole cells only, of what is there as of what comes.
-            while first > 0 && (old[first].is_none() || new[first].is_none()) {
-                first -= 1;
-            }
-            while last + 1 < cols && (old[last + 1].is_none() || new[last + 1].is_none()) {
-                last += 1;
-            }
-            (first, last)
-        }
-    };
-    let used = line.columns();
-    go_to(out, row, first as u16);
-    if shown.is_none() {
-        // Before the text, not after it: a half of a wide character that was left there would spoil what is written
-        // over it.
-        pen.reset(out);
-        out.extend_from_slice(b"\x1b[K");
-    }
-    let mut adrift = false;
-    let mut column = first;
-    while column <= last && column < used {
-        let Some(cell) = new[column] else { return };
-        if adrift {
-            go_to_column(out, column);
-        }
-        pen.put(&cell, out);
-        // Tables of widths differ: after anything but a plain narrow cell only the host knows the column.
-        adrift = cell.columns > 1 || cell.text.chars().nth(1).is_some();
-        column += usize::from(cell.columns);
-    }
-    if column <= last && shown.is_some() {
-        if adrift {
-            go_to_column(out, column);
-        }
-        pen.reset(out);
-        out.extend_from_slice(b"\x1b[K");
-    }
-}
-
-fn go_to_column(out: &mut Vec<u8>, column: usize) {
-    let _ = write!(out, "\x1b[{}G", column + 1);
-}
-
-/// The cell that begins in each column; nothing where a wide one goes on.
-fn columns_of<'a>(line: &'a Line, cols: usize, blank: &'a Style) -> Vec<Option<CellRef<'a>>> {
-    let mut columns = Vec::with_capacity(cols);
-    for cell in line.cells() {
-        columns.push(Some(cell));
-        if cell.columns > 1 {
-            columns.push(None);
-        }
-    }
-    columns.resize(cols, Some(CellRef { style: blank, text: " ", columns: 1 }));
-    columns
 }

@@ -10,7 +10,7 @@ use crate::id::MemberId;
 use crate::invite::Role;
 use crate::link::{Command, Event, LinkUser, Path};
 use crate::machine::Tick;
-use crate::terminal::Size;
+use crate::terminal::{Options, Size};
 
 /// Everything that makes a viewer what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,8 @@ pub struct ViewerConfig {
     pub size: Size,
     /// How long to wait for a session that does not exist yet.
     pub wait: Option<Duration>,
+    /// How the own terminal is painted.
+    pub options: Options,
     /// Most lines of history that are wanted.
     pub history: u32,
     /// What the program puts into the clipboard is wanted.
@@ -40,6 +42,30 @@ pub enum ViewerInput {
     Link(Event),
     /// The person typed this. One at a time: see [`ViewerOutput::KeysTaken`].
     Keys(Vec<u8>),
+    /// A piece of what the person pasted, of at most [`MAX_INPUT_EVENT`](crate::wire::frame::MAX_INPUT_EVENT) bytes; the same one at a
+    /// time.
+    Paste {
+        /// It.
+        bytes: Vec<u8>,
+        /// The paste begins with it.
+        first: bool,
+        /// The paste ends with it.
+        last: bool,
+    },
+    /// The own terminal says where its cursor is, both 1-based; after [`ViewerOutput::CursorAsked`].
+    CursorReport {
+        /// Row.
+        row: u16,
+        /// Column.
+        col: u16,
+    },
+    /// Show another part of a session that is larger than the own terminal.
+    Pan {
+        /// So much further down.
+        rows: i16,
+        /// So much further right.
+        cols: i16,
+    },
     /// The own terminal has this size now.
     Resized(Size),
     /// The own terminal took what was last shown.
@@ -57,6 +83,8 @@ pub enum ViewerOutput {
     Link(Command),
     /// Write this to the own terminal. One at a time, until [`ViewerInput::Shown`].
     Show(Vec<u8>),
+    /// What is shown next asks the own terminal where its cursor is: the answer is a [`ViewerInput::CursorReport`].
+    CursorAsked,
     /// The last [`ViewerInput::Keys`] are on their way: the next may come.
     KeysTaken,
     /// For people and programs who watch.
@@ -122,6 +150,7 @@ impl LinkUser for Viewer {
         match output {
             ViewerOutput::Link(command) => Ok(command),
             other @ (ViewerOutput::Show(_)
+            | ViewerOutput::CursorAsked
             | ViewerOutput::KeysTaken
             | ViewerOutput::Notice(_)
             | ViewerOutput::Exit(_)) => Err(other),

@@ -41,8 +41,8 @@ pub fn reference_rows(size: Size, printed: &[Vec<u8>]) -> Vec<Line> {
     rows(&emulator)
 }
 
-/// The text that a viewer's own terminal shows.
-pub fn painted_text(terminal: &mut Emulator) -> Vec<String> {
+/// The text that a viewer's own terminal shows in its first `cols` columns.
+pub fn painted_text(terminal: &mut Emulator, cols: usize) -> Vec<String> {
     terminal.frame();
-    rows(terminal).iter().map(Line::text).collect()
+    rows(terminal).iter().map(|line| line.crop(0, cols).text()).collect()
 }

@@ -14,7 +14,7 @@ use beach_core::journal::Recorded as _;
 use beach_core::link::{Command, Event};
 use beach_core::machine::{Machine as _, Tick};
 use beach_core::rendezvous::{ConnectionId, Rendezvous, RendezvousInput, RendezvousOutput};
-use beach_core::terminal::{Emulator, Size};
+use beach_core::terminal::{Emulator, Options, Size};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 use serde::Serialize;
@@ -432,6 +432,7 @@ impl<E: Engine> World<E> {
             size: plan.size,
             wait: plan.wait,
             history: plan.history,
+            options: Options::default(),
             clipboard: false,
         };
         let machine = Viewer::new(config.clone());
@@ -456,7 +457,7 @@ impl<E: Engine> World<E> {
             pipes: plan.pipes,
             host: 0,
             role,
-            terminal: Emulator::new(plan.size, 0),
+            terminal: Emulator::new(plan.size, 20_000),
             terminal_stalled: false,
             owed_shown: false,
             typing: VecDeque::new(),
@@ -936,12 +937,22 @@ impl<E: Engine> World<E> {
         }
         match output {
             ViewerOutput::Link(_) => panic!("a command is split off before"),
+            ViewerOutput::CursorAsked => {}
             ViewerOutput::Show(bytes) => {
                 viewer.terminal.feed(&bytes);
+                let replies = String::from_utf8(viewer.terminal.take_replies()).expect("answers are text");
+                let report = |reply: &str| {
+                    let (row, col) = reply.strip_suffix('R')?.split_once(';')?;
+                    Some(ViewerInput::CursorReport { row: row.parse().ok()?, col: col.parse().ok()? })
+                };
+                let reports: Vec<_> = replies.split("\x1b[").filter_map(report).collect();
                 if viewer.terminal_stalled {
                     viewer.owed_shown = true;
                 } else {
                     self.later(ms(1), What::Viewer(index, Box::new(ViewerInput::Shown)));
+                }
+                for report in reports {
+                    self.later(ms(1), What::Viewer(index, Box::new(report)));
                 }
             }
             ViewerOutput::KeysTaken => {

@@ -40,6 +40,12 @@ fn escape(rest: &str, starting: bool) -> Result<&str, String> {
         "H" => numbers(arguments, &[';']),
         "G" => numbers(arguments, &[]) && !arguments.is_empty(),
         "K" => arguments.is_empty(),
+        "n" => arguments == "6",
+        "u" => match arguments.split_at_checked(1) {
+            Some(("<", rest)) => rest.is_empty(),
+            Some((">" | "=", rest)) => rest.parse::<u8>().is_ok_and(|flags| flags < 32),
+            Some(_) | None => false,
+        },
         "m" => numbers(arguments, &[';', ':']),
         "q" => arguments.len() == 2 && arguments.ends_with(' ') && numbers(&arguments[..1], &[]),
         "h" | "l" => arguments.strip_prefix('?').is_some_and(|mode| PRIVATE.contains(&mode)),

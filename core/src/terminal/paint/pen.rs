@@ -2,16 +2,22 @@
 
 use std::io::Write as _;
 
+use super::super::abilities::{Abilities, nearest};
 use super::super::line::CellRef;
 use super::super::style::{Attributes, Color, Style, Underline, link_is_allowed};
 
 /// The style the terminal writes in now. It is the default one between frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Pen {
+    abilities: Abilities,
     style: Style,
 }
 
 impl Pen {
+    pub(super) fn new(abilities: Abilities) -> Pen {
+        Pen { abilities, style: Style::default() }
+    }
+
     /// Writes a cell where the cursor is.
     pub(super) fn put(&mut self, cell: &CellRef<'_>, out: &mut Vec<u8>) {
         self.change(cell.style, out);
@@ -31,19 +37,19 @@ impl Pen {
         if self.style == *style {
             return;
         }
-        if self.style.link != style.link {
+        if self.style.link != style.link && self.abilities.links {
             let link = style.link.as_deref().filter(|link| link_is_allowed(link)).unwrap_or_default();
             let _ = write!(out, "\x1b]8;;{link}\x1b\\");
         }
         if (Style { link: None, ..self.style.clone() }) != (Style { link: None, ..style.clone() }) {
-            graphics(style, out);
+            graphics(style, self.abilities, out);
         }
         self.style.clone_from(style);
     }
 }
 
 /// Selects a style from scratch: shorter than taking away what the last one had, on the whole.
-fn graphics(style: &Style, out: &mut Vec<u8>) {
+fn graphics(style: &Style, abilities: Abilities, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\x1b[0");
     for (attribute, code) in [
         (Attributes::BOLD, ";1"),
@@ -60,15 +66,17 @@ fn graphics(style: &Style, out: &mut Vec<u8>) {
     out.extend_from_slice(match style.underline {
         Underline::None => b"",
         Underline::Single => b";4",
+        Underline::Double | Underline::Curly | Underline::Dotted | Underline::Dashed if !abilities.underlines => b";4",
         Underline::Double => b";4:2",
         Underline::Curly => b";4:3",
         Underline::Dotted => b";4:4",
         Underline::Dashed => b";4:5",
     });
-    color(style.foreground, 30, out);
-    color(style.background, 40, out);
+    color(nearest(style.foreground, abilities.colors), 30, out);
+    color(nearest(style.background, abilities.colors), 40, out);
     // Writing to memory cannot fail.
-    let _ = match style.underline_color {
+    let underline_color = style.underline_color.filter(|_| abilities.underlines);
+    let _ = match underline_color.map(|color| nearest(color, abilities.colors)) {
         None | Some(Color::Default) => Ok(()),
         Some(Color::Indexed(index)) => write!(out, ";58:5:{index}"),
         Some(Color::Rgb(red, green, blue)) => write!(out, ";58:2::{red}:{green}:{blue}"),

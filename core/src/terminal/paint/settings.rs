@@ -4,8 +4,7 @@ use std::io::Write as _;
 
 use super::super::head::{CursorShape, Modes};
 
-/// How each mode is turned on and off. Kitty's keyboard flags are not passed on: not every terminal knows them, and a
-/// program that asked for them understands plain keys too.
+/// How each mode is turned on and off.
 const MODES: [(Modes, &str, &str); 10] = [
     (Modes::APP_CURSOR, "\x1b[?1h", "\x1b[?1l"),
     (Modes::APP_KEYPAD, "\x1b=", "\x1b>"),
@@ -19,6 +18,15 @@ const MODES: [(Modes, &str, &str); 10] = [
     (Modes::ALTERNATE_SCROLL, "\x1b[?1007h", "\x1b[?1007l"),
 ];
 
+/// Kitty's keyboard flags, in the order of their bits there.
+const KITTY: [Modes; 5] = [
+    Modes::KITTY_DISAMBIGUATE,
+    Modes::KITTY_EVENT_TYPES,
+    Modes::KITTY_ALTERNATE_KEYS,
+    Modes::KITTY_ALL_KEYS,
+    Modes::KITTY_TEXT,
+];
+
 /// What was set. Terminals start with everything off but the alternate scroll, and with a visible cursor.
 #[derive(Debug)]
 pub(super) struct Settings {
@@ -28,11 +36,13 @@ pub(super) struct Settings {
     visible: Option<bool>,
     /// The cursor's look, if it was ever changed: until then it is the person's own.
     look: Option<(CursorShape, bool)>,
+    /// Kitty's keyboard flags, if some were pushed onto the terminal's stack; `Some(None)`: not known which.
+    kitty: Option<Option<u32>>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { modes: Some(Modes::ALTERNATE_SCROLL), visible: Some(true), look: None }
+        Settings { modes: Some(Modes::ALTERNATE_SCROLL), visible: Some(true), look: None, kitty: None }
     }
 }
 
@@ -41,6 +51,22 @@ impl Settings {
     pub(super) fn forget(&mut self) {
         self.modes = None;
         self.visible = None;
+        self.kitty = self.kitty.map(|_| None);
+    }
+
+    /// Sets the flags of a terminal that has them. A pair of push and pop stands around all of them, since the person's
+    /// own are below.
+    pub(super) fn keyboard(&mut self, modes: Modes, out: &mut Vec<u8>) {
+        let flags = (0..).zip(KITTY).filter(|(_, flag)| modes.contains(*flag)).fold(0, |all, (bit, _)| all | 1 << bit);
+        // Writing to memory cannot fail.
+        let _ = match self.kitty {
+            None if flags == 0 => return,
+            Some(Some(set)) if set == flags => return,
+            None => write!(out, "\x1b[>{flags}u"),
+            Some(_) if flags == 0 => write!(out, "\x1b[<u"),
+            Some(_) => write!(out, "\x1b[={flags}u"),
+        };
+        self.kitty = (flags != 0).then_some(Some(flags));
     }
 
     /// Sets the modes; first those off that go off, since some exclude each other.
@@ -85,6 +111,7 @@ impl Settings {
     /// Puts everything back.
     pub(super) fn restore(&mut self, out: &mut Vec<u8>) {
         self.modes(Modes::ALTERNATE_SCROLL, out);
+        self.keyboard(Modes::NONE, out);
         if self.look.take().is_some() {
             out.extend_from_slice(b"\x1b[0 q");
         }

@@ -1,0 +1,134 @@
+//! Which lines go into the person's own scrollback now, and what of them is there already.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::line::{Line, Run, Width};
+use super::super::screen::{Left, Screen};
+use super::super::style::{Attributes, Style};
+use super::rows::Rows;
+use super::view::pieces;
+use crate::time::Timestamp;
+
+/// Lines that are not on the screen any more go a screenful at a time, or after this long without another one: each
+/// time the screen is spoilt for a moment and painted anew.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// Most screenfuls in one paint: what is typed in the meantime shows in between.
+const SCREENFULS: usize = 8;
+
+/// What is known of the scrollback beside the next line, which the screen keeps.
+#[derive(Debug, Default)]
+pub(super) struct Scrollback {
+    /// Up to which line it could go on, and when it does without more.
+    waiting: Option<(u64, Timestamp)>,
+    /// Lines that the terminal itself moved into its scrollback when it became smaller.
+    early: BTreeMap<u64, Line>,
+}
+
+impl Scrollback {
+    /// When lines go that wait for others.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.waiting.map(|(_, at)| at)
+    }
+
+    /// Waits for nothing.
+    pub(super) fn forget(&mut self) {
+        self.waiting = None;
+    }
+
+    /// The terminal moved its upper rows, which show these lines, into the scrollback.
+    pub(super) fn moved(&mut self, rows: impl Iterator<Item = (u64, Line)>) {
+        self.early.extend(rows);
+    }
+
+    /// Rows to be scrolled out now, from the oldest.
+    pub(super) fn take(&mut self, now: Timestamp, screen: &mut Screen, shown: &Rows, cols: usize) -> Vec<Line> {
+        let height = shown.len();
+        let most = SCREENFULS * height;
+        let due = self.waiting.is_some_and(|(_, at)| at <= now);
+        let mut rows = Vec::new();
+        let mut next = screen.next();
+        let mut left = screen.ready().peekable();
+        let mut flowing = None;
+        let mut place = 0;
+        // A gap behind which nothing is may still grow: it waits for quiet.
+        let mut open_gap = None;
+        while rows.len() < most
+            && let Some(item) = left.next()
+        {
+            match item {
+                Left::Line(line) => {
+                    let on_screen = shown.get(place).and_then(Option::as_ref).and_then(|row| row.key);
+                    let flows = on_screen.is_some_and(|key| key.number == line.number && key.left == 0);
+                    let broken = pieces(line.line, cols);
+                    if !(flows && broken.len() == 1) {
+                        flowing = flowing.or(Some((rows.len(), next)));
+                    }
+                    place += 1;
+                    if self.early.get(&line.number).is_none_or(|early| broken.as_slice() != [early.clone()]) {
+                        rows.extend(broken);
+                    }
+                }
+                Left::Gap { end, .. } if left.peek().is_none() && !due && end == screen.main_top() => {
+                    open_gap = Some(end);
+                    break;
+                }
+                Left::Gap { first, end } => {
+                    flowing = flowing.or(Some((rows.len(), next)));
+                    rows.push(gap(end - first, cols));
+                }
+            }
+            next = Some(item.end());
+        }
+        let more = left.peek().is_some();
+        drop(left);
+        let reached = open_gap.or(next).filter(|reached| screen.next() != Some(*reached));
+        let (Some(reached), Some(next)) = (reached, next) else {
+            self.waiting = None;
+            return Vec::new();
+        };
+        let quiet = self.waiting.filter(|(to, _)| *to == reached).map_or(now + QUIET, |(_, at)| at);
+        match flowing {
+            Some((count, upto)) if !due && rows.len() < height => {
+                rows.truncate(count);
+                self.advance(screen, upto.unwrap_or(next));
+                self.waiting = Some((reached, quiet));
+            }
+            Some(_) | None => {
+                self.advance(screen, next);
+                let at = if more { Some(now) } else { open_gap.map(|_| quiet) };
+                self.waiting = at.map(|at| (reached, at));
+            }
+        }
+        rows
+    }
+
+    fn advance(&mut self, screen: &mut Screen, next: u64) {
+        screen.advance(next);
+        self.early = self.early.split_off(&next);
+    }
+}
+
+/// The line that stands for lines which are missing.
+fn gap(count: u64, cols: usize) -> Line {
+    let text = match count {
+        1 => "[beach: 1 line is missing here]".to_owned(),
+        _ => format!("[beach: {} lines are missing here]", grouped(count)),
+    };
+    let style = Style { attributes: Attributes::DIM, ..Style::default() };
+    Line { wrapped: false, runs: vec![Run { style, width: Width::Narrow, text: text.chars().take(cols).collect() }] }
+}
+
+/// A number with a comma at the thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in (0..digits.len()).rev().zip(digits.chars()) {
+        text.push(digit);
+        if place > 0 && place % 3 == 0 {
+            text.push(',');
+        }
+    }
+    text
+}

@@ -1,0 +1,309 @@
+//! What a viewer's terminal holds: its scrollback is the host's history, each line once and in order, whatever the network does.
+
+#[path = "terminal/allowed.rs"]
+mod allowed;
+#[path = "terminal/model.rs"]
+#[allow(dead_code, reason = "shared with the tests of the lines, which use all of it")]
+mod model;
+#[path = "terminal/script.rs"]
+#[allow(dead_code, reason = "shared likewise")]
+mod script;
+
+use std::collections::BTreeMap;
+
+use beach_core::terminal::{
+    Emulator, Fates, Head, Line, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Options, Overlay, OverlayCell, Painter, Screen,
+    Size, Space,
+};
+use beach_core::time::Timestamp;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use model::{Bare, Cell, cells_of};
+use script::{Step, session};
+
+enum Message {
+    Head(Head),
+    Line(Space, u64, u64, bool, Line),
+    Fates(Fates),
+}
+
+/// A host that keeps everything, and a network whose messages are late, doubled, or lost and sent again.
+struct Feed {
+    emulator: Emulator,
+    sent: BTreeMap<(Space, u64), (u64, bool)>,
+    wire: Vec<Message>,
+}
+
+impl Feed {
+    /// Puts on the wire what changed. Of every other line that left the window only the fate is told, if its content
+    /// was sent before.
+    fn send(&mut self) {
+        self.emulator.frame();
+        let head = self.emulator.head().clone();
+        let top = self.emulator.top();
+        let window = (head.top..head.top + u64::from(head.size.rows)).map(|number| (head.space, number));
+        let history = (self.emulator.base()..top).map(|number| (Space::Main, number));
+        let all: Vec<_> = history.chain(window).collect();
+        for (space, number) in all {
+            let (version, bytes) = self.emulator.line(space, number).expect("it is kept");
+            let is_final = space == Space::Main && number < top;
+            match self.sent.insert((space, number), (version, is_final)) {
+                Some(sent) if sent == (version, is_final) => {}
+                Some((before, _)) if before == version && number % 2 == 0 => {
+                    self.wire.push(Message::Fates(Fates { start: 0, from: number, runs: vec![(1, version)] }));
+                }
+                Some(_) | None => {
+                    let line = Line::decode(bytes).expect("canonical");
+                    self.wire.push(Message::Line(space, number, version, is_final, line));
+                }
+            }
+        }
+        self.wire.push(Message::Head(head));
+    }
+}
+
+fn take(screen: &mut Screen, message: &Message) {
+    match message {
+        Message::Head(head) => screen.merge_head(head.clone()),
+        Message::Line(space, number, version, is_final, line) => {
+            screen.merge_line(*space, *number, *version, *is_final, line.clone());
+        }
+        Message::Fates(fates) => screen.merge_fates(fates),
+    }
+}
+
+struct Person {
+    bare: Bare,
+    painter: Painter,
+    screen: Screen,
+    now: Timestamp,
+}
+
+impl Person {
+    fn new(local: Size) -> Person {
+        let mut painter = Painter::new(local, Options::default());
+        let mut bare = Bare::new(local);
+        let mut out = Vec::new();
+        painter.start(&mut out);
+        bare.feed(&out);
+        Person { bare, painter, screen: Screen::new(10_000), now: Timestamp::ZERO }
+    }
+
+    fn paint(&mut self) {
+        let mut out = Vec::new();
+        self.painter.paint(self.now, &mut self.screen, &Overlay::default(), &mut out);
+        assert_eq!(allowed::check(&out, false), Ok(()));
+        self.bare.feed(&out);
+    }
+
+    /// Paints until nothing is left to wait for.
+    fn settle(&mut self) {
+        self.paint();
+        while let Some(at) = self.painter.deadline() {
+            self.now = self.now.max(at);
+            self.paint();
+        }
+    }
+
+    /// What went into the scrollback after what stood there before.
+    fn scrollback(&self, local: Size) -> Vec<String> {
+        let text = |cells: &Vec<Cell>| cells.iter().map(|cell| cell.text.as_str()).collect::<String>();
+        self.bare.history().iter().skip(local.rows.into()).map(text).map(|text| text.trim_end().to_owned()).collect()
+    }
+}
+
+/// A line as rows of a terminal: whole cells, hard breaks.
+fn rows_of(line: &Line, cols: usize) -> Vec<String> {
+    let mut rows = vec![(String::new(), 0)];
+    for cell in cells_of(line, line.columns()).iter().filter(|cell| cell.columns > 0) {
+        let columns = usize::from(cell.columns);
+        if rows.last().is_some_and(|(_, used)| used + columns > cols) {
+            rows.push((String::new(), 0));
+        }
+        let last = rows.last_mut().expect("at least one");
+        last.0.push_str(&cell.text);
+        last.1 += columns;
+    }
+    rows.into_iter().map(|(text, _)| text.trim_end().to_owned()).collect()
+}
+
+fn size() -> impl Strategy<Value = Size> {
+    (2..26u16, 1..14u16).prop_map(|(cols, rows)| Size::new(cols, rows))
+}
+
+/// The steps without erasures of the scrollback, which would make what is expected depend on what came before them.
+fn without_erasures(steps: Vec<Step>) -> Vec<Step> {
+    let mut last = 0;
+    let mut clean = |bytes: Vec<u8>| {
+        let is_kept = |byte: &u8| {
+            let is_erasure = *byte == b'J' || (*byte == b'c' && last == 0x1b);
+            last = if is_erasure { last } else { *byte };
+            !is_erasure
+        };
+        bytes.into_iter().filter(is_kept).collect()
+    };
+    let mut step = |step| match step {
+        Step::Write(bytes) => Step::Write(clean(bytes)),
+        Step::Resize(cols, rows) => Step::Resize(cols, rows),
+    };
+    steps.into_iter().map(&mut step).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_scrollback_is_the_log_of_final_lines_each_once_and_in_order(
+        size in size(), local in size(), steps in session(true), chances in vec(any::<u32>(), 16..64)
+    ) {
+        let emulator = Emulator::new(size, 1_000_000);
+        let mut feed = Feed { emulator, sent: BTreeMap::new(), wire: Vec::new() };
+        let mut person = Person::new(local);
+        feed.wire.push(Message::Fates(Fates { start: 0, from: 0, runs: Vec::new() }));
+        let mut chances = chances.iter().copied().cycle();
+        let mut chance = move || chances.next().expect("a cycle does not end") as usize;
+        for step in without_erasures(steps) {
+            match step {
+                Step::Write(bytes) => feed.emulator.feed(&bytes),
+                Step::Resize(cols, rows) => feed.emulator.resize(Size::new(cols, rows)),
+            }
+            feed.send();
+            for _ in 0..chance() % (feed.wire.len() + 1) {
+                let at = chance() % feed.wire.len();
+                match chance() % 4 {
+                    0 => take(&mut person.screen, &feed.wire[at]),
+                    _ => take(&mut person.screen, &feed.wire.swap_remove(at)),
+                }
+                if feed.wire.is_empty() {
+                    break;
+                }
+            }
+            person.now = person.now + std::time::Duration::from_millis(chance() as u64 % 80);
+            person.paint();
+        }
+        feed.emulator.feed(b"\x1b\\\x18\x1b[?1049l");
+        feed.emulator.end_synchronized();
+        feed.send();
+        while !feed.wire.is_empty() {
+            let at = chance() % feed.wire.len();
+            take(&mut person.screen, &feed.wire.swap_remove(at));
+        }
+        person.settle();
+        prop_assert!(person.screen.complete());
+        let expected: Vec<String> = (0..feed.emulator.top())
+            .flat_map(|number| {
+                let (_, bytes) = feed.emulator.line(Space::Main, number).expect("everything is kept");
+                rows_of(&Line::decode(bytes).expect("canonical"), local.cols.into())
+            })
+            .collect();
+        prop_assert_eq!(person.scrollback(local), expected);
+    }
+
+    #[test]
+    fn what_a_screen_holds_is_bounded_whatever_is_merged(
+        lines in vec((any::<u64>(), 0..3_000u64, any::<bool>()), 1..50), fates in vec((0..5_000u64, 1..9u32, 0..3u64), 0..200)
+    ) {
+        let mut screen = Screen::new(10);
+        for (from, count, version) in fates {
+            screen.merge_fates(&Fates { start: 5, from: from * 7, runs: vec![(count, version)] });
+        }
+        for (number, count, is_final) in lines {
+            for number in number..number.saturating_add(count) {
+                screen.merge_line(Space::Main, number, 1, is_final, Line::default());
+            }
+            prop_assert!(screen.lines_held() <= 10 + MAX_LINES_OUTSIDE);
+        }
+    }
+}
+
+fn line(text: &str) -> Line {
+    let mut emulator = Emulator::new(Size::new(80, 2), 0);
+    emulator.feed(text.as_bytes());
+    emulator.frame();
+    Line::decode(emulator.line(Space::Main, 0).expect("row 0").1).expect("canonical")
+}
+
+fn head(version: u64, top: u64, rows: u16) -> Head {
+    Head { version, top, size: Size::new(80, rows), versions: vec![(rows, 0)], ..Head::default() }
+}
+
+#[test]
+fn a_gap_is_one_line_that_says_how_many_are_missing() {
+    let local = Size::new(80, 5);
+    let mut person = Person::new(local);
+    person.screen.merge_fates(&Fates { start: 10, from: 11, runs: vec![(12_345, 0)] });
+    person.screen.merge_line(Space::Main, 10, 1, true, line("before"));
+    person.screen.merge_line(Space::Main, 12_356, 1, true, line("after"));
+    person.screen.merge_head(head(2, 12_357, 5));
+    person.settle();
+    assert_eq!(person.scrollback(local), ["before", "[beach: 12,345 lines are missing here]", "after"]);
+}
+
+#[test]
+fn lines_that_come_late_wait_for_a_screenful_or_for_quiet() {
+    let local = Size::new(80, 5);
+    let mut person = Person::new(local);
+    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    person.screen.merge_head(head(2, 7, 5));
+    for number in 0..4 {
+        person.screen.merge_line(Space::Main, number, 1, true, line("late"));
+        person.paint();
+        assert_eq!(person.scrollback(local).len(), 0);
+    }
+    assert_eq!(person.painter.deadline(), Some(Timestamp::from_micros(50_000)));
+    person.screen.merge_line(Space::Main, 4, 1, true, line("late"));
+    person.paint();
+    assert_eq!(person.scrollback(local).len(), 5);
+    person.screen.merge_line(Space::Main, 5, 1, true, line("late"));
+    person.settle();
+    assert_eq!((person.scrollback(local).len(), person.now), (6, Timestamp::from_micros(50_000)));
+}
+
+#[test]
+fn a_line_that_was_seen_but_is_not_final_waits_for_its_fate() {
+    let local = Size::new(80, 5);
+    let mut person = Person::new(local);
+    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    person.screen.merge_line(Space::Main, 0, 1, false, line("first draft"));
+    person.screen.merge_head(head(5, 1, 5));
+    person.settle();
+    assert_eq!(person.scrollback(local).len(), 0);
+    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: vec![(1, 3)] });
+    person.settle();
+    assert_eq!(person.scrollback(local).len(), 0, "a newer version was the last");
+    person.screen.merge_line(Space::Main, 0, 3, false, line("last word"));
+    person.settle();
+    assert_eq!(person.scrollback(local), ["last word"]);
+}
+
+#[test]
+fn lines_of_many_bytes_are_let_go_and_count_as_missing() {
+    let mut screen = Screen::new(10_000);
+    let big = line(&(0..80).map(|n| format!("\x1b[38;5;{}mx", 16 + n)).collect::<String>());
+    screen.merge_head(head(1, 20_000, 5));
+    let most = MAX_HISTORY_BYTES / 80;
+    for number in 0..10_000 {
+        screen.merge_line(Space::Main, number, 1, true, big.clone());
+    }
+    assert!(screen.lines_held() < most, "{} lines", screen.lines_held());
+}
+
+#[test]
+fn local_echo_lies_over_the_screen_and_goes_again() {
+    let local = Size::new(80, 5);
+    let mut person = Person::new(local);
+    person.screen.merge_line(Space::Main, 0, 1, false, line("$ l"));
+    person.screen.merge_head(head(2, 0, 5));
+    let cell = OverlayCell { row: 0, col: 3, text: "s".into(), columns: 1, underlined: true };
+    let overlay = Overlay { cells: vec![cell], cursor: Some((0, 4)) };
+    let mut out = Vec::new();
+    person.painter.paint(person.now, &mut person.screen, &overlay, &mut out);
+    person.bare.feed(&out);
+    let shown = &person.bare.window()[0];
+    assert_eq!(shown[3].text, "s");
+    assert_eq!(shown[3].style.underline, beach_core::terminal::Underline::Single);
+    assert_eq!(person.bare.term.grid().cursor.point.column.0, 4);
+    person.paint();
+    assert_eq!(person.bare.window()[0][3].text, " ");
+}
