@@ -352,8 +352,8 @@ fn a_reset_forgets_what_is_on_its_way() {
 #[test]
 fn without_a_screen_there_is_nothing_to_predict() {
     let mut predictor = Predictor::new(Mode::Always);
-    predictor.typed(at(0), b"abc", 1, &Screen::new());
-    predictor.on_screen(at(1), &Screen::new(), 1, Some(Duration::from_millis(100)));
+    predictor.typed(at(0), b"abc", 1, &Screen::default());
+    predictor.on_screen(at(1), &Screen::default(), 1, Some(Duration::from_millis(100)));
     assert_eq!((predictor.overlay(), predictor.deadline()), (Overlay::default(), None));
 }
 

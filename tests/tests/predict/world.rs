@@ -58,7 +58,7 @@ impl World {
     pub(crate) fn new(size: Size, mode: Mode, round_trip: u64, program: impl Program + 'static) -> World {
         let mut world = World {
             now: 0,
-            screen: Screen::new(),
+            screen: Screen::default(),
             predictor: Predictor::new(mode),
             emulator: Emulator::new(size, 100),
             program: Box::new(program),
