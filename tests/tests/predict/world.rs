@@ -18,7 +18,7 @@ impl<F: FnMut(&[u8]) -> Vec<u8>> Program for F {
     }
 }
 
-/// A head, and the lines that came with it: number, version, content.
+/// A head, and number, version and content of the window's lines.
 type Shown = (Head, Vec<(u64, u64, Line)>);
 
 /// What arrives at the viewer: how far the program's terminal took input, and perhaps a screen.
