@@ -14,9 +14,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::screen::{COLS, ROWS, Screen};
+use crate::stop;
 
 /// More than a pseudo-terminal gives in one read.
 const READ: usize = 64 * 1024;
+
+/// Between two looks whether the bench itself is interrupted.
+const LISTEN: Duration = Duration::from_millis(250);
 
 /// A client that is told to end gets this long.
 const END_WITHIN: Duration = Duration::from_secs(1);
@@ -58,12 +62,15 @@ impl Client {
         Ok(at)
     }
 
-    /// Waits at most until then for something to be printed, and says when it was there; `None` if nothing was.
+    /// Waits at most until then for something to be printed, and says when it was there; `None` if nothing was, perhaps before then.
     pub(crate) fn pump(&mut self, until: Instant) -> Result<Option<Instant>> {
         if self.ended {
             bail!("the client has ended; it showed:\n{}", self.screen.text());
         }
-        if !readable(&self.pty, until)? {
+        if stop::is_asked() {
+            bail!("interrupted");
+        }
+        if !readable(&self.pty, until.min(Instant::now() + LISTEN))? {
             return Ok(None);
         }
         // At the end of its program a pseudo-terminal fails with EIO.

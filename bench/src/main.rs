@@ -18,6 +18,7 @@ mod screen;
 mod session;
 mod sshd;
 mod statistics;
+mod stop;
 mod system;
 mod table;
 mod typing;
@@ -44,9 +45,11 @@ fn main() -> ExitCode {
 /// Runs the rows that were asked for; false if one of them did not come about.
 fn bench(options: &Options) -> anyhow::Result<bool> {
     report::say("making keys");
+    stop::listen()?;
     let lab = lab::Lab::new(options)?;
     let machine = report::machine(&lab);
     let lines = rows::run(&lab);
+    anyhow::ensure!(!stop::is_asked(), "interrupted");
     let text = table::markdown(&lines, &lab.systems);
     report::print(&machine, &text)?;
     if let Some(file) = &options.write {

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(crate) struct Plan {
     /// Rounds over all systems.
     pub(crate) rounds: usize,
+    /// Keys before those that count, so that what a fresh session still has to do is done.
+    pub(crate) warm_up: usize,
     /// Keys a round at rest.
     pub(crate) keys_at_rest: usize,
     /// Keys a round while the program floods.
@@ -23,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) crowd_rounds: usize,
     /// How long one is stopped.
     pub(crate) stopped: Duration,
+    /// Viewers whose cost is compared with one's.
+    pub(crate) viewers: usize,
     /// How long the cost of viewers is looked at.
     pub(crate) cost: Duration,
     /// Rounds over the slow link.
@@ -31,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) keys_over_link: usize,
     /// What the slow link loses, in percent.
     pub(crate) losses: &'static [u32],
+    /// How long nothing is done before what comes with a start is over.
+    pub(crate) settle: Duration,
     /// How long nothing is done.
     pub(crate) idle: Duration,
 }
@@ -39,6 +45,7 @@ impl Plan {
     /// A few minutes.
     pub(crate) const FULL: Plan = Plan {
         rounds: 3,
+        warm_up: 10,
         keys_at_rest: 150,
         keys_in_flood: 70,
         interrupts: 17,
@@ -47,28 +54,33 @@ impl Plan {
         crowds: &[8, 32],
         crowd_rounds: 1,
         stopped: Duration::from_secs(6),
+        viewers: 8,
         cost: Duration::from_secs(5),
         link_rounds: 2,
         keys_over_link: 120,
         losses: &[0, 5, 20],
+        settle: Duration::from_secs(4),
         idle: Duration::from_secs(30),
     };
 
     /// Half a minute: that everything works.
     pub(crate) const SHORT: Plan = Plan {
         rounds: 1,
-        keys_at_rest: 20,
+        warm_up: 3,
+        keys_at_rest: 10,
         keys_in_flood: 8,
         interrupts: 2,
         log_bytes: 1_000_000,
         joins: 1,
-        crowds: &[4],
+        crowds: &[3],
         crowd_rounds: 1,
-        stopped: Duration::from_millis(800),
-        cost: Duration::from_millis(800),
+        stopped: Duration::from_millis(500),
+        viewers: 3,
+        cost: Duration::from_millis(500),
         link_rounds: 1,
         keys_over_link: 12,
         losses: &[5],
-        idle: Duration::from_secs(2),
+        settle: Duration::from_millis(500),
+        idle: Duration::from_secs(1),
     };
 }

@@ -15,6 +15,7 @@ use clap::ValueEnum;
 
 use crate::lab::Lab;
 use crate::report;
+use crate::stop;
 use crate::system::System;
 use crate::table::{Figures, Line};
 
@@ -94,6 +95,10 @@ fn interleaved<T>(
     let mut measured: BTreeMap<System, Option<Vec<T>>> = systems.iter().map(|name| (*name, Some(Vec::new()))).collect();
     for round in 0..rounds {
         for place in 0..systems.len() {
+            if stop::is_asked() {
+                measured.values_mut().for_each(|rounds| *rounds = None);
+                break;
+            }
             let system = systems[(place + round) % systems.len()];
             let Some(Some(so_far)) = measured.get_mut(&system) else { continue };
             report::say(&format!("{what}, round {} of {rounds}: {}", round + 1, system.name()));

@@ -28,9 +28,6 @@ const PAUSE: Pace = Pace::AfterEcho(10, 30);
 /// What the program prints while costs are looked at, in bytes a second.
 const RATE: u64 = 2_000_000;
 
-/// Viewers whose cost is compared with one's.
-const MANY: usize = 8;
-
 /// Echo at one viewer before and while another is stopped.
 pub(super) fn stopped(lab: &Lab) -> Vec<Line> {
     lab.plan.crowds.iter().map(|size| stopped_among(lab, *size)).collect()
@@ -55,7 +52,8 @@ fn stopped_among(lab: &Lab, size: usize) -> Line {
     let name = format!(
         "{size} viewers at {per_second} screens/s, one stopped for {seconds} s: another's echo p50, while ÷ before"
     );
-    let met = beach(&ratios).map(|ratio| (ratio - 1.0).abs() <= 0.05);
+    // Less is no fault: who is stopped leaves the processors to the others.
+    let met = beach(&ratios).map(|ratio| ratio <= 1.05);
     let mut line = Line::new(name).target("1.00 ± 0.05", met);
     for (system, ratio) in &ratios {
         let last = rounds.get(system).and_then(|rounds| rounds.last());
@@ -135,7 +133,7 @@ struct Cost {
 fn measure_cost(lab: &Lab, system: System) -> Result<Cost> {
     let mut session = Session::start(lab, system, Program::Rate { per_second: RATE }, Place::Here, LOG_LINE)?;
     let (one_cores, one_memory) = host(&mut session, lab.plan.cost)?;
-    let others = further(&session, MANY - 1, LOG_LINE)?;
+    let others = further(&session, lab.plan.viewers - 1, LOG_LINE)?;
     let count = others.len() as f64;
     if others.is_empty() {
         bail!("nobody else was let in");

@@ -11,11 +11,9 @@ use crate::proc::{self, Memory};
 use crate::program::{Program, READY};
 use crate::report;
 use crate::session::Session;
+use crate::stop;
 use crate::system::System;
 use crate::table::Line;
-
-/// What comes with the start is over after this time.
-const SETTLE: Duration = Duration::from_secs(3);
 
 /// Of one side.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,7 +31,7 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
         .iter()
         .map(|system| (*system, Session::start(lab, *system, Program::Echo, Place::Here, READY)))
         .collect();
-    thread::sleep(SETTLE);
+    pause(lab.plan.settle);
     let started = Instant::now();
     let sides = |session: &Session<'_>| [session.host_ids(), vec![session.client.id()]];
     let count = |ids: &[Vec<u32>; 2]| ids.each_ref().map(|ids| (proc::switches(ids), proc::cpu(ids)));
@@ -41,7 +39,7 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
         .iter()
         .map(|(_, session)| session.as_ref().ok().map(|session| (sides(session), count(&sides(session)))))
         .collect();
-    thread::sleep(lab.plan.idle);
+    pause(lab.plan.idle);
     let seconds = started.elapsed().as_secs_f64();
     let mut measured = Vec::new();
     for ((system, session), before) in sessions.iter().zip(before) {
@@ -72,6 +70,16 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
             .target("≤ 20", met(|side| side.memory.resident <= 20.0)),
         line("PSS of the same, MiB", |side| side.memory.proportional, 1),
     ]
+}
+
+/// Does nothing, until it is interrupted.
+fn pause(time: Duration) {
+    /// Between two looks: the bench is not measured, but shares the processors.
+    const LOOK: Duration = Duration::from_millis(500);
+    let until = Instant::now() + time;
+    while !stop::is_asked() && Instant::now() < until {
+        thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+    }
 }
 
 /// The memory of the process that has most.

@@ -14,9 +14,6 @@ use super::{figures, interleaved, ms};
 /// Between two keys.
 const PAUSE: Pace = Pace::AfterEcho(10, 30);
 
-/// Before the first key that counts: so that what a fresh session still has to do is done.
-const WARM_UP: Amount = Amount::Keys(10);
-
 /// Nothing but keys.
 pub(super) fn at_rest(lab: &Lab) -> Vec<Line> {
     let rounds = interleaved(
@@ -71,7 +68,7 @@ fn measure(
 ) -> anyhow::Result<Echoes> {
     let mut session = Session::start(lab, system, program, Place::Here, READY)?;
     let mut typist = Typist::new(shown, seed);
-    typist.types(&mut session.client, WARM_UP, PAUSE)?;
+    typist.types(&mut session.client, Amount::Keys(lab.plan.warm_up), PAUSE)?;
     typist.types(&mut session.client, Amount::Keys(keys), PAUSE)
 }
 

@@ -17,16 +17,18 @@ use super::{Rounds, interleaved};
 /// Between two keys: fast typing.
 const PACE: Pace = Pace::Steady(30, 90);
 
-/// Before loss begins: connections and their windows are in order then.
-const WARM_UP: Amount = Amount::Keys(10);
-
 pub(super) fn lines(lab: &Lab) -> Vec<Line> {
     let name = "echo at a round trip of 100 ms";
     let link = match Link::new() {
         Ok(link) => link,
         Err(error) if lab.require => {
             report::say(&format!("{name}: {error:#}"));
-            return vec![lab.systems.iter().fold(Line::new(name), |line, system| line.cell(*system, None))];
+            return vec![
+                lab.systems
+                    .iter()
+                    .filter(|system| goes_far(**system))
+                    .fold(Line::new(name), |line, system| line.cell(*system, None)),
+            ];
         }
         Err(error) => return vec![Line::skipped(name, format!("network namespaces cannot be had: {error:#}"))],
     };
@@ -38,16 +40,17 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
     at_rest.into_iter().chain(printing).collect()
 }
 
+/// A terminal on this machine does not; ssh does what it does with tmux behind it and without.
+fn goes_far(system: System) -> bool {
+    !matches!(system, System::Raw | System::SshTmux)
+}
+
 /// A line for each loss.
 fn measured(lab: &Lab, link: &Link, when: &str, program: Program, shown: Shown) -> Vec<Line> {
     let what = format!("echo over the slow link {when}");
-    let rounds = interleaved(
-        lab,
-        &what,
-        |system| system != System::Raw,
-        lab.plan.link_rounds,
-        |system, seed| measure(lab, link, system, program, shown, seed),
-    );
+    let rounds = interleaved(lab, &what, goes_far, lab.plan.link_rounds, |system, seed| {
+        measure(lab, link, system, program, shown, seed)
+    });
     let losses = lab.plan.losses.iter().enumerate();
     losses.map(|(number, loss)| line(*loss, when, &pooled(&rounds, number))).collect()
 }
@@ -57,7 +60,7 @@ fn measure(lab: &Lab, link: &Link, system: System, program: Program, shown: Show
     link.lose(0, seed);
     let mut session = Session::start(lab, system, program, Place::Apart(link), READY)?;
     let mut typist = Typist::new(shown, seed);
-    typist.types(&mut session.client, WARM_UP, PACE)?;
+    typist.types(&mut session.client, Amount::Keys(lab.plan.warm_up), PACE)?;
     let each = lab.plan.losses.iter().map(|loss| {
         link.lose(*loss, seed);
         typist.types(&mut session.client, Amount::Keys(lab.plan.keys_over_link), PACE)
