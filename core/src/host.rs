@@ -24,7 +24,7 @@ pub use crate::roster::Resize;
 
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
-/// Most handshakes in flight: four times the viewers, so that strangers who know an id do not keep members out.
+/// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 64;
 
 /// At most four size changes a second: each makes programs draw everything anew.

@@ -10,8 +10,8 @@ use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;
 
-/// Most viewers of one session.
-pub(crate) const MAX_VIEWERS: usize = 16;
+/// Most viewers of one session: as many as the bench measures.
+pub(crate) const MAX_VIEWERS: usize = 32;
 
 /// Messages that a member's role does not permit before it is removed.
 pub(crate) const MAX_VIOLATIONS: u32 = 3;

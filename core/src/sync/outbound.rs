@@ -13,11 +13,9 @@ use crate::terminal::{Emulator, Head, Space};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
-/// What is this small is worth no waiting: an echo, with the head. It goes whatever the window says, in bytes.
+/// What is this small is worth no waiting: an echo, with the head. It goes whatever the window says, and is said again unasked when
+/// datagrams get lost. In bytes.
 const SMALL: usize = 420;
-
-/// What is this small is said again unasked when datagrams get lost, in bytes.
-const REPEATED: usize = 300;
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
@@ -145,7 +143,7 @@ impl Outbound {
         }
         let (payload, load) = self.ready.pop_front()?;
         let is_frame = load.frame.is_some() || load.is_bulk;
-        let may_repeat = !self.is_copy && !is_frame && payload.size() <= REPEATED;
+        let may_repeat = !self.is_copy && !is_frame && payload.size() <= SMALL;
         let again = may_repeat.then(|| load.clone());
         let seq = self.flight.send(now, load);
         if let Some(load) = again {
@@ -284,13 +282,13 @@ impl Outbound {
         }
         for (index, line) in missing.iter().enumerate() {
             self.slots.send(line, false, |part| packer.part(line, part, false));
-            if index == 0 && first_alone && packer.open_size() <= REPEATED {
+            if index == 0 && first_alone && packer.open_size() <= SMALL {
                 packer.close();
             }
         }
         for (payload, mut load) in packer.finish() {
             // Of frames in a row the next one makes up for a lost one; an echo has nothing behind it.
-            load.frame = frame.filter(|_| !first_alone || payload.size() > REPEATED);
+            load.frame = frame.filter(|_| !first_alone || payload.size() > SMALL);
             self.ready.push_back((payload, load));
         }
     }

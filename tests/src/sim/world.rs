@@ -130,6 +130,8 @@ pub struct ViewerPlan {
     pub predict: Mode,
     /// Most lines of history that it wants.
     pub history: u32,
+    /// Whether it wants to hear of the clipboard.
+    pub clipboard: bool,
     /// Its way to hosts.
     pub wire: Wire,
     /// Its way to the rendezvous.
@@ -150,6 +152,7 @@ impl ViewerPlan {
             wait: None,
             predict: Mode::Auto,
             history: 1000,
+            clipboard: false,
             wire: Wire::steady(ms(20)),
             signal: Wire::steady(ms(10)),
             pipes: [None; 2],
@@ -438,7 +441,7 @@ impl<E: Engine> World<E> {
             history: plan.history,
             options: Options::default(),
             predict: plan.predict,
-            clipboard: false,
+            clipboard: plan.clipboard,
         };
         let machine = Viewer::new(config.clone());
         let role = plan.invite.role;
