@@ -121,6 +121,17 @@ impl Pane<'_> {
         self.tmux.ask(&["display-message", "-p", "-t", &self.name, format]).trim().to_owned()
     }
 
+    /// Gives it another size.
+    ///
+    /// # Panics
+    ///
+    /// If tmux refuses.
+    #[track_caller]
+    pub fn resize(&self, (cols, rows): (u16, u16)) {
+        self.tmux.ask(&["resize-window", "-t", &self.name, "-x", &cols.to_string(), "-y", &rows.to_string()]);
+        assert_eq!(self.size(), (cols, rows));
+    }
+
     /// Columns and rows.
     pub fn size(&self) -> (u16, u16) {
         self.two("#{pane_width} #{pane_height}")

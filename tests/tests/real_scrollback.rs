@@ -1,0 +1,81 @@
+//! What scrolled off a session is in the viewer's own terminal's scrollback: before it came, while it looked, and when it changed its size.
+
+use std::time::Duration;
+
+use beach_tests::real::{Host, Pane, Scratch, Tmux, holds};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The numbers that stand alone on a line, from the oldest line of the scrollback to the last of the window.
+fn numbers(pane: &Pane<'_>) -> Vec<u32> {
+    // A viewer that is wider than the session shows where it ends.
+    pane.everything().lines().filter_map(|line| line.trim_end_matches('│').trim().parse().ok()).collect()
+}
+
+fn shell(scratch: &Scratch) -> Host {
+    let rc = scratch.write("bashrc", "PS1='$ '\n");
+    Host::start(scratch, &["--size", "80x24"], &["bash", "--rcfile", rc.to_str().expect("text")])
+}
+
+fn join<'a>(tmux: &'a Tmux, name: &str, size: (u16, u16), host: &Host, flags: &str) -> Pane<'a> {
+    let pane = tmux.pane(name, size, &format!("exec beach join {flags} '{}'", host.links.control));
+    holds("the prompt", SOON, || pane.rows().iter().any(|row| row.starts_with('$')));
+    pane
+}
+
+#[test]
+fn every_line_is_in_the_viewers_scrollback_once_and_in_order_those_from_before_it_came_too() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = shell(&scratch);
+    let first = join(&tmux, "first", (80, 24), &host, "");
+    first.types_line("seq 1 500");
+    holds("all of them", SOON, || numbers(&first) == (1..=500).collect::<Vec<_>>());
+
+    let late = join(&tmux, "late", (100, 30), &host, "");
+    holds("all of them for a late one too", SOON, || numbers(&late) == (1..=500).collect::<Vec<_>>());
+    late.types_line("for i in $(seq 501 600); do echo $i; sleep 0.005; done");
+    holds("those that came slowly", SOON, || numbers(&late) == (1..=600).collect::<Vec<_>>());
+    holds("and for the first one", SOON, || numbers(&first) == (1..=600).collect::<Vec<_>>());
+}
+
+#[test]
+fn with_alt_the_viewers_scrollback_is_left_alone() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = shell(&scratch);
+    let viewer = join(&tmux, "viewer", (80, 24), &host, "--alt");
+    viewer.types_line("seq 1 500");
+    holds("the end", SOON, || viewer.rows().iter().any(|row| row == "500"));
+    assert!(!numbers(&viewer).contains(&1), "{:?}", numbers(&viewer));
+}
+
+#[test]
+fn a_viewer_that_changes_its_window_loses_no_line_and_sees_at_most_a_screenful_twice() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = shell(&scratch);
+    let viewer = join(&tmux, "viewer", (80, 24), &host, "");
+    let mut last = 0;
+    for rows in [24, 30, 18, 24, 40, 10, 24] {
+        // The prompt stands on the screen: it is quiet. Whoever prints while a window changes prints for the old one.
+        viewer.resize((80, rows));
+        let mut looks = Vec::new();
+        holds("the new size is painted, and nothing changes any more", SOON, || {
+            looks.push((viewer.rows(), viewer.cursor()));
+            looks.len() > 20 && looks[looks.len() - 20..].windows(2).all(|pair| pair[0] == pair[1])
+        });
+        let from = last + 1;
+        last += 60;
+        viewer.types_line(&format!("seq {from} {last}"));
+        holds("the newest line", SOON, || numbers(&viewer).last() == Some(&last));
+    }
+    let count = |number: u32| numbers(&viewer).iter().filter(|seen| **seen == number).count();
+    let missing: Vec<u32> = (1..=last).filter(|number| count(*number) == 0).collect();
+    let doubled: Vec<u32> = (1..=last).filter(|number| count(*number) > 1).collect();
+    assert!(
+        missing.is_empty() && doubled.len() <= 40,
+        "missing {missing:?}, twice {doubled:?}:\n{}",
+        viewer.everything()
+    );
+}
