@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use beach_core::cast::CastFormat;
 use beach_core::host::Resize;
+use beach_core::predict::{BadMode, Mode};
 use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
@@ -147,6 +148,10 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000))]
     pub(crate) history: u32,
 
+    /// Show typing before the host has said that it is so: while the link is slow, always, or never
+    #[arg(long, value_name = "auto|always|never", default_value = "auto", value_parser = predict)]
+    pub(crate) predict: Mode,
+
     /// Draw in this terminal's alternate screen, and leave its scrollback alone
     #[arg(long)]
     pub(crate) alt: bool,
@@ -259,6 +264,10 @@ fn cast_format(text: &str) -> Result<CastFormat, String> {
         "v3" => Ok(CastFormat::V3),
         _ => Err("expected v2 or v3".to_owned()),
     }
+}
+
+fn predict(text: &str) -> Result<Mode, BadMode> {
+    text.parse()
 }
 
 fn escape_char(text: &str) -> Result<Escape, String> {

@@ -62,6 +62,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         size: Size::new(cols, rows),
         wait: args.wait,
         options: Options { abilities: abilities(), alternate: args.alt },
+        predict: args.predict,
         history: args.history,
         clipboard: args.clipboard,
     };

@@ -226,7 +226,7 @@ impl Predictor {
             self.moves.clear();
             self.cells.values_mut().for_each(|cell| (cell.moot, cell.proves) = (true, false));
         }
-        if self.cells.is_empty() && self.moves.is_empty() {
+        if self.is_empty() {
             self.display.stalled = false;
         } else if self.stalls_at().is_some_and(|at| at <= now) {
             self.display.stalled = true;
@@ -269,6 +269,10 @@ impl Predictor {
         self.display.stalled = false;
     }
 
+    fn is_empty(&self) -> bool {
+        self.cells.is_empty() && self.moves.is_empty()
+    }
+
     /// When the oldest prediction that is not shown, and could be, has stalled.
     fn stalls_at(&self) -> Option<Timestamp> {
         let waiting = self.cells.values().filter(|cell| cell.epoch <= self.confirmed);
@@ -281,7 +285,7 @@ impl Predictor {
         let window = Window::of(head);
         let was = self.window.replace(window);
         let same = was.is_none_or(|was| (was.space, was.size) == (window.space, window.size));
-        if !same || (!head.cursor.visible && !(self.cells.is_empty() && self.moves.is_empty())) {
+        if !same || (!head.cursor.visible && !self.is_empty()) {
             self.drop_all();
         }
     }

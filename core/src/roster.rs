@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::MemberId;
 use crate::invite::Role;
-use crate::link::Path;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;
@@ -26,7 +25,6 @@ pub(crate) struct Member {
     pub(crate) id: MemberId,
     pub(crate) role: Role,
     pub(crate) name: String,
-    pub(crate) path: Path,
     /// The size of its terminal, as far as it said.
     pub(crate) size: Option<Size>,
     pub(crate) lane: Downlink,
@@ -38,12 +36,11 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(id: MemberId, role: Role, name: String, path: Path, bells: u64, history: u64) -> Member {
+    pub(crate) fn new(id: MemberId, role: Role, name: String, bells: u64, history: u64) -> Member {
         Member {
             id,
             role,
             name,
-            path,
             size: None,
             lane: Downlink::new(history),
             violations: 0,

@@ -15,9 +15,10 @@ use crate::link::{
     Attempt, Command, Down as PeerDown, Envelope, Event, Hello, Lane, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
 };
 use crate::machine::Machine;
+use crate::predict::Predictor;
 use crate::sync::assemble::Assembler;
 use crate::sync::uplink::Uplink;
-use crate::terminal::{Painter, Screen};
+use crate::terminal::{Overlay, Painter, Screen};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
@@ -48,6 +49,9 @@ pub struct Viewer {
     screen: Screen,
     assembler: Assembler,
     painter: Painter,
+    predictor: Predictor,
+    /// What local echo shows over the screen.
+    overlay: Overlay,
     /// What stood on the own terminal was moved out of the way.
     started: bool,
     paint_from: Option<Timestamp>,
@@ -82,6 +86,8 @@ impl Viewer {
             screen: Screen::default(),
             assembler: Assembler::default(),
             painter: Painter::new(config.size, config.options),
+            predictor: Predictor::new(config.predict),
+            overlay: Overlay::default(),
             started: false,
             paint_from: None,
             unshown: Vec::new(),
@@ -373,7 +379,9 @@ impl Viewer {
 
     fn on_datagram(&mut self, now: Timestamp, bytes: &[u8]) {
         let Ok(down) = Down::decode(bytes) else { return };
+        let taken = self.lane.typed.taken();
         self.lane.receive(now, &down);
+        let has_taken = self.lane.typed.taken() > taken;
         let news = down.screen.is_some() || !down.segments.is_empty();
         for segment in down.segments {
             let (space, number, version) = (segment.space, segment.number, segment.version);
@@ -384,6 +392,9 @@ impl Viewer {
         if let Some((head, fates)) = down.screen {
             self.screen.merge_head(head);
             self.screen.merge_fates(&fates);
+        }
+        if has_taken || (news && self.screen.complete()) {
+            self.judge_predictions(now);
         }
         if !news {
             return;
@@ -431,22 +442,26 @@ impl Viewer {
         self.confirmed_at.filter(|_| waits).map(|at| at + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 
-    fn on_keys(&mut self, bytes: &[u8]) {
+    fn on_keys(&mut self, now: Timestamp, bytes: &[u8]) {
         if self.config.role == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
             self.painter.follow();
             self.lane.typed.push(bytes);
+            self.predictor.typed(now, bytes, self.lane.typed.newest(), &self.screen);
+            self.overlay_changed(now);
         }
         self.keys_owed = true;
     }
 
-    fn on_paste(&mut self, bytes: Vec<u8>, first: bool, last: bool) {
+    fn on_paste(&mut self, now: Timestamp, bytes: Vec<u8>, first: bool, last: bool) {
         if self.config.role == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
             self.painter.follow();
             self.lane.typed.paste(bytes, first, last);
+            self.predictor.pasted(self.lane.typed.newest());
+            self.overlay_changed(now);
         }
         self.keys_owed = true;
     }
@@ -475,6 +490,9 @@ impl Viewer {
     }
 
     fn on_time(&mut self, now: Timestamp) {
+        if self.predictor.deadline().is_some_and(|at| at <= now) {
+            self.judge_predictions(now);
+        }
         if self.dialer.try_expired(now) {
             self.on_signal_down(now, "no answer within 5 s".to_owned());
         }
@@ -530,8 +548,8 @@ impl Machine for Viewer {
         match input {
             ViewerInput::Tick => {}
             ViewerInput::Link(event) => self.on_event(now, event),
-            ViewerInput::Keys(bytes) => self.on_keys(&bytes),
-            ViewerInput::Paste { bytes, first, last } => self.on_paste(bytes, first, last),
+            ViewerInput::Keys(bytes) => self.on_keys(now, &bytes),
+            ViewerInput::Paste { bytes, first, last } => self.on_paste(now, bytes, first, last),
             ViewerInput::CursorReport { row, col } => {
                 self.painter.cursor_report(row, col, &mut self.unshown);
                 self.paint_from = Some(now);
@@ -585,6 +603,7 @@ impl Machine for Viewer {
         deadline = earliest(deadline, self.control_by());
         if self.confirmed_at.is_some() {
             deadline = earliest(deadline, self.lane.deadline());
+            deadline = earliest(deadline, self.predictor.deadline());
         }
         earliest(deadline, self.show_deadline())
     }

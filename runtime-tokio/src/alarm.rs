@@ -14,7 +14,6 @@ use {
     },
     std::os::fd::OwnedFd,
     std::time::Duration,
-    tokio::io::Interest,
     tokio::io::unix::AsyncFd,
 };
 
@@ -31,8 +30,7 @@ impl Alarm {
     #[cfg(target_os = "linux")]
     pub(crate) fn new() -> Alarm {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC).ok();
-        let timer = timer.and_then(|timer| AsyncFd::with_interest(timer, Interest::READABLE).ok());
-        Alarm { timer, set: None }
+        Alarm { timer: timer.and_then(crate::readable), set: None }
     }
 
     #[cfg(not(target_os = "linux"))]

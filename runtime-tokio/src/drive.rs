@@ -1,7 +1,7 @@
 //! The one loop: drain a machine's outputs, then wait for its timer or for something to happen.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use beach_core::machine::{Machine, Tick};
 use beach_core::time::Timestamp;
@@ -12,6 +12,13 @@ use crate::alarm::Alarm;
 /// Inputs handled before the loop gives other tasks a turn, even if more are ready: a flood on one side must not starve the other tasks
 /// of the thread.
 const TURN: u32 = 64;
+
+/// How long it may be busy before it does so. Only then does the runtime look which other sources have become ready: while a program
+/// floods, a turn takes milliseconds, and a key must not wait for 64 of them.
+const BUSY_AT_MOST: Duration = Duration::from_millis(1);
+
+/// A source that took so long was waited for.
+const WAITED: Duration = Duration::from_micros(50);
 
 /// The world around a machine: performs what it wants and reports what happens.
 #[expect(async_fn_in_trait, reason = "driven on one thread, by `drive` alone")]
@@ -36,6 +43,7 @@ pub trait Surroundings<M: Machine> {
 pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Instant, surroundings: &mut S) -> S::End {
     let mut turn = 0u32;
     let mut alarm = Alarm::new();
+    let mut busy_since = Instant::now();
     let mut input = Some(M::Input::from(Tick));
     loop {
         if let Some(input) = input.take() {
@@ -55,13 +63,18 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
             return end;
         }
         turn = turn.wrapping_add(1);
-        if turn.is_multiple_of(TURN) {
+        if turn.is_multiple_of(TURN) || busy_since.elapsed() >= BUSY_AT_MOST {
             yield_now().await;
+            busy_since = Instant::now();
         }
+        let asked_at = Instant::now();
         let deadline = machine.deadline().map(|at| epoch + at.since_start());
         input = Some(tokio::select! {
             input = surroundings.next() => input,
             () = alarm.at(deadline) => Tick.into(),
         });
+        if asked_at.elapsed() >= WAITED {
+            busy_since = Instant::now();
+        }
     }
 }

@@ -14,7 +14,20 @@ pub mod signal;
 pub mod tty;
 pub mod udp;
 
+use std::os::fd::OwnedFd;
+
 use beach_core::Entropy;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// An open file that does not block, for the loop to wait until it can be read.
+#[expect(
+    deprecated,
+    reason = "what is unsound of it takes a type that closes its file behind one's back; this one cannot"
+)]
+fn readable(file: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(file, Interest::READABLE).ok()
+}
 
 /// Randomness from the operating system.
 ///

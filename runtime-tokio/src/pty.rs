@@ -18,9 +18,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
-/// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; sixteen of them make one turn of the
-/// loop worth its cost and still keep a turn short.
-pub const OUTPUT_BYTES_MAX: usize = 64 * 1024;
+/// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; eight of them make one turn of the
+/// loop worth its cost and still keep a turn short: a key that comes in it waits for its end.
+pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
 
 /// A read of fewer bytes than this is an echo or a prompt: nothing more is waiting, and asking would only keep it from its reader.
 const SHORT_READ: usize = 512;

@@ -20,7 +20,6 @@ use rustix::pipe::PipeFlags;
 use rustix::process::Signal as ProcessSignal;
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -295,8 +294,7 @@ impl Keys {
     /// # Errors
     /// No pipe or no thread could be had.
     pub fn start() -> io::Result<Self> {
-        let terminal = reopen(stdin(), OFlags::RDONLY);
-        match terminal.and_then(|terminal| AsyncFd::with_interest(terminal, Interest::READABLE).ok()) {
+        match reopen(stdin(), OFlags::RDONLY).and_then(crate::readable) {
             Some(terminal) => Ok(Self(Source::Terminal { terminal, ended: false })),
             None => Self::read_from(stdin()),
         }

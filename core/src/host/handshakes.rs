@@ -147,7 +147,7 @@ impl Host {
         let (name, history, size) = (guest.name.clone(), u64::from(guest.history), guest.size);
         self.members_ever += 1;
         let id = MemberId(self.members_ever);
-        let mut member = Member::new(id, role, name.clone(), path, bells, history);
+        let mut member = Member::new(id, role, name.clone(), bells, history);
         member.size = size;
         if let Some(guest) = self.guests.get_mut(&link) {
             guest.member = Some(member);

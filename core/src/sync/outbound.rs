@@ -90,11 +90,6 @@ impl Outbound {
         }
     }
 
-    /// The smoothed round trip, as this direction's datagrams take it.
-    pub(crate) fn round_trip(&self) -> Option<Duration> {
-        self.trip.smoothed()
-    }
-
     /// A number for a datagram that only says how much input the program took.
     pub(crate) fn note(&mut self, now: Timestamp) -> u64 {
         self.flight.send(now, Load { is_note: true, ..Load::default() })

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::{Viewer, ViewerOutput};
 use crate::handshake::Stage;
-use crate::terminal::Overlay;
 use crate::time::{Timestamp, earliest};
 
 /// A frame whose lines are not all there is painted as it is after this long: half a screen refresh is not seen.
@@ -20,6 +19,22 @@ impl Viewer {
         }
     }
 
+    /// A screen or its deadline came: what was predicted turns out right, wrong, or open.
+    pub(super) fn judge_predictions(&mut self, now: Timestamp) {
+        let (taken, round_trip) = (self.lane.typed.taken(), self.lane.round_trip());
+        self.predictor.on_screen(now, &self.screen, taken, round_trip);
+        self.overlay_changed(now);
+    }
+
+    /// Paints at once if local echo shows something else now.
+    pub(super) fn overlay_changed(&mut self, now: Timestamp) {
+        let overlay = self.predictor.overlay();
+        if overlay != self.overlay {
+            self.overlay = overlay;
+            self.paint_from = Some(now);
+        }
+    }
+
     /// Paints what is due, once the terminal took what was painted last.
     pub(super) fn pump_show(&mut self, now: Timestamp) {
         if self.show_deadline().is_none_or(|at| at > now) {
@@ -30,7 +45,7 @@ impl Viewer {
         if !std::mem::replace(&mut self.started, true) {
             self.painter.start(&mut bytes);
         }
-        self.painter.paint(now, &mut self.screen, &Overlay::default(), &mut bytes);
+        self.painter.paint(now, &mut self.screen, &self.overlay, &mut bytes);
         (0..self.painter.take_asks()).for_each(|_| self.out.push_back(ViewerOutput::CursorAsked));
         if !bytes.is_empty() {
             self.showing = true;

@@ -10,6 +10,7 @@ use crate::id::MemberId;
 use crate::invite::Role;
 use crate::link::{Command, Event, LinkUser, Path};
 use crate::machine::Tick;
+use crate::predict::Mode;
 use crate::terminal::{Options, Size};
 
 /// Everything that makes a viewer what it is.
@@ -27,6 +28,8 @@ pub struct ViewerConfig {
     pub wait: Option<Duration>,
     /// How the own terminal is painted.
     pub options: Options,
+    /// When typing is shown before the host has said that it is so.
+    pub predict: Mode,
     /// Most lines of history that are wanted.
     pub history: u32,
     /// What the program puts into the clipboard is wanted.

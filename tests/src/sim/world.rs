@@ -13,6 +13,7 @@ use beach_core::invite::{HostSecrets, Invite, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::link::{Command, Event};
 use beach_core::machine::{Machine as _, Tick};
+use beach_core::predict::Mode;
 use beach_core::rendezvous::{ConnectionId, Rendezvous, RendezvousInput, RendezvousOutput};
 use beach_core::terminal::{Emulator, Options, Size};
 use beach_core::time::Timestamp;
@@ -125,6 +126,8 @@ pub struct ViewerPlan {
     pub size: Size,
     /// How long it waits for a session that does not exist yet.
     pub wait: Option<Duration>,
+    /// When it shows typing before the host has said that it is so.
+    pub predict: Mode,
     /// Most lines of history that it wants.
     pub history: u32,
     /// Its way to hosts.
@@ -145,6 +148,7 @@ impl ViewerPlan {
             invite,
             size: Size::new(100, 30),
             wait: None,
+            predict: Mode::Auto,
             history: 1000,
             wire: Wire::steady(ms(20)),
             signal: Wire::steady(ms(10)),
@@ -433,6 +437,7 @@ impl<E: Engine> World<E> {
             wait: plan.wait,
             history: plan.history,
             options: Options::default(),
+            predict: plan.predict,
             clipboard: false,
         };
         let machine = Viewer::new(config.clone());

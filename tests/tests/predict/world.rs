@@ -18,11 +18,14 @@ impl<F: FnMut(&[u8]) -> Vec<u8>> Program for F {
     }
 }
 
+/// A head, and number, version and content of the window's lines.
+type Shown = (Head, Vec<(u64, u64, Line)>);
+
 /// What arrives at the viewer: how far the program's terminal took input, and perhaps a screen.
 struct Frame {
     at: u64,
     taken: u64,
-    screen: Option<(Head, Vec<(u64, u64, Line)>)>,
+    screen: Option<Shown>,
 }
 
 pub(crate) struct World {
@@ -55,7 +58,7 @@ impl World {
     pub(crate) fn new(size: Size, mode: Mode, round_trip: u64, program: impl Program + 'static) -> World {
         let mut world = World {
             now: 0,
-            screen: Screen::new(),
+            screen: Screen::default(),
             predictor: Predictor::new(mode),
             emulator: Emulator::new(size, 100),
             program: Box::new(program),
