@@ -43,6 +43,8 @@ pub(crate) struct Lab {
     pub(crate) seed: u64,
     /// What `beach join` is told so that it shows nothing by itself.
     pub(crate) join_flags: Vec<&'static str>,
+    /// Where the table is written.
+    pub(crate) written: Option<PathBuf>,
     next: AtomicU32,
 }
 
@@ -74,6 +76,7 @@ impl Lab {
             require: options.require,
             seed: options.seed,
             join_flags,
+            written: options.write.clone(),
             next: AtomicU32::new(0),
         };
         for key in ["host_key", "user_key"] {

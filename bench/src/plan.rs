@@ -57,7 +57,7 @@ impl Plan {
         viewers: 8,
         cost: Duration::from_secs(5),
         link_rounds: 2,
-        keys_over_link: 120,
+        keys_over_link: 100,
         losses: &[0, 5, 20],
         settle: Duration::from_secs(4),
         idle: Duration::from_secs(30),

@@ -23,7 +23,7 @@ pub(crate) fn say(text: &str) {
 
 /// Where, when and with what it is measured, in Markdown.
 pub(crate) fn machine(lab: &Lab) -> String {
-    let file = |name: &str| fs::read_to_string(name).unwrap_or_default();
+    let content = |name: &str| fs::read_to_string(name).unwrap_or_default();
     let field = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
         line.split(':').nth(1).unwrap_or("unknown").trim().to_owned()
@@ -34,8 +34,8 @@ pub(crate) fn machine(lab: &Lab) -> String {
     };
     let cpus = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let memory: u64 =
-        field(&file("/proc/meminfo"), "MemTotal").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
-    let load = file("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned();
+        field(&content("/proc/meminfo"), "MemTotal").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+    let load = content("/proc/loadavg").split(' ').next().unwrap_or("unknown").to_owned();
     let commit = first("git", &["rev-parse", "--short=12", "HEAD"]);
     let changed = said(Command::new("git").args([
         "status",
@@ -47,15 +47,17 @@ pub(crate) fn machine(lab: &Lab) -> String {
         "cli",
     ]));
     let changed = if changed.is_ok_and(|files| files.trim().is_empty()) { "" } else { ", with changes" };
-    let command: Vec<String> = std::env::args().skip(1).collect();
+    // `bench/run` knows the file.
+    let file = lab.written.as_deref().map_or_else(String::new, |file| file.display().to_string());
+    let command: Vec<String> = std::env::args().skip(1).filter(|word| *word != file).collect();
     let short =
         if lab.short { "\n\n**A short run: it shows that everything works; its figures mean nothing.**" } else { "" };
     format!(
         "- machine: {cpus} × {}, {} GiB, Linux {}; load before the run {load}\n- commit: {commit}{changed}; {}\n\
          - against: {}; {}; {}\n- date: {}\n- command: `bench/run {}`{short}\n",
-        field(&file("/proc/cpuinfo"), "model name"),
+        field(&content("/proc/cpuinfo"), "model name"),
         memory / 1024 / 1024,
-        file("/proc/sys/kernel/osrelease").trim(),
+        content("/proc/sys/kernel/osrelease").trim(),
         first(&lab.beach.display().to_string(), &["--version"]),
         first("ssh", &["-V"]),
         first("tmux", &["-V"]),

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use rustix::process::Signal;
 
-use crate::client::{Client, Crowd};
+use crate::client::{Client, Crowd, send};
 use crate::lab::Lab;
 use crate::place::Place;
 use crate::proc;
@@ -15,7 +15,7 @@ use crate::session::{JOIN_WITHIN, Session};
 use crate::statistics::median;
 use crate::system::System;
 use crate::table::{Figures, Line, beach};
-use crate::typing::{Amount, Pace, Shown, Typist};
+use crate::typing::{Amount, Echoes, Pace, Shown, Typist};
 
 use super::{figures, interleaved};
 
@@ -28,14 +28,14 @@ const PAUSE: Pace = Pace::AfterEcho(10, 30);
 /// What the program prints while costs are looked at, in bytes a second.
 const RATE: u64 = 2_000_000;
 
-/// Echo at one viewer before and while another is stopped.
+/// Echo at one viewer while another is stopped, and otherwise.
 pub(super) fn stopped(lab: &Lab) -> Vec<Line> {
     lab.plan.crowds.iter().map(|size| stopped_among(lab, *size)).collect()
 }
 
 struct Stopped {
     viewers: usize,
-    before: f64,
+    otherwise: f64,
     during: f64,
 }
 
@@ -46,11 +46,11 @@ fn stopped_among(lab: &Lab, size: usize) -> Line {
         measure_stopped(lab, system, size, per_second, seed)
     });
     let ratios: BTreeMap<System, Option<f64>> = figures(&rounds, |rounds| {
-        median(&rounds.iter().map(|stopped| stopped.during / stopped.before).collect::<Vec<_>>())
+        median(&rounds.iter().map(|stopped| stopped.during / stopped.otherwise).collect::<Vec<_>>())
     });
     let seconds = lab.plan.stopped.as_secs_f64();
     let name = format!(
-        "{size} viewers at {per_second} screens/s, one stopped for {seconds} s: another's echo p50, while ÷ before"
+        "{size} viewers at {per_second} screens/s, one stopped for {seconds} s: another's echo p50, meanwhile ÷ otherwise"
     );
     // Less is no fault: who is stopped leaves the processors to the others.
     let met = beach(&ratios).map(|ratio| ratio <= 1.05);
@@ -59,7 +59,7 @@ fn stopped_among(lab: &Lab, size: usize) -> Line {
         let last = rounds.get(system).and_then(|rounds| rounds.last());
         let told = ratio.zip(last).map(|(ratio, last)| {
             let count = if last.viewers == size { String::new() } else { format!(", {} admitted", last.viewers) };
-            format!("{ratio:.2} ({:.2} → {:.2} ms{count})", last.before, last.during)
+            format!("{ratio:.2} ({:.2} → {:.2} ms{count})", last.otherwise, last.during)
         });
         line = line.cell(*system, told);
     }
@@ -76,18 +76,21 @@ fn measure_stopped(lab: &Lab, system: System, size: usize, per_second: u32, seed
     let sleeper_id = sleeper.id();
     let sleepers = Crowd::new(vec![sleeper]);
     let mut typist = Typist::new(Shown::Count, seed);
-    let mut median_echo = |typist: &mut Typist| {
-        let echoes = typist.types(&mut session.client, Amount::Time(lab.plan.stopped), PAUSE)?;
-        echoes.percentile(0.5).ok_or_else(|| anyhow::anyhow!("no key was typed"))
-    };
+    let mut types =
+        |share: f64| typist.types(&mut session.client, Amount::Time(lab.plan.stopped.mul_f64(share)), PAUSE);
     // Once for nothing: joins are still being worked off.
-    median_echo(&mut typist)?;
-    let before = median_echo(&mut typist)?;
-    crate::client::send(sleeper_id, Signal::STOP);
-    let during = median_echo(&mut typist)?;
-    crate::client::send(sleeper_id, Signal::CONT);
+    types(0.3)?;
+    let mut running = types(0.5)?;
+    send(sleeper_id, Signal::STOP);
+    let stopped = types(1.0)?;
+    send(sleeper_id, Signal::CONT);
+    // Once for nothing: it catches up. Then again as before, so that what else this machine does weighs the same on both.
+    types(0.2)?;
+    running.add(&types(0.5)?);
+    let middle = |echoes: &Echoes| echoes.percentile(0.5).ok_or_else(|| anyhow!("no key was typed"));
+    let (otherwise, during) = (middle(&running)?, middle(&stopped)?);
     drop((crowd, sleepers));
-    Ok(Stopped { viewers, before, during })
+    Ok(Stopped { viewers, otherwise, during })
 }
 
 /// Lets further viewers join; fewer than asked for if the host admits no more.
@@ -117,7 +120,7 @@ pub(super) fn cost(lab: &Lab) -> Vec<Line> {
     vec![
         Line::new("each further viewer at 2 MB/s: processors at the host")
             .target("≤ 0.01", beach(&cores).map(|cores| cores <= 0.01))
-            .figures(&cores, |cores| format!("{cores:.3}")),
+            .figures(&cores, |cores| format!("{cores:.4}")),
         Line::new("each further viewer at 2 MB/s: memory at the host")
             .target("≤ 1 MiB", beach(&memory).map(|memory| memory <= 1.0))
             .figures(&memory, |memory| format!("{memory:.2} MiB")),
