@@ -125,6 +125,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
 fn abilities() -> Abilities {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Abilities::of(set("TERM").as_deref(), set("COLORTERM").as_deref(), set("NO_COLOR").is_some())
+        .with_program(set("TERM_PROGRAM").as_deref())
 }
 
 /// The invite that TARGET, stdin, or a person gives.

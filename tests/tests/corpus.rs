@@ -136,6 +136,41 @@ fn dialog_arrives() {
 }
 
 #[test]
+fn a_gauge_arrives() {
+    recorded("(for part in 10 40 70 100; do echo $part; sleep 0.05; done) | dialog --gauge Wait 7 40", &[]);
+}
+
+#[test]
+fn htop_arrives() {
+    recorded("htop --delay 50", &["\x1b[B", "t", "\x1bOS", "q"]);
+}
+
+#[test]
+fn tmux_inside_arrives() {
+    let server = std::process::id();
+    let command = format!("tmux -L corpus-{server} -f /dev/null new-session sh; tmux -L corpus-{server} kill-server");
+    recorded(&command, &["echo inside\r", "\x02%", "ls -la\r", "\x02d"]);
+}
+
+#[test]
+fn screens_of_vttest_arrive() {
+    // Cursor movements, then screen features, then character sets; every page ends with a return.
+    let mut keys = vec!["1\r"];
+    keys.extend(["\r"; 6]);
+    keys.push("2\r");
+    keys.extend(["\r"; 15]);
+    keys.extend(["3\r", "8\r", "\r", "0\r", "0\r"]);
+    recorded("vttest 24x80", &keys);
+}
+
+#[test]
+fn a_diff_in_colour_and_tables_of_characters_arrive() {
+    let diff = r"printf '\033[1mdiff --git a b\033[m\n\033[36m@@ -1 +1 @@\033[m\n\033[31m-old\033[m\n\033[32m+new\033[m \033[41m \033[m\n'";
+    let tables = r"printf '┌──┬──┐\n│漢│字│\n└──┴──┘\n👍🏽 👨‍👩‍👧 🇨🇿 é e\314\201 ﷽ ｶﾞ ａｂｃ ☃ ✈️ ⠿⠇\n'";
+    recorded(&format!("{diff}; {tables}; {diff}; {tables}"), &[]);
+}
+
+#[test]
 fn mc_arrives() {
     recorded("mc -d", &["\x1b[B", "\x1b3", "\x1b0"]);
 }

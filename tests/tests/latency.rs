@@ -1,6 +1,6 @@
 //! From a key to its echo on the viewer's screen, over real ICE, DTLS, SCTP and RTP, through links that lose, queue and are shared.
 //!
-//! `LATENCY_ALL=1 cargo test -p beach-tests --test latency -- --nocapture` prints the whole table of docs/BENCHMARKS.md; without it a few
+//! `LATENCY_ALL=1 cargo test -p beach-tests --test latency -- --nocapture` prints the whole table of docs/LATENCY.md; without it a few
 //! cells are run and held to bounds.
 
 use std::time::Duration;
