@@ -150,11 +150,11 @@ fn a_host_that_stays_away_ends_the_wait_with_its_stage() {
 }
 
 #[test]
-fn every_handshake_has_its_own_state_so_16_viewers_at_once_all_get_in_and_the_17th_is_told_that_it_is_full() {
+fn every_handshake_has_its_own_state_so_32_viewers_at_once_all_get_in_and_the_33rd_is_told_that_it_is_full() {
     let mut world = world();
     world.add_host(HostPlan::new(1));
     world.run_for(secs(1));
-    for _ in 0..16 {
+    for _ in 0..32 {
         let mut plan = ViewerPlan::of(1, Role::Control);
         plan.wire = Wire::random(&mut world.dice, 5);
         world.add_viewer(plan);
@@ -164,7 +164,7 @@ fn every_handshake_has_its_own_state_so_16_viewers_at_once_all_get_in_and_the_17
 
     world.run_for(secs(5));
 
-    assert_eq!(world.hosts[0].node.machine().members(), 16);
+    assert_eq!(world.hosts[0].node.machine().members(), 32);
     assert_eq!(refusal(&world, last), &Refusal::Full);
     world.viewer_input(3, beach_core::viewer::ViewerInput::Leave);
     world.run_for(secs(1));

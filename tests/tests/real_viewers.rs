@@ -8,7 +8,7 @@ const SOON: Duration = Duration::from_secs(10);
 const SIZE: (u16, u16) = (80, 24);
 
 /// How many may be there at once.
-const MOST: usize = 16;
+const MOST: usize = 32;
 
 #[test]
 fn not_one_byte_typed_by_a_viewer_with_a_view_link_reaches_the_program() {
@@ -37,7 +37,7 @@ fn not_one_byte_typed_by_a_viewer_with_a_view_link_reaches_the_program() {
 }
 
 #[test]
-fn sixteen_viewers_see_the_same_and_one_may_leave_and_the_seventeenth_is_refused() {
+fn thirty_two_viewers_see_the_same_and_one_may_leave_and_the_thirty_third_is_refused() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
     let host = Host::start(&scratch, &[], &["bash", "--norc"]);
