@@ -18,7 +18,7 @@ use crate::machine::Machine;
 use crate::predict::Predictor;
 use crate::sync::assemble::Assembler;
 use crate::sync::uplink::Uplink;
-use crate::terminal::{Overlay, Painter, Screen};
+use crate::terminal::{MAX_CLIPBOARD, Overlay, Painter, Screen};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
@@ -26,9 +26,6 @@ pub use self::words::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, Viewe
 
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
-
-/// Longest text for the clipboard, in bytes.
-const MAX_CLIPBOARD: usize = 64 * 1024;
 
 /// Between two tries to join a session that does not exist yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -83,7 +80,7 @@ impl Viewer {
             member: None,
             lane: Uplink::default(),
             keys_owed: false,
-            screen: Screen::default(),
+            screen: Screen::new(config.history as usize),
             assembler: Assembler::default(),
             painter: Painter::new(config.size, config.options),
             predictor: Predictor::new(config.predict),

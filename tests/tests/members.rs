@@ -145,6 +145,31 @@ fn a_late_viewer_gets_as_much_history_as_it_asked_for_in_its_own_scrollback_thro
 }
 
 #[test]
+fn history_that_comes_while_the_host_shows_its_alternate_screen_waits_as_much_of_it_as_was_asked_for() {
+    let mut world = World::new(1, fake_engine);
+    let mut host = HostPlan::new(1);
+    (host.config.history, host.script) = (10_000, Script::Mute);
+    world.add_host(host);
+    world.run_for(secs(1));
+    let text: String = (0..3000).map(|line| format!("line {line} of the past\r\n")).collect();
+    world.host_input(0, HostInput::Printed(format!("{text}\x1b[?1049h").into_bytes()));
+    let mut plan = ViewerPlan::of(1, Role::View);
+    (plan.history, plan.size) = (2500, Size::new(80, 24));
+    world.add_viewer(plan);
+    everyone_joins(&mut world, secs(30)).unwrap_or_else(|who| panic!("{who}"));
+    world.run_for(secs(10));
+
+    world.host_input(0, HostInput::Printed(b"\x1b[?1049l".to_vec()));
+    world.run_for(secs(5));
+
+    let lines: Vec<_> = all_lines(&mut world.viewers[0].terminal);
+    let past: Vec<_> = lines.iter().filter(|line| line.contains("past")).cloned().collect();
+    let expected: Vec<_> = (3000 - 23 - 2500..3000).map(|line| format!("line {line} of the past")).collect();
+    assert_eq!((past.len(), past.first(), past.last()), (expected.len(), expected.first(), expected.last()));
+    assert_eq!(past, expected);
+}
+
+#[test]
 fn the_host_is_not_the_worse_for_a_viewer_that_never_acknowledges() {
     let mut world =
         session(Resize::Owner, Script::Flood { every: ms(10), pages: 500 }, &[Size::new(80, 24), Size::new(80, 24)]);

@@ -37,20 +37,18 @@ impl Downlink {
         }
     }
 
-    /// A datagram arrived; `may_type`: whether its input is taken. Says whether there was new input.
-    pub(crate) fn receive(&mut self, now: Timestamp, up: Up, may_type: bool) -> Result<bool, Overdrawn> {
+    /// A datagram arrived; `may_type`: whether its input is taken. Without that, any input is more than it has credit for.
+    pub(crate) fn receive(&mut self, now: Timestamp, up: Up, may_type: bool) -> Result<(), Overdrawn> {
         let wants = if up.wants_ack { Wants::Within(ACK_WITHIN) } else { Wants::Nothing };
         self.received.arrived(now, up.seq, wants);
         self.outbound.acknowledge(now, &up.acks);
         if up.events.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         if !may_type {
             return Err(Overdrawn);
         }
-        let before = self.inbound.arrived();
-        self.inbound.accept(up.first, up.events)?;
-        Ok(self.inbound.arrived() > before)
+        self.inbound.accept(up.first, up.events)
     }
 
     /// The next datagram that may go now.

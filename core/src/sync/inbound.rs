@@ -89,10 +89,9 @@ impl Typed {
         if !self.is_behind() {
             return None;
         }
-        let (first, events) = match self.from(self.arrived) {
-            (first, events) if first + events.len() as u64 > self.newest() => (first, events),
-            _ => self.from(self.sent),
-        };
+        let (first, events) = self.from(self.arrived);
+        let all_fit = first + events.len() as u64 > self.newest();
+        let (first, events) = if all_fit { (first, events) } else { self.from(self.sent) };
         self.sent = first + events.len() as u64 - 1;
         Some((first, events))
     }

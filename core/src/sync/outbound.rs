@@ -1,7 +1,7 @@
 //! What does this viewer lack, and what goes next: the head and the cursor's line first, then the visible lines, always in their newest
 //! version; then history, in order. What cannot go now is not queued: it is looked up again when it can.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::sync::acks::Flight;
@@ -338,9 +338,3 @@ fn urgency(head: &Head) -> impl Iterator<Item = u64> + use<> {
     let window = head.top..head.top + u64::from(head.size.rows);
     std::iter::once(cursor).chain(window.filter(move |number| *number != cursor))
 }
-
-/// What is known of the viewer's copy of a line.
-pub(super) type Key = (Space, u64);
-
-/// A map over lines.
-pub(super) type Lines<T> = BTreeMap<Key, T>;

@@ -1,6 +1,7 @@
 //! What a viewer has of each line that matters: which parts of which version were sent, and which arrived.
 
-use crate::sync::outbound::Lines;
+use std::collections::BTreeMap;
+
 use crate::terminal::{Head, Space};
 use crate::wire::frame::{MAX_PARTS, MAX_SEGMENT};
 
@@ -83,7 +84,7 @@ pub(super) enum Lost {
 
 /// The slots of one viewer.
 #[derive(Default)]
-pub(super) struct Slots(Lines<Slot>);
+pub(super) struct Slots(BTreeMap<(Space, u64), Slot>);
 
 impl Slots {
     /// What is missing of a line whose newest version this is.

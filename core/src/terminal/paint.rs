@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::abilities::Abilities;
+use super::clipboard::MAX_CLIPBOARD;
 use super::head::{Head, Modes, Space};
 use super::overlay::Overlay;
 use super::screen::Screen;
@@ -30,9 +31,6 @@ use view::{View, bordered, cursor_of, overlaid};
 /// A terminal that was asked where its cursor is has this long to say; after it the screen is only painted anew. More
 /// than the round trip to a terminal behind ssh, less than a person waits for a window to settle.
 const REPORT_WITHIN: Duration = Duration::from_millis(200);
-
-/// Longest text for the clipboard, in bytes: above it terminals refuse or stall.
-const MAX_CLIPBOARD: usize = 100_000;
 
 /// How a painter paints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
