@@ -264,8 +264,8 @@ impl fmt::Debug for KeyEvent {
 /// What is typed on stdin.
 ///
 /// Stdin is shared with other processes, so it is never made non-blocking. A terminal is opened once more instead, as an open file of
-/// our own that may be, and read by the loop: a thread in between costs every key two changes of context (half of what is ours of the
-/// time from a key to its echo on one machine). Anything else is read by a thread, which waits so that the loop does not.
+/// our own that may be, and read by the loop: a thread in between would cost every key two changes of context. Anything else is read by
+/// a thread, which waits so that the loop does not.
 ///
 /// Dropping this takes not another byte, so what is typed ahead stays for the shell.
 pub struct Keys(Source);

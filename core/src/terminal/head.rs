@@ -101,7 +101,7 @@ impl Modes {
     }
 }
 
-/// The state of the screen that is not lines. Small: under 300 bytes encoded, and mostly under 40.
+/// The state of the screen that is not lines. Small, since its list of versions has at most [`MAX_HEAD_RUNS`] entries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Number of the frame; grows with every frame that changed anything. A line's version is the frame that last
