@@ -22,6 +22,7 @@ use crate::wire::frame::Goodbye;
 
 pub use crate::roster::Resize;
 
+use self::program::Echo;
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
@@ -32,9 +33,6 @@ const RESIZE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at all.
 const REGISTER_WITHIN: Duration = Duration::from_secs(5);
-
-/// A synchronised update (mode 2026) that is not closed by then is shown as it is.
-const SYNCHRONIZED_AT_MOST: Duration = Duration::from_millis(150);
 
 /// One link: a handshake, and the member it became.
 struct Guest {
@@ -122,10 +120,8 @@ pub struct Host {
     dirty: bool,
     next_frame: Timestamp,
     synchronized_until: Option<Timestamp>,
-    /// Somebody's input was written: what is printed until then may be its echo, which does not wait for the next frame.
-    echo_until: Option<Timestamp>,
-    /// What was printed last may be an echo.
-    urgent: bool,
+    /// Somebody's input was written, and what is printed may be its echo.
+    echo: Option<Echo>,
     writing: Writing,
     last_writer: LinkId,
     keys: Option<Vec<u8>>,
@@ -170,8 +166,7 @@ impl Host {
             dirty: true,
             next_frame: Timestamp::ZERO,
             synchronized_until: None,
-            echo_until: None,
-            urgent: false,
+            echo: None,
             writing: Writing::Nobody,
             last_writer: LinkId(0),
             keys: None,
@@ -414,16 +409,7 @@ impl Machine for Host {
         match input {
             HostInput::Tick => {}
             HostInput::Link(event) => self.on_event(now, event),
-            HostInput::Printed(bytes) => {
-                self.emulator.feed(&bytes);
-                self.dirty = true;
-                if self.echo_until.take().is_some_and(|until| now <= until) {
-                    self.urgent = true;
-                    self.next_frame = now;
-                }
-                let open = self.emulator.synchronized();
-                self.synchronized_until = open.then(|| self.synchronized_until.unwrap_or(now + SYNCHRONIZED_AT_MOST));
-            }
+            HostInput::Printed(bytes) => self.on_printed(now, &bytes),
             HostInput::Written => self.on_written(),
             HostInput::Ended(code) => self.end(now, code),
             HostInput::Keys(bytes) => self.keys = Some(bytes),

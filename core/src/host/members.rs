@@ -11,7 +11,7 @@ use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_CLIPBOARD_PART, MAX_TEXT, Up};
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
-const FRAME_INTERVAL: Duration = Duration::from_millis(16);
+pub(super) const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
 pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
@@ -120,13 +120,11 @@ impl Host {
         if !self.guests.values().any(Guest::takes_frames) {
             return;
         }
+        let mut urgent = false;
         if self.dirty && self.next_frame <= now {
             self.dirty = false;
-            if self.emulator.frame() {
-                self.next_frame = now + FRAME_INTERVAL;
-            }
+            urgent = self.emulator.frame() && self.pace(now);
         }
-        let urgent = std::mem::take(&mut self.urgent);
         for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
             let Some(member) = guest.member.as_mut() else { continue };
             while let Some(bytes) = member.lane.next(now, &self.emulator, urgent) {

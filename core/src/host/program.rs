@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::members::CONTROL_WITHIN;
+use super::members::{CONTROL_WITHIN, FRAME_INTERVAL};
 use super::{Guest, Host, HostExit, HostOutput, Program, Writing};
 use crate::handshake::Cause;
 use crate::id::LinkId;
@@ -16,6 +16,21 @@ const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is printed so soon after input was written may be its echo.
 const ECHO_WITHIN: Duration = Duration::from_millis(100);
+
+/// The first output after input was written is shown at once. If the program was printing anyway, the echo is in what follows: it is
+/// shown after this time, then after twice this time, and so on, until the ordinary pace is reached.
+const ECHO_PAUSE: Duration = Duration::from_millis(2);
+
+/// A synchronised update (mode 2026) that is not closed by then is shown as it is.
+const SYNCHRONIZED_AT_MOST: Duration = Duration::from_millis(150);
+
+/// Somebody waits for an echo.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Echo {
+    until: Timestamp,
+    printed: bool,
+    pause: Duration,
+}
 
 /// A paste that goes on no more ends after this time: others want to type.
 const PASTE_PATIENCE: Duration = Duration::from_secs(3);
@@ -32,6 +47,32 @@ impl Guest {
 }
 
 impl Host {
+    pub(super) fn on_printed(&mut self, now: Timestamp, bytes: &[u8]) {
+        self.emulator.feed(bytes);
+        self.dirty = true;
+        self.echo = self.echo.filter(|echo| now <= echo.until);
+        if let Some(echo) = self.echo.as_mut().filter(|echo| !echo.printed) {
+            echo.printed = true;
+            self.next_frame = now;
+        }
+        let open = self.emulator.synchronized();
+        self.synchronized_until = open.then(|| self.synchronized_until.unwrap_or(now + SYNCHRONIZED_AT_MOST));
+    }
+
+    /// A frame was made: when the next one may be, and whether this one may have the echo that somebody waits for.
+    pub(super) fn pace(&mut self, now: Timestamp) -> bool {
+        let Some(echo) = self.echo.as_mut().filter(|echo| echo.printed && now <= echo.until) else {
+            self.next_frame = now + FRAME_INTERVAL;
+            return false;
+        };
+        self.next_frame = now + echo.pause;
+        echo.pause *= 2;
+        if echo.pause >= FRAME_INTERVAL {
+            self.echo = None;
+        }
+        true
+    }
+
     pub(super) fn start_program(&mut self) {
         if self.program == Program::NotStarted && !self.stopping {
             self.program = Program::Running;
@@ -147,7 +188,7 @@ impl Host {
         self.pasting = member.lane.inbound.is_pasting().then_some((link, now));
         self.writing = Writing::Member(link);
         self.last_writer = link;
-        self.echo_until = Some(now + ECHO_WITHIN);
+        self.echo = Some(Echo { until: now + ECHO_WITHIN, printed: false, pause: ECHO_PAUSE });
         self.out.push_back(HostOutput::Write(bytes));
         true
     }

@@ -250,8 +250,7 @@ impl Outbound {
             if now >= self.next_frame_at || urgent {
                 self.frames_ever += 1;
                 self.next_frame_at = now + FRAME_INTERVAL.max(self.trip.smoothed().unwrap_or_default() / 4);
-                let first_alone = urgent && !self.trip.repeats().is_empty();
-                self.pack(screen, &missing, Some(self.frames_ever), first_alone);
+                self.pack(screen, &missing, Some(self.frames_ever), urgent);
                 self.clean_at = head.version;
                 return;
             }

@@ -25,12 +25,18 @@ fn encode(row: &[Cell], with_links: bool) -> Vec<u8> {
         look: None,
         style: Style::default(),
         width: Width::Narrow,
-        text: String::new(),
+        text: String::with_capacity(used),
         writer: None,
     };
     let mut column = 0;
     while column < used {
         let cell = &row[column];
+        let alike = row[column..used].iter().take_while(|next| is_like(cell, next)).count();
+        if alike > 0 {
+            runs.alike(&row[column..column + alike]);
+            column += alike;
+            continue;
+        }
         let wide = cell.flags.contains(Flags::WIDE_CHAR);
         let whole = wide && row.get(column + 1).is_some_and(|next| next.flags.contains(Flags::WIDE_CHAR_SPACER));
         let spacer = Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER;
@@ -48,6 +54,9 @@ fn encode(row: &[Cell], with_links: bool) -> Vec<u8> {
     }
     runs.finish()
 }
+
+/// Room for the styles of an ordinary line; more grows it.
+const STYLES_BYTES: usize = 32;
 
 /// What decides a cell's style, as the model has it: cheaper to compare than to convert.
 type Look<'a> = (ModelColor, ModelColor, Flags, &'a Cell);
@@ -73,6 +82,12 @@ impl<'a> Runs<'a> {
         self.start(cell, width);
         self.text.push(character);
         self.text.extend(stacked.iter().take(MAX_ZERO_WIDTH));
+    }
+
+    /// Cells that are narrow, hold no more than a character, and look the same: what nearly every line consists of.
+    fn alike(&mut self, cells: &'a [Cell]) {
+        self.start(&cells[0], Width::Narrow);
+        self.text.extend(cells.iter().map(|cell| if cell.c.is_control() { ' ' } else { cell.c }));
     }
 
     fn blank(&mut self, cell: &'a Cell) {
@@ -106,7 +121,7 @@ impl<'a> Runs<'a> {
         if self.text.is_empty() {
             return;
         }
-        let writer = self.writer.get_or_insert_with(|| Writer::new(self.wrapped));
+        let writer = self.writer.get_or_insert_with(|| Writer::new(self.wrapped, self.text.capacity() + STYLES_BYTES));
         writer.run(&self.style, self.width, &self.text);
         self.text.clear();
     }
@@ -127,6 +142,9 @@ impl<'a> Runs<'a> {
     }
 }
 
+/// Both halves of a wide character, and the blank that is left where one did not fit.
+const WIDE_FLAGS: Flags = Flags::WIDE_CHAR.union(Flags::WIDE_CHAR_SPACER).union(Flags::LEADING_WIDE_CHAR_SPACER);
+
 const STYLE_FLAGS: Flags = Flags::BOLD_ITALIC
     .union(Flags::INVERSE)
     .union(Flags::DIM)
@@ -141,6 +159,18 @@ fn is_blank(cell: &Cell) -> bool {
         && cell.bg == ModelColor::Named(NamedColor::Background)
         && cell.fg == ModelColor::Named(NamedColor::Foreground)
         && !cell.flags.intersects(STYLE_FLAGS)
+}
+
+/// Whether both are simple, and what is said of one's style is true of the other's.
+fn is_like(a: &Cell, b: &Cell) -> bool {
+    const TOLD: Flags = STYLE_FLAGS.union(WIDE_FLAGS);
+    let flags = b.flags & TOLD;
+    !flags.intersects(WIDE_FLAGS)
+        && b.extra.is_none()
+        && a.extra.is_none()
+        && a.flags & TOLD == flags
+        && a.fg == b.fg
+        && a.bg == b.bg
 }
 
 fn same_extra(a: &Cell, b: &Cell) -> bool {

@@ -78,9 +78,11 @@ impl Writer {
         bytes
     }
 
-    /// Starts a line that is not plain.
-    pub(super) fn new(wrapped: bool) -> Writer {
-        Writer { bytes: vec![u8::from(wrapped)] }
+    /// Starts a line that is not plain, of about `length` bytes.
+    pub(super) fn new(wrapped: bool, length: usize) -> Writer {
+        let mut bytes = Vec::with_capacity(length);
+        bytes.push(u8::from(wrapped));
+        Writer { bytes }
     }
 
     pub(super) fn run(&mut self, style: &Style, width: Width, text: &str) {
@@ -157,7 +159,7 @@ pub(super) fn encode(line: &Line) -> Vec<u8> {
         [] => Writer::plain(line.wrapped, ""),
         [run] if run.width == Width::Narrow && run.style.is_default() => Writer::plain(line.wrapped, &run.text),
         runs => {
-            let mut writer = Writer::new(line.wrapped);
+            let mut writer = Writer::new(line.wrapped, 0);
             for run in runs {
                 writer.run(&run.style, run.width, &run.text);
             }

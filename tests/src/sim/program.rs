@@ -29,6 +29,8 @@ pub enum Script {
     Screens {
         /// The pause between two.
         every: Duration,
+        /// It says so at once, not only with the next screen.
+        answers: bool,
     },
     /// Prints a prompt and never reads.
     Deaf,
@@ -70,7 +72,7 @@ impl Program {
         match &self.script {
             Script::Shell | Script::Deaf | Script::Mute => vec![print("$ ")],
             Script::Ends { text, after, .. } => vec![print(text), Act::WakeAfter(*after)],
-            Script::Flood { every, .. } | Script::Screens { every } => vec![Act::WakeAfter(*every)],
+            Script::Flood { every, .. } | Script::Screens { every, .. } => vec![Act::WakeAfter(*every)],
             Script::Titles { .. } => vec![Act::WakeAfter(TITLE_EVERY)],
         }
     }
@@ -84,7 +86,7 @@ impl Program {
                 if self.pages < *count { vec![title, Act::WakeAfter(TITLE_EVERY)] } else { vec![title] }
             }
             Script::Ends { code, .. } => vec![Act::End(*code)],
-            Script::Screens { every } => {
+            Script::Screens { every, .. } => {
                 self.pages += 1;
                 let mut text = "\x1b[H".to_owned();
                 for row in 0..23 {
@@ -112,9 +114,9 @@ impl Program {
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<Vec<Act>> {
         match self.script {
             Script::Deaf => None,
-            Script::Screens { .. } => {
+            Script::Screens { answers, .. } => {
                 self.read += bytes.len();
-                Some(vec![print(&self.keys())])
+                Some(if answers { vec![print(&self.keys())] } else { Vec::new() })
             }
             Script::Mute => Some(Vec::new()),
             Script::Ends { .. } | Script::Flood { .. } | Script::Titles { .. } => {
