@@ -307,3 +307,67 @@ fn local_echo_lies_over_the_screen_and_goes_again() {
     person.paint();
     assert_eq!(person.bare.window()[0][3].text, " ");
 }
+
+/// When a window's new size becomes known to the painter.
+#[derive(Clone, Copy, Debug)]
+enum Known {
+    /// Before it paints again; the terminal answers.
+    AtOnce,
+    /// A paint for the old size reaches the terminal after the change.
+    AfterAPaint,
+    /// Before it paints again; the terminal answers too late.
+    Unanswered,
+}
+
+/// Sixty numbers at a time, and between them changes of the window's height; then how often each number is in it.
+fn counts_after_changes(heights: &[u16], known: Known) -> Vec<usize> {
+    let host = Size::new(80, 24);
+    let mut feed = Feed { emulator: Emulator::new(host, 10_000), sent: BTreeMap::new(), wire: Vec::new() };
+    let mut person = Person::new(host);
+    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    let mut last = 0;
+    for rows in heights {
+        let numbers: Vec<String> = (last + 1..=last + 60).map(|number| format!("{number}\r\n")).collect();
+        last += 60;
+        feed.emulator.feed(numbers.concat().as_bytes());
+        feed.send();
+        feed.wire.drain(..).for_each(|message| take(&mut person.screen, &message));
+        let size = Size::new(80, *rows);
+        if matches!(known, Known::AfterAPaint) {
+            person.bare.resize(size);
+            person.paint();
+            person.now = person.now + std::time::Duration::from_millis(5);
+        } else {
+            person.settle();
+            person.now = person.now + std::time::Duration::from_secs(1);
+            person.bare.resize(size);
+        }
+        let mut out = Vec::new();
+        person.painter.resize(person.now, size, &mut out);
+        assert_eq!(out, b"\x1b[6n");
+        if !matches!(known, Known::Unanswered) {
+            let row = person.bare.term.grid().cursor.point.line.0 as u16 + 1;
+            let mut out = Vec::new();
+            person.painter.cursor_report(row, 1, &mut out);
+            person.bare.feed(&out);
+        }
+        person.settle();
+    }
+    let all: Vec<Vec<Cell>> = person.bare.history().into_iter().chain(person.bare.window()).collect();
+    let text = |cells: &Vec<Cell>| cells.iter().map(|cell| cell.text.as_str()).collect::<String>();
+    let texts: Vec<String> = all.iter().map(text).map(|text| text.trim_end().to_owned()).collect();
+    (1..=last).map(|number| texts.iter().filter(|text| **text == number.to_string()).count()).collect()
+}
+
+#[test]
+fn a_change_of_the_windows_height_loses_no_line_and_repeats_some_only_when_it_cannot_be_known() {
+    let heights = [24, 30, 18, 24, 40, 10, 24, 9, 33];
+    for known in [Known::AtOnce, Known::AfterAPaint, Known::Unanswered] {
+        let counts = counts_after_changes(&heights, known);
+        let missing: Vec<usize> = (1..=counts.len()).filter(|number| counts[number - 1] == 0).collect();
+        let repeated = counts.iter().filter(|count| **count > 1).count();
+        eprintln!("{known:?}: {repeated} of {} repeated", counts.len());
+        assert_eq!(missing, [0usize; 0], "{known:?}");
+        assert!(matches!(known, Known::AfterAPaint | Known::Unanswered) || repeated == 0, "{known:?}: {repeated}");
+    }
+}

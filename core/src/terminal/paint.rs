@@ -32,6 +32,10 @@ use view::{View, bordered, cursor_of, overlaid};
 /// than the round trip to a terminal behind ssh, less than a person waits for a window to settle.
 const REPORT_WITHIN: Duration = Duration::from_millis(200);
 
+/// What was painted less than this before a change of the size became known may have met the new size: the way to the
+/// terminal takes time, and tmux tells the programs in its panes of a change up to 250 ms late.
+const IN_DOUBT: Duration = Duration::from_millis(300);
+
 /// How a painter paints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -58,8 +62,12 @@ pub struct Painter {
     cursor: Option<(u16, u16)>,
     /// Where it was left on the main screen before the alternate one was shown.
     main_cursor: Option<(u16, u16)>,
+    /// When the main screen was painted last.
+    painted: Option<Timestamp>,
     /// The size changed, and nobody knows what the main screen shows since then.
     moved: Option<Moved>,
+    /// Whether it takes lines out of its scrollback to fill a larger window, as far as is known.
+    refills: bool,
     /// How often the terminal was asked where its cursor is since this was last told.
     asks: u32,
 }
@@ -70,6 +78,8 @@ struct Moved {
     size: Size,
     /// The row of the cursor.
     row: u16,
+    /// What was painted since then may have reached it after, if anything was.
+    doubtful: Option<Timestamp>,
     /// How many answers are to come.
     asked: u16,
     /// When it is given up; set by the first paint that has to wait.
@@ -91,7 +101,9 @@ impl Painter {
             settings: Settings::default(),
             cursor: None,
             main_cursor: None,
+            painted: None,
             moved: None,
+            refills: true,
             asks: 0,
         }
     }
@@ -143,7 +155,8 @@ impl Painter {
         self.draw(screen, head, overlay, &mut body);
         let (at, in_sight) = self.view.cursor(self.local, cursor);
         let visible = head.cursor.visible && in_sight;
-        if !body.is_empty() {
+        let wrote = !body.is_empty();
+        if wrote {
             out.extend_from_slice(b"\x1b[?2026h");
             self.settings.cursor_visible(false, out);
             out.extend_from_slice(b"\x1b[?7l");
@@ -158,7 +171,9 @@ impl Painter {
             }
             self.settings(head, visible, out);
         }
-        self.cursor = Some(at);
+        if self.cursor.replace(at).is_none_or(|before| wrote || before != at) && self.showing == Some(Space::Main) {
+            self.painted = Some(now);
+        }
     }
 
     /// When to paint again although nothing new came.
@@ -180,7 +195,9 @@ impl Painter {
         self.alternate = rows::unknown(size.rows);
         self.scrollback.forget();
         if let (None, Some((row, _))) = (self.moved, cursor) {
-            self.moved = Some(Moved { size: before, row, asked: 0, until: None });
+            let since = Timestamp::from(now.since_start().saturating_sub(IN_DOUBT));
+            let doubtful = Some(since).filter(|since| in_main && self.painted.is_some_and(|painted| painted >= *since));
+            self.moved = Some(Moved { size: before, row, doubtful, asked: 0, until: None });
         }
         if self.moved.is_none() {
             return self.redraw();
@@ -203,7 +220,15 @@ impl Painter {
         }
         let moved = *moved;
         let row = row.saturating_sub(1);
-        if let Some(down @ 1..) = row.checked_sub(moved.row) {
+        let grew = self.local.rows > moved.size.rows;
+        let doubtful = moved.doubtful.is_some() && row == moved.row.min(self.local.rows - 1);
+        if grew && !doubtful {
+            self.refills = row > moved.row;
+        }
+        if doubtful {
+            // Either nothing moved the cursor, or what was painted for the old size put it back there.
+            self.repeat(&moved);
+        } else if let Some(down @ 1..) = row.checked_sub(moved.row) {
             // So many rows came back out of the scrollback: there they go again, whatever they are.
             out.extend_from_slice(b"\x1b[0m\x1b[r");
             go_to(out, self.local.rows - 1, 0);
@@ -290,10 +315,18 @@ impl Painter {
         if let Some(moved) = self.moved.as_mut().filter(|moved| moved.asked > 0 && moved.until.is_none()) {
             moved.until = Some(now + REPORT_WITHIN);
         }
-        if late {
+        if let Some(moved) = asking.filter(|_| late) {
+            self.repeat(&moved);
             self.forget_main();
         }
         asking.is_some() && !late
+    }
+
+    /// Nobody can say what became of the newest lines in the scrollback, so they go there again: those that the terminal
+    /// may have taken out of it to fill a larger window, and those that may have met the wrong size on their way.
+    fn repeat(&mut self, moved: &Moved) {
+        let returned = if self.refills { self.local.rows.saturating_sub(moved.size.rows) } else { 0 };
+        self.scrollback.repeat(returned.into(), moved.doubtful);
     }
 
     fn ask(&mut self, now: Timestamp, out: &mut Vec<u8>) {
@@ -351,7 +384,8 @@ impl Painter {
     /// Lets lines into the scrollback.
     fn push(&mut self, now: Timestamp, screen: &mut Screen, out: &mut Vec<u8>) {
         let cols = usize::from(self.local.cols);
-        let lines = self.scrollback.take(now, screen, &self.main, cols);
+        let mut lines = self.scrollback.take_repeated(cols);
+        lines.extend(self.scrollback.take(now, screen, &self.main, cols));
         let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
         for batch in lines.chunks(self.main.len()) {
             for ((row, shown), line) in (0..).zip(&self.main).zip(batch) {

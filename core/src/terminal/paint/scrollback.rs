@@ -1,6 +1,6 @@
 //! Which lines go into the person's own scrollback now, and what of them is there already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::super::line::{Line, Run, Width};
@@ -17,6 +17,9 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Most screenfuls in one paint: what is typed in the meantime shows in between.
 const SCREENFULS: usize = 8;
 
+/// Newest rows of the scrollback that are remembered, for when a change of the window's size makes them doubtful.
+const REMEMBERED: usize = 512;
+
 /// What is known of the scrollback beside the next line, which the screen keeps.
 #[derive(Debug, Default)]
 pub(super) struct Scrollback {
@@ -24,6 +27,10 @@ pub(super) struct Scrollback {
     waiting: Option<(u64, Timestamp)>,
     /// Lines that the terminal itself moved into its scrollback when it became smaller.
     early: BTreeMap<u64, Line>,
+    /// Its newest rows, and when they went there.
+    newest: VecDeque<(Timestamp, Line)>,
+    /// Rows that go there once more, before any other.
+    repeated: Vec<Line>,
 }
 
 impl Scrollback {
@@ -42,8 +49,36 @@ impl Scrollback {
         self.early.extend(rows);
     }
 
+    /// The newest `count` rows go there again, and all that went there since then.
+    pub(super) fn repeat(&mut self, count: usize, since: Option<Timestamp>) {
+        let recent = self.newest.iter().rev().take_while(|(at, _)| since.is_some_and(|since| *at >= since)).count();
+        let from = self.newest.len().saturating_sub(recent + count);
+        self.repeated.extend(self.newest.drain(from..).map(|(_, line)| line));
+        self.repeated.truncate(REMEMBERED);
+    }
+
+    /// Rows to be scrolled out before those of [`take`](Scrollback::take): they were there already, or nearly. They are
+    /// repeated no second time for having been repeated.
+    pub(super) fn take_repeated(&mut self, cols: usize) -> Vec<Line> {
+        let rows: Vec<Line> = self.repeated.drain(..).flat_map(|line| pieces(&line, cols)).collect();
+        self.remember(Timestamp::ZERO, &rows);
+        rows
+    }
+
     /// Rows to be scrolled out now, from the oldest.
     pub(super) fn take(&mut self, now: Timestamp, screen: &mut Screen, shown: &Rows, cols: usize) -> Vec<Line> {
+        let rows = self.next(now, screen, shown, cols);
+        self.remember(now, &rows);
+        rows
+    }
+
+    fn remember(&mut self, at: Timestamp, rows: &[Line]) {
+        let rows = &rows[rows.len().saturating_sub(REMEMBERED)..];
+        self.newest.drain(..(self.newest.len() + rows.len()).saturating_sub(REMEMBERED));
+        self.newest.extend(rows.iter().map(|line| (at, line.clone())));
+    }
+
+    fn next(&mut self, now: Timestamp, screen: &mut Screen, shown: &Rows, cols: usize) -> Vec<Line> {
         let height = shown.len();
         let most = SCREENFULS * height;
         let due = self.waiting.is_some_and(|(_, at)| at <= now);
