@@ -357,6 +357,8 @@ impl Viewer {
         match frame {
             FromHost::Welcome { member, role } => self.member = Some((member, role)),
             FromHost::Title(title) => {
+                self.painter.title(&title);
+                self.paint_from = self.paint_from.or(Some(now));
                 self.notice(ViewerNotice::Title(title));
             }
             FromHost::Bell => self.notice(ViewerNotice::Bell),

@@ -230,6 +230,7 @@ fn look(emulator: &mut Emulator, screen: &mut Screen, painter: &mut Painter, at:
     }
     screen.merge_head(head);
     screen.merge_fates(&Fates::default());
+    painter.title(emulator.title().unwrap_or_default());
     painter.paint(Timestamp::from_micros(at), screen, &Overlay::default(), out);
 }
 
@@ -256,7 +257,9 @@ fn whatever_a_program_prints_a_viewer_s_terminal_gets_only_what_is_on_the_list_a
             allowed::check(&painted, false).unwrap_or_else(|what| panic!("after {shown:?}: {what}"));
             own.feed(&painted);
             assert_eq!(own.take_replies(), b"", "{shown:?} makes the viewer's terminal answer");
-            assert_eq!(own.title(), None, "{shown:?} changes the viewer's title");
+            let title = emulator.title().unwrap_or_default();
+            assert_eq!(own.title().unwrap_or_default(), title, "{shown:?} is not the viewer's title");
+            assert!(title.chars().count() <= 256 && !title.chars().any(char::is_control), "{title:?}");
             assert_eq!(own.take_clipboard(), None, "{shown:?} writes to the viewer's clipboard");
         }
     }

@@ -89,6 +89,20 @@ fn a_viewers_terminal_is_given_back_whatever_ends_it() {
 }
 
 #[test]
+fn a_viewers_window_has_the_sessions_title_until_the_end() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["sh", "-c", r"printf '\033]2;all built\007READY'; read -r _"]);
+    let command = format!("beach join '{}'", host.links.control);
+    let viewer = tmux.pane("viewer", SIZE, &format!("printf '\\033]2;my own\\007'; {}", looked_at("viewer", &command)));
+    viewer.shows("READY", SOON);
+    holds("the session's title", SOON, || viewer.title() == "all built");
+    viewer.types_line("");
+    assert_eq!(given_back(&scratch, &viewer, "viewer", PROMPTLY), 0);
+    holds("the title from before", SOON, || viewer.title() == "my own");
+}
+
+#[test]
 fn ctrl_c_before_the_first_screen_ends_a_join() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);

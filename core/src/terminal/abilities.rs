@@ -26,6 +26,8 @@ pub struct Abilities {
     pub underlines: bool,
     /// Hyperlinks (OSC 8).
     pub links: bool,
+    /// A window with a title (OSC 2).
+    pub titles: bool,
     /// The kitty keyboard protocol.
     pub kitty_keyboard: bool,
     /// It says where the cursor is (CSI 6n) and moves rows between its screen and a scrollback.
@@ -37,8 +39,14 @@ const COMPLETE: [&str; 6] = ["kitty", "ghostty", "foot", "wezterm", "alacritty",
 
 impl Abilities {
     /// Everything there is.
-    pub const ALL: Abilities =
-        Abilities { colors: Colors::True, underlines: true, links: true, kitty_keyboard: true, cursor_reports: true };
+    pub const ALL: Abilities = Abilities {
+        colors: Colors::True,
+        underlines: true,
+        links: true,
+        titles: true,
+        kitty_keyboard: true,
+        cursor_reports: true,
+    };
 
     /// What `TERM` and `COLORTERM` tell; `no_color` if the person wants none (`NO_COLOR`).
     pub fn of(term: Option<&str>, colorterm: Option<&str>, no_color: bool) -> Abilities {
@@ -48,6 +56,7 @@ impl Abilities {
                 colors: Colors::None,
                 underlines: false,
                 links: false,
+                titles: false,
                 kitty_keyboard: false,
                 cursor_reports: false,
             };
@@ -72,6 +81,7 @@ impl Abilities {
             // A terminal that does not know the colons may take `4:3` for three attributes.
             underlines: complete || (modern && colors == Colors::True) || term.starts_with("tmux"),
             links: modern,
+            titles: modern || ["xterm", "rxvt", "screen", "st"].iter().any(|name| term.starts_with(name)),
             kitty_keyboard: complete,
             cursor_reports: true,
         }

@@ -267,6 +267,12 @@ impl Painter {
         self.view.held = false;
     }
 
+    /// The terminal's window gets this title with the next paint, cleaned and cut; at the end it has its own again, where
+    /// terminals keep titles on a stack (xterm's window operations 22 and 23).
+    pub fn title(&mut self, title: &str) {
+        self.settings.wish_title(title);
+    }
+
     /// Puts a text into the person's clipboard. To be called only if they asked for that.
     pub fn clipboard(&mut self, text: &str, out: &mut Vec<u8>) {
         if text.len() <= MAX_CLIPBOARD {
@@ -455,5 +461,8 @@ impl Painter {
         }
         self.settings.cursor_shape(head.cursor.shape, head.cursor.blinking, out);
         self.settings.cursor_visible(visible, out);
+        if self.options.abilities.titles {
+            self.settings.title(out);
+        }
     }
 }

@@ -148,6 +148,11 @@ impl Pane<'_> {
         (numbers.next().expect("two numbers"), numbers.next().expect("two numbers"))
     }
 
+    /// The title that its program gave it.
+    pub fn title(&self) -> String {
+        self.told("#{pane_title}")
+    }
+
     /// Whether the cursor is shown.
     pub fn cursor_is_shown(&self) -> bool {
         self.told("#{cursor_flag}") == "1"

@@ -29,6 +29,11 @@ fn escape(rest: &str, starting: bool) -> Result<&str, String> {
         let clean = link.is_empty() || (link.starts_with("http") && link.bytes().all(|byte| byte.is_ascii_graphic()));
         return if clean { Ok(after) } else { Err(format!("link {link:?}")) };
     }
+    if let Some(rest) = rest.strip_prefix("]2;") {
+        let (title, after) = rest.split_once("\x1b\\").ok_or("an open title")?;
+        let clean = title.chars().count() <= 256 && !title.chars().any(char::is_control);
+        return if clean { Ok(after) } else { Err(format!("title {title:?}")) };
+    }
     let Some(body) = rest.strip_prefix('[') else { return Err(end("escape ", rest)) };
     let last = body.find(|c: char| ('@'..='~').contains(&c)).ok_or("an open sequence")?;
     let (arguments, after) = body.split_at(last);
@@ -49,6 +54,7 @@ fn escape(rest: &str, starting: bool) -> Result<&str, String> {
         "m" => numbers(arguments, &[';', ':']),
         "q" => arguments.len() == 2 && arguments.ends_with(' ') && numbers(&arguments[..1], &[]),
         "h" | "l" => arguments.strip_prefix('?').is_some_and(|mode| PRIVATE.contains(&mode)),
+        "t" => arguments == "22;2" || arguments == "23;2",
         "r" => starting && arguments.is_empty(),
         _ => false,
     };

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::super::head::{CursorShape, Modes};
+use super::super::notes::clean_title;
 
 /// How each mode is turned on and off.
 const MODES: [(Modes, &str, &str); 10] = [
@@ -38,11 +39,22 @@ pub(super) struct Settings {
     look: Option<(CursorShape, bool)>,
     /// Kitty's keyboard flags, if some were pushed onto the terminal's stack; `Some(None)`: not known which.
     kitty: Option<Option<u32>>,
+    /// The window's title, if it was ever changed: until then it is the person's own.
+    title: Option<String>,
+    /// The title that is wanted, until the next paint.
+    next_title: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { modes: Some(Modes::ALTERNATE_SCROLL), visible: Some(true), look: None, kitty: None }
+        Settings {
+            modes: Some(Modes::ALTERNATE_SCROLL),
+            visible: Some(true),
+            look: None,
+            kitty: None,
+            title: None,
+            next_title: None,
+        }
     }
 }
 
@@ -52,6 +64,24 @@ impl Settings {
         self.modes = None;
         self.visible = None;
         self.kitty = self.kitty.map(|_| None);
+    }
+
+    /// The window is to have this title.
+    pub(super) fn wish_title(&mut self, title: &str) {
+        self.next_title = Some(clean_title(title));
+    }
+
+    /// Sets the title that is wanted. The person's own is put onto the terminal's stack first.
+    pub(super) fn title(&mut self, out: &mut Vec<u8>) {
+        let Some(next) = self.next_title.take() else { return };
+        match &self.title {
+            Some(title) if *title == next => return,
+            None if next.is_empty() => return,
+            Some(_) => {}
+            None => out.extend_from_slice(b"\x1b[22;2t"),
+        }
+        let _ = write!(out, "\x1b]2;{next}\x1b\\");
+        self.title = Some(next);
     }
 
     /// Sets the flags of a terminal that has them. A pair of push and pop stands around all of them, since the person's
@@ -116,5 +146,8 @@ impl Settings {
             out.extend_from_slice(b"\x1b[0 q");
         }
         self.cursor_visible(true, out);
+        if self.title.take().is_some() {
+            out.extend_from_slice(b"\x1b[23;2t");
+        }
     }
 }
