@@ -15,7 +15,7 @@ mod wait;
 
 pub use beach::{Host, Links, Rendezvous, beach, ended_in_three_lines, in_three_lines, join, share};
 pub use binary::binary;
-pub use cells::{Cell, Color, Rows, differences};
+pub use cells::{Cell, Color, Rows, cells_of, differences};
 pub use machines::{Machine, Machines};
 pub use process::{Process, Running, Signal, children_of};
 pub use scratch::Scratch;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use beach_core::terminal::{self, Attributes, Line, Style, Underline};
+
 /// Rows of cells; blank cells at the end of a row are left out.
 pub type Rows = Vec<Vec<Cell>>;
 
@@ -58,6 +60,49 @@ impl Cell {
         }
         self
     }
+}
+
+/// What a pane would show of a line: one cell a character, blanks at the end left out.
+pub fn cells_of(line: &Line) -> Vec<Cell> {
+    let mut cells: Vec<Cell> =
+        line.runs.iter().flat_map(|run| run.text.chars().map(|c| cell_of(c, &run.style))).collect();
+    while cells.last().is_some_and(Cell::is_blank) {
+        cells.pop();
+    }
+    cells
+}
+
+fn cell_of(character: char, style: &Style) -> Cell {
+    let color = |color| match color {
+        terminal::Color::Default => Color::Default,
+        terminal::Color::Indexed(index) => Color::Indexed(index),
+        terminal::Color::Rgb(r, g, b) => Color::Rgb(r, g, b),
+    };
+    let underline = match style.underline {
+        Underline::None => None,
+        Underline::Single => Some(61),
+        Underline::Double => Some(62),
+        Underline::Curly => Some(63),
+        Underline::Dotted => Some(64),
+        Underline::Dashed => Some(65),
+    };
+    let attributes = [
+        (Attributes::BOLD, 1),
+        (Attributes::DIM, 2),
+        (Attributes::ITALIC, 3),
+        (Attributes::INVERSE, 7),
+        (Attributes::HIDDEN, 8),
+        (Attributes::STRIKE, 9),
+    ];
+    let set = attributes.into_iter().filter(|(attribute, _)| style.attributes.contains(*attribute));
+    Cell {
+        character,
+        foreground: color(style.foreground),
+        background: color(style.background),
+        underline: color(style.underline_color.unwrap_or_default()),
+        attributes: set.map(|(_, number)| number).chain(underline).collect(),
+    }
+    .seen()
 }
 
 /// Reads what `capture-pane -e -p -N` printed.

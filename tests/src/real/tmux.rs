@@ -6,6 +6,8 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
+use beach_core::terminal::Modes;
+
 use super::beach::clean;
 use super::binary::binary;
 use super::cells::{self, Rows};
@@ -171,6 +173,27 @@ impl Pane<'_> {
             ("no wrap", "#{?wrap_flag,0,1}"),
         ];
         asked.into_iter().filter(|(_, format)| self.told(format) == "1").map(|(name, _)| name).collect()
+    }
+
+    /// The modes that the model has too, and tmux tells.
+    pub fn modes(&self) -> Modes {
+        let modes = [
+            (Modes::APP_CURSOR, "#{keypad_cursor_flag}"),
+            (Modes::APP_KEYPAD, "#{keypad_flag}"),
+            (Modes::MOUSE_CLICK, "#{mouse_standard_flag}"),
+            (Modes::MOUSE_DRAG, "#{mouse_button_flag}"),
+            (Modes::MOUSE_MOTION, "#{mouse_all_flag}"),
+            (Modes::SGR_MOUSE, "#{mouse_sgr_flag}"),
+            (Modes::UTF8_MOUSE, "#{mouse_utf8_flag}"),
+        ];
+        let flags = self.told(&modes.map(|(_, format)| format).join(" "));
+        let on = modes.iter().zip(flags.split(' ')).filter(|(_, flag)| *flag == "1");
+        on.fold(Modes::NONE, |all, ((mode, _), _)| all.set(*mode, true))
+    }
+
+    /// Whether it shows the alternate screen.
+    pub fn is_alternate(&self) -> bool {
+        self.told("#{alternate_on}") == "1"
     }
 
     /// What stands on it, row by row, without blanks at the ends.
