@@ -158,7 +158,7 @@ fn plays(program: &str, size: Size, printed: &[u8], excused: &[&str]) {
         arrives(&mut world, HostInput::Printed(part)).unwrap_or_else(|difference| panic!("{}: {difference}", place()));
         for (where_, what) in plain.differences(world.hosts[0].node.machine().emulator()) {
             let excuses = |excuse: &&str| where_.contains(*excuse);
-            if excused.iter().any(|excuse| excuses(excuse)) {
+            if excused.iter().any(excuses) {
                 unused.retain(|excuse| !excuses(excuse));
             } else {
                 differing.push(format!("{}: {where_}: {what}", place()));
