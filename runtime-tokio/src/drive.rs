@@ -1,6 +1,8 @@
 //! The one loop: drain a machine's outputs, then wait for its timer or for something to happen.
 
+use std::future::poll_fn;
 use std::ops::ControlFlow;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use beach_core::machine::{Machine, Tick};
@@ -16,9 +18,6 @@ const TURN: u32 = 64;
 /// How long it may be busy before it does so. Only then does the runtime look which other sources have become ready: while a program
 /// floods, a turn takes milliseconds, and a key must not wait for 64 of them.
 const BUSY_AT_MOST: Duration = Duration::from_millis(1);
-
-/// A source that took so long was waited for.
-const WAITED: Duration = Duration::from_micros(50);
 
 /// The world around a machine: performs what it wants and reports what happens.
 #[expect(async_fn_in_trait, reason = "driven on one thread, by `drive` alone")]
@@ -67,14 +66,86 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
             yield_now().await;
             busy_since = Instant::now();
         }
-        let asked_at = Instant::now();
         let deadline = machine.deadline().map(|at| epoch + at.since_start());
-        input = Some(tokio::select! {
-            input = surroundings.next() => input,
-            () = alarm.at(deadline) => Tick.into(),
+        let mut next = pin!(async {
+            tokio::select! {
+                input = surroundings.next() => input,
+                () = alarm.at(deadline) => Tick.into(),
+            }
         });
-        if asked_at.elapsed() >= WAITED {
+        // Only while it waits does the runtime look around; a source that is ready at once may still have taken its time.
+        let mut waited = false;
+        let next = poll_fn(|context| {
+            let polled = next.as_mut().poll(context);
+            waited |= polled.is_pending();
+            polled
+        });
+        input = Some(next.await);
+        if waited {
             busy_since = Instant::now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::thread;
+
+    use super::*;
+
+    /// Ends with the last of so many inputs.
+    struct Countdown(u32);
+
+    impl Machine for Countdown {
+        type Input = Tick;
+        type Output = ();
+
+        fn handle(&mut self, _: Timestamp, _: Tick) {
+            self.0 -= 1;
+        }
+
+        fn poll(&mut self) -> Option<()> {
+            let ended = self.0 == 0;
+            self.0 += u32::from(ended);
+            ended.then_some(())
+        }
+
+        fn deadline(&self) -> Option<Timestamp> {
+            None
+        }
+    }
+
+    /// A program that floods: there is always more, and reading it takes a while.
+    struct Flood;
+
+    impl Surroundings<Countdown> for Flood {
+        type End = ();
+
+        fn perform(&mut self, (): ()) -> ControlFlow<()> {
+            ControlFlow::Break(())
+        }
+
+        async fn next(&mut self) -> Tick {
+            thread::sleep(Duration::from_micros(200));
+            Tick
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_that_is_always_ready_leaves_others_a_turn_every_millisecond() {
+        let turns = Rc::new(Cell::new(0));
+        let counted = turns.clone();
+        let others = async move {
+            loop {
+                counted.set(counted.get() + 1);
+                yield_now().await;
+            }
+        };
+        let tasks = tokio::task::LocalSet::new();
+        tasks.spawn_local(others);
+        tasks.run_until(drive(&mut Countdown(50), Instant::now(), &mut Flood)).await;
+        assert!(turns.get() >= 4, "{} turns in ten milliseconds", turns.get());
     }
 }
