@@ -19,8 +19,15 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 /// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; eight of them make one turn of the
-/// loop worth its cost and still keep a turn short: a key that comes in it waits for its end.
+/// loop worth its cost.
 pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
+
+/// And least that is gathered if it is there: one read.
+const OUTPUT_BYTES_MIN: usize = 4 * 1024;
+
+/// What is read is to be worked through within this time, as a key that comes meanwhile waits for it. Text of lines of one letter
+/// takes ten times as long as that of full ones.
+const WORKED_THROUGH_WITHIN: Duration = Duration::from_millis(1);
 
 /// A read of fewer bytes than this is an echo or a prompt: nothing more is waiting, and asking would only keep it from its reader.
 const SHORT_READ: usize = 512;
@@ -118,6 +125,10 @@ pub struct Pty {
     child: Child,
     /// Filled by one read at a time; kept, so that a cancelled read costs no allocation.
     buffer: Vec<u8>,
+    /// How much is gathered in one event now.
+    gathered: usize,
+    /// When the last output was handed over, until the caller comes back.
+    handed_over: Option<std::time::Instant>,
     writing: Option<Writing>,
     /// Nothing more can be read: every process has closed the terminal.
     end_of_output: bool,
@@ -173,6 +184,8 @@ impl Pty {
             terminal,
             child,
             buffer: vec![0; OUTPUT_BYTES_MAX],
+            gathered: OUTPUT_BYTES_MAX,
+            handed_over: None,
             writing: None,
             end_of_output: false,
             exit: None,
@@ -188,6 +201,9 @@ impl Pty {
     /// Reads and writes advance independently: a command that does not read cannot hold back its own output, and one
     /// that writes without end cannot hold back input.
     pub async fn next(&mut self) -> PtyEvent {
+        if let Some(handed_over) = self.handed_over.take() {
+            self.gathered = gathered_next(self.gathered, handed_over.elapsed());
+        }
         loop {
             if self.reported {
                 return future::pending().await;
@@ -311,8 +327,8 @@ impl Pty {
     /// Adds to the `first` bytes in the buffer what else is there already, without waiting for more.
     fn collect(&mut self, first: usize) -> Vec<u8> {
         let mut filled = first;
-        while first >= SHORT_READ && filled < self.buffer.len() {
-            match rustix::io::read(&self.terminal, &mut self.buffer[filled..]) {
+        while first >= SHORT_READ && filled < self.gathered {
+            match rustix::io::read(&self.terminal, &mut self.buffer[filled..self.gathered]) {
                 Ok(0) | Err(Errno::IO) => {
                     self.end_of_output = true;
                     break;
@@ -325,6 +341,9 @@ impl Pty {
         }
         if let Some(ended) = &mut self.exit {
             ended.silent_at = Instant::now() + DRAIN_SILENCE;
+        }
+        if filled >= self.gathered {
+            self.handed_over = Some(std::time::Instant::now());
         }
         self.buffer[..filled].to_vec()
     }
@@ -343,6 +362,18 @@ impl Pty {
             }
         }
     }
+}
+
+/// How much to gather, after so much took so long.
+fn gathered_next(gathered: usize, took: Duration) -> usize {
+    let next = if took > WORKED_THROUGH_WITHIN {
+        gathered / 2
+    } else if took < WORKED_THROUGH_WITHIN / 3 {
+        gathered * 2
+    } else {
+        gathered
+    };
+    next.clamp(OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX)
 }
 
 async fn at(deadline: Option<Instant>) {
@@ -624,6 +655,14 @@ mod tests {
         }
 
         assert_eq!(output.iter().filter(|byte| **byte == b'\n').count(), 200);
+    }
+
+    #[test]
+    fn what_is_gathered_follows_how_long_it_takes_to_work_through() {
+        let [slow, quick] = [WORKED_THROUGH_WITHIN * 2, WORKED_THROUGH_WITHIN / 4];
+        let after = |took: Duration| (0..10).fold(OUTPUT_BYTES_MAX / 2, |gathered, _| gathered_next(gathered, took));
+        assert_eq!((after(slow), after(quick)), (OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX));
+        assert_eq!(after(WORKED_THROUGH_WITHIN), OUTPUT_BYTES_MAX / 2);
     }
 
     #[tokio::test]
