@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use beach_core::cast::CastFormat;
+use beach_core::endpoint::Paths;
 use beach_core::host::Resize;
 use beach_core::predict::{BadMode, Mode};
 use beach_core::terminal::Size;
@@ -81,9 +82,8 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) linger: Option<Duration>,
 
-    /// Peer to peer or nothing: no relayed path
-    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
-    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) paths: PathArgs,
 
     /// Who decides how large the terminal is: the host's own terminal, the smallest of all, or the viewer of that name
     #[arg(long, value_name = "owner|smallest|NAME", default_value = "owner", value_parser = resize)]
@@ -132,9 +132,8 @@ pub(crate) struct JoinArgs {
     #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
     pub(crate) escape: Escape,
 
-    /// Peer to peer or nothing: no relayed path
-    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
-    pub(crate) strict: bool,
+    #[command(flatten)]
+    pub(crate) paths: PathArgs,
 
     /// Exit with the shared command's own code
     #[arg(long = "return")]
@@ -187,6 +186,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
+    /// Do not carry datagrams for those who cannot reach each other
+    #[arg(long)]
+    pub(crate) no_relay: bool,
+
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -197,6 +200,28 @@ pub(crate) struct ReplayArgs {
     /// A file that --record-handshake wrote
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+/// Which paths a link may take.
+#[derive(Debug, Args)]
+pub(crate) struct PathArgs {
+    /// Peer to peer or nothing: no relayed path
+    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
+    pub(crate) strict: bool,
+
+    /// Through the rendezvous only: the other side learns no address of this one
+    #[arg(long, conflicts_with = "strict")]
+    pub(crate) relay_only: bool,
+}
+
+impl PathArgs {
+    pub(crate) fn paths(&self) -> Paths {
+        match (self.strict, self.relay_only) {
+            (true, _) => Paths::DirectOnly,
+            (false, true) => Paths::RelayOnly,
+            (false, false) => Paths::Any,
+        }
+    }
 }
 
 /// Where the log goes.

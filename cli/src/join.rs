@@ -65,6 +65,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         predict: args.predict,
         history: args.history,
         clipboard: args.clipboard,
+        stays: !args.paths.strict,
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
@@ -81,13 +82,14 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     let server = invite.server.clone();
     let machine = Viewer::new(config.clone());
     let mut endpoint: ViewerEndpoint =
-        Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy());
+        Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy())
+            .taking(args.paths.paths());
     if args.record_handshake.is_some() {
         endpoint = endpoint.recording(&config.first_record());
     }
     let mut join = Join {
         voice,
-        strict: args.strict,
+        strict: args.paths.strict,
         server,
         network,
         epoch,
@@ -224,12 +226,11 @@ impl Join {
                 self.voice.event("unreachable", &json!({ "cause": cause, "at_ms": at_ms }));
             }
             ViewerNotice::Connected(path) => {
-                self.path = Some(path);
-                let (local, remote) = (path.local, path.remote);
-                let fields = json!({
-                    "kind": "direct", "local": local, "remote": remote, "strict": self.strict, "at_ms": at_ms
-                });
-                self.voice.event("path", &fields);
+                self.path_is(path, at_ms);
+            }
+            ViewerNotice::Path(path) => {
+                self.path_is(path, at_ms);
+                self.remark(&format!("The session comes {} now", status::way(path)));
             }
             ViewerNotice::FirstScreen(member, role) => {
                 self.voice.event("first_screen", &json!({ "member": member.0, "role": role, "at_ms": at_ms }));
@@ -251,6 +252,14 @@ impl Join {
                 self.remark("This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps");
             }
         }
+    }
+
+    fn path_is(&mut self, path: Path, at_ms: u64) {
+        self.path = Some(path);
+        let mut fields = status::path_fields(path, None);
+        fields["strict"] = self.strict.into();
+        fields["at_ms"] = at_ms.into();
+        self.voice.event("path", &fields);
     }
 
     /// The first screen is complete: say how it is connected, and take the terminal over.
@@ -413,7 +422,10 @@ impl Join {
 
     fn status_lines(&self, round_trip: Option<Duration>) -> [String; 2] {
         let (sent, received) = self.network.traffic();
-        let path = self.path.map_or("no path".to_owned(), |path| format!("directly, {path}"));
+        let path = self.path.map_or("no path".to_owned(), |path| match path.is_relayed() {
+            true => path.to_string(),
+            false => format!("directly, {path}"),
+        });
         let time = round_trip.map_or("unknown".to_owned(), status::milliseconds);
         [format!("beach: {path}"), format!("  round trip {time}; {sent} bytes sent, {received} received")]
     }

@@ -65,6 +65,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::Joined(member, role, name, path) => {
                 status::replayed(at, &format!("member {member} joined: {name:?}, {role}, {path}"));
             }
+            HostNotice::Path(member, path) => status::replayed(at, &format!("member {member} comes {path} now")),
             HostNotice::Left(member, cause) => {
                 status::replayed(at, &format!("member {member} left: {}", status::cause(&cause)));
             }
@@ -99,6 +100,7 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             ViewerNotice::Paths(local, remote) => status::replayed(at, &format!("  {local} local, {remote} remote")),
             ViewerNotice::Unreachable(cause) => status::replayed(at, &format!("rendezvous not reached: {cause}")),
             ViewerNotice::Connected(path) => status::replayed(at, &format!("path {path}")),
+            ViewerNotice::Path(path) => status::replayed(at, &format!("path {path} now")),
             ViewerNotice::FirstScreen(member, role) => {
                 status::replayed(at, &format!("first screen, as member {member}, {role}"));
             }

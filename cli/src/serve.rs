@@ -27,7 +27,7 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     };
     status::serving(server.local_addr());
     tokio::select! {
-        never = rendezvous::run(server) => match never {},
+        never = rendezvous::run(server, !args.no_relay) => match never {},
         code = ended(&mut signals) => code,
     }
 }

@@ -112,7 +112,8 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let epoch = Instant::now();
     let recorded = recording.is_some();
     let mut endpoint: HostEndpoint =
-        Endpoint::new(Host::new(config.clone()), Str0m::new(epoch, certificate), Secrets::Host(secrets), entropy);
+        Endpoint::new(Host::new(config.clone()), Str0m::new(epoch, certificate), Secrets::Host(secrets), entropy)
+            .taking(args.paths.paths());
     if recorded {
         endpoint = endpoint.recording(&config.first_record());
     }
@@ -132,7 +133,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         size,
         header,
         rows_taken: config.rows_taken,
-        strict: args.strict,
+        strict: args.paths.strict,
         command,
         cast,
         uncast: None,
@@ -379,11 +380,13 @@ impl Share {
             HostNotice::Joined(member, role, name, path) => {
                 tracing::info!(%member, %role, name, "a viewer joined");
                 self.record(|cast| cast.joined(member, role, &name));
-                let kind = "direct";
                 let fields = json!({ "member": member.0, "role": role, "name": name });
                 self.voice.event("member_joined", &fields);
-                let fields = json!({ "member": member.0, "kind": kind, "local": path.local, "remote": path.remote });
-                self.voice.event("path", &fields);
+                self.voice.event("path", &status::path_fields(path, Some(member)));
+            }
+            HostNotice::Path(member, path) => {
+                tracing::info!(%member, relayed = path.is_relayed(), "a viewer's path changed");
+                self.voice.event("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Left(member, cause) => {
                 let cause = status::cause(&cause);
@@ -585,7 +588,7 @@ async fn serve_within(server: Server, fault: Option<Duration>) {
         }
     };
     tokio::select! {
-        never = rendezvous::run(server) => match never {},
+        never = rendezvous::run(server, true) => match never {},
         () = fault => panic!("asked for by --test-fault"),
     }
 }

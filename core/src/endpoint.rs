@@ -66,6 +66,8 @@ pub enum Input<I> {
         /// The datagram.
         bytes: Vec<u8>,
     },
+    /// The rendezvous relayed this: see [`Relayed`](crate::relay::Relayed).
+    Relayed(Vec<u8>),
 }
 
 impl<I> From<Tick> for Input<I> {
@@ -96,8 +98,22 @@ pub enum Output<O> {
         /// The datagram.
         bytes: Vec<u8>,
     },
+    /// Have the rendezvous relay this, or drop it if it would have to wait long.
+    Relay(Vec<u8>),
     /// Append this to the recording.
     Record(Vec<u8>),
+}
+
+/// Which paths a link may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Paths {
+    /// A direct one, or the rendezvous' relay where there is none.
+    #[default]
+    Any,
+    /// Direct ones only.
+    DirectOnly,
+    /// The relay only: neither side learns an address of the other.
+    RelayOnly,
 }
 
 /// Which side an endpoint is, and what it knows.
@@ -121,6 +137,7 @@ pub struct Endpoint<M: Machine, E: Engine> {
     sockets: (Generation, Vec<SocketAddr>),
     /// The generation that was asked for last.
     asked: Generation,
+    paths: Paths,
     signal_up: bool,
     said_at: Timestamp,
     pinged_at: Option<Timestamp>,
@@ -144,6 +161,7 @@ where
             routes: BTreeMap::new(),
             sockets: (0, Vec::new()),
             asked: 0,
+            paths: Paths::default(),
             signal_up: false,
             said_at: Timestamp::ZERO,
             pinged_at: None,
@@ -158,6 +176,13 @@ where
             endpoint.out.push_back(Output::Bind(1));
         }
         endpoint
+    }
+
+    /// The same, taking only such paths; before the first input.
+    #[must_use]
+    pub fn taking(mut self, paths: Paths) -> Endpoint<M, E> {
+        self.paths = paths;
+        self
     }
 
     /// Records what happens from here on; before the first input. `first` is made from the machine's configuration.
@@ -318,12 +343,17 @@ where
         };
         match message {
             FromRendezvous::Registered => self.events.push_back(Event::Registered),
-            FromRendezvous::Joined { link, role, versions } => {
-                if let Secrets::Host(_) = self.secrets {
-                    if self.links.contains_key(&link) {
-                        return;
-                    }
+            FromRendezvous::Joined { link, role, versions, relay } => {
+                let known = self.links.contains_key(&link);
+                if let (Secrets::Host(_), false) = (&self.secrets, known) {
                     self.links.insert(link, Link::new(role, versions.clone()));
+                }
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.relay = relay && self.paths != Paths::DirectOnly;
+                }
+                // A viewer that comes back to the rendezvous with a link that stands.
+                if let (Secrets::Host(_), true) = (&self.secrets, known) {
+                    return;
                 }
                 self.events.push_back(Event::Joined { link, role, versions });
             }
@@ -370,6 +400,10 @@ where
             self.confirm(now, id);
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
             let attempt = live.attempt;
+            if live.relay_at.take_if(|at| *at <= now).is_some() {
+                self.add_relay(now, id);
+            }
+            let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
             if live.up && !live.silent && live.heard_at + SILENCE <= now {
                 live.silent = true;
                 self.events.push_back(Event::Down(id, attempt, Down::Silent));
@@ -413,6 +447,7 @@ where
             Input::Signal(text) => self.on_signal(now, &text),
             Input::Bound(generation, addresses) => self.on_bound(now, generation, addresses),
             Input::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
+            Input::Relayed(bytes) => self.on_relayed(now, &bytes),
         }
         self.on_time(now);
         if self.machine.deadline().is_some_and(|at| at <= now) {

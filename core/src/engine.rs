@@ -34,8 +34,8 @@ pub trait Peer {
     /// The SHA-256 of the certificate that the other side showed, once DTLS is up; not what signalling said of it.
     fn observed_fingerprint(&mut self) -> Option<[u8; 32]>;
 
-    /// Can be reached at this address of ours; the candidate is for the other side.
-    fn add_local(&mut self, now: Timestamp, address: SocketAddr) -> Option<Candidate>;
+    /// Can be reached at this address of ours; `false` if it is of no use.
+    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool;
 
     /// The other side, as its description says. Once.
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down>;

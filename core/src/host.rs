@@ -230,6 +230,13 @@ impl Host {
                 }
             }
             Event::Confirmed(link, attempt, path) => self.on_confirmed(now, link, attempt, path),
+            Event::Path(link, attempt, path) => {
+                let member =
+                    self.current(link, attempt).and_then(|guest| guest.member.as_ref()).map(|member| member.id);
+                if let Some(id) = member {
+                    self.notice(HostNotice::Path(id, path));
+                }
+            }
             Event::ControlUp(link, attempt) => self.on_control_up(now, link, attempt),
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {

@@ -33,6 +33,7 @@
 //!     while let Some(output) = machine.poll() {
 //!         match output {
 //!             RendezvousOutput::Send(connection, text) => said.push((connection, text)),
+//!             RendezvousOutput::Datagram(..) => unreachable!("nobody sent one"),
 //!             RendezvousOutput::Close(connection) => unreachable!("nobody misbehaved on {connection}"),
 //!         }
 //!     }
@@ -56,6 +57,7 @@ pub mod link;
 pub mod machine;
 pub mod peer;
 pub mod predict;
+pub mod relay;
 pub mod rendezvous;
 pub mod terminal;
 pub mod time;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::LinkId;
 use crate::invite::Role;
+use crate::relay;
 use crate::terminal::Size;
 
 /// The versions of the protocol that this build speaks, newest first.
@@ -95,6 +96,8 @@ pub enum Event {
     Message(LinkId, Lane, Vec<u8>),
     /// The peer of this attempt is of no more use.
     Down(LinkId, Attempt, Down),
+    /// A confirmed link goes another way now: through the relay, or direct again.
+    Path(LinkId, Attempt, Path),
 }
 
 /// Counts the peers that were made for one link; the highest is the one that counts.
@@ -228,8 +231,18 @@ pub struct Path {
     pub remote: SocketAddr,
 }
 
+impl Path {
+    /// Whether it leads through the rendezvous.
+    pub fn is_relayed(&self) -> bool {
+        relay::is_relayed(self.remote)
+    }
+}
+
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_relayed() {
+            return f.write_str("through the rendezvous");
+        }
         write!(f, "{} → {}", self.local, self.remote)
     }
 }

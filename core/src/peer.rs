@@ -235,11 +235,13 @@ impl Peer for Str0mPeer {
         seen.bytes.as_slice().try_into().ok()
     }
 
-    fn add_local(&mut self, now: Timestamp, address: SocketAddr) -> Option<Candidate> {
-        let candidate = str0m::Candidate::host(address, Protocol::Udp).ok()?;
-        self.rtc.add_local_candidate(candidate)?;
+    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
+        let Some(candidate) = for_engine(candidate) else { return false };
+        if self.rtc.add_local_candidate(candidate).is_none() {
+            return false;
+        }
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
-        Some(Candidate { kind: CandidateKind::Host, address })
+        true
     }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
@@ -268,7 +270,7 @@ impl Peer for Str0mPeer {
     }
 
     fn add_remote(&mut self, now: Timestamp, candidate: Candidate) {
-        let Ok(candidate) = str0m::Candidate::host(candidate.address, Protocol::Udp) else { return };
+        let Some(candidate) = for_engine(candidate) else { return };
         self.rtc.add_remote_candidate(candidate);
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
     }
@@ -329,6 +331,17 @@ impl Peer for Str0mPeer {
         // Rounded up: a tick before the engine's own time would change nothing and be asked for again.
         let at = self.timeout?.saturating_duration_since(self.epoch);
         Some(Timestamp::from(at + Duration::from_nanos(999)))
+    }
+}
+
+/// A candidate as the engine has it. What a STUN server or the other side saw ranks as an address of the machine's own.
+fn for_engine(candidate: Candidate) -> Option<str0m::Candidate> {
+    let Candidate { kind, address } = candidate;
+    match kind {
+        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
+            str0m::Candidate::host(address, Protocol::Udp).ok()
+        }
+        CandidateKind::Relayed => str0m::Candidate::relayed(address, address, Protocol::Udp).ok(),
     }
 }
 

@@ -8,13 +8,21 @@ use crate::id::{LinkId, SessionId};
 use crate::invite::id_matches;
 use crate::link::Refusal;
 use crate::machine::{Machine, Tick};
+use crate::relay::Relayed;
 use crate::time::Timestamp;
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
+
+/// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its busiest, as frames
+/// adapt to the path.
+pub const RELAY_RATE: u64 = 512 * 1024;
+
+/// And as many at once, after a pause.
+pub const RELAY_BURST: u64 = 1024 * 1024;
 
 /// Most sessions: with their links about 100 MB.
 pub const MAX_SESSIONS: usize = 50_000;
 
-/// Most links of one session at the rendezvous: a link that is up leaves it, so these are handshakes.
+/// Most links of one session at the rendezvous: handshakes, and links whose datagrams it may have to carry.
 pub const MAX_LINKS: usize = 128;
 
 /// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and repetitions.
@@ -41,6 +49,8 @@ pub enum RendezvousInput {
     Opened(ConnectionId),
     /// They said this.
     Text(ConnectionId, String),
+    /// They want a datagram relayed: see [`Relayed`].
+    Datagram(ConnectionId, Vec<u8>),
     /// They are gone.
     Closed(ConnectionId),
 }
@@ -52,6 +62,7 @@ impl fmt::Debug for RendezvousInput {
             RendezvousInput::Tick => f.write_str("Tick"),
             RendezvousInput::Opened(id) => write!(f, "Opened({id})"),
             RendezvousInput::Text(id, text) => write!(f, "Text({id}, {} bytes)", text.len()),
+            RendezvousInput::Datagram(id, bytes) => write!(f, "Datagram({id}, {} bytes)", bytes.len()),
             RendezvousInput::Closed(id) => write!(f, "Closed({id})"),
         }
     }
@@ -62,6 +73,8 @@ impl fmt::Debug for RendezvousInput {
 pub enum RendezvousOutput {
     /// Send this.
     Send(ConnectionId, String),
+    /// Send this datagram, or drop it if it would have to wait long.
+    Datagram(ConnectionId, Vec<u8>),
     /// Close the connection.
     Close(ConnectionId),
 }
@@ -84,6 +97,33 @@ struct Session {
     host: Option<ConnectionId>,
     away_since: Timestamp,
     links: BTreeMap<LinkId, Link>,
+    relayed: Allowance,
+}
+
+/// What a session may still have relayed.
+#[derive(Clone, Copy)]
+struct Allowance {
+    bytes: u64,
+    at: Timestamp,
+}
+
+impl Allowance {
+    fn new(now: Timestamp) -> Allowance {
+        Allowance { bytes: RELAY_BURST, at: now }
+    }
+
+    /// Takes so many bytes, if they are there.
+    fn take(&mut self, now: Timestamp, bytes: usize) -> bool {
+        let micros = now.since(self.at).as_micros().min(u128::from(RELAY_BURST * 1_000_000 / RELAY_RATE));
+        let gained = u64::try_from(micros).unwrap_or(0) * RELAY_RATE / 1_000_000;
+        if gained > 0 {
+            self.bytes = (self.bytes + gained).min(RELAY_BURST);
+            self.at = now;
+        }
+        let rest = self.bytes.checked_sub(bytes as u64);
+        self.bytes = rest.unwrap_or(self.bytes);
+        rest.is_some()
+    }
 }
 
 struct Link {
@@ -95,8 +135,10 @@ struct Link {
 }
 
 /// The rendezvous' machine.
-#[derive(Default)]
 pub struct Rendezvous {
+    relays: bool,
+    /// Datagrams that went over the allowance of their session.
+    dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: BTreeMap<SessionId, Session>,
     /// What to look at next, and when: connections that may be silent, sessions that may be forgotten.
@@ -110,7 +152,26 @@ const SWEEP: Duration = Duration::from_secs(6);
 impl Rendezvous {
     /// An empty rendezvous.
     pub fn new() -> Rendezvous {
-        Rendezvous::default()
+        Rendezvous {
+            relays: true,
+            dropped: 0,
+            connections: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            next_sweep: None,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// The same, carrying no datagrams.
+    #[must_use]
+    pub fn without_relay(mut self) -> Rendezvous {
+        self.relays = false;
+        self
+    }
+
+    /// How many datagrams were dropped because their session had more than [`RELAY_RATE`] allows.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// How many sessions, links and connections there are: what must return to zero.
@@ -130,19 +191,13 @@ impl Rendezvous {
     fn on_text(&mut self, now: Timestamp, from: ConnectionId, text: &str) {
         let Some(connection) = self.connections.get_mut(&from) else { return };
         connection.heard_at = now;
-        let Ok(message) = parse_to_rendezvous(text) else {
-            connection.nonsense += 1;
-            if connection.nonsense >= MAX_NONSENSE {
-                self.drop_connection(now, from);
-            }
-            return;
-        };
+        let Ok(message) = parse_to_rendezvous(text) else { return self.on_nonsense(now, from) };
         match message {
             ToRendezvous::Register { session, commitment, token } => {
                 self.on_register(now, from, session, &commitment, &token);
             }
             ToRendezvous::Join { session, link, role, versions } => {
-                self.on_join(from, session, link, FromRendezvous::Joined { link, role, versions });
+                self.on_join(from, session, link, FromRendezvous::Joined { link, role, versions, relay: self.relays });
             }
             ToRendezvous::Envelope { link, data } => self.on_envelope(from, link, data),
             ToRendezvous::Refuse { link, reason } => self.on_refuse(from, link, reason),
@@ -169,8 +224,12 @@ impl Rendezvous {
         if other || full {
             return self.refuse(from, None, Refusal::Full);
         }
-        let session =
-            self.sessions.entry(id).or_insert(Session { host: None, away_since: now, links: BTreeMap::new() });
+        let session = self.sessions.entry(id).or_insert_with(|| Session {
+            host: None,
+            away_since: now,
+            links: BTreeMap::new(),
+            relayed: Allowance::new(now),
+        });
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
         let mut waiting = Vec::new();
@@ -199,7 +258,7 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse(from, Some(link), Refusal::NoSession);
         };
-        if let Some(known) = session.links.get_mut(&link).filter(|known| known.from_viewer == 0 && known.join == join) {
+        if let Some(known) = session.links.get_mut(&link).filter(|known| known.join == join) {
             // The same viewer again: its earlier connection may be dead and nobody has noticed. Nobody else knows the link id.
             let earlier = std::mem::replace(&mut known.viewer, from);
             if let Some(connection) = self.connections.get_mut(&earlier) {
@@ -255,6 +314,31 @@ impl Rendezvous {
             self.forget_link(id, link, Some(is_host));
         } else if let Some(to) = to {
             self.say(to, &FromRendezvous::Envelope { link, data });
+        }
+    }
+
+    fn on_datagram(&mut self, now: Timestamp, from: ConnectionId, bytes: Vec<u8>) {
+        let Some(connection) = self.connections.get_mut(&from) else { return };
+        connection.heard_at = now;
+        let Ok(relayed) = Relayed::decode(&bytes) else { return self.on_nonsense(now, from) };
+        let link = relayed.link;
+        // Of a link that is not there any more, or never was.
+        let Some((id, is_host)) = self.locate(from, link).filter(|_| self.relays) else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let viewer = session.links.get(&link).map(|link| link.viewer);
+        let Some(to) = (if is_host { viewer } else { session.host }) else { return };
+        if session.relayed.take(now, bytes.len()) {
+            self.out.push_back(RendezvousOutput::Datagram(to, bytes));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn on_nonsense(&mut self, now: Timestamp, from: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&from) else { return };
+        connection.nonsense += 1;
+        if connection.nonsense >= MAX_NONSENSE {
+            self.drop_connection(now, from);
         }
     }
 
@@ -349,6 +433,12 @@ impl Rendezvous {
     }
 }
 
+impl Default for Rendezvous {
+    fn default() -> Rendezvous {
+        Rendezvous::new()
+    }
+}
+
 impl Machine for Rendezvous {
     type Input = RendezvousInput;
     type Output = RendezvousOutput;
@@ -360,6 +450,7 @@ impl Machine for Rendezvous {
                 self.connections.insert(id, Connection { heard_at: now, ..Connection::default() });
             }
             RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
+            RendezvousInput::Datagram(id, bytes) => self.on_datagram(now, id, bytes),
             RendezvousInput::Closed(id) => self.on_closed(now, id),
         }
         if self.next_sweep.is_none_or(|at| at <= now) {

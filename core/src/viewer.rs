@@ -189,6 +189,7 @@ impl Viewer {
             Event::Message(link, Lane::Control, bytes) if link == self.link => self.on_frame(now, &bytes),
             Event::Message(link, Lane::Terminal, bytes) if link == self.link => self.on_datagram(now, &bytes),
             Event::Down(_, attempt, down) if attempt == self.attempt() => self.on_down(now, down),
+            Event::Path(_, attempt, path) if attempt == self.attempt() => self.notice(ViewerNotice::Path(path)),
             // Of other links or earlier attempts, or what only hosts are told.
             Event::Registered
             | Event::Joined { .. }
@@ -204,7 +205,8 @@ impl Viewer {
             | Event::Confirmed(..)
             | Event::ControlUp(..)
             | Event::Message(..)
-            | Event::Down(..) => {}
+            | Event::Down(..)
+            | Event::Path(..) => {}
         }
     }
 
@@ -221,7 +223,8 @@ impl Viewer {
 
     fn on_signal_up(&mut self) {
         self.dialer.up();
-        if self.handshake.stage() < Stage::Authenticating {
+        // A link that stands is told again too: its datagrams may have to be relayed.
+        if self.handshake.stage() < Stage::Authenticating || self.is_linked() {
             self.ask_again = None;
             self.command(Command::Join(self.link));
         }
@@ -229,11 +232,14 @@ impl Viewer {
 
     fn on_signal_down(&mut self, now: Timestamp, cause: String) {
         self.last_cause.clone_from(&cause);
-        if self.is_linked() {
+        if self.is_linked() && !self.config.stays {
             self.dialer.hang_up();
             return;
         }
         self.dialer.down(now);
+        if self.is_linked() {
+            return;
+        }
         if self.handshake.stage() < Stage::Authenticating {
             if self.handshake.stage() != Stage::ReachingRendezvous {
                 // It had been reached: it has its whole time to come back.
@@ -262,6 +268,8 @@ impl Viewer {
 
     fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
         if self.is_linked() {
+            // The rendezvous began anew, and the host is not back at it yet.
+            self.ask_again = (refusal == Refusal::NoSession).then(|| now + ASK_AGAIN_AFTER);
             return;
         }
         let may_come = refusal == Refusal::NoSession && self.handshake.stage() < Stage::Authenticating;
@@ -409,9 +417,9 @@ impl Viewer {
         self.screen_changed(now);
     }
 
-    /// Once the screen is there and the control lane too, all there is to say travels on the link.
+    /// Once the screen is there and the control lane too, all there is to say travels on the link. Whoever may need the relay stays.
     fn leave_rendezvous(&mut self) {
-        if self.control_up && self.handshake.stage() == Stage::Live {
+        if self.control_up && self.handshake.stage() == Stage::Live && !self.config.stays {
             self.dialer.hang_up();
             self.command(Command::HangUp);
         }

@@ -5,6 +5,7 @@
 mod alarm;
 pub mod drive;
 pub mod network;
+mod outbound;
 pub mod prompt;
 pub mod pty;
 pub mod record;

@@ -49,6 +49,10 @@ impl Network {
                     sockets.send(source, destination, &bytes);
                 }
             }
+            Output::Relay(bytes) => {
+                self.sent += bytes.len() as u64;
+                self.signal.relay(bytes);
+            }
             Output::Record(bytes) => {
                 if let Some(recording) = &mut self.recording {
                     recording.append(&bytes);
@@ -109,6 +113,10 @@ impl Network {
             event = self.signal.next() => match event {
                 SignalEvent::Up => Input::SignalUp,
                 SignalEvent::Text(text) => Input::Signal(text),
+                SignalEvent::Datagram(bytes) => {
+                    self.received += bytes.len() as u64;
+                    Input::Relayed(bytes)
+                }
                 SignalEvent::Down(cause) => Input::SignalDown(cause),
             },
         }

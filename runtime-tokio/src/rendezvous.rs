@@ -9,9 +9,11 @@ use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
 use crate::drive::{Surroundings, drive};
 use crate::serve::{Server, ServerEvent};
 
-/// Serves a rendezvous on `server`, for ever.
-pub async fn run(server: Server) -> Infallible {
-    drive(&mut Rendezvous::new(), Instant::now(), &mut Sockets(server)).await
+/// Serves a rendezvous on `server`, for ever. It carries datagrams of those who cannot reach each other if it `relays`.
+pub async fn run(server: Server, relays: bool) -> Infallible {
+    let rendezvous = Rendezvous::new();
+    let mut rendezvous = if relays { rendezvous } else { rendezvous.without_relay() };
+    drive(&mut rendezvous, Instant::now(), &mut Sockets(server)).await
 }
 
 struct Sockets(Server);
@@ -22,6 +24,7 @@ impl Surroundings<Rendezvous> for Sockets {
     fn perform(&mut self, output: RendezvousOutput) -> ControlFlow<Infallible> {
         match output {
             RendezvousOutput::Send(connection, text) => self.0.send(connection, text),
+            RendezvousOutput::Datagram(connection, bytes) => self.0.relay(connection, bytes),
             RendezvousOutput::Close(connection) => self.0.close(connection),
         }
         ControlFlow::Continue(())
@@ -31,6 +34,7 @@ impl Surroundings<Rendezvous> for Sockets {
         match self.0.next().await {
             ServerEvent::Opened { connection, .. } => RendezvousInput::Opened(connection),
             ServerEvent::Text { connection, text } => RendezvousInput::Text(connection, text),
+            ServerEvent::Datagram { connection, bytes } => RendezvousInput::Datagram(connection, bytes),
             ServerEvent::Closed { connection } => RendezvousInput::Closed(connection),
         }
     }

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::outbound::{self, Outbound, Waiting};
 use crate::signal::limits;
 
 /// Connections at once, whatever their state: bounds memory and descriptors (the process's own descriptor limit must allow
@@ -91,6 +92,13 @@ pub enum ServerEvent {
         /// What.
         text: String,
     },
+    /// It sent this to be relayed, of at most 16 KiB.
+    Datagram {
+        /// From whom.
+        connection: ConnectionId,
+        /// What.
+        bytes: Vec<u8>,
+    },
     /// It is gone, for whatever reason, [`Server::close`] included. Once for every `Opened`; nothing of it follows.
     Closed {
         /// Which.
@@ -106,6 +114,7 @@ impl fmt::Debug for ServerEvent {
             Self::Text { connection, text } => {
                 write!(f, "Text({connection}, {} bytes)", text.len())
             }
+            Self::Datagram { connection, bytes } => write!(f, "Datagram({connection}, {} bytes)", bytes.len()),
             Self::Closed { connection } => write!(f, "Closed({connection})"),
         }
     }
@@ -134,7 +143,7 @@ enum Open {
 
 /// The way to a connection's task.
 struct Handle {
-    outbound: mpsc::Sender<String>,
+    outbound: Outbound,
     /// Fires, or is dropped without firing, when the connection shall end without sending what is queued.
     cut: oneshot::Sender<()>,
 }
@@ -143,6 +152,7 @@ struct Handle {
 enum Report {
     Opened(ConnectionId, SocketAddr, Handle),
     Text(ConnectionId, String),
+    Datagram(ConnectionId, Vec<u8>),
     Closed(ConnectionId),
 }
 
@@ -208,7 +218,7 @@ impl Server {
             return;
         };
         let Open::Live(handle) = open else { return };
-        match handle.outbound.try_send(text) {
+        match handle.outbound.text(text) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 tracing::debug!(connection, "outbound queue full: closed");
@@ -219,6 +229,13 @@ impl Server {
             }
             // It has ended; its `Closed` is on the way.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Queues a datagram for a connection, or drops it if too many wait.
+    pub fn relay(&mut self, connection: ConnectionId, bytes: Vec<u8>) {
+        if let Some(Open::Live(handle)) = self.open.get(&connection) {
+            handle.outbound.datagram(bytes);
         }
     }
 
@@ -240,6 +257,10 @@ impl Server {
             }
             Report::Text(connection, text) => match self.open.get(&connection) {
                 Some(Open::Live(_)) => Some(ServerEvent::Text { connection, text }),
+                Some(Open::Closing) | None => None,
+            },
+            Report::Datagram(connection, bytes) => match self.open.get(&connection) {
+                Some(Open::Live(_)) => Some(ServerEvent::Datagram { connection, bytes }),
                 Some(Open::Closing) | None => None,
             },
             Report::Closed(connection) => {
@@ -412,7 +433,7 @@ async fn linger(mut stream: TcpStream) {
 
 /// Runs an open WebSocket until either side ends it.
 async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, report: &mpsc::Sender<Report>) {
-    let (outbound, mut to_send) = mpsc::channel(OUTBOUND_MAX);
+    let (outbound, mut to_send) = outbound::queue(OUTBOUND_MAX);
     let (cut, mut cut_now) = oneshot::channel();
     let handle = Handle { outbound, cut };
     if report.send(Report::Opened(connection, peer, handle)).await.is_err() {
@@ -434,8 +455,8 @@ async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, repor
         End::TooLarge => CloseCode::Size,
     };
     let goodbye = async {
-        while let Ok(text) = to_send.try_recv() {
-            writer.send(Message::text(text)).await?;
+        while let Some(text) = to_send.last_text() {
+            writer.send(text).await?;
         }
         writer.close(Some(CloseFrame { code, reason: Utf8Bytes::from_static("") })).await
     };
@@ -465,8 +486,13 @@ async fn read_all(connection: ConnectionId, reader: &mut SocketReader, report: &
                     return End::Abrupt("the server is gone");
                 }
             }
-            // Pings are answered by the next read. Binary messages have no meaning yet.
-            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Binary(bytes))) => {
+                if report.send(Report::Datagram(connection, bytes.to_vec())).await.is_err() {
+                    return End::Abrupt("the server is gone");
+                }
+            }
+            // Pings are answered by the next read.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_))) | None => return End::Orderly,
             Some(Err(Error::Capacity(_))) => return End::TooLarge,
             Some(Err(_)) => return End::Abrupt("reading failed"),
@@ -474,9 +500,9 @@ async fn read_all(connection: ConnectionId, reader: &mut SocketReader, report: &
     }
 }
 
-async fn write_all(writer: &mut SocketWriter, to_send: &mut mpsc::Receiver<String>) -> End {
-    while let Some(text) = to_send.recv().await {
-        match timeout(WRITE_DEADLINE, writer.send(Message::text(text))).await {
+async fn write_all(writer: &mut SocketWriter, to_send: &mut Waiting) -> End {
+    while let Some(message) = to_send.next().await {
+        match timeout(WRITE_DEADLINE, writer.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Abrupt("writing failed"),
             Err(_) => return End::Abrupt("writing stuck"),
@@ -544,7 +570,9 @@ mod tests {
     fn down(event: SignalEvent) -> String {
         match event {
             SignalEvent::Down(cause) => cause,
-            event @ (SignalEvent::Up | SignalEvent::Text(_)) => panic!("not down: {event:?}"),
+            event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_)) => {
+                panic!("not down: {event:?}")
+            }
         }
     }
 
@@ -556,7 +584,7 @@ mod tests {
         stream.write_all(UPGRADE).await.expect("writes");
         match next(server).await {
             ServerEvent::Opened { connection, .. } => (stream, connection),
-            event @ (ServerEvent::Text { .. } | ServerEvent::Closed { .. }) => {
+            event @ (ServerEvent::Text { .. } | ServerEvent::Datagram { .. } | ServerEvent::Closed { .. }) => {
                 panic!("not opened: {event:?}")
             }
         }
@@ -725,6 +753,18 @@ mod tests {
         assert_eq!(down(client_next(&mut client).await), "the rendezvous closed the connection");
         assert_eq!(next(&mut server).await, ServerEvent::Closed { connection });
         assert!(server.open.is_empty());
+    }
+
+    #[tokio::test]
+    async fn datagrams_travel_both_ways_beside_texts() {
+        let mut server = server().await;
+        let (mut client, connection) = client(&mut server).await;
+        client.relay(vec![1; 1510]);
+        assert_eq!(next(&mut server).await, ServerEvent::Datagram { connection, bytes: vec![1; 1510] });
+        server.relay(connection, vec![2]);
+        assert_eq!(client_next(&mut client).await, SignalEvent::Datagram(vec![2]));
+        server.send(connection, "and a text".to_owned());
+        assert_eq!(client_next(&mut client).await, SignalEvent::Text("and a text".to_owned()));
     }
 
     #[tokio::test]

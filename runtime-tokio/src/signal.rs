@@ -21,6 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use crate::outbound::{self, Outbound, Waiting};
+
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
 /// is as good as down.
 pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
@@ -56,6 +58,8 @@ pub enum SignalEvent {
     Up,
     /// The rendezvous sent this.
     Text(String),
+    /// It relayed this.
+    Datagram(Vec<u8>),
     /// Not connected any more, or the dial failed; the cause, in words for a person. Nothing follows until the next dial.
     Down(String),
 }
@@ -66,6 +70,7 @@ impl fmt::Debug for SignalEvent {
         match self {
             Self::Up => f.write_str("Up"),
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Datagram(bytes) => write!(f, "Datagram({} bytes)", bytes.len()),
             Self::Down(cause) => write!(f, "Down({cause})"),
         }
     }
@@ -95,7 +100,7 @@ struct Target {
 /// One connection, from dial to down. Dropping it closes the connection in the background, within
 /// [`GOODBYE_DEADLINE`].
 struct Link {
-    outbound: mpsc::Sender<String>,
+    outbound: Outbound,
     events: mpsc::Receiver<SignalEvent>,
     /// The task sees this end close.
     _hang_up: oneshot::Sender<()>,
@@ -150,7 +155,7 @@ impl Signal {
             tracing::debug!(bytes = text.len(), "no rendezvous connection: message dropped");
             return;
         };
-        match link.outbound.try_send(text) {
+        match link.outbound.text(text) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.link = None;
@@ -158,6 +163,13 @@ impl Signal {
             }
             // The link has ended; its `Down` is among its events.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+    }
+
+    /// Has a datagram relayed. Few may wait; one more, or one without a connection, is dropped.
+    pub fn relay(&mut self, bytes: Vec<u8>) {
+        if let Some(link) = &self.link {
+            link.outbound.datagram(bytes);
         }
     }
 
@@ -214,7 +226,7 @@ impl Target {
 
 impl Link {
     fn start(target: Target) -> Self {
-        let (outbound, to_send) = mpsc::channel(OUTBOUND_MAX);
+        let (outbound, to_send) = outbound::queue(OUTBOUND_MAX);
         let (report, events) = mpsc::channel(INBOUND_MAX);
         let (hang_up, mut hung_up) = oneshot::channel();
         let task = tokio::spawn(async move {
@@ -331,7 +343,7 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 /// Runs an open connection. `None`: the owner hung up.
 async fn carry(
     socket: Socket,
-    mut to_send: mpsc::Receiver<String>,
+    mut to_send: Waiting,
     report: &mpsc::Sender<SignalEvent>,
     mut hung_up: oneshot::Receiver<()>,
 ) -> Option<String> {
@@ -347,8 +359,8 @@ async fn carry(
     };
     if cause.is_none() {
         let goodbye = async {
-            while let Ok(text) = to_send.try_recv() {
-                writer.send(Message::text(text)).await?;
+            while let Some(text) = to_send.last_text() {
+                writer.send(text).await?;
             }
             writer.close(None).await
         };
@@ -369,8 +381,13 @@ async fn read_all(reader: &mut SocketReader, report: &mpsc::Sender<SignalEvent>)
                     return None;
                 }
             }
-            // Pings are answered by the next read. Binary messages have no meaning yet.
-            Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            Some(Ok(Message::Binary(bytes))) => {
+                if report.send(SignalEvent::Datagram(bytes.to_vec())).await.is_err() {
+                    return None;
+                }
+            }
+            // Pings are answered by the next read.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(_))) | None => {
                 return Some("the rendezvous closed the connection".to_owned());
             }
@@ -379,10 +396,10 @@ async fn read_all(reader: &mut SocketReader, report: &mpsc::Sender<SignalEvent>)
     }
 }
 
-async fn write_all(writer: &mut SocketWriter, to_send: &mut mpsc::Receiver<String>) -> Option<String> {
-    while let Some(text) = to_send.recv().await {
-        tracing::trace!(bytes = text.len(), "to the rendezvous");
-        match timeout(WRITE_DEADLINE, writer.send(Message::text(text))).await {
+async fn write_all(writer: &mut SocketWriter, to_send: &mut Waiting) -> Option<String> {
+    while let Some(message) = to_send.next().await {
+        tracing::trace!(bytes = message.len(), "to the rendezvous");
+        match timeout(WRITE_DEADLINE, writer.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Some(socket_cause(&error)),
             Err(_) => return Some("the rendezvous has stopped reading".to_owned()),
@@ -523,7 +540,9 @@ mod tests {
     fn down(event: SignalEvent) -> String {
         match event {
             SignalEvent::Down(cause) => cause,
-            event @ (SignalEvent::Up | SignalEvent::Text(_)) => panic!("not down: {event:?}"),
+            event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_)) => {
+                panic!("not down: {event:?}")
+            }
         }
     }
 
@@ -708,7 +727,7 @@ mod tests {
             match server_next(&mut server).await {
                 ServerEvent::Opened { .. } => opened += 1,
                 ServerEvent::Closed { .. } => closed += 1,
-                ServerEvent::Text { .. } => panic!("nobody wrote"),
+                ServerEvent::Text { .. } | ServerEvent::Datagram { .. } => panic!("nobody wrote"),
             }
         }
         assert_eq!(next(&mut signal).await, SignalEvent::Up);

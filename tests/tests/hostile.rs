@@ -344,8 +344,8 @@ impl Peer for LyingPeer {
         self.0.observed_fingerprint()
     }
 
-    fn add_local(&mut self, now: Timestamp, address: SocketAddr) -> Option<Candidate> {
-        self.0.add_local(now, address)
+    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
+        self.0.add_local(now, candidate)
     }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {

@@ -1,22 +1,28 @@
 //! Peers: made for an attempt, told what the other side said, fed with datagrams, drained of what follows.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::{Engine, Peer, PeerOutput};
+use crate::engine::{Engine, Peer, PeerOutput, PeerSide};
 use crate::id::LinkId;
-use crate::link::{Attempt, Candidate, Down, Event, LinkUser, Path, Progress};
+use crate::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, Progress};
+use crate::relay::{self, Relayed};
 use crate::time::Timestamp;
 
 use super::state::{Link, Live};
-use super::{Endpoint, Generation, MAX_ROUTES, Output, Secrets};
+use super::{Endpoint, Generation, MAX_ROUTES, Output, Paths, Secrets};
 
 /// Candidates of the other side that came before its description are kept, this many.
 const MAX_EARLY_CANDIDATES: usize = 32;
 
 /// Addresses of the other side that are checked, an attempt: six a family. More would be a way to have others knocked at.
 const MAX_REMOTES: usize = 12;
+
+/// Direct paths are tried alone for so long: a round trip between continents. What is connected through the relay first would move a
+/// moment later.
+const RELAY_AFTER: Duration = Duration::from_millis(200);
 
 impl<M, E> Endpoint<M, E>
 where
@@ -50,6 +56,10 @@ where
             return;
         };
         live.accepted = true;
+        live.relay_at = link.relay.then(|| match self.paths {
+            Paths::Any | Paths::DirectOnly => now + RELAY_AFTER,
+            Paths::RelayOnly => now,
+        });
         let early: Vec<_> = link.early.extract_if(.., |(of, _)| *of <= attempt).collect();
         if let Err(down) = live.peer.set_remote(now, description) {
             self.events.push_back(Event::Down(id, attempt, down));
@@ -71,14 +81,37 @@ where
     }
 
     pub(super) fn add_local(&mut self, now: Timestamp, id: LinkId) {
+        if self.paths == Paths::RelayOnly {
+            return;
+        }
+        let own: Vec<_> =
+            self.sockets.1.iter().map(|address| Candidate { kind: CandidateKind::Host, address: *address }).collect();
+        self.offer(now, id, &own);
+    }
+
+    /// The rendezvous is a path too.
+    pub(super) fn add_relay(&mut self, now: Timestamp, id: LinkId) {
+        let (_, side) = self.side();
+        self.offer(now, id, &[Candidate { kind: CandidateKind::Relayed, address: relay::address(id, side) }]);
+    }
+
+    /// The peer can be reached there, and the other side is told.
+    fn offer(&mut self, now: Timestamp, id: LinkId, candidates: &[Candidate]) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         let attempt = live.attempt;
-        for address in &self.sockets.1 {
-            if let Some(candidate) = live.peer.add_local(now, *address) {
-                self.events.push_back(Event::Candidate(id, attempt, candidate));
+        for candidate in candidates {
+            if live.peer.add_local(now, *candidate) {
+                self.events.push_back(Event::Candidate(id, attempt, *candidate));
             }
         }
         self.drain(now, id);
+    }
+
+    fn other_side(&self) -> PeerSide {
+        match self.side() {
+            (_, PeerSide::Host) => PeerSide::Viewer,
+            (_, PeerSide::Viewer) => PeerSide::Host,
+        }
     }
 
     pub(super) fn on_bound(&mut self, now: Timestamp, generation: Generation, addresses: Vec<SocketAddr>) {
@@ -88,7 +121,9 @@ where
         self.sockets = (generation, addresses);
         let ids: Vec<_> = self.links.iter().filter(|(_, link)| link.live.is_some()).map(|(id, _)| *id).collect();
         for id in ids {
-            if self.sockets.1.is_empty() {
+            if self.sockets.1.is_empty() && self.links[&id].relay {
+                continue;
+            } else if self.sockets.1.is_empty() {
                 let attempt = self.links[&id].live.as_ref().map_or(0, |live| live.attempt);
                 self.events.push_back(Event::Down(id, attempt, Down::NoAddress));
             } else {
@@ -98,12 +133,19 @@ where
     }
 
     pub(super) fn candidate(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, candidate: Candidate) {
+        let other_end = relay::address(id, self.other_side());
         let Some(link) = self.links.get_mut(&id) else { return };
         match link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) {
             Some(live) => {
                 let ip = candidate.address.ip();
                 let here = self.sockets.1.is_empty() || self.sockets.1.iter().any(|own| own.ip().is_loopback());
-                let sensible = !ip.is_unspecified() && !ip.is_multicast() && (here || !ip.is_loopback());
+                let sensible = match candidate.kind {
+                    CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
+                        let reachable = !ip.is_unspecified() && !ip.is_multicast() && (here || !ip.is_loopback());
+                        reachable && !relay::is_relayed(candidate.address) && self.paths != Paths::RelayOnly
+                    }
+                    CandidateKind::Relayed => link.relay && candidate.address == other_end,
+                };
                 if sensible && live.remotes < MAX_REMOTES {
                     live.remotes += 1;
                     live.peer.add_remote(now, candidate);
@@ -140,6 +182,21 @@ where
         live.round_trips.received(now, bytes);
         if let Err(down) = live.peer.receive(now, source, destination, bytes) {
             let attempt = live.attempt;
+            self.events.push_back(Event::Down(id, attempt, down));
+        }
+        self.drain(now, id);
+    }
+
+    /// The rendezvous carried a datagram. Whose it is says the link; the engine is not asked, as it takes some before it knows their
+    /// path.
+    pub(super) fn on_relayed(&mut self, now: Timestamp, bytes: &[u8]) {
+        let Ok(Relayed { link: id, attempt, datagram }) = Relayed::decode(bytes) else { return };
+        let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));
+        let Some(link) = self.links.get_mut(&id).filter(|link| link.relay) else { return };
+        let Some(live) = link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) else { return };
+        live.heard_at = now;
+        live.round_trips.received(now, datagram);
+        if let Err(down) = live.peer.receive(now, ends[0], ends[1], datagram) {
             self.events.push_back(Event::Down(id, attempt, down));
         }
         self.drain(now, id);
@@ -182,13 +239,25 @@ where
         destination: SocketAddr,
         bytes: Vec<u8>,
     ) {
-        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
-            // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
-            if bytes.first().is_some_and(|first| *first >= 20) {
-                live.path = Some(Path { local: source, remote: destination });
-            }
-            live.round_trips.sent(now, &bytes);
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        let path = Path { local: source, remote: destination };
+        // The engine pairs all addresses of a family; between the relay and the network there is nothing.
+        if relay::is_relayed(source) != relay::is_relayed(destination) {
+            return;
         }
-        self.out.push_back(Output::Datagram { source, destination, bytes });
+        // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
+        if bytes.first().is_some_and(|first| *first >= 20) {
+            let before = live.path.replace(path);
+            if live.confirmed && before.is_some_and(|before| before.is_relayed() != path.is_relayed()) {
+                self.events.push_back(Event::Path(id, live.attempt, path));
+            }
+        }
+        live.round_trips.sent(now, &bytes);
+        if !path.is_relayed() {
+            self.out.push_back(Output::Datagram { source, destination, bytes });
+        } else if self.signal_up {
+            let relayed = Relayed { link: id, attempt: live.attempt, datagram: &bytes };
+            self.out.push_back(Output::Relay(relayed.encode()));
+        }
     }
 }

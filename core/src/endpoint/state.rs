@@ -18,6 +18,8 @@ pub(super) struct Link<P> {
     /// Claimed until the seal is open, then proved.
     pub(super) role: Role,
     pub(super) versions: Vec<u16>,
+    /// The rendezvous carries its datagrams, and may.
+    pub(super) relay: bool,
     pub(super) seal: Seal,
     /// The newest description of the other side.
     pub(super) remote: Option<(Attempt, Description)>,
@@ -44,6 +46,8 @@ pub(super) struct Live<P> {
     /// Our half of the confirmation key.
     pub(super) half: [u8; 32],
     pub(super) accepted: bool,
+    /// When the relay is tried as well.
+    pub(super) relay_at: Option<Timestamp>,
     pub(super) confirming: Option<Confirming>,
     /// Both MACs hold: the terminal lane may be used.
     pub(super) confirmed: bool,
@@ -84,7 +88,7 @@ impl Confirming {
 
 impl<P> Link<P> {
     pub(super) fn new(role: Role, versions: Vec<u16>) -> Link<P> {
-        Link { role, versions, seal: Seal::Nothing, remote: None, early: Vec::new(), live: None }
+        Link { role, versions, relay: false, seal: Seal::Nothing, remote: None, early: Vec::new(), live: None }
     }
 
     pub(super) fn sealing_deadline(&self) -> Option<Timestamp> {
@@ -103,6 +107,7 @@ impl<P: Peer> Live<P> {
             peer,
             half,
             accepted: false,
+            relay_at: None,
             confirming: None,
             confirmed: false,
             control_open: false,
@@ -125,6 +130,7 @@ impl<P: Peer> Live<P> {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.confirming.as_ref().filter(|confirming| !confirming.acknowledged);
         let silence = (self.up && !self.silent).then(|| self.heard_at + SILENCE);
-        earliest(earliest(self.peer.deadline(), silence), confirming.map(|confirming| confirming.again))
+        let deadline = earliest(earliest(self.peer.deadline(), silence), self.relay_at);
+        earliest(deadline, confirming.map(|confirming| confirming.again))
     }
 }

@@ -101,6 +101,8 @@ pub enum HostNotice {
     WrongKey(LinkId, u64),
     /// A viewer is in.
     Joined(MemberId, Role, String, Path),
+    /// A member's link goes another way now.
+    Path(MemberId, Path),
     /// A viewer is gone.
     Left(MemberId, Cause),
     /// A member sent what its role does not permit; how often by now.

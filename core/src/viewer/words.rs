@@ -34,6 +34,8 @@ pub struct ViewerConfig {
     pub history: u32,
     /// What the program puts into the clipboard is wanted.
     pub clipboard: bool,
+    /// It stays at the rendezvous, which may have to relay its datagrams.
+    pub stays: bool,
 }
 
 /// What happens to a viewer.
@@ -109,6 +111,8 @@ pub enum ViewerNotice {
     Connected(Path),
     /// The first screen is complete: it is shown next.
     FirstScreen(MemberId, Role),
+    /// The link goes another way now.
+    Path(Path),
     /// The session's title.
     Title(String),
     /// The bell rang.

@@ -79,6 +79,9 @@ pub enum FromRendezvous {
         role: Role,
         /// As the viewer said.
         versions: Vec<u16>,
+        /// The rendezvous carries datagrams of this link.
+        #[serde(default)]
+        relay: bool,
     },
     /// The session is registered, its host is away.
     Waiting {

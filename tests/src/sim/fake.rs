@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use beach_core::Entropy;
 use beach_core::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::link::{Attempt, Candidate, CandidateKind, Down, Lane};
+use beach_core::link::{Attempt, Candidate, Down, Lane};
 use beach_core::time::Timestamp;
 use beach_core::wire::signal::Description;
 use serde::{Deserialize, Serialize};
@@ -442,14 +442,14 @@ impl Peer for FakePeer {
         self.other.map(|(fingerprint, _)| fingerprint)
     }
 
-    fn add_local(&mut self, now: Timestamp, address: SocketAddr) -> Option<Candidate> {
-        if self.locals.contains(&address) {
-            return None;
+    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
+        if self.locals.contains(&candidate.address) {
+            return false;
         }
-        self.locals.push(address);
+        self.locals.push(candidate.address);
         self.pair_up(now);
         self.work(now);
-        Some(Candidate { kind: CandidateKind::Host, address })
+        true
     }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {

@@ -29,6 +29,7 @@ pub(crate) enum Below {
     Signal(String),
     Bind(Generation),
     Datagram { source: SocketAddr, destination: SocketAddr, bytes: Vec<u8> },
+    Relay(Vec<u8>),
     Record(Vec<u8>),
 }
 
@@ -76,6 +77,7 @@ where
                     | Input::SignalDown(_)
                     | Input::Signal(_)
                     | Input::Bound(..)
+                    | Input::Relayed(_)
                     | Input::Datagram { .. } => panic!("below the seam of a bare machine is nothing"),
                 }
                 while let Some(output) = machine.poll() {
@@ -97,6 +99,7 @@ where
                         Output::Datagram { source, destination, bytes } => {
                             Effect::Below(Below::Datagram { source, destination, bytes })
                         }
+                        Output::Relay(bytes) => Effect::Below(Below::Relay(bytes)),
                         Output::Record(bytes) => Effect::Below(Below::Record(bytes)),
                     });
                 }

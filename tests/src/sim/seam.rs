@@ -150,6 +150,7 @@ impl Seam {
             | Event::Candidate(link, attempt, _)
             | Event::Confirmed(link, attempt, _)
             | Event::ControlUp(link, attempt)
+            | Event::Path(link, attempt, _)
             | Event::Down(link, attempt, _) => (*link, Some(*attempt)),
             Event::Joined { link, .. }
             | Event::Waiting(link)

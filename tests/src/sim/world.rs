@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::endpoint::{Endpoint, Generation, Input, Secrets};
+use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::engine::Engine;
 use beach_core::host::Resize;
 use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
@@ -91,6 +91,8 @@ pub struct HostPlan {
     pub config: HostConfig,
     /// What runs in it.
     pub script: Script,
+    /// Which paths it takes.
+    pub paths: Paths,
     /// Its way to the rendezvous.
     pub signal: Wire,
     /// Whether it records itself.
@@ -112,7 +114,15 @@ impl HostPlan {
             start: Start::AtOnce,
             linger: secs(5),
         };
-        HostPlan { at: ms(0), secrets, config, script: Script::Shell, signal: Wire::steady(ms(10)), records: false }
+        HostPlan {
+            at: ms(0),
+            secrets,
+            config,
+            script: Script::Shell,
+            paths: Paths::DirectOnly,
+            signal: Wire::steady(ms(10)),
+            records: false,
+        }
     }
 }
 
@@ -132,6 +142,8 @@ pub struct ViewerPlan {
     pub history: u32,
     /// Whether it wants to hear of the clipboard.
     pub clipboard: bool,
+    /// Which paths it takes.
+    pub paths: Paths,
     /// Its way to hosts.
     pub wire: Wire,
     /// Its way to the rendezvous.
@@ -153,6 +165,7 @@ impl ViewerPlan {
             predict: Mode::Auto,
             history: 1000,
             clipboard: false,
+            paths: Paths::DirectOnly,
             wire: Wire::steady(ms(20)),
             signal: Wire::steady(ms(10)),
             pipes: [None; 2],
@@ -298,6 +311,8 @@ enum What {
     SignalUp(ConnectionId),
     SignalDown(Who, ConnectionId, &'static str),
     FromRendezvous(ConnectionId, String),
+    RelayedFrom(ConnectionId, Vec<u8>),
+    RelayedTo(ConnectionId, Vec<u8>),
     Opened(ConnectionId),
     AtRendezvous(ConnectionId, String),
     ClosedAtRendezvous(ConnectionId),
@@ -337,6 +352,8 @@ pub struct World<E: Engine> {
     pub uplink: Option<Pipe>,
     /// Everything that was said to the rendezvous.
     pub rendezvous_heard: Vec<String>,
+    /// Datagrams that the rendezvous was given and gave: when, and how long.
+    pub relayed: Vec<(Timestamp, usize)>,
     /// Sees every command of a bare machine, before it is obeyed.
     pub commands: Vec<(Timestamp, Who, Command)>,
     /// Whether `commands` is filled.
@@ -371,6 +388,7 @@ impl<E: Engine> World<E> {
             tamper: None,
             uplink: None,
             rendezvous_heard: Vec::new(),
+            relayed: Vec::new(),
             commands: Vec::new(),
             keeps_commands: false,
         }
@@ -400,7 +418,8 @@ impl<E: Engine> World<E> {
         } else {
             let engine = (self.engine)(Who::Host(index), common.start);
             let secrets = Secrets::Host(host_secrets(plan.secrets));
-            let mut endpoint = Endpoint::new(machine, engine, secrets, Entropy::new(self.dice.seed()));
+            let mut endpoint =
+                Endpoint::new(machine, engine, secrets, Entropy::new(self.dice.seed())).taking(plan.paths);
             if plan.records {
                 endpoint = endpoint.recording(&plan.config.first_record());
             }
@@ -442,6 +461,7 @@ impl<E: Engine> World<E> {
             options: Options::default(),
             predict: plan.predict,
             clipboard: plan.clipboard,
+            stays: plan.paths != Paths::DirectOnly,
         };
         let machine = Viewer::new(config.clone());
         let role = plan.invite.role;
@@ -450,7 +470,8 @@ impl<E: Engine> World<E> {
         } else {
             let engine = (self.engine)(Who::Viewer(index), common.start);
             let mut endpoint =
-                Endpoint::new(machine, engine, Secrets::Viewer(plan.invite), Entropy::new(self.dice.seed()));
+                Endpoint::new(machine, engine, Secrets::Viewer(plan.invite), Entropy::new(self.dice.seed()))
+                    .taking(plan.paths);
             if plan.records {
                 endpoint = endpoint.recording(&config.first_record());
             }
@@ -570,6 +591,13 @@ impl<E: Engine> World<E> {
     /// A new process of the rendezvous, that knows nothing.
     pub fn start_rendezvous(&mut self) {
         self.rendezvous = Some(Rendezvous::new());
+    }
+
+    /// A rendezvous that carries no datagrams, before anything happens.
+    #[must_use]
+    pub fn without_relay(mut self) -> World<E> {
+        self.rendezvous = Some(Rendezvous::new().without_relay());
+        self
     }
 
     /// The rendezvous takes connections and messages, and never answers.
@@ -748,10 +776,10 @@ impl<E: Engine> World<E> {
             What::Viewer(index, _) => Some(Who::Viewer(*index)),
             What::Link(who, _) | What::Bound(who, ..) | What::SignalDown(who, ..) => Some(*who),
             What::Datagram { to, .. } => Some(*to),
-            What::SignalUp(id) | What::FromRendezvous(id, _) => {
+            What::SignalUp(id) | What::FromRendezvous(id, _) | What::RelayedFrom(id, _) => {
                 self.connections.get(id).map(|connection| connection.who)
             }
-            What::Opened(_) | What::AtRendezvous(..) | What::ClosedAtRendezvous(_) => None,
+            What::Opened(_) | What::AtRendezvous(..) | What::RelayedTo(..) | What::ClosedAtRendezvous(_) => None,
         };
         if let Some(who) = for_whom {
             let frozen = self.frozen.contains(&who);
@@ -811,6 +839,16 @@ impl<E: Engine> World<E> {
                     self.drive(who, Input::Signal(text));
                 }
             }
+            What::RelayedTo(id, bytes) => {
+                if self.connections.get(&id).is_some_and(|connection| connection.opened) {
+                    self.drive_rendezvous(RendezvousInput::Datagram(id, bytes));
+                }
+            }
+            What::RelayedFrom(id, bytes) => {
+                if let Some(who) = self.current(id) {
+                    self.drive(who, Input::Relayed(bytes));
+                }
+            }
             What::Opened(id) => {
                 let Some(connection) = self.connections.get_mut(&id) else { return };
                 let who = connection.who;
@@ -863,6 +901,7 @@ impl<E: Engine> World<E> {
                     Input::Signal(text) => Input::Signal(text),
                     Input::Bound(generation, addresses) => Input::Bound(generation, addresses),
                     Input::Datagram { source, destination, bytes } => Input::Datagram { source, destination, bytes },
+                    Input::Relayed(bytes) => Input::Relayed(bytes),
                 };
                 self.drive_viewer(index, input);
             }
@@ -1067,6 +1106,7 @@ impl<E: Engine> World<E> {
                 self.write_down(Some(who), "signal", text.as_bytes());
                 self.meddle(Signal { who, up: true, text, late: Duration::ZERO });
             }
+            Below::Relay(bytes) => self.relay(who, true, bytes),
             Below::Bind(generation) => {
                 let ip = place(who);
                 let address = SocketAddr::new(ip.into(), 4000 + generation);
@@ -1120,6 +1160,11 @@ impl<E: Engine> World<E> {
                         self.meddle(Signal { who, up: false, text, late: Duration::ZERO });
                     }
                 }
+                RendezvousOutput::Datagram(id, bytes) => {
+                    if let Some(who) = self.current(id) {
+                        self.relay(who, false, bytes);
+                    }
+                }
                 RendezvousOutput::Close(id) => {
                     if let Some(connection) = self.connections.remove(&id) {
                         let at = connection.down_at + Duration::from_micros(2);
@@ -1129,6 +1174,20 @@ impl<E: Engine> World<E> {
                 }
             }
         }
+    }
+
+    /// On a connection of the rendezvous, behind what went before.
+    fn relay(&mut self, who: Who, up: bool, bytes: Vec<u8>) {
+        self.write_down(Some(who), "relay", &bytes);
+        self.relayed.push((self.now, bytes.len()));
+        let wire = self.signal_of(who);
+        let Some(id) = self.common(who).connection else { return };
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let takes = wire.reliable(&mut self.dice, ms(200));
+        let last = if up { &mut connection.up_at } else { &mut connection.down_at };
+        let at = (self.now + takes).max(*last + Duration::from_micros(1));
+        *last = at;
+        self.later_at(at, if up { What::RelayedTo(id, bytes) } else { What::RelayedFrom(id, bytes) });
     }
 
     // Datagrams.

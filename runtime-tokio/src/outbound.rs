@@ -1,0 +1,79 @@
+//! What waits to leave on a WebSocket: texts, all of them and in order; and datagrams, a few, behind the texts.
+
+use async_tungstenite::tungstenite::Message;
+use tokio::sync::mpsc::{self, error::TrySendError};
+
+/// Datagrams that may wait: 16 KiB of ours, 150 ms on a line of 1 Mbit/s. One more is dropped, as a router would: its sender measures
+/// the way and sends less. A longer queue would only make everything late.
+const DATAGRAMS_MAX: usize = 24;
+
+/// The end that is filled.
+pub(crate) struct Outbound {
+    texts: mpsc::Sender<String>,
+    datagrams: mpsc::Sender<Vec<u8>>,
+}
+
+/// The end that is emptied. It ends when the other one is dropped.
+pub(crate) struct Waiting {
+    texts: mpsc::Receiver<String>,
+    datagrams: mpsc::Receiver<Vec<u8>>,
+}
+
+/// A queue for so many texts.
+pub(crate) fn queue(texts_max: usize) -> (Outbound, Waiting) {
+    let (fill_texts, texts) = mpsc::channel(texts_max);
+    let (fill_datagrams, datagrams) = mpsc::channel(DATAGRAMS_MAX);
+    (Outbound { texts: fill_texts, datagrams: fill_datagrams }, Waiting { texts, datagrams })
+}
+
+impl Outbound {
+    /// Queues a text.
+    pub(crate) fn text(&self, text: String) -> Result<(), TrySendError<String>> {
+        self.texts.try_send(text)
+    }
+
+    /// Queues a datagram, or drops it.
+    pub(crate) fn datagram(&self, bytes: Vec<u8>) {
+        if self.datagrams.try_send(bytes).is_err() {
+            tracing::trace!("a relayed datagram was dropped");
+        }
+    }
+}
+
+impl Waiting {
+    /// Waits for what goes next; `None` at the end. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        tokio::select! {
+            biased;
+            text = self.texts.recv() => text.map(Message::text),
+            Some(bytes) = self.datagrams.recv() => Some(Message::binary(bytes)),
+        }
+    }
+
+    /// A text that is there already: what is still said at the end.
+    pub(crate) fn last_text(&mut self) -> Option<Message> {
+        self.texts.try_recv().ok().map(Message::text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn texts_go_first_and_too_many_datagrams_are_dropped() {
+        let (outbound, mut waiting) = queue(2);
+        (0..100).for_each(|_| outbound.datagram(vec![1]));
+        outbound.text("first".to_owned()).expect("room");
+        drop(outbound);
+        assert_eq!(waiting.next().await, Some(Message::text("first")));
+        assert_eq!(waiting.next().await, None, "the end is that of the texts");
+        let (outbound, mut waiting) = queue(2);
+        (0..100).for_each(|_| outbound.datagram(vec![1]));
+        for _ in 0..DATAGRAMS_MAX {
+            assert_eq!(waiting.next().await, Some(Message::binary(vec![1])));
+        }
+        outbound.text("last".to_owned()).expect("room");
+        assert_eq!(waiting.next().await, Some(Message::text("last")));
+    }
+}

@@ -1,0 +1,221 @@
+//! Where no datagram gets from one side to the other, the rendezvous carries them; and only there, and only if it may.
+#![cfg(target_os = "linux")]
+
+use beach_core::endpoint::Paths;
+use beach_core::engine::{Engine, PeerSide};
+use beach_core::handshake::Stage;
+use beach_core::id::LinkId;
+use beach_core::invite::Role;
+use beach_core::machine::Machine as _;
+use beach_core::relay::{self, Relayed};
+use beach_core::rendezvous::{RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput};
+use beach_core::time::Timestamp;
+use beach_core::viewer::{ViewerExit, ViewerNotice};
+use beach_core::wire::signal::{ToRendezvous, to_text};
+use beach_tests::determinism;
+use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
+use beach_tests::sim::{
+    HostPlan, ViewerPlan, Who, World, fake_engine, for_each_seed, host_secrets, ms, real, secs, shows,
+};
+
+const FILE: &str = "relay";
+
+/// A host and a viewer that take such paths; whether datagrams get through between them.
+fn pair<E: Engine>(mut world: World<E>, paths: [Paths; 2], udp: bool) -> World<E> {
+    let mut host = HostPlan::new(1);
+    host.paths = paths[0];
+    world.add_host(host);
+    let mut viewer = ViewerPlan::of(1, Role::Control);
+    viewer.paths = paths[1];
+    world.add_viewer(viewer);
+    world.cut(Who::Viewer(0), !udp);
+    world
+}
+
+/// Whether each path that the viewer was told of is relayed.
+fn paths_told<E: Engine>(world: &World<E>) -> Vec<bool> {
+    let path = |notice: &ViewerNotice| {
+        if let ViewerNotice::Connected(path) | ViewerNotice::Path(path) = notice {
+            Some(path.is_relayed())
+        } else {
+            None
+        }
+    };
+    world.viewers[0].notices.iter().filter_map(|(_, notice)| path(notice)).collect()
+}
+
+fn works_without_udp<E: Engine>(world: World<E>) {
+    let mut world = pair(world, [Paths::Any; 2], false);
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    everyone_types(&mut world);
+    noise_then_quiet(&mut world);
+    assert_eq!(paths_told(&world), [true]);
+}
+
+#[test]
+fn without_udp_between_them_two_sides_meet_through_the_rendezvous() {
+    let test = "without_udp_between_them_two_sides_meet_through_the_rendezvous";
+    for_each_seed(FILE, test, 0..100, |seed| works_without_udp(World::new(seed, fake_engine)));
+}
+
+#[test]
+fn so_they_do_over_the_real_engine() {
+    for_each_seed(FILE, "so_they_do_over_the_real_engine", 0..10, |seed| {
+        determinism::run(seed, move || works_without_udp(real::world(seed)));
+    });
+}
+
+#[test]
+fn where_datagrams_get_through_they_go_directly() {
+    for_each_seed(FILE, "where_datagrams_get_through_they_go_directly", 0..10, |seed| {
+        determinism::run(seed, move || {
+            let mut world = pair(real::world(seed), [Paths::Any; 2], true);
+            everyone_joins(&mut world, secs(2)).unwrap_or_else(|who| panic!("{who}"));
+            everyone_types(&mut world);
+            let before = world.relayed.len();
+            noise_then_quiet(&mut world);
+            assert_eq!(paths_told(&world), [false]);
+            // What the relay carries are checks that it is there.
+            assert!(world.relayed[before..].iter().all(|(_, length)| *length < 200), "{:?}", world.relayed);
+        });
+    });
+}
+
+#[test]
+fn who_wants_the_relay_only_sends_no_datagram_and_is_sent_none() {
+    for paths in [[Paths::RelayOnly, Paths::Any], [Paths::Any, Paths::RelayOnly]] {
+        determinism::run(5, move || {
+            let mut world = pair(real::world(5), paths, true);
+            everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+            everyone_types(&mut world);
+            assert_eq!((paths_told(&world), world.viewers[0].bytes_sent), (vec![true], 0));
+        });
+    }
+}
+
+#[test]
+fn who_takes_direct_paths_only_fails_where_there_is_none_and_says_at_which_step() {
+    for paths in [[Paths::DirectOnly, Paths::Any], [Paths::Any, Paths::DirectOnly]] {
+        let mut world = pair(World::new(6, fake_engine), paths, false);
+        fails_checking_paths(&mut world);
+        assert_eq!(world.relayed.len(), 0);
+    }
+}
+
+#[test]
+fn a_rendezvous_that_relays_nothing_says_so() {
+    let mut world = pair(World::new(7, fake_engine).without_relay(), [Paths::Any; 2], false);
+    fails_checking_paths(&mut world);
+    assert_eq!(world.relayed.len(), 0);
+}
+
+fn fails_checking_paths<E: Engine>(world: &mut World<E>) {
+    world.run_until(secs(60), |world| world.viewers[0].exit.is_some());
+    let exit = world.viewers[0].exit.as_ref().map(|(_, exit)| exit);
+    let Some(ViewerExit::Failed(failure)) = exit else { panic!("{exit:?}: {}", world.story(0)) };
+    assert_eq!(failure.stage, Stage::CheckingPaths);
+}
+
+#[test]
+fn a_viewer_that_loses_the_rendezvous_is_back_before_its_link_is_given_up() {
+    determinism::run(8, || {
+        let mut world = pair(real::world(8), [Paths::Any; 2], false);
+        everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+        for round in 1..=3 {
+            world.break_signal(if round == 2 { Who::Host(0) } else { Who::Viewer(0) });
+            world.run_for(ms(50));
+            world.type_keys(0, &format!("\x0cecho $(({round}*111))\r"));
+            let product = (round * 111).to_string();
+            let seen = world.run_until(secs(12), |world| shows(world.viewers[0].node.machine().screen(), &product));
+            assert!(seen, "round {round}: {}", world.story(0));
+        }
+        world.kill_rendezvous();
+        world.run_for(secs(2));
+        world.start_rendezvous();
+        world.type_keys(0, "\x0cecho $((4*111))\r");
+        let seen = world.run_until(secs(12), |world| shows(world.viewers[0].node.machine().screen(), "444"));
+        assert!(seen, "after a restart: {}", world.story(0));
+    });
+}
+
+// The rendezvous alone.
+
+struct Desk {
+    rendezvous: Rendezvous,
+    now: Timestamp,
+}
+
+const LINK: LinkId = LinkId(9);
+
+impl Desk {
+    /// A rendezvous with a session whose host is connection 1, and a link of it whose viewer is connection 2. Connection 3 is a stranger.
+    fn new() -> Desk {
+        let mut world = World::new(1, fake_engine);
+        world.add_host(HostPlan::new(1));
+        world.run_for(secs(1));
+        let register = world.rendezvous_heard.first().expect("a host registers").clone();
+        let mut desk = Desk { rendezvous: Rendezvous::new(), now: Timestamp::ZERO };
+        (1..=3).for_each(|id| drop(desk.tell(RendezvousInput::Opened(id))));
+        desk.tell(RendezvousInput::Text(1, register));
+        let session = host_secrets(1).session();
+        let join = ToRendezvous::Join { session, link: LINK, role: Role::View, versions: vec![1] };
+        desk.tell(RendezvousInput::Text(2, to_text(&join)));
+        desk
+    }
+
+    fn tell(&mut self, input: RendezvousInput) -> Vec<RendezvousOutput> {
+        self.rendezvous.handle(self.now, input);
+        std::iter::from_fn(|| self.rendezvous.poll()).collect()
+    }
+
+    fn relay(&mut self, from: u64, link: LinkId, datagram: &[u8]) -> Vec<RendezvousOutput> {
+        self.tell(RendezvousInput::Datagram(from, Relayed { link, attempt: 1, datagram }.encode()))
+    }
+}
+
+#[test]
+fn a_datagram_goes_to_the_other_side_of_its_link_and_to_nobody_else() {
+    let mut desk = Desk::new();
+    let bytes = Relayed { link: LINK, attempt: 1, datagram: b"hello" }.encode();
+    assert_eq!(desk.relay(1, LINK, b"hello"), [RendezvousOutput::Datagram(2, bytes.clone())]);
+    assert_eq!(desk.relay(2, LINK, b"hello"), [RendezvousOutput::Datagram(1, bytes)]);
+    assert_eq!(desk.relay(3, LINK, b"hello"), []);
+    assert_eq!(desk.relay(2, LinkId(8), b"hello"), []);
+    desk.tell(RendezvousInput::Closed(2));
+    assert_eq!(desk.relay(1, LINK, b"hello"), []);
+}
+
+#[test]
+fn nonsense_is_dropped_and_whoever_goes_on_with_it_too() {
+    let mut desk = Desk::new();
+    for bytes in [vec![], vec![0; relay::HEAD], vec![0; relay::HEAD + relay::MAX_DATAGRAM + 1]] {
+        assert_eq!(desk.tell(RendezvousInput::Datagram(3, bytes)), []);
+    }
+    let closed = (0..8).flat_map(|_| desk.tell(RendezvousInput::Datagram(3, vec![1]))).collect::<Vec<_>>();
+    assert_eq!(closed, [RendezvousOutput::Close(3)]);
+}
+
+#[test]
+fn a_session_has_no_more_relayed_than_it_may() {
+    let mut desk = Desk::new();
+    let full = [7; relay::MAX_DATAGRAM];
+    let each = (full.len() + relay::HEAD) as u64;
+    let mut passed = 0;
+    // For ten seconds, twenty times as much as is allowed.
+    for step in 0..1000 {
+        desk.now = Timestamp::from_micros(step * 10_000);
+        for _ in 0..RELAY_RATE / 5 / each {
+            passed += desk.relay(1, LINK, &full).len() as u64 * each;
+        }
+    }
+    let most = RELAY_BURST + RELAY_RATE * 10;
+    assert!((most * 9 / 10..=most).contains(&passed), "{passed} of {most} bytes");
+    assert!(desk.rendezvous.dropped() > 0);
+}
+
+#[test]
+fn the_ends_of_a_link_are_addresses_of_nobody() {
+    for side in [PeerSide::Host, PeerSide::Viewer] {
+        assert!(relay::is_relayed(relay::address(LINK, side)));
+    }
+}
