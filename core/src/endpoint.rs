@@ -404,6 +404,11 @@ where
                 self.add_relay(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
+            if live.renews && live.confirmed && live.watch.renews(now, live.is_relayed()) {
+                live.peer.renew(now);
+                self.drain(now, id);
+            }
+            let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
             if live.up && !live.silent && live.heard_at + SILENCE <= now {
                 live.silent = true;
                 self.events.push_back(Event::Down(id, attempt, Down::Silent));

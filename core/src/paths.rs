@@ -1,11 +1,11 @@
-//! What is known of the paths of a link: how long an answered check took.
+//! What is known of the paths of a link: how long an answered check took, and whether the direct one still carries.
 //!
 //! The engine's own STUN checks are the heartbeat; no other is sent. A check says nothing about trust: it is measured, not believed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::time::{Timestamp, earliest};
 
 /// Checks remembered while unanswered: a few pairs, each checked some times a second at the start.
 const MAX_UNANSWERED: usize = 32;
@@ -50,7 +50,215 @@ impl RoundTrips {
     }
 }
 
+/// Whether a datagram is a check of a path.
+pub(crate) fn is_check(bytes: &[u8]) -> bool {
+    bytes.len() >= STUN_HEADER && bytes[..2] == REQUEST
+}
+
+/// Whether it is the answer to one. Whose it is says the engine; here it is only counted.
+pub(crate) fn is_answer(bytes: &[u8]) -> bool {
+    bytes.len() >= STUN_HEADER && bytes[..2] == SUCCESS
+}
+
 fn transaction(bytes: &[u8], kind: [u8; 2]) -> Option<[u8; 12]> {
     let header = bytes.get(..STUN_HEADER).filter(|header| header[..2] == kind)?;
     header[8..].try_into().ok()
+}
+
+/// A lane's datagram is answered at once, and so is a check. When no answer has come for this long, or for two round trips and half of
+/// this, the path is suspect. Less would suspect a path that loses one datagram in five for nothing.
+const SUSPECT_AFTER: Duration = Duration::from_millis(400);
+
+/// So long the other side is taken to be in doubt of the direct path after it said so.
+const MIRROR_FOR: Duration = Duration::from_secs(2);
+
+/// A path is dead when its checks are unanswered for so long, the second one included; or when the other side has been in doubt for so
+/// long.
+const DEAD_AFTER: Duration = Duration::from_millis(2500);
+
+/// Pause between two tries to be direct again.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+
+/// After so many that came to nothing, two minutes, the pause doubles each time.
+const RENEWALS_IN_A_ROW: u32 = 24;
+
+/// The longest pause: a link that cannot be direct costs little.
+const RENEW_AT_MOST: Duration = Duration::from_secs(60);
+
+/// Whether the direct path that a link uses still carries both ways, and what is to be done if not.
+///
+/// What is sent on a suspect path goes through the relay as well, with the word that it is suspect; the other side then does so too,
+/// as it may be the one that is not heard. Copies are harmless: DTLS and SRTP take each datagram once.
+#[derive(Default)]
+pub(crate) struct Watch {
+    /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Not all are answered, but those that
+    /// are come again soon: what is older than a pause does not count.
+    waiting: Option<(Timestamp, Timestamp)>,
+    /// When the oldest check was sent after which none was answered, and how many were.
+    unanswered: Option<(Timestamp, u32)>,
+    /// When the other side first and last said, one soon after the other, that the path is suspect.
+    doubted: Option<(Timestamp, Timestamp)>,
+    /// When the path was made to prove itself anew, and how often; also when it began to be counted.
+    renewed: Option<(Timestamp, u32)>,
+    patience: Option<Duration>,
+}
+
+impl Watch {
+    /// A datagram of a lane goes out directly.
+    pub(crate) fn sent(&mut self, now: Timestamp) {
+        let patience = self.patience();
+        let since = self.waiting.filter(|(_, last)| now < *last + patience).map_or(now, |(since, _)| since);
+        self.waiting = Some((since, now));
+    }
+
+    /// A round trip took so long.
+    pub(crate) fn measured(&mut self, round_trip: Option<Duration>) {
+        self.patience = round_trip.map(|time| SUSPECT_AFTER.max(time * 2 + SUSPECT_AFTER / 2));
+    }
+
+    fn patience(&self) -> Duration {
+        self.patience.unwrap_or(SUSPECT_AFTER)
+    }
+
+    /// One came directly.
+    pub(crate) fn heard(&mut self) {
+        self.waiting = None;
+    }
+
+    /// A check of the path goes out.
+    pub(crate) fn checked(&mut self, now: Timestamp) {
+        self.unanswered = Some(self.unanswered.map_or((now, 1), |(since, count)| (since, count.saturating_add(1))));
+    }
+
+    /// One was answered.
+    pub(crate) fn answered(&mut self) {
+        (self.unanswered, self.waiting) = (None, None);
+    }
+
+    /// The other side says that the path is suspect.
+    pub(crate) fn doubted(&mut self, now: Timestamp) {
+        let first = self.doubted.filter(|(_, last)| now < *last + MIRROR_FOR).map_or(now, |(first, _)| first);
+        self.doubted = Some((first, now));
+    }
+
+    /// Whether the path is suspect to this side.
+    pub(crate) fn suspects(&self, now: Timestamp) -> bool {
+        let patience = self.patience();
+        let waiting = self.waiting.filter(|(_, last)| now < *last + patience).map(|(since, _)| since);
+        let since = earliest(waiting, self.unanswered.map(|(since, _)| since));
+        since.is_some_and(|since| since + patience <= now)
+    }
+
+    /// Whether it is to the other side.
+    pub(crate) fn is_doubted(&self, now: Timestamp) -> bool {
+        self.doubted.is_some_and(|(_, last)| now < last + MIRROR_FOR)
+    }
+
+    /// Whether the direct path shall prove itself anew now; `off` if the link goes through the relay already.
+    pub(crate) fn renews(&mut self, now: Timestamp, off: bool) -> bool {
+        let Some(at) = self.renewal(off) else {
+            self.renewed = self.renewed.filter(|(at, _)| now < *at + RENEW_EVERY);
+            return false;
+        };
+        if now < at {
+            return false;
+        }
+        // The first time that it is off without anything being wrong, it has only just found no direct path.
+        let begins = self.renewed.is_none() && at == Timestamp::ZERO;
+        let count = self.renewed.map_or(0, |(_, count)| count.saturating_add(1));
+        self.renewed = Some((now, count));
+        (self.unanswered, self.doubted) = (None, None);
+        !begins
+    }
+
+    /// When it shall, as things are.
+    pub(crate) fn renewal(&self, off: bool) -> Option<Timestamp> {
+        let dead = self.unanswered.filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
+        let doubted = self.doubted.map(|(first, last)| (first + DEAD_AFTER, last + MIRROR_FOR));
+        let doubted = doubted.filter(|(due, until)| due <= until).map(|(due, _)| due);
+        let first = earliest(dead, doubted);
+        match self.renewed {
+            Some((at, count)) if off || first.is_some() => {
+                let doublings = count.saturating_sub(RENEWALS_IN_A_ROW).min(8);
+                Some(at + (RENEW_EVERY * (1 << doublings)).min(RENEW_AT_MOST))
+            }
+            Some(_) => None,
+            None if off => Some(first.unwrap_or(Timestamp::ZERO)),
+            None => first,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1000)
+    }
+
+    #[test]
+    fn a_path_is_suspect_when_nothing_answers_and_no_more_once_something_does() {
+        let mut watch = Watch::default();
+        watch.sent(at(0));
+        watch.sent(at(300));
+        assert_eq!([399, 400].map(|now| watch.suspects(at(now))), [false, true]);
+        assert!(!watch.suspects(at(701)), "by then it was sent again, or mattered to nobody");
+        watch.measured(Some(Duration::from_millis(300)));
+        watch.sent(at(600));
+        assert_eq!([799, 800].map(|now| watch.suspects(at(now))), [false, true]);
+        watch.heard();
+        assert!(!watch.suspects(at(900)));
+        watch.checked(at(900));
+        watch.heard();
+        assert!(watch.suspects(at(1700)), "what is heard does not say that this side is");
+        watch.answered();
+        assert!(!watch.suspects(at(1700)));
+    }
+
+    #[test]
+    fn what_is_never_answered_and_sent_now_and_then_makes_nothing_suspect() {
+        let mut watch = Watch::default();
+        for second in 0..100 {
+            watch.sent(at(second * 1000));
+            assert!(!watch.suspects(at(second * 1000 + 10)));
+        }
+    }
+
+    #[test]
+    fn the_doubt_of_the_other_side_is_shared_for_a_while() {
+        let mut watch = Watch::default();
+        watch.doubted(at(0));
+        assert_eq!([1999, 2000].map(|now| watch.is_doubted(at(now))), [true, false]);
+    }
+
+    #[test]
+    fn a_dead_path_is_renewed_often_at_first_and_then_ever_more_seldom_until_it_is_back() {
+        let mut watch = Watch::default();
+        watch.checked(at(0));
+        assert!(!watch.renews(at(2500), false), "one lost check is no death");
+        watch.checked(at(2500));
+        let renewed: Vec<u64> = (25..5000).filter(|now| watch.renews(at(now * 100), *now > 25)).collect();
+        assert_eq!(renewed[..3], [25, 75, 125]);
+        assert_eq!(renewed[24..], [1225, 1275, 1375, 1575, 1975, 2575, 3175, 3775, 4375, 4975]);
+        assert!(!watch.renews(at(600_000), false) && watch.renewal(false).is_none());
+    }
+
+    #[test]
+    fn a_link_that_found_no_direct_path_tries_again_after_a_while() {
+        let mut watch = Watch::default();
+        let renewed: Vec<u64> = (7..110).filter(|now| watch.renews(at(now * 100), true)).collect();
+        assert_eq!(renewed, [57, 107]);
+    }
+
+    #[test]
+    fn a_side_that_hears_well_but_is_not_heard_renews_too() {
+        let mut watch = Watch::default();
+        let mut each = |now: &u64| {
+            watch.doubted(at(now * 100));
+            watch.renews(at(now * 100), false)
+        };
+        // The doubt is counted afresh, and tried no sooner than any other time.
+        assert_eq!((0..80).filter(&mut each).collect::<Vec<u64>>(), [25, 75]);
+    }
 }

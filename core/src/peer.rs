@@ -145,6 +145,7 @@ impl Engine for Str0m {
             attempt,
             channel,
             lane: Mid::from("lane"),
+            direct: Vec::new(),
             next_seq: 1,
             path_found: false,
             timeout: None,
@@ -165,6 +166,8 @@ pub struct Str0mPeer {
     attempt: Attempt,
     channel: ChannelId,
     lane: Mid,
+    /// The direct addresses of ours.
+    direct: Vec<str0m::Candidate>,
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
     path_found: bool,
@@ -236,12 +239,25 @@ impl Peer for Str0mPeer {
     }
 
     fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
+        let is_direct = candidate.kind != CandidateKind::Relayed;
         let Some(candidate) = for_engine(candidate) else { return false };
-        if self.rtc.add_local_candidate(candidate).is_none() {
+        if self.rtc.add_local_candidate(candidate.clone()).is_none() {
             return false;
+        }
+        if is_direct {
+            self.direct.push(candidate);
         }
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
         true
+    }
+
+    fn renew(&mut self, now: Timestamp) {
+        for candidate in &self.direct {
+            // Local ones can be taken back and given again; of remote ones the engine keeps a discarded twin.
+            self.rtc.direct_api().invalidate_candidate(candidate);
+            self.rtc.add_local_candidate(candidate.clone());
+        }
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
     }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {

@@ -1,7 +1,7 @@
 //! The rendezvous as a path: how it carries a link's datagrams, and the addresses that stand for the link's two ends there.
 //!
-//! A relayed datagram travels as one binary message: the link, the attempt whose peer it is of, and the datagram, which is what would
-//! have travelled over UDP. To the engine it is a path between two addresses in fd00::/8 (RFC 4193), made from the link; no socket
+//! A relayed datagram travels as one binary message: the link, the attempt whose peer it is of, a word about the direct path, and the
+//! datagram, which is what would have travelled over UDP. To the engine it is a path between two addresses in fd00::/8 (RFC 4193), made from the link; no socket
 //! ever sees them.
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -14,8 +14,11 @@ use crate::wire::WireError;
 /// Longest datagram that is relayed, in bytes: what an Ethernet packet holds. Ours are shorter.
 pub const MAX_DATAGRAM: usize = 1500;
 
-/// Before a relayed datagram: 8 bytes of the link and 2 of the attempt.
-pub const HEAD: usize = 10;
+/// Before a relayed datagram: 8 bytes of the link, 2 of the attempt, and one of flags.
+pub const HEAD: usize = 11;
+
+/// The flag of [`Relayed::suspect`]. Others are ignored.
+const SUSPECT: u8 = 1;
 
 /// The network of the addresses; nobody routes it.
 const NETWORK: [u16; 3] = [0xfdbe, 0xac40, 0];
@@ -49,6 +52,8 @@ pub struct Relayed<'a> {
     pub link: LinkId,
     /// Whose peer it is of.
     pub attempt: Attempt,
+    /// Its sender suspects that the direct path carries nothing any more.
+    pub suspect: bool,
     /// 1 to [`MAX_DATAGRAM`] bytes.
     pub datagram: &'a [u8],
 }
@@ -60,12 +65,14 @@ impl<'a> Relayed<'a> {
     /// It is too short or too long.
     pub fn decode(bytes: &'a [u8]) -> Result<Relayed<'a>, WireError> {
         let (link, rest) = bytes.split_first_chunk().ok_or(WireError::Malformed)?;
-        let (attempt, datagram) = rest.split_first_chunk().ok_or(WireError::Malformed)?;
+        let (attempt, rest) = rest.split_first_chunk().ok_or(WireError::Malformed)?;
+        let (flags, datagram) = rest.split_first().ok_or(WireError::Malformed)?;
         match datagram.len() {
             0 => Err(WireError::Malformed),
             1..=MAX_DATAGRAM => Ok(Relayed {
                 link: LinkId(u64::from_be_bytes(*link)),
                 attempt: Attempt::from_be_bytes(*attempt),
+                suspect: flags & SUSPECT != 0,
                 datagram,
             }),
             _ => Err(WireError::TooLong),
@@ -77,6 +84,7 @@ impl<'a> Relayed<'a> {
         let mut bytes = Vec::with_capacity(HEAD + self.datagram.len());
         bytes.extend_from_slice(&self.link.0.to_be_bytes());
         bytes.extend_from_slice(&self.attempt.to_be_bytes());
+        bytes.push(if self.suspect { SUSPECT } else { 0 });
         bytes.extend_from_slice(self.datagram);
         bytes
     }
@@ -97,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_relayed_datagram_is_read_as_it_was_written_or_refused() {
-        let relayed = Relayed { link: LinkId(7), attempt: 3, datagram: b"x" };
+        let relayed = Relayed { link: LinkId(7), attempt: 3, suspect: true, datagram: b"x" };
         let bytes = relayed.encode();
         assert_eq!(Relayed::decode(&bytes), Ok(relayed));
         assert_eq!(Relayed::decode(&bytes[..HEAD]), Err(WireError::Malformed));

@@ -348,6 +348,10 @@ impl Peer for LyingPeer {
         self.0.add_local(now, candidate)
     }
 
+    fn renew(&mut self, now: Timestamp) {
+        self.0.renew(now);
+    }
+
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
         self.0.set_remote(now, description)
     }

@@ -1,6 +1,8 @@
 //! Where no datagram gets from one side to the other, the rendezvous carries them; and only there, and only if it may.
 #![cfg(target_os = "linux")]
 
+use std::time::Duration;
+
 use beach_core::endpoint::Paths;
 use beach_core::engine::{Engine, PeerSide};
 use beach_core::handshake::Stage;
@@ -15,7 +17,7 @@ use beach_core::wire::signal::{ToRendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
-    HostPlan, ViewerPlan, Who, World, fake_engine, for_each_seed, host_secrets, ms, real, secs, shows,
+    HostPlan, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, host_secrets, ms, real, secs, shows,
 };
 
 const FILE: &str = "relay";
@@ -138,6 +140,124 @@ fn a_viewer_that_loses_the_rendezvous_is_back_before_its_link_is_given_up() {
     });
 }
 
+/// How the direct path may fail.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    BothWays,
+    FromHost,
+    FromViewer,
+}
+
+fn cut<E: Engine>(world: &mut World<E>, how: Cut, is_cut: bool) {
+    match how {
+        Cut::BothWays => world.cut(Who::Viewer(0), is_cut),
+        Cut::FromHost => world.mute(Who::Host(0), is_cut),
+        Cut::FromViewer => world.mute(Who::Viewer(0), is_cut),
+    }
+}
+
+/// Types, and says how long it took until the viewer saw what the shell made of it.
+fn answered_within<E: Engine>(world: &mut World<E>, number: u64) -> Duration {
+    let before = world.now();
+    world.type_keys(0, &format!("\x0cecho $(({number}*3))\r"));
+    let product = (number * 3).to_string();
+    let seen = world.run_until(secs(20), |world| shows(world.viewers[0].node.machine().screen(), &product));
+    assert!(seen, "{product}: {}", world.story(0));
+    world.now() - before
+}
+
+/// Cuts the direct path of a session in use, and mends it: how long typing stood still, and until the session went directly again.
+fn cut_and_mended(seed: u64, how: Cut, loss: u64) -> (Duration, Duration) {
+    determinism::run(seed, move || {
+        let mut world = real::world(seed);
+        let mut host = HostPlan::new(1);
+        host.paths = Paths::Any;
+        world.add_host(host);
+        let mut viewer = ViewerPlan::of(1, Role::Control);
+        (viewer.paths, viewer.wire.loss) = (Paths::Any, loss);
+        world.add_viewer(viewer);
+        everyone_joins(&mut world, secs(10)).unwrap_or_else(|who| panic!("{who}"));
+        let phase = world.dice.up_to(secs(8));
+        world.run_for(phase);
+        answered_within(&mut world, 1000);
+        cut(&mut world, how, true);
+        let mut worst = answered_within(&mut world, 2000);
+        for number in 2001..2012 {
+            let pause = world.dice.up_to(secs(3));
+            world.run_for(pause);
+            worst = worst.max(answered_within(&mut world, number));
+        }
+        assert_eq!(paths_told(&world).last(), Some(&true), "{}", world.story(0));
+        cut(&mut world, how, false);
+        let mended = world.now();
+        // Which way the session goes shows when something is said.
+        for number in 2500..2560 {
+            if paths_told(&world).last() == Some(&false) {
+                break;
+            }
+            answered_within(&mut world, number);
+            world.run_for(ms(500));
+        }
+        let healed = world.now() - mended;
+        answered_within(&mut world, 3000);
+        noise_then_quiet(&mut world);
+        (worst, healed)
+    })
+}
+
+#[test]
+fn a_cut_of_the_direct_path_is_hardly_felt_and_mended_it_is_taken_again() {
+    let test = "a_cut_of_the_direct_path_is_hardly_felt_and_mended_it_is_taken_again";
+    for (how, loss) in [(Cut::BothWays, 0), (Cut::BothWays, 5), (Cut::FromHost, 0), (Cut::FromViewer, 0)] {
+        let done = for_each_seed(FILE, test, 0..20, |seed| cut_and_mended(seed, how, loss));
+        let mut worst: Vec<Duration> = done.iter().map(|(_, (worst, _))| *worst).collect();
+        let mut healed: Vec<Duration> = done.iter().map(|(_, (_, healed))| *healed).collect();
+        worst.sort();
+        healed.sort();
+        let at = |list: &[Duration], percent: usize| list[(list.len() * percent / 100).min(list.len() - 1)];
+        let line = format!(
+            "{how:?}, {loss} % loss: still for {:?} (p50), {:?} (p95); direct again after {:?} (p50), {:?} (worst)",
+            at(&worst, 50),
+            at(&worst, 95),
+            at(&healed, 50),
+            at(&healed, 100)
+        );
+        println!("{line}");
+        assert!(at(&worst, 95) <= ms(1500) && at(&healed, 100) <= secs(10), "{line}");
+    }
+}
+
+/// A join over a way of 100 ms there and back, the rendezvous half-way.
+fn joined_within(seed: u64, loss: u64) -> Duration {
+    determinism::run(seed, move || {
+        let mut world = real::world(seed);
+        let mut host = HostPlan::new(1);
+        (host.paths, host.signal) = (Paths::Any, Wire::steady(ms(25)));
+        world.add_host(host);
+        let mut viewer = ViewerPlan::of(1, Role::Control);
+        (viewer.paths, viewer.signal) = (Paths::Any, Wire::steady(ms(25)));
+        (viewer.wire, viewer.at) = (Wire { loss, ..Wire::steady(ms(50)) }, secs(1));
+        world.add_viewer(viewer);
+        everyone_joins(&mut world, secs(60)).unwrap_or_else(|who| panic!("{who}"))
+    })
+}
+
+#[test]
+fn with_a_relay_a_lossy_way_makes_nobody_wait_long_for_the_first_screen() {
+    let test = "with_a_relay_a_lossy_way_makes_nobody_wait_long_for_the_first_screen";
+    for (loss, at_most) in [(0, secs(1)), (5, secs(2)), (20, secs(5))] {
+        let mut took: Vec<_> = for_each_seed(FILE, test, 0..100, |seed| joined_within(seed, loss))
+            .into_iter()
+            .map(|(_, took)| took)
+            .collect();
+        took.sort();
+        let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+        let line = format!("{loss} % loss: {:?} (p50), {:?} (p95), {:?} (worst)", at(50), at(95), at(100));
+        println!("{line}");
+        assert!(at(95) <= at_most, "{line}");
+    }
+}
+
 // The rendezvous alone.
 
 struct Desk {
@@ -169,14 +289,14 @@ impl Desk {
     }
 
     fn relay(&mut self, from: u64, link: LinkId, datagram: &[u8]) -> Vec<RendezvousOutput> {
-        self.tell(RendezvousInput::Datagram(from, Relayed { link, attempt: 1, datagram }.encode()))
+        self.tell(RendezvousInput::Datagram(from, Relayed { link, attempt: 1, suspect: false, datagram }.encode()))
     }
 }
 
 #[test]
 fn a_datagram_goes_to_the_other_side_of_its_link_and_to_nobody_else() {
     let mut desk = Desk::new();
-    let bytes = Relayed { link: LINK, attempt: 1, datagram: b"hello" }.encode();
+    let bytes = Relayed { link: LINK, attempt: 1, suspect: false, datagram: b"hello" }.encode();
     assert_eq!(desk.relay(1, LINK, b"hello"), [RendezvousOutput::Datagram(2, bytes.clone())]);
     assert_eq!(desk.relay(2, LINK, b"hello"), [RendezvousOutput::Datagram(1, bytes)]);
     assert_eq!(desk.relay(3, LINK, b"hello"), []);

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::engine::{Engine, Peer, PeerOutput, PeerSide};
 use crate::id::LinkId;
 use crate::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, Progress};
+use crate::paths::{is_answer, is_check};
 use crate::relay::{self, Relayed};
 use crate::time::Timestamp;
 
@@ -56,6 +57,7 @@ where
             return;
         };
         live.accepted = true;
+        live.renews = link.relay && self.paths == Paths::Any;
         live.relay_at = link.relay.then(|| match self.paths {
             Paths::Any | Paths::DirectOnly => now + RELAY_AFTER,
             Paths::RelayOnly => now,
@@ -180,6 +182,11 @@ where
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         live.heard_at = now;
         live.round_trips.received(now, bytes);
+        if !is_stun {
+            live.watch.heard();
+        } else if is_answer(bytes) && live.path == Some(Path { local: destination, remote: source }) {
+            live.watch.answered();
+        }
         if let Err(down) = live.peer.receive(now, source, destination, bytes) {
             let attempt = live.attempt;
             self.events.push_back(Event::Down(id, attempt, down));
@@ -190,12 +197,15 @@ where
     /// The rendezvous carried a datagram. Whose it is says the link; the engine is not asked, as it takes some before it knows their
     /// path.
     pub(super) fn on_relayed(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Relayed { link: id, attempt, datagram }) = Relayed::decode(bytes) else { return };
+        let Ok(Relayed { link: id, attempt, suspect, datagram }) = Relayed::decode(bytes) else { return };
         let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));
         let Some(link) = self.links.get_mut(&id).filter(|link| link.relay) else { return };
         let Some(live) = link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) else { return };
         live.heard_at = now;
         live.round_trips.received(now, datagram);
+        if suspect {
+            live.watch.doubted(now);
+        }
         if let Err(down) = live.peer.receive(now, ends[0], ends[1], datagram) {
             self.events.push_back(Event::Down(id, attempt, down));
         }
@@ -246,18 +256,28 @@ where
             return;
         }
         // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
-        if bytes.first().is_some_and(|first| *first >= 20) {
+        let of_a_lane = bytes.first().is_some_and(|first| *first >= 20);
+        if of_a_lane {
             let before = live.path.replace(path);
             if live.confirmed && before.is_some_and(|before| before.is_relayed() != path.is_relayed()) {
                 self.events.push_back(Event::Path(id, live.attempt, path));
             }
         }
         live.round_trips.sent(now, &bytes);
-        if !path.is_relayed() {
-            self.out.push_back(Output::Datagram { source, destination, bytes });
-        } else if self.signal_up {
-            let relayed = Relayed { link: id, attempt: live.attempt, datagram: &bytes };
+        live.watch.measured(live.round_trips.latest());
+        let suspect = live.watch.suspects(now);
+        let copied = of_a_lane && live.renews && (suspect || live.watch.is_doubted(now) || !live.up);
+        if (copied || path.is_relayed()) && self.signal_up {
+            let relayed = Relayed { link: id, attempt: live.attempt, suspect, datagram: &bytes };
             self.out.push_back(Output::Relay(relayed.encode()));
+        }
+        if !path.is_relayed() {
+            if of_a_lane {
+                live.watch.sent(now);
+            } else if is_check(&bytes) && live.path == Some(path) {
+                live.watch.checked(now);
+            }
+            self.out.push_back(Output::Datagram { source, destination, bytes });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::engine::Peer;
 use crate::invite::Role;
 use crate::link::{Attempt, Candidate, Lane, Path};
-use crate::paths::RoundTrips;
+use crate::paths::{RoundTrips, Watch};
 use crate::seal::{Channel, Confirmation, Initiator, Responder};
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::Description;
@@ -46,6 +46,8 @@ pub(super) struct Live<P> {
     /// Our half of the confirmation key.
     pub(super) half: [u8; 32],
     pub(super) accepted: bool,
+    /// It may go directly or through the relay, whichever carries.
+    pub(super) renews: bool,
     /// When the relay is tried as well.
     pub(super) relay_at: Option<Timestamp>,
     pub(super) confirming: Option<Confirming>,
@@ -62,6 +64,7 @@ pub(super) struct Live<P> {
     /// The path that lane datagrams took last.
     pub(super) path: Option<Path>,
     pub(super) round_trips: RoundTrips,
+    pub(super) watch: Watch,
     pub(super) outbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) inbox: VecDeque<(Lane, Vec<u8>)>,
 }
@@ -107,6 +110,7 @@ impl<P: Peer> Live<P> {
             peer,
             half,
             accepted: false,
+            renews: false,
             relay_at: None,
             confirming: None,
             confirmed: false,
@@ -117,6 +121,7 @@ impl<P: Peer> Live<P> {
             remotes: 0,
             path: None,
             round_trips: RoundTrips::default(),
+            watch: Watch::default(),
             outbox: VecDeque::new(),
             inbox: VecDeque::new(),
         }
@@ -127,10 +132,16 @@ impl<P: Peer> Live<P> {
         Description { ufrag, password, fingerprint, half: self.half }
     }
 
+    /// Whether it goes through the relay.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.path.is_some_and(|path| path.is_relayed())
+    }
+
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.confirming.as_ref().filter(|confirming| !confirming.acknowledged);
         let silence = (self.up && !self.silent).then(|| self.heard_at + SILENCE);
-        let deadline = earliest(earliest(self.peer.deadline(), silence), self.relay_at);
+        let renewal = self.watch.renewal(self.is_relayed()).filter(|_| self.renews && self.confirmed);
+        let deadline = earliest(earliest(self.peer.deadline(), silence), earliest(self.relay_at, renewal));
         earliest(deadline, confirming.map(|confirming| confirming.again))
     }
 }

@@ -452,6 +452,8 @@ impl Peer for FakePeer {
         true
     }
 
+    fn renew(&mut self, _: Timestamp) {}
+
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
         assert!(self.description.is_none(), "a peer meets one other side");
         self.description = Some(description.clone());

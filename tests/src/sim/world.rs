@@ -341,6 +341,7 @@ pub struct World<E: Engine> {
     addresses: BTreeMap<SocketAddr, Who>,
     frozen: BTreeSet<Who>,
     cut: BTreeSet<Who>,
+    mute: BTreeSet<Who>,
     shut_out: BTreeSet<Who>,
     without_addresses: BTreeSet<Who>,
     transcript: Sha256,
@@ -381,6 +382,7 @@ impl<E: Engine> World<E> {
             addresses: BTreeMap::new(),
             frozen: BTreeSet::new(),
             cut: BTreeSet::new(),
+            mute: BTreeSet::new(),
             shut_out: BTreeSet::new(),
             without_addresses: BTreeSet::new(),
             transcript: Sha256::new(),
@@ -562,6 +564,15 @@ impl<E: Engine> World<E> {
         let held_back = std::mem::take(&mut self.common(who).held_back);
         for what in held_back {
             self.later(ms(0), what);
+        }
+    }
+
+    /// No datagram of `who` gets through any more, or all do again; those of others reach it.
+    pub fn mute(&mut self, who: Who, is_mute: bool) {
+        if is_mute {
+            self.mute.insert(who);
+        } else {
+            self.mute.remove(&who);
         }
     }
 
@@ -1195,7 +1206,7 @@ impl<E: Engine> World<E> {
     fn datagram(&mut self, from: Who, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
         self.write_down(Some(from), "datagram", &bytes);
         let Some(to) = self.addresses.get(&destination).copied() else { return };
-        if self.cut.contains(&from) || self.cut.contains(&to) {
+        if self.cut.contains(&from) || self.cut.contains(&to) || self.mute.contains(&from) {
             return;
         }
         let wire = match (from, to) {
