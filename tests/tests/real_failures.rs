@@ -140,7 +140,7 @@ fn two_machines_connect_directly_over_the_cable_between_them() {
 }
 
 #[test]
-fn where_no_udp_passes_join_ends_with_6_and_names_the_step_and_the_pairs_it_tried() {
+fn where_no_udp_passes_a_strict_join_ends_with_6_and_names_the_step_and_the_pairs_it_tried() {
     let Some(machines) = Machines::new() else { return };
     let scratch = Scratch::new();
     machines.drop_udp();
@@ -149,7 +149,7 @@ fn where_no_udp_passes_join_ends_with_6_and_names_the_step_and_the_pairs_it_trie
         beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
     let host = Host::run(&scratch, &mut machines.one.on(&command));
 
-    let command = join(&scratch, &["--log-file", "join.log", &host.links.control]);
+    let command = join(&scratch, &["--strict", "--log-file", "join.log", &host.links.control]);
     let (stderr, took) = ended_in_three_lines(&mut machines.other.on(&command), 6, NO_PATH_WITHIN);
 
     eprintln!("no path: after {took:?}");

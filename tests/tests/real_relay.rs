@@ -1,8 +1,8 @@
 //! Through the rendezvous, over real sockets: where it may, where it must, and where it may not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Process, Rendezvous, Scratch, Tmux, eventually, holds, join};
+use beach_tests::real::{Host, Machines, Process, Rendezvous, Scratch, Tmux, beach, eventually, holds, join};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -43,4 +43,97 @@ fn neither_a_strict_viewer_nor_a_rendezvous_without_relay_meets_a_host_that_is_o
         assert_eq!(join.exit(NO_PATH_WITHIN), 6, "{}", join.stderr());
         assert!(join.stderr().contains("while checking paths"), "{}", join.stderr());
     }
+}
+
+/// A host on one machine that writes down what is typed, and its viewer on the other.
+fn typed_down(scratch: &Scratch, machines: &Machines) -> (Host, Process) {
+    let listen = format!("{}:0", machines.one.address);
+    let program = "stty raw -echo; exec cat > typed";
+    let options = ["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log"];
+    let command = beach(scratch, &[&options[..], &["--", "sh", "-c", program]].concat());
+    let host = Host::run(scratch, &mut machines.one.on(&command));
+    let viewer = Process::start(&mut machines.other.on(&join(scratch, &["--json", &host.links.control])));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    (host, viewer)
+}
+
+fn paths(viewer: &Process) -> Vec<&'static str> {
+    let said = viewer.stdout();
+    let kind = |line: &str| if line.contains(r#""kind":"relay""#) { "relay" } else { "direct" };
+    said.lines().filter(|line| line.contains(r#""type":"path""#)).map(kind).collect()
+}
+
+#[test]
+fn two_machines_between_which_no_udp_passes_meet_through_the_rendezvous() {
+    let Some(machines) = Machines::new() else { return };
+    let scratch = Scratch::new();
+    machines.drop_udp();
+    let (_host, mut viewer) = typed_down(&scratch, &machines);
+    assert_eq!(paths(&viewer), ["relay"]);
+    viewer.write("through it");
+    holds("what was typed", SOON, || scratch.read("typed") == "through it");
+}
+
+/// Types a number every 30 ms while `act` happens after some of them; the longest that nothing came.
+fn typed_through(
+    scratch: &Scratch,
+    viewer: &mut Process,
+    numbers: std::ops::Range<u32>,
+    act: impl FnOnce(),
+) -> Duration {
+    let (mut act, mut longest) = (Some(act), Duration::ZERO);
+    let (mut last, mut length) = (Instant::now(), scratch.read("typed").len());
+    let mut look = |last: &mut Instant| {
+        let now = scratch.read("typed").len();
+        if now > length {
+            (longest, length, *last) = (longest.max(last.elapsed()), now, Instant::now());
+        }
+    };
+    for number in numbers.clone() {
+        if number == numbers.start + 20 {
+            act.take().into_iter().for_each(|act| act());
+        }
+        viewer.write(&format!("{number}\n"));
+        let next = Instant::now() + Duration::from_millis(30);
+        while Instant::now() < next {
+            look(&mut last);
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    let end = format!("{}\n", numbers.end - 1);
+    holds("the last number", SOON, || {
+        look(&mut last);
+        scratch.read("typed").ends_with(&end)
+    });
+    longest
+}
+
+#[test]
+fn cuts_of_the_direct_path_are_hardly_felt_nothing_typed_is_lost_and_mended_it_is_taken_again() {
+    let Some(machines) = Machines::new() else { return };
+    let scratch = Scratch::new();
+    let (_host, mut viewer) = typed_down(&scratch, &machines);
+    assert_eq!(paths(&viewer), ["direct"]);
+    let (mut longest, mut number) = (Vec::new(), 0);
+    let mut type_on = |viewer: &mut Process, count: u32, act: &dyn Fn()| {
+        number += count;
+        typed_through(&scratch, viewer, number - count..number, act)
+    };
+    for both in [true, false, true] {
+        longest.push(type_on(&mut viewer, 100, &|| if both { machines.drop_udp() } else { machines.one.drop_udp() }));
+        holds("the relay", SOON, || {
+            type_on(&mut viewer, 10, &|| ());
+            paths(&viewer).last() == Some(&"relay")
+        });
+        machines.pass_udp();
+        let mended = Instant::now();
+        holds("the direct path again", SOON * 2, || {
+            type_on(&mut viewer, 10, &|| ());
+            paths(&viewer).last() == Some(&"direct")
+        });
+        eprintln!("still for {:?}, direct again after {:?}", longest.last(), mended.elapsed());
+    }
+    let typed: Vec<u32> = scratch.read("typed").lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(typed, (0..number).collect::<Vec<_>>(), "each once, in order");
+    assert!(longest.iter().all(|still| *still < Duration::from_millis(1500)), "{longest:?}");
 }

@@ -265,7 +265,8 @@ where
         }
         live.round_trips.sent(now, &bytes);
         live.watch.measured(live.round_trips.latest());
-        let suspect = live.watch.suspects(now);
+        // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's engine names it.
+        let suspect = of_a_lane && (live.watch.suspects(now) || (path.is_relayed() && live.renews));
         let copied = of_a_lane && live.renews && (suspect || live.watch.is_doubted(now) || !live.up);
         if (copied || path.is_relayed()) && self.signal_up {
             let relayed = Relayed { link: id, attempt: live.attempt, suspect, datagram: &bytes };

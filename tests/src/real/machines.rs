@@ -69,9 +69,17 @@ impl Machines {
     /// # Panics
     /// If `iptables` is not there or refuses.
     pub fn drop_udp(&self) {
+        self.one.drop_udp();
+        self.other.drop_udp();
+    }
+
+    /// It passes again.
+    ///
+    /// # Panics
+    /// If `iptables` refuses.
+    pub fn pass_udp(&self) {
         for machine in [&self.one, &self.other] {
-            let mut command = machine.command("iptables");
-            run(command.args(["-A", "INPUT", "-p", "udp", "-j", "DROP"]));
+            run(machine.command("iptables").args(["-F", "INPUT"]));
         }
     }
 }
@@ -90,6 +98,14 @@ impl Machine {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
+    }
+
+    /// From now on no UDP comes in.
+    ///
+    /// # Panics
+    /// If `iptables` is not there or refuses.
+    pub fn drop_udp(&self) {
+        run(self.command("iptables").args(["-A", "INPUT", "-p", "udp", "-j", "DROP"]));
     }
 
     /// The command, on this machine, with its arguments, environment and folder.
