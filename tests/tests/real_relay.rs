@@ -93,7 +93,7 @@ fn typed_through(
         if number == numbers.start + 20 {
             act.take().into_iter().for_each(|act| act());
         }
-        viewer.write(&format!("{number}\n"));
+        viewer.write(format!("{number}\n"));
         let next = Instant::now() + Duration::from_millis(30);
         while Instant::now() < next {
             look(&mut last);
