@@ -43,6 +43,10 @@ pub(crate) enum Command {
     Join(JoinArgs),
     /// Run a rendezvous, which introduces viewers to hosts
     Serve(ServeArgs),
+    /// Show the sessions that you share: links, and who is there
+    Status(StatusArgs),
+    /// End a session that you share
+    Stop(StopArgs),
     /// Replay a recorded handshake or session and print each stage
     Replay(ReplayArgs),
 }
@@ -192,6 +196,26 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// `beach status`
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The session; without it, the one around, else all
+    #[arg(value_name = "ID")]
+    pub(crate) session: Option<String>,
+
+    /// One JSON object a line for each session
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `beach stop`
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// The session; it may be left out if there is one
+    #[arg(value_name = "ID")]
+    pub(crate) session: Option<String>,
 }
 
 /// `beach replay`
@@ -345,7 +369,8 @@ mod tests {
     fn wait_takes_seconds_only_behind_an_equals_sign() {
         let parse = |args: &[&str]| match Cli::try_parse_from(args).map(|cli| cli.command) {
             Ok(Command::Share(args)) => Some(args),
-            Ok(Command::Join(_) | Command::Serve(_) | Command::Replay(_)) | Err(_) => None,
+            Ok(Command::Join(_) | Command::Serve(_) | Command::Status(_) | Command::Stop(_) | Command::Replay(_))
+            | Err(_) => None,
         };
         let args = parse(&["beach", "share", "--wait", "--", "ls"]).expect("parses");
         assert_eq!(args.wait, Some(None));

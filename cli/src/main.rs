@@ -2,6 +2,7 @@
 
 mod args;
 mod cast;
+mod control;
 mod escape;
 mod join;
 mod log;
@@ -22,6 +23,8 @@ fn main() -> ExitCode {
         Command::Share(args) => run(share::run(args)),
         Command::Join(args) => run(join::run(args)),
         Command::Serve(args) => run(serve::run(args)),
+        Command::Status(args) => run(control::status(args)),
+        Command::Stop(args) => run(control::stop(args)),
     };
     ExitCode::from(code)
 }

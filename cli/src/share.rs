@@ -14,6 +14,7 @@ use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
 use beach_core::terminal::Size;
+use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::{Surroundings, drive};
 use beach_runtime_tokio::network::Network;
 use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn};
@@ -22,11 +23,13 @@ use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
 use beach_runtime_tokio::{entropy, rendezvous, seed};
 use serde_json::json;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::args::ShareArgs;
 use crate::cast::CastFile;
+use crate::control::{self, Known, Request};
 use crate::status::{self, Header, Voice, code};
 use crate::{log, serve};
 
@@ -128,8 +131,6 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         own_terminal,
         terminal: None,
         keys_wanted: true,
-        links,
-        session,
         size,
         header,
         rows_taken: config.rows_taken,
@@ -139,6 +140,12 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         uncast: None,
         ended_by: None,
         fault: None,
+        control: listen(&session),
+        asked: Vec::new(),
+        all_links: links.clone(),
+        epoch,
+        session,
+        links,
     };
     let exit = drive(&mut endpoint, epoch, &mut share).await;
     share.finish(exit).await
@@ -257,6 +264,18 @@ struct Share {
     ended_by: Option<u8>,
     /// A part of this program that must not end did.
     fault: Option<&'static str>,
+    /// Where others of the same user ask.
+    control: Option<Control>,
+    /// Who waits to be told the status.
+    asked: Vec<oneshot::Sender<String>>,
+    /// The links once more: those above are taken when they are shown.
+    all_links: (String, String),
+    epoch: Instant,
+}
+
+/// Without a control socket a session works as well.
+fn listen(session: &str) -> Option<Control> {
+    Control::listen(session).inspect_err(|error| tracing::warn!(%error, "no control socket")).ok()
 }
 
 /// The host's own terminal, once the command runs.
@@ -306,6 +325,9 @@ impl Share {
             }
         }
         let mut env = vec![("BEACH_SESSION".into(), self.session.clone().into())];
+        if let Some(control) = &self.control {
+            env.push((control::SOCKET.into(), control.path().into()));
+        }
         if !self.own_terminal {
             env.push(("TERM".into(), HEADLESS_TERM.into()));
             env.push(("COLORTERM".into(), "truecolor".into()));
@@ -500,6 +522,24 @@ impl Surroundings<HostEndpoint> for Share {
         ControlFlow::Continue(())
     }
 
+    fn performed(&mut self, endpoint: &mut HostEndpoint) -> ControlFlow<HostExit> {
+        if !self.asked.is_empty() {
+            let known = Known {
+                session: &self.session,
+                command: &command_text(&self.command),
+                links: (&self.all_links.0, &self.all_links.1),
+                server: &self.server,
+                epoch: self.epoch,
+            };
+            let answer = control::answer(&known, &endpoint.machine().status()).to_string();
+            for asked in self.asked.drain(..) {
+                // Whoever asked may be gone.
+                let _ = asked.send(answer.clone());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     async fn next(&mut self) -> Input<HostInput> {
         loop {
             if let Some(input) = self.pending.pop_front() {
@@ -520,6 +560,7 @@ impl Surroundings<HostEndpoint> for Share {
                 event = next_of_ref(keys, Keys::next), if self.keys_wanted => Happened::Key(event),
                 signal = self.signals.next() => Happened::Signal(signal),
                 () = ended(&mut self.rendezvous) => Happened::RendezvousEnded,
+                asked = next_of(&mut self.control, Control::next) => Happened::Asked(asked),
             };
             let input = match event {
                 Happened::Pty(PtyEvent::Output(bytes)) => {
@@ -546,6 +587,18 @@ impl Surroundings<HostEndpoint> for Share {
                 }
                 Happened::Key(KeyEvent::End) => Some(HostInput::Stop),
                 Happened::Signal(signal) => self.on_signal(signal),
+                Happened::Asked(asked) => match Request::of(&asked) {
+                    Some(Request::Status) => {
+                        self.asked.push(asked.answer);
+                        return Input::Tick;
+                    }
+                    Some(Request::Stop) => {
+                        let _ = asked.answer.send(json!({ "stopping": true }).to_string());
+                        Some(HostInput::Stop)
+                    }
+                    // The connection ends without an answer.
+                    None => None,
+                },
                 Happened::RendezvousEnded => {
                     tracing::error!("the rendezvous inside share ended");
                     self.fault = Some("the rendezvous inside share failed");
@@ -560,6 +613,7 @@ impl Surroundings<HostEndpoint> for Share {
 }
 
 enum Happened {
+    Asked(Asked),
     Pty(PtyEvent),
     Writable,
     Key(KeyEvent),

@@ -87,6 +87,60 @@ pub(crate) fn refuse(what: &str, cause: &str, advice: &str) -> u8 {
     code::FAILED
 }
 
+/// Something that cannot be done, with its own exit code.
+pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
+    error(what, cause, advice);
+    code
+}
+
+/// A session as `beach status` shows it, from what the share answered.
+pub(crate) fn session(answer: &Value) -> String {
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
+    let mut out = format!("session {}\n", text(answer, "session"));
+    for (name, value) in [
+        ("command", format!("`{}` ({}), for {}", text(answer, "command"), text(answer, "size"), since(answer))),
+        ("rendezvous", format!("{}, {}", text(answer, "server"), text(answer, "rendezvous"))),
+        ("join", text(answer, "join")),
+        ("view", text(answer, "view")),
+    ] {
+        let _ = writeln!(out, "  {name:<11} {value}");
+    }
+    let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
+    if members.is_empty() {
+        out.push_str("  nobody is there\n");
+    }
+    for member in members {
+        let trip = member["round_trip_ms"]
+            .as_f64()
+            .map(|time| format!(", {}", milliseconds(Duration::from_secs_f64(time / 1000.0))));
+        let way = match member["remote"].as_str() {
+            Some(remote) => format!("directly from {remote}"),
+            None => "through the rendezvous".to_owned(),
+        };
+        let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
+        let (name, role) = (text(member, "name"), text(member, "role"));
+        let name = if name.is_empty() { "somebody" } else { &name };
+        let number = member["member"].as_u64().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  member {number:<4} {name} ({role}), {way}{}, for {}{typed}",
+            trip.unwrap_or_default(),
+            since(member)
+        );
+    }
+    out
+}
+
+/// `42 s`, `7 min`, `3 h 5 min`.
+fn duration(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
 /// A recording that could not go on; the session does.
 pub(crate) fn recording_ended(cause: &std::io::Error) {
     error("the recording ended early", &cause.to_string(), "make room for it; the session itself goes on");

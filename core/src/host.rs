@@ -3,6 +3,7 @@
 mod handshakes;
 mod members;
 mod program;
+mod status;
 mod words;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +14,7 @@ use crate::entropy::Entropy;
 use crate::handshake::{Cause, Handshake, Stage};
 use crate::id::LinkId;
 use crate::invite::Role;
-use crate::link::{Command, Envelope, Event, Progress, Refusal};
+use crate::link::{Command, Envelope, Event, Path, Progress, Refusal};
 use crate::machine::Machine;
 use crate::roster::{Member, terminal_size};
 use crate::terminal::{Emulator, Size};
@@ -23,6 +24,7 @@ use crate::wire::frame::Goodbye;
 pub use crate::roster::Resize;
 
 use self::program::Echo;
+pub use self::status::{HostStatus, MemberStatus};
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
@@ -47,6 +49,8 @@ struct Guest {
     member: Option<Member>,
     /// When both sides were confirmed.
     live_at: Option<Timestamp>,
+    /// Which way the link goes, since then.
+    path: Option<Path>,
     control_up: bool,
     parting: Option<Parting>,
 }
@@ -231,9 +235,9 @@ impl Host {
             }
             Event::Confirmed(link, attempt, path) => self.on_confirmed(now, link, attempt, path),
             Event::Path(link, attempt, path) => {
-                let member =
-                    self.current(link, attempt).and_then(|guest| guest.member.as_ref()).map(|member| member.id);
-                if let Some(id) = member {
+                let Some(guest) = self.current(link, attempt) else { return };
+                guest.path = Some(path);
+                if let Some(id) = guest.member.as_ref().map(|member| member.id) {
                     self.notice(HostNotice::Path(id, path));
                 }
             }

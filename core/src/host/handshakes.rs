@@ -46,6 +46,7 @@ impl Host {
             wants_clipboard: false,
             member: None,
             live_at: None,
+            path: None,
             control_up: false,
             parting: None,
         };
@@ -152,6 +153,7 @@ impl Host {
         if let Some(guest) = self.guests.get_mut(&link) {
             guest.member = Some(member);
             guest.live_at = Some(now);
+            guest.path = Some(path);
         }
         self.notice(HostNotice::Joined(id, role, name, path));
         if let Start::WhenJoined(_) = self.config.start {

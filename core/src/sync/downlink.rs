@@ -79,6 +79,11 @@ impl Downlink {
         Some(down.encode())
     }
 
+    /// How long its acknowledgements take.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.outbound.round_trip()
+    }
+
     /// When [`next`](Downlink::next) may have something, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let untold = self.untold_since.map(|since| since + TAKEN_WITHIN);

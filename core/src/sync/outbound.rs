@@ -126,6 +126,11 @@ impl Outbound {
         self.history.settle(&mut self.slots);
     }
 
+    /// How long acknowledgements take.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.trip.smoothed()
+    }
+
     /// Whether this viewer has acknowledged all there is, history too.
     pub(crate) fn is_current(&self, emulator: &Emulator) -> bool {
         let version = emulator.head().version;

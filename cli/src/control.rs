@@ -1,0 +1,189 @@
+//! `beach status` and `beach stop`: what a running share is asked, and what it answers.
+
+use std::env;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use beach_core::host::HostStatus;
+use beach_core::time::Timestamp;
+use beach_runtime_tokio::control::{self, Asked};
+use serde_json::{Value, json};
+
+use crate::args::{StatusArgs, StopArgs};
+use crate::status::{self, code};
+
+/// Where the shared command finds the socket of its own session.
+pub(crate) const SOCKET: &str = "BEACH_SOCKET";
+
+/// A share that was told to stop gets this long: viewers are told, and the command may take its time to obey.
+const STOPPED_WITHIN: Duration = Duration::from_secs(15);
+
+/// What may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    Status,
+    Stop,
+}
+
+impl Request {
+    fn line(self) -> String {
+        json!({ "ask": self.word() }).to_string()
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Request::Status => "status",
+            Request::Stop => "stop",
+        }
+    }
+
+    /// What a line asks; nothing if it is not understood.
+    pub(crate) fn of(asked: &Asked) -> Option<Request> {
+        let line: Value = serde_json::from_str(&asked.line).ok()?;
+        let word = line.get("ask")?.as_str()?;
+        [Request::Status, Request::Stop].into_iter().find(|request| request.word() == word)
+    }
+}
+
+/// What is known of a session beside its machine.
+pub(crate) struct Known<'a> {
+    pub(crate) session: &'a str,
+    pub(crate) command: &'a str,
+    pub(crate) links: (&'a str, &'a str),
+    pub(crate) server: &'a str,
+    pub(crate) epoch: Instant,
+}
+
+/// The answer to `status`.
+pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
+    let now = Timestamp::from(known.epoch.elapsed());
+    let members = host.members.iter().map(|member| {
+        let mut fields = status::path_fields(member.path, Some(member.id));
+        fields["name"] = member.name.clone().into();
+        fields["role"] = json!(member.role);
+        fields["since_s"] = now.since(member.since).as_secs().into();
+        fields["round_trip_ms"] = json!(member.round_trip.map(|time| time.as_secs_f64() * 1000.0));
+        fields["typed_last"] = member.typed_last.into();
+        fields
+    });
+    json!({
+        "session": known.session,
+        "command": known.command,
+        "size": host.size.to_string(),
+        "since_s": known.epoch.elapsed().as_secs(),
+        "server": known.server,
+        "rendezvous": if host.registered { "connected" } else { "not connected" },
+        "join": known.links.0,
+        "view": known.links.1,
+        "members": members.collect::<Vec<_>>(),
+    })
+}
+
+/// The sockets that are meant: that of `id`, else the one of the session around, else all.
+fn meant(id: Option<&str>) -> Result<Vec<(String, PathBuf)>, String> {
+    let all = control::sessions().map_err(|error| error.to_string())?;
+    if let Some(id) = id {
+        return Ok(all.into_iter().filter(|(name, _)| name == id).collect());
+    }
+    let around = env::var_os(SOCKET).map(PathBuf::from).filter(|path| path.exists());
+    Ok(match around {
+        Some(path) => vec![(path.file_stem().unwrap_or(OsStr::new("?")).to_string_lossy().into_owned(), path)],
+        None => all,
+    })
+}
+
+async fn asked(socket: &Path, request: Request) -> Result<(Value, control::Answered), String> {
+    let answered = control::ask(socket, &request.line()).await.map_err(|error| error.to_string())?;
+    let value = serde_json::from_str(&answered.line).map_err(|error| error.to_string())?;
+    Ok((value, answered))
+}
+
+/// `beach status`.
+pub(crate) async fn status(args: StatusArgs) -> u8 {
+    let sessions = match meant(args.session.as_deref()) {
+        Ok(sessions) => sessions,
+        Err(cause) => return status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"),
+    };
+    let mut code = 0;
+    let mut found = false;
+    for (session, socket) in sessions {
+        match asked(&socket, Request::Status).await {
+            Ok((value, _)) => {
+                found = true;
+                if args.json {
+                    status::print(&value.to_string());
+                } else {
+                    status::print(status::session(&value).trim_end());
+                }
+            }
+            // What a share that was killed left behind is nobody's.
+            Err(_) if args.session.is_none() && is_left_over(&socket).await => {}
+            Err(cause) => {
+                found = true;
+                code =
+                    status::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs");
+            }
+        }
+    }
+    if !found {
+        return none(args.session.as_deref());
+    }
+    code
+}
+
+async fn is_left_over(socket: &Path) -> bool {
+    let refused = control::ask(socket, "").await.err().map(|error| error.kind());
+    matches!(refused, Some(ErrorKind::ConnectionRefused | ErrorKind::NotFound))
+}
+
+fn none(id: Option<&str>) -> u8 {
+    match id {
+        Some(id) => status::error_of(
+            code::NO_SESSION,
+            &format!("there is no session {id}"),
+            "no socket of that name",
+            "see `beach status`",
+        ),
+        None => status::error_of(
+            code::NO_SESSION,
+            "you share nothing",
+            "no session has a socket",
+            "start one with `beach share`",
+        ),
+    }
+}
+
+/// `beach stop`.
+pub(crate) async fn stop(args: StopArgs) -> u8 {
+    let sessions = match meant(args.session.as_deref()) {
+        Ok(sessions) => sessions,
+        Err(cause) => return status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"),
+    };
+    let mut alive = Vec::new();
+    for (session, socket) in sessions {
+        if !is_left_over(&socket).await {
+            alive.push((session, socket));
+        }
+    }
+    let (session, socket) = match &alive[..] {
+        [one] => one,
+        [] => return none(args.session.as_deref()),
+        several => {
+            let ids: Vec<_> = several.iter().map(|(id, _)| id.as_str()).collect();
+            return status::usage("there are several sessions", &ids.join(", "), "say which: beach stop ID");
+        }
+    };
+    match asked(socket, Request::Stop).await {
+        Ok((_, answered)) => {
+            if answered.ended(STOPPED_WITHIN).await {
+                return 0;
+            }
+            status::refuse(&format!("session {session} goes on"), "it did not end within 15 s", "try again")
+        }
+        Err(cause) => {
+            status::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Who is there: what somebody who asks is told.
+
+use std::time::Duration;
+
+use super::Host;
+use crate::id::MemberId;
+use crate::invite::Role;
+use crate::link::Path;
+use crate::terminal::Size;
+use crate::time::Timestamp;
+
+/// A session, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostStatus {
+    /// The size of its terminal.
+    pub size: Size,
+    /// The rendezvous has the session, so that more can join.
+    pub registered: bool,
+    /// Who is there, in the order in which they came.
+    pub members: Vec<MemberStatus>,
+}
+
+/// A member, now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its number.
+    pub id: MemberId,
+    /// What it may do.
+    pub role: Role,
+    /// The name it gave itself; printable.
+    pub name: String,
+    /// Which way its link goes.
+    pub path: Path,
+    /// When it came.
+    pub since: Timestamp,
+    /// How long its acknowledgements take, if some were measured.
+    pub round_trip: Option<Duration>,
+    /// It is the one who typed last.
+    pub typed_last: bool,
+}
+
+impl Host {
+    /// Who is there.
+    pub fn status(&self) -> HostStatus {
+        let members = self.guests.iter().filter_map(|(link, guest)| {
+            let member = guest.member.as_ref().filter(|_| guest.parting.is_none())?;
+            Some(MemberStatus {
+                id: member.id,
+                role: member.role,
+                name: member.name.clone(),
+                path: guest.path?,
+                since: guest.live_at?,
+                round_trip: member.lane.round_trip(),
+                typed_last: *link == self.last_writer,
+            })
+        });
+        let mut members: Vec<_> = members.collect();
+        members.sort_by_key(|member| member.id.0);
+        HostStatus { size: self.emulator.head().size, registered: self.registered, members }
+    }
+}

@@ -1,0 +1,200 @@
+//! The control socket: how other programs of the same user ask a running share something.
+//!
+//! A Unix socket for each session, in a folder that only its owner may enter. Whoever connects is asked for its user id by the kernel;
+//! any other than ours is turned away. One line comes in, one line goes out, and the connection stays until the share ends: so somebody
+//! can wait for that.
+
+use std::env;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::geteuid;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Connections at once; one more waits.
+const MAX_CONNECTIONS: usize = 16;
+
+/// Longest line, in bytes, with its end: an answer names at most as many members as a session has.
+const MAX_LINE: u64 = 64 * 1024;
+
+/// A line takes no longer than this, either way.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// Between two tries to accept, after one failed.
+const REST: Duration = Duration::from_millis(100);
+
+/// Somebody of the same user asks this.
+#[derive(Debug)]
+pub struct Asked {
+    /// The line, without its end.
+    pub line: String,
+    /// For the answer, a line without its end.
+    pub answer: oneshot::Sender<String>,
+}
+
+/// The socket of a session. Its file goes when this is dropped.
+pub struct Control {
+    path: PathBuf,
+    asked: mpsc::Receiver<Asked>,
+    _tasks: JoinSet<()>,
+}
+
+/// The folder of the sockets: `$XDG_RUNTIME_DIR/beach`, else `$XDG_STATE_HOME/beach`, else `~/.local/state/beach`.
+///
+/// # Errors
+/// None of these variables is set.
+pub fn folder() -> io::Result<PathBuf> {
+    let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let state = || variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
+    let base = variable("XDG_RUNTIME_DIR").or_else(state);
+    base.map(|base| base.join("beach")).ok_or_else(|| io::Error::other("HOME is not set"))
+}
+
+/// The sockets that are there, by the names of their sessions, in order. Not all need have somebody behind them.
+///
+/// # Errors
+/// The folder cannot be read. That it is not there is none.
+pub fn sessions() -> io::Result<Vec<(String, PathBuf)>> {
+    let entries = match fs::read_dir(folder()?) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let session = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_suffix(".sock")?.to_owned();
+        Some((name, path))
+    };
+    let mut found: Vec<_> = entries.filter_map(|entry| session(entry.ok()?.path())).collect();
+    found.sort();
+    Ok(found)
+}
+
+impl Control {
+    /// Listens for `session`. Needs a tokio runtime with I/O and time enabled.
+    ///
+    /// # Errors
+    /// The folder or the socket cannot be made.
+    pub fn listen(session: &str) -> io::Result<Control> {
+        let folder = folder()?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+        let path = folder.join(format!("{session}.sock"));
+        // A session id is never used twice: what has its name is left over.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        let (ask, asked) = mpsc::channel(1);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, ask));
+        Ok(Control { path, asked, _tasks: tasks })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is asked next. Cancel-safe.
+    pub async fn next(&mut self) -> Asked {
+        match self.asked.recv().await {
+            Some(asked) => asked,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn accept(listener: UnixListener, ask: mpsc::Sender<Asked>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, _)) if is_ours(&stream) => {
+                    connections.spawn(serve(stream, ask.clone()));
+                }
+                Ok(_) => tracing::warn!("another user was turned away from the control socket"),
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket accepts nobody");
+                    tokio::time::sleep(REST).await;
+                }
+            },
+        }
+    }
+}
+
+fn is_ours(stream: &UnixStream) -> bool {
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
+}
+
+/// One line each way, and then until the other side goes.
+async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let talk = async {
+        let line = read_line(&mut reader).await?;
+        let (answer, answered) = oneshot::channel();
+        ask.send(Asked { line, answer }).await.map_err(io::Error::other)?;
+        let mut answer = answered.await.map_err(io::Error::other)?;
+        answer.push('\n');
+        writer.write_all(answer.as_bytes()).await
+    };
+    if timeout(WITHIN, talk).await.is_ok_and(|talked| talked.is_ok()) {
+        let _ = reader.read(&mut [0]).await;
+    }
+}
+
+async fn read_line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> io::Result<String> {
+    let mut line = String::new();
+    reader.take(MAX_LINE).read_line(&mut line).await?;
+    match line.pop() {
+        Some('\n') => Ok(line),
+        Some(_) | None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// A connection to a share that answered.
+pub struct Answered {
+    /// The answer.
+    pub line: String,
+    reader: BufReader<UnixStream>,
+}
+
+/// Asks the share behind this socket.
+///
+/// # Errors
+/// Nobody is there, it is another user's, or it does not answer within 2 s.
+pub async fn ask(socket: &Path, line: &str) -> io::Result<Answered> {
+    let talk = async {
+        let mut stream = UnixStream::connect(socket).await?;
+        stream.write_all(format!("{line}\n").as_bytes()).await?;
+        let mut reader = BufReader::new(stream);
+        let line = read_line(&mut reader).await?;
+        Ok(Answered { line, reader })
+    };
+    timeout(WITHIN, talk).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+impl Answered {
+    /// Waits until the share has ended; `false` if that takes longer.
+    pub async fn ended(mut self, within: Duration) -> bool {
+        timeout(within, async { while self.reader.read(&mut [0]).await.is_ok_and(|read| read > 0) {} }).await.is_ok()
+    }
+}
