@@ -86,6 +86,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) linger: Option<Duration>,
 
+    /// Keep the place of a viewer whose connection is gone for so long
+    #[arg(long, value_name = "SECS", default_value = "600", value_parser = seconds)]
+    pub(crate) keep: Duration,
+
     #[command(flatten)]
     pub(crate) paths: PathArgs,
 
@@ -146,6 +150,10 @@ pub(crate) struct JoinArgs {
     /// Wait this long for a session that does not exist yet
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
+
+    /// When the connection is gone, try to come back for so long; 0 leaves at once
+    #[arg(long, value_name = "SECS", default_value = "600", value_parser = seconds)]
+    pub(crate) reconnect: Duration,
 
     /// Most lines of the session's history to fetch; they land in this terminal's scrollback
     #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000))]

@@ -66,6 +66,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         fields["since_s"] = now.since(member.since).as_secs().into();
         fields["round_trip_ms"] = json!(member.round_trip.map(|time| time.as_secs_f64() * 1000.0));
         fields["typed_last"] = member.typed_last.into();
+        fields["away_s"] = json!(member.away.map(|since| now.since(since).as_secs()));
         fields
     });
     json!({

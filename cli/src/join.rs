@@ -31,6 +31,9 @@ use crate::status::{self, Spinner, Voice, code};
 /// The last screen gets this long to reach a slow terminal.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
+/// The time away is told in seconds.
+const EACH_SECOND: Duration = Duration::from_secs(1);
+
 /// How long a remark stands: time to read a line.
 const REMARK: Duration = Duration::from_secs(4);
 
@@ -66,6 +69,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         history: args.history,
         clipboard: args.clipboard,
         stays: !args.paths.strict,
+        reconnect: args.reconnect,
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
@@ -108,6 +112,9 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         path: None,
         pending: VecDeque::new(),
         overlaid: false,
+        away_since: None,
+        away_again: None,
+        lost_said: false,
         remark_until: None,
         test_panic: args.test_panic,
         cropped_said: false,
@@ -184,6 +191,11 @@ struct Join {
     pending: VecDeque<ViewerInput>,
     /// Our own text is on the screen; the next key takes it away.
     overlaid: bool,
+    /// Since when nothing comes, and when that is said anew.
+    away_since: Option<Instant>,
+    away_again: Option<Instant>,
+    /// Some of what was typed went nowhere.
+    lost_said: bool,
     /// So does the time, if it is a remark.
     remark_until: Option<Instant>,
     test_panic: bool,
@@ -213,16 +225,16 @@ impl Join {
             ViewerNotice::Stage(stage) => {
                 tracing::info!(stage = stage.words(), "handshake");
                 self.stage = stage;
-                self.spinner.show(status::step(stage, self.paths));
+                self.progress(status::step(stage, self.paths));
                 self.voice.event("stage", &json!({ "stage": stage.words(), "at_ms": at_ms }));
             }
             ViewerNotice::Paths(local, remote) => {
                 self.paths = Some((local, remote));
-                self.spinner.show(status::step(self.stage, self.paths));
+                self.progress(status::step(self.stage, self.paths));
             }
             ViewerNotice::Unreachable(cause) => {
                 tracing::warn!(cause, "the rendezvous was not reached; trying again");
-                self.spinner.show(format!("{}: {cause}, trying again", self.stage));
+                self.progress(format!("{}: {cause}, trying again", self.stage));
                 self.voice.event("unreachable", &json!({ "cause": cause, "at_ms": at_ms }));
             }
             ViewerNotice::Connected(path) => {
@@ -244,6 +256,32 @@ impl Join {
                 }
             }
             ViewerNotice::Clipboard(text) => self.clipboard_owed = Some(text),
+            ViewerNotice::Away(cause) => {
+                let cause = status::cause(&cause);
+                tracing::warn!(cause, "nothing comes any more; reconnecting");
+                self.away_since = Some(Instant::now());
+                self.voice.event("reconnecting", &json!({ "cause": cause, "at_ms": at_ms }));
+                self.show_away();
+            }
+            ViewerNotice::Back(after) => {
+                tracing::info!(?after, "back");
+                (self.away_since, self.away_again) = (None, None);
+                self.spinner.clear();
+                self.clear_overlay();
+                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                self.voice.event("reconnected", &json!({ "after_ms": after_ms, "at_ms": at_ms }));
+            }
+            ViewerNotice::Forgotten(had_input) => {
+                let lost = if had_input { ", and some of what was typed did not arrive" } else { "" };
+                self.lost_said = had_input;
+                tracing::warn!(had_input, "the host did not keep the place");
+                let text = format!("The host did not wait: this is a new visit{lost}");
+                self.voice.event("notice", &json!({ "text": text }));
+            }
+            ViewerNotice::Overflow => {
+                self.lost_said = true;
+                tracing::warn!("more was typed than is kept");
+            }
             ViewerNotice::Said(text) => {
                 self.remark(&text);
                 self.voice.event("notice", &json!({ "text": text }));
@@ -252,6 +290,23 @@ impl Join {
                 self.remark("This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps");
             }
         }
+    }
+
+    /// How far it is, for who does not see a screen yet.
+    fn progress(&mut self, text: String) {
+        if self.terminal.is_none() {
+            self.spinner.show(text);
+        }
+        self.show_away();
+    }
+
+    /// Over the screen, for as long as nothing comes.
+    fn show_away(&mut self) {
+        let Some(since) = self.away_since.filter(|_| self.terminal.is_some()) else { return };
+        let lost = if self.lost_said { " Some of what was typed is lost." } else { "" };
+        let (seconds, leave) = (since.elapsed().as_secs(), self.escapes.name());
+        self.overlay(&[&format!("beach: reconnecting, {seconds} s ({}).{lost}  {leave}. leaves", self.stage)]);
+        self.away_again = Some(Instant::now() + EACH_SECOND);
     }
 
     fn path_is(&mut self, path: Path, at_ms: u64) {
@@ -554,6 +609,7 @@ impl Surroundings<ViewerEndpoint> for Join {
                     let typed = self.keyboard.on_time(self.now());
                     self.on_typed(typed);
                 }
+                () = at(self.away_again), if self.away_again.is_some() => self.show_away(),
                 () = at(self.remark_until), if self.remark_until.is_some() => self.clear_overlay(),
                 () = sleep(Spinner::TURN), if self.spinner.is_visible() => self.spinner.turn(),
             }

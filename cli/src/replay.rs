@@ -66,6 +66,10 @@ fn show_host(at: Timestamp, output: HostOutput) {
                 status::replayed(at, &format!("member {member} joined: {name:?}, {role}, {path}"));
             }
             HostNotice::Path(member, path) => status::replayed(at, &format!("member {member} comes {path} now")),
+            HostNotice::Away(member, cause) => {
+                status::replayed(at, &format!("member {member} is away: {}", status::cause(&cause)));
+            }
+            HostNotice::Back(member, path) => status::replayed(at, &format!("member {member} is back: {path}")),
             HostNotice::Left(member, cause) => {
                 status::replayed(at, &format!("member {member} left: {}", status::cause(&cause)));
             }
@@ -104,6 +108,12 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             ViewerNotice::FirstScreen(member, role) => {
                 status::replayed(at, &format!("first screen, as member {member}, {role}"));
             }
+            ViewerNotice::Away(cause) => {
+                status::replayed(at, &format!("reconnecting: {}", status::cause(&cause)));
+            }
+            ViewerNotice::Back(after) => status::replayed(at, &format!("back after {} ms", after.as_millis())),
+            ViewerNotice::Forgotten(_) => status::replayed(at, "the host did not keep the place"),
+            ViewerNotice::Overflow => status::replayed(at, "more was typed than is kept"),
             ViewerNotice::Title(_)
             | ViewerNotice::Bell
             | ViewerNotice::Clipboard(_)

@@ -85,6 +85,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
             None => Start::AtOnce,
             Some(within) => Start::WhenJoined(within),
         },
+        keep: args.keep,
         linger: args.linger.unwrap_or(if own_terminal { Duration::ZERO } else { HEADLESS_LINGER }),
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
@@ -408,6 +409,16 @@ impl Share {
             }
             HostNotice::Path(member, path) => {
                 tracing::info!(%member, relayed = path.is_relayed(), "a viewer's path changed");
+                self.voice.event("path", &status::path_fields(path, Some(member)));
+            }
+            HostNotice::Away(member, cause) => {
+                let cause = status::cause(&cause);
+                tracing::info!(%member, cause, "a viewer's link is gone; its place is kept");
+                self.voice.event("member_away", &json!({ "member": member.0, "cause": cause }));
+            }
+            HostNotice::Back(member, path) => {
+                tracing::info!(%member, "a viewer is back");
+                self.voice.event("member_back", &json!({ "member": member.0 }));
                 self.voice.event("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Left(member, cause) => {

@@ -119,12 +119,13 @@ pub(crate) fn session(answer: &Value) -> String {
             None => "through the rendezvous".to_owned(),
         };
         let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
+        let away = member["away_s"].as_u64().map(|seconds| format!(", away for {seconds} s")).unwrap_or_default();
         let (name, role) = (text(member, "name"), text(member, "role"));
         let name = if name.is_empty() { "somebody" } else { &name };
         let number = member["member"].as_u64().unwrap_or_default();
         let _ = writeln!(
             out,
-            "  member {number:<4} {name} ({role}), {way}{}, for {}{typed}",
+            "  member {number:<4} {name} ({role}), {way}{}, for {}{typed}{away}",
             trip.unwrap_or_default(),
             since(member)
         );
@@ -420,6 +421,7 @@ fn advice(failure: &Failure) -> &'static str {
         (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
         (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
         (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
+        (Cause::Refused(Refusal::Forgotten), _) => "beach join again",
         (_, Stage::ReachingRendezvous) => {
             "check the address and the network; is `beach serve` (or the share) running there?"
         }
@@ -459,7 +461,8 @@ fn join_code(failure: &Failure) -> u8 {
                 | Refusal::Full
                 | Refusal::Denied
                 | Refusal::Misuse
-                | Refusal::Taken,
+                | Refusal::Taken
+                | Refusal::Forgotten,
             ),
             _,
         )

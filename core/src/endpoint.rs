@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::engine::{Engine, Peer, PeerSide};
 use crate::entropy::Entropy;
 use crate::id::LinkId;
-use crate::invite::{HostSecrets, Invite};
+use crate::invite::{HostSecrets, Invite, Psk};
 use crate::journal::{Journal, Record};
 use crate::link::{Command, Down, Event, LinkUser, VERSIONS};
 use crate::machine::{Machine, Tick};
@@ -38,6 +38,12 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 
 /// And we from it, after a ping, within this time.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+/// Who is so much too late has slept.
+const SLEPT: Duration = Duration::from_secs(5);
+
+/// And then the connection to the rendezvous may be one that only this side still believes in: its time is shorter.
+const PONG_AFTER_SLEEP: Duration = Duration::from_secs(1);
 
 /// Numbers the sets of sockets that an endpoint asked for.
 pub type Generation = u16;
@@ -131,6 +137,8 @@ pub struct Endpoint<M: Machine, E: Engine> {
     secrets: Secrets,
     entropy: Entropy,
     links: BTreeMap<LinkId, Link<E::Peer>>,
+    /// What proves that somebody was on a link.
+    kept: BTreeMap<LinkId, Psk>,
     /// Which link a (source, destination) pair belongs to.
     routes: BTreeMap<(SocketAddr, SocketAddr), LinkId>,
     /// The open sockets, and their generation.
@@ -140,7 +148,10 @@ pub struct Endpoint<M: Machine, E: Engine> {
     paths: Paths,
     signal_up: bool,
     said_at: Timestamp,
-    pinged_at: Option<Timestamp>,
+    /// By when the rendezvous has to answer.
+    pong_by: Option<Timestamp>,
+    /// When something happened last.
+    handled_at: Timestamp,
     events: VecDeque<Event>,
     journal: Option<Journal>,
     out: VecDeque<Output<M::Output>>,
@@ -158,13 +169,15 @@ where
             engine,
             entropy,
             links: BTreeMap::new(),
+            kept: BTreeMap::new(),
             routes: BTreeMap::new(),
             sockets: (0, Vec::new()),
             asked: 0,
             paths: Paths::default(),
             signal_up: false,
             said_at: Timestamp::ZERO,
-            pinged_at: None,
+            pong_by: None,
+            handled_at: Timestamp::ZERO,
             events: VecDeque::new(),
             journal: None,
             out: VecDeque::new(),
@@ -223,6 +236,7 @@ where
         };
         let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.confirming.as_ref());
         needles.extend(confirming.map(|confirming| confirming.keys.needle()));
+        needles.extend(self.kept.values().map(|psk| data_encoding::HEXLOWER.encode(&psk.0)));
         needles
     }
 
@@ -283,7 +297,7 @@ where
             }
             Command::Register => self.register(now),
             Command::Unregister => self.say(now, &ToRendezvous::Unregister),
-            Command::Join(link) => self.join(now, link),
+            Command::Join(link, resumes) => self.join(now, link, resumes),
             Command::Hello(link, hello) => self.hello(now, link, &encode_hello(&hello)),
             Command::Refuse(link, reason) => {
                 self.say(now, &ToRendezvous::Refuse { link, reason });
@@ -300,6 +314,15 @@ where
                     self.say(now, &ToRendezvous::Close { link });
                     self.forget(link);
                 }
+            }
+            Command::Keep(link) => {
+                let live = self.links.get(&link).and_then(|link| link.live.as_ref());
+                if let Some(confirming) = live.and_then(|live| live.confirming.as_ref()) {
+                    self.kept.insert(link, confirming.keys.resume_psk());
+                }
+            }
+            Command::Release(link) => {
+                self.kept.remove(&link);
             }
         }
     }
@@ -327,26 +350,26 @@ where
         self.say(now, &message);
     }
 
-    fn join(&mut self, now: Timestamp, link: LinkId) {
+    fn join(&mut self, now: Timestamp, link: LinkId, resumes: Option<LinkId>) {
         let Secrets::Viewer(invite) = &self.secrets else { return };
         let (session, role) = (invite.session, invite.role);
         let versions = VERSIONS.to_vec();
-        self.links.entry(link).or_insert_with(|| Link::new(role, versions.clone()));
-        self.say(now, &ToRendezvous::Join { session, link, role, versions });
+        self.links.entry(link).or_insert_with(|| Link::new(role, versions.clone(), resumes));
+        self.say(now, &ToRendezvous::Join { session, link, role, versions, resumes });
     }
 
     fn on_signal(&mut self, now: Timestamp, text: &str) {
-        self.pinged_at = None;
+        self.pong_by = None;
         let Ok(message) = parse_from_rendezvous(text) else {
             self.note(now, || "the rendezvous said something that is not understood".to_owned());
             return;
         };
         match message {
             FromRendezvous::Registered => self.events.push_back(Event::Registered),
-            FromRendezvous::Joined { link, role, versions, relay } => {
+            FromRendezvous::Joined { link, role, versions, relay, resumes } => {
                 let known = self.links.contains_key(&link);
                 if let (Secrets::Host(_), false) = (&self.secrets, known) {
-                    self.links.insert(link, Link::new(role, versions.clone()));
+                    self.links.insert(link, Link::new(role, versions.clone(), resumes));
                 }
                 if let Some(link) = self.links.get_mut(&link) {
                     link.relay = relay && self.paths != Paths::DirectOnly;
@@ -355,7 +378,7 @@ where
                 if let (Secrets::Host(_), true) = (&self.secrets, known) {
                     return;
                 }
-                self.events.push_back(Event::Joined { link, role, versions });
+                self.events.push_back(Event::Joined { link, role, versions, resumes });
             }
             FromRendezvous::Waiting { link } => self.events.push_back(Event::Waiting(link)),
             FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),
@@ -369,18 +392,35 @@ where
         if !self.signal_up {
             return;
         }
-        match self.pinged_at {
-            Some(at) if at + PONG_WITHIN <= now => {
+        match self.pong_by {
+            Some(by) if by <= now => {
                 self.signal_up = false;
                 self.out.push_back(Output::HangUp);
                 self.events.push_back(Event::SignalDown("the rendezvous does not answer any more".to_owned()));
             }
             None if self.said_at + PING_EVERY <= now => {
-                self.pinged_at = Some(now);
-                self.say(now, &ToRendezvous::Ping);
+                self.ping(now, PONG_WITHIN);
             }
             Some(_) | None => {}
         }
+    }
+
+    fn ping(&mut self, now: Timestamp, within: Duration) {
+        self.pong_by = Some(now + within);
+        self.say(now, &ToRendezvous::Ping);
+    }
+
+    /// Whether this process or its machine stood still: what is known of links and connections is old, and is asked for again.
+    fn notice_sleep(&mut self, now: Timestamp) {
+        let before = std::mem::replace(&mut self.handled_at, now);
+        if now.since(before) < SLEPT || self.deadline().is_none_or(|due| now < due + SLEPT) {
+            return;
+        }
+        self.note(now, || format!("nothing was done for {} s", now.since(before).as_secs()));
+        if self.signal_up {
+            self.ping(now, PONG_AFTER_SLEEP);
+        }
+        self.events.push_back(Event::Woken);
     }
 
     fn forget(&mut self, id: LinkId) {
@@ -431,13 +471,14 @@ where
     type Output = Output<M::Output>;
 
     fn handle(&mut self, now: Timestamp, input: Input<M::Input>) {
+        self.notice_sleep(now);
         match input {
             Input::Tick => {}
             Input::Machine(input) => self.feed(now, input),
             Input::SignalUp => {
                 self.signal_up = true;
                 self.said_at = now;
-                self.pinged_at = None;
+                self.pong_by = None;
                 for link in self.links.values_mut() {
                     if let Seal::Open { channel, .. } = &mut link.seal {
                         channel.repeat_all(now);
@@ -468,7 +509,7 @@ where
     fn deadline(&self) -> Option<Timestamp> {
         let mut deadline = self.machine.deadline();
         if self.signal_up {
-            let ping = self.pinged_at.map_or(self.said_at + PING_EVERY, |at| at + PONG_WITHIN);
+            let ping = self.pong_by.unwrap_or(self.said_at + PING_EVERY);
             deadline = earliest(deadline, Some(ping));
         }
         for link in self.links.values() {

@@ -1,5 +1,6 @@
 //! The host: shares a terminal. It only routes: what is computed stands in `handshake`, `roster`, `sync` and `terminal`.
 
+mod away;
 mod handshakes;
 mod members;
 mod program;
@@ -23,6 +24,7 @@ use crate::wire::frame::Goodbye;
 
 pub use crate::roster::Resize;
 
+use self::away::Away;
 use self::program::Echo;
 pub use self::status::{HostStatus, MemberStatus};
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
@@ -53,6 +55,9 @@ struct Guest {
     path: Option<Path>,
     control_up: bool,
     parting: Option<Parting>,
+    /// The link on which it was a member first, if this one takes its place.
+    resumes: Option<LinkId>,
+    away: Option<Away>,
 }
 
 /// Goodbye is on its way, or waits for the control lane.
@@ -65,7 +70,11 @@ struct Parting {
 
 impl Guest {
     fn takes_frames(&self) -> bool {
-        self.member.is_some() && self.parting.is_none()
+        self.is_here() && self.parting.is_none()
+    }
+
+    fn overdue(&self, now: Timestamp) -> bool {
+        self.away.is_none() && self.handshake.overdue(now)
     }
 
     fn part_by(&self) -> Option<Timestamp> {
@@ -74,7 +83,7 @@ impl Guest {
 
     /// When it is too late for the control lane, which need not be there for the terminal to be.
     fn control_by(&self) -> Option<Timestamp> {
-        let waits = !self.control_up && self.handshake.stage() == Stage::Live;
+        let waits = !self.control_up && self.away.is_none() && self.handshake.stage() == Stage::Live;
         self.live_at.filter(|_| waits).map(|live| live + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 }
@@ -190,12 +199,12 @@ impl Host {
 
     /// Links that are up or on their way: what must return to zero when everybody has left.
     pub fn links(&self) -> usize {
-        self.guests.len()
+        self.guests.values().filter(|guest| guest.away.is_none()).count()
     }
 
     /// Viewers whose link is up.
     pub fn members(&self) -> usize {
-        self.guests.values().filter(|guest| guest.member.is_some()).count()
+        self.guests.values().filter(|guest| guest.is_here()).count()
     }
 
     fn link(&mut self, command: Command) {
@@ -216,7 +225,7 @@ impl Host {
             Event::SignalDown(cause) => self.on_signal_down(now, cause),
             Event::Registered => self.on_registered(now),
             Event::Refused(None, refusal) => self.on_register_refused(now, refusal),
-            Event::Joined { link, versions, .. } => self.on_joined(now, link, &versions),
+            Event::Joined { link, versions, resumes, .. } => self.on_joined(now, link, &versions, resumes),
             Event::Forged(link) => self.on_forged(now, link),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),
             Event::Envelope(link, envelope) => self.on_envelope(now, link, envelope),
@@ -245,7 +254,8 @@ impl Host {
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {
                 // A link that is up needs no rendezvous.
-                if self.guests.get(&link).is_some_and(|guest| guest.handshake.stage() < Stage::Securing) {
+                let needs = |guest: &Guest| guest.away.is_none() && guest.handshake.stage() < Stage::Securing;
+                if self.guests.get(&link).is_some_and(needs) {
                     self.remove(now, link, Cause::Gone);
                 }
             }
@@ -254,9 +264,11 @@ impl Host {
                     if self.guests[&link].member.is_none() {
                         self.link(Command::Envelope(link, Envelope::Failed(attempt, down.clone())));
                     }
-                    self.remove(now, link, Cause::Down(down));
+                    self.lose(now, link, Cause::Down(down));
                 }
             }
+            // Links say themselves whether they are still heard.
+            Event::Woken => {}
             // What only viewers are told; a rendezvous that says it to a host talks nonsense.
             Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) => {}
         }
@@ -304,7 +316,7 @@ impl Host {
 
     /// Somebody's size changed, or somebody came or left.
     fn sizes_changed(&mut self) {
-        let members = self.guests.values().filter_map(|guest| guest.member.as_ref());
+        let members = self.guests.values().filter(|guest| guest.is_here()).filter_map(|guest| guest.member.as_ref());
         let sizes = members.map(|member| (member.name.as_str(), member.size));
         self.wanted_size = Some(terminal_size(&self.config.resize, self.own_size, sizes));
     }
@@ -339,10 +351,10 @@ impl Host {
             self.link(Command::Dial);
         }
         let overdue: Vec<_> =
-            self.guests.iter().filter(|(_, guest)| guest.handshake.overdue(now)).map(|(link, _)| *link).collect();
+            self.guests.iter().filter(|(_, guest)| guest.overdue(now)).map(|(link, _)| *link).collect();
         for link in overdue {
             self.link(Command::Envelope(link, Envelope::Goodbye));
-            self.remove(now, link, Cause::NoAnswer);
+            self.lose(now, link, Cause::NoAnswer);
         }
         let without_control: Vec<_> = self
             .guests
@@ -351,7 +363,7 @@ impl Host {
             .map(|(link, _)| *link)
             .collect();
         for link in without_control {
-            self.remove(now, link, Cause::NoControl);
+            self.lose(now, link, Cause::NoControl);
         }
         let parted: Vec<_> = self
             .guests
@@ -363,11 +375,16 @@ impl Host {
         for (link, cause) in parted {
             self.remove(now, link, cause);
         }
+        self.expire_away(now);
         let stalled: Vec<_> = self
             .guests
             .iter()
             // Without the rendezvous the offer could not travel, and the old attempt may still get there.
-            .filter(|(_, guest)| self.registered && guest.handshake.fresh_attempt_at().is_some_and(|at| at <= now))
+            .filter(|(_, guest)| {
+                self.registered
+                    && guest.away.is_none()
+                    && guest.handshake.fresh_attempt_at().is_some_and(|at| at <= now)
+            })
             .map(|(link, _)| *link)
             .collect();
         for link in stalled {
@@ -446,6 +463,10 @@ impl Machine for Host {
         deadline = earliest(deadline, self.register_by);
         deadline = earliest(deadline, self.wanted_size.map(|_| self.next_resize));
         for guest in self.guests.values() {
+            deadline = earliest(deadline, guest.kept_until());
+            if guest.away.is_some() {
+                continue;
+            }
             deadline = earliest(deadline, guest.handshake.deadline());
             deadline = earliest(deadline, guest.part_by());
             deadline = earliest(deadline, guest.control_by());

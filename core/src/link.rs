@@ -30,8 +30,8 @@ pub enum Command {
     Register,
     /// Host: the session is over.
     Unregister,
-    /// Viewer: ask for the session, by this link, in the role of the invite.
-    Join(LinkId),
+    /// Viewer: ask for the session, by this link, in the role of the invite; perhaps as the member that it was on an earlier link.
+    Join(LinkId, Option<LinkId>),
     /// Viewer: the host is there; prove the key and say hello.
     Hello(LinkId, Hello),
     /// Host: turn a viewer away in clear, before or instead of any cryptography.
@@ -50,6 +50,10 @@ pub enum Command {
     Send(LinkId, Lane, Vec<u8>),
     /// End the link and forget it.
     Close(LinkId),
+    /// Keep of a confirmed link what proves who was on it, so that it can come back on another.
+    Keep(LinkId),
+    /// Nobody will come back from this link any more.
+    Release(LinkId),
 }
 
 /// What happened to a link, or to the connection to the rendezvous.
@@ -69,6 +73,8 @@ pub enum Event {
         role: Role,
         /// The versions the viewer speaks.
         versions: Vec<u16>,
+        /// The link it was on before, as it claims; proved by `Hello` as well.
+        resumes: Option<LinkId>,
     },
     /// Viewer: the session is registered, but its host is away.
     Waiting(LinkId),
@@ -98,6 +104,8 @@ pub enum Event {
     Down(LinkId, Attempt, Down),
     /// A confirmed link goes another way now: through the relay, or direct again.
     Path(LinkId, Attempt, Path),
+    /// Much time has passed without anything: this process, or the machine, stood still.
+    Woken,
 }
 
 /// Counts the peers that were made for one link; the highest is the one that counts.
@@ -167,6 +175,9 @@ pub enum Refusal {
     /// Somebody else holds the session.
     #[error("the session belongs to somebody else")]
     Taken,
+    /// A viewer was away for longer than the host keeps its place.
+    #[error("the host does not keep the place any more")]
+    Forgotten,
 }
 
 fn list(versions: &[u16]) -> String {

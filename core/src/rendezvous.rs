@@ -196,8 +196,9 @@ impl Rendezvous {
             ToRendezvous::Register { session, commitment, token } => {
                 self.on_register(now, from, session, &commitment, &token);
             }
-            ToRendezvous::Join { session, link, role, versions } => {
-                self.on_join(from, session, link, FromRendezvous::Joined { link, role, versions, relay: self.relays });
+            ToRendezvous::Join { session, link, role, versions, resumes } => {
+                let join = FromRendezvous::Joined { link, role, versions, relay: self.relays, resumes };
+                self.on_join(from, session, link, join);
             }
             ToRendezvous::Envelope { link, data } => self.on_envelope(from, link, data),
             ToRendezvous::Refuse { link, reason } => self.on_refuse(from, link, reason),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::MemberId;
+use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
@@ -23,28 +23,32 @@ pub(crate) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
 /// A viewer whose link is up.
 pub(crate) struct Member {
     pub(crate) id: MemberId,
+    /// The link it came on: by what it proved there it may come back.
+    pub(crate) origin: LinkId,
     pub(crate) role: Role,
     pub(crate) name: String,
     /// The size of its terminal, as far as it said.
     pub(crate) size: Option<Size>,
     pub(crate) lane: Downlink,
     pub(crate) violations: u32,
-    pub(crate) title_sent: String,
+    /// Nothing while it is not known what arrived.
+    pub(crate) title_sent: Option<String>,
     pub(crate) bells_sent: u64,
     /// When it may be told of the next title or bell.
     pub(crate) properties_at: Timestamp,
 }
 
 impl Member {
-    pub(crate) fn new(id: MemberId, role: Role, name: String, bells: u64, history: u64) -> Member {
+    pub(crate) fn new(id: MemberId, origin: LinkId, role: Role, name: String, bells: u64, history: u64) -> Member {
         Member {
             id,
+            origin,
             role,
             name,
             size: None,
             lane: Downlink::new(history),
             violations: 0,
-            title_sent: String::new(),
+            title_sent: Some(String::new()),
             bells_sent: bells,
             properties_at: Timestamp::ZERO,
         }

@@ -77,6 +77,8 @@ pub(crate) struct Prologue<'a> {
     pub(crate) role: Role,
     pub(crate) versions: &'a [u16],
     pub(crate) link: LinkId,
+    /// The link whose member comes back.
+    pub(crate) resumes: Option<LinkId>,
 }
 
 impl Prologue<'_> {
@@ -90,6 +92,10 @@ impl Prologue<'_> {
             bytes.extend_from_slice(&version.to_be_bytes());
         }
         bytes.extend_from_slice(&self.link.0.to_be_bytes());
+        if let Some(resumes) = self.resumes {
+            bytes.extend_from_slice(b"resume");
+            bytes.extend_from_slice(&resumes.0.to_be_bytes());
+        }
         bytes
     }
 }
@@ -373,6 +379,15 @@ impl Confirmation {
         self.compute(side, peer, own, permission).verify_slice(mac).is_ok()
     }
 
+    /// What a member of this link comes back with. Both sides can make it, so it never travels.
+    pub(crate) fn resume_psk(&self) -> Psk {
+        let mut key = [0; 32];
+        Hkdf::<Sha256>::from_prk(&self.key)
+            .and_then(|hkdf| hkdf.expand(b"beach/1 resume", &mut key).map_err(|_| hkdf::InvalidPrkLength))
+            .expect("32 bytes are a key, and within HKDF's limit");
+        Psk(key)
+    }
+
     /// The key as a leak test looks for it.
     pub(crate) fn needle(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.key)
@@ -459,7 +474,7 @@ mod tests {
         let mut entropy = Entropy::new([1; 32]);
         let secrets = HostSecrets::new(&mut entropy);
         let psk = secrets.psk(Role::Control);
-        let prologue = Prologue { session: secrets.session(), role: Role::Control, versions: &[1], link: LinkId(9) };
+        let prologue = Prologue { session: secrets.session(), role: Role::Control, versions: &[1], link: LinkId(9), resumes: None };
         let mut viewer = Initiator::new(&mut entropy, &psk, &prologue, b"hello");
         let (responder, hello) =
             Responder::accept(&mut entropy, &psk, secrets.static_private(), &prologue, viewer.first())
@@ -479,7 +494,7 @@ mod tests {
     fn a_wrong_key_role_session_or_link_fails_on_the_first_message() {
         let mut entropy = Entropy::new([1; 32]);
         let secrets = HostSecrets::new(&mut entropy);
-        let right = Prologue { session: secrets.session(), role: Role::View, versions: &[1], link: LinkId(9) };
+        let right = Prologue { session: secrets.session(), role: Role::View, versions: &[1], link: LinkId(9), resumes: None };
         let viewer = Initiator::new(&mut entropy, &secrets.psk(Role::View), &right, b"");
         let wrong = [
             (Role::Control, Prologue { ..right }),
@@ -487,6 +502,7 @@ mod tests {
             (Role::View, Prologue { versions: &[1, 2], ..right }),
             (Role::View, Prologue { session: SessionId([0; 16]), ..right }),
             (Role::View, Prologue { link: LinkId(8), ..right }),
+            (Role::View, Prologue { resumes: Some(LinkId(8)), ..right }),
         ];
         for (psk, prologue) in wrong {
             let psk = secrets.psk(psk);

@@ -1,11 +1,13 @@
 //! The viewer: joins a session, shows its terminal and types into it. It only routes, as the host does.
 
+mod away;
 mod show;
 mod words;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use self::away::{Away, Carrier, Doubt};
 use crate::dial::Dialer;
 use crate::entropy::Entropy;
 use crate::handshake::{Cause, Handshake, Stage};
@@ -34,12 +36,22 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 pub struct Viewer {
     config: ViewerConfig,
     dialer: Dialer,
+    /// The first time, which is asked for from the beginning.
+    dialled: bool,
     link: LinkId,
     handshake: Handshake,
     ask_again: Option<Timestamp>,
-    /// Both sides are confirmed: the terminal lane carries, since then.
-    confirmed_at: Option<Timestamp>,
-    control_up: bool,
+    /// Links and jitter.
+    entropy: Entropy,
+    /// The link whose lanes carry, and the one on which this became a member.
+    carrier: Option<Carrier>,
+    origin: Option<LinkId>,
+    away: Option<Away>,
+    /// Since when what was sent is unanswered, and until when the link has to prove that it carries.
+    unanswered: Option<Timestamp>,
+    doubted: Option<Doubt>,
+    /// There was a whole screen.
+    was_live: bool,
     member: Option<(MemberId, Role)>,
     lane: Uplink,
     keys_owed: bool,
@@ -72,11 +84,17 @@ impl Viewer {
         let stage = Stage::ReachingRendezvous;
         Viewer {
             dialer: Dialer::new(entropy.fork()),
+            dialled: false,
             link,
             handshake: Handshake::new(Timestamp::ZERO, stage),
             ask_again: None,
-            confirmed_at: None,
-            control_up: false,
+            entropy,
+            carrier: None,
+            origin: None,
+            away: None,
+            unanswered: None,
+            doubted: None,
+            was_live: false,
             member: None,
             lane: Uplink::default(),
             keys_owed: false,
@@ -165,31 +183,38 @@ impl Viewer {
                 self.on_refused(now, refusal);
             }
             Event::Gone(link) if link == self.link => self.on_gone(now),
+            Event::Gone(link) if self.carries(link) => self.doubt(now),
+            Event::Woken => self.doubt(now),
             Event::Verdict(link, verdict) if link == self.link => self.on_verdict(now, verdict),
             Event::Envelope(link, envelope) if link == self.link => self.on_envelope(now, envelope),
-            Event::Progress(_, attempt, progress) if attempt == self.attempt() => match progress {
+            Event::Progress(link, attempt, progress) if self.is_at(link, attempt) => match progress {
                 Progress::Securing => self.advance(now, Stage::Securing),
                 Progress::Confirming => self.advance(now, Stage::Confirming),
             },
-            Event::Candidate(link, attempt, candidate) if attempt == self.attempt() => {
+            Event::Candidate(link, attempt, candidate) if self.is_at(link, attempt) => {
                 self.handshake.note_local(candidate);
                 self.command(Command::Envelope(link, Envelope::Candidate(attempt, candidate)));
                 self.note_paths();
             }
-            Event::Confirmed(_, attempt, path) if attempt == self.attempt() => {
-                self.confirmed_at = Some(now);
+            Event::Confirmed(link, attempt, path) if self.is_at(link, attempt) => {
+                self.carry(now, attempt);
                 self.notice(ViewerNotice::Connected(path));
                 self.advance(now, Stage::OpeningControl);
             }
-            Event::ControlUp(_, attempt) if attempt == self.attempt() => {
-                self.control_up = true;
-                self.advance(now, Stage::FirstScreen);
-                self.leave_rendezvous();
+            Event::ControlUp(link, attempt) if self.carries(link) => {
+                if let Some(carrier) = self.carrier.as_mut().filter(|carrier| carrier.attempt == attempt) {
+                    carrier.control_up = true;
+                    self.advance(now, if self.was_live { Stage::Live } else { Stage::FirstScreen });
+                    self.leave_rendezvous();
+                }
             }
-            Event::Message(link, Lane::Control, bytes) if link == self.link => self.on_frame(now, &bytes),
-            Event::Message(link, Lane::Terminal, bytes) if link == self.link => self.on_datagram(now, &bytes),
-            Event::Down(_, attempt, down) if attempt == self.attempt() => self.on_down(now, down),
-            Event::Path(_, attempt, path) if attempt == self.attempt() => self.notice(ViewerNotice::Path(path)),
+            Event::Message(link, Lane::Control, bytes) if self.carries(link) => self.on_frame(now, &bytes),
+            Event::Message(link, Lane::Terminal, bytes) if self.carries(link) => self.on_datagram(now, &bytes),
+            Event::Down(link, _, down) if self.carries(link) && link != self.link => {
+                self.lose(now, Cause::Down(down));
+            }
+            Event::Down(link, attempt, down) if self.is_at(link, attempt) => self.on_down(now, down),
+            Event::Path(link, _, path) if self.carries(link) => self.notice(ViewerNotice::Path(path)),
             // Of other links or earlier attempts, or what only hosts are told.
             Event::Registered
             | Event::Joined { .. }
@@ -214,6 +239,10 @@ impl Viewer {
         self.handshake.attempt()
     }
 
+    fn is_at(&self, link: LinkId, attempt: Attempt) -> bool {
+        link == self.link && attempt == self.attempt()
+    }
+
     /// From here on the rendezvous is not needed: what it says, or that it is gone, changes nothing.
     fn is_linked(&self) -> bool {
         self.handshake.stage() >= Stage::OpeningControl
@@ -224,10 +253,15 @@ impl Viewer {
     fn on_signal_up(&mut self) {
         self.dialer.up();
         // A link that stands is told again too: its datagrams may have to be relayed.
-        if self.handshake.stage() < Stage::Authenticating || self.is_linked() {
+        if !self.rests() && (self.handshake.stage() < Stage::Authenticating || self.is_linked()) {
             self.ask_again = None;
-            self.command(Command::Join(self.link));
+            self.command(Command::Join(self.link, self.resumes()));
         }
+    }
+
+    /// Whose place it asks for.
+    fn resumes(&self) -> Option<LinkId> {
+        self.origin.filter(|origin| *origin != self.link)
     }
 
     fn on_signal_down(&mut self, now: Timestamp, cause: String) {
@@ -305,6 +339,10 @@ impl Viewer {
     fn on_envelope(&mut self, now: Timestamp, envelope: Envelope) {
         match envelope {
             Envelope::Offer(attempt) if attempt > self.attempt() && !self.is_linked() => {
+                // Its peer gets sockets of its own, so the carrier has none any more.
+                if !self.carries(self.link) {
+                    self.drop_carrier();
+                }
                 self.handshake.begin_attempt(now, attempt);
                 self.command(Command::Accept(self.link, attempt));
                 self.command(Command::Envelope(self.link, Envelope::Answer(attempt)));
@@ -347,6 +385,12 @@ impl Viewer {
     }
 
     fn fail(&mut self, now: Timestamp, cause: Cause) {
+        if self.carries(self.link) && self.was_live && !matches!(cause, Cause::Down(PeerDown::Unconfirmed)) {
+            return self.lose(now, cause);
+        }
+        if self.tries_again(now, &cause) {
+            return;
+        }
         let failure = self.handshake.fail(now, cause);
         self.leave(now, ViewerExit::Failed(failure));
     }
@@ -386,6 +430,7 @@ impl Viewer {
 
     fn on_datagram(&mut self, now: Timestamp, bytes: &[u8]) {
         let Ok(down) = Down::decode(bytes) else { return };
+        self.heard(now, &down.acks);
         let taken = self.lane.typed.taken();
         self.lane.receive(now, &down);
         let has_taken = self.lane.typed.taken() > taken;
@@ -410,6 +455,10 @@ impl Viewer {
         let waits = matches!(self.handshake.stage(), Stage::OpeningControl | Stage::FirstScreen);
         if waits && self.screen.whole() {
             self.enter(now, Stage::Live);
+            if std::mem::replace(&mut self.was_live, true) {
+                self.leave_rendezvous();
+                return self.screen_changed(now);
+            }
             let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
             self.notice(ViewerNotice::FirstScreen(member, role));
             self.leave_rendezvous();
@@ -419,7 +468,8 @@ impl Viewer {
 
     /// Once the screen is there and the control lane too, all there is to say travels on the link. Whoever may need the relay stays.
     fn leave_rendezvous(&mut self) {
-        if self.control_up && self.handshake.stage() == Stage::Live && !self.config.stays {
+        let control_up = self.carrier.as_ref().is_some_and(|carrier| carrier.control_up);
+        if control_up && self.handshake.stage() == Stage::Live && !self.config.stays {
             self.dialer.hang_up();
             self.command(Command::HangUp);
         }
@@ -440,13 +490,16 @@ impl Viewer {
     }
 
     fn send(&mut self, frame: &FromViewer) {
-        self.command(Command::Send(self.link, Lane::Control, frame.encode()));
+        if let Some(carrier) = self.carrier.as_ref().filter(|carrier| carrier.control_up) {
+            self.command(Command::Send(carrier.link, Lane::Control, frame.encode()));
+        }
     }
 
     /// When it is too late for the control lane, which need not be there for the screen to be.
     fn control_by(&self) -> Option<Timestamp> {
-        let waits = !self.control_up && self.handshake.stage() == Stage::Live;
-        self.confirmed_at.filter(|_| waits).map(|at| at + Stage::OpeningControl.deadline().unwrap_or_default())
+        let carrier = self.carrier.as_ref().filter(|carrier| !carrier.control_up && carrier.link == self.link)?;
+        let waits = self.handshake.stage() == Stage::Live;
+        waits.then(|| carrier.since + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 
     fn on_keys(&mut self, now: Timestamp, bytes: &[u8]) {
@@ -454,7 +507,9 @@ impl Viewer {
             self.notice(ViewerNotice::ReadOnly);
         } else {
             self.painter.follow();
-            self.lane.typed.push(bytes);
+            if self.lane.typed.push(bytes) > 0 {
+                self.notice(ViewerNotice::Overflow);
+            }
             self.predictor.typed(now, bytes, self.lane.typed.newest(), &self.screen);
             self.overlay_changed(now);
         }
@@ -466,7 +521,9 @@ impl Viewer {
             self.notice(ViewerNotice::ReadOnly);
         } else {
             self.painter.follow();
-            self.lane.typed.paste(bytes, first, last);
+            if !self.lane.typed.paste(bytes, first, last) {
+                self.notice(ViewerNotice::Overflow);
+            }
             self.predictor.pasted(self.lane.typed.newest());
             self.overlay_changed(now);
         }
@@ -476,16 +533,19 @@ impl Viewer {
     // What goes out after every input.
 
     fn pump(&mut self, now: Timestamp) {
-        if self.keys_owed && self.lane.typed.has_room() {
+        // While nobody takes them, keys are read nevertheless: one of them may be to leave.
+        if self.keys_owed && (self.lane.typed.has_room() || self.away.is_some()) {
             self.keys_owed = false;
             self.out.push_back(ViewerOutput::KeysTaken);
         }
         self.pump_show(now);
         // After what is to be shown: an acknowledgement can wait for the person, not the other way round.
-        if self.confirmed_at.is_some() {
+        let carrier = self.carrier.as_ref().map(|carrier| carrier.link);
+        if let Some(link) = carrier.filter(|_| !self.probes(now)) {
             while let Some(bytes) = self.lane.next(now) {
-                self.command(Command::Send(self.link, Lane::Terminal, bytes));
+                self.command(Command::Send(link, Lane::Terminal, bytes));
             }
+            self.note_sent(now);
         }
         // What came last is shown before leaving, unless the own terminal takes nothing any more.
         let shown = self.is_shown();
@@ -510,13 +570,17 @@ impl Viewer {
         if self.ask_again.is_some_and(|at| at <= now) {
             self.ask_again = None;
             if self.dialer.is_up() {
-                self.command(Command::Join(self.link));
+                self.command(Command::Join(self.link, self.resumes()));
             }
         }
         if self.control_by().is_some_and(|by| by <= now) {
-            let (since, stage) = (self.confirmed_at.unwrap_or(now), Stage::OpeningControl);
-            let failure = self.handshake.fail_at(now, stage, since, Cause::NoAnswer);
-            self.leave(now, ViewerExit::Failed(failure));
+            let (since, stage) = (self.carrier.as_ref().map_or(now, |carrier| carrier.since), Stage::OpeningControl);
+            if self.config.reconnect.is_zero() {
+                let failure = self.handshake.fail_at(now, stage, since, Cause::NoAnswer);
+                self.leave(now, ViewerExit::Failed(failure));
+            } else {
+                self.lose(now, Cause::NoControl);
+            }
         }
         if self.handshake.overdue(now) {
             let cause = match self.handshake.stage() {
@@ -538,6 +602,7 @@ impl Viewer {
             }
             self.fail(now, cause);
         }
+        self.on_time_away(now);
     }
 }
 
@@ -549,7 +614,7 @@ impl Machine for Viewer {
         if self.exited {
             return;
         }
-        if self.dialer.deadline().is_none() && !self.dialer.is_up() && !self.is_linked() {
+        if !std::mem::replace(&mut self.dialled, true) {
             self.dialer.dial(now);
         }
         match input {
@@ -568,9 +633,8 @@ impl Machine for Viewer {
             ViewerInput::Resized(size) => {
                 self.painter.resize(now, size, &mut self.unshown);
                 self.paint_from = self.paint_from.or(Some(now));
-                if self.control_up {
-                    self.send(&FromViewer::Size(size));
-                }
+                self.config.size = size;
+                self.send(&FromViewer::Size(size));
             }
             ViewerInput::Shown => self.showing = false,
             ViewerInput::Redraw => {
@@ -578,7 +642,7 @@ impl Machine for Viewer {
                 self.paint_from = Some(now);
             }
             ViewerInput::Leave => {
-                if self.control_up {
+                if self.carrier.as_ref().is_some_and(|carrier| carrier.control_up) {
                     self.send(&FromViewer::Goodbye);
                 } else if self.handshake.stage() >= Stage::Offer {
                     self.command(Command::Envelope(self.link, Envelope::Goodbye));
@@ -605,11 +669,13 @@ impl Machine for Viewer {
         let mut deadline = earliest(self.dialer.deadline(), self.ask_again);
         deadline = match &self.exit {
             Some((_, by)) => earliest(deadline, Some(*by)),
-            None => earliest(deadline, self.handshake.deadline()),
+            None => earliest(earliest(deadline, self.handshake.deadline()), self.away_deadline()),
         };
         deadline = earliest(deadline, self.control_by());
-        if self.confirmed_at.is_some() {
+        if self.carrier.is_some() && !self.holds_back() {
             deadline = earliest(deadline, self.lane.deadline());
+        }
+        if self.was_live {
             deadline = earliest(deadline, self.predictor.deadline());
         }
         earliest(deadline, self.show_deadline())

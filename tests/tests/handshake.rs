@@ -247,7 +247,7 @@ fn an_offer_from_a_viewer_and_an_answer_from_a_host_are_ignored() {
     world.run_for(secs(1));
     let viewer = world.add_viewer(ViewerPlan::of(1, Role::Control));
     assert!(world.run_until(secs(5), |world| world.hosts[0].node.machine().links() == 1));
-    let joined = |command: &Command| if let Command::Join(link) = command { Some(*link) } else { None };
+    let joined = |command: &Command| if let Command::Join(link, _) = command { Some(*link) } else { None };
     let link: LinkId = world.commands.iter().find_map(|(_, _, command)| joined(command)).expect("it joined");
     let before = world.commands.len();
 

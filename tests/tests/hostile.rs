@@ -497,7 +497,7 @@ fn frames_that_make_no_sense_are_violations_and_the_third_removes() {
     world.add_viewer(plan);
     world.run_for(secs(5));
     assert_eq!(world.hosts[0].node.machine().members(), 1);
-    let join = |command: &Command| if let Command::Join(link) = command { Some(*link) } else { None };
+    let join = |command: &Command| if let Command::Join(link, _) = command { Some(*link) } else { None };
     let link = world.commands.iter().find_map(|(_, _, command)| join(command)).expect("it joined");
 
     for nonsense in [vec![], vec![0xff; 2000], vec![1, 0xff]] {

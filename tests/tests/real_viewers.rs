@@ -132,13 +132,34 @@ fn ctrl_c_of_a_viewer_stops_a_flood() {
 #[test]
 fn a_viewer_that_is_killed_is_missed_and_its_place_is_free_again() {
     let scratch = Scratch::new();
-    let host = Host::start(&scratch, &[], &["cat"]);
+    let host = Host::start(&scratch, &["--keep", "2"], &["cat"]);
     let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
     viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
 
     let started = Instant::now();
     viewer.signal(Signal::KILL);
 
-    holds("the host misses it", Duration::from_secs(25), || host.events("member_left") == 1);
+    holds("the host misses it", Duration::from_secs(25), || host.events("member_away") == 1);
+    holds("its place is free", SOON, || host.events("member_left") == 1);
     eprintln!("a killed viewer was missed after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_viewer_that_was_stopped_is_back_two_seconds_after_it_goes_on() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; exec cat > typed"]);
+    let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    viewer.signal(Signal::STOP);
+    holds("the host misses it", Duration::from_secs(25), || host.events("member_away") == 1);
+
+    viewer.signal(Signal::CONT);
+    viewer.write("typed after it");
+
+    let started = Instant::now();
+    holds("it is back", Duration::from_secs(5), || scratch.read("typed") == "typed after it");
+    let took = started.elapsed();
+    eprintln!("back after {took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!((host.events("member_joined"), host.events("member_back")), (1, 1));
 }

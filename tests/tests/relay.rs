@@ -278,7 +278,7 @@ impl Desk {
         (1..=3).for_each(|id| drop(desk.tell(RendezvousInput::Opened(id))));
         desk.tell(RendezvousInput::Text(1, register));
         let session = host_secrets(1).session();
-        let join = ToRendezvous::Join { session, link: LINK, role: Role::View, versions: vec![1] };
+        let join = ToRendezvous::Join { session, link: LINK, role: Role::View, versions: vec![1], resumes: None };
         desk.tell(RendezvousInput::Text(2, to_text(&join)));
         desk
     }

@@ -165,8 +165,13 @@ fn stopping_hangs_up_the_pty_and_tells_the_viewers() {
 }
 
 #[test]
-fn a_host_that_vanishes_ends_the_viewer_with_silence_as_the_reason() {
-    let mut world = session(Script::Shell, 1);
+fn a_host_that_vanishes_ends_a_viewer_that_does_not_reconnect_with_silence_as_the_reason() {
+    let mut world = session(Script::Shell, 0);
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.reconnect = secs(0);
+    world.add_viewer(plan);
+    world.run_for(secs(2));
+    assert!(is_live(&world, 0));
     world.freeze(Who::Host(0));
 
     world.run_for(secs(20));
@@ -333,16 +338,20 @@ fn titles_and_bells_without_end_do_not_fill_up_what_waits_for_a_stopped_viewer()
 }
 
 #[test]
-fn a_viewer_that_stays_stopped_is_removed_after_15_seconds() {
+fn a_viewer_that_stays_stopped_is_away_after_15_seconds_and_gone_when_its_place_is_kept_no_longer() {
     let mut world = session(Script::Flood { every: ms(10), pages: 4000 }, 2);
     world.freeze(Who::Viewer(1));
 
     world.run_for(secs(20));
 
     assert_eq!(world.hosts[0].node.machine().members(), 1);
+    let away = world.hosts[0].notices.iter().find(|(_, notice)| matches!(notice, HostNotice::Away(..)));
+    assert!(matches!(away, Some((_, HostNotice::Away(_, Cause::Down(PeerDown::Silent))))), "{away:?}");
+    assert!(is_live(&world, 0));
+    world.run_for(secs(600));
     let left = world.hosts[0].notices.iter().find(|(_, notice)| matches!(notice, HostNotice::Left(..)));
     assert!(matches!(left, Some((_, HostNotice::Left(_, Cause::Down(PeerDown::Silent))))), "{left:?}");
-    assert!(is_live(&world, 0));
+    assert_eq!(world.hosts[0].node.endpoint().held().1, 1);
 }
 
 #[test]

@@ -46,8 +46,8 @@ where
         if let Secrets::Viewer(_) = self.secrets {
             self.make_peer(now, id, attempt);
             // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
-            self.asked = attempt;
-            self.out.push_back(Output::Bind(attempt));
+            self.asked = self.asked.wrapping_add(1);
+            self.out.push_back(Output::Bind(self.asked));
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         let (Some(live), Some((_, description))) = (

@@ -25,8 +25,14 @@ where
     pub(super) fn hello(&mut self, now: Timestamp, id: LinkId, hello: &[u8]) {
         let Secrets::Viewer(invite) = &self.secrets else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
-        let prologue = Prologue { session: invite.session, role: invite.role, versions: &link.versions, link: id };
-        let initiator = Initiator::new(&mut self.entropy, &invite.key.psk(invite.role), &prologue, hello);
+        let (session, role, resumes) = (invite.session, invite.role, link.resumes);
+        let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
+        let psk = match resumes {
+            Some(earlier) => self.kept.get(&earlier).cloned(),
+            None => Some(invite.key.psk(role)),
+        };
+        let Some(psk) = psk else { return };
+        let initiator = Initiator::new(&mut self.entropy, &psk, &prologue, hello);
         let first = initiator.first().to_vec();
         link.seal = Seal::Sent { initiator: Box::new(initiator), again: now + HELLO_AFTER, pause: HELLO_AFTER };
         self.say_envelope(now, id, first);
@@ -42,10 +48,16 @@ where
         };
         let outcome = match (&mut link.seal, &self.secrets) {
             (Seal::Nothing, Secrets::Host(secrets)) => {
-                let prologue =
-                    Prologue { session: secrets.session(), role: link.role, versions: &link.versions, link: id };
-                let psk = secrets.psk(link.role);
-                match Responder::accept(&mut self.entropy, &psk, secrets.static_private(), &prologue, data) {
+                let (session, role, resumes) = (secrets.session(), link.role, link.resumes);
+                let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
+                let psk = match resumes {
+                    Some(earlier) => self.kept.get(&earlier).cloned(),
+                    None => Some(secrets.psk(role)),
+                };
+                let accepted = psk.ok_or(SealError::Forged).and_then(|psk| {
+                    Responder::accept(&mut self.entropy, &psk, secrets.static_private(), &prologue, data)
+                });
+                match accepted {
                     Ok((responder, hello)) => match decode_hello(&hello) {
                         Ok(hello) => {
                             link.seal = Seal::Proved { responder: Box::new(responder), first: data.to_vec() };

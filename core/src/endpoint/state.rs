@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::engine::Peer;
+use crate::id::LinkId;
 use crate::invite::Role;
 use crate::link::{Attempt, Candidate, Lane, Path};
 use crate::paths::{RoundTrips, Watch};
@@ -18,6 +19,8 @@ pub(super) struct Link<P> {
     /// Claimed until the seal is open, then proved.
     pub(super) role: Role,
     pub(super) versions: Vec<u16>,
+    /// The link whose member comes back on this one.
+    pub(super) resumes: Option<LinkId>,
     /// The rendezvous carries its datagrams, and may.
     pub(super) relay: bool,
     pub(super) seal: Seal,
@@ -90,8 +93,9 @@ impl Confirming {
 }
 
 impl<P> Link<P> {
-    pub(super) fn new(role: Role, versions: Vec<u16>) -> Link<P> {
-        Link { role, versions, relay: false, seal: Seal::Nothing, remote: None, early: Vec::new(), live: None }
+    pub(super) fn new(role: Role, versions: Vec<u16>, resumes: Option<LinkId>) -> Link<P> {
+        let seal = Seal::Nothing;
+        Link { role, versions, resumes, relay: false, seal, remote: None, early: Vec::new(), live: None }
     }
 
     pub(super) fn sealing_deadline(&self) -> Option<Timestamp> {

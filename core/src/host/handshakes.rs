@@ -14,20 +14,23 @@ use crate::wire::frame::FromHost;
 const MAX_USED_LINKS: usize = 1024;
 
 impl Host {
-    pub(super) fn on_joined(&mut self, now: Timestamp, link: LinkId, versions: &[u16]) {
+    pub(super) fn on_joined(&mut self, now: Timestamp, link: LinkId, versions: &[u16], resumes: Option<LinkId>) {
         if self.guests.contains_key(&link) {
             return;
         }
-        if self.guests.len() - self.members() >= MAX_HANDSHAKES {
+        if self.in_handshake() >= MAX_HANDSHAKES {
             self.make_room(now);
         }
+        let known = resumes.map(|origin| self.place_of(origin).is_some());
         let refusal = if self.used.contains(&link) {
             Some(Refusal::Misuse)
-        } else if self.is_too_late(now) {
+        } else if self.is_too_late(now) && known != Some(true) {
             Some(Refusal::NoSession)
         } else if !versions.iter().any(|version| VERSIONS.contains(version)) {
             Some(Refusal::Version(VERSIONS.to_vec()))
-        } else if self.guests.len() - self.members() >= MAX_HANDSHAKES || self.is_over() {
+        } else if known == Some(false) {
+            Some(Refusal::Forgotten)
+        } else if self.in_handshake() >= MAX_HANDSHAKES || self.is_over() {
             Some(Refusal::Full)
         } else {
             None
@@ -49,6 +52,8 @@ impl Host {
             path: None,
             control_up: false,
             parting: None,
+            resumes,
+            away: None,
         };
         self.guests.insert(link, guest);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
@@ -75,8 +80,10 @@ impl Host {
     }
 
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
-        let full = self.guests.values().filter(|guest| guest.role.is_some()).count() >= MAX_VIEWERS;
+        let here = |guest: &&Guest| guest.role.is_some() && guest.away.is_none() && guest.resumes.is_none();
+        let full = self.guests.values().filter(here).count() >= MAX_VIEWERS;
         let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.role.is_none()) else { return };
+        let resumes = guest.resumes.is_some();
         guest.role = Some(role);
         guest.name = hello.name;
         guest.size = hello.size;
@@ -86,7 +93,7 @@ impl Host {
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
         }
-        if full {
+        if full && !resumes {
             self.link(Command::Verdict(link, Verdict::Refused(Refusal::Full)));
             self.remove(now, link, Cause::Refused(Refusal::Full));
             return;
@@ -145,16 +152,20 @@ impl Host {
         let bells = self.emulator.bells();
         let Some(guest) = self.current(link, attempt) else { return };
         let (Some(role), None) = (guest.role, &guest.member) else { return };
+        if let Some(origin) = guest.resumes {
+            return self.come_back(now, link, attempt, origin, path);
+        }
         let (name, history, size) = (guest.name.clone(), u64::from(guest.history), guest.size);
         self.members_ever += 1;
         let id = MemberId(self.members_ever);
-        let mut member = Member::new(id, role, name.clone(), bells, history);
+        let mut member = Member::new(id, link, role, name.clone(), bells, history);
         member.size = size;
         if let Some(guest) = self.guests.get_mut(&link) {
             guest.member = Some(member);
             guest.live_at = Some(now);
             guest.path = Some(path);
         }
+        self.link(Command::Keep(link));
         self.notice(HostNotice::Joined(id, role, name, path));
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();

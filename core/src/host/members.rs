@@ -94,11 +94,17 @@ impl Host {
             self.unfinished
                 .extend(guest.member.as_mut().map(|member| member.lane.inbound.break_off()).unwrap_or_default());
         }
+        let origin = guest.member.as_ref().map(|member| member.origin);
         match guest.member.filter(|_| guest.live_at.is_some()) {
             Some(member) => self.notice(HostNotice::Left(member.id, cause)),
             None => self.notice(HostNotice::Failed(link, guest.handshake.fail(now, cause))),
         }
-        self.link(Command::Close(link));
+        if let Some(origin) = origin {
+            self.link(Command::Release(origin));
+        }
+        if guest.away.is_none() {
+            self.link(Command::Close(link));
+        }
         self.sizes_changed();
     }
 
@@ -163,8 +169,8 @@ impl Host {
                 let command = Command::Send(*link, Lane::Control, frame.encode());
                 self.out.push_back(HostOutput::Link(command));
             };
-            if member.title_sent != title {
-                member.title_sent = title.to_owned();
+            if member.title_sent.as_deref() != Some(title) {
+                member.title_sent = Some(title.to_owned());
                 member.properties_at = now + PROPERTIES_INTERVAL;
                 send(FromHost::Title(title.to_owned()));
             }
@@ -184,7 +190,7 @@ impl Host {
             .values()
             .filter(|guest| guest.takes_frames() && guest.control_up)
             .filter_map(|guest| guest.member.as_ref());
-        let behind = members.filter(|member| member.title_sent != title || member.bells_sent != bells);
+        let behind = members.filter(|member| member.title_sent.as_deref() != Some(title) || member.bells_sent != bells);
         let clipboard = self.clipboard.as_ref().map(|_| self.clipboard_at);
         earliest(behind.map(|member| member.properties_at).min(), clipboard)
     }

@@ -37,6 +37,8 @@ pub struct MemberStatus {
     pub round_trip: Option<Duration>,
     /// It is the one who typed last.
     pub typed_last: bool,
+    /// Since when its link is gone, if it is; its place is kept.
+    pub away: Option<Timestamp>,
 }
 
 impl Host {
@@ -52,6 +54,7 @@ impl Host {
                 since: guest.live_at?,
                 round_trip: member.lane.round_trip(),
                 typed_last: *link == self.last_writer,
+                away: guest.away.as_ref().map(|away| away.since),
             })
         });
         let mut members: Vec<_> = members.collect();

@@ -33,6 +33,8 @@ pub struct HostConfig {
     pub start: Start,
     /// How long the last screen stays for whoever still joins.
     pub linger: Duration,
+    /// How long the place of a member is kept whose link is gone.
+    pub keep: Duration,
 }
 
 /// When the command starts.
@@ -103,6 +105,10 @@ pub enum HostNotice {
     Joined(MemberId, Role, String, Path),
     /// A member's link goes another way now.
     Path(MemberId, Path),
+    /// A member's link is gone, and why; its place is kept.
+    Away(MemberId, Cause),
+    /// It is back on another link.
+    Back(MemberId, Path),
     /// A viewer is gone.
     Left(MemberId, Cause),
     /// A member sent what its role does not permit; how often by now.

@@ -208,6 +208,12 @@ impl<T> Flight<T> {
         concluded
     }
 
+    /// Takes everything off the flight, for good.
+    pub(crate) fn abandon(&mut self) -> Vec<T> {
+        self.given_up.clear();
+        std::mem::take(&mut self.sent).into_values().map(|sent| sent.load).collect()
+    }
+
     /// Takes off the flight what is unanswered for `patience`, with when it was sent.
     pub(crate) fn expire(&mut self, now: Timestamp, patience: Duration) -> Vec<(Timestamp, T)> {
         let mut lost = Vec::new();

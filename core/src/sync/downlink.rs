@@ -79,6 +79,12 @@ impl Downlink {
         Some(down.encode())
     }
 
+    /// What is on its way went by a link that is gone; the next one may be of another kind.
+    pub(crate) fn moved(&mut self) {
+        self.outbound.moved();
+        self.taken_told = 0;
+    }
+
     /// How long its acknowledgements take.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.outbound.round_trip()

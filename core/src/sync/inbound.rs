@@ -30,6 +30,8 @@ pub(crate) struct Typed {
     taken: u64,
     arrived: u64,
     sent: u64,
+    /// And at all up to this one.
+    sent_ever: u64,
     events: VecDeque<InputEvent>,
     bytes: usize,
 }
@@ -64,6 +66,19 @@ impl Typed {
         self.bytes + MAX_WRITE <= CREDIT && self.events.len() + MAX_PIECES < MAX_EVENTS
     }
 
+    /// Whether some may have got to the program without being known to.
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.taken < self.sent_ever
+    }
+
+    /// Another that begins with what was never sent.
+    pub(crate) fn renewed(&mut self) -> Typed {
+        let uncertain = usize::try_from(self.sent_ever.saturating_sub(self.taken)).unwrap_or(usize::MAX);
+        let mut renewed = Typed::default();
+        self.events.drain(..).skip(uncertain).for_each(|event| renewed.add(event));
+        renewed
+    }
+
     /// The number of the newest event.
     pub(crate) fn newest(&self) -> u64 {
         self.taken + self.events.len() as u64
@@ -93,6 +108,7 @@ impl Typed {
         let all_fit = first + events.len() as u64 > self.newest();
         let (first, events) = if all_fit { (first, events) } else { self.from(self.sent) };
         self.sent = first + events.len() as u64 - 1;
+        self.sent_ever = self.sent_ever.max(self.sent);
         Some((first, events))
     }
 

@@ -126,6 +126,16 @@ impl Outbound {
         self.history.settle(&mut self.slots);
     }
 
+    /// What is on its way is lost, and how long that takes is to be measured anew.
+    pub(crate) fn moved(&mut self) {
+        self.repeats.clear();
+        for load in self.flight.abandon().into_iter().chain(std::mem::take(&mut self.ready).into_iter().map(|(_, load)| load)) {
+            self.forget(load);
+        }
+        (self.trip, self.window) = (RoundTrip::default(), Window::default());
+        self.next_frame_at = Timestamp::ZERO;
+    }
+
     /// How long acknowledgements take.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.trip.smoothed()

@@ -47,6 +47,30 @@ impl Uplink {
         concluded.lost.into_iter().for_each(|first| self.typed.lost(first));
     }
 
+    /// What is on its way went by a link that is gone; the next one may be of another kind.
+    pub(crate) fn moved(&mut self) {
+        self.repeats.clear();
+        self.flight.abandon().into_iter().for_each(|first| self.typed.lost(first));
+        self.trip = RoundTrip::default();
+        self.said = self.typed.arrived();
+    }
+
+    /// Whether something is on its way that will be answered.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.flight.is_empty()
+    }
+
+    /// For another host's end, with what was never sent.
+    pub(crate) fn renewed(&mut self) -> Uplink {
+        Uplink { typed: self.typed.renewed(), ..Uplink::default() }
+    }
+
+    /// A datagram that carries nothing and wants an answer, and its number: is anybody there?
+    pub(crate) fn probe(&mut self, now: Timestamp) -> (u64, Vec<u8>) {
+        let seq = self.flight.send(now, self.typed.newest() + 1);
+        (seq, Up { seq, wants_ack: true, acks: self.received.tell(now), ..Up::default() }.encode())
+    }
+
     /// The smoothed round trip, as input takes it.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.trip.smoothed()

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::{Viewer, ViewerOutput};
-use crate::handshake::Stage;
 use crate::time::{Timestamp, earliest};
 
 /// A frame whose lines are not all there is painted as it is after this long: half a screen refresh is not seen.
@@ -56,12 +55,12 @@ impl Viewer {
     /// Whether the terminal shows all there is, or nobody looks.
     pub(super) fn is_shown(&self) -> bool {
         let idle = !self.showing && self.paint_from.is_none() && self.painter.deadline().is_none();
-        self.handshake.stage() != Stage::Live || idle
+        !self.was_live || idle
     }
 
     /// When there is something to paint.
     pub(super) fn show_deadline(&self) -> Option<Timestamp> {
-        let may = self.handshake.stage() == Stage::Live && !self.showing;
+        let may = self.was_live && !self.showing;
         let later = self.started.then(|| self.painter.deadline()).flatten();
         may.then(|| earliest(self.paint_from, later)).flatten()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Viewer;
-use crate::handshake::{Failure, Stage};
+use crate::handshake::{Cause, Failure, Stage};
 use crate::id::MemberId;
 use crate::invite::Role;
 use crate::link::{Command, Event, LinkUser, Path};
@@ -36,6 +36,8 @@ pub struct ViewerConfig {
     pub clipboard: bool,
     /// It stays at the rendezvous, which may have to relay its datagrams.
     pub stays: bool,
+    /// How long it tries to come back when its link is gone.
+    pub reconnect: Duration,
 }
 
 /// What happens to a viewer.
@@ -119,6 +121,14 @@ pub enum ViewerNotice {
     Bell,
     /// The program put this into the clipboard.
     Clipboard(String),
+    /// Nothing comes any more, and why, as far as it is known; it tries to come back, and keeps what is typed meanwhile.
+    Away(Cause),
+    /// It is back, after so long.
+    Back(Duration),
+    /// The host did not keep its place: what was typed and not taken by then is lost, if there was anything.
+    Forgotten(bool),
+    /// Keys were dropped: more is not kept for the host.
+    Overflow,
     /// A sentence from the host.
     Said(String),
     /// Keys were dropped: the invite does not permit typing.

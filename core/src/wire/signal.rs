@@ -39,6 +39,9 @@ pub enum ToRendezvous {
         role: Role,
         /// What the viewer speaks.
         versions: Vec<u16>,
+        /// It was there before, by this link.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumes: Option<LinkId>,
     },
     /// Bring this to the other side of the link.
     Envelope {
@@ -82,6 +85,9 @@ pub enum FromRendezvous {
         /// The rendezvous carries datagrams of this link.
         #[serde(default)]
         relay: bool,
+        /// As the viewer said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resumes: Option<LinkId>,
     },
     /// The session is registered, its host is away.
     Waiting {
@@ -191,7 +197,8 @@ fn sane(reason: &Refusal) -> Result<(), WireError> {
         | Refusal::Full
         | Refusal::Denied
         | Refusal::Misuse
-        | Refusal::Taken => Ok(()),
+        | Refusal::Taken
+        | Refusal::Forgotten => Ok(()),
     }
 }
 

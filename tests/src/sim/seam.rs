@@ -74,13 +74,13 @@ impl Seam {
                 self.registered.remove(&place.0);
                 Vec::new()
             }
-            Command::Join(link) => {
+            Command::Join(link, resumes) => {
                 if !self.registered.contains(&place.0) {
                     return vec![(near(dice), who, Event::Refused(Some(link), Refusal::NoSession))];
                 }
                 let ends = [Who::Host(place.0), who];
                 self.links.entry(link).or_insert_with(|| Link::new(ends, place.1, dice));
-                let joined = Event::Joined { link, role: place.1, versions: VERSIONS.to_vec() };
+                let joined = Event::Joined { link, role: place.1, versions: VERSIONS.to_vec(), resumes };
                 // The host is told first: what the viewer says next must find it told.
                 let (host, viewer) = (near(dice), near(dice));
                 vec![(host, ends[HOST], joined.clone()), (host.max(viewer), who, joined)]
@@ -140,6 +140,7 @@ impl Seam {
                 }
                 due
             }
+            Command::Keep(_) | Command::Release(_) => Vec::new(),
         }
     }
 
@@ -161,7 +162,11 @@ impl Seam {
             | Event::Envelope(link, _)
             | Event::Message(link, ..)
             | Event::Refused(Some(link), _) => (*link, None),
-            Event::SignalUp | Event::SignalDown(_) | Event::Registered | Event::Refused(None, _) => return true,
+            Event::SignalUp
+            | Event::SignalDown(_)
+            | Event::Registered
+            | Event::Refused(None, _)
+            | Event::Woken => return true,
         };
         match self.links.get(&link) {
             Some(known) => {

@@ -113,6 +113,7 @@ impl HostPlan {
             rows_taken: 0,
             start: Start::AtOnce,
             linger: secs(5),
+            keep: secs(600),
         };
         HostPlan {
             at: ms(0),
@@ -144,6 +145,8 @@ pub struct ViewerPlan {
     pub clipboard: bool,
     /// Which paths it takes.
     pub paths: Paths,
+    /// How long it tries to come back.
+    pub reconnect: Duration,
     /// Its way to hosts.
     pub wire: Wire,
     /// Its way to the rendezvous.
@@ -166,6 +169,7 @@ impl ViewerPlan {
             history: 1000,
             clipboard: false,
             paths: Paths::DirectOnly,
+            reconnect: secs(600),
             wire: Wire::steady(ms(20)),
             signal: Wire::steady(ms(10)),
             pipes: [None; 2],
@@ -464,6 +468,7 @@ impl<E: Engine> World<E> {
             predict: plan.predict,
             clipboard: plan.clipboard,
             stays: plan.paths != Paths::DirectOnly,
+            reconnect: plan.reconnect,
         };
         let machine = Viewer::new(config.clone());
         let role = plan.invite.role;

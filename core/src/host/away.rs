@@ -1,0 +1,125 @@
+//! Members whose link is gone: their place is kept for a while, with all that they have and have not got, and they come back to it on
+//! another link.
+
+use crate::handshake::Cause;
+use crate::id::LinkId;
+use crate::link::{Attempt, Command, Down, Path};
+use crate::roster::MAX_VIEWERS;
+use crate::time::Timestamp;
+
+use super::{Guest, Host, HostNotice, Writing};
+
+/// Whose link is gone.
+pub(super) struct Away {
+    pub(super) since: Timestamp,
+    until: Timestamp,
+    cause: Cause,
+}
+
+impl Guest {
+    /// Whether it is a member, and there.
+    pub(super) fn is_here(&self) -> bool {
+        self.member.is_some() && self.away.is_none()
+    }
+
+    /// When its place is given up.
+    pub(super) fn kept_until(&self) -> Option<Timestamp> {
+        self.away.as_ref().map(|away| away.until)
+    }
+}
+
+impl Host {
+    /// The member of the link that was first called `origin`.
+    pub(super) fn place_of(&self, origin: LinkId) -> Option<LinkId> {
+        let of = |guest: &Guest| guest.parting.is_none() && guest.member.as_ref().is_some_and(|it| it.origin == origin);
+        self.guests.iter().find(|(_, guest)| of(guest)).map(|(link, _)| *link)
+    }
+
+    /// A link is down. Whoever was on it may come back, unless it was at fault or was leaving.
+    pub(super) fn lose(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
+        let excusable = match &cause {
+            Cause::NoAnswer | Cause::NoControl => true,
+            Cause::Down(down) => match down {
+                Down::NoAddress | Down::Closed | Down::Silent | Down::Engine(_) => true,
+                Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly => false,
+                Down::Congested | Down::Oversized => false,
+            },
+            Cause::Refused(_) | Cause::Signal(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left => false,
+        };
+        let keep = self.config.keep;
+        let stays = |guest: &&mut Guest| excusable && guest.is_here() && guest.parting.is_none() && !keep.is_zero();
+        let Some(guest) = self.guests.get_mut(&link).filter(stays) else { return self.remove(now, link, cause) };
+        guest.away = Some(Away { since: now, until: now + keep, cause: cause.clone() });
+        guest.control_up = false;
+        let id = guest.member.as_ref().map(|member| member.id);
+        self.link(Command::Close(link));
+        if let Some(id) = id {
+            self.notice(HostNotice::Away(id, cause));
+        }
+        self.sizes_changed();
+        let away = |guest: &Guest| guest.away.as_ref().map(|away| away.since);
+        if self.guests.values().filter_map(away).count() > MAX_VIEWERS {
+            let oldest = self.guests.iter().filter_map(|(link, guest)| Some((away(guest)?, *link))).min();
+            oldest.into_iter().for_each(|(_, link)| self.give_up(now, link));
+        }
+    }
+
+    /// Somebody has been away for too long.
+    pub(super) fn give_up(&mut self, now: Timestamp, link: LinkId) {
+        let cause = self.guests.get(&link).and_then(|guest| guest.away.as_ref()).map(|away| away.cause.clone());
+        if let Some(cause) = cause {
+            self.remove(now, link, cause);
+        }
+    }
+
+    pub(super) fn expire_away(&mut self, now: Timestamp) {
+        let expired = |guest: &Guest| guest.kept_until().is_some_and(|until| until <= now);
+        let expired: Vec<_> = self.guests.iter().filter(|(_, guest)| expired(guest)).map(|(link, _)| *link).collect();
+        expired.into_iter().for_each(|link| self.give_up(now, link));
+    }
+
+    /// The new link of a member is confirmed: it takes its place on it, whether or not the old one was known to be gone.
+    pub(super) fn come_back(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, origin: LinkId, path: Path) {
+        let old = self.place_of(origin).filter(|old| *old != link);
+        let Some(mut member) = old.and_then(|old| self.guests.get_mut(&old)?.member.take()) else {
+            return self.remove(now, link, Cause::NoAnswer);
+        };
+        let old = old.unwrap_or(link);
+        if let Some(before) = self.guests.remove(&old)
+            && before.away.is_none()
+        {
+            self.link(Command::Close(old));
+        }
+        if self.current(link, attempt).is_none() {
+            return;
+        }
+        let Some(guest) = self.guests.get_mut(&link) else { return };
+        member.size = guest.size.or(member.size);
+        member.name.clone_from(&guest.name);
+        member.title_sent = None;
+        member.lane.moved();
+        let id = member.id;
+        guest.member = Some(member);
+        guest.live_at = Some(now);
+        guest.path = Some(path);
+        if let Writing::Member(writer) = &mut self.writing
+            && *writer == old
+        {
+            *writer = link;
+        }
+        if self.last_writer == old {
+            self.last_writer = link;
+        }
+        if let Some((author, _)) = self.pasting.as_mut().filter(|(author, _)| *author == old) {
+            *author = link;
+        }
+        self.notice(HostNotice::Back(id, path));
+        self.dirty = true;
+        self.sizes_changed();
+    }
+
+    /// Links that are not a member's yet.
+    pub(super) fn in_handshake(&self) -> usize {
+        self.guests.values().filter(|guest| guest.member.is_none()).count()
+    }
+}
