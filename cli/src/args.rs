@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use beach_core::cast::CastFormat;
 use beach_core::endpoint::Paths;
+use beach_core::gather::IceServer;
 use beach_core::host::Resize;
 use beach_core::predict::{BadMode, Mode};
 use beach_core::terminal::Size;
@@ -198,6 +199,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
+    /// Hand out this STUN server too, stun:HOST:PORT; serve itself is one, on the UDP port of the same number
+    #[arg(long, value_name = "URL")]
+    pub(crate) ice_server: Vec<IceServer>,
+
     /// Do not carry datagrams for those who cannot reach each other
     #[arg(long)]
     pub(crate) no_relay: bool,
@@ -240,6 +245,10 @@ pub(crate) struct PathArgs {
     /// Peer to peer or nothing: no relayed path
     #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
     pub(crate) strict: bool,
+
+    /// Ask this STUN server, stun:HOST:PORT, how this side is seen, besides those the rendezvous names; may be given often
+    #[arg(long, value_name = "URL")]
+    pub(crate) ice_server: Vec<IceServer>,
 
     /// Through the rendezvous only: the other side learns no address of this one
     #[arg(long, conflicts_with = "strict")]

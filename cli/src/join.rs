@@ -82,7 +82,8 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     };
     let keys = if interactive || !std::io::stdin().is_terminal() { Keys::start().ok() } else { None };
     let epoch = Instant::now();
-    let network = Network::new(&invite.server, invite.is_loopback(), recording);
+    let network =
+        Network::new(&invite.server, invite.is_loopback(), recording).with_ice_servers(&args.paths.ice_server);
     let server = invite.server.clone();
     let machine = Viewer::new(config.clone());
     let mut endpoint: ViewerEndpoint =

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use beach_core::gather::IceServer;
 use beach_runtime_tokio::rendezvous;
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, SignalEvent, Signals};
@@ -25,11 +26,25 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
             return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
         }
     };
+    let ice = match look_up(&args.ice_server).await {
+        Ok(ice) => ice,
+        Err(name) => return status::usage("a STUN server was not found", &name, "check --ice-server"),
+    };
     status::serving(server.local_addr());
     tokio::select! {
-        never = rendezvous::run(server, !args.no_relay) => match never {},
+        never = rendezvous::run(server, !args.no_relay, ice) => match never {},
         code = ended(&mut signals) => code,
     }
+}
+
+/// The servers with addresses for names, so that nobody else has to look them up; or the name that is none.
+async fn look_up(servers: &[IceServer]) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for IceServer { host, port } in servers {
+        let addresses = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|_| host.clone())?;
+        found.extend(addresses.map(|address| format!("stun:{address}")));
+    }
+    Ok(found)
 }
 
 async fn ended(signals: &mut Signals) -> u8 {

@@ -124,7 +124,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let mut share = Share {
         voice,
         server: place.public.clone(),
-        network: Network::new(&place.own, loopback, recording),
+        network: Network::new(&place.own, loopback, recording).with_ice_servers(&args.paths.ice_server),
         rendezvous: place.embedded.map(|server| tokio::spawn(serve_within(server, args.test_fault))),
         pty: None,
         pending: VecDeque::new(),
@@ -653,7 +653,7 @@ async fn serve_within(server: Server, fault: Option<Duration>) {
         }
     };
     tokio::select! {
-        never = rendezvous::run(server, true) => match never {},
+        never = rendezvous::run(server, true, Vec::new()) => match never {},
         () = fault => panic!("asked for by --test-fault"),
     }
 }

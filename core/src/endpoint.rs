@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::engine::{Engine, Peer, PeerSide};
 use crate::entropy::Entropy;
+use crate::gather::Gatherer;
 use crate::id::LinkId;
 use crate::invite::{HostSecrets, Invite, Psk};
 use crate::journal::{Journal, Record};
@@ -72,6 +73,10 @@ pub enum Input<I> {
         /// The datagram.
         bytes: Vec<u8>,
     },
+    /// The rendezvous was reached at this address; before [`Input::SignalUp`].
+    RendezvousAt(SocketAddr),
+    /// A STUN server is at this address.
+    StunServer(SocketAddr),
     /// The rendezvous relayed this: see [`Relayed`](crate::relay::Relayed).
     Relayed(Vec<u8>),
 }
@@ -146,6 +151,8 @@ pub struct Endpoint<M: Machine, E: Engine> {
     /// The generation that was asked for last.
     asked: Generation,
     paths: Paths,
+    gatherer: Gatherer,
+    rendezvous_at: Option<SocketAddr>,
     signal_up: bool,
     said_at: Timestamp,
     /// By when the rendezvous has to answer.
@@ -174,6 +181,8 @@ where
             sockets: (0, Vec::new()),
             asked: 0,
             paths: Paths::default(),
+            gatherer: Gatherer::default(),
+            rendezvous_at: None,
             signal_up: false,
             said_at: Timestamp::ZERO,
             pong_by: None,
@@ -365,8 +374,12 @@ where
             return;
         };
         match message {
-            FromRendezvous::Registered => self.events.push_back(Event::Registered),
-            FromRendezvous::Joined { link, role, versions, relay, resumes } => {
+            FromRendezvous::Registered { ice } => {
+                self.learn(&ice);
+                self.events.push_back(Event::Registered);
+            }
+            FromRendezvous::Joined { link, role, versions, relay, resumes, ice } => {
+                self.learn(&ice);
                 let known = self.links.contains_key(&link);
                 if let (Secrets::Host(_), false) = (&self.secrets, known) {
                     self.links.insert(link, Link::new(role, versions.clone(), resumes));
@@ -494,8 +507,11 @@ where
             Input::Bound(generation, addresses) => self.on_bound(now, generation, addresses),
             Input::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
             Input::Relayed(bytes) => self.on_relayed(now, &bytes),
+            Input::RendezvousAt(address) => self.rendezvous_at = Some(address),
+            Input::StunServer(address) => self.gatherer.learn(address),
         }
         self.on_time(now);
+        self.pump_questions(now);
         if self.machine.deadline().is_some_and(|at| at <= now) {
             self.feed(now, <M::Input as From<Tick>>::from(Tick));
         }
@@ -507,7 +523,7 @@ where
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        let mut deadline = self.machine.deadline();
+        let mut deadline = earliest(self.machine.deadline(), self.gatherer.deadline());
         if self.signal_up {
             let ping = self.pong_by.unwrap_or(self.said_at + PING_EVERY);
             deadline = earliest(deadline, Some(ping));

@@ -47,6 +47,7 @@
 pub mod cast;
 pub mod endpoint;
 pub mod engine;
+pub mod gather;
 pub mod handshake;
 pub mod host;
 pub mod id;

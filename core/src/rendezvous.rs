@@ -10,7 +10,7 @@ use crate::link::Refusal;
 use crate::machine::{Machine, Tick};
 use crate::relay::Relayed;
 use crate::time::Timestamp;
-use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
+use crate::wire::signal::{FromRendezvous, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its busiest, as frames
 /// adapt to the path.
@@ -137,6 +137,8 @@ struct Link {
 /// The rendezvous' machine.
 pub struct Rendezvous {
     relays: bool,
+    /// Servers handed out.
+    ice: Vec<String>,
     /// Datagrams that went over the allowance of their session.
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -154,12 +156,21 @@ impl Rendezvous {
     pub fn new() -> Rendezvous {
         Rendezvous {
             relays: true,
+            ice: Vec::new(),
             dropped: 0,
             connections: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_sweep: None,
             out: VecDeque::new(),
         }
+    }
+
+    /// The same, handing out servers that tell how a side is seen: see [`FromRendezvous::Joined`].
+    #[must_use]
+    pub fn handing_out(mut self, ice: Vec<String>) -> Rendezvous {
+        self.ice = ice;
+        self.ice.truncate(MAX_ICE_SERVERS);
+        self
     }
 
     /// The same, carrying no datagrams.
@@ -197,7 +208,8 @@ impl Rendezvous {
                 self.on_register(now, from, session, &commitment, &token);
             }
             ToRendezvous::Join { session, link, role, versions, resumes } => {
-                let join = FromRendezvous::Joined { link, role, versions, relay: self.relays, resumes };
+                let (relay, ice) = (self.relays, self.ice.clone());
+                let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice };
                 self.on_join(from, session, link, join);
             }
             ToRendezvous::Envelope { link, data } => self.on_envelope(from, link, data),
@@ -248,7 +260,8 @@ impl Rendezvous {
             }
             self.drop_connection(now, earlier);
         }
-        self.say(from, &FromRendezvous::Registered);
+        let ice = self.ice.clone();
+        self.say(from, &FromRendezvous::Registered { ice });
         for (viewer, join) in waiting {
             self.say(from, &join);
             self.say(viewer, &join);

@@ -474,7 +474,13 @@ mod tests {
         let mut entropy = Entropy::new([1; 32]);
         let secrets = HostSecrets::new(&mut entropy);
         let psk = secrets.psk(Role::Control);
-        let prologue = Prologue { session: secrets.session(), role: Role::Control, versions: &[1], link: LinkId(9), resumes: None };
+        let prologue = Prologue {
+            session: secrets.session(),
+            role: Role::Control,
+            versions: &[1],
+            link: LinkId(9),
+            resumes: None,
+        };
         let mut viewer = Initiator::new(&mut entropy, &psk, &prologue, b"hello");
         let (responder, hello) =
             Responder::accept(&mut entropy, &psk, secrets.static_private(), &prologue, viewer.first())
@@ -494,7 +500,8 @@ mod tests {
     fn a_wrong_key_role_session_or_link_fails_on_the_first_message() {
         let mut entropy = Entropy::new([1; 32]);
         let secrets = HostSecrets::new(&mut entropy);
-        let right = Prologue { session: secrets.session(), role: Role::View, versions: &[1], link: LinkId(9), resumes: None };
+        let right =
+            Prologue { session: secrets.session(), role: Role::View, versions: &[1], link: LinkId(9), resumes: None };
         let viewer = Initiator::new(&mut entropy, &secrets.psk(Role::View), &right, b"");
         let wrong = [
             (Role::Control, Prologue { ..right }),

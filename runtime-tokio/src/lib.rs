@@ -13,6 +13,7 @@ pub mod record;
 pub mod rendezvous;
 pub mod serve;
 pub mod signal;
+mod stun;
 pub mod tty;
 pub mod udp;
 

@@ -1,12 +1,20 @@
 //! What every endpoint needs around it: the rendezvous' socket, UDP sockets, and a recording.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use beach_core::endpoint::{Generation, Input, Output};
+use beach_core::gather::{IceServer, MAX_SERVERS};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::record::Recording;
 use crate::signal::{Signal, SignalEvent};
 use crate::udp::{UdpSockets, usable_addresses};
+
+/// A name that takes longer to look up is as good as dead; nobody waits for it.
+const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The network side of an endpoint.
 pub struct Network {
@@ -15,7 +23,11 @@ pub struct Network {
     /// Only loopback addresses are candidates: the other side is on this machine.
     loopback: bool,
     recording: Option<Recording>,
-    bound: VecDeque<(Generation, Vec<std::net::SocketAddr>)>,
+    bound: VecDeque<(Generation, Vec<SocketAddr>)>,
+    /// Connected, and not said yet.
+    up: bool,
+    /// Names being looked up.
+    lookups: JoinSet<Option<SocketAddr>>,
     sent: u64,
     received: u64,
 }
@@ -30,9 +42,27 @@ impl Network {
             loopback,
             recording,
             bound: VecDeque::new(),
+            up: false,
+            lookups: JoinSet::new(),
             sent: 0,
             received: 0,
         }
+    }
+
+    /// Looks the servers up, in the background; needs a tokio runtime.
+    #[must_use]
+    pub fn with_ice_servers(mut self, servers: &[IceServer]) -> Network {
+        for IceServer { host, port } in servers.iter().take(MAX_SERVERS).cloned() {
+            self.lookups.spawn(async move {
+                let looked_up = timeout(LOOKUP_WITHIN, tokio::net::lookup_host((host.as_str(), port))).await;
+                let found = looked_up.ok().and_then(Result::ok).and_then(|mut found| found.next());
+                if found.is_none() {
+                    tracing::warn!(host, "the name of a STUN server was not found");
+                }
+                found
+            });
+        }
+        self
     }
 
     /// Performs what is for the network, and returns what is not.
@@ -92,6 +122,9 @@ impl Network {
 
     /// What the network reports next. Cancel-safe.
     pub async fn next<I>(&mut self) -> Input<I> {
+        if std::mem::take(&mut self.up) {
+            return Input::SignalUp;
+        }
         if let Some((generation, addresses)) = self.bound.pop_front() {
             return Input::Bound(generation, addresses);
         }
@@ -102,6 +135,7 @@ impl Network {
             }
         };
         tokio::select! {
+            Some(Ok(Some(server))) = self.lookups.join_next() => Input::StunServer(server),
             datagram = datagram => {
                 self.received += datagram.bytes.len() as u64;
                 Input::Datagram {
@@ -111,7 +145,13 @@ impl Network {
                 }
             },
             event = self.signal.next() => match event {
-                SignalEvent::Up => Input::SignalUp,
+                SignalEvent::Up => match self.signal.peer() {
+                    Some(peer) => {
+                        self.up = true;
+                        Input::RendezvousAt(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+                    }
+                    None => Input::SignalUp,
+                },
                 SignalEvent::Text(text) => Input::Signal(text),
                 SignalEvent::Datagram(bytes) => {
                     self.received += bytes.len() as u64;

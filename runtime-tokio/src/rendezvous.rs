@@ -8,12 +8,20 @@ use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
 
 use crate::drive::{Surroundings, drive};
 use crate::serve::{Server, ServerEvent};
+use crate::stun::Stun;
 
-/// Serves a rendezvous on `server`, for ever. It carries datagrams of those who cannot reach each other if it `relays`.
-pub async fn run(server: Server, relays: bool) -> Infallible {
-    let rendezvous = Rendezvous::new();
+/// Serves a rendezvous on `server`, for ever, and on the UDP port of the same number a STUN server. It carries datagrams of those who
+/// cannot reach each other if it `relays`, and hands out `ice` besides itself.
+pub async fn run(server: Server, relays: bool, ice: Vec<String>) -> Infallible {
+    let stun = Stun::bind(server.local_addr()).await;
+    let itself = stun.answers().then(|| "stun:".to_owned());
+    let rendezvous = Rendezvous::new().handing_out(itself.into_iter().chain(ice).collect());
     let mut rendezvous = if relays { rendezvous } else { rendezvous.without_relay() };
-    drive(&mut rendezvous, Instant::now(), &mut Sockets(server)).await
+    let mut sockets = Sockets(server);
+    tokio::select! {
+        never = drive(&mut rendezvous, Instant::now(), &mut sockets) => never,
+        never = stun.run() => never,
+    }
 }
 
 struct Sockets(Server);

@@ -7,6 +7,7 @@ use std::fmt;
 use std::future;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_tungstenite::tokio::{ClientStream, client_async_tls_with_connector_and_config};
@@ -102,6 +103,8 @@ struct Target {
 struct Link {
     outbound: Outbound,
     events: mpsc::Receiver<SignalEvent>,
+    /// Where the rendezvous was found.
+    peer: Arc<OnceLock<SocketAddr>>,
     /// The task sees this end close.
     _hang_up: oneshot::Sender<()>,
     task: JoinHandle<()>,
@@ -128,6 +131,12 @@ impl Signal {
             Ok(target) => self.link = Some(Link::start(target.clone())),
             Err(cause) => self.down = Some(cause.clone()),
         }
+    }
+
+    /// The address at which the rendezvous was reached, once it was.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.link.as_ref()?.peer.get().copied()
     }
 
     /// Ends the connection without a `Down`. What was queued is still sent, in the background, if that takes no longer
@@ -229,9 +238,11 @@ impl Link {
         let (outbound, to_send) = outbound::queue(OUTBOUND_MAX);
         let (report, events) = mpsc::channel(INBOUND_MAX);
         let (hang_up, mut hung_up) = oneshot::channel();
+        let peer = Arc::new(OnceLock::new());
+        let found = peer.clone();
         let task = tokio::spawn(async move {
             let socket = tokio::select! {
-                socket = connect(&target) => socket,
+                socket = connect(&target, &found) => socket,
                 _ = &mut hung_up => return,
             };
             let cause = match socket {
@@ -243,7 +254,7 @@ impl Link {
                 let _ = report.send(SignalEvent::Down(cause)).await;
             }
         });
-        Self { outbound, events, _hang_up: hang_up, task }
+        Self { outbound, events, peer, _hang_up: hang_up, task }
     }
 }
 
@@ -261,10 +272,13 @@ pub(crate) fn limits() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
 
-async fn connect(target: &Target) -> Result<Socket, String> {
+async fn connect(target: &Target, found: &OnceLock<SocketAddr>) -> Result<Socket, String> {
     let deadline = Instant::now() + DIAL_DEADLINE;
     let handshake = async {
         let stream = reach(target).await?;
+        if let Ok(peer) = stream.peer_addr() {
+            found.get_or_init(|| peer);
+        }
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         client_async_tls_with_connector_and_config(target.request.as_str(), stream, None, Some(limits()))

@@ -7,6 +7,7 @@
 mod beach;
 mod binary;
 mod cells;
+mod lab;
 mod machines;
 mod process;
 mod scratch;
@@ -16,6 +17,7 @@ mod wait;
 pub use beach::{Host, Links, Rendezvous, beach, ended_in_three_lines, in_three_lines, join, share};
 pub use binary::binary;
 pub use cells::{Cell, Color, Rows, cells_of, differences};
+pub use lab::{Lab, Nat, PUBLIC};
 pub use machines::{Machine, Machines};
 pub use process::{Process, Running, Signal, children_of};
 pub use scratch::Scratch;

@@ -124,11 +124,7 @@ fn report(what: &str, mut took: Vec<Duration>, p95: Duration) {
     assert!(at(95) <= p95, "{line}");
 }
 
-fn each(
-    test: &str,
-    seeds: std::ops::Range<u64>,
-    one: impl Fn(u64) -> Duration + Sync,
-) -> Vec<Duration> {
+fn each(test: &str, seeds: std::ops::Range<u64>, one: impl Fn(u64) -> Duration + Sync) -> Vec<Duration> {
     for_each_seed(FILE, test, seeds, one).into_iter().map(|(_, took)| took).collect()
 }
 
@@ -141,9 +137,8 @@ fn span(seed: u64) -> Duration {
 fn a_partition_of_up_to_a_minute_loses_nothing_and_nobody() {
     let test = "a_partition_of_up_to_a_minute_loses_nothing_and_nobody";
     for paths in [Paths::Any, Paths::DirectOnly] {
-        let took = each(test, 0..500, |seed| {
-            survives(World::new(seed, fake_engine), paths, Trouble::Partition(span(seed)))
-        });
+        let took =
+            each(test, 0..500, |seed| survives(World::new(seed, fake_engine), paths, Trouble::Partition(span(seed))));
         report(&format!("partition, {paths:?}"), took, secs(14));
     }
 }
@@ -151,9 +146,8 @@ fn a_partition_of_up_to_a_minute_loses_nothing_and_nobody() {
 #[test]
 fn nor_does_one_that_cuts_one_direction_only() {
     let test = "nor_does_one_that_cuts_one_direction_only";
-    let took = each(test, 0..200, |seed| {
-        survives(World::new(seed, fake_engine), Paths::Any, Trouble::OneWay(span(seed)))
-    });
+    let took =
+        each(test, 0..200, |seed| survives(World::new(seed, fake_engine), Paths::Any, Trouble::OneWay(span(seed))));
     report("one way", took, secs(14));
 }
 
@@ -192,9 +186,7 @@ fn so_they_are_over_the_real_engine() {
     let test = "so_they_are_over_the_real_engine";
     let took = each(test, 0..20, |seed| {
         let (paths, slept) = if seed % 2 == 0 { (Paths::Any, secs(60)) } else { (Paths::DirectOnly, secs(480)) };
-        determinism::run(seed, move || {
-            survives(real::world(seed), paths, Trouble::ViewerSleeps(slept + ms(seed * 37)))
-        })
+        determinism::run(seed, move || survives(real::world(seed), paths, Trouble::ViewerSleeps(slept + ms(seed * 37))))
     });
     report("the viewer sleeps, real engine", took, secs(2));
 }

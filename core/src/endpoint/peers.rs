@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::engine::{Engine, Peer, PeerOutput, PeerSide};
+use crate::gather::Seen;
 use crate::id::LinkId;
 use crate::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, Progress};
 use crate::paths::{is_answer, is_check};
@@ -89,6 +90,33 @@ where
         let own: Vec<_> =
             self.sockets.1.iter().map(|address| Candidate { kind: CandidateKind::Host, address: *address }).collect();
         self.offer(now, id, &own);
+        self.gatherer.ask(now, &mut self.entropy, &self.sockets.1);
+    }
+
+    /// What the rendezvous says of servers.
+    pub(super) fn learn(&mut self, ice: &[String]) {
+        for server in ice {
+            let address = match (server.as_str(), self.rendezvous_at) {
+                ("stun:", Some(address)) => Some(address),
+                (place, _) => place.strip_prefix("stun:").and_then(|place| place.parse().ok()),
+            };
+            address.into_iter().for_each(|address| self.gatherer.learn(address));
+        }
+    }
+
+    pub(super) fn pump_questions(&mut self, now: Timestamp) {
+        while let Some((source, destination, bytes)) = self.gatherer.next(now) {
+            self.out.push_back(Output::Datagram { source, destination, bytes });
+        }
+    }
+
+    /// A server said how a socket is seen. The engine need not know: what it sends from that socket is seen as that. The other side does.
+    fn on_seen(&mut self, now: Timestamp, seen: Seen) {
+        self.note(now, || format!("{} is seen as {}", seen.local, seen.mapped));
+        let candidate = Candidate { kind: CandidateKind::ServerReflexive, address: seen.mapped };
+        let under_way = self.links.iter().filter_map(|(id, link)| Some((*id, link.live.as_ref()?)));
+        let under_way = under_way.filter(|(_, live)| !live.confirmed && self.paths != Paths::RelayOnly);
+        self.events.extend(under_way.map(|(id, live)| Event::Candidate(id, live.attempt, candidate)));
     }
 
     /// The rendezvous is a path too.
@@ -163,6 +191,9 @@ where
     }
 
     pub(super) fn on_datagram(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        if let Some(said) = self.gatherer.receive(source, destination, bytes) {
+            return said.into_iter().for_each(|seen| self.on_seen(now, seen));
+        }
         let takes = |link: &Link<E::Peer>| {
             link.live.as_ref().is_some_and(|live| live.peer.accepts(now, source, destination, bytes))
         };

@@ -129,7 +129,9 @@ impl Outbound {
     /// What is on its way is lost, and how long that takes is to be measured anew.
     pub(crate) fn moved(&mut self) {
         self.repeats.clear();
-        for load in self.flight.abandon().into_iter().chain(std::mem::take(&mut self.ready).into_iter().map(|(_, load)| load)) {
+        for load in
+            self.flight.abandon().into_iter().chain(std::mem::take(&mut self.ready).into_iter().map(|(_, load)| load))
+        {
             self.forget(load);
         }
         (self.trip, self.window) = (RoundTrip::default(), Window::default());

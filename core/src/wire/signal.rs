@@ -16,6 +16,9 @@ pub const MAX_MESSAGE: usize = 16 * 1024;
 /// Most versions that a viewer may list: the list is in the prologue, and nobody speaks more.
 pub const MAX_VERSIONS: usize = 16;
 
+/// Most servers that a rendezvous hands out.
+pub const MAX_ICE_SERVERS: usize = 8;
+
 /// What a host or viewer says to the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -73,7 +76,11 @@ pub enum ToRendezvous {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromRendezvous {
     /// The session is yours.
-    Registered,
+    Registered {
+        /// See [`FromRendezvous::Joined`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ice: Vec<String>,
+    },
     /// To the host: somebody wants to join. To the viewer: the host has been told.
     Joined {
         /// The link.
@@ -88,6 +95,10 @@ pub enum FromRendezvous {
         /// As the viewer said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumes: Option<LinkId>,
+        /// Servers that tell how a side is seen from outside: `stun:ADDRESS:PORT`, or `stun:` for the rendezvous itself, over UDP at the
+        /// address at which it was reached. What is not understood is left alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        ice: Vec<String>,
     },
     /// The session is registered, its host is away.
     Waiting {
@@ -162,13 +173,14 @@ pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
 pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
     let message = parse(text)?;
     match &message {
-        FromRendezvous::Joined { versions, .. } => bounded(versions)?,
+        FromRendezvous::Joined { versions, ice, .. } => {
+            bounded(versions)?;
+            few(ice)?;
+        }
+        FromRendezvous::Registered { ice } => few(ice)?,
         FromRendezvous::Envelope { data, .. } => short(data)?,
         FromRendezvous::Refused { reason, .. } => sane(reason)?,
-        FromRendezvous::Registered
-        | FromRendezvous::Waiting { .. }
-        | FromRendezvous::Closed { .. }
-        | FromRendezvous::Pong => {}
+        FromRendezvous::Waiting { .. } | FromRendezvous::Closed { .. } | FromRendezvous::Pong => {}
     }
     Ok(message)
 }
@@ -182,6 +194,10 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, WireError> {
 
 fn bounded(versions: &[u16]) -> Result<(), WireError> {
     if versions.len() > MAX_VERSIONS { Err(WireError::OutOfBounds) } else { Ok(()) }
+}
+
+fn few(ice: &[String]) -> Result<(), WireError> {
+    if ice.len() > MAX_ICE_SERVERS { Err(WireError::OutOfBounds) } else { Ok(()) }
 }
 
 fn short(data: &Opaque) -> Result<(), WireError> {

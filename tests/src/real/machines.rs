@@ -14,7 +14,7 @@ pub struct Machines {
 }
 
 /// One of them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine {
     name: String,
     /// Its address on the cable.
@@ -28,8 +28,7 @@ impl Machines {
     /// If the system does not permit it.
     pub fn new() -> Option<Machines> {
         static NEXT: AtomicU8 = AtomicU8::new(1);
-        if std::env::var_os("BEACH_SKIP_NETNS").is_some_and(|value| value == "1") {
-            eprintln!("skipped: BEACH_SKIP_NETNS=1");
+        if !permitted() {
             return None;
         }
         // Names of interfaces have at most 15 characters, and both live in the one outer namespace for a moment.
@@ -93,6 +92,31 @@ impl Drop for Machines {
 }
 
 impl Machine {
+    pub(crate) fn named(name: String, address: String) -> Machine {
+        Machine { name, address }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn create(&self) {
+        ip(&["netns", "add", &self.name]);
+        self.ip("link set lo up");
+    }
+
+    pub(crate) fn delete(&self) {
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+    }
+
+    /// `ip` on this machine, with these words.
+    ///
+    /// # Panics
+    /// If it refuses.
+    pub fn ip(&self, words: &str) {
+        run(Command::new("ip").args(["-n", &self.name]).args(words.split_whitespace()));
+    }
+
     /// `program` on this machine.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
@@ -128,7 +152,16 @@ fn ip(args: &[&str]) {
     run(Command::new("ip").args(args));
 }
 
-fn run(command: &mut Command) {
+/// Whether the person who runs the tests did not say `BEACH_SKIP_NETNS=1`.
+pub(crate) fn permitted() -> bool {
+    let skipped = std::env::var_os("BEACH_SKIP_NETNS").is_some_and(|value| value == "1");
+    if skipped {
+        eprintln!("skipped: BEACH_SKIP_NETNS=1");
+    }
+    !skipped
+}
+
+pub(crate) fn run(command: &mut Command) {
     let advice = "network namespaces need root, iproute2 and iptables; BEACH_SKIP_NETNS=1 skips these tests";
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}\n{advice}"));
     assert!(output.status.success(), "{command:?}: {}\n{advice}", String::from_utf8_lossy(&output.stderr).trim());

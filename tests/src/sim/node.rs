@@ -78,6 +78,8 @@ where
                     | Input::Signal(_)
                     | Input::Bound(..)
                     | Input::Relayed(_)
+                    | Input::RendezvousAt(_)
+                    | Input::StunServer(_)
                     | Input::Datagram { .. } => panic!("below the seam of a bare machine is nothing"),
                 }
                 while let Some(output) = machine.poll() {

@@ -162,11 +162,9 @@ impl Seam {
             | Event::Envelope(link, _)
             | Event::Message(link, ..)
             | Event::Refused(Some(link), _) => (*link, None),
-            Event::SignalUp
-            | Event::SignalDown(_)
-            | Event::Registered
-            | Event::Refused(None, _)
-            | Event::Woken => return true,
+            Event::SignalUp | Event::SignalDown(_) | Event::Registered | Event::Refused(None, _) | Event::Woken => {
+                return true;
+            }
         };
         match self.links.get(&link) {
             Some(known) => {

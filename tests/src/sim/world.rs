@@ -918,6 +918,8 @@ impl<E: Engine> World<E> {
                     Input::Bound(generation, addresses) => Input::Bound(generation, addresses),
                     Input::Datagram { source, destination, bytes } => Input::Datagram { source, destination, bytes },
                     Input::Relayed(bytes) => Input::Relayed(bytes),
+                    Input::RendezvousAt(address) => Input::RendezvousAt(address),
+                    Input::StunServer(address) => Input::StunServer(address),
                 };
                 self.drive_viewer(index, input);
             }

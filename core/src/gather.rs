@@ -1,0 +1,273 @@
+//! Finding out how this side is seen from outside: server-reflexive candidates, by STUN (RFC 8489, RFC 8445 section 5.1.1.2).
+//!
+//! Each of our sockets asks each server of its family, from the very port that ICE uses, since that is whose mapping counts. A server that
+//! does not answer costs a few datagrams and nobody's time: candidates are told as they are found.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use stun_types::attribute::XorMappedAddress;
+use stun_types::message::{
+    BINDING, Message, MessageClass, MessageType, MessageWrite as _, MessageWriteExt as _, MessageWriteVec,
+    TransactionId,
+};
+
+use crate::entropy::Entropy;
+use crate::time::Timestamp;
+
+/// Most servers that are asked: each multiplies the questions, and one answer a socket is enough.
+pub const MAX_SERVERS: usize = 4;
+
+/// Most questions in flight: six sockets a family, each to all servers.
+const MAX_QUESTIONS: usize = 12 * MAX_SERVERS;
+
+/// The first repetition; the pause doubles each time. RFC 8489 suggests 500 ms, for when nothing is known; a person waits.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// Times that a question is asked, over four seconds.
+const TIMES: u32 = 5;
+
+/// A question to one server, from one socket.
+struct Question {
+    local: SocketAddr,
+    server: SocketAddr,
+    times: u32,
+    again: Timestamp,
+}
+
+/// How this side is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Our socket.
+    pub(crate) local: SocketAddr,
+    /// Its address, as the server sees it.
+    pub(crate) mapped: SocketAddr,
+}
+
+/// A datagram that asks: from our socket, to the server.
+pub(crate) type Ask = (SocketAddr, SocketAddr, Vec<u8>);
+
+/// The servers, and what they have not answered yet.
+#[derive(Default)]
+pub(crate) struct Gatherer {
+    servers: Vec<SocketAddr>,
+    questions: BTreeMap<u128, Question>,
+}
+
+impl Gatherer {
+    /// There is a server at this address.
+    pub(crate) fn learn(&mut self, server: SocketAddr) {
+        if self.servers.len() < MAX_SERVERS && !self.servers.contains(&server) && !server.ip().is_unspecified() {
+            self.servers.push(server);
+        }
+    }
+
+    /// Asks all servers about all sockets, but for what is being asked already.
+    pub(crate) fn ask(&mut self, now: Timestamp, entropy: &mut Entropy, sockets: &[SocketAddr]) {
+        self.questions.retain(|_, question| sockets.contains(&question.local));
+        for local in sockets {
+            for server in &self.servers {
+                let asked = |question: &Question| (question.local, question.server) == (*local, *server);
+                let reaches =
+                    local.is_ipv4() == server.is_ipv4() && local.ip().is_loopback() == server.ip().is_loopback();
+                if !reaches || self.questions.len() >= MAX_QUESTIONS || self.questions.values().any(asked) {
+                    continue;
+                }
+                // 96 bits, so that nobody can guess it and answer in the server's place (RFC 8489, section 6).
+                let id = (u128::from(entropy.number()) << 32 | u128::from(entropy.number() >> 32)) & ((1 << 96) - 1);
+                self.questions.insert(id, Question { local: *local, server: *server, times: 0, again: now });
+            }
+        }
+    }
+
+    /// The next question that is due.
+    pub(crate) fn next(&mut self, now: Timestamp) -> Option<Ask> {
+        self.questions.retain(|_, question| question.times < TIMES || question.again > now);
+        let (id, question) = self.questions.iter_mut().find(|(_, question)| question.again <= now)?;
+        question.again = now + FIRST_PAUSE * (1 << question.times);
+        question.times += 1;
+        Some((question.local, question.server, request(*id)))
+    }
+
+    /// When the next question is due, or given up.
+    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+        self.questions.values().map(|question| question.again).min()
+    }
+
+    /// Whether a datagram is a server's, and what it says.
+    pub(crate) fn receive(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Option<Seen>> {
+        if !self.servers.contains(&source) {
+            return None;
+        }
+        let message = Message::from_bytes(bytes).ok().filter(|message| message.has_method(BINDING))?;
+        let id = message.transaction_id();
+        let key: u128 = id.into();
+        let question = self.questions.get(&key)?;
+        if (question.local, question.server) != (destination, source) || !message.is_response() {
+            return None;
+        }
+        self.questions.remove(&key);
+        let mapped = message.has_class(MessageClass::Success).then(|| message.attribute::<XorMappedAddress>().ok());
+        let mapped = mapped.flatten().map(|attribute| attribute.addr(id));
+        Some(mapped.filter(|mapped| *mapped != destination).map(|mapped| Seen { local: destination, mapped }))
+    }
+}
+
+fn request(id: u128) -> Vec<u8> {
+    let kind = MessageType::from_class_method(MessageClass::Request, BINDING);
+    Message::builder(kind, TransactionId::from(id), MessageWriteVec::new()).finish()
+}
+
+/// What a STUN server says to a datagram that came from there: nothing, unless it is a binding request.
+pub fn answer(source: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+    let request = Message::from_bytes(bytes).ok()?;
+    if !request.has_class(MessageClass::Request) || !request.has_method(BINDING) {
+        return None;
+    }
+    let mut response = Message::builder_success(&request, MessageWriteVec::new());
+    response.add_attribute(&XorMappedAddress::new(source, request.transaction_id())).ok()?;
+    Some(response.finish())
+}
+
+/// A server that tells how this side is seen, as people write it: `stun:HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceServer {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port; 3478 if none was written (RFC 7064).
+    pub port: u16,
+}
+
+/// Why it is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadIceServer {
+    /// No `stun:`.
+    #[error("expected stun:HOST:PORT")]
+    Scheme,
+    /// TURN is not spoken.
+    #[error("TURN is not supported yet; only stun:HOST:PORT is")]
+    Turn,
+    /// No host, or no port that is one.
+    #[error("expected a host, and a port from 1 to 65535, after stun:")]
+    Place,
+}
+
+/// Longest host: that of a name in DNS.
+const MAX_HOST: usize = 253;
+
+const DEFAULT_PORT: u16 = 3478;
+
+impl std::str::FromStr for IceServer {
+    type Err = BadIceServer;
+
+    fn from_str(text: &str) -> Result<IceServer, BadIceServer> {
+        let place = match text.split_once(':') {
+            Some(("stun", place)) => place,
+            Some(("turn" | "turns", _)) => return Err(BadIceServer::Turn),
+            Some(_) | None => return Err(BadIceServer::Scheme),
+        };
+        let (host, port) = match place.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or(BadIceServer::Place)?;
+                (host, port.strip_prefix(':'))
+            }
+            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| BadIceServer::Place)?;
+        let sensible = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
+        if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(sensible) {
+            return Err(BadIceServer::Place);
+        }
+        Ok(IceServer { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "stun:[{}]:{}", self.host, self.port),
+            false => write!(f, "stun:{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> SocketAddr {
+        text.parse().expect("an address")
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from_micros(millis * 1000)
+    }
+
+    fn asking(sockets: &[SocketAddr]) -> (Gatherer, Entropy) {
+        let (mut gatherer, mut entropy) = (Gatherer::default(), Entropy::new([3; 32]));
+        gatherer.learn(place("203.0.113.1:3478"));
+        gatherer.ask(at(0), &mut entropy, sockets);
+        (gatherer, entropy)
+    }
+
+    #[test]
+    fn a_server_says_how_a_socket_is_seen_and_is_believed_once() {
+        let local = place("192.168.1.2:5000");
+        let (mut gatherer, _) = asking(&[local, place("[fd00::1]:5000")]);
+        let (source, server, question) = gatherer.next(at(0)).expect("asked");
+        assert_eq!((source, gatherer.next(at(0))), (local, None), "not from a socket of the other family");
+        let mapped = place("198.51.100.7:6000");
+        let told = answer(mapped, &question).expect("a question");
+        assert_eq!(gatherer.receive(place("203.0.113.9:3478"), local, &told), None, "of a stranger");
+        assert_eq!(gatherer.receive(server, place("192.168.1.2:5001"), &told), None, "at another socket");
+        assert_eq!(gatherer.receive(server, local, &told), Some(Some(Seen { local, mapped })));
+        assert_eq!((gatherer.receive(server, local, &told), gatherer.deadline()), (None, None));
+    }
+
+    #[test]
+    fn who_is_seen_as_itself_has_no_further_address() {
+        let local = place("198.51.100.7:5000");
+        let (mut gatherer, _) = asking(&[local]);
+        let (_, server, question) = gatherer.next(at(0)).expect("asked");
+        let told = answer(local, &question).expect("a question");
+        assert_eq!(gatherer.receive(server, local, &told), Some(None));
+    }
+
+    #[test]
+    fn a_dead_server_is_asked_five_times_in_four_seconds_and_then_no_more() {
+        let local = place("192.168.1.2:5000");
+        let (mut gatherer, mut entropy) = asking(&[local]);
+        let asked: Vec<u64> = (0..10_000).step_by(50).filter(|now| gatherer.next(at(*now)).is_some()).collect();
+        assert_eq!((asked, gatherer.deadline()), (vec![0, 250, 750, 1750, 3750], None));
+        gatherer.ask(at(20_000), &mut entropy, &[local]);
+        gatherer.ask(at(20_001), &mut entropy, &[local]);
+        assert!(gatherer.next(at(20_001)).is_some() && gatherer.next(at(20_001)).is_none(), "once at a time");
+    }
+
+    #[test]
+    fn only_questions_are_answered() {
+        let source = place("198.51.100.7:6000");
+        let told = answer(source, &request(7)).expect("a question");
+        assert!(answer(source, &told).is_none() && answer(source, b"GET / HTTP/1.1\r\n\r\n").is_none());
+        assert!(answer(source, &request(7)[..19]).is_none());
+    }
+
+    #[test]
+    fn servers_are_written_as_in_rfc_7064() {
+        let read = |text: &str| text.parse::<IceServer>().map(|server| server.to_string());
+        assert_eq!(read("stun:example.org"), Ok("stun:example.org:3478".to_owned()));
+        assert_eq!(read("stun:[2001:db8::1]:19302"), Ok("stun:[2001:db8::1]:19302".to_owned()));
+        assert_eq!(read("turn:user:pass@example.org"), Err(BadIceServer::Turn));
+        assert_eq!([read("example.org:3478"), read("http://x")], [const { Err(BadIceServer::Scheme) }; 2]);
+        for wrong in ["stun:", "stun::1", "stun:a:0", "stun:a:70000", "stun:a b:1", "stun:[::1"] {
+            assert_eq!(read(wrong), Err(BadIceServer::Place), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Two sides behind real routers: every pair connects, directly where RFC 4787 says that it can.
+//!
+//! `BEACH_NAT=all` also tries all that must fail under `--strict`, which takes 15 s each.
+
+use std::time::{Duration, Instant};
+
+use beach_tests::real::{Host, Lab, Nat, PUBLIC, Process, Scratch, beach, holds, join};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn pairs() -> impl Iterator<Item = (Nat, Nat)> {
+    Nat::ALL.into_iter().flat_map(|host| Nat::ALL.map(|viewer| (host, viewer)))
+}
+
+/// The rendezvous as somebody behind `nat` reaches it.
+fn url(nat: Nat) -> String {
+    if nat == Nat::Ipv6 { format!("http://[{}]:8080", PUBLIC[1]) } else { format!("http://{}:8080", PUBLIC[0]) }
+}
+
+struct Session {
+    _lab: Lab,
+    _rendezvous: Process,
+    _host: Host,
+    viewer: Process,
+}
+
+fn session(scratch: &Scratch, host: Nat, viewer: Nat, options: &[&str]) -> Option<Session> {
+    let lab = Lab::new(host, viewer)?;
+    let serve = beach(scratch, &["serve", "--listen", "[::]:8080", "--log-file", "serve.log"]);
+    let rendezvous = Process::start(&mut lab.public.on(&serve));
+    holds("the rendezvous", SOON, || rendezvous.stderr().contains("http://"));
+    let server = url(host);
+    let share = ["share", "--headless", "--json", "--server", &server, "--debug-log", "host.log"];
+    let program = ["--", "sh", "-c", "stty raw -echo; exec cat > typed"];
+    let shared = beach(scratch, &[&share[..], options, &program].concat());
+    let shared = Host::run(scratch, &mut lab.host.on(&shared));
+    let link = shared.links.control.replace(&server, &url(viewer));
+    let debug = ["--json", "--debug-log", "viewer.log"];
+    let viewer = Process::start(&mut lab.viewer.on(&join(scratch, &[&debug[..], options, &[&link]].concat())));
+    Some(Session { _lab: lab, _rendezvous: rendezvous, _host: shared, viewer })
+}
+
+/// Which way it goes, as soon as it is `wanted`, and when the first screen was there.
+fn connects(host: Nat, viewer: Nat, wanted: &str) -> Option<(String, Duration)> {
+    let scratch = Scratch::new();
+    let started = Instant::now();
+    let mut session = session(&scratch, host, viewer, &[])?;
+    let viewer = &mut session.viewer;
+    let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let took = at - viewer.started();
+    viewer.write("typed");
+    holds("what was typed", SOON, || scratch.read("typed") == "typed");
+    let kind = |line: &str| if line.contains(r#""kind":"relay""#) { "relay" } else { "direct" };
+    let path = || viewer.stdout().lines().filter(|line| line.contains(r#""type":"path""#)).map(kind).next_back();
+    // It may have gone through the relay first; a direct path that is found later takes over.
+    while path() != Some(wanted) && started.elapsed() < SOON {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Some((path().unwrap_or("none").to_owned(), took))
+}
+
+#[test]
+fn every_pair_of_routers_lets_two_sides_connect_and_directly_where_that_can_be() {
+    let (mut wrong, mut times) = (Vec::new(), Vec::new());
+    for (host, viewer) in pairs() {
+        let wanted = if host.meets(viewer) { "direct" } else { "relay" };
+        let Some((path, took)) = connects(host, viewer, wanted) else { return };
+        let line = format!("| {host:?} | {viewer:?} | {path} | {:.2} s |", took.as_secs_f64());
+        eprintln!("{line}");
+        times.push(took);
+        if path != wanted {
+            wrong.push(format!("{line} not {wanted}"));
+        }
+    }
+    times.sort();
+    let median = times[times.len() / 2];
+    eprintln!("{} pairs; the first screen after {median:?} (median), {:?} (worst)", times.len(), times.last());
+    assert!(wrong.is_empty() && median < Duration::from_secs(5), "{wrong:#?}");
+}
+
+#[test]
+fn what_cannot_be_direct_fails_at_checking_paths_when_it_must_be() {
+    let all = std::env::var_os("BEACH_NAT").is_some_and(|value| value == "all");
+    let apart: Vec<_> = if all { pairs().collect() } else { vec![(Nat::Symmetric, Nat::Plain)] };
+    for (host, viewer) in apart.into_iter().filter(|(host, viewer)| !host.meets(*viewer)) {
+        let scratch = Scratch::new();
+        let Some(mut session) = session(&scratch, host, viewer, &["--strict"]) else { return };
+        assert_eq!(session.viewer.exit(Duration::from_secs(30)), 6, "{host:?}, {viewer:?}");
+        let said = session.viewer.stderr();
+        assert!(said.contains("while checking paths"), "{host:?}, {viewer:?}: {said}");
+    }
+}
