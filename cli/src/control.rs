@@ -4,10 +4,10 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use beach_core::host::HostStatus;
-use beach_core::time::Timestamp;
+use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
 use serde_json::{Value, json};
 
@@ -53,12 +53,12 @@ pub(crate) struct Known<'a> {
     pub(crate) command: &'a str,
     pub(crate) links: (&'a str, &'a str),
     pub(crate) server: &'a str,
-    pub(crate) epoch: Instant,
+    pub(crate) clock: Clock,
 }
 
 /// The answer to `status`.
 pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
-    let now = Timestamp::from(known.epoch.elapsed());
+    let now = known.clock.now();
     let members = host.members.iter().map(|member| {
         let mut fields = status::path_fields(member.path, Some(member.id));
         fields["name"] = member.name.clone().into();
@@ -73,7 +73,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         "session": known.session,
         "command": known.command,
         "size": host.size.to_string(),
-        "since_s": known.epoch.elapsed().as_secs(),
+        "since_s": now.since_start().as_secs(),
         "server": known.server,
         "rendezvous": if host.registered { "connected" } else { "not connected" },
         "join": known.links.0,

@@ -11,6 +11,8 @@ pub(crate) enum Action {
     Help,
     Status,
     Redraw,
+    /// Have the paths prove themselves anew.
+    Prove,
     Suspend,
     /// Show what is so many half windows further down, and right.
     Pan(i16, i16),
@@ -64,6 +66,7 @@ impl Escapes {
                         b'?' => Some(Action::Help),
                         b's' => Some(Action::Status),
                         b'r' => Some(Action::Redraw),
+                        b'p' => Some(Action::Prove),
                         CTRL_Z => Some(Action::Suspend),
                         b'h' => Some(Action::Pan(0, -1)),
                         b'j' => Some(Action::Pan(1, 0)),

@@ -410,6 +410,7 @@ impl Join {
                     self.pending.push_back(ViewerInput::Keys(bytes));
                 }
                 Action::Leave => self.pending.push_back(ViewerInput::Leave),
+                Action::Prove => self.pending.push_back(ViewerInput::Prove),
                 Action::Redraw => self.pending.push_back(ViewerInput::Redraw),
                 Action::Help => self.help(),
                 Action::Status => self.status_wanted = true,
@@ -436,7 +437,8 @@ impl Join {
         self.overlay(&[
             "beach: escapes, at the start of a line",
             &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
-            &format!("  {e}r   redraw             {e}^Z  suspend"),
+            &format!("  {e}r   redraw             {e}p   look for a better path"),
+            &format!("  {e}^Z  suspend"),
             &format!("  {e}h {e}j {e}k {e}l   show what is left, below, above, right of a small window"),
             &format!("  {e}{e}   {e} itself           {e}?   this help; it goes with the next key"),
         ]);

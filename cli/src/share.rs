@@ -14,6 +14,7 @@ use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
 use beach_core::terminal::Size;
+use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::{Surroundings, drive};
 use beach_runtime_tokio::network::Network;
@@ -144,7 +145,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         control: listen(&session),
         asked: Vec::new(),
         all_links: links.clone(),
-        epoch,
+        clock: Clock::since(epoch),
         session,
         links,
     };
@@ -271,7 +272,7 @@ struct Share {
     asked: Vec<oneshot::Sender<String>>,
     /// The links once more: those above are taken when they are shown.
     all_links: (String, String),
-    epoch: Instant,
+    clock: Clock,
 }
 
 /// Without a control socket a session works as well.
@@ -540,7 +541,7 @@ impl Surroundings<HostEndpoint> for Share {
                 command: &command_text(&self.command),
                 links: (&self.all_links.0, &self.all_links.1),
                 server: &self.server,
-                epoch: self.epoch,
+                clock: self.clock,
             };
             let answer = control::answer(&known, &endpoint.machine().status()).to_string();
             for asked in self.asked.drain(..) {

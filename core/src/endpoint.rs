@@ -73,6 +73,8 @@ pub enum Input<I> {
         /// The datagram.
         bytes: Vec<u8>,
     },
+    /// The sockets are open at these addresses now: some went, some came, the others are as before.
+    Moved(Vec<SocketAddr>),
     /// The rendezvous was reached at this address; before [`Input::SignalUp`].
     RendezvousAt(SocketAddr),
     /// A STUN server is at this address.
@@ -324,6 +326,13 @@ where
                     self.forget(link);
                 }
             }
+            Command::Renew(link) => {
+                let live = self.links.get_mut(&link).and_then(|link| link.live.as_mut());
+                if let Some(live) = live.filter(|live| live.renews && live.confirmed) {
+                    live.peer.renew(now);
+                    self.drain(now, link);
+                }
+            }
             Command::Keep(link) => {
                 let live = self.links.get(&link).and_then(|link| link.live.as_ref());
                 if let Some(confirming) = live.and_then(|live| live.confirming.as_ref()) {
@@ -430,6 +439,11 @@ where
             return;
         }
         self.note(now, || format!("nothing was done for {} s", now.since(before).as_secs()));
+        self.look_around(now);
+    }
+
+    /// Asks whether what was there is still there.
+    fn look_around(&mut self, now: Timestamp) {
         if self.signal_up {
             self.ping(now, PONG_AFTER_SLEEP);
         }
@@ -507,6 +521,7 @@ where
             Input::Bound(generation, addresses) => self.on_bound(now, generation, addresses),
             Input::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
             Input::Relayed(bytes) => self.on_relayed(now, &bytes),
+            Input::Moved(addresses) => self.on_moved(now, addresses),
             Input::RendezvousAt(address) => self.rendezvous_at = Some(address),
             Input::StunServer(address) => self.gatherer.learn(address),
         }

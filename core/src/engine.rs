@@ -37,6 +37,9 @@ pub trait Peer {
     /// Can be reached at this address of ours; `false` if it is of no use.
     fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool;
 
+    /// Can not be reached there any more.
+    fn remove_local(&mut self, now: Timestamp, address: SocketAddr);
+
     /// The direct paths shall prove themselves anew: until one answers, the relay is used.
     fn renew(&mut self, now: Timestamp);
 

@@ -50,6 +50,8 @@ pub enum Command {
     Send(LinkId, Lane, Vec<u8>),
     /// End the link and forget it.
     Close(LinkId),
+    /// Have the direct paths of a link prove themselves anew.
+    Renew(LinkId),
     /// Keep of a confirmed link what proves who was on it, so that it can come back on another.
     Keep(LinkId),
     /// Nobody will come back from this link any more.
@@ -104,7 +106,7 @@ pub enum Event {
     Down(LinkId, Attempt, Down),
     /// A confirmed link goes another way now: through the relay, or direct again.
     Path(LinkId, Attempt, Path),
-    /// Much time has passed without anything: this process, or the machine, stood still.
+    /// This machine slept, or is somewhere else now: what was known of links may be old.
     Woken,
 }
 

@@ -251,6 +251,14 @@ impl Peer for Str0mPeer {
         true
     }
 
+    fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
+        let gone = self.direct.extract_if(.., |candidate| candidate.addr() == address);
+        for candidate in gone.collect::<Vec<_>>() {
+            self.rtc.direct_api().invalidate_candidate(&candidate);
+        }
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+    }
+
     fn renew(&mut self, now: Timestamp) {
         for candidate in &self.direct {
             // Local ones can be taken back and given again; of remote ones the engine keeps a discarded twin.

@@ -47,8 +47,8 @@ pub struct Viewer {
     carrier: Option<Carrier>,
     origin: Option<LinkId>,
     away: Option<Away>,
-    /// Since when what was sent is unanswered, and until when the link has to prove that it carries.
-    unanswered: Option<Timestamp>,
+    /// Since when what was sent is unanswered, and its number; and until when the link has to prove that it carries.
+    unanswered: Option<(Timestamp, u64)>,
     doubted: Option<Doubt>,
     /// There was a whole screen.
     was_live: bool,
@@ -635,6 +635,12 @@ impl Machine for Viewer {
                 self.paint_from = self.paint_from.or(Some(now));
                 self.config.size = size;
                 self.send(&FromViewer::Size(size));
+            }
+            ViewerInput::Prove => {
+                if let Some(link) = self.carrier.as_ref().map(|carrier| carrier.link) {
+                    self.command(Command::Renew(link));
+                    self.doubt(now);
+                }
             }
             ViewerInput::Shown => self.showing = false,
             ViewerInput::Redraw => {

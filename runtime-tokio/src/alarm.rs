@@ -1,7 +1,7 @@
 //! One timer, set anew in every turn of the loop.
 //!
 //! The runtime's own timers wake its thread up each time one is set earlier than all the others, which is two calls of the system too
-//! many between a key and its echo. On Linux the timer is a file of its own instead. It is left alone when the deadline moves away: it
+//! many between a key and its echo. On Linux the timer is a file of its own instead, which counts the time that the machine sleeps. It is left alone when the deadline moves away: it
 //! then rings early, once, and is set again.
 
 use std::future;
@@ -17,6 +17,10 @@ use {
     tokio::io::unix::AsyncFd,
 };
 
+/// A deadline is the same if it differs by less: it was reckoned from another clock.
+#[cfg(target_os = "linux")]
+const SLACK: Duration = Duration::from_micros(50);
+
 /// See the module. Needs a tokio runtime with I/O and time enabled.
 pub(crate) struct Alarm {
     #[cfg(target_os = "linux")]
@@ -29,7 +33,7 @@ pub(crate) struct Alarm {
 impl Alarm {
     #[cfg(target_os = "linux")]
     pub(crate) fn new() -> Alarm {
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC).ok();
+        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC).ok();
         Alarm { timer: timer.and_then(crate::readable), set: None }
     }
 
@@ -56,7 +60,7 @@ impl Alarm {
                 return;
             }
             let Some(timer) = &self.timer else { return };
-            if self.set.is_none_or(|set| set > deadline) {
+            if self.set.is_none_or(|set| set > deadline + SLACK) {
                 self.set = set(timer.get_ref(), left).then_some(deadline);
             }
             if self.set.is_none() {

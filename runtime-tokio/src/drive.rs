@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use beach_core::machine::{Machine, Tick};
-use beach_core::time::Timestamp;
 use tokio::task::yield_now;
 
 use crate::alarm::Alarm;
+use crate::clock::Clock;
 
 /// Inputs handled before the loop gives other tasks a turn, even if more are ready: a flood on one side must not starve the other tasks
 /// of the thread.
@@ -40,13 +40,14 @@ pub trait Surroundings<M: Machine> {
 
 /// Runs `machine` in `surroundings` until an output ends it. `epoch` is the machine's time zero.
 pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Instant, surroundings: &mut S) -> S::End {
+    let clock = Clock::since(epoch);
     let mut turn = 0u32;
     let mut alarm = Alarm::new();
     let mut busy_since = Instant::now();
     let mut input = Some(M::Input::from(Tick));
     loop {
         if let Some(input) = input.take() {
-            machine.handle(Timestamp::from(epoch.elapsed()), input);
+            machine.handle(clock.now(), input);
         }
         // To the last one, even when one of them ends the loop: what comes behind it may be its own record.
         let mut ended = None;
@@ -66,7 +67,7 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
             yield_now().await;
             busy_since = Instant::now();
         }
-        let deadline = machine.deadline().map(|at| epoch + at.since_start());
+        let deadline = machine.deadline().map(|at| clock.instant(at));
         let mut next = pin!(async {
             tokio::select! {
                 input = surroundings.next() => input,
@@ -92,6 +93,8 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
     use std::thread;
+
+    use beach_core::time::Timestamp;
 
     use super::*;
 

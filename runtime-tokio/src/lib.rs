@@ -3,8 +3,10 @@
 //! There is no protocol decision in this crate: it performs what machines put out and tells them what happened.
 
 mod alarm;
+pub mod clock;
 pub mod control;
 pub mod drive;
+mod interfaces;
 pub mod network;
 mod outbound;
 pub mod prompt;

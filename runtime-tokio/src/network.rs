@@ -9,6 +9,7 @@ use beach_core::gather::{IceServer, MAX_SERVERS};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::interfaces::Interfaces;
 use crate::record::Recording;
 use crate::signal::{Signal, SignalEvent};
 use crate::udp::{UdpSockets, usable_addresses};
@@ -24,6 +25,9 @@ pub struct Network {
     loopback: bool,
     recording: Option<Recording>,
     bound: VecDeque<(Generation, Vec<SocketAddr>)>,
+    interfaces: Interfaces,
+    /// Sockets were asked for.
+    wants_sockets: bool,
     /// Connected, and not said yet.
     up: bool,
     /// Names being looked up.
@@ -33,7 +37,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Will reach the rendezvous at `server` (`http(s)://host:port`).
+    /// Will reach the rendezvous at `server` (`http(s)://host:port`). Needs a tokio runtime.
     #[must_use]
     pub fn new(server: &str, loopback: bool, recording: Option<Recording>) -> Network {
         Network {
@@ -42,6 +46,8 @@ impl Network {
             loopback,
             recording,
             bound: VecDeque::new(),
+            interfaces: Interfaces::watch(),
+            wants_sockets: false,
             up: false,
             lookups: JoinSet::new(),
             sent: 0,
@@ -106,6 +112,7 @@ impl Network {
     fn bind(&mut self, generation: Generation) {
         // The earlier ones close first: their ports are not to be found again.
         self.sockets = None;
+        self.wants_sockets = true;
         let bound = match UdpSockets::bind(&usable_addresses(self.loopback)) {
             Ok(sockets) => {
                 let addresses = sockets.local_addresses();
@@ -135,6 +142,10 @@ impl Network {
             }
         };
         tokio::select! {
+            () = self.interfaces.changed() => match moved(&mut self.sockets, self.wants_sockets, self.loopback) {
+                Some(addresses) => Input::Moved(addresses),
+                None => Input::Tick,
+            },
             Some(Ok(Some(server))) = self.lookups.join_next() => Input::StunServer(server),
             datagram = datagram => {
                 self.received += datagram.bytes.len() as u64;
@@ -160,5 +171,18 @@ impl Network {
                 SignalEvent::Down(cause) => Input::SignalDown(cause),
             },
         }
+    }
+}
+
+/// The addresses after a change, if it was one.
+fn moved(sockets: &mut Option<UdpSockets>, wanted: bool, loopback: bool) -> Option<Vec<SocketAddr>> {
+    let addresses = usable_addresses(loopback);
+    match sockets {
+        Some(sockets) => sockets.follow(&addresses).then(|| sockets.local_addresses()),
+        None if wanted => {
+            *sockets = UdpSockets::bind(&addresses).ok();
+            sockets.as_ref().map(UdpSockets::local_addresses)
+        }
+        None => None,
     }
 }

@@ -159,6 +159,23 @@ impl UdpSockets {
         Ok(Self { sockets, turn: 0, buffer: vec![0; DATAGRAM_BYTES_MAX], dropped: AtomicU64::new(0) })
     }
 
+    /// Keeps the sockets of these addresses, closes the others, and binds what is new; whether anything changed. Afterwards there may be
+    /// none.
+    pub fn follow(&mut self, addresses: &[IpAddr]) -> bool {
+        let before = self.local_addresses();
+        self.sockets.retain(|bound| addresses.contains(&bound.local.ip()));
+        for address in addresses {
+            if self.sockets.iter().all(|bound| bound.local.ip() != *address) {
+                match Bound::new(*address) {
+                    Ok(bound) => self.sockets.push(bound),
+                    Err(error) => tracing::debug!(%address, %error, "a local address cannot be bound"),
+                }
+            }
+        }
+        self.turn = 0;
+        self.local_addresses() != before
+    }
+
     /// The addresses bound, ports included, in the order they were given.
     #[must_use]
     pub fn local_addresses(&self) -> Vec<SocketAddr> {

@@ -348,6 +348,10 @@ impl Peer for LyingPeer {
         self.0.add_local(now, candidate)
     }
 
+    fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
+        self.0.remove_local(now, address);
+    }
+
     fn renew(&mut self, now: Timestamp) {
         self.0.renew(now);
     }

@@ -137,3 +137,20 @@ fn cuts_of_the_direct_path_are_hardly_felt_nothing_typed_is_lost_and_mended_it_i
     assert_eq!(typed, (0..number).collect::<Vec<_>>(), "each once, in order");
     assert!(longest.iter().all(|still| *still < Duration::from_millis(1500)), "{longest:?}");
 }
+
+#[test]
+fn a_viewer_that_gets_another_address_goes_on_within_two_seconds_and_loses_nothing() {
+    let Some(mut machines) = Machines::new() else { return };
+    let scratch = Scratch::new();
+    let (_host, mut viewer) = typed_down(&scratch, &machines);
+    let mut longest = Vec::new();
+    for round in 0..3u32 {
+        let still =
+            typed_through(&scratch, &mut viewer, round * 200..(round + 1) * 200, || machines.other.change_address());
+        longest.push(still);
+    }
+    eprintln!("still for {longest:?}; paths {:?}", paths(&viewer));
+    let typed: Vec<u32> = scratch.read("typed").lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(typed, (0..600).collect::<Vec<_>>(), "each once, in order");
+    assert!(longest.iter().all(|still| *still < Duration::from_secs(2)), "{longest:?}");
+}

@@ -73,6 +73,10 @@ enum Trouble {
     ViewerSleeps(Duration),
     /// The host's does.
     HostSleeps(Duration),
+    /// Somebody has another address; the connection to the rendezvous is lost with the old one, unnoticed.
+    Moves(Who),
+    /// A router forgets the port that it gave somebody, and gives another.
+    Rebound(Who),
 }
 
 /// How long it took until the viewer saw an answer again.
@@ -98,6 +102,8 @@ fn survives<E: Engine>(mut world: World<E>, paths: Paths, trouble: Trouble) -> D
             world.mute(Who::Host(0), false);
             both.into_iter().for_each(|who| world.shut_out(who, false));
         }
+        Trouble::Moves(who) => world.move_away(who),
+        Trouble::Rebound(who) => world.rebind(who),
         Trouble::ViewerSleeps(span) | Trouble::HostSleeps(span) => {
             let who = if let Trouble::HostSleeps(_) = trouble { Who::Host(0) } else { Who::Viewer(0) };
             world.freeze(who);
@@ -268,4 +274,21 @@ fn what_is_typed_while_nobody_takes_it_is_kept_up_to_a_limit_and_what_is_more_is
     world.run_for(secs(20));
     let written = &world.hosts[0].written;
     assert!(written.starts_with(b"first x") && (15_000..=16 * 1024).contains(&written.len()), "{}", written.len());
+}
+
+#[test]
+fn another_address_or_another_port_of_a_router_is_hardly_felt() {
+    let test = "another_address_or_another_port_of_a_router_is_hardly_felt";
+    for paths in [Paths::Any, Paths::DirectOnly] {
+        for trouble in [Trouble::Moves, Trouble::Rebound] {
+            for who in [Who::Viewer(0), Who::Host(0)] {
+                let took = each(test, 0..20, |seed| {
+                    determinism::run(seed, move || survives(real::world(seed), paths, trouble(who)))
+                });
+                // Without a relay it is the engine's own checks that find the way, which come every few seconds.
+                let at_most = if paths == Paths::Any { secs(2) } else { secs(5) };
+                report(&format!("{:?}, {paths:?}", trouble(who)), took, at_most);
+            }
+        }
+    }
 }

@@ -162,6 +162,23 @@ where
         }
     }
 
+    /// This machine's addresses changed. What is known of links and connections is old.
+    pub(super) fn on_moved(&mut self, now: Timestamp, addresses: Vec<SocketAddr>) {
+        let before = std::mem::replace(&mut self.sockets.1, addresses);
+        self.note(now, || "the addresses of this machine changed".to_owned());
+        let gone: Vec<_> = before.into_iter().filter(|address| !self.sockets.1.contains(address)).collect();
+        self.routes.retain(|(_, destination), _| !gone.contains(destination));
+        let ids: Vec<_> = self.links.iter().filter(|(_, link)| link.live.is_some()).map(|(id, _)| *id).collect();
+        for id in ids {
+            if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
+                gone.iter().for_each(|address| live.peer.remove_local(now, *address));
+            }
+            self.drain(now, id);
+            self.add_local(now, id);
+        }
+        self.look_around(now);
+    }
+
     pub(super) fn candidate(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, candidate: Candidate) {
         let other_end = relay::address(id, self.other_side());
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -297,7 +314,9 @@ where
         live.round_trips.sent(now, &bytes);
         live.watch.measured(live.round_trips.latest());
         // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's engine names it.
-        let suspect = of_a_lane && (live.watch.suspects(now) || (path.is_relayed() && live.renews));
+        // The engine may go on for a while on an address that is gone.
+        let gone = !path.is_relayed() && !self.sockets.1.contains(&source);
+        let suspect = of_a_lane && (gone || live.watch.suspects(now) || (path.is_relayed() && live.renews));
         let copied = of_a_lane && live.renews && (suspect || live.watch.is_doubted(now) || !live.up);
         if (copied || path.is_relayed()) && self.signal_up {
             let relayed = Relayed { link: id, attempt: live.attempt, suspect, datagram: &bytes };

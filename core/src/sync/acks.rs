@@ -151,6 +151,11 @@ impl<T> Flight<T> {
         self.next - 1
     }
 
+    /// The number given last.
+    pub(crate) fn newest(&self) -> u64 {
+        self.next - 1
+    }
+
     /// A number for a datagram that carries `load`.
     pub(crate) fn send(&mut self, now: Timestamp, load: T) -> u64 {
         let seq = self.number();

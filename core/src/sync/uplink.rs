@@ -55,6 +55,11 @@ impl Uplink {
         self.said = self.typed.arrived();
     }
 
+    /// The number of the newest datagram.
+    pub(crate) fn newest_sent(&self) -> u64 {
+        self.flight.newest()
+    }
+
     /// Whether something is on its way that will be answered.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.flight.is_empty()

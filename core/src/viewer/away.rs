@@ -70,10 +70,11 @@ impl Viewer {
 
     /// Something came on the carrier.
     pub(super) fn heard(&mut self, now: Timestamp, acks: &Acks) {
-        self.unanswered = None;
         // After a sleep there may be old datagrams in the socket; they prove nothing.
         let answered = |probe: u64| acks.ranges.first().is_some_and(|(_, newest)| *newest >= probe);
         self.doubted.take_if(|doubt| answered(doubt.probe));
+        // What comes only shows that the other direction carries.
+        self.unanswered.take_if(|(_, sent)| answered(*sent));
         let Some(away) = self.away.as_ref().filter(|away| away.probe.is_some_and(answered)) else { return };
         let since = away.since;
         let Some(carrier) = self.carrier.as_mut() else { return };
@@ -126,7 +127,8 @@ impl Viewer {
     /// Since when something is unanswered.
     pub(super) fn note_sent(&mut self, now: Timestamp) {
         if self.lane.is_waiting() {
-            self.unanswered.get_or_insert(now);
+            let newest = self.lane.newest_sent();
+            self.unanswered.get_or_insert((now, newest));
         }
     }
 
@@ -139,7 +141,7 @@ impl Viewer {
             }
             None if self.was_live && self.carrier.is_some() => {
                 let doubted = self.doubted.as_ref().map(|doubt| doubt.until);
-                earliest(doubted, self.unanswered.map(|since| since + UNANSWERED))
+                earliest(doubted, self.unanswered.map(|(since, _)| since + UNANSWERED))
             }
             None => None,
         }

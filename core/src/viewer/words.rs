@@ -81,6 +81,8 @@ pub enum ViewerInput {
     Redraw,
     /// The person leaves.
     Leave,
+    /// The person wants the paths to prove themselves anew.
+    Prove,
 }
 
 /// What a viewer wants done.

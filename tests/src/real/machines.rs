@@ -124,6 +124,20 @@ impl Machine {
         command
     }
 
+    /// Has the next address of its network from now on, and none of those before.
+    ///
+    /// # Panics
+    /// If `ip` refuses.
+    pub fn change_address(&mut self) {
+        let (network, host) = self.address.rsplit_once('.').expect("an IPv4 address");
+        let host: u8 = host.parse().expect("a number");
+        let next = format!("{network}.{}", host + 1);
+        let device = self.name.clone();
+        self.ip(&format!("address flush dev {device} scope global"));
+        self.ip(&format!("address add {next}/24 dev {device}"));
+        self.address = next;
+    }
+
     /// From now on no UDP comes in.
     ///
     /// # Panics

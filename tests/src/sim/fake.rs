@@ -452,6 +452,11 @@ impl Peer for FakePeer {
         true
     }
 
+    fn remove_local(&mut self, _: Timestamp, address: SocketAddr) {
+        self.locals.retain(|local| *local != address);
+        self.pairs.retain(|(local, _), _| *local != address);
+    }
+
     fn renew(&mut self, _: Timestamp) {}
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {

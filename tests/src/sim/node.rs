@@ -78,6 +78,7 @@ where
                     | Input::Signal(_)
                     | Input::Bound(..)
                     | Input::Relayed(_)
+                    | Input::Moved(_)
                     | Input::RendezvousAt(_)
                     | Input::StunServer(_)
                     | Input::Datagram { .. } => panic!("below the seam of a bare machine is nothing"),

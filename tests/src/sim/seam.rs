@@ -140,7 +140,7 @@ impl Seam {
                 }
                 due
             }
-            Command::Keep(_) | Command::Release(_) => Vec::new(),
+            Command::Renew(_) | Command::Keep(_) | Command::Release(_) => Vec::new(),
         }
     }
 

@@ -348,6 +348,9 @@ pub struct World<E: Engine> {
     mute: BTreeSet<Who>,
     shut_out: BTreeSet<Who>,
     without_addresses: BTreeSet<Who>,
+    /// Addresses that a router made, and whose they are.
+    mapped: BTreeMap<SocketAddr, SocketAddr>,
+    moves: u16,
     transcript: Sha256,
     /// Takes what passes through the rendezvous' hands.
     pub meddler: Option<Meddler>,
@@ -389,6 +392,8 @@ impl<E: Engine> World<E> {
             mute: BTreeSet::new(),
             shut_out: BTreeSet::new(),
             without_addresses: BTreeSet::new(),
+            mapped: BTreeMap::new(),
+            moves: 0,
             transcript: Sha256::new(),
             meddler: None,
             tamper: None,
@@ -635,6 +640,30 @@ impl<E: Engine> World<E> {
             self.shut_out.insert(who);
         } else {
             self.shut_out.remove(&who);
+        }
+    }
+
+    /// `who` has another address from now on: what goes to the one before arrives nowhere.
+    pub fn move_away(&mut self, who: Who) {
+        self.moves += 1;
+        let address = SocketAddr::new(place(who).into(), 9000 + self.moves);
+        let common = self.common(who);
+        let old = std::mem::replace(&mut common.sockets, vec![address]);
+        for old in old {
+            self.addresses.remove(&old);
+        }
+        self.addresses.insert(address, who);
+        self.drive(who, Input::Moved(vec![address]));
+    }
+
+    /// A router gives `who` another port towards everybody, and forgets the one before.
+    pub fn rebind(&mut self, who: Who) {
+        let sockets = self.common(who).sockets.clone();
+        for own in sockets {
+            self.moves += 1;
+            let seen = SocketAddr::new(own.ip(), 20_000 + self.moves);
+            self.mapped.retain(|_, inside| *inside != own);
+            self.mapped.insert(seen, own);
         }
     }
 
@@ -918,6 +947,7 @@ impl<E: Engine> World<E> {
                     Input::Bound(generation, addresses) => Input::Bound(generation, addresses),
                     Input::Datagram { source, destination, bytes } => Input::Datagram { source, destination, bytes },
                     Input::Relayed(bytes) => Input::Relayed(bytes),
+                    Input::Moved(addresses) => Input::Moved(addresses),
                     Input::RendezvousAt(address) => Input::RendezvousAt(address),
                     Input::StunServer(address) => Input::StunServer(address),
                 };
@@ -1212,6 +1242,13 @@ impl<E: Engine> World<E> {
 
     fn datagram(&mut self, from: Who, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
         self.write_down(Some(from), "datagram", &bytes);
+        let source = self.mapped.iter().find(|(_, inside)| **inside == source).map_or(source, |(seen, _)| *seen);
+        let is_hidden = self.mapped.values().any(|inside| *inside == destination);
+        let destination = match self.mapped.get(&destination) {
+            Some(inside) => *inside,
+            None if is_hidden => return,
+            None => destination,
+        };
         let Some(to) = self.addresses.get(&destination).copied() else { return };
         if self.cut.contains(&from) || self.cut.contains(&to) || self.mute.contains(&from) {
             return;
