@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show the sessions that you share: links, and who is there
     Status(StatusArgs),
+    /// Come back to a session that you share in the background
+    Attach(AttachArgs),
     /// End a session that you share
     Stop(StopArgs),
     /// Replay a recorded handshake or session and print each stage
@@ -66,6 +68,14 @@ pub(crate) struct ShareArgs {
     /// No local terminal (automatic when there is none)
     #[arg(long)]
     pub(crate) headless: bool,
+
+    /// In the background, without a terminal; it goes on when you log out. `beach attach` comes back to it
+    #[arg(short, long, conflicts_with = "json")]
+    pub(crate) detach: bool,
+
+    /// This is the process in the background
+    #[arg(long, hide = true, value_name = "COLSxROWS", conflicts_with = "detach")]
+    pub(crate) detached: Option<Size>,
 
     /// The size of a headless terminal
     #[arg(long, value_name = "COLSxROWS", default_value = "80x24")]
@@ -231,6 +241,18 @@ pub(crate) struct StopArgs {
     pub(crate) session: Option<String>,
 }
 
+/// `beach attach`
+#[derive(Debug, Args)]
+pub(crate) struct AttachArgs {
+    /// The session; it may be left out if there is one
+    #[arg(value_name = "ID")]
+    pub(crate) session: Option<String>,
+
+    /// The escape character, or none; the escape and a dot leave, and the session goes on
+    #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
+    pub(crate) escape: Escape,
+}
+
 /// `beach replay`
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -287,6 +309,35 @@ pub(crate) enum Escape {
 /// Reads the command line; on a mistake prints why and exits with 2.
 pub(crate) fn parse() -> Command {
     Cli::parse_from(normalize(std::env::args_os())).command
+}
+
+/// The command line of the process in the background: this one's, but for that it knows its size and is there already.
+pub(crate) fn detached(size: Size) -> Vec<OsString> {
+    let mut args = normalize(std::env::args_os()).into_iter().skip(1);
+    let mut changed: Vec<OsString> = Vec::new();
+    for arg in args.by_ref().take_while(|arg| arg != "--") {
+        // Short flags may stand together.
+        let text = arg.to_string_lossy();
+        match text.strip_prefix('-').filter(|rest| !rest.starts_with('-') && rest.contains('d')) {
+            Some("d") => {}
+            Some(rest) => changed.push(format!("-{}", rest.replace('d', "")).into()),
+            None if text == "--detach" => {}
+            None => changed.push(arg),
+        }
+    }
+    changed.extend([format!("--detached={size}").into(), "--".into()]);
+    changed.extend(args);
+    changed
+}
+
+/// The command line of a join to `link`.
+pub(crate) fn joining(link: String, args: &AttachArgs) -> JoinArgs {
+    let Ok(Command::Join(mut join)) = Cli::try_parse_from(["beach", "join"]).map(|cli| cli.command) else {
+        unreachable!("join needs no arguments to be read")
+    };
+    join.target = Some(link);
+    join.escape = args.escape;
+    join
 }
 
 /// `beach`, `beach -- CMD` and `beach --FLAG …` are `beach share …`; `beach --join TARGET` is `beach join TARGET`.
@@ -386,7 +437,14 @@ mod tests {
     fn wait_takes_seconds_only_behind_an_equals_sign() {
         let parse = |args: &[&str]| match Cli::try_parse_from(args).map(|cli| cli.command) {
             Ok(Command::Share(args)) => Some(args),
-            Ok(Command::Join(_) | Command::Serve(_) | Command::Status(_) | Command::Stop(_) | Command::Replay(_))
+            Ok(
+                Command::Join(_)
+                | Command::Serve(_)
+                | Command::Status(_)
+                | Command::Attach(_)
+                | Command::Stop(_)
+                | Command::Replay(_),
+            )
             | Err(_) => None,
         };
         let args = parse(&["beach", "share", "--wait", "--", "ls"]).expect("parses");

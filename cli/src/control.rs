@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use beach_core::host::HostStatus;
+use beach_core::invite::Invite;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
 use serde_json::{Value, json};
@@ -156,27 +157,48 @@ fn none(id: Option<&str>) -> u8 {
     }
 }
 
-/// `beach stop`.
-pub(crate) async fn stop(args: StopArgs) -> u8 {
-    let sessions = match meant(args.session.as_deref()) {
-        Ok(sessions) => sessions,
-        Err(cause) => return status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"),
-    };
+/// The one session that is meant, alive; or the code of the error, which is told.
+async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
+    let sessions = meant(id)
+        .map_err(|cause| status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"))?;
     let mut alive = Vec::new();
     for (session, socket) in sessions {
         if !is_left_over(&socket).await {
             alive.push((session, socket));
         }
     }
-    let (session, socket) = match &alive[..] {
-        [one] => one,
-        [] => return none(args.session.as_deref()),
-        several => {
-            let ids: Vec<_> = several.iter().map(|(id, _)| id.as_str()).collect();
-            return status::usage("there are several sessions", &ids.join(", "), "say which: beach stop ID");
-        }
+    if alive.len() > 1 {
+        let ids: Vec<_> = alive.iter().map(|(id, _)| id.as_str()).collect();
+        let advice = format!("say which: beach {command} ID");
+        return Err(status::usage("there are several sessions", &ids.join(", "), &advice));
+    }
+    alive.pop().ok_or_else(|| none(id))
+}
+
+/// The link that controls the one session that is meant.
+pub(crate) async fn link_of(id: Option<&str>) -> Result<String, u8> {
+    let (session, socket) = one(id, "attach").await?;
+    let silent =
+        |cause: &str| status::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
+    let (answer, _) = asked(&socket, Request::Status).await.map_err(|cause| silent(&cause))?;
+    answer["join"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))
+}
+
+/// The command and the other link of the session that `link` controls.
+pub(crate) async fn links_of(link: &str) -> Option<(String, String)> {
+    let invite = Invite::parse(link).ok()?;
+    let (_, socket) = meant(Some(&invite.session.to_string())).ok()?.pop()?;
+    let (answer, _) = asked(&socket, Request::Status).await.ok()?;
+    Some((answer["command"].as_str()?.to_owned(), answer["view"].as_str()?.to_owned()))
+}
+
+/// `beach stop`.
+pub(crate) async fn stop(args: StopArgs) -> u8 {
+    let (session, socket) = match one(args.session.as_deref(), "stop").await {
+        Ok(one) => one,
+        Err(code) => return code,
     };
-    match asked(socket, Request::Stop).await {
+    match asked(&socket, Request::Stop).await {
         Ok((_, answered)) => {
             if answered.ended(STOPPED_WITHIN).await {
                 return 0;

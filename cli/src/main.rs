@@ -3,6 +3,7 @@
 mod args;
 mod cast;
 mod control;
+mod detach;
 mod escape;
 mod join;
 mod log;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Join(args) => run(join::run(args)),
         Command::Serve(args) => run(serve::run(args)),
         Command::Status(args) => run(control::status(args)),
+        Command::Attach(args) => run(detach::attach(args)),
         Command::Stop(args) => run(control::stop(args)),
     };
     ExitCode::from(code)

@@ -1,11 +1,13 @@
 //! `beach serve`: a rendezvous.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use beach_core::gather::IceServer;
 use beach_runtime_tokio::rendezvous;
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, SignalEvent, Signals};
+use tokio::sync::Notify;
 
 use crate::args::ServeArgs;
 use crate::{log, status};
@@ -31,9 +33,10 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
         Err(name) => return status::usage("a STUN server was not found", &name, "check --ice-server"),
     };
     status::serving(server.local_addr());
+    let drain = Arc::new(Notify::new());
     tokio::select! {
-        never = rendezvous::run(server, !args.no_relay, ice) => match never {},
-        code = ended(&mut signals) => code,
+        () = rendezvous::run(server, !args.no_relay, ice, drain.clone()) => 0,
+        code = ended(&mut signals, &drain) => code,
     }
 }
 
@@ -47,9 +50,15 @@ async fn look_up(servers: &[IceServer]) -> Result<Vec<String>, String> {
     Ok(found)
 }
 
-async fn ended(signals: &mut Signals) -> u8 {
+/// The first SIGTERM lets handshakes end; a second one does not.
+async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
+    let mut drains = false;
     loop {
         match signals.next().await {
+            SignalEvent::Terminate if !std::mem::replace(&mut drains, true) => {
+                tracing::info!("draining");
+                drain.notify_one();
+            }
             SignalEvent::Terminate | SignalEvent::HangUp => return 0,
             SignalEvent::Interrupt => return 130,
             SignalEvent::Stop => tty::stop(),

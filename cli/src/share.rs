@@ -6,6 +6,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
@@ -22,7 +23,7 @@ use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
-use beach_runtime_tokio::{entropy, rendezvous, seed};
+use beach_runtime_tokio::{background, entropy, rendezvous, seed};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ use tokio::time::{sleep, timeout};
 use crate::args::ShareArgs;
 use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
+use crate::detach;
 use crate::status::{self, Header, Voice, code};
 use crate::{log, serve};
 
@@ -52,13 +54,25 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 type HostEndpoint = Endpoint<Host, Str0m>;
 
 pub(crate) async fn run(args: ShareArgs) -> u8 {
+    if args.detach {
+        return detach::start(&args).await;
+    }
+    if args.detached.is_some()
+        && let Err(error) = background::leave_terminal()
+    {
+        return status::refuse(
+            "the session could not leave its terminal",
+            &error.to_string(),
+            "share without --detach",
+        );
+    }
     if let Err(cause) = log::start(&args.log) {
         return status::usage("the log cannot be written", &cause, "choose another --log-file");
     }
-    let voice = Voice::of(args.quiet, args.json);
+    let voice = Voice::of(args.quiet || args.detached.is_some(), args.json);
     // Events on the very terminal that the command draws on would tear its screen.
-    let own_terminal = !args.headless && !args.json && tty::is_terminal();
-    let size = if own_terminal { own_size().unwrap_or(args.size) } else { args.size };
+    let own_terminal = !args.headless && args.detached.is_none() && !args.json && tty::is_terminal();
+    let size = args.detached.or_else(|| own_size().filter(|_| own_terminal)).unwrap_or(args.size);
     let place = match Place::find(&args).await {
         Ok(place) => place,
         Err(code) => return code,
@@ -137,6 +151,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         header,
         rows_taken: config.rows_taken,
         strict: args.paths.strict,
+        detached: args.detached.is_some(),
         command,
         cast,
         uncast: None,
@@ -257,6 +272,7 @@ struct Share {
     /// The header stands at the top of the own terminal, and the command begins below it.
     rows_taken: u16,
     strict: bool,
+    detached: bool,
     command: Vec<OsString>,
     /// What is printed is recorded there, until that fails.
     cast: Option<CastFile>,
@@ -385,7 +401,13 @@ impl Share {
                     status::push_away(self.size);
                 }
                 match self.voice {
-                    Voice::Quiet => status::print(&control),
+                    Voice::Quiet => {
+                        status::print(&control);
+                        if self.detached {
+                            background::fall_silent()
+                                .unwrap_or_else(|error| tracing::warn!(%error, "still not silent"));
+                        }
+                    }
                     Voice::Json => {
                         let fields =
                             json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
@@ -654,7 +676,7 @@ async fn serve_within(server: Server, fault: Option<Duration>) {
         }
     };
     tokio::select! {
-        never = rendezvous::run(server, true, Vec::new()) => match never {},
+        () = rendezvous::run(server, true, Vec::new(), Arc::default()) => {}
         () = fault => panic!("asked for by --test-fault"),
     }
 }

@@ -9,7 +9,7 @@ use crate::invite::id_matches;
 use crate::link::Refusal;
 use crate::machine::{Machine, Tick};
 use crate::relay::Relayed;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, earliest};
 use crate::wire::signal::{FromRendezvous, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its busiest, as frames
@@ -37,6 +37,12 @@ pub const SILENCE: Duration = Duration::from_secs(75);
 /// Most messages of nonsense from one connection before it is closed.
 const MAX_NONSENSE: u32 = 8;
 
+/// Without an envelope for so long no handshake is under way: they repeat what is not answered twice as often at first.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// A rendezvous that shall end waits for handshakes so long at most.
+const DRAINED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Names a connection; given by the runtime, never used twice.
 pub type ConnectionId = u64;
 
@@ -53,6 +59,8 @@ pub enum RendezvousInput {
     Datagram(ConnectionId, Vec<u8>),
     /// They are gone.
     Closed(ConnectionId),
+    /// It shall end as soon as no handshake is under way; nobody new connects from here on.
+    Drain,
 }
 
 // Lengths only: a host's text has its resume token.
@@ -64,6 +72,7 @@ impl fmt::Debug for RendezvousInput {
             RendezvousInput::Text(id, text) => write!(f, "Text({id}, {} bytes)", text.len()),
             RendezvousInput::Datagram(id, bytes) => write!(f, "Datagram({id}, {} bytes)", bytes.len()),
             RendezvousInput::Closed(id) => write!(f, "Closed({id})"),
+            RendezvousInput::Drain => f.write_str("Drain"),
         }
     }
 }
@@ -77,6 +86,8 @@ pub enum RendezvousOutput {
     Datagram(ConnectionId, Vec<u8>),
     /// Close the connection.
     Close(ConnectionId),
+    /// No handshake is under way any more: the end, if it was asked for.
+    Drained,
 }
 
 impl From<Tick> for RendezvousInput {
@@ -145,6 +156,10 @@ pub struct Rendezvous {
     sessions: BTreeMap<SessionId, Session>,
     /// What to look at next, and when: connections that may be silent, sessions that may be forgotten.
     next_sweep: Option<Timestamp>,
+    /// When the last envelope went through.
+    last_envelope: Option<Timestamp>,
+    /// By when it ends.
+    drained_by: Option<Timestamp>,
     out: VecDeque<RendezvousOutput>,
 }
 
@@ -161,6 +176,8 @@ impl Rendezvous {
             connections: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_sweep: None,
+            last_envelope: None,
+            drained_by: None,
             out: VecDeque::new(),
         }
     }
@@ -212,7 +229,10 @@ impl Rendezvous {
                 let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice };
                 self.on_join(from, session, link, join);
             }
-            ToRendezvous::Envelope { link, data } => self.on_envelope(from, link, data),
+            ToRendezvous::Envelope { link, data } => {
+                self.last_envelope = Some(now);
+                self.on_envelope(from, link, data);
+            }
             ToRendezvous::Refuse { link, reason } => self.on_refuse(from, link, reason),
             ToRendezvous::Close { link } => self.on_close(from, link),
             ToRendezvous::Unregister => {
@@ -447,6 +467,14 @@ impl Rendezvous {
     }
 }
 
+impl Rendezvous {
+    /// When it is drained: no envelope for a while, or patience is over.
+    fn drained_at(&self) -> Option<Timestamp> {
+        let by = self.drained_by?;
+        Some(self.last_envelope.map_or(Timestamp::ZERO, |last| last + QUIET).min(by))
+    }
+}
+
 impl Default for Rendezvous {
     fn default() -> Rendezvous {
         Rendezvous::new()
@@ -466,6 +494,11 @@ impl Machine for Rendezvous {
             RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
             RendezvousInput::Datagram(id, bytes) => self.on_datagram(now, id, bytes),
             RendezvousInput::Closed(id) => self.on_closed(now, id),
+            RendezvousInput::Drain => self.drained_by = Some(now + DRAINED_WITHIN),
+        }
+        if self.drained_at().is_some_and(|at| at <= now) {
+            self.drained_by = None;
+            self.out.push_back(RendezvousOutput::Drained);
         }
         if self.next_sweep.is_none_or(|at| at <= now) {
             self.sweep(now);
@@ -481,6 +514,6 @@ impl Machine for Rendezvous {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        self.next_sweep
+        earliest(self.next_sweep, self.drained_at())
     }
 }

@@ -3,6 +3,7 @@
 //! There is no protocol decision in this crate: it performs what machines put out and tells them what happened.
 
 mod alarm;
+pub mod background;
 pub mod clock;
 pub mod control;
 pub mod drive;

@@ -123,7 +123,8 @@ impl fmt::Debug for ServerEvent {
 /// A listening server and its connections. Needs a tokio runtime with I/O and time enabled; dropping it ends every
 /// connection at once.
 pub struct Server {
-    listener: TcpListener,
+    /// None any more once nobody new may come.
+    listener: Option<TcpListener>,
     local_addr: SocketAddr,
     next_connection: ConnectionId,
     tasks: JoinSet<()>,
@@ -175,7 +176,7 @@ impl Server {
         let local_addr = listener.local_addr()?;
         let (report, reports) = mpsc::channel(EVENTS_MAX);
         Ok(Self {
-            listener,
+            listener: Some(listener),
             local_addr,
             next_connection: 1,
             tasks: JoinSet::new(),
@@ -193,6 +194,11 @@ impl Server {
         self.local_addr
     }
 
+    /// Nobody new comes in from now on; the port is free for another server.
+    pub fn close_door(&mut self) {
+        self.listener = None;
+    }
+
     /// Waits for the next event. Cancel-safe. It also accepts connections: nobody is let in while nobody waits here.
     pub async fn next(&mut self) -> ServerEvent {
         loop {
@@ -203,7 +209,7 @@ impl Server {
                     }
                 }
                 Some(_) = self.tasks.join_next() => {}
-                accepted = self.listener.accept(), if self.accept_at.is_none() => self.admit(accepted),
+                accepted = knock(self.listener.as_ref()), if self.accept_at.is_none() => self.admit(accepted),
                 () = sleep_until(self.accept_at.unwrap_or_else(Instant::now)), if self.accept_at.is_some() => {
                     self.accept_at = None;
                 }
@@ -421,6 +427,13 @@ impl Answer {
 }
 
 /// Closes politely: says that nothing follows, and reads what is still coming, within limits.
+async fn knock(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn linger(mut stream: TcpStream) {
     let rest = async {
         stream.shutdown().await?;

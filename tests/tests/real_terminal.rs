@@ -59,12 +59,13 @@ fn a_viewers_terminal_is_given_back_whatever_ends_it() {
         tmux.pane(name, SIZE, &looked_at(name, &command))
     };
     let ends = viewer("host-ends", &ending, "");
-    let kill = viewer("host-killed", &killed, "");
+    let kill = viewer("host-killed", &killed, "--reconnect 3");
+    let away = viewer("away", &killed, "");
     let leave = viewer("tilde", &lasting, "");
     let term = viewer("term", &lasting, "");
     let hup = viewer("hup", &lasting, "");
     let panics = viewer("panic", &lasting, "--test-panic");
-    for pane in [&ends, &kill, &leave, &term, &hup] {
+    for pane in [&ends, &kill, &away, &leave, &term, &hup] {
         pane.shows("READY", SOON);
         assert!(pane.modes_left().contains(&"mouse"), "the program's modes reach the viewer's terminal");
     }
@@ -84,6 +85,9 @@ fn a_viewers_terminal_is_given_back_whatever_ends_it() {
     assert!(scratch.read("panic.err").contains("asked for by --test-panic"));
     assert_eq!(given_back(&scratch, &kill, "host-killed", MISSED_WITHIN), 7);
     eprintln!("a killed host was missed after {:?}", killed_at.elapsed());
+    away.shows("beach: reconnecting, ", SOON);
+    away.types("~.");
+    assert_eq!(given_back(&scratch, &away, "away", SOON), 0);
     let lost = scratch.read("host-killed.err");
     assert!(lost.contains("error: the connection to the host was lost") && !lost.contains("panicked"), "{lost}");
 }

@@ -13,7 +13,7 @@ use beach_core::relay::{self, Relayed};
 use beach_core::rendezvous::{RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::signal::{ToRendezvous, to_text};
+use beach_core::wire::signal::{Opaque, ToRendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
@@ -338,4 +338,29 @@ fn the_ends_of_a_link_are_addresses_of_nobody() {
     for side in [PeerSide::Host, PeerSide::Viewer] {
         assert!(relay::is_relayed(relay::address(LINK, side)));
     }
+}
+
+#[test]
+fn a_rendezvous_that_shall_end_lets_handshakes_end_first_but_not_for_ever() {
+    let mut desk = Desk::new();
+    let envelope = |desk: &mut Desk| {
+        let message = to_text(&ToRendezvous::Envelope { link: LINK, data: Opaque(vec![1]) });
+        desk.rendezvous.handle(desk.now, RendezvousInput::Text(2, message));
+        std::iter::from_fn(|| desk.rendezvous.poll()).any(|output| output == RendezvousOutput::Drained)
+    };
+    assert!(!envelope(&mut desk));
+    desk.rendezvous.handle(desk.now, RendezvousInput::Drain);
+    let started = desk.now;
+    while !envelope(&mut desk) {
+        assert_eq!(desk.rendezvous.deadline().map(|at| at <= desk.now + secs(10)), Some(true));
+        desk.now = desk.now + secs(1);
+    }
+    assert_eq!(desk.now - started, secs(10), "as long as handshakes go on");
+
+    let mut desk = Desk::new();
+    assert!(!envelope(&mut desk));
+    desk.rendezvous.handle(desk.now, RendezvousInput::Drain);
+    desk.now = desk.now + secs(2);
+    desk.rendezvous.handle(desk.now, RendezvousInput::Tick);
+    assert_eq!(desk.rendezvous.poll(), Some(RendezvousOutput::Drained), "when they are quiet");
 }

@@ -155,7 +155,7 @@ impl Viewer {
             return self.look_elsewhere(now, Cause::Down(Down::Silent));
         };
         if away.since + self.config.reconnect <= now {
-            let failure = self.handshake.fail_at(now, self.handshake.stage(), away.since, away.cause.clone());
+            let failure = self.handshake.fail_at(now, Stage::Live, away.since, away.cause.clone());
             self.leave(now, ViewerExit::Failed(failure));
         } else if away.again.take_if(|at| *at <= now).is_some() {
             self.begin(now);

@@ -123,6 +123,16 @@ impl Pane<'_> {
         self.tmux.ask(&["display-message", "-p", "-t", &self.name, format]).trim().to_owned()
     }
 
+    /// Closes it, as a person closes a window: what runs there is hung up on.
+    ///
+    /// # Panics
+    ///
+    /// If tmux refuses.
+    #[track_caller]
+    pub fn close(self) {
+        self.tmux.ask(&["kill-session", "-t", &self.name]);
+    }
+
     /// Gives it another size.
     ///
     /// # Panics

@@ -1,0 +1,61 @@
+//! `share --detach` and `attach`: a session in the background, and back to it.
+
+use std::env;
+use std::io;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use beach_core::terminal::Size;
+use beach_runtime_tokio::tty;
+
+use crate::args::{self, AttachArgs, ShareArgs};
+use crate::control;
+use crate::join;
+use crate::status::{self, Header, Voice, code};
+
+/// Starts the same command line in the background, without a terminal, and says where it is once it is there.
+pub(crate) async fn start(args: &ShareArgs) -> u8 {
+    let size = tty::size().map_or(args.size, |(cols, rows)| Size::new(cols, rows));
+    let refuse = |error: &io::Error| {
+        status::refuse("the session could not start in the background", &error.to_string(), "share without --detach")
+    };
+    let child = env::current_exe().and_then(|program| {
+        let mut command = Command::new(program);
+        command.args(args::detached(size)).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
+    });
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return refuse(&error),
+    };
+    let mut link = String::new();
+    let said = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut link));
+    let link = link.trim_end();
+    if link.is_empty() || !matches!(said, Some(Ok(_))) {
+        // It has said why.
+        return match child.wait() {
+            Ok(ended) => ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(code::FAILED),
+            Err(error) => refuse(&error),
+        };
+    }
+    if args.quiet {
+        status::print(link);
+        return 0;
+    }
+    match control::links_of(link).await {
+        Some((command, view)) => {
+            let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
+            Header::new(&command, size, (link, &view), no_tls, args.wait.is_some()).print();
+        }
+        None => status::print(link),
+    }
+    Voice::Human.say("In the background: `beach attach` comes back to it, `beach stop` ends it");
+    0
+}
+
+/// `beach attach`.
+pub(crate) async fn attach(args: AttachArgs) -> u8 {
+    match control::link_of(args.session.as_deref()).await {
+        Ok(link) => join::run(args::joining(link, &args)).await,
+        Err(code) => code,
+    }
+}
