@@ -2,9 +2,10 @@
 //!
 //! `BEACH_NAT=all` also tries all that must fail under `--strict`, which takes 15 s each.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Lab, Nat, PUBLIC, Process, Scratch, beach, holds, join};
+use beach_tests::real::{Host, Lab, Nat, PUBLIC, Process, Running as _, Scratch, Signal, beach, holds, join};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -20,24 +21,43 @@ fn url(nat: Nat) -> String {
 struct Session {
     _lab: Lab,
     _rendezvous: Process,
-    _host: Host,
+    host: Host,
     viewer: Process,
+    capture: Option<Process>,
 }
 
 fn session(scratch: &Scratch, host: Nat, viewer: Nat, options: &[&str]) -> Option<Session> {
+    session_watched(scratch, host, viewer, options, None)
+}
+
+/// The same; what passes the public segment is written to a file.
+fn session_watched(
+    scratch: &Scratch,
+    host: Nat,
+    viewer: Nat,
+    options: &[&str],
+    capture: Option<&Path>,
+) -> Option<Session> {
     let lab = Lab::new(host, viewer)?;
+    let capture = capture.map(|file| {
+        let mut tcpdump = lab.public.command("tcpdump");
+        tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w"]).arg(file);
+        let tcpdump = Process::start(&mut tcpdump);
+        holds("the capture", SOON, || tcpdump.stderr().contains("listening on"));
+        tcpdump
+    });
     let serve = beach(scratch, &["serve", "--listen", "[::]:8080", "--log-file", "serve.log"]);
     let rendezvous = Process::start(&mut lab.public.on(&serve));
     holds("the rendezvous", SOON, || rendezvous.stderr().contains("http://"));
     let server = url(host);
     let share = ["share", "--headless", "--json", "--server", &server, "--debug-log", "host.log"];
-    let program = ["--", "sh", "-c", "stty raw -echo; exec cat > typed"];
+    let program = ["--", "sh", "-c", "stty raw -echo; echo READY-ON-THE-HOST; exec cat > typed"];
     let shared = beach(scratch, &[&share[..], options, &program].concat());
     let shared = Host::run(scratch, &mut lab.host.on(&shared));
     let link = shared.links.control.replace(&server, &url(viewer));
     let debug = ["--json", "--debug-log", "viewer.log"];
     let viewer = Process::start(&mut lab.viewer.on(&join(scratch, &[&debug[..], options, &[&link]].concat())));
-    Some(Session { _lab: lab, _rendezvous: rendezvous, _host: shared, viewer })
+    Some(Session { _lab: lab, _rendezvous: rendezvous, host: shared, viewer, capture })
 }
 
 /// Which way it goes, as soon as it is `wanted`, and when the first screen was there.
@@ -88,5 +108,43 @@ fn what_cannot_be_direct_fails_at_checking_paths_when_it_must_be() {
         assert_eq!(session.viewer.exit(Duration::from_secs(30)), 6, "{host:?}, {viewer:?}");
         let said = session.viewer.stderr();
         assert!(said.contains("while checking paths"), "{host:?}, {viewer:?}: {said}");
+    }
+}
+
+/// Everything that passed the public segment, as it was.
+fn captured(host: Nat, viewer: Nat) -> Option<(Vec<u8>, String)> {
+    let scratch = Scratch::new();
+    let file = scratch.file("wire.pcap");
+    let mut session = session_watched(&scratch, host, viewer, &[], Some(&file))?;
+    let viewer = &mut session.viewer;
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    for part in 0..20 {
+        viewer.write(format!("a-secret-that-is-typed-{part}\n"));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    holds("what was typed", SOON, || scratch.read("typed").ends_with("typed-19\n"));
+    let link = session.host.links.control.clone();
+    let mut tcpdump = session.capture.take().expect("it was asked for");
+    // What was captured is written when it ends.
+    tcpdump.signal(Signal::INT);
+    tcpdump.exit(SOON);
+    Some((std::fs::read(file).expect("a capture"), link))
+}
+
+#[test]
+fn on_the_wire_there_is_neither_a_key_nor_a_word_of_the_terminal() {
+    for (host, viewer) in [(Nat::Plain, Nat::Plain), (Nat::NoUdp, Nat::None), (Nat::Ipv6, Nat::Ipv6)] {
+        let Some((wire, link)) = captured(host, viewer) else { return };
+        let holds = |needle: &str| wire.windows(needle.len()).any(|window| window == needle.as_bytes());
+        let (_, key) = link.rsplit_once('.').expect("a link has a key");
+        // What a WebSocket's client sends is masked (RFC 6455, 5.3); that no key is in it, the logs of `serve` show elsewhere.
+        let size = wire.len();
+        assert!(
+            holds(r#""type":"joined""#) && size > 20_000,
+            "{host:?}, {viewer:?}: {size} bytes, and not the session"
+        );
+        for secret in [key, "a-secret", "is-typed", "READY-ON-THE-HOST"] {
+            assert!(!holds(secret), "{host:?}, {viewer:?}: {secret} is on the wire");
+        }
     }
 }

@@ -119,7 +119,9 @@ fn cuts_of_the_direct_path_are_hardly_felt_nothing_typed_is_lost_and_mended_it_i
         number += count;
         typed_through(&scratch, viewer, number - count..number, act)
     };
-    for both in [true, false, true] {
+    // `BEACH_CUTS=50` for the figures in docs/PATHS.md.
+    let cuts = std::env::var("BEACH_CUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(3);
+    for both in (0..cuts).map(|cut| cut % 2 == 0) {
         longest.push(type_on(&mut viewer, 100, &|| if both { machines.drop_udp() } else { machines.one.drop_udp() }));
         holds("the relay", SOON, || {
             type_on(&mut viewer, 10, &|| ());
@@ -135,7 +137,10 @@ fn cuts_of_the_direct_path_are_hardly_felt_nothing_typed_is_lost_and_mended_it_i
     }
     let typed: Vec<u32> = scratch.read("typed").lines().map(|line| line.parse().expect("a number")).collect();
     assert_eq!(typed, (0..number).collect::<Vec<_>>(), "each once, in order");
-    assert!(longest.iter().all(|still| *still < Duration::from_millis(1500)), "{longest:?}");
+    longest.sort();
+    let p95 = longest[longest.len() * 95 / 100];
+    eprintln!("{} cuts: still for {:?} (p50), {p95:?} (p95)", longest.len(), longest[longest.len() / 2]);
+    assert!(p95 < Duration::from_millis(1500), "{longest:?}");
 }
 
 #[test]
