@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Come back to a session that you share in the background
     Attach(AttachArgs),
+    /// Find out whether a session would work from here, and what to do if not
+    Doctor(DoctorArgs),
     /// End a session that you share
     Stop(StopArgs),
     /// Replay a recorded handshake or session and print each stage
@@ -253,6 +255,26 @@ pub(crate) struct AttachArgs {
     pub(crate) escape: Escape,
 }
 
+/// `beach doctor`
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// The link of a session that is shared now: it is joined for a moment
+    #[arg(value_name = "LINK")]
+    pub(crate) link: Option<String>,
+
+    /// The rendezvous, if there is no link
+    #[arg(long, value_name = "URL", env = "BEACH_SERVER", value_parser = server_url)]
+    pub(crate) server: Option<String>,
+
+    /// Ask this STUN server too, stun:HOST:PORT; may be given often
+    #[arg(long, value_name = "URL")]
+    pub(crate) ice_server: Vec<IceServer>,
+
+    /// One JSON object a line for each check
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `beach replay`
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -442,6 +464,7 @@ mod tests {
                 | Command::Serve(_)
                 | Command::Status(_)
                 | Command::Attach(_)
+                | Command::Doctor(_)
                 | Command::Stop(_)
                 | Command::Replay(_),
             )

@@ -4,6 +4,7 @@ mod args;
 mod cast;
 mod control;
 mod detach;
+mod doctor;
 mod escape;
 mod join;
 mod log;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run(serve::run(args)),
         Command::Status(args) => run(control::status(args)),
         Command::Attach(args) => run(detach::attach(args)),
+        Command::Doctor(args) => run(doctor::run(args)),
         Command::Stop(args) => run(control::stop(args)),
     };
     ExitCode::from(code)

@@ -88,7 +88,7 @@ impl Gatherer {
         let (id, question) = self.questions.iter_mut().find(|(_, question)| question.again <= now)?;
         question.again = now + FIRST_PAUSE * (1 << question.times);
         question.times += 1;
-        Some((question.local, question.server, request(*id)))
+        Some((question.local, question.server, question_of(*id)))
     }
 
     /// When the next question is due, or given up.
@@ -120,9 +120,17 @@ impl Gatherer {
     }
 }
 
-fn request(id: u128) -> Vec<u8> {
+/// A binding request with this transaction id, of 96 bits.
+pub fn question_of(id: u128) -> Vec<u8> {
     let kind = MessageType::from_class_method(MessageClass::Request, BINDING);
     Message::builder(kind, TransactionId::from(id), MessageWriteVec::new()).finish()
+}
+
+/// How a server saw who sent it [`question_of`] this id, if this is its answer.
+pub fn told(id: u128, bytes: &[u8]) -> Option<SocketAddr> {
+    let message = Message::from_bytes(bytes).ok().filter(|message| message.has_method(BINDING))?;
+    let own = message.has_class(MessageClass::Success) && message.transaction_id() == TransactionId::from(id);
+    Some(message.attribute::<XorMappedAddress>().ok().filter(|_| own)?.addr(TransactionId::from(id)))
 }
 
 /// What a STUN server says to a datagram that came from there: nothing, unless it is a binding request.
@@ -254,9 +262,9 @@ mod tests {
     #[test]
     fn only_questions_are_answered() {
         let source = place("198.51.100.7:6000");
-        let told = answer(source, &request(7)).expect("a question");
+        let told = answer(source, &question_of(7)).expect("a question");
         assert!(answer(source, &told).is_none() && answer(source, b"GET / HTTP/1.1\r\n\r\n").is_none());
-        assert!(answer(source, &request(7)[..19]).is_none());
+        assert!(answer(source, &question_of(7)[..19]).is_none());
     }
 
     #[test]

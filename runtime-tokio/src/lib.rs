@@ -16,7 +16,7 @@ pub mod record;
 pub mod rendezvous;
 pub mod serve;
 pub mod signal;
-mod stun;
+pub mod stun;
 pub mod tty;
 pub mod udp;
 

@@ -1,11 +1,13 @@
-//! A STUN server beside the rendezvous: tells whoever asks over UDP how they are seen.
+//! STUN: a server beside the rendezvous, which tells whoever asks over UDP how they are seen; and the question, asked once.
 
 use std::convert::Infallible;
 use std::future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use beach_core::gather::answer;
+use beach_core::gather::{answer, question_of, told};
 use tokio::net::UdpSocket;
+use tokio::time::timeout;
 
 /// Longest question. Ours have 20 bytes, and what is larger wants more than is told here.
 const QUESTION_BYTES_MAX: usize = 548;
@@ -42,4 +44,31 @@ impl Stun {
             }
         }
     }
+}
+
+/// Times that a server is asked, and how long each answer is waited for.
+const TRIES: [Duration; 4] =
+    [Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750), Duration::from_secs(1)];
+
+/// How `server` sees `socket`; `None` if it does not say within two and a half seconds.
+pub async fn ask(socket: &UdpSocket, server: SocketAddr) -> Option<SocketAddr> {
+    let mut entropy = crate::entropy();
+    let id = (u128::from(entropy.number()) << 32 | u128::from(entropy.number() >> 32)) & ((1 << 96) - 1);
+    let mut bytes = [0; QUESTION_BYTES_MAX];
+    for patience in TRIES {
+        // What cannot be sent is not answered.
+        let _ = socket.send_to(&question_of(id), server).await;
+        let heard = async {
+            loop {
+                let Ok((length, source)) = socket.recv_from(&mut bytes).await else { return None };
+                if let Some(seen) = told(id, &bytes[..length]).filter(|_| source == server) {
+                    return Some(seen);
+                }
+            }
+        };
+        if let Ok(Some(seen)) = timeout(patience, heard).await {
+            return Some(seen);
+        }
+    }
+    None
 }

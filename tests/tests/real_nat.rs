@@ -19,7 +19,7 @@ fn url(nat: Nat) -> String {
 }
 
 struct Session {
-    _lab: Lab,
+    lab: Lab,
     _rendezvous: Process,
     host: Host,
     viewer: Process,
@@ -57,7 +57,7 @@ fn session_watched(
     let link = shared.links.control.replace(&server, &url(viewer));
     let debug = ["--json", "--debug-log", "viewer.log"];
     let viewer = Process::start(&mut lab.viewer.on(&join(scratch, &[&debug[..], options, &[&link]].concat())));
-    Some(Session { _lab: lab, _rendezvous: rendezvous, host: shared, viewer, capture })
+    Some(Session { lab, _rendezvous: rendezvous, host: shared, viewer, capture })
 }
 
 /// Which way it goes, as soon as it is `wanted`, and when the first screen was there.
@@ -147,4 +147,41 @@ fn on_the_wire_there_is_neither_a_key_nor_a_word_of_the_terminal() {
             assert!(!holds(secret), "{host:?}, {viewer:?}: {secret} is on the wire");
         }
     }
+}
+
+#[test]
+fn the_doctor_names_what_is_in_the_way() {
+    let expected = [
+        (Nat::None, "none: seen as 203.0.113.12:"),
+        (Nat::Plain, "endpoint-independent mapping: seen as 203.0.113.12:"),
+        (Nat::Symmetric, "address-dependent mapping (symmetric): seen as 203.0.113.12:"),
+        (Nat::NoUdp, "no UDP gets out"),
+        (Nat::Ipv6, "none: seen as [2001:db8::12]:"),
+        (Nat::Double, "endpoint-independent mapping: seen as 203.0.113.12:"),
+    ];
+    for (nat, words) in expected {
+        let scratch = Scratch::new();
+        let Some(session) = session(&scratch, Nat::None, nat, &[]) else { return };
+        let lab = &session.lab;
+        let serve = beach(&scratch, &["serve", "--listen", "[::]:8081", "--log-file", "second.log"]);
+        let second = Process::start(&mut lab.public.on(&serve));
+        holds("a second STUN server", SOON, || second.stderr().contains("http://"));
+        let link = session.host.links.control.replace(&url(Nat::None), &url(nat));
+        let second_server =
+            if nat == Nat::Ipv6 { format!("stun:[{}]:8081", PUBLIC[1]) } else { format!("stun:{}:8081", PUBLIC[0]) };
+        let command = beach(&scratch, &["doctor", "--ice-server", &second_server, &link]);
+        let mut doctor = Process::start(&mut lab.viewer.on(&command));
+        let (code, said) = (doctor.exit(Duration::from_secs(40)), doctor.stdout());
+        assert!(code == 0 && said.contains(words) && said.contains("handshake   ok"), "{nat:?}: {code}\n{said}");
+        let way = if Nat::None.meets(nat) { "directly" } else { "through the rendezvous" };
+        assert!(said.contains(way), "{nat:?}\n{said}");
+    }
+}
+
+#[test]
+fn the_doctor_says_when_no_session_would_work() {
+    let scratch = Scratch::new();
+    let mut doctor = Process::start(&mut beach(&scratch, &["doctor", "--json", "--server", "http://127.0.0.1:1"]));
+    assert_eq!(doctor.exit(SOON), 1);
+    assert!(doctor.stdout().contains(r#""check":"rendezvous""#) && doctor.stdout().contains(r#""outcome":"failed""#));
 }

@@ -1,0 +1,236 @@
+//! `beach doctor`: whether a session would work from here, check by check.
+
+use std::net::{IpAddr, SocketAddr};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use beach_core::gather::IceServer;
+use beach_core::id::{LinkId, SessionId};
+use beach_core::invite::{Invite, Role};
+use beach_core::link::VERSIONS;
+use beach_core::wire::signal::{ToRendezvous, parse_from_rendezvous, to_text};
+use beach_runtime_tokio::signal::{Signal, SignalEvent};
+use beach_runtime_tokio::udp::usable_addresses;
+use beach_runtime_tokio::{entropy, stun};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UdpSocket;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::args::DoctorArgs;
+use crate::status::{self, code};
+
+/// A rendezvous that needs longer to answer is as good as none.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// A handshake that needs longer has failed: the sum of its stages' deadlines would be more, but none takes all of its time.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(40);
+
+/// How a check went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Good,
+    /// A session works, but not as well as it could.
+    Limited,
+    Bad,
+}
+
+struct Report {
+    json: bool,
+    works: bool,
+}
+
+impl Report {
+    fn check(&mut self, name: &str, outcome: Outcome, found: &str, advice: &str) {
+        let word = match outcome {
+            Outcome::Good => "ok",
+            Outcome::Limited => "limited",
+            Outcome::Bad => "failed",
+        };
+        self.works &= outcome != Outcome::Bad;
+        let advice = if outcome == Outcome::Good { "" } else { advice };
+        if self.json {
+            let line = json!({ "check": name, "outcome": word, "found": found, "try": advice });
+            status::print(&line.to_string());
+        } else {
+            status::print(&format!("{name:<11} {word:<8} {found}"));
+            if !advice.is_empty() {
+                status::print(&format!("{:<20} try: {advice}", ""));
+            }
+        }
+    }
+}
+
+pub(crate) async fn run(args: DoctorArgs) -> u8 {
+    let invite = match args.link.as_deref().map(Invite::parse).transpose() {
+        Ok(invite) => invite,
+        Err(error) => return status::usage("this is no link", &error.to_string(), "copy the whole link"),
+    };
+    let mut report = Report { json: args.json, works: true };
+    let local = invite.as_ref().is_some_and(Invite::is_loopback);
+    addresses(&mut report, local);
+    let server = invite.as_ref().map(|invite| invite.server.clone()).or(args.server);
+    let mut servers = Vec::new();
+    match &server {
+        Some(server) => servers.extend(rendezvous(&mut report, server).await),
+        None => {
+            let advice = "give a link, or --server URL; `beach share` has a rendezvous of its own";
+            report.check("rendezvous", Outcome::Limited, "not asked: none was named", advice);
+        }
+    }
+    for IceServer { host, port } in &args.ice_server {
+        if let Ok(found) = tokio::net::lookup_host((host.as_str(), *port)).await {
+            servers.extend(found);
+        }
+    }
+    udp(&mut report, local, &servers).await;
+    if let Some(link) = args.link.filter(|_| report.works) {
+        handshake(&mut report, &link).await;
+    }
+    if report.works { 0 } else { code::FAILED }
+}
+
+fn addresses(report: &mut Report, local: bool) {
+    let found = usable_addresses(local);
+    let count = |v4: bool| found.iter().filter(|address| address.is_ipv4() == v4).count();
+    let text = format!("{} IPv4, {} IPv6", count(true), count(false));
+    let outcome = if found.is_empty() { Outcome::Bad } else { Outcome::Good };
+    report.check("addresses", outcome, &text, "connect this machine to a network");
+    let global = found.iter().any(|address| matches!(address, IpAddr::V6(v6) if v6.segments()[0] & 0xe000 == 0x2000));
+    let text = if global { "a global address" } else { "no global address" };
+    let outcome = if global || local { Outcome::Good } else { Outcome::Limited };
+    report.check("ipv6", outcome, text, "nothing need be done; with IPv6 on both sides no router is in the way");
+}
+
+/// Where it was reached, if it was.
+async fn rendezvous(report: &mut Report, server: &str) -> Option<SocketAddr> {
+    let started = Instant::now();
+    let mut signal = Signal::new(server.to_owned());
+    signal.dial();
+    let mut entropy = entropy();
+    let link = LinkId(entropy.number());
+    let (session, versions) = (SessionId(entropy.bytes()), VERSIONS.to_vec());
+    let ask = ToRendezvous::Join { session, link, role: Role::View, versions, resumes: None };
+    let talk = async {
+        loop {
+            match signal.next().await {
+                SignalEvent::Up => signal.send(to_text(&ask)),
+                SignalEvent::Text(text) => {
+                    return parse_from_rendezvous(&text).map(|_| ()).map_err(|_| "nonsense".to_owned());
+                }
+                SignalEvent::Datagram(_) => {}
+                SignalEvent::Down(cause) => return Err(cause),
+            }
+        }
+    };
+    let talked = timeout(ANSWER_WITHIN, talk).await.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
+    let tls = if server.starts_with("https") { "TLS" } else { "no TLS" };
+    match talked {
+        Ok(()) => {
+            let text = format!("{server} answers after {} ({tls})", status::milliseconds(started.elapsed()));
+            report.check("rendezvous", Outcome::Good, &text, "");
+        }
+        Err(cause) => {
+            let advice = "check the address and the network; is `beach serve` (or the share) running there?";
+            report.check("rendezvous", Outcome::Bad, &format!("{server}: {cause}"), advice);
+        }
+    }
+    signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+}
+
+/// Whether UDP gets out, and what the router in between does with it, in the terms of RFC 4787.
+async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
+    if servers.is_empty() {
+        let advice = "give a link, --server URL, or --ice-server stun:HOST:PORT";
+        return report.check("udp", Outcome::Limited, "not tried: no STUN server is known", advice);
+    }
+    let mut seen = Vec::new();
+    for v4 in [true, false] {
+        let any = if v4 { "0.0.0.0:0" } else { "[::]:0" };
+        let Ok(socket) = UdpSocket::bind(any).await else { continue };
+        for server in servers.iter().filter(|server| server.is_ipv4() == v4) {
+            if let Some(mapped) = stun::ask(&socket, *server).await {
+                seen.push((mapped, socket.local_addr().map_or(0, |local| local.port())));
+            }
+        }
+    }
+    let advice = "let UDP out; until then the rendezvous carries the session, and --strict fails";
+    let Some(((first, port), rest)) = seen.split_first() else {
+        let text = format!("no STUN server answers ({} asked): no UDP gets out, or none of them is one", servers.len());
+        return report.check("udp", Outcome::Limited, &text, advice);
+    };
+    report.check("udp", Outcome::Good, "it gets out, and answers come in", "");
+    let own = usable_addresses(local).contains(&first.ip());
+    let same_family: Vec<_> = rest.iter().filter(|(mapped, _)| mapped.is_ipv4() == first.is_ipv4()).collect();
+    let (outcome, text) = if own && first.port() == *port {
+        (Outcome::Good, format!("none: seen as {first}"))
+    } else if same_family.iter().any(|(mapped, _)| mapped != first) {
+        (
+            Outcome::Limited,
+            format!("address-dependent mapping (symmetric): seen as {first}, and otherwise by another server"),
+        )
+    } else if !same_family.is_empty() {
+        (Outcome::Good, format!("endpoint-independent mapping: seen as {first} by {} servers", same_family.len() + 1))
+    } else {
+        (Outcome::Good, format!("there is one: seen as {first}; with a second --ice-server its kind could be told"))
+    };
+    let advice = "nothing need be done: with most others it connects directly, with some through the rendezvous";
+    report.check("nat", outcome, &text, advice);
+}
+
+/// Joins the session for a moment, as `beach join` does.
+async fn handshake(report: &mut Report, link: &str) {
+    let started = Instant::now();
+    let mut stage = "starting".to_owned();
+    let joined = timeout(HANDSHAKE_WITHIN, join(link, &mut stage)).await;
+    let took = status::milliseconds(started.elapsed());
+    match joined {
+        Ok(Ok(relayed)) => {
+            let way = if relayed { "through the rendezvous" } else { "directly" };
+            report.check("handshake", Outcome::Good, &format!("the first screen after {took}, {way}"), "");
+        }
+        Ok(Err(cause)) => {
+            let advice = "beach join with --debug-log FILE writes down every step";
+            report.check("handshake", Outcome::Bad, &format!("failed while {stage}: {cause}"), advice);
+        }
+        Err(_) => report.check("handshake", Outcome::Bad, &format!("nothing after {took}, while {stage}"), "try again"),
+    }
+}
+
+async fn join(link: &str, stage: &mut String) -> Result<bool, String> {
+    let words = |error: std::io::Error| error.to_string();
+    let program = std::env::current_exe().map_err(words)?;
+    let mut child = Command::new(program)
+        .args(["join", "--json", "--nested", "--reconnect", "0", "--name", "doctor", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(words)?;
+    let mut stdin = child.stdin.take().ok_or("no pipe")?;
+    stdin.write_all(format!("{link}\n").as_bytes()).await.map_err(words)?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("no pipe")?).lines();
+    let mut relayed = false;
+    while let Some(line) = lines.next_line().await.map_err(words)? {
+        let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
+        match event["type"].as_str() {
+            Some("stage") => stage.clone_from(&event["stage"].as_str().unwrap_or_default().to_owned()),
+            Some("path") => relayed = event["kind"] == "relay",
+            Some("first_screen") => {
+                // It leaves as a person would.
+                if let Some(id) =
+                    child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+                {
+                    let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+                }
+                let _ = timeout(ANSWER_WITHIN, child.wait()).await;
+                return Ok(relayed);
+            }
+            Some("failed") => return Err(event["cause"].as_str().unwrap_or("no cause").to_owned()),
+            Some(_) | None => {}
+        }
+    }
+    Err("it ended without a word".to_owned())
+}
