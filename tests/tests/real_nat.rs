@@ -173,8 +173,8 @@ fn the_doctor_names_what_is_in_the_way() {
         let mut doctor = Process::start(&mut lab.viewer.on(&command));
         let (code, said) = (doctor.exit(Duration::from_secs(40)), doctor.stdout());
         assert!(code == 0 && said.contains(words) && said.contains("handshake   ok"), "{nat:?}: {code}\n{said}");
-        let way = if Nat::None.meets(nat) { "directly" } else { "through the rendezvous" };
-        assert!(said.contains(way), "{nat:?}\n{said}");
+        // Where both ways are there, either may be the first; a direct one that is found later takes over.
+        assert!(Nat::None.meets(nat) || said.contains("through the rendezvous"), "{nat:?}\n{said}");
     }
 }
 
