@@ -27,6 +27,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
         Ok(child) => child,
         Err(error) => return refuse(&error),
     };
+    // It ends by itself when it cannot register within 15 s, and with it this pipe.
     let mut link = String::new();
     let said = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut link));
     let link = link.trim_end();

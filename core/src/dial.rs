@@ -14,6 +14,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause before jitter, which makes it up to half as long again: a host is back within 10 s of its rendezvous.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 
+/// A pause times 0.5 to 1.5, so that many who lost the same thing do not all come back at once.
+pub(crate) fn jittered(pause: Duration, entropy: &mut Entropy) -> Duration {
+    pause.mul_f64(0.5 + (entropy.number() % 1024) as f64 / 1024.0)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
@@ -57,7 +62,7 @@ impl Dialer {
         if let State::Pausing { .. } = self.state {
             return;
         }
-        let pause = self.pause.mul_f64(0.5 + (self.entropy.number() % 1024) as f64 / 1024.0);
+        let pause = jittered(self.pause, &mut self.entropy);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.state = State::Pausing { until: now + pause };
     }

@@ -75,9 +75,8 @@ impl Gatherer {
                 if !reaches || self.questions.len() >= MAX_QUESTIONS || self.questions.values().any(asked) {
                     continue;
                 }
-                // 96 bits, so that nobody can guess it and answer in the server's place (RFC 8489, section 6).
-                let id = (u128::from(entropy.number()) << 32 | u128::from(entropy.number() >> 32)) & ((1 << 96) - 1);
-                self.questions.insert(id, Question { local: *local, server: *server, times: 0, again: now });
+                self.questions
+                    .insert(transaction(entropy), Question { local: *local, server: *server, times: 0, again: now });
             }
         }
     }
@@ -118,6 +117,11 @@ impl Gatherer {
         let mapped = mapped.flatten().map(|attribute| attribute.addr(id));
         Some(mapped.filter(|mapped| *mapped != destination).map(|mapped| Seen { local: destination, mapped }))
     }
+}
+
+/// The id of a request: 96 bits, so that nobody can guess it and answer in the server's place (RFC 8489, section 6).
+pub fn transaction(entropy: &mut Entropy) -> u128 {
+    u128::from(entropy.number()) << 32 | u128::from(entropy.number() >> 32)
 }
 
 /// A binding request with this transaction id, of 96 bits.

@@ -292,6 +292,18 @@ pub enum Down {
     Oversized,
 }
 
+impl Down {
+    /// Whether the network may be at fault, so that whoever was there may come back; not the other side.
+    pub(crate) fn is_excusable(&self) -> bool {
+        match self {
+            Down::NoAddress | Down::Closed | Down::Silent | Down::Engine(_) => true,
+            Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly | Down::Congested | Down::Oversized => {
+                false
+            }
+        }
+    }
+}
+
 /// A machine whose outputs are partly for the links.
 pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     /// Is it for the links, or for the runtime?

@@ -385,7 +385,8 @@ impl Viewer {
     }
 
     fn fail(&mut self, now: Timestamp, cause: Cause) {
-        if self.carries(self.link) && self.was_live && !matches!(cause, Cause::Down(PeerDown::Unconfirmed)) {
+        let excusable = !matches!(&cause, Cause::Down(down) if !down.is_excusable());
+        if self.carries(self.link) && self.was_live && excusable {
             return self.lose(now, cause);
         }
         if self.tries_again(now, &cause) {

@@ -3,7 +3,9 @@
 use std::future;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
+
+use crate::udp::at;
 
 #[cfg(target_os = "linux")]
 use {
@@ -88,11 +90,4 @@ fn subscribe() -> Option<OwnedFd> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).ok()?;
     bind(&socket, &SocketAddrNetlink::new(0, GROUPS)).ok()?;
     Some(socket)
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => future::pending().await,
-    }
 }

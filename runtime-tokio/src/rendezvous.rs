@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
-
 use tokio::sync::Notify;
 
 use crate::drive::{Surroundings, drive};
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 
-/// Serves a rendezvous on `server` until `drain` says that it shall end and no handshake is under way any more, and on the UDP port of the same number a STUN server. It carries datagrams of those who
-/// cannot reach each other if it `relays`, and hands out `ice` besides itself.
+/// Serves a rendezvous on `server`, and on the UDP port of the same number a STUN server, until `drain` says that it shall end and no
+/// handshake is under way any more. It carries datagrams of those who cannot reach each other if it `relays`, and hands out `ice` besides
+/// itself.
 pub async fn run(server: Server, relays: bool, ice: Vec<String>, drain: Arc<Notify>) {
     let stun = Stun::bind(server.local_addr()).await;
     let itself = stun.answers().then(|| "stun:".to_owned());

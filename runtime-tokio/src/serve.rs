@@ -426,7 +426,7 @@ impl Answer {
     }
 }
 
-/// Closes politely: says that nothing follows, and reads what is still coming, within limits.
+/// Whoever comes next; nobody once the door is closed.
 async fn knock(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     match listener {
         Some(listener) => listener.accept().await,
@@ -434,6 +434,7 @@ async fn knock(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketA
     }
 }
 
+/// Closes politely: says that nothing follows, and reads what is still coming, within limits.
 async fn linger(mut stream: TcpStream) {
     let rest = async {
         stream.shutdown().await?;

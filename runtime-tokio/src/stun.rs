@@ -5,7 +5,7 @@ use std::future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::gather::{answer, question_of, told};
+use beach_core::gather::{answer, question_of, told, transaction};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -52,8 +52,7 @@ const TRIES: [Duration; 4] =
 
 /// How `server` sees `socket`; `None` if it does not say within two and a half seconds.
 pub async fn ask(socket: &UdpSocket, server: SocketAddr) -> Option<SocketAddr> {
-    let mut entropy = crate::entropy();
-    let id = (u128::from(entropy.number()) << 32 | u128::from(entropy.number() >> 32)) & ((1 << 96) - 1);
+    let id = transaction(&mut crate::entropy());
     let mut bytes = [0; QUESTION_BYTES_MAX];
     for patience in TRIES {
         // What cannot be sent is not answered.

@@ -288,7 +288,8 @@ impl Bound {
     }
 }
 
-async fn at(deadline: Option<Instant>) {
+/// Waits for `deadline`; without one, for ever. Cancel-safe.
+pub(crate) async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => future::pending().await,

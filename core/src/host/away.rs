@@ -3,7 +3,7 @@
 
 use crate::handshake::Cause;
 use crate::id::LinkId;
-use crate::link::{Attempt, Command, Down, Path};
+use crate::link::{Attempt, Command, Path};
 use crate::roster::MAX_VIEWERS;
 use crate::time::Timestamp;
 
@@ -39,11 +39,7 @@ impl Host {
     pub(super) fn lose(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
         let excusable = match &cause {
             Cause::NoAnswer | Cause::NoControl => true,
-            Cause::Down(down) => match down {
-                Down::NoAddress | Down::Closed | Down::Silent | Down::Engine(_) => true,
-                Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly => false,
-                Down::Congested | Down::Oversized => false,
-            },
+            Cause::Down(down) => down.is_excusable(),
             Cause::Refused(_) | Cause::Signal(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left => false,
         };
         let keep = self.config.keep;
@@ -81,10 +77,8 @@ impl Host {
     /// The new link of a member is confirmed: it takes its place on it, whether or not the old one was known to be gone.
     pub(super) fn come_back(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, origin: LinkId, path: Path) {
         let old = self.place_of(origin).filter(|old| *old != link);
-        let Some(mut member) = old.and_then(|old| self.guests.get_mut(&old)?.member.take()) else {
-            return self.remove(now, link, Cause::NoAnswer);
-        };
-        let old = old.unwrap_or(link);
+        let taken = old.and_then(|old| Some((old, self.guests.get_mut(&old)?.member.take()?)));
+        let Some((old, mut member)) = taken else { return self.remove(now, link, Cause::NoAnswer) };
         if let Some(before) = self.guests.remove(&old)
             && before.away.is_none()
         {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Viewer, ViewerExit, ViewerNotice};
+use crate::dial::jittered;
 use crate::handshake::{Cause, Handshake, Stage};
 use crate::id::LinkId;
 use crate::link::{Attempt, Command, Down, Envelope, Lane, Refusal};
@@ -240,9 +241,8 @@ impl Viewer {
             self.command(Command::Envelope(self.link, Envelope::Goodbye));
         }
         self.command(Command::Close(self.link));
-        let jitter = 0.5 + (self.entropy.number() % 1024) as f64 / 1024.0;
         let Some(away) = &mut self.away else { return };
-        away.again = Some(now + away.pause.mul_f64(jitter));
+        away.again = Some(now + jittered(away.pause, &mut self.entropy));
         away.pause = (away.pause * 2).min(LONGEST_PAUSE);
         self.rest(now);
     }
