@@ -35,6 +35,7 @@
 //!             RendezvousOutput::Send(connection, text) => said.push((connection, text)),
 //!             RendezvousOutput::Datagram(..) => unreachable!("nobody sent one"),
 //!             RendezvousOutput::Close(connection) => unreachable!("nobody misbehaved on {connection}"),
+//!             RendezvousOutput::Drained => unreachable!("nobody asked it to end"),
 //!         }
 //!     }
 //!     // A real driver waits here: for a socket, or until `machine.deadline()`.

@@ -117,6 +117,12 @@ fn survives<E: Engine>(mut world: World<E>, paths: Paths, trouble: Trouble) -> D
     world.run_until(secs(10), |world| world.hosts[0].written.len() >= all);
     arrived_once(&world, &typed);
     noise_then_quiet(&mut world);
+    let away = |world: &World<E>| {
+        world.viewers[0].notices.iter().filter(|(_, notice)| matches!(notice, ViewerNotice::Away(_))).count()
+    };
+    let before = away(&world);
+    world.run_for(secs(30));
+    assert_eq!(away(&world), before, "it stays: {}", world.story(0));
     let members = world.hosts[0].notices.iter().filter(|(_, notice)| matches!(notice, HostNotice::Joined(..))).count();
     assert_eq!((members, world.hosts[0].node.machine().members()), (1, 1), "it is the same member");
     took

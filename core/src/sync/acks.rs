@@ -151,9 +151,9 @@ impl<T> Flight<T> {
         self.next - 1
     }
 
-    /// The number given last.
-    pub(crate) fn newest(&self) -> u64 {
-        self.next - 1
+    /// The newest on its way.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.sent.last_key_value().map(|(seq, _)| *seq)
     }
 
     /// A number for a datagram that carries `load`.

@@ -55,14 +55,9 @@ impl Uplink {
         self.said = self.typed.arrived();
     }
 
-    /// The number of the newest datagram.
-    pub(crate) fn newest_sent(&self) -> u64 {
+    /// The number of the newest datagram on its way that will be answered, if there is one.
+    pub(crate) fn awaited(&self) -> Option<u64> {
         self.flight.newest()
-    }
-
-    /// Whether something is on its way that will be answered.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.flight.is_empty()
     }
 
     /// For another host's end, with what was never sent.

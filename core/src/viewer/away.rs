@@ -127,10 +127,8 @@ impl Viewer {
 
     /// Since when something is unanswered.
     pub(super) fn note_sent(&mut self, now: Timestamp) {
-        if self.lane.is_waiting() {
-            let newest = self.lane.newest_sent();
-            self.unanswered.get_or_insert((now, newest));
-        }
+        // What was lost and need not be said again, a probe that is, was no answer; but nobody waits for one any more.
+        self.unanswered = self.lane.awaited().map(|newest| self.unanswered.unwrap_or((now, newest)));
     }
 
     /// When silence becomes too long.
