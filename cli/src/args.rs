@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use beach_core::cast::CastFormat;
 use beach_core::endpoint::Paths;
-use beach_core::gather::IceServer;
 use beach_core::host::Resize;
+use beach_core::ice_server::{BadIceServer, IceServer, Service};
 use beach_core::predict::{BadMode, Mode};
 use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
@@ -211,9 +211,18 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
-    /// Hand out this STUN server too, stun:HOST:PORT; serve itself is one, on the UDP port of the same number
+    /// Hand out this server too: stun:HOST:PORT (serve itself is one, on the UDP port of the same number) or
+    /// turn:HOST:PORT?transport=udp|tcp; may be given often
     #[arg(long, value_name = "URL")]
     pub(crate) ice_server: Vec<IceServer>,
+
+    /// Make credentials for TURN servers from the secret in FILE, coturn's static-auth-secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) turn_secret_file: Option<PathBuf>,
+
+    /// How long those credentials are good for; everybody gets new ones at half of it
+    #[arg(long, value_name = "SECS", default_value = "3600", value_parser = lifetime)]
+    pub(crate) turn_lifetime: Duration,
 
     /// Do not carry datagrams for those who cannot reach each other
     #[arg(long)]
@@ -266,8 +275,8 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "URL", env = "BEACH_SERVER", value_parser = server_url)]
     pub(crate) server: Option<String>,
 
-    /// Ask this STUN server too, stun:HOST:PORT; may be given often
-    #[arg(long, value_name = "URL")]
+    /// Try this server too, stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp|tcp; may be given often
+    #[arg(long, value_name = "URL", value_parser = ice_server)]
     pub(crate) ice_server: Vec<IceServer>,
 
     /// One JSON object a line for each check
@@ -290,11 +299,12 @@ pub(crate) struct PathArgs {
     #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
     pub(crate) strict: bool,
 
-    /// Ask this STUN server, stun:HOST:PORT, how this side is seen, besides those the rendezvous names; may be given often
-    #[arg(long, value_name = "URL")]
+    /// A server that helps to find a path, besides those the rendezvous names: stun:HOST:PORT or
+    /// turn:USER:PASS@HOST:PORT?transport=udp|tcp; may be given often
+    #[arg(long, value_name = "URL", value_parser = ice_server)]
     pub(crate) ice_server: Vec<IceServer>,
 
-    /// Through the rendezvous only: the other side learns no address of this one
+    /// Through a TURN server or the rendezvous only: the other side learns no address of this one
     #[arg(long, conflicts_with = "strict")]
     pub(crate) relay_only: bool,
 }
@@ -385,6 +395,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
     match text.trim_end_matches('s').parse::<f64>() {
         Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         Ok(_) | Err(_) => Err("expected a number of seconds".to_owned()),
+    }
+}
+
+/// Shorter, and what was just handed out would expire before it is used.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        lifetime if lifetime >= Duration::from_secs(10) => Ok(lifetime),
+        _ => Err("expected at least 10 seconds".to_owned()),
+    }
+}
+
+/// One that can be used as it is.
+fn ice_server(text: &str) -> Result<IceServer, String> {
+    let server: IceServer = text.parse().map_err(|error: BadIceServer| error.to_string())?;
+    match server.service {
+        Service::Turn(_, None) => Err("expected turn:USER:PASS@HOST:PORT".to_owned()),
+        Service::Turn(_, Some(_)) | Service::Stun => Ok(server),
     }
 }
 

@@ -4,13 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use beach_core::gather::IceServer;
-use beach_core::id::{LinkId, SessionId};
-use beach_core::invite::{Invite, Role};
-use beach_core::link::VERSIONS;
-use beach_core::wire::signal::{ToRendezvous, parse_from_rendezvous, to_text};
+use beach_core::ice_server::{IceServer, Service};
+use beach_core::invite::{HostSecrets, Invite};
+use beach_core::wire::signal::{FromRendezvous, IceUrl, MAX_ICE_SERVERS, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_runtime_tokio::signal::{Signal, SignalEvent};
-use beach_runtime_tokio::udp::usable_addresses;
+use beach_runtime_tokio::turn::allocate;
+use beach_runtime_tokio::udp::{UdpSockets, usable_addresses};
 use beach_runtime_tokio::{entropy, stun};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -71,20 +70,39 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
     let local = invite.as_ref().is_some_and(Invite::is_loopback);
     addresses(&mut report, local);
     let server = invite.as_ref().map(|invite| invite.server.clone()).or(args.server);
-    let mut servers = Vec::new();
+    let (mut servers, mut handed_out) = (Vec::new(), Vec::new());
     match &server {
-        Some(server) => servers.extend(rendezvous(&mut report, server).await),
+        Some(server) => {
+            let (address, ice) = rendezvous(&mut report, server).await;
+            servers.extend(address);
+            handed_out = ice;
+        }
         None => {
             let advice = "give a link, or --server URL; `beach share` has a rendezvous of its own";
             report.check("rendezvous", Outcome::Limited, "not asked: none was named", advice);
         }
     }
-    for IceServer { host, port } in &args.ice_server {
-        if let Ok(found) = tokio::net::lookup_host((host.as_str(), *port)).await {
-            servers.extend(found);
+    let mut relays = Vec::new();
+    for server in &args.ice_server {
+        let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        match &server.service {
+            Service::Stun => servers.extend(found),
+            Service::Turn(..) => relays.push((server.clone(), found.first().copied())),
+        }
+    }
+    let rendezvous = servers.first().copied();
+    for server in handed_out.iter().filter_map(|IceUrl(url)| url.parse::<IceServer>().ok()) {
+        match (&server.service, server.address()) {
+            (Service::Turn(_, Some(_)), address) => relays.push((server, address)),
+            (Service::Stun, Some(address)) if Some(address) != rendezvous => servers.push(address),
+            (Service::Stun | Service::Turn(..), _) => {}
         }
     }
     udp(&mut report, local, &servers).await;
+    for (server, address) in relays.into_iter().take(MAX_ICE_SERVERS) {
+        turn(&mut report, local, &server, address).await;
+    }
     if let Some(link) = args.link.filter(|_| report.works) {
         handshake(&mut report, &link).await;
     }
@@ -103,21 +121,22 @@ fn addresses(report: &mut Report, local: bool) {
     report.check("ipv6", outcome, text, "nothing need be done; with IPv6 on both sides no router is in the way");
 }
 
-/// Where it was reached, if it was.
-async fn rendezvous(report: &mut Report, server: &str) -> Option<SocketAddr> {
+/// Where it was reached, if it was, and the servers that it hands out. It is asked as a host would, with a session that is nobody's.
+async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, Vec<IceUrl>) {
     let started = Instant::now();
     let mut signal = Signal::new(server.to_owned());
     signal.dial();
-    let mut entropy = entropy();
-    let link = LinkId(entropy.number());
-    let (session, versions) = (SessionId(entropy.bytes()), VERSIONS.to_vec());
-    let ask = ToRendezvous::Join { session, link, role: Role::View, versions, resumes: None };
+    let ask = HostSecrets::new(&mut entropy()).registration();
     let talk = async {
         loop {
             match signal.next().await {
                 SignalEvent::Up => signal.send(to_text(&ask)),
                 SignalEvent::Text(text) => {
-                    return parse_from_rendezvous(&text).map(|_| ()).map_err(|_| "nonsense".to_owned());
+                    return match parse_from_rendezvous(&text) {
+                        Ok(FromRendezvous::Registered { ice }) => Ok(ice),
+                        Ok(_) => Ok(Vec::new()),
+                        Err(_) => Err("nonsense".to_owned()),
+                    };
                 }
                 SignalEvent::Datagram(_) => {}
                 SignalEvent::Down(cause) => return Err(cause),
@@ -126,17 +145,43 @@ async fn rendezvous(report: &mut Report, server: &str) -> Option<SocketAddr> {
     };
     let talked = timeout(ANSWER_WITHIN, talk).await.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
     let tls = if server.starts_with("https") { "TLS" } else { "no TLS" };
+    let address = signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    signal.send(to_text(&ToRendezvous::Unregister));
+    signal.close().await;
     match talked {
-        Ok(()) => {
+        Ok(ice) => {
             let text = format!("{server} answers after {} ({tls})", status::milliseconds(started.elapsed()));
             report.check("rendezvous", Outcome::Good, &text, "");
+            (address, ice)
         }
         Err(cause) => {
             let advice = "check the address and the network; is `beach serve` (or the share) running there?";
             report.check("rendezvous", Outcome::Bad, &format!("{server}: {cause}"), advice);
+            (address, Vec::new())
         }
     }
-    signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+}
+
+/// Whether a TURN server would relay for us.
+async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Option<SocketAddr>) {
+    let advice =
+        "check its address, the credentials and the clock; without it the rendezvous carries what cannot be direct";
+    let Some(address) = address else {
+        return report.check("turn", Outcome::Limited, &format!("{server} was not found"), advice);
+    };
+    let Service::Turn(transport, Some(credentials)) = &server.service else { return };
+    let Ok(mut sockets) = UdpSockets::bind(&usable_addresses(local || address.ip().is_loopback())) else { return };
+    let started = Instant::now();
+    match allocate(&mut sockets, address, *transport, credentials.clone(), ANSWER_WITHIN).await {
+        Some(relayed) => {
+            let took = status::milliseconds(started.elapsed());
+            report.check("turn", Outcome::Good, &format!("{server} relays at {relayed}, after {took}"), "");
+        }
+        None => {
+            let text = format!("{server} does not answer, or not with an address");
+            report.check("turn", Outcome::Limited, &text, advice);
+        }
+    }
 }
 
 /// Whether UDP gets out, and what the router in between does with it, in the terms of RFC 4787.
@@ -186,8 +231,12 @@ async fn handshake(report: &mut Report, link: &str) {
     let joined = timeout(HANDSHAKE_WITHIN, join(link, &mut stage)).await;
     let took = status::milliseconds(started.elapsed());
     match joined {
-        Ok(Ok(relayed)) => {
-            let way = if relayed { "through the rendezvous" } else { "directly" };
+        Ok(Ok(kind)) => {
+            let way = match kind.as_str() {
+                "relay" => "through the rendezvous",
+                "turn" => "through a TURN server",
+                _ => "directly",
+            };
             report.check("handshake", Outcome::Good, &format!("the first screen after {took}, {way}"), "");
         }
         Ok(Err(cause)) => {
@@ -198,7 +247,7 @@ async fn handshake(report: &mut Report, link: &str) {
     }
 }
 
-async fn join(link: &str, stage: &mut String) -> Result<bool, String> {
+async fn join(link: &str, stage: &mut String) -> Result<String, String> {
     let words = |error: std::io::Error| error.to_string();
     let program = std::env::current_exe().map_err(words)?;
     let mut child = Command::new(program)
@@ -212,12 +261,12 @@ async fn join(link: &str, stage: &mut String) -> Result<bool, String> {
     let mut stdin = child.stdin.take().ok_or("no pipe")?;
     stdin.write_all(format!("{link}\n").as_bytes()).await.map_err(words)?;
     let mut lines = BufReader::new(child.stdout.take().ok_or("no pipe")?).lines();
-    let mut relayed = false;
+    let mut kind = String::new();
     while let Some(line) = lines.next_line().await.map_err(words)? {
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
         match event["type"].as_str() {
             Some("stage") => stage.clone_from(&event["stage"].as_str().unwrap_or_default().to_owned()),
-            Some("path") => relayed = event["kind"] == "relay",
+            Some("path") => kind = event["kind"].as_str().unwrap_or_default().to_owned(),
             Some("first_screen") => {
                 // It leaves as a person would.
                 if let Some(id) =
@@ -226,7 +275,7 @@ async fn join(link: &str, stage: &mut String) -> Result<bool, String> {
                     let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
                 }
                 let _ = timeout(ANSWER_WITHIN, child.wait()).await;
-                return Ok(relayed);
+                return Ok(kind);
             }
             Some("failed") => return Err(event["cause"].as_str().unwrap_or("no cause").to_owned()),
             Some(_) | None => {}

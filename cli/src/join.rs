@@ -10,7 +10,7 @@ use beach_core::handshake::Stage;
 use beach_core::invite::{Invite, InviteError};
 use beach_core::journal::Recorded as _;
 use beach_core::keyboard::{Keyboard, Typed};
-use beach_core::link::Path;
+use beach_core::link::{Path, PathKind};
 use beach_core::peer::{Certificate, Str0m};
 use beach_core::terminal::{Abilities, Options, Size};
 use beach_core::time::Timestamp;
@@ -480,9 +480,9 @@ impl Join {
 
     fn status_lines(&self, round_trip: Option<Duration>) -> [String; 2] {
         let (sent, received) = self.network.traffic();
-        let path = self.path.map_or("no path".to_owned(), |path| match path.is_relayed() {
-            true => path.to_string(),
-            false => format!("directly, {path}"),
+        let path = self.path.map_or("no path".to_owned(), |path| match path.kind {
+            PathKind::Direct => format!("directly, {path}"),
+            PathKind::Turn | PathKind::Relay => path.to_string(),
         });
         let time = round_trip.map_or("unknown".to_owned(), status::milliseconds);
         [format!("beach: {path}"), format!("  round trip {time}; {sent} bytes sent, {received} received")]

@@ -22,9 +22,9 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     }
     let file = open_private(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let filter = ["BEACH_LOG", "RUST_LOG"].iter().find_map(|name| EnvFilter::try_from_env(name).ok());
-    // The ICE crate writes its passwords at level debug.
-    let filter =
-        filter.unwrap_or_else(|| EnvFilter::new(format!("{level},is=info,str0m=info,dimpl=info,tungstenite=info")));
+    // The ICE crate writes its passwords at level debug; those of TURN write down every step, as an error when asked for a password first.
+    const OTHERS: &str = "is=info,str0m=info,dimpl=info,tungstenite=info,turn_client_proto=off,stun_proto=off";
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{level},{OTHERS}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)

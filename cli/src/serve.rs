@@ -1,13 +1,15 @@
 //! `beach serve`: a rendezvous.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use beach_core::gather::IceServer;
-use beach_runtime_tokio::rendezvous;
+use beach_core::ice_server::{IceServer, Service};
+use beach_runtime_tokio::rendezvous::{self, HandedOut};
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, SignalEvent, Signals};
 use tokio::sync::Notify;
+use zeroize::Zeroizing;
 
 use crate::args::ServeArgs;
 use crate::{log, status};
@@ -28,10 +30,20 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
             return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
         }
     };
-    let ice = match look_up(&args.ice_server).await {
-        Ok(ice) => ice,
-        Err(name) => return status::usage("a STUN server was not found", &name, "check --ice-server"),
+    let secret = match args.turn_secret_file.as_deref().map(read_secret).transpose() {
+        Ok(secret) => secret,
+        Err(cause) => return status::usage("the TURN secret cannot be read", &cause, "check --turn-secret-file"),
     };
+    let lacks = |server: &&IceServer| secret.is_none() && matches!(server.service, Service::Turn(_, None));
+    if let Some(server) = args.ice_server.iter().find(lacks) {
+        let advice = "add --turn-secret-file FILE with coturn's static-auth-secret, or write turn:USER:PASS@HOST:PORT";
+        return status::usage("there are no credentials for a TURN server", &server.to_string(), advice);
+    }
+    let servers = match look_up(&args.ice_server).await {
+        Ok(servers) => servers,
+        Err(name) => return status::usage("a server was not found", &name, "check --ice-server"),
+    };
+    let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime };
     status::serving(server.local_addr());
     let drain = Arc::new(Notify::new());
     tokio::select! {
@@ -41,13 +53,19 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
 }
 
 /// The servers with addresses for names, so that nobody else has to look them up; or the name that is none.
-async fn look_up(servers: &[IceServer]) -> Result<Vec<String>, String> {
+async fn look_up(servers: &[IceServer]) -> Result<Vec<IceServer>, String> {
     let mut found = Vec::new();
-    for IceServer { host, port } in servers {
-        let addresses = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(|_| host.clone())?;
-        found.extend(addresses.map(|address| format!("stun:{address}")));
+    for server in servers {
+        let addresses = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
+        found.extend(addresses.map_err(|_| server.host.clone())?.map(|address| server.at(address)));
     }
     Ok(found)
+}
+
+fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
+    let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| error.to_string())?;
+    let secret = text.trim();
+    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(Zeroizing::new(secret.to_owned())) }
 }
 
 /// The first SIGTERM lets handshakes end; a second one does not.

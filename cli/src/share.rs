@@ -431,7 +431,7 @@ impl Share {
                 self.voice.event("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Path(member, path) => {
-                tracing::info!(%member, relayed = path.is_relayed(), "a viewer's path changed");
+                tracing::info!(%member, kind = ?path.kind, "a viewer's path changed");
                 self.voice.event("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Away(member, cause) => {
@@ -676,7 +676,7 @@ async fn serve_within(server: Server, fault: Option<Duration>) {
         }
     };
     tokio::select! {
-        () = rendezvous::run(server, true, Vec::new(), Arc::default()) => {}
+        () = rendezvous::run(server, true, rendezvous::HandedOut::default(), Arc::default()) => {}
         () = fault => panic!("asked for by --test-fault"),
     }
 }

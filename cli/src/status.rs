@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use beach_core::handshake::{Cause, Failure, Stage};
 use beach_core::id::MemberId;
-use beach_core::link::{Candidate, CandidateKind, Down, Path, Refusal};
+use beach_core::link::{Candidate, CandidateKind, Down, Path, PathKind, Refusal};
 use beach_core::terminal::Size;
 use beach_core::time::Timestamp;
 use serde_json::{Value, json};
@@ -286,21 +286,25 @@ pub(crate) fn step(stage: Stage, paths: Option<(usize, usize)>) -> String {
 
 /// `connected directly (192.168.1.5, 3 ms)`.
 pub(crate) fn connected(path: Path, round_trip: Option<Duration>) -> String {
-    let remote = (!path.is_relayed()).then(|| path.remote.ip().to_string());
+    let remote = (path.kind == PathKind::Direct).then(|| path.remote.ip().to_string());
     let details: Vec<_> = remote.into_iter().chain(round_trip.map(milliseconds)).collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
     format!("connected {}{details}", way(path))
 }
 
-/// `directly`, or `through the rendezvous`.
+/// `directly`, `through a TURN server`, or `through the rendezvous`.
 pub(crate) fn way(path: Path) -> &'static str {
-    if path.is_relayed() { "through the rendezvous" } else { "directly" }
+    match path.kind {
+        PathKind::Direct => "directly",
+        PathKind::Turn => "through a TURN server",
+        PathKind::Relay => "through the rendezvous",
+    }
 }
 
-/// What a `path` event says of it; addresses only of a direct one, as a relayed one has none.
+/// What a `path` event says of it; the rendezvous' has no addresses.
 pub(crate) fn path_fields(path: Path, member: Option<MemberId>) -> Value {
-    let mut fields = json!({ "kind": if path.is_relayed() { "relay" } else { "direct" } });
-    if !path.is_relayed() {
+    let mut fields = json!({ "kind": path.kind });
+    if path.kind != PathKind::Relay {
         fields["local"] = path.local.to_string().into();
         fields["remote"] = path.remote.to_string().into();
     }

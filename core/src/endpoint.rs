@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::engine::{Engine, Peer, PeerSide};
 use crate::entropy::Entropy;
 use crate::gather::Gatherer;
+use crate::ice_server::IceServer;
 use crate::id::LinkId;
 use crate::invite::{HostSecrets, Invite, Psk};
 use crate::journal::{Journal, Record};
@@ -24,6 +25,7 @@ use crate::link::{Command, Down, Event, LinkUser, VERSIONS};
 use crate::machine::{Machine, Tick};
 use crate::seal::Side;
 use crate::time::{Timestamp, earliest};
+use crate::turn::{Allocations, StreamId};
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, encode_hello, parse_from_rendezvous, to_text};
 
 use self::state::{Link, Live, Seal};
@@ -77,8 +79,14 @@ pub enum Input<I> {
     Moved(Vec<SocketAddr>),
     /// The rendezvous was reached at this address; before [`Input::SignalUp`].
     RendezvousAt(SocketAddr),
-    /// A STUN server is at this address.
-    StunServer(SocketAddr),
+    /// There is this server; its host is an address.
+    IceServer(IceServer),
+    /// The connection to a TURN server is there.
+    TurnUp(StreamId),
+    /// Bytes came on it.
+    TurnBytes(StreamId, Vec<u8>),
+    /// It is gone, or could not be had.
+    TurnDown(StreamId),
     /// The rendezvous relayed this: see [`Relayed`](crate::relay::Relayed).
     Relayed(Vec<u8>),
 }
@@ -113,6 +121,12 @@ pub enum Output<O> {
     },
     /// Have the rendezvous relay this, or drop it if it would have to wait long.
     Relay(Vec<u8>),
+    /// Connect to this TURN server over TCP.
+    TurnDial(StreamId, SocketAddr),
+    /// Write this to it, or drop it whole if it would have to wait long.
+    TurnWrite(StreamId, Vec<u8>),
+    /// Close the connection, once what was written is sent.
+    TurnHangUp(StreamId),
     /// Append this to the recording.
     Record(Vec<u8>),
 }
@@ -120,12 +134,12 @@ pub enum Output<O> {
 /// Which paths a link may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Paths {
-    /// A direct one, or the rendezvous' relay where there is none.
+    /// A direct one, or where there is none one through a TURN server or through the rendezvous.
     #[default]
     Any,
     /// Direct ones only.
     DirectOnly,
-    /// The relay only: neither side learns an address of the other.
+    /// Those through a TURN server or the rendezvous only: the other side learns no address of this one.
     RelayOnly,
 }
 
@@ -154,6 +168,7 @@ pub struct Endpoint<M: Machine, E: Engine> {
     asked: Generation,
     paths: Paths,
     gatherer: Gatherer,
+    turn: Allocations,
     rendezvous_at: Option<SocketAddr>,
     signal_up: bool,
     said_at: Timestamp,
@@ -184,6 +199,7 @@ where
             asked: 0,
             paths: Paths::default(),
             gatherer: Gatherer::default(),
+            turn: Allocations::default(),
             rendezvous_at: None,
             signal_up: false,
             said_at: Timestamp::ZERO,
@@ -285,8 +301,11 @@ where
                     Err(output) => self.out.push_back(Output::Machine(output)),
                 }
             }
-            let Some(event) = self.events.pop_front() else { break };
-            self.feed(now, event.into());
+            if let Some(event) = self.events.pop_front() {
+                self.feed(now, event.into());
+            } else if !self.pump_turn(now) {
+                break;
+            }
         }
         if let Some(journal) = &mut self.journal {
             let bytes = journal.take();
@@ -307,12 +326,15 @@ where
                 self.out.push_back(Output::HangUp);
             }
             Command::Register => self.register(now),
-            Command::Unregister => self.say(now, &ToRendezvous::Unregister),
+            Command::Unregister => {
+                self.say(now, &ToRendezvous::Unregister);
+                self.turn.release(now);
+            }
             Command::Join(link, resumes) => self.join(now, link, resumes),
             Command::Hello(link, hello) => self.hello(now, link, &encode_hello(&hello)),
             Command::Refuse(link, reason) => {
                 self.say(now, &ToRendezvous::Refuse { link, reason });
-                self.forget(link);
+                self.forget(now, link);
             }
             Command::Verdict(link, verdict) => self.verdict(now, link, verdict),
             Command::Envelope(link, envelope) => self.seal(now, link, envelope),
@@ -323,13 +345,13 @@ where
             Command::Close(link) => {
                 if self.links.contains_key(&link) {
                     self.say(now, &ToRendezvous::Close { link });
-                    self.forget(link);
+                    self.forget(now, link);
                 }
             }
             Command::Renew(link) => {
                 let live = self.links.get_mut(&link).and_then(|link| link.live.as_mut());
                 if let Some(live) = live.filter(|live| live.renews && live.confirmed) {
-                    live.peer.renew(now);
+                    live.renew(now);
                     self.drain(now, link);
                 }
             }
@@ -360,11 +382,7 @@ where
 
     fn register(&mut self, now: Timestamp) {
         let Secrets::Host(secrets) = &self.secrets else { return };
-        let message = ToRendezvous::Register {
-            session: secrets.session(),
-            commitment: Opaque(secrets.commitment().to_vec()),
-            token: Opaque(secrets.token().to_vec()),
-        };
+        let message = secrets.registration();
         self.say(now, &message);
     }
 
@@ -384,11 +402,11 @@ where
         };
         match message {
             FromRendezvous::Registered { ice } => {
-                self.learn(&ice);
+                self.learn(now, &ice);
                 self.events.push_back(Event::Registered);
             }
             FromRendezvous::Joined { link, role, versions, relay, resumes, ice } => {
-                self.learn(&ice);
+                self.learn(now, &ice);
                 let known = self.links.contains_key(&link);
                 if let (Secrets::Host(_), false) = (&self.secrets, known) {
                     self.links.insert(link, Link::new(role, versions.clone(), resumes));
@@ -406,6 +424,7 @@ where
             FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),
             FromRendezvous::Closed { link } => self.events.push_back(Event::Gone(link)),
             FromRendezvous::Pong => {}
+            FromRendezvous::Ice { ice } => self.learn(now, &ice),
             FromRendezvous::Envelope { link, data } => self.on_envelope(now, link, &data.0),
         }
     }
@@ -450,9 +469,12 @@ where
         self.events.push_back(Event::Woken);
     }
 
-    fn forget(&mut self, id: LinkId) {
+    fn forget(&mut self, now: Timestamp, id: LinkId) {
         self.links.remove(&id);
         self.routes.retain(|_, routed| *routed != id);
+        if self.links.is_empty() {
+            self.turn.release(now);
+        }
     }
 
     // Time.
@@ -471,8 +493,8 @@ where
                 self.add_relay(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
-            if live.renews && live.confirmed && live.watch.renews(now, live.is_relayed()) {
-                live.peer.renew(now);
+            if live.renews && live.confirmed && live.watch.renews(now, live.is_detour()) {
+                live.renew(now);
                 self.drain(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
@@ -523,7 +545,10 @@ where
             Input::Relayed(bytes) => self.on_relayed(now, &bytes),
             Input::Moved(addresses) => self.on_moved(now, addresses),
             Input::RendezvousAt(address) => self.rendezvous_at = Some(address),
-            Input::StunServer(address) => self.gatherer.learn(address),
+            Input::IceServer(server) => self.learn_server(now, &server),
+            Input::TurnUp(stream) => self.turn.stream_up(now, stream),
+            Input::TurnBytes(stream, bytes) => self.turn.stream_bytes(now, stream, &bytes),
+            Input::TurnDown(stream) => self.turn.stream_down(now, stream),
         }
         self.on_time(now);
         self.pump_questions(now);
@@ -538,7 +563,7 @@ where
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        let mut deadline = earliest(self.machine.deadline(), self.gatherer.deadline());
+        let mut deadline = earliest(self.machine.deadline(), earliest(self.gatherer.deadline(), self.turn.deadline()));
         if self.signal_up {
             let ping = self.pong_by.unwrap_or(self.said_at + PING_EVERY);
             deadline = earliest(deadline, Some(ping));

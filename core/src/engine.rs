@@ -40,8 +40,8 @@ pub trait Peer {
     /// Can not be reached there any more.
     fn remove_local(&mut self, now: Timestamp, address: SocketAddr);
 
-    /// The direct paths shall prove themselves anew: until one answers, the relay is used.
-    fn renew(&mut self, now: Timestamp);
+    /// The direct paths shall prove themselves anew, but for those from the address that `stays`: until one answers, a detour is used.
+    fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>);
 
     /// The other side, as its description says. Once.
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down>;

@@ -4,7 +4,6 @@
 //! does not answer costs a few datagrams and nobody's time: candidates are told as they are found.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -148,68 +147,6 @@ pub fn answer(source: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
     Some(response.finish())
 }
 
-/// A server that tells how this side is seen, as people write it: `stun:HOST:PORT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IceServer {
-    /// A name or an address, without brackets.
-    pub host: String,
-    /// The port; 3478 if none was written (RFC 7064).
-    pub port: u16,
-}
-
-/// Why it is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadIceServer {
-    /// No `stun:`.
-    #[error("expected stun:HOST:PORT")]
-    Scheme,
-    /// TURN is not spoken.
-    #[error("TURN is not supported yet; only stun:HOST:PORT is")]
-    Turn,
-    /// No host, or no port that is one.
-    #[error("expected a host, and a port from 1 to 65535, after stun:")]
-    Place,
-}
-
-/// Longest host: that of a name in DNS.
-const MAX_HOST: usize = 253;
-
-const DEFAULT_PORT: u16 = 3478;
-
-impl std::str::FromStr for IceServer {
-    type Err = BadIceServer;
-
-    fn from_str(text: &str) -> Result<IceServer, BadIceServer> {
-        let place = match text.split_once(':') {
-            Some(("stun", place)) => place,
-            Some(("turn" | "turns", _)) => return Err(BadIceServer::Turn),
-            Some(_) | None => return Err(BadIceServer::Scheme),
-        };
-        let (host, port) = match place.strip_prefix('[') {
-            Some(rest) => {
-                let (host, port) = rest.split_once(']').ok_or(BadIceServer::Place)?;
-                (host, port.strip_prefix(':'))
-            }
-            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
-        };
-        let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| BadIceServer::Place)?;
-        let sensible = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
-        if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(sensible) {
-            return Err(BadIceServer::Place);
-        }
-        Ok(IceServer { host: host.to_owned(), port })
-    }
-}
-
-impl fmt::Display for IceServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.host.contains(':') {
-            true => write!(f, "stun:[{}]:{}", self.host, self.port),
-            false => write!(f, "stun:{}:{}", self.host, self.port),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,17 +206,5 @@ mod tests {
         let told = answer(source, &question_of(7)).expect("a question");
         assert!(answer(source, &told).is_none() && answer(source, b"GET / HTTP/1.1\r\n\r\n").is_none());
         assert!(answer(source, &question_of(7)[..19]).is_none());
-    }
-
-    #[test]
-    fn servers_are_written_as_in_rfc_7064() {
-        let read = |text: &str| text.parse::<IceServer>().map(|server| server.to_string());
-        assert_eq!(read("stun:example.org"), Ok("stun:example.org:3478".to_owned()));
-        assert_eq!(read("stun:[2001:db8::1]:19302"), Ok("stun:[2001:db8::1]:19302".to_owned()));
-        assert_eq!(read("turn:user:pass@example.org"), Err(BadIceServer::Turn));
-        assert_eq!([read("example.org:3478"), read("http://x")], [const { Err(BadIceServer::Scheme) }; 2]);
-        for wrong in ["stun:", "stun::1", "stun:a:0", "stun:a:70000", "stun:a b:1", "stun:[::1"] {
-            assert_eq!(read(wrong), Err(BadIceServer::Place), "{wrong}");
-        }
     }
 }

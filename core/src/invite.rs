@@ -20,6 +20,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::entropy::Entropy;
 use crate::id::SessionId;
+use crate::wire::signal::{Opaque, ToRendezvous};
 
 /// Longest target read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
 pub const MAX_TARGET: usize = 1024;
@@ -225,12 +226,17 @@ impl HostSecrets {
             .collect()
     }
 
-    pub(crate) fn commitment(&self) -> [u8; 32] {
-        commitment(&self.view, &self.static_public)
+    /// What makes the session this host's at a rendezvous.
+    pub fn registration(&self) -> ToRendezvous {
+        ToRendezvous::Register {
+            session: self.session(),
+            commitment: Opaque(self.commitment().to_vec()),
+            token: Opaque(self.token.to_vec()),
+        }
     }
 
-    pub(crate) fn token(&self) -> &[u8; 32] {
-        &self.token
+    pub(crate) fn commitment(&self) -> [u8; 32] {
+        commitment(&self.view, &self.static_public)
     }
 
     pub(crate) fn token_hash(&self) -> [u8; 32] {
@@ -332,7 +338,7 @@ mod tests {
             assert!(!invite.commits_to(&[1; 32], &secrets.token_hash()));
             assert!(!invite.commits_to(&secrets.static_public, &[1; 32]));
         }
-        assert!(id_matches(secrets.session(), &secrets.commitment(), secrets.token()));
+        assert!(id_matches(secrets.session(), &secrets.commitment(), &secrets.token));
         assert!(!id_matches(secrets.session(), &secrets.commitment(), &[0; 32]));
     }
 

@@ -51,6 +51,7 @@ pub mod engine;
 pub mod gather;
 pub mod handshake;
 pub mod host;
+pub mod ice_server;
 pub mod id;
 pub mod invite;
 pub mod journal;
@@ -63,6 +64,7 @@ pub mod relay;
 pub mod rendezvous;
 pub mod terminal;
 pub mod time;
+pub mod turn;
 pub mod viewer;
 pub mod wire;
 

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::LinkId;
 use crate::invite::Role;
-use crate::relay;
 use crate::terminal::Size;
 
 /// The versions of the protocol that this build speaks, newest first.
@@ -242,21 +241,29 @@ pub struct Path {
     pub local: SocketAddr,
     /// Theirs.
     pub remote: SocketAddr,
+    /// Who is in between.
+    pub kind: PathKind,
 }
 
-impl Path {
-    /// Whether it leads through the rendezvous.
-    pub fn is_relayed(&self) -> bool {
-        relay::is_relayed(self.remote)
-    }
+/// Who is between the two ends of a path. None of them can read what passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PathKind {
+    /// Nobody.
+    Direct,
+    /// A TURN server, of either side.
+    Turn,
+    /// The rendezvous.
+    Relay,
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_relayed() {
-            return f.write_str("through the rendezvous");
+        match self.kind {
+            PathKind::Direct => write!(f, "{} → {}", self.local, self.remote),
+            PathKind::Turn => write!(f, "through a TURN server, {} → {}", self.local, self.remote),
+            PathKind::Relay => f.write_str("through the rendezvous"),
         }
-        write!(f, "{} → {}", self.local, self.remote)
     }
 }
 

@@ -146,6 +146,7 @@ impl Engine for Str0m {
             channel,
             lane: Mid::from("lane"),
             direct: Vec::new(),
+            relayed: Vec::new(),
             next_seq: 1,
             path_found: false,
             timeout: None,
@@ -168,6 +169,8 @@ pub struct Str0mPeer {
     lane: Mid,
     /// The direct addresses of ours.
     direct: Vec<str0m::Candidate>,
+    /// Those that somebody relays from.
+    relayed: Vec<str0m::Candidate>,
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
     path_found: bool,
@@ -244,23 +247,22 @@ impl Peer for Str0mPeer {
         if self.rtc.add_local_candidate(candidate.clone()).is_none() {
             return false;
         }
-        if is_direct {
-            self.direct.push(candidate);
-        }
+        if is_direct { &mut self.direct } else { &mut self.relayed }.push(candidate);
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
         true
     }
 
     fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
         let gone = self.direct.extract_if(.., |candidate| candidate.addr() == address);
+        let gone = gone.chain(self.relayed.extract_if(.., |candidate| candidate.addr() == address));
         for candidate in gone.collect::<Vec<_>>() {
             self.rtc.direct_api().invalidate_candidate(&candidate);
         }
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
     }
 
-    fn renew(&mut self, now: Timestamp) {
-        for candidate in &self.direct {
+    fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>) {
+        for candidate in self.direct.iter().filter(|candidate| Some(candidate.addr()) != stays) {
             // Local ones can be taken back and given again; of remote ones the engine keeps a discarded twin.
             self.rtc.direct_api().invalidate_candidate(candidate);
             self.rtc.add_local_candidate(candidate.clone());

@@ -10,7 +10,9 @@ use crate::link::Refusal;
 use crate::machine::{Machine, Tick};
 use crate::relay::Relayed;
 use crate::time::{Timestamp, earliest};
-use crate::wire::signal::{FromRendezvous, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
+use crate::wire::signal::{
+    FromRendezvous, IceUrl, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text,
+};
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its busiest, as frames
 /// adapt to the path.
@@ -59,6 +61,8 @@ pub enum RendezvousInput {
     Datagram(ConnectionId, Vec<u8>),
     /// They are gone.
     Closed(ConnectionId),
+    /// Hand these servers out from now on; who is here is told, as credentials run out.
+    Ice(Vec<IceUrl>),
     /// It shall end as soon as no handshake is under way; nobody new connects from here on.
     Drain,
 }
@@ -72,6 +76,7 @@ impl fmt::Debug for RendezvousInput {
             RendezvousInput::Text(id, text) => write!(f, "Text({id}, {} bytes)", text.len()),
             RendezvousInput::Datagram(id, bytes) => write!(f, "Datagram({id}, {} bytes)", bytes.len()),
             RendezvousInput::Closed(id) => write!(f, "Closed({id})"),
+            RendezvousInput::Ice(ice) => write!(f, "Ice({} servers)", ice.len()),
             RendezvousInput::Drain => f.write_str("Drain"),
         }
     }
@@ -102,6 +107,12 @@ struct Connection {
     nonsense: u32,
     hosts: Option<SessionId>,
     views: BTreeSet<(SessionId, LinkId)>,
+}
+
+impl Connection {
+    fn takes_part(&self) -> bool {
+        self.hosts.is_some() || !self.views.is_empty()
+    }
 }
 
 struct Session {
@@ -149,7 +160,7 @@ struct Link {
 pub struct Rendezvous {
     relays: bool,
     /// Servers handed out.
-    ice: Vec<String>,
+    ice: Vec<IceUrl>,
     /// Datagrams that went over the allowance of their session.
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -182,14 +193,6 @@ impl Rendezvous {
         }
     }
 
-    /// The same, handing out servers that tell how a side is seen: see [`FromRendezvous::Joined`].
-    #[must_use]
-    pub fn handing_out(mut self, ice: Vec<String>) -> Rendezvous {
-        self.ice = ice;
-        self.ice.truncate(MAX_ICE_SERVERS);
-        self
-    }
-
     /// The same, carrying no datagrams.
     #[must_use]
     pub fn without_relay(mut self) -> Rendezvous {
@@ -210,6 +213,16 @@ impl Rendezvous {
 
     fn say(&mut self, to: ConnectionId, message: &FromRendezvous) {
         self.out.push_back(RendezvousOutput::Send(to, to_text(message)));
+    }
+
+    fn on_ice(&mut self, mut ice: Vec<IceUrl>) {
+        ice.truncate(MAX_ICE_SERVERS);
+        self.ice = ice;
+        let here = self.connections.iter().filter(|(_, connection)| connection.takes_part());
+        for to in here.map(|(id, _)| *id).collect::<Vec<_>>() {
+            let ice = self.ice.clone();
+            self.say(to, &FromRendezvous::Ice { ice });
+        }
     }
 
     fn refuse(&mut self, to: ConnectionId, link: Option<LinkId>, reason: Refusal) {
@@ -494,6 +507,7 @@ impl Machine for Rendezvous {
             RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
             RendezvousInput::Datagram(id, bytes) => self.on_datagram(now, id, bytes),
             RendezvousInput::Closed(id) => self.on_closed(now, id),
+            RendezvousInput::Ice(ice) => self.on_ice(ice),
             RendezvousInput::Drain => self.drained_by = Some(now + DRAINED_WITHIN),
         }
         if self.drained_at().is_some_and(|at| at <= now) {

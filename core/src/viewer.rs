@@ -552,6 +552,8 @@ impl Viewer {
         let shown = self.is_shown();
         if let Some((exit, _)) = self.exit.take_if(|(_, by)| shown || *by <= now) {
             self.exited = true;
+            self.drop_carrier();
+            self.command(Command::Close(self.link));
             self.command(Command::HangUp);
             self.out.push_back(ViewerOutput::Exit(exit));
         }

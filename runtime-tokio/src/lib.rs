@@ -18,6 +18,7 @@ pub mod serve;
 pub mod signal;
 pub mod stun;
 pub mod tty;
+pub mod turn;
 pub mod udp;
 
 use std::os::fd::OwnedFd;

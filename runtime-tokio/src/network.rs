@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::{Generation, Input, Output};
-use beach_core::gather::{IceServer, MAX_SERVERS};
+use beach_core::ice_server::IceServer;
+use beach_core::wire::signal::MAX_ICE_SERVERS;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::interfaces::Interfaces;
 use crate::record::Recording;
 use crate::signal::{Signal, SignalEvent};
+use crate::turn::{StreamEvent, Streams};
 use crate::udp::{UdpSockets, usable_addresses};
 
 /// A name that takes longer to look up is as good as dead; nobody waits for it.
@@ -31,7 +33,8 @@ pub struct Network {
     /// Connected, and not said yet.
     up: bool,
     /// Names being looked up.
-    lookups: JoinSet<Option<SocketAddr>>,
+    lookups: JoinSet<Option<IceServer>>,
+    streams: Streams,
     sent: u64,
     received: u64,
 }
@@ -50,6 +53,7 @@ impl Network {
             wants_sockets: false,
             up: false,
             lookups: JoinSet::new(),
+            streams: Streams::new(),
             sent: 0,
             received: 0,
         }
@@ -58,14 +62,15 @@ impl Network {
     /// Looks the servers up, in the background; needs a tokio runtime.
     #[must_use]
     pub fn with_ice_servers(mut self, servers: &[IceServer]) -> Network {
-        for IceServer { host, port } in servers.iter().take(MAX_SERVERS).cloned() {
+        for server in servers.iter().take(MAX_ICE_SERVERS).cloned() {
             self.lookups.spawn(async move {
-                let looked_up = timeout(LOOKUP_WITHIN, tokio::net::lookup_host((host.as_str(), port))).await;
+                let place = (server.host.as_str(), server.port);
+                let looked_up = timeout(LOOKUP_WITHIN, tokio::net::lookup_host(place)).await;
                 let found = looked_up.ok().and_then(Result::ok).and_then(|mut found| found.next());
                 if found.is_none() {
-                    tracing::warn!(host, "the name of a STUN server was not found");
+                    tracing::warn!(%server, "the name of a server was not found");
                 }
-                found
+                found.map(|address| server.at(address))
             });
         }
         self
@@ -89,6 +94,12 @@ impl Network {
                 self.sent += bytes.len() as u64;
                 self.signal.relay(bytes);
             }
+            Output::TurnDial(stream, server) => self.streams.dial(stream, server),
+            Output::TurnWrite(stream, bytes) => {
+                self.sent += bytes.len() as u64;
+                self.streams.write(stream, bytes);
+            }
+            Output::TurnHangUp(stream) => self.streams.hang_up(stream),
             Output::Record(bytes) => {
                 if let Some(recording) = &mut self.recording {
                     recording.append(&bytes);
@@ -146,7 +157,15 @@ impl Network {
                 Some(addresses) => Input::Moved(addresses),
                 None => Input::Tick,
             },
-            Some(Ok(Some(server))) = self.lookups.join_next() => Input::StunServer(server),
+            Some(Ok(Some(server))) = self.lookups.join_next() => Input::IceServer(server),
+            event = self.streams.next() => match event {
+                StreamEvent::Up(stream) => Input::TurnUp(stream),
+                StreamEvent::Bytes(stream, bytes) => {
+                    self.received += bytes.len() as u64;
+                    Input::TurnBytes(stream, bytes)
+                }
+                StreamEvent::Down(stream) => Input::TurnDown(stream),
+            },
             datagram = datagram => {
                 self.received += datagram.bytes.len() as u64;
                 Input::Datagram {

@@ -2,10 +2,14 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
+use beach_core::ice_server::{Credentials, IceServer, Service};
 use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
+use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use zeroize::Zeroizing;
 
 use crate::drive::{Surroundings, drive};
 use crate::serve::{Server, ServerEvent};
@@ -14,21 +18,65 @@ use crate::stun::Stun;
 /// Serves a rendezvous on `server`, and on the UDP port of the same number a STUN server, until `drain` says that it shall end and no
 /// handshake is under way any more. It carries datagrams of those who cannot reach each other if it `relays`, and hands out `ice` besides
 /// itself.
-pub async fn run(server: Server, relays: bool, ice: Vec<String>, drain: Arc<Notify>) {
+pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify>) {
     let stun = Stun::bind(server.local_addr()).await;
-    let itself = stun.answers().then(|| "stun:".to_owned());
-    let rendezvous = Rendezvous::new().handing_out(itself.into_iter().chain(ice).collect());
-    let mut rendezvous = if relays { rendezvous } else { rendezvous.without_relay() };
-    let mut sockets = Sockets { server, drain };
+    let mut rendezvous = if relays { Rendezvous::new() } else { Rendezvous::new().without_relay() };
+    let mut renewal = interval(ice.lifetime / 2);
+    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sockets = Sockets { server, drain, ice, itself: stun.answers(), renewal, handed_out: false };
     tokio::select! {
         () = drive(&mut rendezvous, Instant::now(), &mut sockets) => {}
         never = stun.run() => match never {},
     }
 }
 
+/// The servers that are handed out, and what makes credentials for those that have none.
+pub struct HandedOut {
+    /// Their hosts are addresses.
+    pub servers: Vec<IceServer>,
+    /// What they share with us.
+    pub secret: Option<Zeroizing<String>>,
+    /// How long credentials are good for; at half of it everybody gets new ones.
+    pub lifetime: Duration,
+}
+
+/// An hour: who got credentials and left can use the server that long.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
+
+impl Default for HandedOut {
+    fn default() -> HandedOut {
+        HandedOut { servers: Vec::new(), secret: None, lifetime: DEFAULT_LIFETIME }
+    }
+}
+
+impl HandedOut {
+    /// Whether they have to be made anew.
+    fn expire(&self) -> bool {
+        self.secret.is_some() && self.servers.iter().any(|server| matches!(server.service, Service::Turn(_, None)))
+    }
+
+    /// As of now.
+    fn urls(&self) -> impl Iterator<Item = IceUrl> {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        self.servers.iter().filter_map(move |server| {
+            let mut server = server.clone();
+            if let Service::Turn(_, credentials @ None) = &mut server.service {
+                let secret = self.secret.as_ref()?;
+                *credentials = Some(Credentials::until((now + self.lifetime).as_secs(), secret.as_bytes()));
+            }
+            Some(IceUrl(server.url().to_string()))
+        })
+    }
+}
+
 struct Sockets {
     server: Server,
     drain: Arc<Notify>,
+    ice: HandedOut,
+    /// It answers STUN itself.
+    itself: bool,
+    renewal: Interval,
+    handed_out: bool,
 }
 
 impl Surroundings<Rendezvous> for Sockets {
@@ -46,11 +94,18 @@ impl Surroundings<Rendezvous> for Sockets {
 
     async fn next(&mut self) -> RendezvousInput {
         let event = tokio::select! {
-            event = self.server.next() => event,
+            // Before anybody is served: who joins is told of them.
+            biased;
+            _ = self.renewal.tick(), if !self.handed_out || self.ice.expire() => {
+                self.handed_out = true;
+                let itself = self.itself.then(|| IceUrl("stun:".to_owned()));
+                return RendezvousInput::Ice(itself.into_iter().chain(self.ice.urls()).collect());
+            }
             () = self.drain.notified() => {
                 self.server.close_door();
                 return RendezvousInput::Drain;
             }
+            event = self.server.next() => event,
         };
         match event {
             ServerEvent::Opened { connection, .. } => RendezvousInput::Opened(connection),

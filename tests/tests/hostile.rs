@@ -352,8 +352,8 @@ impl Peer for LyingPeer {
         self.0.remove_local(now, address);
     }
 
-    fn renew(&mut self, now: Timestamp) {
-        self.0.renew(now);
+    fn renew(&mut self, now: Timestamp, stays: Option<std::net::SocketAddr>) {
+        self.0.renew(now, stays);
     }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {

@@ -2,10 +2,9 @@
 //!
 //! `BEACH_NAT=all` also tries all that must fail under `--strict`, which takes 15 s each.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Lab, Nat, PUBLIC, Process, Running as _, Scratch, Signal, beach, holds, join};
+use beach_tests::real::{Meeting, Nat, PUBLIC, Process, Running as _, Scratch, Signal, beach, holds};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -13,58 +12,11 @@ fn pairs() -> impl Iterator<Item = (Nat, Nat)> {
     Nat::ALL.into_iter().flat_map(|host| Nat::ALL.map(|viewer| (host, viewer)))
 }
 
-/// The rendezvous as somebody behind `nat` reaches it.
-fn url(nat: Nat) -> String {
-    if nat == Nat::Ipv6 { format!("http://[{}]:8080", PUBLIC[1]) } else { format!("http://{}:8080", PUBLIC[0]) }
-}
-
-struct Session {
-    lab: Lab,
-    _rendezvous: Process,
-    host: Host,
-    viewer: Process,
-    capture: Option<Process>,
-}
-
-fn session(scratch: &Scratch, host: Nat, viewer: Nat, options: &[&str]) -> Option<Session> {
-    session_watched(scratch, host, viewer, options, None)
-}
-
-/// The same; what passes the public segment is written to a file.
-fn session_watched(
-    scratch: &Scratch,
-    host: Nat,
-    viewer: Nat,
-    options: &[&str],
-    capture: Option<&Path>,
-) -> Option<Session> {
-    let lab = Lab::new(host, viewer)?;
-    let capture = capture.map(|file| {
-        let mut tcpdump = lab.public.command("tcpdump");
-        tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w"]).arg(file);
-        let tcpdump = Process::start(&mut tcpdump);
-        holds("the capture", SOON, || tcpdump.stderr().contains("listening on"));
-        tcpdump
-    });
-    let serve = beach(scratch, &["serve", "--listen", "[::]:8080", "--log-file", "serve.log"]);
-    let rendezvous = Process::start(&mut lab.public.on(&serve));
-    holds("the rendezvous", SOON, || rendezvous.stderr().contains("http://"));
-    let server = url(host);
-    let share = ["share", "--headless", "--json", "--server", &server, "--debug-log", "host.log"];
-    let program = ["--", "sh", "-c", "stty raw -echo; echo READY-ON-THE-HOST; exec cat > typed"];
-    let shared = beach(scratch, &[&share[..], options, &program].concat());
-    let shared = Host::run(scratch, &mut lab.host.on(&shared));
-    let link = shared.links.control.replace(&server, &url(viewer));
-    let debug = ["--json", "--debug-log", "viewer.log"];
-    let viewer = Process::start(&mut lab.viewer.on(&join(scratch, &[&debug[..], options, &[&link]].concat())));
-    Some(Session { lab, _rendezvous: rendezvous, host: shared, viewer, capture })
-}
-
 /// Which way it goes, as soon as it is `wanted`, and when the first screen was there.
 fn connects(host: Nat, viewer: Nat, wanted: &str) -> Option<(String, Duration)> {
     let scratch = Scratch::new();
     let started = Instant::now();
-    let mut session = session(&scratch, host, viewer, &[])?;
+    let mut session = Meeting::new(&scratch, host, viewer)?.start();
     let viewer = &mut session.viewer;
     let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
     let took = at - viewer.started();
@@ -104,7 +56,8 @@ fn what_cannot_be_direct_fails_at_checking_paths_when_it_must_be() {
     let apart: Vec<_> = if all { pairs().collect() } else { vec![(Nat::Symmetric, Nat::Plain)] };
     for (host, viewer) in apart.into_iter().filter(|(host, viewer)| !host.meets(*viewer)) {
         let scratch = Scratch::new();
-        let Some(mut session) = session(&scratch, host, viewer, &["--strict"]) else { return };
+        let Some(meeting) = Meeting::new(&scratch, host, viewer) else { return };
+        let mut session = meeting.both(&["--strict"]).start();
         assert_eq!(session.viewer.exit(Duration::from_secs(30)), 6, "{host:?}, {viewer:?}");
         let said = session.viewer.stderr();
         assert!(said.contains("while checking paths"), "{host:?}, {viewer:?}: {said}");
@@ -115,7 +68,7 @@ fn what_cannot_be_direct_fails_at_checking_paths_when_it_must_be() {
 fn captured(host: Nat, viewer: Nat) -> Option<(Vec<u8>, String)> {
     let scratch = Scratch::new();
     let file = scratch.file("wire.pcap");
-    let mut session = session_watched(&scratch, host, viewer, &[], Some(&file))?;
+    let mut session = Meeting::new(&scratch, host, viewer)?.captured_to(&file).start();
     let viewer = &mut session.viewer;
     viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
     for part in 0..20 {
@@ -161,12 +114,13 @@ fn the_doctor_names_what_is_in_the_way() {
     ];
     for (nat, words) in expected {
         let scratch = Scratch::new();
-        let Some(session) = session(&scratch, Nat::None, nat, &[]) else { return };
+        let Some(meeting) = Meeting::new(&scratch, Nat::None, nat) else { return };
+        let session = meeting.start();
         let lab = &session.lab;
         let serve = beach(&scratch, &["serve", "--listen", "[::]:8081", "--log-file", "second.log"]);
         let second = Process::start(&mut lab.public.on(&serve));
         holds("a second STUN server", SOON, || second.stderr().contains("http://"));
-        let link = session.host.links.control.replace(&url(Nat::None), &url(nat));
+        let link = session.host.links.control.replace(&Nat::None.rendezvous(), &nat.rendezvous());
         let second_server =
             if nat == Nat::Ipv6 { format!("stun:[{}]:8081", PUBLIC[1]) } else { format!("stun:{}:8081", PUBLIC[0]) };
         let command = beach(&scratch, &["doctor", "--ice-server", &second_server, &link]);

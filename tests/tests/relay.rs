@@ -8,6 +8,7 @@ use beach_core::engine::{Engine, PeerSide};
 use beach_core::handshake::Stage;
 use beach_core::id::LinkId;
 use beach_core::invite::Role;
+use beach_core::link::PathKind;
 use beach_core::machine::Machine as _;
 use beach_core::relay::{self, Relayed};
 use beach_core::rendezvous::{RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput};
@@ -38,7 +39,7 @@ fn pair<E: Engine>(mut world: World<E>, paths: [Paths; 2], udp: bool) -> World<E
 fn paths_told<E: Engine>(world: &World<E>) -> Vec<bool> {
     let path = |notice: &ViewerNotice| {
         if let ViewerNotice::Connected(path) | ViewerNotice::Path(path) = notice {
-            Some(path.is_relayed())
+            Some(path.kind == PathKind::Relay)
         } else {
             None
         }

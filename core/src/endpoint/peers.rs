@@ -7,11 +7,14 @@ use serde::Serialize;
 
 use crate::engine::{Engine, Peer, PeerOutput, PeerSide};
 use crate::gather::Seen;
+use crate::ice_server::{IceServer, Service};
 use crate::id::LinkId;
-use crate::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, Progress};
+use crate::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, PathKind, Progress};
 use crate::paths::{is_answer, is_check};
 use crate::relay::{self, Relayed};
 use crate::time::Timestamp;
+use crate::turn::Effect;
+use crate::wire::signal::IceUrl;
 
 use super::state::{Link, Live};
 use super::{Endpoint, Generation, MAX_ROUTES, Output, Paths, Secrets};
@@ -58,7 +61,8 @@ where
             return;
         };
         live.accepted = true;
-        live.renews = link.relay && self.paths == Paths::Any;
+        live.copies = link.relay && self.paths == Paths::Any;
+        live.renews |= live.copies;
         live.relay_at = link.relay.then(|| match self.paths {
             Paths::Any | Paths::DirectOnly => now + RELAY_AFTER,
             Paths::RelayOnly => now,
@@ -84,24 +88,81 @@ where
     }
 
     pub(super) fn add_local(&mut self, now: Timestamp, id: LinkId) {
-        if self.paths == Paths::RelayOnly {
-            return;
+        let candidate = |kind| move |address| Candidate { kind, address };
+        if self.paths != Paths::RelayOnly {
+            let own: Vec<_> = self.sockets.1.iter().copied().map(candidate(CandidateKind::Host)).collect();
+            self.offer(now, id, &own);
+            self.gatherer.ask(now, &mut self.entropy, &self.sockets.1);
         }
-        let own: Vec<_> =
-            self.sockets.1.iter().map(|address| Candidate { kind: CandidateKind::Host, address: *address }).collect();
-        self.offer(now, id, &own);
-        self.gatherer.ask(now, &mut self.entropy, &self.sockets.1);
+        if self.paths != Paths::DirectOnly {
+            self.turn.want(now, &self.sockets.1);
+            let relayed: Vec<_> = self.turn.relayed().map(candidate(CandidateKind::Relayed)).collect();
+            self.offer(now, id, &relayed);
+        }
     }
 
     /// What the rendezvous says of servers.
-    pub(super) fn learn(&mut self, ice: &[String]) {
-        for server in ice {
-            let address = match (server.as_str(), self.rendezvous_at) {
-                ("stun:", Some(address)) => Some(address),
-                (place, _) => place.strip_prefix("stun:").and_then(|place| place.parse().ok()),
-            };
-            address.into_iter().for_each(|address| self.gatherer.learn(address));
+    pub(super) fn learn(&mut self, now: Timestamp, ice: &[IceUrl]) {
+        for IceUrl(url) in ice {
+            match (url.as_str(), self.rendezvous_at) {
+                ("stun:", Some(address)) => self.gatherer.learn(address),
+                // What is not understood may be of a later version.
+                (url, _) => url.parse().into_iter().for_each(|server| self.learn_server(now, &server)),
+            }
         }
+    }
+
+    pub(super) fn learn_server(&mut self, now: Timestamp, server: &IceServer) {
+        let Some(address) = server.address() else { return };
+        match &server.service {
+            Service::Stun => self.gatherer.learn(address),
+            Service::Turn(transport, Some(credentials)) if self.paths != Paths::DirectOnly => {
+                self.turn.learn(now, address, *transport, credentials.clone());
+            }
+            Service::Turn(..) => {}
+        }
+        if self.paths != Paths::RelayOnly && self.links.values().any(|link| link.live.is_some()) {
+            self.gatherer.ask(now, &mut self.entropy, &self.sockets.1);
+        }
+    }
+
+    /// Performs what follows from what TURN servers said; whether anything did.
+    pub(super) fn pump_turn(&mut self, now: Timestamp) -> bool {
+        self.turn.on_time(now);
+        let mut any = false;
+        while let Some(effect) = self.turn.poll() {
+            any = true;
+            match effect {
+                Effect::Datagram { source, destination, bytes } => {
+                    self.out.push_back(Output::Datagram { source, destination, bytes });
+                }
+                Effect::Dial(stream, server) => self.out.push_back(Output::TurnDial(stream, server)),
+                Effect::Write(stream, bytes) => self.out.push_back(Output::TurnWrite(stream, bytes)),
+                Effect::HangUp(stream) => self.out.push_back(Output::TurnHangUp(stream)),
+                Effect::Allocated(address) => {
+                    self.note(now, || format!("a TURN server relays at {address}"));
+                    for id in self.with_peers() {
+                        self.offer(now, id, &[Candidate { kind: CandidateKind::Relayed, address }]);
+                    }
+                }
+                Effect::Lost(address) => {
+                    self.note(now, || format!("a TURN server does not relay at {address} any more"));
+                    self.routes.retain(|(_, destination), _| *destination != address);
+                    for id in self.with_peers() {
+                        if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
+                            live.peer.remove_local(now, address);
+                        }
+                        self.drain(now, id);
+                    }
+                }
+                Effect::Arrived { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
+            }
+        }
+        any
+    }
+
+    fn with_peers(&self) -> Vec<LinkId> {
+        self.links.iter().filter(|(_, link)| link.live.is_some()).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn pump_questions(&mut self, now: Timestamp) {
@@ -131,6 +192,7 @@ where
         let attempt = live.attempt;
         for candidate in candidates {
             if live.peer.add_local(now, *candidate) {
+                live.renews |= candidate.kind == CandidateKind::Relayed && self.paths == Paths::Any;
                 self.events.push_back(Event::Candidate(id, attempt, *candidate));
             }
         }
@@ -149,8 +211,7 @@ where
             return;
         }
         self.sockets = (generation, addresses);
-        let ids: Vec<_> = self.links.iter().filter(|(_, link)| link.live.is_some()).map(|(id, _)| *id).collect();
-        for id in ids {
+        for id in self.with_peers() {
             if self.sockets.1.is_empty() && self.links[&id].relay {
                 continue;
             } else if self.sockets.1.is_empty() {
@@ -168,8 +229,7 @@ where
         self.note(now, || "the addresses of this machine changed".to_owned());
         let gone: Vec<_> = before.into_iter().filter(|address| !self.sockets.1.contains(address)).collect();
         self.routes.retain(|(_, destination), _| !gone.contains(destination));
-        let ids: Vec<_> = self.links.iter().filter(|(_, link)| link.live.is_some()).map(|(id, _)| *id).collect();
-        for id in ids {
+        for id in self.with_peers() {
             if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
                 gone.iter().for_each(|address| live.peer.remove_local(now, *address));
             }
@@ -185,16 +245,26 @@ where
         match link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) {
             Some(live) => {
                 let ip = candidate.address.ip();
+                let elsewhere = !relay::is_relayed(candidate.address);
+                let turned = candidate.kind == CandidateKind::Relayed && elsewhere;
                 let here = self.sockets.1.is_empty() || self.sockets.1.iter().any(|own| own.ip().is_loopback());
+                let reachable = !ip.is_unspecified() && !ip.is_multicast() && (here || !ip.is_loopback());
                 let sensible = match candidate.kind {
                     CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
-                        let reachable = !ip.is_unspecified() && !ip.is_multicast() && (here || !ip.is_loopback());
-                        reachable && !relay::is_relayed(candidate.address) && self.paths != Paths::RelayOnly
+                        reachable && elsewhere && (self.paths != Paths::RelayOnly || self.turn.has_servers())
                     }
+                    CandidateKind::Relayed if turned => reachable && self.paths != Paths::DirectOnly,
                     CandidateKind::Relayed => link.relay && candidate.address == other_end,
                 };
                 if sensible && live.remotes < MAX_REMOTES {
                     live.remotes += 1;
+                    if turned {
+                        live.turned.push(candidate.address);
+                        live.renews |= self.paths == Paths::Any;
+                    }
+                    if elsewhere && self.paths != Paths::DirectOnly {
+                        self.turn.permit(now, ip);
+                    }
                     live.peer.add_remote(now, candidate);
                     self.drain(now, id);
                 }
@@ -210,6 +280,9 @@ where
     pub(super) fn on_datagram(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         if let Some(said) = self.gatherer.receive(source, destination, bytes) {
             return said.into_iter().for_each(|seen| self.on_seen(now, seen));
+        }
+        if self.turn.receive(now, source, destination, bytes) {
+            return;
         }
         let takes = |link: &Link<E::Peer>| {
             link.live.as_ref().is_some_and(|live| live.peer.accepts(now, source, destination, bytes))
@@ -232,7 +305,7 @@ where
         live.round_trips.received(now, bytes);
         if !is_stun {
             live.watch.heard();
-        } else if is_answer(bytes) && live.path == Some(Path { local: destination, remote: source }) {
+        } else if is_answer(bytes) && live.path.is_some_and(|path| (path.local, path.remote) == (destination, source)) {
             live.watch.answered();
         }
         if let Err(down) = live.peer.receive(now, source, destination, bytes) {
@@ -298,16 +371,22 @@ where
         bytes: Vec<u8>,
     ) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        let path = Path { local: source, remote: destination };
         // The engine pairs all addresses of a family; between the relay and the network there is nothing.
         if relay::is_relayed(source) != relay::is_relayed(destination) {
             return;
         }
+        let turned = self.turn.relayed().any(|relayed| relayed == source);
+        let kind = match () {
+            () if relay::is_relayed(destination) => PathKind::Relay,
+            () if turned || live.turned.contains(&destination) => PathKind::Turn,
+            () => PathKind::Direct,
+        };
+        let path = Path { local: source, remote: destination, kind };
         // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
         let of_a_lane = bytes.first().is_some_and(|first| *first >= 20);
         if of_a_lane {
             let before = live.path.replace(path);
-            if live.confirmed && before.is_some_and(|before| before.is_relayed() != path.is_relayed()) {
+            if live.confirmed && before.is_some_and(|before| before.kind != path.kind) {
                 self.events.push_back(Event::Path(id, live.attempt, path));
             }
         }
@@ -315,20 +394,25 @@ where
         live.watch.measured(live.round_trips.latest());
         // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's engine names it.
         // The engine may go on for a while on an address that is gone.
-        let gone = !path.is_relayed() && !self.sockets.1.contains(&source);
-        let suspect = of_a_lane && (gone || live.watch.suspects(now) || (path.is_relayed() && live.renews));
-        let copied = of_a_lane && live.renews && (suspect || live.watch.is_doubted(now) || !live.up);
-        if (copied || path.is_relayed()) && self.signal_up {
+        let relayed = kind == PathKind::Relay;
+        let gone = !relayed && !turned && !self.sockets.1.contains(&source);
+        let suspect = of_a_lane && (gone || live.watch.suspects(now) || (relayed && live.copies));
+        let copied = of_a_lane && live.copies && (suspect || live.watch.is_doubted(now) || !live.up);
+        if (copied || relayed) && self.signal_up {
             let relayed = Relayed { link: id, attempt: live.attempt, suspect, datagram: &bytes };
             self.out.push_back(Output::Relay(relayed.encode()));
         }
-        if !path.is_relayed() {
+        if !relayed {
             if of_a_lane {
                 live.watch.sent(now);
             } else if is_check(&bytes) && live.path == Some(path) {
                 live.watch.checked(now);
             }
-            self.out.push_back(Output::Datagram { source, destination, bytes });
+            if turned {
+                self.turn.send(now, source, destination, &bytes, of_a_lane);
+            } else {
+                self.out.push_back(Output::Datagram { source, destination, bytes });
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What an endpoint keeps of a link: how far its sealing is, its current peer, and the MACs on their way.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::engine::Peer;
 use crate::id::LinkId;
 use crate::invite::Role;
-use crate::link::{Attempt, Candidate, Lane, Path};
+use crate::link::{Attempt, Candidate, Lane, Path, PathKind};
 use crate::paths::{RoundTrips, Watch};
 use crate::seal::{Channel, Confirmation, Initiator, Responder};
 use crate::time::{Timestamp, earliest};
@@ -49,8 +50,12 @@ pub(super) struct Live<P> {
     /// Our half of the confirmation key.
     pub(super) half: [u8; 32],
     pub(super) accepted: bool,
-    /// It may go directly or through the relay, whichever carries.
+    /// It may go directly or by a detour, whichever carries.
     pub(super) renews: bool,
+    /// What goes out on a path that is suspect goes through the rendezvous as well.
+    pub(super) copies: bool,
+    /// Where TURN servers relay for the other side.
+    pub(super) turned: Vec<SocketAddr>,
     /// When the relay is tried as well.
     pub(super) relay_at: Option<Timestamp>,
     pub(super) confirming: Option<Confirming>,
@@ -115,6 +120,8 @@ impl<P: Peer> Live<P> {
             half,
             accepted: false,
             renews: false,
+            copies: false,
+            turned: Vec::new(),
             relay_at: None,
             confirming: None,
             confirmed: false,
@@ -136,15 +143,21 @@ impl<P: Peer> Live<P> {
         Description { ufrag, password, fingerprint, half: self.half }
     }
 
-    /// Whether it goes through the relay.
-    pub(super) fn is_relayed(&self) -> bool {
-        self.path.is_some_and(|path| path.is_relayed())
+    /// Whether it does not go directly.
+    pub(super) fn is_detour(&self) -> bool {
+        self.path.is_some_and(|path| path.kind != PathKind::Direct)
+    }
+
+    /// Its direct paths shall prove themselves anew; a detour that carries stays.
+    pub(super) fn renew(&mut self, now: Timestamp) {
+        let stays = self.path.filter(|path| path.kind == PathKind::Turn).map(|path| path.local);
+        self.peer.renew(now, stays);
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.confirming.as_ref().filter(|confirming| !confirming.acknowledged);
         let silence = (self.up && !self.silent).then(|| self.heard_at + SILENCE);
-        let renewal = self.watch.renewal(self.is_relayed()).filter(|_| self.renews && self.confirmed);
+        let renewal = self.watch.renewal(self.is_detour()).filter(|_| self.renews && self.confirmed);
         let deadline = earliest(earliest(self.peer.deadline(), silence), earliest(self.relay_at, renewal));
         earliest(deadline, confirming.map(|confirming| confirming.again))
     }

@@ -79,7 +79,7 @@ pub enum FromRendezvous {
     Registered {
         /// See [`FromRendezvous::Joined`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        ice: Vec<String>,
+        ice: Vec<IceUrl>,
     },
     /// To the host: somebody wants to join. To the viewer: the host has been told.
     Joined {
@@ -95,10 +95,15 @@ pub enum FromRendezvous {
         /// As the viewer said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumes: Option<LinkId>,
-        /// Servers that tell how a side is seen from outside: `stun:ADDRESS:PORT`, or `stun:` for the rendezvous itself, over UDP at the
-        /// address at which it was reached. What is not understood is left alone.
+        /// Servers that help to find a path, as [`IceServer`](crate::ice_server::IceServer) is written, with addresses for names; or `stun:`
+        /// for the rendezvous itself, over UDP at the address at which it was reached. What is not understood is left alone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        ice: Vec<String>,
+        ice: Vec<IceUrl>,
+    },
+    /// These are the servers from now on: credentials run out.
+    Ice {
+        /// See [`FromRendezvous::Joined`].
+        ice: Vec<IceUrl>,
     },
     /// The session is registered, its host is away.
     Waiting {
@@ -152,6 +157,17 @@ impl<'de> Deserialize<'de> for Opaque {
     }
 }
 
+/// A server that helps to find a path, as text. `Debug` leaves out who may use it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IceUrl(pub String);
+
+impl std::fmt::Debug for IceUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0.rsplit('@').next().unwrap_or_default())
+    }
+}
+
 /// A message as JSON text.
 pub fn to_text<T: Serialize>(message: &T) -> String {
     serde_json::to_string(message).expect("plain data always encodes")
@@ -177,7 +193,7 @@ pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
             bounded(versions)?;
             few(ice)?;
         }
-        FromRendezvous::Registered { ice } => few(ice)?,
+        FromRendezvous::Registered { ice } | FromRendezvous::Ice { ice } => few(ice)?,
         FromRendezvous::Envelope { data, .. } => short(data)?,
         FromRendezvous::Refused { reason, .. } => sane(reason)?,
         FromRendezvous::Waiting { .. } | FromRendezvous::Closed { .. } | FromRendezvous::Pong => {}
@@ -196,7 +212,7 @@ fn bounded(versions: &[u16]) -> Result<(), WireError> {
     if versions.len() > MAX_VERSIONS { Err(WireError::OutOfBounds) } else { Ok(()) }
 }
 
-fn few(ice: &[String]) -> Result<(), WireError> {
+fn few(ice: &[IceUrl]) -> Result<(), WireError> {
     if ice.len() > MAX_ICE_SERVERS { Err(WireError::OutOfBounds) } else { Ok(()) }
 }
 

@@ -85,6 +85,11 @@ impl Lab {
         lab.public.ip("link set segment up");
         lab.public.ip(&format!("address add {}/24 dev segment", PUBLIC[0]));
         lab.public.ip(&format!("address add {}/64 dev segment nodad", PUBLIC[1]));
+        // The rest of the world: what is for nobody here vanishes there, without an error to whoever sent it.
+        lab.public.ip("link add world type bridge");
+        lab.public.ip("link set world up arp off");
+        lab.public.ip("route add default dev world");
+        lab.public.ip("-6 route add default dev world");
         for (side, nat) in [(1u8, host), (2, viewer)] {
             let client = if side == 1 { lab.host.clone() } else { lab.viewer.clone() };
             match nat {

@@ -457,7 +457,7 @@ impl Peer for FakePeer {
         self.pairs.retain(|(local, _), _| *local != address);
     }
 
-    fn renew(&mut self, _: Timestamp) {}
+    fn renew(&mut self, _: Timestamp, _: Option<SocketAddr>) {}
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
         assert!(self.description.is_none(), "a peer meets one other side");

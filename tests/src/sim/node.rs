@@ -5,6 +5,7 @@ use beach_core::engine::Engine;
 use beach_core::link::{Command, LinkUser};
 use beach_core::machine::{Machine, Tick};
 use beach_core::time::Timestamp;
+use beach_core::turn::StreamId;
 use serde::Serialize;
 use std::net::SocketAddr;
 
@@ -30,6 +31,9 @@ pub(crate) enum Below {
     Bind(Generation),
     Datagram { source: SocketAddr, destination: SocketAddr, bytes: Vec<u8> },
     Relay(Vec<u8>),
+    TurnDial(StreamId),
+    TurnWrite(StreamId, Vec<u8>),
+    TurnHangUp(StreamId),
     Record(Vec<u8>),
 }
 
@@ -80,7 +84,10 @@ where
                     | Input::Relayed(_)
                     | Input::Moved(_)
                     | Input::RendezvousAt(_)
-                    | Input::StunServer(_)
+                    | Input::IceServer(_)
+                    | Input::TurnUp(_)
+                    | Input::TurnBytes(..)
+                    | Input::TurnDown(_)
                     | Input::Datagram { .. } => panic!("below the seam of a bare machine is nothing"),
                 }
                 while let Some(output) = machine.poll() {
@@ -103,6 +110,9 @@ where
                             Effect::Below(Below::Datagram { source, destination, bytes })
                         }
                         Output::Relay(bytes) => Effect::Below(Below::Relay(bytes)),
+                        Output::TurnDial(stream, _) => Effect::Below(Below::TurnDial(stream)),
+                        Output::TurnWrite(stream, bytes) => Effect::Below(Below::TurnWrite(stream, bytes)),
+                        Output::TurnHangUp(stream) => Effect::Below(Below::TurnHangUp(stream)),
                         Output::Record(bytes) => Effect::Below(Below::Record(bytes)),
                     });
                 }

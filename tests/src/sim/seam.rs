@@ -9,7 +9,8 @@ use std::time::Duration;
 use beach_core::id::LinkId;
 use beach_core::invite::Role;
 use beach_core::link::{
-    Attempt, Candidate, CandidateKind, Command, Down, Envelope, Event, Lane, Path, Progress, Refusal, VERSIONS,
+    Attempt, Candidate, CandidateKind, Command, Down, Envelope, Event, Lane, Path, PathKind, Progress, Refusal,
+    VERSIONS,
 };
 use beach_core::time::Timestamp;
 
@@ -283,7 +284,7 @@ impl Link {
             let steps = [
                 Event::Progress(link, attempt, Progress::Securing),
                 Event::Progress(link, attempt, Progress::Confirming),
-                Event::Confirmed(link, attempt, Path { local, remote }),
+                Event::Confirmed(link, attempt, Path { local, remote, kind: PathKind::Direct }),
                 Event::ControlUp(link, attempt),
             ];
             let mut at = now;

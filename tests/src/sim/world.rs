@@ -1,5 +1,7 @@
 //! The world: one virtual clock, one queue of what will happen, and everybody in it.
 
+mod turn;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -17,9 +19,11 @@ use beach_core::predict::Mode;
 use beach_core::rendezvous::{ConnectionId, Rendezvous, RendezvousInput, RendezvousOutput};
 use beach_core::terminal::{Emulator, Options, Size};
 use beach_core::time::Timestamp;
+use beach_core::turn::StreamId;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use turn_server_proto::types::stun::TransportType;
 
 use super::network::{Bursts, Dice, Pipe, Wire};
 use super::node::{Below, Effect, Node};
@@ -321,6 +325,8 @@ enum What {
     AtRendezvous(ConnectionId, String),
     ClosedAtRendezvous(ConnectionId),
     Wake(usize),
+    AtTurn(TransportType, SocketAddr, SocketAddr, Vec<u8>),
+    TurnStream(Who, Box<Input<HostInput>>),
 }
 
 /// See the module.
@@ -351,6 +357,10 @@ pub struct World<E: Engine> {
     /// Addresses that a router made, and whose they are.
     mapped: BTreeMap<SocketAddr, SocketAddr>,
     moves: u16,
+    turn: Option<turn::TurnPost>,
+    /// Connections to it, by their far end.
+    streams: BTreeMap<SocketAddr, (Who, StreamId)>,
+    apart: bool,
     transcript: Sha256,
     /// Takes what passes through the rendezvous' hands.
     pub meddler: Option<Meddler>,
@@ -394,6 +404,9 @@ impl<E: Engine> World<E> {
             without_addresses: BTreeSet::new(),
             mapped: BTreeMap::new(),
             moves: 0,
+            turn: None,
+            streams: BTreeMap::new(),
+            apart: false,
             transcript: Sha256::new(),
             meddler: None,
             tamper: None,
@@ -820,11 +833,15 @@ impl<E: Engine> World<E> {
             What::Host(index, _) | What::Wake(index) => Some(Who::Host(*index)),
             What::Viewer(index, _) => Some(Who::Viewer(*index)),
             What::Link(who, _) | What::Bound(who, ..) | What::SignalDown(who, ..) => Some(*who),
-            What::Datagram { to, .. } => Some(*to),
+            What::Datagram { to, .. } | What::TurnStream(to, _) => Some(*to),
             What::SignalUp(id) | What::FromRendezvous(id, _) | What::RelayedFrom(id, _) => {
                 self.connections.get(id).map(|connection| connection.who)
             }
-            What::Opened(_) | What::AtRendezvous(..) | What::RelayedTo(..) | What::ClosedAtRendezvous(_) => None,
+            What::Opened(_)
+            | What::AtRendezvous(..)
+            | What::RelayedTo(..)
+            | What::ClosedAtRendezvous(_)
+            | What::AtTurn(..) => None,
         };
         if let Some(who) = for_whom {
             let frozen = self.frozen.contains(&who);
@@ -868,6 +885,8 @@ impl<E: Engine> World<E> {
                     self.drive(to, Input::Datagram { source, destination, bytes });
                 }
             }
+            What::AtTurn(transport, source, to, bytes) => self.at_turn(transport, source, to, bytes),
+            What::TurnStream(who, input) => self.drive(who, *input),
             What::SignalUp(id) => {
                 if let Some(who) = self.current(id) {
                     self.drive(who, Input::SignalUp);
@@ -949,7 +968,10 @@ impl<E: Engine> World<E> {
                     Input::Relayed(bytes) => Input::Relayed(bytes),
                     Input::Moved(addresses) => Input::Moved(addresses),
                     Input::RendezvousAt(address) => Input::RendezvousAt(address),
-                    Input::StunServer(address) => Input::StunServer(address),
+                    Input::IceServer(server) => Input::IceServer(server),
+                    Input::TurnUp(stream) => Input::TurnUp(stream),
+                    Input::TurnBytes(stream, bytes) => Input::TurnBytes(stream, bytes),
+                    Input::TurnDown(stream) => Input::TurnDown(stream),
                 };
                 self.drive_viewer(index, input);
             }
@@ -1162,6 +1184,9 @@ impl<E: Engine> World<E> {
                 self.later(ms(1), What::Bound(who, generation, addresses));
             }
             Below::Datagram { source, destination, bytes } => self.datagram(who, source, destination, bytes),
+            Below::TurnDial(stream) => self.turn_dial(who, stream),
+            Below::TurnWrite(stream, bytes) => self.turn_write(who, stream, bytes),
+            Below::TurnHangUp(stream) => self.turn_hang_up(who, stream),
             Below::Record(bytes) => match who {
                 Who::Host(index) => self.hosts[index].recording.extend(bytes),
                 Who::Viewer(index) => self.viewers[index].recording.extend(bytes),
@@ -1244,6 +1269,12 @@ impl<E: Engine> World<E> {
     fn datagram(&mut self, from: Who, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
         self.write_down(Some(from), "datagram", &bytes);
         let source = self.mapped.iter().find(|(_, inside)| **inside == source).map_or(source, |(seen, _)| *seen);
+        if self.is_for_turn(destination) {
+            if !self.mute.contains(&from) {
+                self.sent_to_turn(source, destination, bytes);
+            }
+            return;
+        }
         let is_hidden = self.mapped.values().any(|inside| *inside == destination);
         let destination = match self.mapped.get(&destination) {
             Some(inside) => *inside,
@@ -1251,7 +1282,7 @@ impl<E: Engine> World<E> {
             None => destination,
         };
         let Some(to) = self.addresses.get(&destination).copied() else { return };
-        if self.cut.contains(&from) || self.cut.contains(&to) || self.mute.contains(&from) {
+        if self.apart || self.cut.contains(&from) || self.cut.contains(&to) || self.mute.contains(&from) {
             return;
         }
         let wire = match (from, to) {

@@ -1,0 +1,238 @@
+//! Servers that help two sides to find a path, as people and the rendezvous write them: `stun:HOST:PORT` (RFC 7064), and
+//! `turn:USER:PASS@HOST:PORT?transport=udp` (RFC 7065, with the credentials in it, as people are used to).
+//!
+//! In the user and the password, whatever is not a letter, a digit or one of `-._~` may be written as `%` and two hex digits, and `:`, `@`,
+//! `?` and `%` have to be.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use data_encoding::BASE64;
+use hmac::{Hmac, Mac as _};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha1::Sha1;
+use zeroize::Zeroizing;
+
+/// Longest host: that of a name in DNS.
+const MAX_HOST: usize = 253;
+
+/// Longest user and password, in bytes: what a STUN USERNAME may have is less than 509 (RFC 8489, section 14.3).
+const MAX_CREDENTIAL: usize = 508;
+
+const DEFAULT_PORT: u16 = 3478;
+
+/// What is escaped: all but RFC 3986's unreserved characters.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// How a TURN server is reached. What it relays are datagrams either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// Over UDP, from a socket of ours.
+    Udp,
+    /// Over TCP, where UDP does not get out.
+    Tcp,
+}
+
+/// What a TURN server asks for. `Debug` does not show the password, which is zeroised when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Who.
+    pub user: String,
+    /// The password.
+    pub password: Zeroizing<String>,
+}
+
+impl Credentials {
+    /// Those that a TURN server takes until `expires`, seconds since 1970: it shares `secret` with whoever hands them out
+    /// (draft-uberti-behave-turn-rest-00, as coturn's `use-auth-secret`).
+    pub fn until(expires: u64, secret: &[u8]) -> Credentials {
+        let user = format!("{expires}:beach");
+        let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("a key of any length");
+        mac.update(user.as_bytes());
+        Credentials { password: Zeroizing::new(BASE64.encode(&mac.finalize().into_bytes())), user }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credentials({:?})", self.user)
+    }
+}
+
+/// What a server does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It tells how a socket is seen.
+    Stun,
+    /// It relays; without credentials, whoever hands it out makes them.
+    Turn(Transport, Option<Credentials>),
+}
+
+/// A server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IceServer {
+    /// A name or an address, without brackets.
+    pub host: String,
+    /// The port; 3478 if none was written.
+    pub port: u16,
+    /// What it does.
+    pub service: Service,
+}
+
+impl IceServer {
+    /// Where it is, if that is an address already.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
+    }
+
+    /// The same server by its address.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> IceServer {
+        IceServer { host: address.ip().to_string(), port: address.port(), service: self.service.clone() }
+    }
+
+    /// The text that says it all, the password as well.
+    pub fn url(&self) -> Zeroizing<String> {
+        let mut url = String::new();
+        let (scheme, credentials, query) = match &self.service {
+            Service::Stun => ("stun", None, ""),
+            Service::Turn(Transport::Udp, credentials) => ("turn", credentials.as_ref(), "?transport=udp"),
+            Service::Turn(Transport::Tcp, credentials) => ("turn", credentials.as_ref(), "?transport=tcp"),
+        };
+        url.push_str(scheme);
+        url.push(':');
+        if let Some(Credentials { user, password }) = credentials {
+            url.extend(utf8_percent_encode(user, ESCAPED));
+            url.push(':');
+            url.extend(utf8_percent_encode(password, ESCAPED));
+            url.push('@');
+        }
+        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
+        url.push_str(&format!("{open}{}{close}:{}{query}", self.host, self.port));
+        Zeroizing::new(url)
+    }
+}
+
+/// Without its credentials.
+impl fmt::Display for IceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let service = match &self.service {
+            Service::Stun => Service::Stun,
+            Service::Turn(transport, _) => Service::Turn(*transport, None),
+        };
+        f.write_str(&IceServer { host: self.host.clone(), port: self.port, service }.url())
+    }
+}
+
+/// Why it is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadIceServer {
+    /// Neither `stun:` nor `turn:`.
+    #[error("expected stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp")]
+    Scheme,
+    /// TLS to the server is not spoken.
+    #[error("TLS to a TURN server is not supported; turn: is, and what it relays is encrypted end to end anyway")]
+    Tls,
+    /// No host, or no port that is one.
+    #[error("expected a host, and a port from 1 to 65535")]
+    Place,
+    /// A user without a password, or either is too long or holds control characters.
+    #[error("expected USER:PASS before the @, each of 1 to 508 bytes; in them, % begins an escape")]
+    Credentials,
+    /// Something else follows.
+    #[error("expected ?transport=udp or ?transport=tcp, or nothing, after the port")]
+    Transport,
+}
+
+impl FromStr for IceServer {
+    type Err = BadIceServer;
+
+    fn from_str(text: &str) -> Result<IceServer, BadIceServer> {
+        let (scheme, rest) = text.split_once(':').ok_or(BadIceServer::Scheme)?;
+        let (place, service) = match scheme {
+            "stun" => (rest, Service::Stun),
+            "turn" => {
+                let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
+                let transport = match query {
+                    None | Some("transport=udp") => Transport::Udp,
+                    Some("transport=tcp") => Transport::Tcp,
+                    Some(_) => return Err(BadIceServer::Transport),
+                };
+                match rest.rsplit_once('@') {
+                    Some((own, place)) => (place, Service::Turn(transport, Some(credentials(own)?))),
+                    None => (rest, Service::Turn(transport, None)),
+                }
+            }
+            "stuns" | "turns" => return Err(BadIceServer::Tls),
+            _ => return Err(BadIceServer::Scheme),
+        };
+        let (host, port) = match place.strip_prefix('[') {
+            Some(rest) => {
+                let (host, port) = rest.split_once(']').ok_or(BadIceServer::Place)?;
+                (host, port.strip_prefix(':'))
+            }
+            None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| BadIceServer::Place)?;
+        let sensible = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
+        if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(sensible) {
+            return Err(BadIceServer::Place);
+        }
+        Ok(IceServer { host: host.to_owned(), port, service })
+    }
+}
+
+fn credentials(text: &str) -> Result<Credentials, BadIceServer> {
+    let (user, password) = text.split_once(':').ok_or(BadIceServer::Credentials)?;
+    let plain = |part: &str| {
+        let part = percent_decode_str(part).decode_utf8().map_err(|_| BadIceServer::Credentials)?.into_owned();
+        let sensible = !part.is_empty() && part.len() <= MAX_CREDENTIAL && !part.chars().any(char::is_control);
+        if sensible { Ok(part) } else { Err(BadIceServer::Credentials) }
+    };
+    Ok(Credentials { user: plain(user)?, password: Zeroizing::new(plain(password)?) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<String, BadIceServer> {
+        text.parse::<IceServer>().map(|server| server.url().to_string())
+    }
+
+    #[test]
+    fn servers_are_written_as_in_rfc_7064_and_7065() {
+        assert_eq!(read("stun:example.org"), Ok("stun:example.org:3478".to_owned()));
+        assert_eq!(read("stun:[2001:db8::1]:19302"), Ok("stun:[2001:db8::1]:19302".to_owned()));
+        assert_eq!(read("turn:example.org"), Ok("turn:example.org:3478?transport=udp".to_owned()));
+        let whole = "turn:1764288000%3Abeach:a%2Fb%3D@[2001:db8::1]:3479?transport=tcp";
+        assert_eq!(read(whole), Ok(whole.to_owned()));
+        assert_eq!(read("turn:u:p/w@h").as_deref(), Ok("turn:u:p%2Fw@h:3478?transport=udp"));
+        assert_eq!(read("turns:u:p@example.org"), Err(BadIceServer::Tls));
+        assert_eq!([read("example.org:3478"), read("http://x")], [const { Err(BadIceServer::Scheme) }; 2]);
+        for wrong in
+            ["stun:", "stun::1", "stun:a:0", "stun:a:70000", "stun:a b:1", "stun:[::1", "turn:u:p@", "stun:u:p@h"]
+        {
+            assert_eq!(read(wrong), Err(BadIceServer::Place), "{wrong}");
+        }
+        for wrong in ["turn:u@h", "turn::p@h", "turn:u:@h", "turn:u%00:p@h", "turn:u:%ff@h"] {
+            assert_eq!(read(wrong), Err(BadIceServer::Credentials), "{wrong}");
+        }
+        assert_eq!(read("turn:u:p@h?transport=tls"), Err(BadIceServer::Transport));
+        assert_eq!(read(&format!("turn:{}:p@h", "u".repeat(509))), Err(BadIceServer::Credentials));
+    }
+
+    #[test]
+    fn credentials_that_expire_are_those_that_coturn_makes() {
+        // printf 1764288000:beach | openssl dgst -sha1 -hmac north -binary | base64
+        let Credentials { user, password } = Credentials::until(1_764_288_000, b"north");
+        assert_eq!((user.as_str(), password.as_str()), ("1764288000:beach", "qJwFSJgMli5R5O5gjCNCzR/guTo="));
+    }
+
+    #[test]
+    fn a_password_is_shown_to_nobody() {
+        let server: IceServer = "turn:user:secret@h".parse().expect("a server");
+        assert!(!format!("{server:?} {server}").contains("secret"));
+    }
+}

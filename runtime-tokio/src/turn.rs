@@ -1,0 +1,179 @@
+//! TCP connections to TURN servers, and an allocation made only to see whether a server would relay.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use beach_core::ice_server::{Credentials, Transport};
+use beach_core::turn::{Allocations, Effect, StreamId};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant as TokioInstant, timeout};
+
+use crate::clock::Clock;
+use crate::udp::{UdpSockets, at};
+
+/// A connection that takes longer is none.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Writes that wait for a slow connection; more are dropped, as the network would.
+const WAITING_MAX: usize = 64;
+
+/// Read at a time.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Reads that wait to be taken.
+const READ_AHEAD: usize = 4;
+
+/// What happens on a connection.
+#[derive(Debug)]
+pub(crate) enum StreamEvent {
+    Up(StreamId),
+    Bytes(StreamId, Vec<u8>),
+    Down(StreamId),
+}
+
+/// The connections. Needs a tokio runtime.
+pub(crate) struct Streams {
+    writers: HashMap<StreamId, mpsc::Sender<Vec<u8>>>,
+    tasks: JoinSet<()>,
+    report: mpsc::Sender<StreamEvent>,
+    reports: mpsc::Receiver<StreamEvent>,
+}
+
+impl Streams {
+    pub(crate) fn new() -> Streams {
+        let (report, reports) = mpsc::channel(READ_AHEAD);
+        Streams { writers: HashMap::new(), tasks: JoinSet::new(), report, reports }
+    }
+
+    pub(crate) fn dial(&mut self, stream: StreamId, server: SocketAddr) {
+        let (writer, to_write) = mpsc::channel(WAITING_MAX);
+        self.writers.insert(stream, writer);
+        self.tasks.spawn(carry(stream, server, to_write, self.report.clone()));
+        while self.tasks.try_join_next().is_some() {}
+    }
+
+    /// Whole or not at all: half of it would make nonsense of what follows.
+    pub(crate) fn write(&self, stream: StreamId, bytes: Vec<u8>) {
+        if let Some(writer) = self.writers.get(&stream)
+            && writer.try_send(bytes).is_err()
+        {
+            tracing::trace!(stream, "dropped on its way to a TURN server");
+        }
+    }
+
+    pub(crate) fn hang_up(&mut self, stream: StreamId) {
+        self.writers.remove(&stream);
+    }
+
+    /// What happens next. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> StreamEvent {
+        loop {
+            // Never the end: a sender is kept.
+            let Some(event) = self.reports.recv().await else { return std::future::pending().await };
+            let (StreamEvent::Up(stream) | StreamEvent::Bytes(stream, _) | StreamEvent::Down(stream)) = &event;
+            // What was hung up says nothing more.
+            if self.writers.contains_key(stream) {
+                return event;
+            }
+        }
+    }
+}
+
+/// A connection, from its beginning to its end.
+async fn carry(
+    stream: StreamId,
+    server: SocketAddr,
+    mut to_write: mpsc::Receiver<Vec<u8>>,
+    report: mpsc::Sender<StreamEvent>,
+) {
+    let connected = timeout(CONNECT_WITHIN, TcpStream::connect(server)).await;
+    let Ok(Ok(connection)) = connected else {
+        tracing::debug!(%server, "no TCP connection to a TURN server");
+        let _ = report.send(StreamEvent::Down(stream)).await;
+        return;
+    };
+    // Keys do not wait for company.
+    let _ = connection.set_nodelay(true);
+    let (mut reader, mut writer) = connection.into_split();
+    if report.send(StreamEvent::Up(stream)).await.is_err() {
+        return;
+    }
+    let read = async {
+        let mut buffer = vec![0; READ_BYTES];
+        while let Ok(length @ 1..) = reader.read(&mut buffer).await {
+            if report.send(StreamEvent::Bytes(stream, buffer[..length].to_vec())).await.is_err() {
+                return;
+            }
+        }
+    };
+    let write = async {
+        while let Some(bytes) = to_write.recv().await {
+            if writer.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = write => {}
+    }
+    let _ = report.send(StreamEvent::Down(stream)).await;
+}
+
+/// Where `server` relays for us, from one of these sockets or over TCP; `None` if it does not say within `within`.
+pub async fn allocate(
+    sockets: &mut UdpSockets,
+    server: SocketAddr,
+    transport: Transport,
+    credentials: Credentials,
+    within: Duration,
+) -> Option<SocketAddr> {
+    let epoch = Instant::now();
+    let clock = Clock::since(epoch);
+    let mut streams = Streams::new();
+    let mut allocations = Allocations::default();
+    allocations.learn(clock.now(), server, transport, credentials);
+    allocations.want(clock.now(), &sockets.local_addresses());
+    let until = TokioInstant::now() + within;
+    let mut found = None;
+    loop {
+        allocations.on_time(clock.now());
+        while let Some(effect) = allocations.poll() {
+            match effect {
+                Effect::Datagram { source, destination, bytes } => sockets.send(source, destination, &bytes),
+                Effect::Dial(stream, server) => streams.dial(stream, server),
+                Effect::Write(stream, bytes) => streams.write(stream, bytes),
+                Effect::HangUp(stream) => streams.hang_up(stream),
+                Effect::Allocated(relayed) => found = found.or(Some(relayed)),
+                Effect::Lost(_) | Effect::Arrived { .. } => {}
+            }
+        }
+        if found.is_some() || TokioInstant::now() >= until {
+            break;
+        }
+        let deadline = allocations.deadline().map(|at| TokioInstant::from_std(clock.instant(at)));
+        tokio::select! {
+            datagram = sockets.next() => {
+                allocations.receive(clock.now(), datagram.source, datagram.destination, &datagram.bytes);
+            }
+            event = streams.next() => match event {
+                StreamEvent::Up(stream) => allocations.stream_up(clock.now(), stream),
+                StreamEvent::Bytes(stream, bytes) => allocations.stream_bytes(clock.now(), stream, &bytes),
+                StreamEvent::Down(stream) => allocations.stream_down(clock.now(), stream),
+            },
+            () = at(deadline.into_iter().chain([until]).min()) => {}
+        }
+    }
+    // It need not be kept until it runs out.
+    allocations.release(clock.now());
+    while let Some(effect) = allocations.poll() {
+        if let Effect::Datagram { source, destination, bytes } = effect {
+            sockets.send(source, destination, &bytes);
+        }
+    }
+    found
+}
