@@ -11,7 +11,9 @@ use beach_core::ice_server::{BadIceServer, IceServer, Service};
 use beach_core::predict::{BadMode, Mode};
 use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::{config, status};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -338,9 +340,29 @@ pub(crate) enum Escape {
     None,
 }
 
-/// Reads the command line; on a mistake prints why and exits with 2.
-pub(crate) fn parse() -> Command {
-    Cli::parse_from(normalize(std::env::args_os())).command
+/// Reads the command line and what the configuration file adds; on a mistake in the former prints why and exits with 2.
+pub(crate) fn parse() -> Result<Command, u8> {
+    let mut args = normalize(std::env::args_os());
+    if let Some(path) = config::path() {
+        let added = config::read(&path).and_then(|text| {
+            let Some(text) = text else { return Ok(Vec::new()) };
+            let cli = Cli::command();
+            let matches = cli.clone().get_matches_from(&args);
+            config::arguments(&text, &cli, &matches)
+        });
+        match added {
+            Ok(added) => args.splice(2.min(args.len())..2.min(args.len()), added).for_each(drop),
+            Err(config::BadConfig { line, what }) => {
+                let place = line.map_or(path.display().to_string(), |line| format!("{}, line {line}", path.display()));
+                return Err(status::usage(
+                    "the configuration cannot be used",
+                    &format!("{place}: {what}"),
+                    "correct it",
+                ));
+            }
+        }
+    }
+    Ok(Cli::parse_from(args).command)
 }
 
 /// The command line of the process in the background: this one's, but for that it knows its size and is there already.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use beach_core::ice_server::{IceServer, Service};
 use beach_core::invite::{HostSecrets, Invite};
@@ -25,6 +25,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// A handshake that needs longer has failed: the sum of its stages' deadlines would be more, but none takes all of its time.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(40);
+
+/// Clocks that are further apart than this are worth a word: credentials live for seconds to hours.
+const CLOCKS_APART: Duration = Duration::from_secs(10);
 
 /// How a check went.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -146,12 +149,14 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
     let talked = timeout(ANSWER_WITHIN, talk).await.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
     let tls = if server.starts_with("https") { "TLS" } else { "no TLS" };
     let address = signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
+    let time = signal.time().map(|there| (SystemTime::now(), there));
     signal.send(to_text(&ToRendezvous::Unregister));
     signal.close().await;
     match talked {
         Ok(ice) => {
             let text = format!("{server} answers after {} ({tls})", status::milliseconds(started.elapsed()));
             report.check("rendezvous", Outcome::Good, &text, "");
+            time.into_iter().for_each(|(here, there)| clock(report, here, there));
             (address, ice)
         }
         Err(cause) => {
@@ -160,6 +165,24 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
             (address, Vec::new())
         }
     }
+}
+
+/// Whether the clock is right, as far as the rendezvous' is. The session does not care; certificates and credentials do.
+fn clock(report: &mut Report, here: SystemTime, there: SystemTime) {
+    let (apart, which) = match here.duration_since(there) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(error) => (error.duration(), "behind"),
+    };
+    if apart <= CLOCKS_APART {
+        return report.check("clock", Outcome::Good, "as the rendezvous has it", "");
+    }
+    let text = format!("{} s {which} the rendezvous'", apart.as_secs());
+    report.check(
+        "clock",
+        Outcome::Limited,
+        &text,
+        "set the clock; certificates and credentials that expire depend on it",
+    );
 }
 
 /// Whether a TURN server would relay for us.

@@ -2,6 +2,7 @@
 
 mod args;
 mod cast;
+mod config;
 mod control;
 mod detach;
 mod doctor;
@@ -19,7 +20,10 @@ use args::Command;
 
 fn main() -> ExitCode {
     beach_runtime_tokio::tty::install_panic_hook();
-    let command = args::parse();
+    let command = match args::parse() {
+        Ok(command) => command,
+        Err(code) => return ExitCode::from(code),
+    };
     let code = match command {
         Command::Replay(args) => replay::run(&args),
         Command::Share(args) => run(share::run(args)),

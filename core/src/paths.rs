@@ -130,9 +130,10 @@ impl Watch {
         self.unanswered = Some(self.unanswered.map_or((now, 1), |(since, count)| (since, count.saturating_add(1))));
     }
 
-    /// One was answered.
+    /// One was answered. The path has proved itself: when it dies again, that is another time.
     pub(crate) fn answered(&mut self) {
         (self.unanswered, self.waiting) = (None, None);
+        self.renewed = self.renewed.map(|(at, _)| (at, 0));
     }
 
     /// The other side says that the path is suspect.
@@ -242,6 +243,18 @@ mod tests {
         assert_eq!(renewed[..3], [25, 75, 125]);
         assert_eq!(renewed[24..], [1225, 1275, 1375, 1575, 1975, 2575, 3175, 3775, 4375, 4975]);
         assert!(!watch.renews(at(600_000), false) && watch.renewal(false).is_none());
+    }
+
+    #[test]
+    fn a_path_that_comes_and_goes_is_renewed_as_often_the_hundredth_time() {
+        let mut watch = Watch::default();
+        for round in 0..100 {
+            let start = round * 6000;
+            watch.checked(at(start));
+            watch.checked(at(start + 2000));
+            assert!(watch.renews(at(start + 5000), round > 0), "round {round}");
+            watch.answered();
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub use self::words::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, Viewe
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
 
+/// A host that lost the rendezvous dials again after at most nine seconds, and is told within a few more.
+const HOST_BACK_WITHIN: Duration = Duration::from_secs(15);
+
 /// Between two tries to join a session that does not exist yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,10 @@ pub struct Viewer {
     dialled: bool,
     link: LinkId,
     handshake: Handshake,
+    /// How often it was begun anew, as the rendezvous went in the middle of it.
+    begun_anew: u32,
+    /// When the rendezvous was not there last.
+    unreached_at: Option<Timestamp>,
     ask_again: Option<Timestamp>,
     /// Links and jitter.
     entropy: Entropy,
@@ -87,6 +94,8 @@ impl Viewer {
             dialled: false,
             link,
             handshake: Handshake::new(Timestamp::ZERO, stage),
+            begun_anew: 0,
+            unreached_at: None,
             ask_again: None,
             entropy,
             carrier: None,
@@ -274,6 +283,7 @@ impl Viewer {
         if self.is_linked() {
             return;
         }
+        self.unreached_at = Some(now);
         if self.handshake.stage() < Stage::Authenticating {
             if self.handshake.stage() != Stage::ReachingRendezvous {
                 // It had been reached: it has its whole time to come back.
@@ -281,7 +291,7 @@ impl Viewer {
                 self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
             }
             self.notice(ViewerNotice::Unreachable(cause));
-        } else if self.handshake.stage() < Stage::Securing {
+        } else if self.handshake.stage() < Stage::Securing && !self.starts_anew(now) {
             // The other side cannot answer any more: it was told that this link is gone.
             self.fail(now, Cause::Signal(cause));
         }
@@ -307,13 +317,15 @@ impl Viewer {
             return;
         }
         let may_come = refusal == Refusal::NoSession && self.handshake.stage() < Stage::Authenticating;
-        match self.config.wait {
-            Some(wait) if may_come && now < Timestamp::ZERO + wait => {
-                self.enter(now, Stage::WaitingForHost);
-                self.handshake.enter_afresh(now, Stage::WaitingForHost);
-                self.ask_again = Some(now + ASK_AGAIN_AFTER);
-            }
-            Some(_) | None => self.fail(now, Cause::Refused(refusal)),
+        let wanted = self.config.wait.map(|wait| Timestamp::ZERO + wait);
+        // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
+        let likely = self.unreached_at.map(|at| at + HOST_BACK_WITHIN);
+        if may_come && wanted.max(likely).is_some_and(|until| now < until) {
+            self.enter(now, Stage::WaitingForHost);
+            self.handshake.enter_afresh(now, Stage::WaitingForHost);
+            self.ask_again = Some(now + ASK_AGAIN_AFTER);
+        } else {
+            self.fail(now, Cause::Refused(refusal));
         }
     }
 

@@ -8,7 +8,7 @@ use std::future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_tungstenite::tokio::{ClientStream, client_async_tls_with_connector_and_config};
 use async_tungstenite::tungstenite::error::{CapacityError, ProtocolError, TlsError};
@@ -103,11 +103,19 @@ struct Target {
 struct Link {
     outbound: Outbound,
     events: mpsc::Receiver<SignalEvent>,
-    /// Where the rendezvous was found.
-    peer: Arc<OnceLock<SocketAddr>>,
+    found: Arc<Found>,
     /// The task sees this end close.
     _hang_up: oneshot::Sender<()>,
     task: JoinHandle<()>,
+}
+
+/// What was learnt of the rendezvous while dialling.
+#[derive(Default)]
+struct Found {
+    /// Where it was reached.
+    peer: OnceLock<SocketAddr>,
+    /// What it, or the proxy before it, says the time is.
+    time: OnceLock<SystemTime>,
 }
 
 type Socket = WebSocketStream<ClientStream<TcpStream>>;
@@ -136,7 +144,13 @@ impl Signal {
     /// The address at which the rendezvous was reached, once it was.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
-        self.link.as_ref()?.peer.get().copied()
+        self.link.as_ref()?.found.peer.get().copied()
+    }
+
+    /// What the time was there when the connection was made, to the second, if it said so.
+    #[must_use]
+    pub fn time(&self) -> Option<SystemTime> {
+        self.link.as_ref()?.found.time.get().copied()
     }
 
     /// Ends the connection without a `Down`. What was queued is still sent, in the background, if that takes no longer
@@ -238,11 +252,11 @@ impl Link {
         let (outbound, to_send) = outbound::queue(OUTBOUND_MAX);
         let (report, events) = mpsc::channel(INBOUND_MAX);
         let (hang_up, mut hung_up) = oneshot::channel();
-        let peer = Arc::new(OnceLock::new());
-        let found = peer.clone();
+        let found = Arc::new(Found::default());
+        let learnt = found.clone();
         let task = tokio::spawn(async move {
             let socket = tokio::select! {
-                socket = connect(&target, &found) => socket,
+                socket = connect(&target, &learnt) => socket,
                 _ = &mut hung_up => return,
             };
             let cause = match socket {
@@ -254,7 +268,7 @@ impl Link {
                 let _ = report.send(SignalEvent::Down(cause)).await;
             }
         });
-        Self { outbound, events, peer, _hang_up: hang_up, task }
+        Self { outbound, events, found, _hang_up: hang_up, task }
     }
 }
 
@@ -272,18 +286,24 @@ pub(crate) fn limits() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
 
-async fn connect(target: &Target, found: &OnceLock<SocketAddr>) -> Result<Socket, String> {
+async fn connect(target: &Target, found: &Found) -> Result<Socket, String> {
     let deadline = Instant::now() + DIAL_DEADLINE;
     let handshake = async {
         let stream = reach(target).await?;
         if let Ok(peer) = stream.peer_addr() {
-            found.get_or_init(|| peer);
+            found.peer.get_or_init(|| peer);
         }
         // Fails when a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         client_async_tls_with_connector_and_config(target.request.as_str(), stream, None, Some(limits()))
             .await
-            .map(|(socket, _response)| socket)
+            .map(|(socket, response)| {
+                let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+                if let Some(time) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+                    found.time.get_or_init(|| time);
+                }
+                socket
+            })
             .map_err(|error| handshake_cause(&error, target.tls))
     };
     match timeout_at(deadline, handshake).await {

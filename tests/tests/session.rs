@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use beach_core::endpoint::Paths;
 use beach_core::engine::Engine;
 use beach_core::handshake::{Cause, Stage};
 use beach_core::host::{HostExit, HostInput, HostNotice};
@@ -13,7 +14,7 @@ use beach_core::terminal::Size;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_core::wire::frame::{Down, Up};
 use beach_tests::determinism;
-use beach_tests::sim::scenario::{everyone_joins, everyone_types, quiet, time_to_join};
+use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet, quiet, time_to_join};
 use beach_tests::sim::{
     FakeEngine, HostPlan, Script, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, ms, real, same_screens,
     secs, shows,
@@ -478,6 +479,30 @@ fn signalling_lost_in_the_middle_of_a_handshake_ends_it_or_changes_nothing() {
         assert!(told || is_live(&world, viewer), "after {after} ms: {}", world.story(viewer));
         let host = world.hosts[0].node.machine();
         assert_eq!((host.links(), host.members()), if told { (0, 0) } else { (1, 1) }, "after {after} ms");
+    }
+}
+
+#[test]
+fn a_rendezvous_that_crashes_at_any_step_of_a_handshake_and_comes_back_keeps_nobody_out() {
+    for after in (0..400).step_by(5) {
+        for paths in [Paths::Any, Paths::DirectOnly] {
+            let mut world = World::new(after, fake_engine);
+            let mut host = HostPlan::new(1);
+            host.paths = paths;
+            world.add_host(host);
+            world.run_for(secs(1));
+            let mut plan = ViewerPlan::of(1, Role::Control);
+            plan.paths = paths;
+            let viewer = world.add_viewer(plan);
+            world.run_for(ms(after));
+            world.kill_rendezvous();
+            world.run_for(ms(500));
+            world.start_rendezvous();
+            let joins = world.run_until(secs(20), |world| is_live(world, viewer));
+            assert!(joins, "after {after} ms: {}", world.story(viewer));
+            everyone_types(&mut world);
+            noise_then_quiet(&mut world);
+        }
     }
 }
 

@@ -2,18 +2,26 @@
 //! the real engine.
 #![cfg(target_os = "linux")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::Paths;
 use beach_core::engine::Engine;
-use beach_core::ice_server::Transport;
+use beach_core::ice_server::{Credentials, Transport};
 use beach_core::invite::Role;
 use beach_core::link::PathKind;
+use beach_core::time::Timestamp;
+use beach_core::turn::{Allocations, Effect, StreamId};
 use beach_core::viewer::ViewerNotice;
 use beach_core::wire::signal::IceUrl;
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types};
-use beach_tests::sim::{HostPlan, ViewerPlan, Who, World, for_each_seed, ms, real, secs, shows};
+use beach_tests::sim::{Dice, HostPlan, ViewerPlan, Who, World, for_each_seed, ms, real, secs, shows};
+use turn_server_proto::api::{SocketAllocateError, TurnServerApi as _, TurnServerPollRet};
+use turn_server_proto::server::TurnServer;
+use turn_server_proto::stun::agent::Transmit;
+use turn_server_proto::types::prelude::DelayedTransmitBuild as _;
+use turn_server_proto::types::{AddressFamily, Instant, TransportType};
 
 const FILE: &str = "turn";
 
@@ -201,4 +209,147 @@ fn an_allocation_lives_on_for_hours_and_not_longer_than_the_links() {
         world.run_for(secs(5));
         assert_eq!(world.turned().1, 0, "all were given back");
     });
+}
+
+/// Spoils bytes: flips, cuts, grows, doubles, or makes them up.
+fn spoilt(dice: &mut Dice, bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..dice.between(1, 3) {
+        let at = dice.between(0, bytes.len() as u64) as usize;
+        let random: Vec<u8> = dice.seed().into_iter().take(dice.between(1, 32) as usize).collect();
+        match dice.between(0, 5) {
+            0 => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte = random[0]),
+            1 => bytes.truncate(at),
+            2 => bytes.extend(random),
+            3 => bytes.splice(at..at, random).for_each(drop),
+            // Lengths are what parsers trust.
+            4 if bytes.len() > 3 => bytes[2..4].copy_from_slice(&(dice.between(0, 65_535) as u16).to_be_bytes()),
+            _ => bytes = random,
+        }
+    }
+    bytes
+}
+
+#[test]
+fn whatever_a_server_says_is_survived_and_bounded() {
+    let test = "whatever_a_server_says_is_survived_and_bounded";
+    let (server, local, peer) = (place("203.0.113.1:3478"), place("198.51.100.2:5000"), place("198.51.100.3:6000"));
+    let allocated = for_each_seed(FILE, test, 0..400, |seed| {
+        let transport = if seed % 2 == 0 { Transport::Udp } else { Transport::Tcp };
+        let mut dice = Dice::new(seed);
+        let mut turn = TurnServer::new(
+            if seed % 2 == 0 { TransportType::Udp } else { TransportType::Tcp },
+            server,
+            "beach.test".to_owned(),
+        );
+        turn.add_user("user".to_owned(), "pass".to_owned());
+        let mut own = Allocations::default();
+        let credentials = Credentials { user: "user".to_owned(), password: "pass".to_owned().into() };
+        own.learn(Timestamp::ZERO, server, transport, credentials);
+        own.want(Timestamp::ZERO, &[local]);
+        own.permit(Timestamp::ZERO, peer.ip());
+        let (mut relayed, mut effects) = (None, 0);
+        for step in 0..300u64 {
+            let now = Timestamp::from_micros(step * 70_000);
+            let nanos = Instant::from_nanos(i64::try_from(step * 70_000_000).expect("some seconds"));
+            own.on_time(now);
+            if let Some(relayed) = relayed {
+                own.send(now, relayed, peer, b"to the peer", true);
+            }
+            let mut answers: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
+            let mut dialled = None;
+            while let Some(effect) = own.poll() {
+                effects += 1;
+                match effect {
+                    Effect::Datagram { source: from, bytes, .. } => {
+                        let transmit = Transmit::new(bytes, TransportType::Udp, from, server);
+                        answers.extend(turn.recv(transmit, nanos).map(|built| (built.to, built.data.build())));
+                    }
+                    Effect::Write(_, bytes) => {
+                        let transmit = Transmit::new(bytes, TransportType::Tcp, local, server);
+                        answers.extend(turn.recv(transmit, nanos).map(|built| (built.to, built.data.build())));
+                    }
+                    Effect::Dial(stream, _) => dialled = Some(stream),
+                    Effect::Allocated(address) => relayed = Some(address),
+                    Effect::Lost(_) => relayed = None,
+                    Effect::HangUp(_) | Effect::Arrived { .. } => {}
+                }
+            }
+            stream(&mut own, now, dialled);
+            if let Some(relayed) = relayed {
+                let transmit = Transmit::new(b"from the peer".to_vec(), TransportType::Udp, peer, relayed);
+                answers.extend(turn.recv(transmit, nanos).map(|built| (built.to, built.data.build())));
+            }
+            loop {
+                while let Some(transmit) = turn.poll_transmit(nanos) {
+                    answers.push((transmit.to, transmit.data));
+                }
+                let TurnServerPollRet::AllocateSocket {
+                    transport,
+                    listen_addr,
+                    client_addr,
+                    allocation_transport,
+                    family,
+                } = turn.poll(nanos)
+                else {
+                    break;
+                };
+                let address = if family == AddressFamily::IPV4 {
+                    Ok(place("203.0.113.1:60000"))
+                } else {
+                    Err(SocketAllocateError::AddressFamilyNotSupported)
+                };
+                turn.allocated_socket(
+                    transport,
+                    listen_addr,
+                    client_addr,
+                    allocation_transport,
+                    family,
+                    address,
+                    nanos,
+                );
+            }
+            for (_, bytes) in answers.into_iter().filter(|(to, _)| *to == local) {
+                for _ in 0..3 {
+                    let bad = spoilt(&mut dice, &bytes);
+                    // On a stream, nonsense is the last thing that makes sense.
+                    if transport == Transport::Udp || dice.percent(2) {
+                        deliver(&mut own, now, transport, server, local, &bad);
+                    }
+                }
+                deliver(&mut own, now, transport, server, local, &bytes);
+            }
+        }
+        assert!(effects < 40_000, "{effects}");
+        relayed.is_some()
+    });
+    let count = allocated.iter().filter(|(_, allocated)| *allocated).count();
+    assert!(count > 100, "it got somewhere, nevertheless: {count}");
+}
+
+fn place(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// Connections are there as soon as they are asked for; the newest is the one that is used.
+fn stream(own: &mut Allocations, now: Timestamp, dialled: Option<StreamId>) {
+    if let Some(stream) = dialled {
+        own.stream_up(now, stream);
+    }
+}
+
+fn deliver(
+    own: &mut Allocations,
+    now: Timestamp,
+    transport: Transport,
+    server: SocketAddr,
+    local: SocketAddr,
+    bytes: &[u8],
+) {
+    match transport {
+        Transport::Udp => {
+            own.receive(now, server, local, bytes);
+        }
+        Transport::Tcp => (1..20).for_each(|stream| own.stream_bytes(now, stream, bytes)),
+    }
 }

@@ -24,6 +24,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause before jitter, which makes it up to half as long again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 
+/// So often a first handshake is begun anew: a rendezvous that goes each time is not worth more.
+const MAX_BEGINNINGS: u32 = 3;
+
 /// The link whose lanes carry.
 pub(super) struct Carrier {
     pub(super) link: LinkId,
@@ -205,6 +208,18 @@ impl Viewer {
             self.dialer.dial(now);
             self.command(Command::Dial);
         }
+    }
+
+    /// The rendezvous went in the middle of the first handshake: once it is back it knows nothing of this link, so another begins. False
+    /// after some of them; who comes back has rules of its own.
+    pub(super) fn starts_anew(&mut self, now: Timestamp) -> bool {
+        if self.away.is_some() || self.was_live || self.begun_anew >= MAX_BEGINNINGS {
+            return false;
+        }
+        self.begun_anew += 1;
+        self.command(Command::Close(self.link));
+        self.begin(now);
+        true
     }
 
     /// A try to come back failed; false if this is no such try, or there is no point in another.

@@ -1,0 +1,158 @@
+//! The configuration file: flags by their long names, for those who always give the same ones.
+//!
+//! What stands at the top is for every command that has the flag, what stands in `[share]`, `[join]` and so on for that one. A flag on the
+//! command line counts more than its environment variable, and that more than the file.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Larger is no configuration.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Why it cannot be used: the line if there is one, and what is wrong there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct BadConfig {
+    pub(crate) line: Option<usize>,
+    pub(crate) what: String,
+}
+
+/// Where it is: `$XDG_CONFIG_HOME/beach/config.toml`.
+pub(crate) fn path() -> Option<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    Some(etcetera::choose_base_strategy().ok()?.config_dir().join("beach").join("config.toml"))
+}
+
+/// The file's text, if there is one.
+pub(crate) fn read(path: &PathBuf) -> Result<Option<String>, BadConfig> {
+    let bad = |what: String| BadConfig { line: None, what };
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(bad(error.to_string())),
+        Ok(found) if found.len() > MAX_BYTES => return Err(bad("it is larger than a megabyte".to_owned())),
+        Ok(_) => {}
+    }
+    std::fs::read_to_string(path).map(Some).map_err(|error| bad(error.to_string()))
+}
+
+/// The arguments that the file adds for the command that `matches` chose: those that neither the command line nor the environment gave.
+pub(crate) fn arguments(text: &str, cli: &Command, matches: &ArgMatches) -> Result<Vec<OsString>, BadConfig> {
+    let line = |at: usize| Some(text[..at.min(text.len())].matches('\n').count() + 1);
+    let table = DeTable::parse(text).map_err(|error| BadConfig {
+        line: error.span().and_then(|span| line(span.start)),
+        what: error.message().to_owned(),
+    })?;
+    let Some((name, chosen)) = matches.subcommand() else { return Ok(Vec::new()) };
+    let mut wanted = BTreeMap::new();
+    let commands: Vec<&Command> = cli.get_subcommands().collect();
+    for (key, value) in table.get_ref() {
+        let flag = key.get_ref().as_ref();
+        let unknown = |what: &str, at: usize| BadConfig { line: line(at), what: what.to_owned() };
+        if let DeValue::Table(own) = value.get_ref() {
+            let Some(command) = commands.iter().find(|command| command.get_name() == flag) else {
+                return Err(unknown(&format!("there is no command {flag}"), key.span().start));
+            };
+            for (key, value) in own {
+                let flag = key.get_ref().as_ref();
+                if !has(command, flag) {
+                    return Err(unknown(&format!("{} has no flag --{flag}", command.get_name()), key.span().start));
+                }
+                if command.get_name() == name {
+                    wanted.insert(flag.to_owned(), value);
+                }
+            }
+        } else if !commands.iter().any(|command| has(command, flag)) {
+            return Err(unknown(&format!("no command has a flag --{flag}"), key.span().start));
+        } else if commands.iter().any(|command| command.get_name() == name && has(command, flag)) {
+            wanted.entry(flag.to_owned()).or_insert(value);
+        }
+    }
+    let mut arguments = Vec::new();
+    for (flag, value) in wanted {
+        let id = flag.replace('-', "_");
+        let given = matches!(chosen.value_source(&id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+        if !given {
+            let bad = || BadConfig { line: line(value.span().start), what: format!("--{flag} takes no such value") };
+            add(&mut arguments, &flag, value).ok_or_else(bad)?;
+        }
+    }
+    Ok(arguments)
+}
+
+fn has(command: &Command, flag: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_long() == Some(flag) && !arg.is_hide_set())
+}
+
+/// `--flag`, `--flag=value`, or one of them for each part of an array.
+fn add(arguments: &mut Vec<OsString>, flag: &str, value: &Spanned<DeValue<'_>>) -> Option<()> {
+    let mut with = |value: &str| arguments.push(format!("--{flag}={value}").into());
+    match value.get_ref() {
+        DeValue::String(text) => with(text),
+        DeValue::Integer(number) => with(&number.to_string()),
+        DeValue::Float(number) => with(&number.to_string()),
+        DeValue::Boolean(true) => arguments.push(format!("--{flag}").into()),
+        DeValue::Boolean(false) => {}
+        DeValue::Array(parts) => parts.iter().try_for_each(|part| add(arguments, flag, part))?,
+        DeValue::Datetime(_) | DeValue::Table(_) => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, ArgAction};
+
+    use super::*;
+
+    fn cli() -> Command {
+        let command = |name: &'static str| {
+            let many = Arg::new("ice_server").long("ice-server").action(ArgAction::Append);
+            let flag = |id: &'static str, long: &'static str| Arg::new(id).long(long).action(ArgAction::SetTrue);
+            Command::new(name).args([many, flag("strict", "strict"), flag("hidden", "hidden").hide(true)])
+        };
+        let linger = Arg::new("linger").long("linger");
+        Command::new("beach").subcommand(command("share").arg(linger)).subcommand(command("join"))
+    }
+
+    fn added(text: &str, args: &[&str]) -> Result<Vec<String>, String> {
+        let cli = cli();
+        let matches = cli.clone().get_matches_from([&["beach"], args].concat());
+        let words = |error: BadConfig| format!("{}: {}", error.line.unwrap_or_default(), error.what);
+        let arguments = arguments(text, &cli, &matches).map_err(words)?;
+        Ok(arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned()).collect())
+    }
+
+    fn all(arguments: &[&str]) -> Result<Vec<String>, String> {
+        Ok(arguments.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn what_is_for_all_and_what_is_for_one() {
+        let text = "ice-server = ['stun:a', 'stun:b']\nstrict = true\n[share]\nlinger = 7\nice-server = 'stun:c'\n";
+        assert_eq!(added(text, &["share"]), all(&["--ice-server=stun:c", "--linger=7", "--strict"]));
+        assert_eq!(added(text, &["join"]), all(&["--ice-server=stun:a", "--ice-server=stun:b", "--strict"]));
+        assert_eq!(added("strict = false", &["join"]), all(&[]));
+    }
+
+    #[test]
+    fn the_command_line_counts_more() {
+        let text = "ice-server = 'stun:a'\n[share]\nlinger = 7";
+        assert_eq!(added(text, &["share", "--linger", "3", "--ice-server", "stun:z"]), all(&[]));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let wrong = |text| added(text, &["share"]).expect_err("wrong");
+        assert_eq!(wrong("strict = true\nstrickt = true"), "2: no command has a flag --strickt");
+        assert_eq!(wrong("\n[join]\n\nlinger = 1"), "4: join has no flag --linger");
+        assert_eq!(wrong("[sharre]"), "1: there is no command sharre");
+        assert_eq!(wrong("hidden = true"), "1: no command has a flag --hidden");
+        assert_eq!(wrong("[share]\nlinger = 2020-01-01"), "2: --linger takes no such value");
+        assert!(wrong("strict = ").starts_with("1: "));
+    }
+}
