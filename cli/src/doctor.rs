@@ -150,11 +150,12 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
     let tls = if server.starts_with("https") { "TLS" } else { "no TLS" };
     let address = signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let time = signal.time().map(|there| (SystemTime::now(), there));
+    let software = signal.software().map(|software| format!("{software}, ")).unwrap_or_default();
     signal.send(to_text(&ToRendezvous::Unregister));
     signal.close().await;
     match talked {
         Ok(ice) => {
-            let text = format!("{server} answers after {} ({tls})", status::milliseconds(started.elapsed()));
+            let text = format!("{server} answers after {} ({software}{tls})", status::milliseconds(started.elapsed()));
             report.check("rendezvous", Outcome::Good, &text, "");
             time.into_iter().for_each(|(here, there)| clock(report, here, there));
             (address, ice)
@@ -245,6 +246,24 @@ async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
     };
     let advice = "nothing need be done: with most others it connects directly, with some through the rendezvous";
     report.check("nat", outcome, &text, advice);
+    filtering(report, servers).await;
+}
+
+/// Whom the router lets in, as RFC 5780 finds out: a server answers from another port than the one that was asked.
+async fn filtering(report: &mut Report, servers: &[SocketAddr]) {
+    for server in servers {
+        let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+        let Ok(socket) = UdpSocket::bind(any).await else { continue };
+        let text = match stun::ask_for_other_port(&socket, *server).await {
+            Some(true) => "a datagram from another port comes in: endpoint-independent, or address-dependent filtering",
+            Some(false) => "none from another port comes in: address and port-dependent filtering",
+            // It answers from the port that was asked.
+            None => continue,
+        };
+        let advice = "nothing need be done: only with a symmetric router on the other side it cannot be direct";
+        let outcome = if text.starts_with("none") { Outcome::Limited } else { Outcome::Good };
+        return report.check("filtering", outcome, text, advice);
+    }
 }
 
 /// Joins the session for a moment, as `beach join` does.

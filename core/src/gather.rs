@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use stun_types::attribute::XorMappedAddress;
+use stun_types::attribute::{AttributeType, RawAttribute, XorMappedAddress};
 use stun_types::message::{
     BINDING, Message, MessageClass, MessageType, MessageWrite as _, MessageWriteExt as _, MessageWriteVec,
     TransactionId,
@@ -129,6 +129,19 @@ pub fn question_of(id: u128) -> Vec<u8> {
     Message::builder(kind, TransactionId::from(id), MessageWriteVec::new()).finish()
 }
 
+/// CHANGE-REQUEST (RFC 5780, section 7.2), and its flag: answer from another port.
+const CHANGE_REQUEST: AttributeType = AttributeType::new(0x0003);
+const CHANGE_PORT: u32 = 0x2;
+
+/// The same, to be answered from another port of the server, if it has one.
+pub fn question_for_other_port(id: u128) -> Vec<u8> {
+    let kind = MessageType::from_class_method(MessageClass::Request, BINDING);
+    let mut question = Message::builder(kind, TransactionId::from(id), MessageWriteVec::new());
+    let change = CHANGE_PORT.to_be_bytes();
+    question.add_attribute(&RawAttribute::new(CHANGE_REQUEST, &change)).expect("there is room");
+    question.finish()
+}
+
 /// How a server saw who sent it [`question_of`] this id, if this is its answer.
 pub fn told(id: u128, bytes: &[u8]) -> Option<SocketAddr> {
     let message = Message::from_bytes(bytes).ok().filter(|message| message.has_method(BINDING))?;
@@ -136,15 +149,18 @@ pub fn told(id: u128, bytes: &[u8]) -> Option<SocketAddr> {
     Some(message.attribute::<XorMappedAddress>().ok().filter(|_| own)?.addr(TransactionId::from(id)))
 }
 
-/// What a STUN server says to a datagram that came from there: nothing, unless it is a binding request.
-pub fn answer(source: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
+/// What a STUN server says to a datagram that came from there: nothing, unless it is a binding request. And whether it shall say it from
+/// another port.
+pub fn answer(source: SocketAddr, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let request = Message::from_bytes(bytes).ok()?;
     if !request.has_class(MessageClass::Request) || !request.has_method(BINDING) {
         return None;
     }
+    let change = request.raw_attribute(CHANGE_REQUEST).and_then(|change| change.value.as_ref().try_into().ok());
+    let other_port = change.is_some_and(|change| u32::from_be_bytes(change) & CHANGE_PORT != 0);
     let mut response = Message::builder_success(&request, MessageWriteVec::new());
     response.add_attribute(&XorMappedAddress::new(source, request.transaction_id())).ok()?;
-    Some(response.finish())
+    Some((response.finish(), other_port))
 }
 
 #[cfg(test)]
@@ -173,7 +189,7 @@ mod tests {
         let (source, server, question) = gatherer.next(at(0)).expect("asked");
         assert_eq!((source, gatherer.next(at(0))), (local, None), "not from a socket of the other family");
         let mapped = place("198.51.100.7:6000");
-        let told = answer(mapped, &question).expect("a question");
+        let (told, _) = answer(mapped, &question).expect("a question");
         assert_eq!(gatherer.receive(place("203.0.113.9:3478"), local, &told), None, "of a stranger");
         assert_eq!(gatherer.receive(server, place("192.168.1.2:5001"), &told), None, "at another socket");
         assert_eq!(gatherer.receive(server, local, &told), Some(Some(Seen { local, mapped })));
@@ -185,7 +201,7 @@ mod tests {
         let local = place("198.51.100.7:5000");
         let (mut gatherer, _) = asking(&[local]);
         let (_, server, question) = gatherer.next(at(0)).expect("asked");
-        let told = answer(local, &question).expect("a question");
+        let (told, _) = answer(local, &question).expect("a question");
         assert_eq!(gatherer.receive(server, local, &told), Some(None));
     }
 
@@ -203,7 +219,8 @@ mod tests {
     #[test]
     fn only_questions_are_answered() {
         let source = place("198.51.100.7:6000");
-        let told = answer(source, &question_of(7)).expect("a question");
+        let (told, other_port) = answer(source, &question_of(7)).expect("a question");
+        assert!(!other_port && answer(source, &question_for_other_port(7)).is_some_and(|(_, other_port)| other_port));
         assert!(answer(source, &told).is_none() && answer(source, b"GET / HTTP/1.1\r\n\r\n").is_none());
         assert!(answer(source, &question_of(7)[..19]).is_none());
     }

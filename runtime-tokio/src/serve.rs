@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_tungstenite::tokio::TokioAdapter;
 use async_tungstenite::tungstenite::error::Error;
@@ -401,7 +401,15 @@ fn route(head: &[u8]) -> Route {
 fn accept(head: &[u8]) -> Result<Vec<u8>, Error> {
     let mut response = Vec::new();
     if let Some((_, request)) = Request::try_parse(head)? {
-        write_response(&mut response, &create_response(&request)?)?;
+        let mut accepted = create_response(&request)?;
+        // For whoever wonders which version it is, and whether the clocks agree.
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        for (name, value) in [("server", concat!("beach/", env!("CARGO_PKG_VERSION"))), ("date", &date)] {
+            if let Ok(value) = value.parse() {
+                accepted.headers_mut().insert(name, value);
+            }
+        }
+        write_response(&mut response, &accepted)?;
     }
     Ok(response)
 }

@@ -109,13 +109,17 @@ struct Link {
     task: JoinHandle<()>,
 }
 
+/// Longest name of a server's software.
+const SOFTWARE_CHARS_MAX: usize = 64;
+
 /// What was learnt of the rendezvous while dialling.
 #[derive(Default)]
 struct Found {
     /// Where it was reached.
     peer: OnceLock<SocketAddr>,
-    /// What it, or the proxy before it, says the time is.
+    /// What it, or the proxy before it, says the time is, and what it is.
     time: OnceLock<SystemTime>,
+    software: OnceLock<String>,
 }
 
 type Socket = WebSocketStream<ClientStream<TcpStream>>;
@@ -145,6 +149,12 @@ impl Signal {
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.link.as_ref()?.found.peer.get().copied()
+    }
+
+    /// What the rendezvous, or the proxy before it, says it is, if it says so; printable and short.
+    #[must_use]
+    pub fn software(&self) -> Option<&str> {
+        self.link.as_ref()?.found.software.get().map(String::as_str)
     }
 
     /// What the time was there when the connection was made, to the second, if it said so.
@@ -298,9 +308,13 @@ async fn connect(target: &Target, found: &Found) -> Result<Socket, String> {
         client_async_tls_with_connector_and_config(target.request.as_str(), stream, None, Some(limits()))
             .await
             .map(|(socket, response)| {
-                let date = response.headers().get("date").and_then(|date| date.to_str().ok());
-                if let Some(time) = date.and_then(|date| httpdate::parse_http_date(date).ok()) {
+                let says = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+                if let Some(time) = says("date").and_then(|date| httpdate::parse_http_date(date).ok()) {
                     found.time.get_or_init(|| time);
+                }
+                if let Some(software) = says("server") {
+                    let printable = software.chars().filter(|c| !c.is_control()).take(SOFTWARE_CHARS_MAX);
+                    found.software.get_or_init(|| printable.collect());
                 }
                 socket
             })

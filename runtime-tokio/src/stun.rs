@@ -5,21 +5,24 @@ use std::future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::gather::{answer, question_of, told, transaction};
+use beach_core::gather::{answer, question_for_other_port, question_of, told, transaction};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
 /// Longest question. Ours have 20 bytes, and what is larger wants more than is told here.
 const QUESTION_BYTES_MAX: usize = 548;
 
-/// The socket.
-pub(crate) struct Stun(Option<UdpSocket>);
+/// The socket, and one on another port, for who wants to know whether their router lets such answers in.
+pub(crate) struct Stun(Option<(UdpSocket, Option<UdpSocket>)>);
 
 impl Stun {
     /// On the UDP port of this address; if it cannot be had, there is no server.
     pub(crate) async fn bind(address: SocketAddr) -> Stun {
         let socket = UdpSocket::bind(address).await;
-        Stun(socket.inspect_err(|error| tracing::warn!(%address, %error, "no STUN: the UDP port cannot be had")).ok())
+        let socket =
+            socket.inspect_err(|error| tracing::warn!(%address, %error, "no STUN: the UDP port cannot be had"));
+        let other = UdpSocket::bind(SocketAddr::new(address.ip(), 0)).await.ok();
+        Stun(socket.ok().map(|socket| (socket, other)))
     }
 
     /// Whether it is there.
@@ -29,7 +32,7 @@ impl Stun {
 
     /// Answers for ever.
     pub(crate) async fn run(&self) -> Infallible {
-        let Some(socket) = &self.0 else { return future::pending().await };
+        let Some((socket, other)) = &self.0 else { return future::pending().await };
         let mut question = [0; QUESTION_BYTES_MAX];
         loop {
             // An error is an answer that did not get to somebody.
@@ -39,8 +42,10 @@ impl Stun {
             };
             // A socket for both families sees IPv4 addresses inside IPv6 ones.
             let seen = SocketAddr::new(source.ip().to_canonical(), source.port());
-            if let Some(said) = answer(seen, &question[..length]) {
-                let _ = socket.try_send_to(&said, source);
+            match (answer(seen, &question[..length]), other) {
+                (Some((said, true)), Some(other)) => drop(other.try_send_to(&said, source)),
+                (Some((said, _)), _) => drop(socket.try_send_to(&said, source)),
+                (None, _) => {}
             }
         }
     }
@@ -49,6 +54,29 @@ impl Stun {
 /// Times that a server is asked, and how long each answer is waited for.
 const TRIES: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750), Duration::from_secs(1)];
+
+/// Whether an answer from another port of `server` gets to `socket`; `None` if the server answers from the same one.
+pub async fn ask_for_other_port(socket: &UdpSocket, server: SocketAddr) -> Option<bool> {
+    let id = transaction(&mut crate::entropy());
+    let mut bytes = [0; QUESTION_BYTES_MAX];
+    for patience in TRIES {
+        let _ = socket.send_to(&question_for_other_port(id), server).await;
+        let heard = async {
+            loop {
+                let (length, source) = socket.recv_from(&mut bytes).await.ok()?;
+                if source.ip() == server.ip() && told(id, &bytes[..length]).is_some() {
+                    return Some(source != server);
+                }
+            }
+        };
+        match timeout(patience, heard).await {
+            Ok(Some(true)) => return Some(true),
+            Ok(Some(false)) => return None,
+            Ok(None) | Err(_) => {}
+        }
+    }
+    Some(false)
+}
 
 /// How `server` sees `socket`; `None` if it does not say within two and a half seconds.
 pub async fn ask(socket: &UdpSocket, server: SocketAddr) -> Option<SocketAddr> {

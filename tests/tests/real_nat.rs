@@ -104,15 +104,18 @@ fn on_the_wire_there_is_neither_a_key_nor_a_word_of_the_terminal() {
 
 #[test]
 fn the_doctor_names_what_is_in_the_way() {
+    let open = "a datagram from another port comes in";
+    let closed = "address and port-dependent filtering";
     let expected = [
-        (Nat::None, "none: seen as 203.0.113.12:"),
-        (Nat::Plain, "endpoint-independent mapping: seen as 203.0.113.12:"),
-        (Nat::Symmetric, "address-dependent mapping (symmetric): seen as 203.0.113.12:"),
-        (Nat::NoUdp, "no UDP gets out"),
-        (Nat::Ipv6, "none: seen as [2001:db8::12]:"),
-        (Nat::Double, "endpoint-independent mapping: seen as 203.0.113.12:"),
+        (Nat::None, "none: seen as 203.0.113.12:", open),
+        (Nat::Static, "endpoint-independent mapping: seen as 203.0.113.12:", open),
+        (Nat::Plain, "endpoint-independent mapping: seen as 203.0.113.12:", closed),
+        (Nat::Symmetric, "address-dependent mapping (symmetric): seen as 203.0.113.12:", closed),
+        (Nat::NoUdp, "no UDP gets out", ""),
+        (Nat::Ipv6, "none: seen as [2001:db8::12]:", open),
+        (Nat::Double, "endpoint-independent mapping: seen as 203.0.113.12:", closed),
     ];
-    for (nat, words) in expected {
+    for (nat, words, filtering) in expected {
         let scratch = Scratch::new();
         let Some(meeting) = Meeting::new(&scratch, Nat::None, nat) else { return };
         let session = meeting.start();
@@ -127,6 +130,8 @@ fn the_doctor_names_what_is_in_the_way() {
         let mut doctor = Process::start(&mut lab.viewer.on(&command));
         let (code, said) = (doctor.exit(Duration::from_secs(40)), doctor.stdout());
         assert!(code == 0 && said.contains(words) && said.contains("handshake   ok"), "{nat:?}: {code}\n{said}");
+        assert!(said.contains(filtering) && said.contains("clock       ok"), "{nat:?}\n{said}");
+        assert!(said.contains(concat!("(beach/", env!("CARGO_PKG_VERSION"), ", no TLS)")), "{nat:?}\n{said}");
         // Where both ways are there, either may be the first; a direct one that is found later takes over.
         assert!(Nat::None.meets(nat) || said.contains("through the rendezvous"), "{nat:?}\n{said}");
     }
