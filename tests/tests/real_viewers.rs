@@ -150,8 +150,12 @@ fn a_viewer_that_was_stopped_is_back_two_seconds_after_it_goes_on() {
     let host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; exec cat > typed"]);
     let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
     viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let stopped = Instant::now();
     viewer.signal(Signal::STOP);
     holds("the host misses it", Duration::from_secs(25), || host.events("member_away") == 1);
+    // `BEACH_STOPPED=300` for the figure in docs/PATHS.md.
+    let longer = std::env::var("BEACH_STOPPED").ok().and_then(|seconds| seconds.parse().ok());
+    std::thread::sleep(Duration::from_secs(longer.unwrap_or(0)).saturating_sub(stopped.elapsed()));
 
     viewer.signal(Signal::CONT);
     viewer.write("typed after it");
