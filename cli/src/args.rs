@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beach_core::cast::CastFormat;
 use beach_core::endpoint::Paths;
-use beach_core::host::Resize;
+use beach_core::host::{MAX_VIEWERS, Resize};
 use beach_core::ice_server::{BadIceServer, IceServer, Service};
 use beach_core::predict::{BadMode, Mode};
 use beach_core::terminal::Size;
@@ -54,6 +54,22 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// End a session that you share
     Stop(StopArgs),
+    /// Let somebody in who waits; see `beach share --approve`
+    Approve(MemberArgs),
+    /// Do not let somebody in who waits
+    Deny(MemberArgs),
+    /// Let a viewer type
+    Grant(GrantArgs),
+    /// Let a viewer watch only
+    Revoke(MemberArgs),
+    /// Remove a viewer; with its link it could join again
+    Kick(MemberArgs),
+    /// Keep what happens to yourself, until `beach resume`
+    Pause(SessionArgs),
+    /// Let viewers see and type again
+    Resume(SessionArgs),
+    /// Tell all viewers something
+    Say(SayArgs),
     /// Replay a recorded handshake or session and print each stage
     Replay(ReplayArgs),
 }
@@ -104,6 +120,18 @@ pub(crate) struct ShareArgs {
     /// Keep the place of a viewer whose connection is gone for so long
     #[arg(long, value_name = "SECS", default_value = "600", value_parser = seconds)]
     pub(crate) keep: Duration,
+
+    /// Let nobody in before `beach approve`; both sides see the same four words
+    #[arg(long)]
+    pub(crate) approve: bool,
+
+    /// Most viewers at once
+    #[arg(long, value_name = "N", default_value_t = MAX_VIEWERS, value_parser = viewers)]
+    pub(crate) max_viewers: usize,
+
+    /// Stop sharing after this time
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) expire: Option<Duration>,
 
     #[command(flatten)]
     pub(crate) paths: PathArgs,
@@ -252,6 +280,51 @@ pub(crate) struct StopArgs {
     /// The session; it may be left out if there is one
     #[arg(value_name = "ID")]
     pub(crate) session: Option<String>,
+}
+
+/// Which session, for a person who shares several.
+#[derive(Debug, Args)]
+pub(crate) struct SessionArgs {
+    /// The session; without it, the one around, or the only one
+    #[arg(long, value_name = "ID")]
+    pub(crate) session: Option<String>,
+}
+
+/// `beach approve` and the like
+#[derive(Debug, Args)]
+pub(crate) struct MemberArgs {
+    /// The number of the viewer, as `beach status` shows it
+    #[arg(value_name = "MEMBER")]
+    pub(crate) member: u32,
+
+    #[command(flatten)]
+    pub(crate) of: SessionArgs,
+}
+
+/// `beach grant`
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    /// The number of the viewer, as `beach status` shows it
+    #[arg(value_name = "MEMBER")]
+    pub(crate) member: u32,
+
+    /// What it may do
+    #[arg(value_name = "control", default_value = "control", value_parser = ["control"])]
+    pub(crate) role: String,
+
+    #[command(flatten)]
+    pub(crate) of: SessionArgs,
+}
+
+/// `beach say`
+#[derive(Debug, Args)]
+pub(crate) struct SayArgs {
+    /// A sentence
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) of: SessionArgs,
 }
 
 /// `beach attach`
@@ -420,6 +493,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn viewers(text: &str) -> Result<usize, String> {
+    let fits = |count: &usize| (1..=MAX_VIEWERS).contains(count);
+    text.parse().ok().filter(fits).ok_or_else(|| format!("expected a number from 1 to {MAX_VIEWERS}"))
+}
+
 /// Shorter, and what was just handed out would expire before it is used.
 fn lifetime(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
@@ -515,6 +593,14 @@ mod tests {
                 | Command::Attach(_)
                 | Command::Doctor(_)
                 | Command::Stop(_)
+                | Command::Approve(_)
+                | Command::Deny(_)
+                | Command::Grant(_)
+                | Command::Revoke(_)
+                | Command::Kick(_)
+                | Command::Pause(_)
+                | Command::Resume(_)
+                | Command::Say(_)
                 | Command::Replay(_),
             )
             | Err(_) => None,

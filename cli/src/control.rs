@@ -1,4 +1,4 @@
-//! `beach status` and `beach stop`: what a running share is asked, and what it answers.
+//! What a running share is asked by other programs of its user, and what it answers: `beach status`, `stop`, `approve` and so on.
 
 use std::env;
 use std::ffi::OsStr;
@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use beach_core::host::HostStatus;
+use beach_core::host::{Act, HostStatus};
+use beach_core::id::MemberId;
 use beach_core::invite::Invite;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
@@ -22,29 +23,49 @@ pub(crate) const SOCKET: &str = "BEACH_SOCKET";
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Status,
     Stop,
+    Act(Act),
 }
 
 impl Request {
-    fn line(self) -> String {
-        json!({ "ask": self.word() }).to_string()
-    }
-
-    fn word(self) -> &'static str {
+    fn line(&self) -> String {
+        let ask = |word: &str| json!({ "ask": word });
+        let of = |word: &str, member: &MemberId| json!({ "ask": word, "member": member.0 });
         match self {
-            Request::Status => "status",
-            Request::Stop => "stop",
+            Request::Status => ask("status"),
+            Request::Stop => ask("stop"),
+            Request::Act(Act::Approve(member)) => of("approve", member),
+            Request::Act(Act::Deny(member)) => of("deny", member),
+            Request::Act(Act::Grant(member)) => of("grant", member),
+            Request::Act(Act::Revoke(member)) => of("revoke", member),
+            Request::Act(Act::Kick(member)) => of("kick", member),
+            Request::Act(Act::Pause) => ask("pause"),
+            Request::Act(Act::Resume) => ask("resume"),
+            Request::Act(Act::Say(text)) => json!({ "ask": "say", "text": text }),
         }
+        .to_string()
     }
 
     /// What a line asks; nothing if it is not understood.
     pub(crate) fn of(asked: &Asked) -> Option<Request> {
         let line: Value = serde_json::from_str(&asked.line).ok()?;
-        let word = line.get("ask")?.as_str()?;
-        [Request::Status, Request::Stop].into_iter().find(|request| request.word() == word)
+        let member = || line["member"].as_u64().and_then(|number| u32::try_from(number).ok()).map(MemberId);
+        Some(match line["ask"].as_str()? {
+            "status" => Request::Status,
+            "stop" => Request::Stop,
+            "approve" => Request::Act(Act::Approve(member()?)),
+            "deny" => Request::Act(Act::Deny(member()?)),
+            "grant" => Request::Act(Act::Grant(member()?)),
+            "revoke" => Request::Act(Act::Revoke(member()?)),
+            "kick" => Request::Act(Act::Kick(member()?)),
+            "pause" => Request::Act(Act::Pause),
+            "resume" => Request::Act(Act::Resume),
+            "say" => Request::Act(Act::Say(line["text"].as_str()?.to_owned())),
+            _ => return None,
+        })
     }
 }
 
@@ -70,6 +91,15 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         fields["away_s"] = json!(member.away.map(|since| now.since(since).as_secs()));
         fields
     });
+    let asking = host.asking.iter().map(|asking| {
+        json!({
+            "member": asking.id.0,
+            "name": asking.name,
+            "role": asking.role,
+            "since_s": now.since(asking.since).as_secs(),
+            "check": asking.check.to_string(),
+        })
+    });
     json!({
         "session": known.session,
         "command": known.command,
@@ -79,7 +109,9 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         "rendezvous": if host.registered { "connected" } else { "not connected" },
         "join": known.links.0,
         "view": known.links.1,
+        "paused": host.paused,
         "members": members.collect::<Vec<_>>(),
+        "asking": asking.collect::<Vec<_>>(),
     })
 }
 
@@ -96,7 +128,7 @@ fn meant(id: Option<&str>) -> Result<Vec<(String, PathBuf)>, String> {
     })
 }
 
-async fn asked(socket: &Path, request: Request) -> Result<(Value, control::Answered), String> {
+async fn asked(socket: &Path, request: &Request) -> Result<(Value, control::Answered), String> {
     let answered = control::ask(socket, &request.line()).await.map_err(|error| error.to_string())?;
     let value = serde_json::from_str(&answered.line).map_err(|error| error.to_string())?;
     Ok((value, answered))
@@ -111,7 +143,7 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
     let mut code = 0;
     let mut found = false;
     for (session, socket) in sessions {
-        match asked(&socket, Request::Status).await {
+        match asked(&socket, &Request::Status).await {
             Ok((value, _)) => {
                 found = true;
                 if args.json {
@@ -180,7 +212,7 @@ pub(crate) async fn link_of(id: Option<&str>) -> Result<String, u8> {
     let (session, socket) = one(id, "attach").await?;
     let silent =
         |cause: &str| status::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
-    let (answer, _) = asked(&socket, Request::Status).await.map_err(|cause| silent(&cause))?;
+    let (answer, _) = asked(&socket, &Request::Status).await.map_err(|cause| silent(&cause))?;
     answer["join"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))
 }
 
@@ -188,8 +220,25 @@ pub(crate) async fn link_of(id: Option<&str>) -> Result<String, u8> {
 pub(crate) async fn links_of(link: &str) -> Option<(String, String)> {
     let invite = Invite::parse(link).ok()?;
     let (_, socket) = meant(Some(&invite.session.to_string())).ok()?.pop()?;
-    let (answer, _) = asked(&socket, Request::Status).await.ok()?;
+    let (answer, _) = asked(&socket, &Request::Status).await.ok()?;
     Some((answer["command"].as_str()?.to_owned(), answer["view"].as_str()?.to_owned()))
+}
+
+/// `beach approve` and the like: what a person decides about a session.
+pub(crate) async fn act(session: Option<&str>, command: &str, act: Act) -> u8 {
+    let (session, socket) = match one(session, command).await {
+        Ok(one) => one,
+        Err(code) => return code,
+    };
+    match asked(&socket, &Request::Act(act)).await {
+        Ok((answer, _)) => match answer["error"].as_str() {
+            None => 0,
+            Some(cause) => status::refuse(&format!("`beach {command}` did nothing"), cause, "see `beach status`"),
+        },
+        Err(cause) => {
+            status::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
+        }
+    }
 }
 
 /// `beach stop`.
@@ -198,7 +247,7 @@ pub(crate) async fn stop(args: StopArgs) -> u8 {
         Ok(one) => one,
         Err(code) => return code,
     };
-    match asked(&socket, Request::Stop).await {
+    match asked(&socket, &Request::Stop).await {
         Ok((_, answered)) => {
             if answered.ended(STOPPED_WITHIN).await {
                 return 0;

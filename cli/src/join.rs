@@ -5,9 +5,10 @@ use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use beach_core::check::Check;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::handshake::Stage;
-use beach_core::invite::{Invite, InviteError};
+use beach_core::invite::{Invite, InviteError, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::keyboard::{Keyboard, Typed};
 use beach_core::link::{Path, PathKind};
@@ -115,6 +116,8 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         overlaid: false,
         away_since: None,
         away_again: None,
+        check: None,
+        paused: false,
         lost_said: false,
         remark_until: None,
         test_panic: args.test_panic,
@@ -195,6 +198,9 @@ struct Join {
     /// Since when nothing comes, and when that is said anew.
     away_since: Option<Instant>,
     away_again: Option<Instant>,
+    /// What the host sees too while somebody decides.
+    check: Option<Check>,
+    paused: bool,
     /// Some of what was typed went nowhere.
     lost_said: bool,
     /// So does the time, if it is a remark.
@@ -288,15 +294,47 @@ impl Join {
                 self.voice.event("notice", &json!({ "text": text }));
             }
             ViewerNotice::ReadOnly => {
-                self.remark("This link is read-only: what you type goes nowhere.  ~. leaves, ~? helps");
+                self.remark("You may only watch: what you type goes nowhere.  ~. leaves, ~? helps");
             }
+            ViewerNotice::Check(check) => {
+                self.check = Some(check);
+                self.progress(status::step(self.stage, self.paths));
+                self.voice.event("check", &json!({ "words": check.words(), "at_ms": at_ms }));
+            }
+            ViewerNotice::Role(role) => {
+                tracing::info!(%role, "the host changed what this viewer may do");
+                self.remark(match role {
+                    Role::Control => "The host lets you type now",
+                    Role::View => "The host lets you watch only from now on",
+                });
+                self.voice.event("role", &json!({ "role": role, "at_ms": at_ms }));
+            }
+            ViewerNotice::Paused(paused) => {
+                self.voice.event("paused", &json!({ "paused": paused, "at_ms": at_ms }));
+                self.paused = paused;
+                self.show_paused();
+            }
+        }
+    }
+
+    /// Over the screen, which stands still.
+    fn show_paused(&mut self) {
+        if self.paused && self.terminal.is_some() {
+            let leave = self.escapes.name();
+            self.overlay(&[&format!(
+                "beach: the host has paused the session; nothing is typed or shown.  {leave}. leaves"
+            )]);
+        } else {
+            self.clear_overlay();
         }
     }
 
     /// How far it is, for who does not see a screen yet.
     fn progress(&mut self, text: String) {
         if self.terminal.is_none() {
-            self.spinner.show(text);
+            // Read out to each other, the words say that it is this host and this viewer.
+            let check = self.check.filter(|_| self.stage == Stage::WaitingForApproval);
+            self.spinner.show(check.map_or(text.clone(), |check| format!("{text}; the host sees: {check}")));
         }
         self.show_away();
     }

@@ -17,6 +17,8 @@ mod status;
 use std::process::ExitCode;
 
 use args::Command;
+use beach_core::host::Act;
+use beach_core::id::MemberId;
 
 fn main() -> ExitCode {
     beach_runtime_tokio::tty::install_panic_hook();
@@ -33,8 +35,20 @@ fn main() -> ExitCode {
         Command::Attach(args) => run(detach::attach(args)),
         Command::Doctor(args) => run(doctor::run(args)),
         Command::Stop(args) => run(control::stop(args)),
+        Command::Approve(args) => act("approve", &args.of, Act::Approve(MemberId(args.member))),
+        Command::Deny(args) => act("deny", &args.of, Act::Deny(MemberId(args.member))),
+        Command::Grant(args) => act("grant", &args.of, Act::Grant(MemberId(args.member))),
+        Command::Revoke(args) => act("revoke", &args.of, Act::Revoke(MemberId(args.member))),
+        Command::Kick(args) => act("kick", &args.of, Act::Kick(MemberId(args.member))),
+        Command::Pause(of) => act("pause", &of, Act::Pause),
+        Command::Resume(of) => act("resume", &of, Act::Resume),
+        Command::Say(args) => act("say", &args.of, Act::Say(args.text.join(" "))),
     };
     ExitCode::from(code)
+}
+
+fn act(command: &str, of: &args::SessionArgs, act: Act) -> u8 {
+    run(control::act(of.session.as_deref(), command, act))
 }
 
 /// One thread is enough: the work is small, and everything that could block has its own.

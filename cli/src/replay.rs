@@ -73,6 +73,14 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::Left(member, cause) => {
                 status::replayed(at, &format!("member {member} left: {}", status::cause(&cause)));
             }
+            HostNotice::Asks(member, role, name, check) => {
+                status::replayed(at, &format!("{member} waits to be let in: {name:?}, {role}, {check}"));
+            }
+            HostNotice::Decided(member, true) => status::replayed(at, &format!("{member} is let in")),
+            HostNotice::Decided(member, false) => status::replayed(at, &format!("{member} is not let in")),
+            HostNotice::Role(member, role) => status::replayed(at, &format!("member {member} has {role} now")),
+            HostNotice::Paused(true) => status::replayed(at, "paused"),
+            HostNotice::Paused(false) => status::replayed(at, "it goes on"),
             HostNotice::Violation(member, count) => {
                 status::replayed(at, &format!("member {member} sent what it may not send ({count} so far)"));
             }
@@ -114,6 +122,10 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             ViewerNotice::Back(after) => status::replayed(at, &format!("back after {} ms", after.as_millis())),
             ViewerNotice::Forgotten(_) => status::replayed(at, "the host did not keep the place"),
             ViewerNotice::Overflow => status::replayed(at, "more was typed than is kept"),
+            ViewerNotice::Check(check) => status::replayed(at, &format!("  the host sees: {check}")),
+            ViewerNotice::Role(role) => status::replayed(at, &format!("{role} now")),
+            ViewerNotice::Paused(true) => status::replayed(at, "paused"),
+            ViewerNotice::Paused(false) => status::replayed(at, "it goes on"),
             ViewerNotice::Title(_)
             | ViewerNotice::Bell
             | ViewerNotice::Clipboard(_)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+use beach_core::host::{Act, Approve, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
@@ -101,6 +101,9 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
             Some(within) => Start::WhenJoined(within),
         },
         keep: args.keep,
+        approve: if args.approve { Approve::Everybody } else { Approve::Nobody },
+        max_viewers: args.max_viewers,
+        expire: args.expire,
         linger: args.linger.unwrap_or(if own_terminal { Duration::ZERO } else { HEADLESS_LINGER }),
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
@@ -159,6 +162,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         fault: None,
         control: listen(&session),
         asked: Vec::new(),
+        acts: Vec::new(),
         all_links: links.clone(),
         clock: Clock::since(epoch),
         session,
@@ -286,6 +290,8 @@ struct Share {
     control: Option<Control>,
     /// Who waits to be told the status.
     asked: Vec<oneshot::Sender<String>>,
+    /// What was decided elsewhere, and who is to be told whether it could be.
+    acts: Vec<(Act, oneshot::Sender<String>)>,
     /// The links once more: those above are taken when they are shown.
     all_links: (String, String),
     clock: Clock,
@@ -450,6 +456,27 @@ impl Share {
                 self.record(|cast| cast.left(member));
                 self.voice.event("member_left", &json!({ "member": member.0, "cause": cause }));
             }
+            HostNotice::Asks(member, role, name, check) => {
+                tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
+                if let Some(terminal) = &mut self.terminal {
+                    // A bell changes no screen.
+                    terminal.show(b"\x07".to_vec());
+                }
+                let fields = json!({ "member": member.0, "role": role, "name": name, "check": check.to_string() });
+                self.voice.event("member_asks", &fields);
+            }
+            HostNotice::Decided(member, yes) => {
+                tracing::info!(%member, yes, "decided");
+                self.voice.event("member_decided", &json!({ "member": member.0, "let_in": yes }));
+            }
+            HostNotice::Role(member, role) => {
+                tracing::info!(%member, %role, "a viewer's role changed");
+                self.voice.event("member_role", &json!({ "member": member.0, "role": role }));
+            }
+            HostNotice::Paused(paused) => {
+                tracing::info!(paused, "paused or not");
+                self.voice.event("paused", &json!({ "paused": paused }));
+            }
             HostNotice::Violation(member, count) => {
                 tracing::warn!(%member, count, "a viewer sent what it may not send");
             }
@@ -571,6 +598,16 @@ impl Surroundings<HostEndpoint> for Share {
                 let _ = asked.send(answer.clone());
             }
         }
+        for (act, asked) in self.acts.drain(..) {
+            let answer = match endpoint.machine().may(&act) {
+                Ok(()) => {
+                    self.pending.push_back(HostInput::Act(act));
+                    json!({ "done": true })
+                }
+                Err(objection) => json!({ "error": objection.to_string() }),
+            };
+            let _ = asked.send(answer.to_string());
+        }
         ControlFlow::Continue(())
     }
 
@@ -629,6 +666,10 @@ impl Surroundings<HostEndpoint> for Share {
                     Some(Request::Stop) => {
                         let _ = asked.answer.send(json!({ "stopping": true }).to_string());
                         Some(HostInput::Stop)
+                    }
+                    Some(Request::Act(act)) => {
+                        self.acts.push((act, asked.answer));
+                        return Input::Tick;
                     }
                     // The connection ends without an answer.
                     None => None,

@@ -114,9 +114,10 @@ pub(crate) fn session(answer: &Value) -> String {
         let trip = member["round_trip_ms"]
             .as_f64()
             .map(|time| format!(", {}", milliseconds(Duration::from_secs_f64(time / 1000.0))));
-        let way = match member["remote"].as_str() {
-            Some(remote) => format!("directly from {remote}"),
-            None => "through the rendezvous".to_owned(),
+        let way = match (member["kind"].as_str(), member["remote"].as_str()) {
+            (Some("direct"), Some(remote)) => format!("directly from {remote}"),
+            (Some("turn"), _) => "through a TURN server".to_owned(),
+            _ => "through the rendezvous".to_owned(),
         };
         let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
         let away = member["away_s"].as_u64().map(|seconds| format!(", away for {seconds} s")).unwrap_or_default();
@@ -129,6 +130,17 @@ pub(crate) fn session(answer: &Value) -> String {
             trip.unwrap_or_default(),
             since(member)
         );
+    }
+    for asking in answer["asking"].as_array().map_or(&[][..], Vec::as_slice) {
+        let (name, role, number) =
+            (text(asking, "name"), text(asking, "role"), asking["member"].as_u64().unwrap_or_default());
+        let name = if name.is_empty() { "somebody" } else { &name };
+        let words = text(asking, "check");
+        let _ = writeln!(out, "  waits {number:<5} {name} ({role}), for {}; sees: {words}", since(asking));
+        let _ = writeln!(out, "{:<14}beach approve {number}, or beach deny {number}", "");
+    }
+    if answer["paused"].as_bool() == Some(true) {
+        out.push_str("  paused: viewers see nothing new; `beach resume` goes on\n");
     }
     out
 }

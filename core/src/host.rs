@@ -3,6 +3,7 @@
 mod away;
 mod handshakes;
 mod members;
+mod moderate;
 mod program;
 mod status;
 mod words;
@@ -10,10 +11,11 @@ mod words;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use crate::check::Check;
 use crate::dial::Dialer;
 use crate::entropy::Entropy;
 use crate::handshake::{Cause, Handshake, Stage};
-use crate::id::LinkId;
+use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
 use crate::link::{Command, Envelope, Event, Path, Progress, Refusal};
 use crate::machine::Machine;
@@ -22,11 +24,13 @@ use crate::terminal::{Emulator, Size};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Goodbye;
 
-pub use crate::roster::Resize;
+pub use crate::roster::{MAX_VIEWERS, Resize};
 
 use self::away::Away;
+use self::moderate::Asking;
+pub use self::moderate::{Act, Approve, Objection};
 use self::program::Echo;
-pub use self::status::{HostStatus, MemberStatus};
+pub use self::status::{AskingStatus, HostStatus, MemberStatus};
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
@@ -58,6 +62,12 @@ struct Guest {
     /// The link on which it was a member first, if this one takes its place.
     resumes: Option<LinkId>,
     away: Option<Away>,
+    /// It waits to be let in.
+    asking: Option<Asking>,
+    /// It was let in, as this.
+    approved: Option<MemberId>,
+    /// What both sides can compare.
+    check: Option<Check>,
 }
 
 /// Goodbye is on its way, or waits for the control lane.
@@ -117,6 +127,8 @@ pub struct Host {
     /// Links that have said hello, newest last: each says it once.
     used: VecDeque<LinkId>,
     wrong_keys: u64,
+    /// The host keeps everything to itself.
+    paused: bool,
     program: Program,
     stopping: bool,
     stopped: bool,
@@ -165,6 +177,7 @@ impl Host {
             members_ever: 0,
             used: VecDeque::new(),
             wrong_keys: 0,
+            paused: false,
             program: Program::NotStarted,
             stopping: false,
             stopped: false,
@@ -228,6 +241,7 @@ impl Host {
             Event::Joined { link, versions, resumes, .. } => self.on_joined(now, link, &versions, resumes),
             Event::Forged(link) => self.on_forged(now, link),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),
+            Event::Check(link, check) => self.on_check(link, check),
             Event::Envelope(link, envelope) => self.on_envelope(now, link, envelope),
             Event::Progress(link, attempt, progress) => {
                 let stage = match progress {
@@ -399,11 +413,18 @@ impl Host {
         {
             self.exit(HostExit::NobodyJoined);
         }
+        if self.expires_at().is_some_and(|at| at <= now) {
+            self.stop(now);
+        }
         if self.synchronized_until.is_some_and(|until| until <= now) {
             self.synchronized_until = None;
             self.emulator.end_synchronized();
             self.dirty = true;
         }
+    }
+
+    fn expires_at(&self) -> Option<Timestamp> {
+        self.config.expire.filter(|_| self.ever_registered && !self.stopping).map(|expire| self.started_at + expire)
     }
 
     fn join_deadline(&self) -> Option<Timestamp> {
@@ -446,6 +467,7 @@ impl Machine for Host {
                 self.sizes_changed();
             }
             HostInput::Stop => self.stop(now),
+            HostInput::Act(act) => self.act(now, act),
         }
         self.on_time(now);
         self.pump(now);
@@ -471,13 +493,14 @@ impl Machine for Host {
             deadline = earliest(deadline, guest.part_by());
             deadline = earliest(deadline, guest.control_by());
             if guest.takes_frames() {
-                deadline = earliest(deadline, guest.member.as_ref().and_then(|member| member.lane.deadline()));
+                let lane = guest.member.as_ref().map(|member| &member.lane);
+                deadline = earliest(deadline, lane.and_then(|lane| lane.deadline(self.paused)));
             }
             if self.registered {
                 deadline = earliest(deadline, guest.handshake.fresh_attempt_at());
             }
         }
-        if self.dirty && self.guests.values().any(Guest::takes_frames) {
+        if self.dirty && !self.paused && self.guests.values().any(Guest::takes_frames) {
             deadline = earliest(deadline, Some(self.next_frame));
         }
         deadline = earliest(deadline, self.properties_deadline());
@@ -488,6 +511,7 @@ impl Machine for Host {
         if !self.ever_registered {
             deadline = earliest(deadline, self.registration.deadline());
         }
+        deadline = earliest(deadline, self.expires_at());
         earliest(deadline, self.ending_deadline())
     }
 }

@@ -46,6 +46,7 @@
 //! ```
 
 pub mod cast;
+pub mod check;
 pub mod endpoint;
 pub mod engine;
 pub mod gather;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Check;
 use crate::id::LinkId;
 use crate::invite::Role;
 use crate::terminal::Size;
@@ -87,6 +88,8 @@ pub enum Event {
     Forged(LinkId),
     /// Host: an authentic hello.
     Hello(LinkId, Role, Hello),
+    /// The handshake's transcript is complete, on both sides the same; before a viewer's verdict.
+    Check(LinkId, Check),
     /// Viewer: the authentic answer to it.
     Verdict(LinkId, Verdict),
     /// An authentic envelope, once.

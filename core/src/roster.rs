@@ -11,7 +11,7 @@ use crate::terminal::Size;
 use crate::time::Timestamp;
 
 /// Most viewers of one session: as many as the bench measures.
-pub(crate) const MAX_VIEWERS: usize = 32;
+pub const MAX_VIEWERS: usize = 32;
 
 /// Messages that a member's role does not permit before it is removed.
 pub(crate) const MAX_VIOLATIONS: u32 = 3;
@@ -31,6 +31,8 @@ pub(crate) struct Member {
     pub(crate) size: Option<Size>,
     pub(crate) lane: Downlink,
     pub(crate) violations: u32,
+    /// Until when input that its role does not permit is dropped without a word: it may not know yet.
+    pub(crate) pardoned_until: Timestamp,
     /// Nothing while it is not known what arrived.
     pub(crate) title_sent: Option<String>,
     pub(crate) bells_sent: u64,
@@ -48,6 +50,7 @@ impl Member {
             size: None,
             lane: Downlink::new(history),
             violations: 0,
+            pardoned_until: Timestamp::ZERO,
             title_sent: Some(String::new()),
             bells_sent: bells,
             properties_at: Timestamp::ZERO,

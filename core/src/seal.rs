@@ -24,6 +24,7 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, StatelessTransportState};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::check::Check;
 use crate::entropy::Entropy;
 use crate::id::{LinkId, SessionId};
 use crate::invite::{Psk, Role};
@@ -276,6 +277,16 @@ impl Channel {
 
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         self.outstanding.values().map(|outstanding| outstanding.again).min()
+    }
+
+    /// What both sides can compare.
+    pub(crate) fn check(&self) -> Check {
+        let mut bytes = [0; 8];
+        Hkdf::<Sha256>::from_prk(&self.hash)
+            .expect("32 bytes are a key")
+            .expand(b"beach/1 check", &mut bytes)
+            .expect("8 bytes are within HKDF's limit");
+        Check(u64::from_be_bytes(bytes))
     }
 
     /// The MACs of this handshake, from the random halves that offer and answer carried.

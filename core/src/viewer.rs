@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::away::{Away, Carrier, Doubt};
+use crate::check::Check;
 use crate::dial::Dialer;
 use crate::entropy::Entropy;
 use crate::handshake::{Cause, Handshake, Stage};
@@ -48,6 +49,7 @@ pub struct Viewer {
     /// When the rendezvous was not there last.
     unreached_at: Option<Timestamp>,
     ask_again: Option<Timestamp>,
+    check: Option<Check>,
     /// Links and jitter.
     entropy: Entropy,
     /// The link whose lanes carry, and the one on which this became a member.
@@ -97,6 +99,7 @@ impl Viewer {
             begun_anew: 0,
             unreached_at: None,
             ask_again: None,
+            check: None,
             entropy,
             carrier: None,
             origin: None,
@@ -194,6 +197,7 @@ impl Viewer {
             Event::Gone(link) if link == self.link => self.on_gone(now),
             Event::Gone(link) if self.carries(link) => self.doubt(now),
             Event::Woken => self.doubt(now),
+            Event::Check(link, check) if link == self.link => self.check = Some(check),
             Event::Verdict(link, verdict) if link == self.link => self.on_verdict(now, verdict),
             Event::Envelope(link, envelope) if link == self.link => self.on_envelope(now, envelope),
             Event::Progress(link, attempt, progress) if self.is_at(link, attempt) => match progress {
@@ -232,6 +236,7 @@ impl Viewer {
             | Event::Gone(_)
             | Event::Forged(_)
             | Event::Hello(..)
+            | Event::Check(..)
             | Event::Verdict(..)
             | Event::Envelope(..)
             | Event::Progress(..)
@@ -343,7 +348,10 @@ impl Viewer {
         }
         match verdict {
             Verdict::Accepted => self.advance(now, Stage::Offer),
-            Verdict::Waiting => self.advance(now, Stage::WaitingForApproval),
+            Verdict::Waiting => {
+                self.advance(now, Stage::WaitingForApproval);
+                self.check.into_iter().for_each(|check| self.notice(ViewerNotice::Check(check)));
+            }
             Verdict::Refused(refusal) => self.fail(now, Cause::Refused(refusal)),
         }
     }
@@ -429,6 +437,11 @@ impl Viewer {
             FromHost::Bell => self.notice(ViewerNotice::Bell),
             FromHost::Clipboard { text, last } => self.on_clipboard(&text, last),
             FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
+            FromHost::Role(role) => {
+                self.member = self.member.map(|(member, _)| (member, role));
+                self.notice(ViewerNotice::Role(role));
+            }
+            FromHost::Paused(paused) => self.notice(ViewerNotice::Paused(paused)),
             FromHost::Goodbye(goodbye) => {
                 self.send(&FromViewer::GoodbyeHeard);
                 let exit = match goodbye {
@@ -515,8 +528,13 @@ impl Viewer {
         waits.then(|| carrier.since + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 
+    /// What it may do here, as far as it was told.
+    fn role(&self) -> Role {
+        self.member.map_or(self.config.role, |(_, role)| role)
+    }
+
     fn on_keys(&mut self, now: Timestamp, bytes: &[u8]) {
-        if self.config.role == Role::View {
+        if self.role() == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
             self.painter.follow();
@@ -530,7 +548,7 @@ impl Viewer {
     }
 
     fn on_paste(&mut self, now: Timestamp, bytes: Vec<u8>, first: bool, last: bool) {
-        if self.config.role == Role::View {
+        if self.role() == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
             self.painter.follow();

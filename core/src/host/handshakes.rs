@@ -54,6 +54,9 @@ impl Host {
             parting: None,
             resumes,
             away: None,
+            asking: None,
+            approved: None,
+            check: None,
         };
         self.guests.insert(link, guest);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
@@ -81,7 +84,7 @@ impl Host {
 
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
         let here = |guest: &&Guest| guest.role.is_some() && guest.away.is_none() && guest.resumes.is_none();
-        let full = self.guests.values().filter(here).count() >= MAX_VIEWERS;
+        let full = self.guests.values().filter(here).count() >= self.config.max_viewers.min(MAX_VIEWERS);
         let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.role.is_none()) else { return };
         let resumes = guest.resumes.is_some();
         guest.role = Some(role);
@@ -97,6 +100,10 @@ impl Host {
             self.link(Command::Verdict(link, Verdict::Refused(Refusal::Full)));
             self.remove(now, link, Cause::Refused(Refusal::Full));
             return;
+        }
+        let approval = self.config.approve.asks(role);
+        if !resumes && (approval || self.paused) {
+            return self.must_wait(now, link, approval);
         }
         self.link(Command::Verdict(link, Verdict::Accepted));
         self.open(now, link, Stage::Answer);
@@ -151,13 +158,13 @@ impl Host {
         self.advance(now, link, attempt, Stage::OpeningControl);
         let bells = self.emulator.bells();
         let Some(guest) = self.current(link, attempt) else { return };
-        let (Some(role), None) = (guest.role, &guest.member) else { return };
+        let (Some(role), None, None) = (guest.role, &guest.member, guest.asking) else { return };
         if let Some(origin) = guest.resumes {
             return self.come_back(now, link, attempt, origin, path);
         }
         let (name, history, size) = (guest.name.clone(), u64::from(guest.history), guest.size);
-        self.members_ever += 1;
-        let id = MemberId(self.members_ever);
+        let id = guest.approved.unwrap_or(MemberId(self.members_ever + 1));
+        self.members_ever = self.members_ever.max(id.0);
         let mut member = Member::new(id, link, role, name.clone(), bells, history);
         member.size = size;
         if let Some(guest) = self.guests.get_mut(&link) {
@@ -185,6 +192,9 @@ impl Host {
             parting.goodbye.clone()
         });
         self.say(link, &FromHost::Welcome { member: id, role });
+        if self.paused {
+            self.say(link, &FromHost::Paused(true));
+        }
         if let Some(goodbye) = goodbye {
             self.say(link, &FromHost::Goodbye(goodbye));
         }

@@ -6,7 +6,7 @@ use super::{Guest, Host, HostNotice, HostOutput, Parting, Program, Writing};
 use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
 use crate::link::{Command, Lane, Refusal};
-use crate::roster::{MAX_VIOLATIONS, PROPERTIES_INTERVAL, may_type};
+use crate::roster::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_CLIPBOARD_PART, MAX_TEXT, Up};
 
@@ -35,10 +35,13 @@ impl Host {
         let running = self.program == Program::Running;
         let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.parting.is_none()) else { return };
         let Some(member) = guest.member.as_mut() else { return };
-        let may = may_type(member.role);
+        // What somebody typed before they knew is dropped, and no offence.
+        let pardoned = now < member.pardoned_until;
+        let may = may_type(member.role) || pardoned;
+        let dropped = self.paused || !may_type(member.role);
         let first = (Stage::OpeningControl..Stage::Live).contains(&guest.handshake.stage());
         let received = member.lane.receive(now, up, may);
-        if !running {
+        if !running || dropped {
             member.lane.inbound.discard();
         }
         if first {
@@ -89,10 +92,8 @@ impl Host {
         if matches!(self.writing, Writing::Member(writer) if writer == link) {
             self.writing = Writing::Own;
         }
-        if self.pasting.is_some_and(|(author, _)| author == link) {
-            self.pasting = None;
-            self.unfinished
-                .extend(guest.member.as_mut().map(|member| member.lane.inbound.break_off()).unwrap_or_default());
+        if let Some(member) = guest.member.as_mut() {
+            self.break_off_paste(link, member);
         }
         let origin = guest.member.as_ref().map(|member| member.origin);
         match guest.member.filter(|_| guest.live_at.is_some()) {
@@ -106,6 +107,14 @@ impl Host {
             self.link(Command::Close(link));
         }
         self.sizes_changed();
+    }
+
+    /// Whoever pastes types no more: what the program took of it must end.
+    pub(super) fn break_off_paste(&mut self, link: LinkId, member: &mut Member) {
+        if self.pasting.is_some_and(|(author, _)| author == link) {
+            self.pasting = None;
+            self.unfinished.extend(member.lane.inbound.break_off());
+        }
     }
 
     /// Says goodbye, as soon as the control lane is there; the link ends when that is acknowledged, or soon after.
@@ -127,17 +136,20 @@ impl Host {
             return;
         }
         let mut urgent = false;
-        if self.dirty && self.next_frame <= now {
+        if self.dirty && self.next_frame <= now && !self.paused {
             self.dirty = false;
             urgent = self.emulator.frame() && self.pace(now);
         }
         for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
             let Some(member) = guest.member.as_mut() else { continue };
-            while let Some(bytes) = member.lane.next(now, &self.emulator, urgent) {
+            let screen = (!self.paused).then_some(&self.emulator);
+            while let Some(bytes) = member.lane.next(now, screen, urgent) {
                 self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Terminal, bytes)));
             }
         }
-        self.pump_properties(now);
+        if !self.paused {
+            self.pump_properties(now);
+        }
     }
 
     /// What the program puts into the clipboard, for those who want it: the newest, once a second at most.
@@ -184,6 +196,9 @@ impl Host {
 
     /// When somebody is to be told of a title or bell that could not be told at once.
     pub(super) fn properties_deadline(&self) -> Option<Timestamp> {
+        if self.paused {
+            return None;
+        }
         let (title, bells) = (clip(self.emulator.title().unwrap_or_default()), self.emulator.bells());
         let members = self
             .guests
@@ -212,7 +227,7 @@ fn parts_of(mut text: &str, longest: usize) -> Vec<&str> {
 }
 
 /// The longest beginning of `text` that a frame holds.
-fn clip(text: &str) -> &str {
+pub(super) fn clip(text: &str) -> &str {
     let mut end = text.len().min(MAX_TEXT);
     while !text.is_char_boundary(end) {
         end -= 1;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
+use crate::check::Check;
 use crate::id::MemberId;
 use crate::invite::Role;
 use crate::link::Path;
@@ -16,8 +17,27 @@ pub struct HostStatus {
     pub size: Size,
     /// The rendezvous has the session, so that more can join.
     pub registered: bool,
+    /// The host keeps what happens to itself.
+    pub paused: bool,
     /// Who is there, in the order in which they came.
     pub members: Vec<MemberStatus>,
+    /// Who waits to be let in.
+    pub asking: Vec<AskingStatus>,
+}
+
+/// Somebody who waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskingStatus {
+    /// Its number.
+    pub id: MemberId,
+    /// What it could do.
+    pub role: Role,
+    /// The name it gave itself; printable.
+    pub name: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// The words that it sees too.
+    pub check: Check,
 }
 
 /// A member, now.
@@ -59,6 +79,19 @@ impl Host {
         });
         let mut members: Vec<_> = members.collect();
         members.sort_by_key(|member| member.id.0);
-        HostStatus { size: self.emulator.head().size, registered: self.registered, members }
+        let asking = self.guests.values().filter_map(|guest| {
+            let asking = guest.asking.filter(|asking| asking.approval)?;
+            let (name, since) = (guest.name.clone(), asking.since);
+            Some(AskingStatus { id: asking.id, role: guest.role?, name, since, check: guest.check? })
+        });
+        let mut asking: Vec<_> = asking.collect();
+        asking.sort_by_key(|asking| asking.id.0);
+        HostStatus {
+            size: self.emulator.head().size,
+            registered: self.registered,
+            paused: self.paused,
+            members,
+            asking,
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Host;
+use super::{Act, Approve, Host};
+use crate::check::Check;
 use crate::handshake::{Cause, Failure, Stage};
 use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
@@ -35,6 +36,12 @@ pub struct HostConfig {
     pub linger: Duration,
     /// How long the place of a member is kept whose link is gone.
     pub keep: Duration,
+    /// Who is let in only after a person said so.
+    pub approve: Approve,
+    /// Most viewers at once; [`MAX_VIEWERS`](crate::roster::MAX_VIEWERS) at most.
+    pub max_viewers: usize,
+    /// The session ends so long after it was registered, if it has not by then.
+    pub expire: Option<Duration>,
 }
 
 /// When the command starts.
@@ -65,6 +72,8 @@ pub enum HostInput {
     Resized(Size),
     /// Stop sharing.
     Stop,
+    /// A person decided this; nothing comes of what [`Host::may`] objects to.
+    Act(Act),
 }
 
 /// What a host wants done.
@@ -101,6 +110,14 @@ pub enum HostNotice {
     Failed(LinkId, Failure),
     /// Somebody without the right key tried, for the n-th time.
     WrongKey(LinkId, u64),
+    /// Somebody waits to be let in, and sees the same words.
+    Asks(MemberId, Role, String, Check),
+    /// They were let in, or not.
+    Decided(MemberId, bool),
+    /// What a member may do from now on.
+    Role(MemberId, Role),
+    /// Whether the host keeps everything to itself.
+    Paused(bool),
     /// A viewer is in.
     Joined(MemberId, Role, String, Path),
     /// A member's link goes another way now.

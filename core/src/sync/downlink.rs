@@ -51,8 +51,8 @@ impl Downlink {
         self.inbound.accept(up.first, up.events)
     }
 
-    /// The next datagram that may go now.
-    pub(crate) fn next(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) -> Option<Vec<u8>> {
+    /// The next datagram that may go now; of the screen only if there is one to show.
+    pub(crate) fn next(&mut self, now: Timestamp, emulator: Option<&Emulator>, urgent: bool) -> Option<Vec<u8>> {
         let taken = self.inbound.taken();
         if self.outbound.take_lost_note() {
             self.taken_told = 0;
@@ -61,7 +61,7 @@ impl Downlink {
             self.untold_since.get_or_insert(now);
         }
         let mut down = Down { arrived: self.inbound.arrived(), taken, ..Down::default() };
-        if let Some((seq, payload)) = self.outbound.next(now, emulator, urgent) {
+        if let Some((seq, payload)) = emulator.and_then(|emulator| self.outbound.next(now, emulator, urgent)) {
             (down.seq, down.wants_ack) = (seq, true);
             payload.fill(&mut down);
         } else if self.untold_since.is_some_and(|since| since + TAKEN_WITHIN <= now) {
@@ -91,8 +91,9 @@ impl Downlink {
     }
 
     /// When [`next`](Downlink::next) may have something, if nothing happens before.
-    pub(crate) fn deadline(&self) -> Option<Timestamp> {
+    pub(crate) fn deadline(&self, paused: bool) -> Option<Timestamp> {
         let untold = self.untold_since.map(|since| since + TAKEN_WITHIN);
-        earliest(earliest(self.outbound.deadline(), self.received.owed_at()), untold)
+        let outbound = self.outbound.deadline().filter(|_| !paused);
+        earliest(earliest(outbound, self.received.owed_at()), untold)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Viewer;
+use crate::check::Check;
 use crate::handshake::{Cause, Failure, Stage};
 use crate::id::MemberId;
 use crate::invite::Role;
@@ -133,6 +134,12 @@ pub enum ViewerNotice {
     Overflow,
     /// A sentence from the host.
     Said(String),
+    /// Somebody decides whether this viewer gets in, and sees the same words.
+    Check(Check),
+    /// What this viewer may do from now on.
+    Role(Role),
+    /// Whether the host keeps what happens to itself.
+    Paused(bool),
     /// Keys were dropped: the invite does not permit typing.
     ReadOnly,
 }

@@ -59,6 +59,10 @@ pub enum FromHost {
         /// It is the last part.
         last: bool,
     },
+    /// What the viewer may do from now on.
+    Role(Role),
+    /// Whether the host keeps what happens, and what is typed, to itself.
+    Paused(bool),
 }
 
 /// Viewer → host, on the control lane.
@@ -196,7 +200,11 @@ impl FromHost {
                 *text = clean_title(text);
             }
             FromHost::Clipboard { text, .. } => text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control()),
-            FromHost::Welcome { .. } | FromHost::Bell | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped) => {}
+            FromHost::Welcome { .. }
+            | FromHost::Bell
+            | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped)
+            | FromHost::Role(_)
+            | FromHost::Paused(_) => {}
         }
         Ok(frame)
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use beach_core::check::Check;
 use beach_core::id::LinkId;
 use beach_core::invite::Role;
 use beach_core::link::{
@@ -97,7 +98,12 @@ impl Seam {
             Command::Verdict(link, verdict) => {
                 let Some(known) = self.links.get_mut(&link) else { return Vec::new() };
                 known.verdict_at = now + wire(known.ends[VIEWER]).reliable(dice, REPEAT);
-                vec![(known.verdict_at, known.ends[VIEWER], Event::Verdict(link, verdict))]
+                let check = Event::Check(link, Check(link.0));
+                vec![
+                    (now, known.ends[HOST], check.clone()),
+                    (known.verdict_at, known.ends[VIEWER], check),
+                    (known.verdict_at, known.ends[VIEWER], Event::Verdict(link, verdict)),
+                ]
             }
             Command::Envelope(link, envelope) => self.envelope(now, dice, who, &wire, link, &envelope),
             Command::Open(link, attempt) => {
@@ -159,6 +165,7 @@ impl Seam {
             | Event::Gone(link)
             | Event::Forged(link)
             | Event::Hello(link, ..)
+            | Event::Check(link, _)
             | Event::Verdict(link, _)
             | Event::Envelope(link, _)
             | Event::Message(link, ..)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use beach_core::Entropy;
 use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::engine::Engine;
-use beach_core::host::Resize;
+use beach_core::host::{Approve, MAX_VIEWERS, Resize};
 use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 use beach_core::invite::{HostSecrets, Invite, Role};
 use beach_core::journal::Recorded as _;
@@ -118,6 +118,9 @@ impl HostPlan {
             start: Start::AtOnce,
             linger: secs(5),
             keep: secs(600),
+            approve: Approve::Nobody,
+            max_viewers: MAX_VIEWERS,
+            expire: None,
         };
         HostPlan {
             at: ms(0),

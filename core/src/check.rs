@@ -1,0 +1,45 @@
+//! Four words that both sides of a handshake see: read out over the phone, they say that it is the same one.
+
+use std::fmt;
+
+use bip39::Language;
+use serde::{Deserialize, Serialize};
+
+/// Words, of 2,048: with 44 bits, and only one guess a handshake, chance is no danger.
+pub const WORDS: usize = 4;
+
+/// Bits of each.
+const BITS: u32 = 11;
+
+/// What the words stand for: derived from the transcript of the Noise handshake, so from both sides' fresh keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check(pub u64);
+
+impl Check {
+    /// The words.
+    pub fn words(self) -> [&'static str; WORDS] {
+        let list = Language::English.word_list();
+        std::array::from_fn(|at| {
+            let index = self.0 >> (BITS * (WORDS - 1 - at) as u32) & ((1 << BITS) - 1);
+            list[usize::try_from(index).unwrap_or_default()]
+        })
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bit_changes_a_word() {
+        assert_eq!(Check(0).to_string(), "abandon abandon abandon abandon");
+        assert_eq!(Check((1 << 44) - 1).to_string(), "zoo zoo zoo zoo");
+        assert!((0..44).all(|bit| Check(1 << bit).to_string() != Check(0).to_string()));
+    }
+}

@@ -1,0 +1,254 @@
+//! What the person at the host decides: who gets in, who may type, who goes, whether anybody sees anything.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Guest, Host, HostNotice};
+use crate::check::Check;
+use crate::handshake::{Cause, Stage};
+use crate::id::{LinkId, MemberId};
+use crate::invite::Role;
+use crate::link::{Command, Envelope, Refusal, Verdict};
+use crate::terminal::clean_title;
+use crate::time::Timestamp;
+use crate::wire::frame::{FromHost, Goodbye, MAX_TEXT};
+
+/// What was typed before somebody knew that they may not any more is no offence: several round trips of the slowest link.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Who is let in only after a person said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Approve {
+    /// Nobody: the link is enough.
+    #[default]
+    Nobody,
+    /// Who may type.
+    Control,
+    /// Everybody.
+    Everybody,
+}
+
+impl Approve {
+    pub(super) fn asks(self, role: Role) -> bool {
+        match self {
+            Approve::Nobody => false,
+            Approve::Control => role == Role::Control,
+            Approve::Everybody => true,
+        }
+    }
+}
+
+/// What a person decides. Members have numbers, and so has who waits to be let in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Act {
+    /// Let them in.
+    Approve(MemberId),
+    /// Do not.
+    Deny(MemberId),
+    /// They may type from now on,
+    Grant(MemberId),
+    /// or may not any more.
+    Revoke(MemberId),
+    /// They go, and what they could come back with is forgotten.
+    Kick(MemberId),
+    /// Nobody but the host sees what happens from now on, and nobody else types.
+    Pause,
+    /// They do again.
+    Resume,
+    /// Tell everybody.
+    Say(String),
+}
+
+/// Why that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Objection {
+    /// There is nobody of that number.
+    #[error("there is no member {0}")]
+    Nobody(u32),
+    /// Who has that number does not wait to be let in.
+    #[error("member {0} does not wait to be let in")]
+    NotWaiting(u32),
+    /// It waits to be let in.
+    #[error("{0} waits to be let in")]
+    Waiting(u32),
+    /// It is so already.
+    #[error("it is so already")]
+    Already,
+    /// There is nothing to say.
+    #[error("there is nothing to say")]
+    Empty,
+}
+
+/// Somebody waits to be let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asking {
+    pub(super) id: MemberId,
+    /// A person decides; else it is let in when the session goes on.
+    pub(super) approval: bool,
+    pub(super) since: Timestamp,
+}
+
+impl Host {
+    /// Whether an act would be one now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may(&self, act: &Act) -> Result<(), Objection> {
+        let waits = |id: MemberId| self.asking(id).is_some();
+        let member = |id: MemberId| match self.link_of(id) {
+            Some(link) => Ok(self.guests[&link].member.as_ref().map(|member| member.role)),
+            None if waits(id) => Err(Objection::Waiting(id.0)),
+            None => Err(Objection::Nobody(id.0)),
+        };
+        match act {
+            Act::Approve(id) | Act::Deny(id) if waits(*id) => Ok(()),
+            Act::Approve(id) | Act::Deny(id) if self.link_of(*id).is_some() => Err(Objection::NotWaiting(id.0)),
+            Act::Approve(id) | Act::Deny(id) => Err(Objection::Nobody(id.0)),
+            Act::Grant(id) if member(*id)? == Some(Role::Control) => Err(Objection::Already),
+            Act::Revoke(id) if member(*id)? == Some(Role::View) => Err(Objection::Already),
+            Act::Grant(_) | Act::Revoke(_) => Ok(()),
+            Act::Kick(id) if waits(*id) => Ok(()),
+            Act::Kick(id) => member(*id).map(|_| ()),
+            Act::Pause if self.paused => Err(Objection::Already),
+            Act::Resume if !self.paused => Err(Objection::Already),
+            Act::Pause | Act::Resume => Ok(()),
+            Act::Say(text) if clean_title(text).trim().is_empty() => Err(Objection::Empty),
+            Act::Say(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn act(&mut self, now: Timestamp, act: Act) {
+        if self.may(&act).is_err() {
+            return;
+        }
+        match act {
+            Act::Approve(id) => self.decide(now, id, true),
+            Act::Deny(id) => self.decide(now, id, false),
+            Act::Grant(id) => self.set_role(now, id, Role::Control),
+            Act::Revoke(id) => self.set_role(now, id, Role::View),
+            Act::Kick(id) => match self.link_of(id) {
+                Some(link) => {
+                    let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
+                    if self.guests[&link].away.is_some() {
+                        self.remove(now, link, cause);
+                    } else {
+                        self.part(now, link, Goodbye::Removed(why), cause);
+                    }
+                }
+                None => self.decide(now, id, false),
+            },
+            Act::Pause => self.pause(true),
+            Act::Resume => {
+                self.pause(false);
+                let held = |(link, guest): (&LinkId, &Guest)| guest.asking.filter(|it| !it.approval).map(|_| *link);
+                let held: Vec<_> = self.guests.iter().filter_map(held).collect();
+                held.into_iter().for_each(|link| self.let_in(now, link));
+            }
+            Act::Say(text) => self.tell_all(&FromHost::Notice(super::members::clip(&clean_title(&text)).to_owned())),
+        }
+    }
+
+    /// The words of a handshake are known: now somebody can be asked.
+    pub(super) fn on_check(&mut self, link: LinkId, check: Check) {
+        let Some(guest) = self.guests.get_mut(&link) else { return };
+        guest.check = Some(check);
+        if let (Some(Asking { id, approval: true, .. }), Some(role)) = (guest.asking, guest.role) {
+            let name = guest.name.clone();
+            self.notice(HostNotice::Asks(id, role, name, check));
+        }
+    }
+
+    /// Has to wait, for a person or until the session goes on.
+    pub(super) fn must_wait(&mut self, now: Timestamp, link: LinkId, approval: bool) {
+        self.members_ever += 1;
+        let asking = Asking { id: MemberId(self.members_ever), approval, since: now };
+        let Some(guest) = self.guests.get_mut(&link) else { return };
+        guest.asking = Some(asking);
+        guest.handshake.enter(now, Stage::WaitingForApproval);
+        self.notice(HostNotice::Stage(link, Stage::WaitingForApproval));
+        self.link(Command::Verdict(link, Verdict::Waiting));
+    }
+
+    fn asking(&self, id: MemberId) -> Option<LinkId> {
+        let is_it = |guest: &Guest| guest.asking.is_some_and(|asking| asking.id == id && asking.approval);
+        self.guests.iter().find(|(_, guest)| is_it(guest)).map(|(link, _)| *link)
+    }
+
+    /// The link of a member that is there or away.
+    fn link_of(&self, id: MemberId) -> Option<LinkId> {
+        let is_it = |guest: &Guest| guest.parting.is_none() && guest.member.as_ref().is_some_and(|it| it.id == id);
+        self.guests.iter().find(|(_, guest)| is_it(guest)).map(|(link, _)| *link)
+    }
+
+    fn decide(&mut self, now: Timestamp, id: MemberId, yes: bool) {
+        let Some(link) = self.asking(id) else { return };
+        self.notice(HostNotice::Decided(id, yes));
+        if yes && self.paused {
+            // It is let in when the session goes on.
+            self.guests
+                .get_mut(&link)
+                .and_then(|guest| guest.asking.as_mut())
+                .into_iter()
+                .for_each(|it| it.approval = false);
+        } else if yes {
+            self.let_in(now, link);
+        } else {
+            self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Refused(Refusal::Denied))));
+            self.remove(now, link, Cause::Refused(Refusal::Denied));
+        }
+    }
+
+    fn let_in(&mut self, now: Timestamp, link: LinkId) {
+        let Some(asking) = self.guests.get_mut(&link).and_then(|guest| guest.asking.take()) else { return };
+        if let Some(guest) = self.guests.get_mut(&link) {
+            guest.approved = Some(asking.id);
+        }
+        self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Accepted)));
+        self.open(now, link, Stage::Answer);
+    }
+
+    fn set_role(&mut self, now: Timestamp, id: MemberId, role: Role) {
+        let Some(link) = self.link_of(id) else { return };
+        if role == Role::View {
+            self.silence(link);
+        }
+        let Some(guest) = self.guests.get_mut(&link) else { return };
+        let Some(member) = guest.member.as_mut() else { return };
+        member.role = role;
+        member.pardoned_until = now + GRACE;
+        let here = guest.control_up && guest.away.is_none();
+        self.notice(HostNotice::Role(id, role));
+        if here {
+            self.say(link, &FromHost::Role(role));
+        }
+    }
+
+    /// What somebody typed and the program did not take yet is dropped.
+    fn silence(&mut self, link: LinkId) {
+        let Some(mut member) = self.guests.get_mut(&link).and_then(|guest| guest.member.take()) else { return };
+        self.break_off_paste(link, &mut member);
+        member.lane.inbound.discard();
+        if let Some(guest) = self.guests.get_mut(&link) {
+            guest.member = Some(member);
+        }
+    }
+
+    fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        self.dirty = true;
+        for link in self.guests.keys().copied().collect::<Vec<_>>() {
+            self.silence(link);
+        }
+        self.notice(HostNotice::Paused(paused));
+        self.tell_all(&FromHost::Paused(paused));
+    }
+
+    fn tell_all(&mut self, frame: &FromHost) {
+        debug_assert!(frame.encode().len() <= MAX_TEXT + 64, "it fits");
+        let here = self.guests.iter().filter(|(_, guest)| guest.takes_frames() && guest.control_up);
+        for link in here.map(|(link, _)| *link).collect::<Vec<_>>() {
+            self.say(link, frame);
+        }
+    }
+}

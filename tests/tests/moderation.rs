@@ -1,0 +1,317 @@
+//! What the person at the host decides, and what becomes of it: on the host, for every message.
+#![cfg(target_os = "linux")]
+
+use std::time::Duration;
+
+use beach_core::endpoint::Paths;
+use beach_core::engine::Engine;
+use beach_core::handshake::{Cause, Stage};
+use beach_core::host::{Act, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, Objection};
+use beach_core::id::{LinkId, MemberId};
+use beach_core::invite::Role;
+use beach_core::link::{Candidate, CandidateKind, Envelope, Event, Hello, Lane, Path, PathKind, Progress, Refusal};
+use beach_core::machine::Machine as _;
+use beach_core::time::Timestamp;
+use beach_core::viewer::{ViewerExit, ViewerNotice};
+use beach_core::wire::frame::{FromViewer, InputEvent, Up};
+use beach_tests::determinism;
+use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
+use beach_tests::sim::{
+    Dice, FakeEngine, HostPlan, ViewerPlan, World, fake_engine, for_each_seed, ms, real, secs, shows,
+};
+
+const FILE: &str = "moderation";
+
+const FIRST: MemberId = MemberId(1);
+
+/// A host that lets nobody in unasked, and viewers with these roles.
+fn asked<E: Engine>(mut world: World<E>, approve: Approve, roles: &[Role]) -> World<E> {
+    let mut host = HostPlan::new(1);
+    (host.config.approve, host.paths) = (approve, Paths::Any);
+    world.add_host(host);
+    for role in roles {
+        let mut plan = ViewerPlan::of(1, *role);
+        (plan.wait, plan.paths) = (Some(secs(5)), Paths::Any);
+        world.add_viewer(plan);
+    }
+    world.run_for(secs(2));
+    world
+}
+
+/// Viewers with these roles, in.
+fn session(roles: &[Role]) -> World<FakeEngine> {
+    let mut world = asked(World::new(1, fake_engine), Approve::Nobody, roles);
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    world
+}
+
+fn act<E: Engine>(world: &mut World<E>, act: Act) {
+    assert_eq!(world.hosts[0].node.machine().may(&act), Ok(()));
+    world.host_input(0, HostInput::Act(act));
+}
+
+fn notices<E: Engine>(world: &World<E>, viewer: usize, which: impl Fn(&ViewerNotice) -> bool) -> usize {
+    world.viewers[viewer].notices.iter().filter(|(_, notice)| which(notice)).count()
+}
+
+fn typed<E: Engine>(world: &World<E>) -> String {
+    String::from_utf8_lossy(&world.hosts[0].written).into_owned()
+}
+
+fn is_let_in_when_the_host_says_so<E: Engine>(world: World<E>) {
+    let mut world = asked(world, Approve::Everybody, &[Role::Control]);
+    let asking = world.hosts[0].node.machine().status().asking;
+    let [asking] = asking.as_slice() else { panic!("{asking:?}: {}", world.story(0)) };
+    assert_eq!((asking.id, asking.role), (FIRST, Role::Control));
+    let check = asking.check;
+    assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Check(check)), 1, "{}", world.story(0));
+    world.type_keys(0, "early\r");
+    world.run_for(secs(60));
+    assert_eq!((typed(&world).as_str(), world.hosts[0].node.machine().members()), ("", 0));
+    assert!(world.viewers[0].exit.is_none(), "{}", world.story(0));
+
+    act(&mut world, Act::Approve(FIRST));
+
+    everyone_joins(&mut world, secs(65)).unwrap_or_else(|who| panic!("{who}"));
+    everyone_types(&mut world);
+    noise_then_quiet(&mut world);
+    let joined = |notice: &HostNotice| matches!(notice, HostNotice::Joined(id, ..) if *id == FIRST);
+    assert!(world.hosts[0].notices.iter().any(|(_, notice)| joined(notice)), "it has the number that was decided on");
+}
+
+#[test]
+fn who_waits_to_be_let_in_sees_the_words_that_the_host_sees_and_touches_nothing_before() {
+    is_let_in_when_the_host_says_so(World::new(1, fake_engine));
+    determinism::run(2, || is_let_in_when_the_host_says_so(real::world(2)));
+}
+
+#[test]
+fn who_is_denied_is_told_so_and_who_nobody_decides_about_is_gone_after_two_minutes() {
+    let mut world = asked(World::new(2, fake_engine), Approve::Control, &[Role::Control, Role::Control, Role::View]);
+    let status = world.hosts[0].node.machine().status();
+    assert_eq!((status.asking.len(), status.members.len()), (2, 1), "who watches need not be let in");
+
+    act(&mut world, Act::Deny(status.asking[0].id));
+
+    world.run_for(secs(1));
+    let denied = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Denied));
+    assert_eq!(world.viewers.iter().filter(|viewer| denied(&viewer.exit)).count(), 1);
+    world.run_for(secs(125));
+    let late = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.stage == Stage::WaitingForApproval && failure.cause == Cause::NoAnswer);
+    assert_eq!(world.viewers.iter().filter(|viewer| late(&viewer.exit)).count(), 1);
+    assert_eq!(world.hosts[0].node.machine().status().asking, []);
+    assert_eq!(typed(&world), "");
+}
+
+#[test]
+fn what_somebody_may_do_changes_within_a_round_trip_and_nobody_reconnects() {
+    let mut world = session(&[Role::View]);
+    world.type_keys(0, "before");
+    world.run_for(secs(1));
+    assert_eq!(typed(&world), "");
+
+    act(&mut world, Act::Grant(FIRST));
+    world.run_for(ms(50));
+    assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Role(Role::Control)), 1);
+    world.type_keys(0, "granted");
+    world.run_for(ms(200));
+    assert_eq!(typed(&world), "granted");
+
+    // It types on while it does not know yet, and after.
+    for _ in 0..10 {
+        world.type_keys(0, "x");
+    }
+    world.run_for(ms(5));
+    act(&mut world, Act::Revoke(FIRST));
+    let at_most = typed(&world).len();
+    for _ in 0..50 {
+        world.type_keys(0, "y");
+        world.run_for(ms(10));
+    }
+    world.run_for(secs(20));
+    assert!(typed(&world).len() <= at_most + 10 && !typed(&world).contains('y'), "{}", typed(&world));
+    assert_eq!(notices(&world, 0, |notice| matches!(notice, ViewerNotice::Away(_))), 0, "{}", world.story(0));
+    assert_eq!(world.hosts[0].node.machine().members(), 1, "no offence");
+
+    act(&mut world, Act::Grant(FIRST));
+    world.run_for(ms(100));
+    world.type_keys(0, "again");
+    world.run_for(secs(1));
+    assert!(typed(&world).ends_with("again") && !typed(&world).contains('y'), "{}", typed(&world));
+    everyone_types(&mut world);
+    noise_then_quiet(&mut world);
+}
+
+#[test]
+fn a_paste_of_somebody_whose_keyboard_is_taken_away_is_ended() {
+    let mut world = session(&[Role::Control]);
+    let mut host_prints = |text: &str| world.host_input(0, HostInput::Printed(text.into()));
+    host_prints("\x1b[?2004h");
+    world.run_for(ms(500));
+    let paste =
+        |bytes: &[u8], first| beach_core::viewer::ViewerInput::Paste { bytes: bytes.to_vec(), first, last: false };
+    world.viewer_input(0, paste(b"half of it", true));
+    world.run_for(ms(500));
+    assert!(typed(&world).contains("\x1b[200~") && !typed(&world).contains("\x1b[201~"), "{:?}", typed(&world));
+
+    act(&mut world, Act::Revoke(FIRST));
+    world.run_for(secs(1));
+
+    assert!(typed(&world).ends_with("\x1b[201~"), "{:?}", typed(&world));
+}
+
+#[test]
+fn who_is_removed_is_told_so_and_its_place_is_kept_no_longer() {
+    let mut world = session(&[Role::Control, Role::Control]);
+    act(&mut world, Act::Kick(FIRST));
+    world.run_for(secs(5));
+    let removed =
+        world.viewers.iter().filter(|viewer| matches!(viewer.exit, Some((_, ViewerExit::Removed(_))))).count();
+    let host = world.hosts[0].node.machine();
+    assert_eq!((removed, host.members(), host.links()), (1, 1, 1));
+    assert_eq!(host.may(&Act::Kick(FIRST)), Err(Objection::Nobody(1)));
+}
+
+#[test]
+fn while_it_is_paused_nobody_else_sees_or_types_anything_and_afterwards_all_is_as_before() {
+    for (test, engine) in [("paused", false), ("paused over real peers", true)] {
+        let run = move || {
+            if engine {
+                paused(asked(real::world(3), Approve::Nobody, &[Role::Control; 2]))
+            } else {
+                paused(session(&[Role::Control; 2]))
+            }
+        };
+        println!("{test}");
+        if engine { determinism::run(3, run) } else { run() }
+    }
+}
+
+fn paused<E: Engine>(mut world: World<E>) {
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    act(&mut world, Act::Pause);
+    world.run_for(ms(200));
+    for viewer in 0..2 {
+        assert_eq!(notices(&world, viewer, |notice| *notice == ViewerNotice::Paused(true)), 1);
+    }
+    let before = typed(&world);
+    world.host_input(0, HostInput::Printed(b"\r\nSECRET\r\n".to_vec()));
+    world.type_keys(0, "typed meanwhile");
+    world.run_for(secs(40));
+    assert_eq!(typed(&world), before);
+    assert!((0..2).all(|viewer| !shows(world.viewers[viewer].node.machine().screen(), "SECRET")));
+    // Whoever comes now waits until it goes on.
+    let mut late = ViewerPlan::of(1, Role::View);
+    late.paths = Paths::Any;
+    let late = world.add_viewer(late);
+    world.run_for(secs(20));
+    assert!(
+        world.viewers[late].exit.is_none() && world.hosts[0].node.machine().members() == 2,
+        "{}",
+        world.story(late)
+    );
+    assert_eq!(notices(&world, 0, |notice| matches!(notice, ViewerNotice::Away(_))), 0, "{}", world.story(0));
+
+    act(&mut world, Act::Resume);
+    everyone_joins(&mut world, secs(25)).unwrap_or_else(|who| panic!("{who}"));
+    world.run_for(secs(1));
+    assert!(shows(world.viewers[0].node.machine().screen(), "SECRET"));
+    everyone_types(&mut world);
+    noise_then_quiet(&mut world);
+}
+
+#[test]
+fn everybody_is_told_what_the_host_says_and_nothing_that_a_terminal_would_obey() {
+    let mut world = session(&[Role::View; 3]);
+    act(&mut world, Act::Say("lunch\x1b[2J at noon".to_owned()));
+    world.run_for(secs(1));
+    for viewer in 0..3 {
+        let said = |notice: &ViewerNotice| matches!(notice, ViewerNotice::Said(text) if text.starts_with("lunch") && !text.contains('\x1b'));
+        assert_eq!(notices(&world, viewer, said), 1);
+    }
+    assert_eq!(world.hosts[0].node.machine().may(&Act::Say("\x07".to_owned())), Err(Objection::Empty));
+}
+
+#[test]
+fn a_session_has_as_many_viewers_and_lasts_as_long_as_it_was_told() {
+    let mut world = World::new(4, fake_engine);
+    let mut host = HostPlan::new(1);
+    (host.config.max_viewers, host.config.expire) = (1, Some(secs(60)));
+    world.add_host(host);
+    for at in [1, 2] {
+        let mut plan = ViewerPlan::of(1, Role::Control);
+        plan.at = secs(at);
+        world.add_viewer(plan);
+    }
+    world.run_for(secs(10));
+    let full = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Full));
+    assert!(full(&world.viewers[1].exit) && world.viewers[0].exit.is_none());
+    world.run_for(secs(60));
+    assert!(matches!(world.viewers[0].exit, Some((_, ViewerExit::Stopped))), "{:?}", world.viewers[0].exit);
+    assert!(
+        matches!(world.hosts[0].exit, Some((_, HostExit::Ended(_) | HostExit::Stopped))),
+        "{:?}",
+        world.hosts[0].exit
+    );
+}
+
+/// Everything that may come from below for one link, in any order, before anybody decided.
+fn anything(dice: &mut Dice, link: LinkId) -> Event {
+    let attempt = dice.between(0, 3) as u16;
+    let address = "192.0.2.1:9".parse().expect("an address");
+    let candidate = Candidate { kind: CandidateKind::Host, address };
+    let path = Path { local: address, remote: address, kind: PathKind::Direct };
+    let up =
+        Up { seq: 1, wants_ack: true, first: 1, events: vec![InputEvent::Keys(b"rm -rf".to_vec())], ..Up::default() };
+    match dice.between(0, 12) {
+        0 => Event::Envelope(link, Envelope::Answer(attempt)),
+        1 => Event::Envelope(link, Envelope::Offer(attempt)),
+        2 => Event::Envelope(link, Envelope::Candidate(attempt, candidate)),
+        3 => Event::Candidate(link, attempt, candidate),
+        4 => Event::Progress(link, attempt, Progress::Confirming),
+        5 => Event::Confirmed(link, attempt, path),
+        6 => Event::ControlUp(link, attempt),
+        7 => Event::Message(link, Lane::Terminal, up.encode()),
+        8 => Event::Message(link, Lane::Control, FromViewer::Size(beach_core::terminal::Size::new(9, 9)).encode()),
+        9 => Event::Check(link, beach_core::check::Check(7)),
+        10 => Event::Path(link, attempt, path),
+        11 => Event::Joined { link, role: Role::Control, versions: vec![1], resumes: None },
+        _ => {
+            let hello = Hello { name: "n".to_owned(), size: None, history: 0, capabilities: 0 };
+            Event::Hello(link, if dice.percent(50) { Role::Control } else { Role::View }, hello)
+        }
+    }
+}
+
+#[test]
+fn nothing_reaches_the_pty_before_the_host_said_yes_in_any_order_of_events() {
+    let test = "nothing_reaches_the_pty_before_the_host_said_yes_in_any_order_of_events";
+    let asked = for_each_seed(FILE, test, 0..10_000, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut plan = HostPlan::new(1);
+        plan.config.approve = Approve::Everybody;
+        let mut host = Host::new(plan.config);
+        let mut now = Timestamp::ZERO;
+        let mut asked = false;
+        let mut step = |host: &mut Host, input: HostInput, dice: &mut Dice| {
+            now = now + dice.up_to(Duration::from_millis(20));
+            host.handle(now, input);
+            while let Some(output) = host.poll() {
+                assert!(!matches!(output, HostOutput::Write(_)), "typed: {output:?}");
+                asked |= matches!(output, HostOutput::Notice(HostNotice::Asks(..)));
+            }
+        };
+        for event in [Event::SignalUp, Event::Registered] {
+            step(&mut host, HostInput::Link(event), &mut dice);
+        }
+        for _ in 0..80 {
+            let link = LinkId(dice.between(1, 2));
+            let event = anything(&mut dice, link);
+            step(&mut host, HostInput::Link(event), &mut dice);
+            assert_eq!(host.members(), 0);
+        }
+        asked
+    });
+    let count = asked.iter().filter(|(_, asked)| *asked).count();
+    assert!(count > 5_000, "most got as far as being asked about: {count}");
+}

@@ -1,0 +1,125 @@
+//! What a person decides about a session, by the commands that they type.
+
+use std::time::{Duration, Instant};
+
+use beach_tests::real::{Host, Process, Scratch, beach, holds, in_three_lines, join};
+
+const SOON: Duration = Duration::from_secs(15);
+
+/// `beach ARGS` of the same person; its exit code, and what it said on stderr.
+fn run(scratch: &Scratch, args: &[&str]) -> (i32, String) {
+    let mut process = Process::start(&mut beach(scratch, args));
+    (process.exit(SOON), process.stderr())
+}
+
+fn does(scratch: &Scratch, args: &[&str]) {
+    let (code, said) = run(scratch, args);
+    assert_eq!(code, 0, "{args:?}: {said}");
+}
+
+fn status(scratch: &Scratch) -> serde_json::Value {
+    let mut process = Process::start(&mut beach(scratch, &["status", "--json"]));
+    assert_eq!(process.exit(SOON), 0, "{}", process.stderr());
+    serde_json::from_str(process.stdout().trim()).expect("one object")
+}
+
+fn joins(scratch: &Scratch, link: &str, name: &str) -> Process {
+    Process::start(join(scratch, &["--json", "--name", name, link]).env("USER", name))
+}
+
+fn sees(viewer: &Process, words: &str) {
+    holds(words, SOON, || viewer.stdout().contains(words));
+}
+
+#[test]
+fn who_waits_is_let_in_or_not_and_both_sides_see_the_same_words() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &["--approve"], &["sh", "-c", "stty raw -echo; exec cat > typed"]);
+    let mut ann = joins(&scratch, &host.links.control, "ann");
+    sees(&ann, r#""type":"check""#);
+    holds("the host is asked", SOON, || host.events("member_asks") == 1);
+    let asking = status(&scratch)["asking"][0].clone();
+    assert_eq!((asking["name"].as_str(), asking["role"].as_str()), (Some("ann"), Some("control")));
+    let words = asking["check"].as_str().expect("words").replace(' ', r#"",""#);
+    assert!(ann.stdout().contains(&words), "{words}: {}", ann.stdout());
+    ann.write("too early");
+
+    does(&scratch, &["approve", "1"]);
+    ann.line("the first screen", SOON, |line| line.contains("first_screen"));
+    ann.write("|now");
+    holds("what was typed", SOON, || scratch.read("typed").ends_with("|now"));
+
+    let mut bob = joins(&scratch, &host.links.view, "bob");
+    sees(&bob, r#""type":"check""#);
+    holds("the host is asked again", SOON, || host.events("member_asks") == 2);
+    does(&scratch, &["deny", "2"]);
+    assert_eq!(bob.exit(SOON), 5, "{}", bob.stderr());
+    in_three_lines(&bob.stderr());
+    assert!(bob.stderr().contains("the host said no"), "{}", bob.stderr());
+}
+
+#[test]
+fn a_keyboard_is_handed_over_and_taken_back_and_who_misbehaves_goes() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; exec cat > typed"]);
+    let mut viewer = joins(&scratch, &host.links.view, "ann");
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+
+    let granted = Instant::now();
+    does(&scratch, &["grant", "1", "control"]);
+    sees(&viewer, r#""role":"control""#);
+    eprintln!("granted, and told, after {:?}", granted.elapsed());
+    viewer.write("granted");
+    holds("what was typed", SOON, || scratch.read("typed") == "granted");
+    assert_eq!(status(&scratch)["members"][0]["role"], "control");
+
+    does(&scratch, &["revoke", "1"]);
+    holds("the viewer is told", SOON, || viewer.stdout().matches(r#""role":"view""#).count() == 2);
+    viewer.write("revoked");
+    does(&scratch, &["say", "no", "more", "typing"]);
+    sees(&viewer, "no more typing");
+    assert_eq!(scratch.read("typed"), "granted");
+
+    does(&scratch, &["pause"]);
+    sees(&viewer, r#""paused":true"#);
+    assert_eq!(status(&scratch)["paused"], true);
+    does(&scratch, &["resume"]);
+    sees(&viewer, r#""paused":false"#);
+
+    does(&scratch, &["kick", "1"]);
+    assert_eq!(viewer.exit(SOON), 5, "{}", viewer.stderr());
+    in_three_lines(&viewer.stderr());
+    holds("it is gone", SOON, || host.events("member_left") == 1);
+}
+
+#[test]
+fn what_cannot_be_decided_is_refused_with_the_reason() {
+    let scratch = Scratch::new();
+    let _host = Host::start(&scratch, &[], &["cat"]);
+    for (args, cause) in [
+        (&["approve", "7"][..], "there is no member 7"),
+        (&["kick", "7"], "there is no member 7"),
+        (&["resume"], "it is so already"),
+        (&["say", "\u{7}"], "there is nothing to say"),
+    ] {
+        let (code, said) = run(&scratch, args);
+        assert_eq!(code, 1, "{args:?}: {said}");
+        in_three_lines(&said);
+        assert!(said.contains(cause), "{args:?}: {said}");
+    }
+    let (code, said) = run(&scratch, &["kick", "1", "--session", "nobodys"]);
+    assert!(code == 4 && said.contains("there is no session nobodys"), "{code}: {said}");
+    assert_eq!(run(&scratch, &["grant", "1", "everything"]).0, 2);
+}
+
+#[test]
+fn a_session_that_expires_ends_for_everybody() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &["--expire", "3", "--max-viewers", "1"], &["cat"]);
+    let mut viewer = joins(&scratch, &host.links.control, "ann");
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let mut other = joins(&scratch, &host.links.control, "bob");
+    assert_eq!(other.exit(SOON), 5, "{}", other.stderr());
+    assert!(other.stderr().contains("the session is full"), "{}", other.stderr());
+    assert_eq!(viewer.exit(SOON), 0, "{}", viewer.stderr());
+}
