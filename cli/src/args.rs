@@ -62,8 +62,10 @@ pub(crate) enum Command {
     Grant(GrantArgs),
     /// Let a viewer watch only
     Revoke(MemberArgs),
-    /// Remove a viewer; with its link it could join again
-    Kick(MemberArgs),
+    /// Remove a viewer, and make new links, as it has the old ones
+    Kick(KickArgs),
+    /// Make new links; the old ones let nobody in any more, and who is in stays
+    Rotate(SessionArgs),
     /// Keep what happens to yourself, until `beach resume`
     Pause(SessionArgs),
     /// Let viewers see and type again
@@ -296,6 +298,21 @@ pub(crate) struct MemberArgs {
     /// The number of the viewer, as `beach status` shows it
     #[arg(value_name = "MEMBER")]
     pub(crate) member: u32,
+
+    #[command(flatten)]
+    pub(crate) of: SessionArgs,
+}
+
+/// `beach kick`
+#[derive(Debug, Args)]
+pub(crate) struct KickArgs {
+    /// The number of the viewer, as `beach status` shows it
+    #[arg(value_name = "MEMBER")]
+    pub(crate) member: u32,
+
+    /// Leave the links as they are: with the one that it has it may join again
+    #[arg(long)]
+    pub(crate) keep_links: bool,
 
     #[command(flatten)]
     pub(crate) of: SessionArgs,
@@ -598,6 +615,7 @@ mod tests {
                 | Command::Grant(_)
                 | Command::Revoke(_)
                 | Command::Kick(_)
+                | Command::Rotate(_)
                 | Command::Pause(_)
                 | Command::Resume(_)
                 | Command::Say(_)

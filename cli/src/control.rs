@@ -41,7 +41,10 @@ impl Request {
             Request::Act(Act::Deny(member)) => of("deny", member),
             Request::Act(Act::Grant(member)) => of("grant", member),
             Request::Act(Act::Revoke(member)) => of("revoke", member),
-            Request::Act(Act::Kick(member)) => of("kick", member),
+            Request::Act(Act::Kick { member, keep_links }) => {
+                json!({ "ask": "kick", "member": member.0, "keep_links": keep_links })
+            }
+            Request::Act(Act::Rotate) => ask("rotate"),
             Request::Act(Act::Pause) => ask("pause"),
             Request::Act(Act::Resume) => ask("resume"),
             Request::Act(Act::Say(text)) => json!({ "ask": "say", "text": text }),
@@ -60,7 +63,11 @@ impl Request {
             "deny" => Request::Act(Act::Deny(member()?)),
             "grant" => Request::Act(Act::Grant(member()?)),
             "revoke" => Request::Act(Act::Revoke(member()?)),
-            "kick" => Request::Act(Act::Kick(member()?)),
+            "kick" => {
+                let keep_links = line["keep_links"].as_bool().unwrap_or(false);
+                Request::Act(Act::Kick { member: member()?, keep_links })
+            }
+            "rotate" => Request::Act(Act::Rotate),
             "pause" => Request::Act(Act::Pause),
             "resume" => Request::Act(Act::Resume),
             "say" => Request::Act(Act::Say(line["text"].as_str()?.to_owned())),

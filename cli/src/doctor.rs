@@ -151,7 +151,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
     let address = signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let time = signal.time().map(|there| (SystemTime::now(), there));
     let software = signal.software().map(|software| format!("{software}, ")).unwrap_or_default();
-    signal.send(to_text(&ToRendezvous::Unregister));
+    signal.send(to_text(&ToRendezvous::Unregister { session: None }));
     signal.close().await;
     match talked {
         Ok(ice) => {

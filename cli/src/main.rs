@@ -39,7 +39,10 @@ fn main() -> ExitCode {
         Command::Deny(args) => act("deny", &args.of, Act::Deny(MemberId(args.member))),
         Command::Grant(args) => act("grant", &args.of, Act::Grant(MemberId(args.member))),
         Command::Revoke(args) => act("revoke", &args.of, Act::Revoke(MemberId(args.member))),
-        Command::Kick(args) => act("kick", &args.of, Act::Kick(MemberId(args.member))),
+        Command::Kick(args) => {
+            act("kick", &args.of, Act::Kick { member: MemberId(args.member), keep_links: args.keep_links })
+        }
+        Command::Rotate(of) => act("rotate", &of, Act::Rotate),
         Command::Pause(of) => act("pause", &of, Act::Pause),
         Command::Resume(of) => act("resume", &of, Act::Resume),
         Command::Say(args) => act("say", &args.of, Act::Say(args.text.join(" "))),

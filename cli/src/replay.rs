@@ -79,6 +79,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::Decided(member, true) => status::replayed(at, &format!("{member} is let in")),
             HostNotice::Decided(member, false) => status::replayed(at, &format!("{member} is not let in")),
             HostNotice::Role(member, role) => status::replayed(at, &format!("member {member} has {role} now")),
+            HostNotice::Rotated => status::replayed(at, "other links from now on"),
             HostNotice::Paused(true) => status::replayed(at, "paused"),
             HostNotice::Paused(false) => status::replayed(at, "it goes on"),
             HostNotice::Violation(member, count) => {

@@ -163,6 +163,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         control: listen(&session),
         asked: Vec::new(),
         acts: Vec::new(),
+        links_changed: false,
         all_links: links.clone(),
         clock: Clock::since(epoch),
         session,
@@ -292,6 +293,7 @@ struct Share {
     asked: Vec<oneshot::Sender<String>>,
     /// What was decided elsewhere, and who is to be told whether it could be.
     acts: Vec<(Act, oneshot::Sender<String>)>,
+    links_changed: bool,
     /// The links once more: those above are taken when they are shown.
     all_links: (String, String),
     clock: Clock,
@@ -473,6 +475,10 @@ impl Share {
                 tracing::info!(%member, %role, "a viewer's role changed");
                 self.voice.event("member_role", &json!({ "member": member.0, "role": role }));
             }
+            HostNotice::Rotated => {
+                tracing::info!("other links let people in from now on");
+                self.links_changed = true;
+            }
             HostNotice::Paused(paused) => {
                 tracing::info!(paused, "paused or not");
                 self.voice.event("paused", &json!({ "paused": paused }));
@@ -584,6 +590,11 @@ impl Surroundings<HostEndpoint> for Share {
     }
 
     fn performed(&mut self, endpoint: &mut HostEndpoint) -> ControlFlow<HostExit> {
+        if std::mem::take(&mut self.links_changed) {
+            let link = |role| endpoint.invite(&self.server, role).map(|invite| invite.url()).unwrap_or_default();
+            self.all_links = (link(Role::Control), link(Role::View));
+            self.voice.event("links", &json!({ "join": self.all_links.0, "view": self.all_links.1 }));
+        }
         if !self.asked.is_empty() {
             let known = Known {
                 session: &self.session,

@@ -19,7 +19,7 @@ use crate::entropy::Entropy;
 use crate::gather::Gatherer;
 use crate::ice_server::IceServer;
 use crate::id::LinkId;
-use crate::invite::{HostSecrets, Invite, Psk};
+use crate::invite::{HostSecrets, Invite, Psk, Role};
 use crate::journal::{Journal, Record};
 use crate::link::{Command, Down, Event, LinkUser, VERSIONS};
 use crate::machine::{Machine, Tick};
@@ -47,6 +47,9 @@ const SLEPT: Duration = Duration::from_secs(5);
 
 /// And then the connection to the rendezvous may be one that only this side still believes in: its time is shorter.
 const PONG_AFTER_SLEEP: Duration = Duration::from_secs(1);
+
+/// So often the links may change before who is in from the first of them cannot come back any more.
+const MAX_EARLIER: usize = 4;
 
 /// Numbers the sets of sockets that an endpoint asked for.
 pub type Generation = u16;
@@ -156,6 +159,8 @@ pub struct Endpoint<M: Machine, E: Engine> {
     machine: M,
     engine: E,
     secrets: Secrets,
+    /// A host's, from before its links changed: nobody gets in by them, but who is in comes back by its session. Newest last.
+    earlier: Vec<HostSecrets>,
     entropy: Entropy,
     links: BTreeMap<LinkId, Link<E::Peer>>,
     /// What proves that somebody was on a link.
@@ -192,6 +197,7 @@ where
             machine,
             engine,
             entropy,
+            earlier: Vec::new(),
             links: BTreeMap::new(),
             kept: BTreeMap::new(),
             routes: BTreeMap::new(),
@@ -255,12 +261,21 @@ where
         self.links.values().find_map(|link| link.live.as_ref()?.round_trips.latest())
     }
 
+    /// A host's invite for `role`, as of now, at this rendezvous.
+    pub fn invite(&self, server: &str, role: Role) -> Option<Invite> {
+        match &self.secrets {
+            Secrets::Host(secrets) => Some(secrets.invite(server, role)),
+            Secrets::Viewer(_) => None,
+        }
+    }
+
     /// What must never be seen outside: for leak tests.
     pub fn needles(&self) -> Vec<String> {
         let mut needles = match &self.secrets {
             Secrets::Host(secrets) => secrets.needles(),
             Secrets::Viewer(invite) => invite.needles(),
         };
+        needles.extend(self.earlier.iter().flat_map(HostSecrets::needles));
         let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.confirming.as_ref());
         needles.extend(confirming.map(|confirming| confirming.keys.needle()));
         needles.extend(self.kept.values().map(|psk| data_encoding::HEXLOWER.encode(&psk.0)));
@@ -327,7 +342,7 @@ where
             }
             Command::Register => self.register(now),
             Command::Unregister => {
-                self.say(now, &ToRendezvous::Unregister);
+                self.say(now, &ToRendezvous::Unregister { session: None });
                 self.turn.release(now);
             }
             Command::Join(link, resumes) => self.join(now, link, resumes),
@@ -364,6 +379,7 @@ where
             Command::Release(link) => {
                 self.kept.remove(&link);
             }
+            Command::Rotate => self.rotate(now),
         }
     }
 
@@ -382,8 +398,20 @@ where
 
     fn register(&mut self, now: Timestamp) {
         let Secrets::Host(secrets) = &self.secrets else { return };
-        let message = secrets.registration();
-        self.say(now, &message);
+        let messages: Vec<_> = std::iter::once(secrets).chain(&self.earlier).map(HostSecrets::registration).collect();
+        messages.iter().for_each(|message| self.say(now, message));
+    }
+
+    fn rotate(&mut self, now: Timestamp) {
+        let Secrets::Host(secrets) = &mut self.secrets else { return };
+        let rotated = secrets.rotated(&mut self.entropy);
+        self.earlier.push(std::mem::replace(secrets, rotated));
+        let registration = secrets.registration();
+        if self.earlier.len() > MAX_EARLIER {
+            let session = Some(self.earlier.remove(0).session());
+            self.say(now, &ToRendezvous::Unregister { session });
+        }
+        self.say(now, &registration);
     }
 
     fn join(&mut self, now: Timestamp, link: LinkId, resumes: Option<LinkId>) {

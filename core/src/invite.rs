@@ -204,6 +204,15 @@ impl HostSecrets {
         HostSecrets { control, view, static_private, static_public, token: entropy.bytes() }
     }
 
+    /// The same host with other keys, and so other links and another session id.
+    #[must_use]
+    pub fn rotated(&self, entropy: &mut Entropy) -> HostSecrets {
+        let control = Key(entropy.bytes());
+        let view = control.derive_view();
+        let HostSecrets { static_private, static_public, token, .. } = self;
+        HostSecrets { control, view, static_private: *static_private, static_public: *static_public, token: *token }
+    }
+
     /// The session's id.
     pub fn session(&self) -> SessionId {
         session_id(&self.commitment(), &self.token_hash())

@@ -56,6 +56,8 @@ pub enum Command {
     Keep(LinkId),
     /// Nobody will come back from this link any more.
     Release(LinkId),
+    /// Host: other links let people in from now on. Who is in stays, and may come back.
+    Rotate,
 }
 
 /// What happened to a link, or to the connection to the rendezvous.

@@ -39,6 +39,9 @@ pub const SILENCE: Duration = Duration::from_secs(75);
 /// Most messages of nonsense from one connection before it is closed.
 const MAX_NONSENSE: u32 = 8;
 
+/// Most sessions of one connection: a host whose links changed keeps the earlier ones for those who come back.
+const MAX_HOSTED: usize = 5;
+
 /// Without an envelope for so long no handshake is under way: they repeat what is not answered twice as often at first.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -105,13 +108,13 @@ impl From<Tick> for RendezvousInput {
 struct Connection {
     heard_at: Timestamp,
     nonsense: u32,
-    hosts: Option<SessionId>,
+    hosts: BTreeSet<SessionId>,
     views: BTreeSet<(SessionId, LinkId)>,
 }
 
 impl Connection {
     fn takes_part(&self) -> bool {
-        self.hosts.is_some() || !self.views.is_empty()
+        !self.hosts.is_empty() || !self.views.is_empty()
     }
 }
 
@@ -248,10 +251,12 @@ impl Rendezvous {
             }
             ToRendezvous::Refuse { link, reason } => self.on_refuse(from, link, reason),
             ToRendezvous::Close { link } => self.on_close(from, link),
-            ToRendezvous::Unregister => {
-                if let Some(session) = self.connections.get_mut(&from).and_then(|connection| connection.hosts.take()) {
-                    self.end_session(session);
-                }
+            ToRendezvous::Unregister { session } => {
+                let Some(connection) = self.connections.get_mut(&from) else { return };
+                let named = |id: &SessionId| session.is_none_or(|one| one == *id);
+                let over: Vec<_> = connection.hosts.iter().filter(|id| named(id)).copied().collect();
+                connection.hosts.retain(|id| !named(id));
+                over.into_iter().for_each(|id| self.end_session(id));
             }
             ToRendezvous::Ping => self.say(from, &FromRendezvous::Pong),
         }
@@ -262,7 +267,8 @@ impl Rendezvous {
             (Ok(commitment), Ok(token)) => id_matches(id, &commitment, &token),
             (Ok(_) | Err(_), _) => false,
         };
-        let other = self.connections.get(&from).and_then(|connection| connection.hosts).is_some_and(|had| had != id);
+        let many = |connection: &Connection| connection.hosts.len() >= MAX_HOSTED && !connection.hosts.contains(&id);
+        let other = self.connections.get(&from).is_some_and(many);
         let full = self.sessions.len() >= MAX_SESSIONS && !self.sessions.contains_key(&id);
         if !proved {
             return self.refuse(from, None, Refusal::Taken);
@@ -285,11 +291,11 @@ impl Rendezvous {
             waiting.push((link.viewer, link.join.clone()));
         }
         if let Some(connection) = self.connections.get_mut(&from) {
-            connection.hosts = Some(id);
+            connection.hosts.insert(id);
         }
         if let Some(earlier) = earlier {
             if let Some(connection) = self.connections.get_mut(&earlier) {
-                connection.hosts = None;
+                connection.hosts.remove(&id);
             }
             self.drop_connection(now, earlier);
         }
@@ -338,10 +344,9 @@ impl Rendezvous {
     /// The session of `link` and whether `from` is its host; `None` if `from` has no part in it.
     fn locate(&self, from: ConnectionId, link: LinkId) -> Option<(SessionId, bool)> {
         let connection = self.connections.get(&from)?;
-        if let Some(id) = connection.hosts
-            && self.sessions.get(&id)?.links.contains_key(&link)
-        {
-            return Some((id, true));
+        let has = |id: &&SessionId| self.sessions.get(*id).is_some_and(|session| session.links.contains_key(&link));
+        if let Some(id) = connection.hosts.iter().find(has) {
+            return Some((*id, true));
         }
         let mine = connection.views.range((SessionId([0; 16]), LinkId(0))..).find(|(_, viewed)| *viewed == link)?;
         Some((mine.0, false))
@@ -450,11 +455,11 @@ impl Rendezvous {
         for (session, link) in connection.views {
             self.forget_link(session, link, Some(false));
         }
-        if let Some(session) = connection.hosts.and_then(|session| self.sessions.get_mut(&session))
-            && session.host == Some(id)
-        {
-            session.host = None;
-            session.away_since = now;
+        for hosted in connection.hosts {
+            if let Some(session) = self.sessions.get_mut(&hosted).filter(|session| session.host == Some(id)) {
+                session.host = None;
+                session.away_since = now;
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use beach_core::wire::frame::{FromViewer, InputEvent, Up};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
-    Dice, FakeEngine, HostPlan, ViewerPlan, World, fake_engine, for_each_seed, ms, real, secs, shows,
+    Dice, FakeEngine, HostPlan, ViewerPlan, Who, World, fake_engine, for_each_seed, ms, real, secs, shows,
 };
 
 const FILE: &str = "moderation";
@@ -163,13 +163,13 @@ fn a_paste_of_somebody_whose_keyboard_is_taken_away_is_ended() {
 #[test]
 fn who_is_removed_is_told_so_and_its_place_is_kept_no_longer() {
     let mut world = session(&[Role::Control, Role::Control]);
-    act(&mut world, Act::Kick(FIRST));
+    act(&mut world, Act::Kick { member: FIRST, keep_links: true });
     world.run_for(secs(5));
     let removed =
         world.viewers.iter().filter(|viewer| matches!(viewer.exit, Some((_, ViewerExit::Removed(_))))).count();
     let host = world.hosts[0].node.machine();
     assert_eq!((removed, host.members(), host.links()), (1, 1, 1));
-    assert_eq!(host.may(&Act::Kick(FIRST)), Err(Objection::Nobody(1)));
+    assert_eq!(host.may(&Act::Kick { member: FIRST, keep_links: true }), Err(Objection::Nobody(1)));
 }
 
 #[test]
@@ -314,4 +314,75 @@ fn nothing_reaches_the_pty_before_the_host_said_yes_in_any_order_of_events() {
     });
     let count = asked.iter().filter(|(_, asked)| *asked).count();
     assert!(count > 5_000, "most got as far as being asked about: {count}");
+}
+
+/// Joins with this invite, from now on.
+fn comes<E: Engine>(world: &mut World<E>, invite: beach_core::invite::Invite) -> usize {
+    let mut plan = ViewerPlan::new(invite);
+    plan.paths = Paths::Any;
+    world.add_viewer(plan)
+}
+
+fn rotated<E: Engine>(mut world: World<E>) {
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    let old = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
+    for round in 0..6 {
+        act(&mut world, Act::Rotate);
+        world.run_for(secs(1));
+        let stranger = comes(&mut world, old.clone());
+        world.run_for(secs(5));
+        let exit = &world.viewers[stranger].exit;
+        let refused = |refusal: &Refusal| matches!(refusal, Refusal::WrongKey | Refusal::NoSession);
+        let turned_away = matches!(exit, Some((_, ViewerExit::Failed(failure))) if matches!(&failure.cause, Cause::Refused(refusal) if refused(refusal)));
+        assert!(turned_away, "round {round}: {exit:?}");
+        let invite = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::View).expect("a host's");
+        let new = comes(&mut world, invite);
+        world.run_for(secs(5));
+        assert!(world.viewers[new].exit.is_none(), "round {round}: {}", world.story(new));
+        if round == 2 {
+            // Everybody who is in comes back, whichever link it came by.
+            for who in 0..world.viewers.len() {
+                world.cut(Who::Viewer(who), true);
+                world.break_signal(Who::Viewer(who));
+                world.shut_out(Who::Viewer(who), true);
+            }
+            world.kill_rendezvous();
+            world.run_for(secs(20));
+            world.start_rendezvous();
+            for who in 0..world.viewers.len() {
+                world.cut(Who::Viewer(who), false);
+                world.shut_out(Who::Viewer(who), false);
+            }
+            world.run_for(secs(40));
+            let host = world.hosts[0].node.machine().status();
+            assert!(host.members.len() == 4 && host.members.iter().all(|member| member.away.is_none()), "{host:?}");
+            let back = |notice: &HostNotice| matches!(notice, HostNotice::Back(..));
+            assert_eq!(world.hosts[0].notices.iter().filter(|(_, notice)| back(notice)).count(), 4);
+        }
+    }
+    assert_eq!(world.hosts[0].node.machine().members(), 7);
+    world.type_keys(0, "\x0cecho $((7*111))\r");
+    assert!(world.run_until(secs(5), |world| shows(world.viewers[0].node.machine().screen(), "777")));
+}
+
+#[test]
+fn other_links_let_others_in_and_who_is_in_stays_and_comes_back() {
+    rotated(asked(World::new(5, fake_engine), Approve::Nobody, &[Role::Control]));
+    determinism::run(5, || rotated(asked(real::world(5), Approve::Nobody, &[Role::Control])));
+}
+
+#[test]
+fn who_was_removed_cannot_come_back_by_the_link_that_it_had() {
+    let mut world = session(&[Role::Control, Role::View]);
+    let old = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
+    act(&mut world, Act::Kick { member: FIRST, keep_links: false });
+    world.run_for(secs(5));
+    let again = comes(&mut world, old);
+    world.run_for(secs(5));
+    let exit = &world.viewers[again].exit;
+    assert!(
+        matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::WrongKey)),
+        "{exit:?}"
+    );
+    assert_eq!(world.hosts[0].node.machine().members(), 1);
 }

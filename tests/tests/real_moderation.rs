@@ -90,6 +90,20 @@ fn a_keyboard_is_handed_over_and_taken_back_and_who_misbehaves_goes() {
     assert_eq!(viewer.exit(SOON), 5, "{}", viewer.stderr());
     in_three_lines(&viewer.stderr());
     holds("it is gone", SOON, || host.events("member_left") == 1);
+    // Nor does it come back by the link that it had; who has a new one comes in.
+    let mut again = joins(&scratch, &host.links.view, "ann");
+    assert_eq!(again.exit(SOON), 5, "{}", again.stderr());
+    assert!(again.stderr().contains("the key is not the one of this session"), "{}", again.stderr());
+    holds("the new links are told", SOON, || host.events("links") == 1);
+    let link = status(&scratch)["view"].as_str().expect("a link").to_owned();
+    let bob = joins(&scratch, &link, "bob");
+    bob.line("the first screen", SOON, |line| line.contains("first_screen"));
+
+    does(&scratch, &["rotate"]);
+    does(&scratch, &["say", "still here?"]);
+    sees(&bob, "still here?");
+    let mut late = joins(&scratch, &link, "late");
+    assert_eq!(late.exit(SOON), 5, "{}", late.stderr());
 }
 
 #[test]

@@ -243,6 +243,31 @@ fn lines_printed_meanwhile_come_too() {
 }
 
 #[test]
+fn who_comes_back_and_says_nothing_stays() {
+    let idle = |mut world: World<_>| {
+        world.cut(Who::Viewer(0), true);
+        world.run_for(secs(60));
+        world.cut(Who::Viewer(0), false);
+        world.run_for(secs(300));
+        let away = |notice: &HostNotice| matches!(notice, HostNotice::Away(..));
+        assert_eq!(world.hosts[0].notices.iter().filter(|(_, notice)| away(notice)).count(), 1, "{}", world.story(0));
+        assert_eq!(count(&world, |notice| matches!(notice, ViewerNotice::Back(_))), 1, "{}", world.story(0));
+        assert_eq!(world.hosts[0].node.machine().members(), 1);
+    };
+    idle(pair(World::new(1, fake_engine), Paths::DirectOnly));
+    let idle = |mut world: World<_>| {
+        world.freeze(Who::Viewer(0));
+        world.run_for(secs(60));
+        world.thaw(Who::Viewer(0));
+        world.run_for(secs(300));
+        let away = |notice: &HostNotice| matches!(notice, HostNotice::Away(..));
+        assert_eq!(world.hosts[0].notices.iter().filter(|(_, notice)| away(notice)).count(), 1, "{}", world.story(0));
+        assert_eq!(world.hosts[0].node.machine().members(), 1);
+    };
+    determinism::run(1, move || idle(pair(real::world(1), Paths::Any)));
+}
+
+#[test]
 fn while_it_is_away_it_may_leave_and_who_gives_up_says_why() {
     let mut world = pair(World::new(1, fake_engine), Paths::DirectOnly);
     world.cut(Who::Viewer(0), true);

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::engine::Engine;
 use crate::id::LinkId;
+use crate::invite::HostSecrets;
 use crate::link::{Envelope, Event, LinkUser, Refusal, Verdict};
 use crate::seal::{Initiator, Prologue, Responder, SealError};
 use crate::time::Timestamp;
@@ -48,15 +49,19 @@ where
         };
         let outcome = match (&mut link.seal, &self.secrets) {
             (Seal::Nothing, Secrets::Host(secrets)) => {
-                let (session, role, resumes) = (secrets.session(), link.role, link.resumes);
-                let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
+                let (role, resumes) = (link.role, link.resumes);
                 let psk = match resumes {
                     Some(earlier) => self.kept.get(&earlier).cloned(),
                     None => Some(secrets.psk(role)),
                 };
-                let accepted = psk.ok_or(SealError::Forged).and_then(|psk| {
-                    Responder::accept(&mut self.entropy, &psk, secrets.static_private(), &prologue, data)
-                });
+                // Only who comes back may do so by the session of earlier links.
+                let earlier = self.earlier.iter().filter(|_| resumes.is_some()).map(HostSecrets::session);
+                let mut accepted = Err(SealError::Forged);
+                for session in std::iter::once(secrets.session()).chain(earlier) {
+                    let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
+                    let (Err(SealError::Forged), Some(psk)) = (&accepted, &psk) else { break };
+                    accepted = Responder::accept(&mut self.entropy, psk, secrets.static_private(), &prologue, data);
+                }
                 match accepted {
                     Ok((responder, hello)) => match decode_hello(&hello) {
                         Ok(hello) => {

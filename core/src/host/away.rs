@@ -1,7 +1,7 @@
 //! Members whose link is gone: their place is kept for a while, with all that they have and have not got, and they come back to it on
 //! another link.
 
-use crate::handshake::Cause;
+use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
 use crate::link::{Attempt, Command, Path};
 use crate::roster::MAX_VIEWERS;
@@ -96,6 +96,8 @@ impl Host {
         guest.member = Some(member);
         guest.live_at = Some(now);
         guest.path = Some(path);
+        // It has its screen; whether it says anything more is its own affair.
+        guest.handshake.enter(now, Stage::Live);
         if let Writing::Member(writer) = &mut self.writing
             && *writer == old
         {
@@ -107,6 +109,7 @@ impl Host {
         if let Some((author, _)) = self.pasting.as_mut().filter(|(author, _)| *author == old) {
             *author = link;
         }
+        self.notice(HostNotice::Stage(link, Stage::Live));
         self.notice(HostNotice::Back(id, path));
         self.dirty = true;
         self.sizes_changed();

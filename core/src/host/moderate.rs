@@ -50,8 +50,15 @@ pub enum Act {
     Grant(MemberId),
     /// or may not any more.
     Revoke(MemberId),
-    /// They go, and what they could come back with is forgotten.
-    Kick(MemberId),
+    /// They go, and what they could come back with is forgotten; the links as well, unless they are kept.
+    Kick {
+        /// Who.
+        member: MemberId,
+        /// The links stay as they are: with the one that it had it may join again.
+        keep_links: bool,
+    },
+    /// Other links let people in from now on; who is in stays.
+    Rotate,
     /// Nobody but the host sees what happens from now on, and nobody else types.
     Pause,
     /// They do again.
@@ -108,8 +115,9 @@ impl Host {
             Act::Grant(id) if member(*id)? == Some(Role::Control) => Err(Objection::Already),
             Act::Revoke(id) if member(*id)? == Some(Role::View) => Err(Objection::Already),
             Act::Grant(_) | Act::Revoke(_) => Ok(()),
-            Act::Kick(id) if waits(*id) => Ok(()),
-            Act::Kick(id) => member(*id).map(|_| ()),
+            Act::Kick { member: id, .. } if waits(*id) => Ok(()),
+            Act::Kick { member: id, .. } => member(*id).map(|_| ()),
+            Act::Rotate => Ok(()),
             Act::Pause if self.paused => Err(Objection::Already),
             Act::Resume if !self.paused => Err(Objection::Already),
             Act::Pause | Act::Resume => Ok(()),
@@ -127,17 +135,13 @@ impl Host {
             Act::Deny(id) => self.decide(now, id, false),
             Act::Grant(id) => self.set_role(now, id, Role::Control),
             Act::Revoke(id) => self.set_role(now, id, Role::View),
-            Act::Kick(id) => match self.link_of(id) {
-                Some(link) => {
-                    let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
-                    if self.guests[&link].away.is_some() {
-                        self.remove(now, link, cause);
-                    } else {
-                        self.part(now, link, Goodbye::Removed(why), cause);
-                    }
+            Act::Kick { member, keep_links } => {
+                self.kick(now, member);
+                if !keep_links {
+                    self.rotate();
                 }
-                None => self.decide(now, id, false),
-            },
+            }
+            Act::Rotate => self.rotate(),
             Act::Pause => self.pause(true),
             Act::Resume => {
                 self.pause(false);
@@ -197,6 +201,21 @@ impl Host {
             self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Refused(Refusal::Denied))));
             self.remove(now, link, Cause::Refused(Refusal::Denied));
         }
+    }
+
+    fn kick(&mut self, now: Timestamp, id: MemberId) {
+        let Some(link) = self.link_of(id) else { return self.decide(now, id, false) };
+        let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
+        if self.guests[&link].away.is_some() {
+            self.remove(now, link, cause);
+        } else {
+            self.part(now, link, Goodbye::Removed(why), cause);
+        }
+    }
+
+    fn rotate(&mut self) {
+        self.link(Command::Rotate);
+        self.notice(HostNotice::Rotated);
     }
 
     fn let_in(&mut self, now: Timestamp, link: LinkId) {

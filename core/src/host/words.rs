@@ -118,6 +118,8 @@ pub enum HostNotice {
     Role(MemberId, Role),
     /// Whether the host keeps everything to itself.
     Paused(bool),
+    /// Other links let people in from now on.
+    Rotated,
     /// A viewer is in.
     Joined(MemberId, Role, String, Path),
     /// A member's link goes another way now.

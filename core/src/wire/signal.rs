@@ -65,8 +65,12 @@ pub enum ToRendezvous {
         /// The link.
         link: LinkId,
     },
-    /// Host: the session is over.
-    Unregister,
+    /// Host: the session is over; all that this connection hosts, if none is named.
+    Unregister {
+        /// The session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
+    },
     /// Are you there?
     Ping,
 }
@@ -180,7 +184,10 @@ pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
         ToRendezvous::Join { versions, .. } => bounded(versions)?,
         ToRendezvous::Envelope { data, .. } => short(data)?,
         ToRendezvous::Refuse { reason, .. } => sane(reason)?,
-        ToRendezvous::Register { .. } | ToRendezvous::Close { .. } | ToRendezvous::Unregister | ToRendezvous::Ping => {}
+        ToRendezvous::Register { .. }
+        | ToRendezvous::Close { .. }
+        | ToRendezvous::Unregister { .. }
+        | ToRendezvous::Ping => {}
     }
     Ok(message)
 }

@@ -147,7 +147,7 @@ impl Seam {
                 }
                 due
             }
-            Command::Renew(_) | Command::Keep(_) | Command::Release(_) => Vec::new(),
+            Command::Renew(_) | Command::Keep(_) | Command::Release(_) | Command::Rotate => Vec::new(),
         }
     }
 
