@@ -74,6 +74,10 @@ pub(crate) enum Command {
     Say(SayArgs),
     /// Replay a recorded handshake or session and print each stage
     Replay(ReplayArgs),
+    /// Print what makes a shell complete the words of beach
+    Completions(CompletionsArgs),
+    /// Print the man page, or write the pages of all commands
+    Man(ManArgs),
 }
 
 /// `beach share`
@@ -152,6 +156,14 @@ pub(crate) struct ShareArgs {
     /// Record what CMD prints, as asciicast, for `asciinema play`; FILE must be new
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+
+    /// Append who came, went, asked, was let in and did what to FILE, one JSON object a line (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+
+    /// With --audit: also what each viewer typed
+    #[arg(long, requires = "audit")]
+    pub(crate) audit_input: bool,
 
     /// The version of asciicast; asciinema 2 plays v2
     #[arg(long, value_name = "v2|v3", default_value = "v3", requires = "record", value_parser = cast_format)]
@@ -384,6 +396,22 @@ pub(crate) struct ReplayArgs {
     pub(crate) file: PathBuf,
 }
 
+/// `beach completions`
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Whose
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `beach man`
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write the page of each command into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
 /// Which paths a link may take.
 #[derive(Debug, Args)]
 pub(crate) struct PathArgs {
@@ -453,6 +481,11 @@ pub(crate) fn parse() -> Result<Command, u8> {
         }
     }
     Ok(Cli::parse_from(args).command)
+}
+
+/// The definition of the command line.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// The command line of the process in the background: this one's, but for that it knows its size and is there already.
@@ -619,7 +652,9 @@ mod tests {
                 | Command::Pause(_)
                 | Command::Resume(_)
                 | Command::Say(_)
-                | Command::Replay(_),
+                | Command::Replay(_)
+                | Command::Completions(_)
+                | Command::Man(_),
             )
             | Err(_) => None,
         };

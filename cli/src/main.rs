@@ -1,6 +1,7 @@
 //! beach: share a terminal, peer to peer.
 
 mod args;
+mod audit;
 mod cast;
 mod config;
 mod control;
@@ -12,6 +13,7 @@ mod log;
 mod replay;
 mod serve;
 mod share;
+mod shell;
 mod status;
 
 use std::process::ExitCode;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
     };
     let code = match command {
         Command::Replay(args) => replay::run(&args),
+        Command::Completions(args) => shell::completions(args.shell, args::definition()),
+        Command::Man(args) => shell::man(args.dir.as_deref(), args::definition()),
         Command::Share(args) => run(share::run(args)),
         Command::Join(args) => run(join::run(args)),
         Command::Serve(args) => run(serve::run(args)),

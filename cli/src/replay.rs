@@ -79,6 +79,9 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::Decided(member, true) => status::replayed(at, &format!("{member} is let in")),
             HostNotice::Decided(member, false) => status::replayed(at, &format!("{member} is not let in")),
             HostNotice::Role(member, role) => status::replayed(at, &format!("member {member} has {role} now")),
+            HostNotice::Typed(member, bytes) => {
+                status::replayed(at, &format!("member {member} typed {} bytes", bytes.len()));
+            }
             HostNotice::Rotated => status::replayed(at, "other links from now on"),
             HostNotice::Paused(true) => status::replayed(at, "paused"),
             HostNotice::Paused(false) => status::replayed(at, "it goes on"),

@@ -24,12 +24,13 @@ use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
 use beach_runtime_tokio::{background, entropy, rendezvous, seed};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::args::ShareArgs;
+use crate::audit::Audit;
 use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
 use crate::detach;
@@ -104,6 +105,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         approve: if args.approve { Approve::Everybody } else { Approve::Nobody },
         max_viewers: args.max_viewers,
         expire: args.expire,
+        tells_input: args.audit_input,
         linger: args.linger.unwrap_or(if own_terminal { Duration::ZERO } else { HEADLESS_LINGER }),
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
@@ -120,6 +122,12 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
                 &error.to_string(),
                 "choose another --record FILE",
             );
+        }
+    };
+    let audit = match args.audit.as_deref().map(|path| Audit::open(path, &session)).transpose() {
+        Ok(audit) => audit,
+        Err(error) => {
+            return status::usage("the audit cannot be written", &error.to_string(), "choose another --audit FILE");
         }
     };
     let Some(certificate) = Certificate::generate() else {
@@ -164,6 +172,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         asked: Vec::new(),
         acts: Vec::new(),
         links_changed: false,
+        audit,
         all_links: links.clone(),
         clock: Clock::since(epoch),
         session,
@@ -294,6 +303,8 @@ struct Share {
     /// What was decided elsewhere, and who is to be told whether it could be.
     acts: Vec<(Act, oneshot::Sender<String>)>,
     links_changed: bool,
+    /// Where it is written down who did what.
+    audit: Option<Audit>,
     /// The links once more: those above are taken when they are shown.
     all_links: (String, String),
     clock: Clock,
@@ -396,6 +407,20 @@ impl Share {
         }
     }
 
+    /// For whoever reads the events, and for the audit.
+    fn tell(&mut self, kind: &str, fields: &Value) {
+        self.voice.event(kind, fields);
+        self.note(kind, fields);
+    }
+
+    /// For the audit. A disk that is full ends it, not the session.
+    fn note(&mut self, kind: &str, fields: &Value) {
+        if let Some(Err(error)) = self.audit.as_mut().map(|audit| audit.note(kind, fields)) {
+            tracing::error!(%error, "the audit ends here");
+            self.audit = None;
+        }
+    }
+
     fn on_notice(&mut self, notice: HostNotice) {
         match notice {
             HostNotice::Registered => {
@@ -428,35 +453,40 @@ impl Share {
             HostNotice::Stage(link, stage) => tracing::info!(%link, stage = stage.words(), "handshake"),
             HostNotice::Failed(link, failure) => {
                 let stage = failure.stage.words();
-                tracing::info!(%link, stage, cause = status::cause(&failure.cause), "a handshake failed");
+                let cause = status::cause(&failure.cause);
+                tracing::info!(%link, stage, cause, "a handshake failed");
+                self.note("join_failed", &json!({ "link": link.to_string(), "stage": stage, "cause": cause }));
             }
-            HostNotice::WrongKey(link, count) => tracing::warn!(%link, count, "somebody tried a wrong key"),
+            HostNotice::WrongKey(link, count) => {
+                tracing::warn!(%link, count, "somebody tried a wrong key");
+                self.note("wrong_key", &json!({ "link": link.to_string(), "count": count }));
+            }
             HostNotice::Joined(member, role, name, path) => {
                 tracing::info!(%member, %role, name, "a viewer joined");
                 self.record(|cast| cast.joined(member, role, &name));
                 let fields = json!({ "member": member.0, "role": role, "name": name });
-                self.voice.event("member_joined", &fields);
-                self.voice.event("path", &status::path_fields(path, Some(member)));
+                self.tell("member_joined", &fields);
+                self.tell("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Path(member, path) => {
                 tracing::info!(%member, kind = ?path.kind, "a viewer's path changed");
-                self.voice.event("path", &status::path_fields(path, Some(member)));
+                self.tell("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Away(member, cause) => {
                 let cause = status::cause(&cause);
                 tracing::info!(%member, cause, "a viewer's link is gone; its place is kept");
-                self.voice.event("member_away", &json!({ "member": member.0, "cause": cause }));
+                self.tell("member_away", &json!({ "member": member.0, "cause": cause }));
             }
             HostNotice::Back(member, path) => {
                 tracing::info!(%member, "a viewer is back");
-                self.voice.event("member_back", &json!({ "member": member.0 }));
-                self.voice.event("path", &status::path_fields(path, Some(member)));
+                self.tell("member_back", &json!({ "member": member.0 }));
+                self.tell("path", &status::path_fields(path, Some(member)));
             }
             HostNotice::Left(member, cause) => {
                 let cause = status::cause(&cause);
                 tracing::info!(%member, cause, "a viewer left");
                 self.record(|cast| cast.left(member));
-                self.voice.event("member_left", &json!({ "member": member.0, "cause": cause }));
+                self.tell("member_left", &json!({ "member": member.0, "cause": cause }));
             }
             HostNotice::Asks(member, role, name, check) => {
                 tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
@@ -465,26 +495,32 @@ impl Share {
                     terminal.show(b"\x07".to_vec());
                 }
                 let fields = json!({ "member": member.0, "role": role, "name": name, "check": check.to_string() });
-                self.voice.event("member_asks", &fields);
+                self.tell("member_asks", &fields);
             }
             HostNotice::Decided(member, yes) => {
                 tracing::info!(%member, yes, "decided");
-                self.voice.event("member_decided", &json!({ "member": member.0, "let_in": yes }));
+                self.tell("member_decided", &json!({ "member": member.0, "let_in": yes }));
             }
             HostNotice::Role(member, role) => {
                 tracing::info!(%member, %role, "a viewer's role changed");
-                self.voice.event("member_role", &json!({ "member": member.0, "role": role }));
+                self.tell("member_role", &json!({ "member": member.0, "role": role }));
+            }
+            HostNotice::Typed(member, bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                self.note("typed", &json!({ "member": member.0, "text": text }));
             }
             HostNotice::Rotated => {
+                self.note("links", &json!({}));
                 tracing::info!("other links let people in from now on");
                 self.links_changed = true;
             }
             HostNotice::Paused(paused) => {
                 tracing::info!(paused, "paused or not");
-                self.voice.event("paused", &json!({ "paused": paused }));
+                self.tell("paused", &json!({ "paused": paused }));
             }
             HostNotice::Violation(member, count) => {
                 tracing::warn!(%member, count, "a viewer sent what it may not send");
+                self.note("violation", &json!({ "member": member.0, "count": count }));
             }
         }
     }
@@ -549,7 +585,7 @@ impl Share {
         if let Some(Err(error)) = self.cast.take().map(|cast| cast.end(code)) {
             self.recording_ended(error);
         }
-        self.voice.event("exit", &json!({ "code": code, "reason": reason }));
+        self.tell("exit", &json!({ "code": code, "reason": reason }));
         if self.own_terminal {
             self.voice.say("  beach: the session has ended.");
         }

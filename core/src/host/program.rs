@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::members::{CONTROL_WITHIN, FRAME_INTERVAL};
-use super::{Guest, Host, HostExit, HostOutput, Program, Writing};
+use super::{Guest, Host, HostExit, HostNotice, HostOutput, Program, Writing};
 use crate::handshake::Cause;
 use crate::id::LinkId;
 use crate::link::Command;
@@ -189,6 +189,10 @@ impl Host {
         self.writing = Writing::Member(link);
         self.last_writer = link;
         self.echo = Some(Echo { until: now + ECHO_WITHIN, printed: false, pause: ECHO_PAUSE });
+        let id = member.id;
+        if self.config.tells_input {
+            self.notice(HostNotice::Typed(id, bytes.clone()));
+        }
         self.out.push_back(HostOutput::Write(bytes));
         true
     }

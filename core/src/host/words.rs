@@ -42,6 +42,8 @@ pub struct HostConfig {
     pub max_viewers: usize,
     /// The session ends so long after it was registered, if it has not by then.
     pub expire: Option<Duration>,
+    /// Who typed what is noticed, for whoever writes it down.
+    pub tells_input: bool,
 }
 
 /// When the command starts.
@@ -120,6 +122,8 @@ pub enum HostNotice {
     Paused(bool),
     /// Other links let people in from now on.
     Rotated,
+    /// A member's input goes to the program; only if it was asked for.
+    Typed(MemberId, Vec<u8>),
     /// A viewer is in.
     Joined(MemberId, Role, String, Path),
     /// A member's link goes another way now.

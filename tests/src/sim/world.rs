@@ -121,6 +121,7 @@ impl HostPlan {
             approve: Approve::Nobody,
             max_viewers: MAX_VIEWERS,
             expire: None,
+            tells_input: false,
         };
         HostPlan {
             at: ms(0),

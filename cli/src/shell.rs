@@ -1,0 +1,36 @@
+//! What a shell and `man` want to know of the command line: made from its definition, so never out of date.
+
+use std::path::Path;
+
+use clap::Command;
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+
+use crate::status;
+
+/// `beach completions`.
+pub(crate) fn completions(shell: Shell, mut cli: Command) -> u8 {
+    let mut script = Vec::new();
+    generate(shell, &mut cli, "beach", &mut script);
+    status::print(String::from_utf8_lossy(&script).trim_end());
+    0
+}
+
+/// `beach man`: the page of the program, or with a folder the pages of all commands.
+pub(crate) fn man(folder: Option<&Path>, cli: Command) -> u8 {
+    let Some(folder) = folder else {
+        let mut page = Vec::new();
+        return match Man::new(cli).render(&mut page) {
+            Ok(()) => {
+                status::print(String::from_utf8_lossy(&page).trim_end());
+                0
+            }
+            Err(error) => status::refuse("the page cannot be made", &error.to_string(), "try again"),
+        };
+    };
+    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(cli, folder));
+    match written {
+        Ok(()) => 0,
+        Err(error) => status::refuse("the pages cannot be written", &error.to_string(), "choose another --dir"),
+    }
+}
