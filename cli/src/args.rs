@@ -286,6 +286,10 @@ pub(crate) struct StatusArgs {
     /// One JSON object a line for each session
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Look again each second, and print what changed, until the session ends
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 /// `beach stop`

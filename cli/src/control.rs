@@ -11,6 +11,7 @@ use beach_core::id::MemberId;
 use beach_core::invite::Invite;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
+use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
 use crate::args::{StatusArgs, StopArgs};
@@ -18,6 +19,9 @@ use crate::status::{self, code};
 
 /// Where the shared command finds the socket of its own session.
 pub(crate) const SOCKET: &str = "BEACH_SOCKET";
+
+/// How often `status --watch` looks.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// A share that was told to stop gets this long: viewers are told, and the command may take its time to obey.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
@@ -143,9 +147,63 @@ async fn asked(socket: &Path, request: &Request) -> Result<(Value, control::Answ
 
 /// `beach status`.
 pub(crate) async fn status(args: StatusArgs) -> u8 {
+    if !args.watch {
+        let (code, answers) = look(&args).await;
+        answers.iter().for_each(|answer| show(&args, answer));
+        return code;
+    }
+    // A person sees the times go on; whoever reads lines is told of what changed.
+    let live = !args.json && tty::is_terminal();
+    let mut last: Option<Vec<Value>> = None;
+    loop {
+        let (code, answers) = look(&args).await;
+        // The last one has ended.
+        if code != 0 {
+            return if last.is_some() && code == code::NO_SESSION { 0 } else { code };
+        }
+        let timeless: Vec<Value> = answers.iter().cloned().map(without_times).collect();
+        if live {
+            status::clear();
+        }
+        if live || last.as_ref() != Some(&timeless) {
+            answers.iter().for_each(|answer| show(&args, answer));
+        }
+        last = Some(timeless);
+        tokio::time::sleep(WATCH_EVERY).await;
+    }
+}
+
+fn show(args: &StatusArgs, answer: &Value) {
+    if args.json {
+        status::print(&answer.to_string());
+    } else {
+        status::print(status::session(answer).trim_end());
+    }
+}
+
+/// What only time changes is left out.
+fn without_times(mut answer: Value) -> Value {
+    const TIMES: [&str; 3] = ["since_s", "away_s", "round_trip_ms"];
+    match &mut answer {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !TIMES.contains(&name.as_str()));
+            fields.values_mut().for_each(|value| *value = without_times(value.take()));
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(|part| *part = without_times(part.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+    answer
+}
+
+/// What the sessions that are meant answer, and the exit code; an error is told.
+async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
+    let mut answers = Vec::new();
     let sessions = match meant(args.session.as_deref()) {
         Ok(sessions) => sessions,
-        Err(cause) => return status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"),
+        Err(cause) => {
+            let code = status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR");
+            return (code, answers);
+        }
     };
     let mut code = 0;
     let mut found = false;
@@ -153,11 +211,7 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
         match asked(&socket, &Request::Status).await {
             Ok((value, _)) => {
                 found = true;
-                if args.json {
-                    status::print(&value.to_string());
-                } else {
-                    status::print(status::session(&value).trim_end());
-                }
+                answers.push(value);
             }
             // What a share that was killed left behind is nobody's.
             Err(_) if args.session.is_none() && is_left_over(&socket).await => {}
@@ -169,9 +223,9 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
         }
     }
     if !found {
-        return none(args.session.as_deref());
+        code = if args.watch { code::NO_SESSION } else { none(args.session.as_deref()) };
     }
-    code
+    (code, answers)
 }
 
 async fn is_left_over(socket: &Path) -> bool {

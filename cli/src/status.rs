@@ -145,6 +145,11 @@ pub(crate) fn session(answer: &Value) -> String {
     out
 }
 
+/// Empties the terminal on stdout.
+pub(crate) fn clear() {
+    let _ = write!(stdout(), "\x1b[H\x1b[2J");
+}
+
 /// `42 s`, `7 min`, `3 h 5 min`.
 fn duration(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60) {

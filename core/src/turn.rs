@@ -273,11 +273,17 @@ impl Allocations {
     /// Somebody may need them, from these sockets.
     pub fn want(&mut self, now: Timestamp, sockets: &[SocketAddr]) {
         self.wanted = true;
-        self.sockets = sockets.to_vec();
+        let before = std::mem::replace(&mut self.sockets, sockets.to_vec());
+        // A connection from an address that is gone says nothing for minutes.
+        let moved = before.iter().any(|old| sockets.iter().all(|socket| socket.ip() != old.ip()));
         for index in 0..self.servers.len() {
             let server = &self.servers[index];
             let client = server.allocation.as_ref().and_then(|allocation| allocation.client.as_ref());
-            if server.transport == Transport::Udp && client.is_some_and(|client| !sockets.contains(&client.local())) {
+            let gone = match server.transport {
+                Transport::Udp => client.is_some_and(|client| !sockets.contains(&client.local())),
+                Transport::Tcp => moved && server.allocation.is_some(),
+            };
+            if gone {
                 self.lose(index);
                 (self.servers[index].failed, self.servers[index].again) = (0, now);
             }

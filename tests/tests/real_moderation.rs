@@ -127,6 +127,22 @@ fn what_cannot_be_decided_is_refused_with_the_reason() {
 }
 
 #[test]
+fn who_watches_the_status_is_told_of_what_changed_until_the_end() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &[], &["cat"]);
+    let mut watch = Process::start(&mut beach(&scratch, &["status", "--json", "--watch"]));
+    holds("the session", SOON, || watch.stdout().lines().count() == 1);
+    let viewer = joins(&scratch, &host.links.view, "ann");
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    holds("who is there", SOON, || watch.stdout().lines().last().is_some_and(|line| line.contains(r#""name":"ann""#)));
+    let lines = watch.stdout().lines().count();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(watch.stdout().lines().count() <= lines + 1, "time alone is no news: {}", watch.stdout());
+    does(&scratch, &["stop"]);
+    assert_eq!(watch.exit(SOON), 0, "{}", watch.stderr());
+}
+
+#[test]
 fn a_session_that_expires_ends_for_everybody() {
     let scratch = Scratch::new();
     let host = Host::start(&scratch, &["--expire", "3", "--max-viewers", "1"], &["cat"]);

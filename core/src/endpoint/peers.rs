@@ -49,6 +49,9 @@ where
     pub(super) fn accept(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
         if let Secrets::Viewer(_) = self.secrets {
             self.make_peer(now, id, attempt);
+            // What the sockets have that are about to close is given back.
+            self.turn.release(now);
+            self.pump_turn(now);
             // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
             self.asked = self.asked.wrapping_add(1);
             self.out.push_back(Output::Bind(self.asked));

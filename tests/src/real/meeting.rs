@@ -92,7 +92,9 @@ impl<'a> Meeting<'a> {
         let both: Vec<_> = both.iter().map(String::as_str).collect();
         let capture = capture.map(|file| {
             let mut tcpdump = lab.public.command("tcpdump");
-            tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w"]).arg(file);
+            // A slot of its ring is as large as the longest packet: with the defaults there are eight, and a burst is lost.
+            tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-s", "65535", "-B", "65536", "-Z", "root", "-w"]);
+            tcpdump.arg(file);
             let tcpdump = Process::start(&mut tcpdump);
             holds("the capture", SOON, || tcpdump.stderr().contains("listening on"));
             tcpdump
