@@ -243,6 +243,10 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) record_handshake: Option<PathBuf>,
 
+    /// The socket of the session, if it is one's own: who attaches lets themselves in
+    #[arg(skip)]
+    pub(crate) own: Option<PathBuf>,
+
     /// Panic once the first screen is shown: for the test that the terminal is restored
     #[arg(long, hide = true)]
     pub(crate) test_panic: bool,
@@ -511,12 +515,13 @@ pub(crate) fn detached(size: Size) -> Vec<OsString> {
     changed
 }
 
-/// The command line of a join to `link`.
-pub(crate) fn joining(link: String, args: &AttachArgs) -> JoinArgs {
+/// The command line of a join to `link`, which is that of the session behind the socket `own`.
+pub(crate) fn joining(link: String, own: PathBuf, args: &AttachArgs) -> JoinArgs {
     let Ok(Command::Join(mut join)) = Cli::try_parse_from(["beach", "join"]).map(|cli| cli.command) else {
         unreachable!("join needs no arguments to be read")
     };
     join.target = Some(link);
+    join.own = Some(own);
     join.escape = args.escape;
     join
 }

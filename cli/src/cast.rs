@@ -69,6 +69,18 @@ impl CastFile {
         self.mark(&format!("{name} joined ({role})"))
     }
 
+    pub(crate) fn asks(&mut self, member: MemberId, role: Role, name: &str) -> io::Result<()> {
+        self.names.insert(member, name.to_owned());
+        self.mark(&format!("{name} asks to be let in ({role})"))
+    }
+
+    /// Something about a member.
+    pub(crate) fn about(&mut self, member: MemberId, what: &str) -> io::Result<()> {
+        let Some(name) = self.names.get(&member) else { return Ok(()) };
+        let text = format!("{name} {what}");
+        self.mark(&text)
+    }
+
     pub(crate) fn left(&mut self, member: MemberId) -> io::Result<()> {
         match self.names.remove(&member) {
             Some(name) => self.mark(&format!("{name} left")),
@@ -83,7 +95,7 @@ impl CastFile {
         self.file.try_append(lines.as_bytes())
     }
 
-    fn mark(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn mark(&mut self, text: &str) -> io::Result<()> {
         let line = self.cast.marker(self.now(), text);
         self.file.try_append(line.as_bytes())
     }

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use beach_core::check::Check;
 use beach_core::host::{Act, HostStatus};
 use beach_core::id::MemberId;
 use beach_core::invite::Invite;
@@ -268,13 +269,26 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     alive.pop().ok_or_else(|| none(id))
 }
 
-/// The link that controls the one session that is meant.
-pub(crate) async fn link_of(id: Option<&str>) -> Result<String, u8> {
+/// The link that controls the one session that is meant, and its socket.
+pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     let (session, socket) = one(id, "attach").await?;
     let silent =
         |cause: &str| status::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
     let (answer, _) = asked(&socket, &Request::Status).await.map_err(|cause| silent(&cause))?;
-    answer["join"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))
+    let link = answer["join"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))?;
+    Ok((link, socket))
+}
+
+/// Lets in who sees these words: whoever comes back to a session of their own need not ask themselves.
+pub(crate) async fn let_in(socket: PathBuf, check: Check) {
+    let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return };
+    let words = check.to_string();
+    let mut asking = answer["asking"].as_array().into_iter().flatten();
+    let member = asking.find(|asking| asking["check"] == words).and_then(|asking| asking["member"].as_u64());
+    if let Some(member) = member.and_then(|member| u32::try_from(member).ok()) {
+        // What comes of it shows.
+        let _ = asked(&socket, &Request::Act(Act::Approve(MemberId(member)))).await;
+    }
 }
 
 /// The command and the other link of the session that `link` controls.

@@ -56,7 +56,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
 /// `beach attach`.
 pub(crate) async fn attach(args: AttachArgs) -> u8 {
     match control::link_of(args.session.as_deref()).await {
-        Ok(link) => join::run(args::joining(link, &args)).await,
+        Ok((link, own)) => join::run(args::joining(link, own, &args)).await,
         Err(code) => code,
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use beach_core::check::Check;
@@ -26,8 +27,8 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::args::JoinArgs;
 use crate::escape::{Action, Escapes};
-use crate::log;
 use crate::status::{self, Spinner, Voice, code};
+use crate::{control, log};
 
 /// The last screen gets this long to reach a slow terminal.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
@@ -117,6 +118,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         away_since: None,
         away_again: None,
         check: None,
+        own: args.own.clone(),
         paused: false,
         lost_said: false,
         remark_until: None,
@@ -200,6 +202,8 @@ struct Join {
     away_again: Option<Instant>,
     /// What the host sees too while somebody decides.
     check: Option<Check>,
+    /// The socket of the session, if it is one's own.
+    own: Option<PathBuf>,
     paused: bool,
     /// Some of what was typed went nowhere.
     lost_said: bool,
@@ -294,10 +298,13 @@ impl Join {
                 self.voice.event("notice", &json!({ "text": text }));
             }
             ViewerNotice::ReadOnly => {
-                self.remark("You may only watch: what you type goes nowhere.  ~. leaves, ~? helps");
+                self.remark("This is read-only for you: what you type goes nowhere.  ~. leaves, ~? helps");
             }
             ViewerNotice::Check(check) => {
                 self.check = Some(check);
+                if let Some(socket) = self.own.clone() {
+                    tokio::spawn(control::let_in(socket, check));
+                }
                 self.progress(status::step(self.stage, self.paths));
                 self.voice.event("check", &json!({ "words": check.words(), "at_ms": at_ms }));
             }

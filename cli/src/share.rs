@@ -490,6 +490,7 @@ impl Share {
             }
             HostNotice::Asks(member, role, name, check) => {
                 tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
+                self.record(|cast| cast.asks(member, role, &name));
                 if let Some(terminal) = &mut self.terminal {
                     // A bell changes no screen.
                     terminal.show(b"\x07".to_vec());
@@ -499,10 +500,16 @@ impl Share {
             }
             HostNotice::Decided(member, yes) => {
                 tracing::info!(%member, yes, "decided");
+                self.record(|cast| cast.about(member, if yes { "is let in" } else { "is not let in" }));
                 self.tell("member_decided", &json!({ "member": member.0, "let_in": yes }));
             }
             HostNotice::Role(member, role) => {
                 tracing::info!(%member, %role, "a viewer's role changed");
+                let what = match role {
+                    Role::Control => "may type from now on",
+                    Role::View => "may only watch from now on",
+                };
+                self.record(|cast| cast.about(member, what));
                 self.tell("member_role", &json!({ "member": member.0, "role": role }));
             }
             HostNotice::Typed(member, bytes) => {
@@ -512,10 +519,12 @@ impl Share {
             HostNotice::Rotated => {
                 self.note("links", &json!({}));
                 tracing::info!("other links let people in from now on");
+                self.record(|cast| cast.mark("new links"));
                 self.links_changed = true;
             }
             HostNotice::Paused(paused) => {
                 tracing::info!(paused, "paused or not");
+                self.record(|cast| cast.mark(if paused { "paused" } else { "it goes on" }));
                 self.tell("paused", &json!({ "paused": paused }));
             }
             HostNotice::Violation(member, count) => {

@@ -17,7 +17,7 @@ fn ask(scratch: &Scratch, args: &[&str]) -> (i32, String) {
 fn in_the_background_it_outlives_its_terminal_and_one_can_come_back_to_it() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
-    let pane = tmux.pane("first", (90, 20), "beach share -d --listen 127.0.0.1:0 -- bash --norc; exec cat");
+    let pane = tmux.pane("first", (90, 20), "beach share -d --approve --listen 127.0.0.1:0 -- bash --norc; exec cat");
     pane.shows("In the background: `beach attach` comes back to it, `beach stop` ends it", SOON);
     assert!(pane.everything().contains("beach join http://localhost:"), "{}", pane.everything());
     // The whole session of that terminal is hung up.
@@ -25,6 +25,7 @@ fn in_the_background_it_outlives_its_terminal_and_one_can_come_back_to_it() {
 
     let (code, status) = ask(&scratch, &["status", "--json"]);
     assert!(code == 0 && status.contains(r#""size":"90x20""#), "{status}");
+    // Whose session it is need not ask to be let in.
     let pane = tmux.pane("second", (90, 20), "beach attach; echo \"left with $?\"; exec cat");
     pane.shows("$", SOON);
     pane.types_line("echo $((6*7))");

@@ -62,7 +62,7 @@ fn there_is_a_page_for_each_command_that_man_can_show() {
 #[test]
 fn an_audit_says_who_came_and_did_what_and_holds_no_key() {
     let scratch = Scratch::new();
-    let options = ["--audit", "audit.jsonl", "--audit-input", "--approve"];
+    let options = ["--audit", "audit.jsonl", "--audit-input", "--approve", "--record", "demo.cast"];
     let host = Host::start(&scratch, &options, &["sh", "-c", "stty raw -echo; exec cat > typed"]);
     let mut viewer = Process::start(&mut join(&scratch, &["--json", "--name", "ann", &host.links.control]));
     holds("the host is asked", SOON, || host.events("member_asks") == 1);
@@ -82,6 +82,14 @@ fn an_audit_says_who_came_and_did_what_and_holds_no_key() {
     }
     let typed: String = events.iter().filter_map(|event| event["text"].as_str()).collect();
     assert!(typed == "rm -rf" && events.iter().all(|event| event["time"].is_number()), "{audit}");
+    let cast = scratch.read("demo.cast");
+    for marker in ["ann asks to be let in (control)", "ann is let in", "ann joined (control)", "new links", "ann left"]
+    {
+        assert!(
+            cast.contains(&format!(r#""m", "{marker}""#)) || cast.contains(&format!(r#""m","{marker}""#)),
+            "{cast}"
+        );
+    }
     for link in [&host.links.control, &host.links.view] {
         let (_, key) = link.rsplit_once('.').expect("a link has a key");
         assert!(!audit.contains(key), "{audit}");
