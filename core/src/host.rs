@@ -505,6 +505,7 @@ impl Machine for Host {
         }
         deadline = earliest(deadline, self.properties_deadline());
         deadline = earliest(deadline, self.paste_deadline());
+        deadline = earliest(deadline, self.input_deadline(self.now));
         if self.program == Program::NotStarted {
             deadline = earliest(deadline, self.join_deadline());
         }

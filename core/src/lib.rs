@@ -69,6 +69,7 @@ pub mod turn;
 pub mod viewer;
 pub mod wire;
 
+mod allowance;
 mod dial;
 mod entropy;
 mod paths;

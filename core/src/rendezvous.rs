@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
+use crate::allowance::Allowance;
 use crate::id::{LinkId, SessionId};
 use crate::invite::id_matches;
 use crate::link::Refusal;
@@ -123,32 +124,6 @@ struct Session {
     away_since: Timestamp,
     links: BTreeMap<LinkId, Link>,
     relayed: Allowance,
-}
-
-/// What a session may still have relayed.
-#[derive(Clone, Copy)]
-struct Allowance {
-    bytes: u64,
-    at: Timestamp,
-}
-
-impl Allowance {
-    fn new(now: Timestamp) -> Allowance {
-        Allowance { bytes: RELAY_BURST, at: now }
-    }
-
-    /// Takes so many bytes, if they are there.
-    fn take(&mut self, now: Timestamp, bytes: usize) -> bool {
-        let micros = now.since(self.at).as_micros().min(u128::from(RELAY_BURST * 1_000_000 / RELAY_RATE));
-        let gained = u64::try_from(micros).unwrap_or(0) * RELAY_RATE / 1_000_000;
-        if gained > 0 {
-            self.bytes = (self.bytes + gained).min(RELAY_BURST);
-            self.at = now;
-        }
-        let rest = self.bytes.checked_sub(bytes as u64);
-        self.bytes = rest.unwrap_or(self.bytes);
-        rest.is_some()
-    }
 }
 
 struct Link {
@@ -280,7 +255,7 @@ impl Rendezvous {
             host: None,
             away_since: now,
             links: BTreeMap::new(),
-            relayed: Allowance::new(now),
+            relayed: Allowance::new(now, RELAY_RATE, RELAY_BURST),
         });
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);

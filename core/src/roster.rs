@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::Allowance;
 use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
 use crate::sync::downlink::Downlink;
@@ -12,6 +13,11 @@ use crate::time::Timestamp;
 
 /// Most viewers of one session: as many as the bench measures.
 pub const MAX_VIEWERS: usize = 32;
+
+/// Bytes a second that a member may type into the program, and at once: a fast paste of a screenful is no flood, a script that types is.
+/// What is more waits at the viewer, as its credit is used up.
+const INPUT_RATE: u64 = 64 * 1024;
+const INPUT_BURST: u64 = 256 * 1024;
 
 /// Messages that a member's role does not permit before it is removed.
 pub(crate) const MAX_VIOLATIONS: u32 = 3;
@@ -33,6 +39,8 @@ pub(crate) struct Member {
     pub(crate) violations: u32,
     /// Until when input that its role does not permit is dropped without a word: it may not know yet.
     pub(crate) pardoned_until: Timestamp,
+    /// What may go to the program of what it types.
+    pub(crate) input: Allowance,
     /// Nothing while it is not known what arrived.
     pub(crate) title_sent: Option<String>,
     pub(crate) bells_sent: u64,
@@ -51,6 +59,7 @@ impl Member {
             lane: Downlink::new(history),
             violations: 0,
             pardoned_until: Timestamp::ZERO,
+            input: Allowance::new(Timestamp::ZERO, INPUT_RATE, INPUT_BURST),
             title_sent: Some(String::new()),
             bells_sent: bells,
             properties_at: Timestamp::ZERO,

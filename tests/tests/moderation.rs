@@ -386,3 +386,24 @@ fn who_was_removed_cannot_come_back_by_the_link_that_it_had() {
     );
     assert_eq!(world.hosts[0].node.machine().members(), 1);
 }
+
+#[test]
+fn who_types_more_than_anybody_can_waits_and_holds_nobody_up() {
+    let mut world = session(&[Role::Control, Role::Control]);
+    // The program takes all and prints nothing, so that only the limit counts.
+    let began = world.now();
+    let flood = "x".repeat(4096);
+    let mut sent = 0;
+    while world.now().since(began) < secs(10) {
+        world.type_keys(0, &flood);
+        sent += flood.len();
+        world.run_for(ms(10));
+    }
+    let passed = typed(&world).len();
+    let most = 256 * 1024 + 10 * 64 * 1024 + 8192;
+    assert!(sent > 2 * most, "{sent}");
+    assert!((most - 100_000..=most).contains(&passed), "{passed} of at most {most}");
+    world.type_keys(1, "\x0cecho $((3*111))\r");
+    let seen = world.run_until(ms(500), |world| typed(world).contains("111"));
+    assert!(seen, "the other one is not held up");
+}

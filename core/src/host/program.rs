@@ -7,6 +7,7 @@ use super::{Guest, Host, HostExit, HostNotice, HostOutput, Program, Writing};
 use crate::handshake::Cause;
 use crate::id::LinkId;
 use crate::link::Command;
+use crate::sync::inbound::MAX_WRITE;
 use crate::terminal::Modes;
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
@@ -184,7 +185,11 @@ impl Host {
     fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
         let bracketed = self.emulator.modes().contains(Modes::BRACKETED_PASTE);
         let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return false };
+        if member.input.ready_at(MAX_WRITE) > now {
+            return false;
+        }
         let Some(bytes) = member.lane.inbound.next_write(bracketed) else { return false };
+        member.input.take(now, bytes.len().min(MAX_WRITE));
         self.pasting = member.lane.inbound.is_pasting().then_some((link, now));
         self.writing = Writing::Member(link);
         self.last_writer = link;
@@ -215,6 +220,16 @@ impl Host {
         self.writing = Writing::Model;
         self.out.push_back(HostOutput::Write(end));
         true
+    }
+
+    /// When somebody who typed too much may go on.
+    pub(super) fn input_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        let waits = |guest: &Guest| {
+            let member = guest.member.as_ref().filter(|member| member.lane.inbound.waits())?;
+            Some(member.input.ready_at(MAX_WRITE)).filter(|at| *at > now)
+        };
+        let idle = matches!(self.writing, Writing::Nobody);
+        self.guests.values().filter(|_| idle).filter_map(waits).min()
     }
 
     /// When a paste that stalls is broken off.

@@ -21,7 +21,7 @@ const EVENT_OVERHEAD: usize = 1 + 2 + 2;
 const MAX_PIECES: usize = 64;
 
 /// Most bytes written to the PTY at once: the kernel takes 4 KiB of a line at a time.
-const MAX_WRITE: usize = 4096;
+pub(crate) const MAX_WRITE: usize = 4096;
 
 /// The viewer's side: numbers events and keeps them until they are taken.
 #[derive(Default)]
@@ -215,6 +215,11 @@ impl Inbound {
     /// Whether a paste has begun and not ended: nobody else's keys may come in between.
     pub(crate) fn is_pasting(&self) -> bool {
         self.paste.is_some()
+    }
+
+    /// Whether something waits to be written.
+    pub(crate) fn waits(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Ends a paste whose author does not: what the program must be told.
