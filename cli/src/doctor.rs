@@ -87,8 +87,8 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
     }
     let mut relays = Vec::new();
     for server in &args.ice_server {
-        let found = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
-        let found: Vec<_> = found.into_iter().flatten().collect();
+        let found = timeout(ANSWER_WITHIN, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
+        let found: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
         match &server.service {
             Service::Stun => servers.extend(found),
             Service::Turn(..) => relays.push((server.clone(), found.first().copied())),
@@ -254,14 +254,16 @@ async fn filtering(report: &mut Report, servers: &[SocketAddr]) {
     for server in servers {
         let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
         let Ok(socket) = UdpSocket::bind(any).await else { continue };
-        let text = match stun::ask_for_other_port(&socket, *server).await {
-            Some(true) => "a datagram from another port comes in: endpoint-independent, or address-dependent filtering",
-            Some(false) => "none from another port comes in: address and port-dependent filtering",
+        let (outcome, text) = match stun::ask_for_other_port(&socket, *server).await {
+            Some(true) => (
+                Outcome::Good,
+                "a datagram from another port comes in: endpoint-independent, or address-dependent filtering",
+            ),
+            Some(false) => (Outcome::Limited, "none from another port comes in: address and port-dependent filtering"),
             // It answers from the port that was asked.
             None => continue,
         };
         let advice = "nothing need be done: only with a symmetric router on the other side it cannot be direct";
-        let outcome = if text.starts_with("none") { Outcome::Limited } else { Outcome::Good };
         return report.check("filtering", outcome, text, advice);
     }
 }

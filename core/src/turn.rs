@@ -2,13 +2,14 @@
 //!
 //! The protocol is turn-client-proto's. What is decided here is when there is an allocation, from which socket, for whom it lets datagrams
 //! in, and what becomes of it when it, the socket or the credentials go. A server that does not answer costs a few datagrams and nobody's
-//! time.
+//! time. Transaction ids come from the operating system, as the engine's randomness does; simulations answer for both.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use turn_client_proto::api::{TransmitBuild, TurnConfig, TurnEvent, TurnPollRet, TurnRecvRet};
+use turn_client_proto::client::TurnClient;
 use turn_client_proto::prelude::TurnClientApi;
 use turn_client_proto::stun::Instant;
 use turn_client_proto::stun::agent::Transmit;
@@ -108,7 +109,7 @@ struct Server {
 struct Allocation {
     stream: Option<StreamId>,
     /// Not before a connection is there.
-    client: Option<Client>,
+    client: Option<TurnClient>,
     since: Timestamp,
     relayed: Vec<SocketAddr>,
     /// Whom the server does not let in.
@@ -116,11 +117,6 @@ struct Allocation {
     /// Peers whose datagrams have a channel, and so a short head.
     channels: BTreeSet<SocketAddr>,
     wake: Timestamp,
-}
-
-enum Client {
-    Udp(TurnClientUdp),
-    Tcp(TurnClientTcp),
 }
 
 fn instant(now: Timestamp) -> Instant {
@@ -132,106 +128,31 @@ fn timestamp(at: Instant) -> Timestamp {
     Timestamp::from_micros(u64::try_from(at.as_nanos()).unwrap_or_default().div_ceil(1000))
 }
 
-impl Client {
-    fn new(transport: Transport, local: SocketAddr, server: SocketAddr, credentials: &Credentials) -> Client {
-        let mut config = TurnConfig::new(TurnCredentials::new(&credentials.user, &credentials.password));
-        config.add_address_family(AddressFamily::IPV6);
-        config.set_request_retransmits(FIRST_PAUSE, LAST_PAUSE, TIMES, LAST_PAUSE);
-        match transport {
-            Transport::Udp => Client::Udp(TurnClientUdp::allocate(local, server, config)),
-            Transport::Tcp => Client::Tcp(TurnClientTcp::allocate(local, server, config)),
-        }
+fn client_of(transport: Transport, local: SocketAddr, server: SocketAddr, credentials: &Credentials) -> TurnClient {
+    let mut config = TurnConfig::new(TurnCredentials::new(&credentials.user, &credentials.password));
+    config.add_address_family(AddressFamily::IPV6);
+    config.set_request_retransmits(FIRST_PAUSE, LAST_PAUSE, TIMES, LAST_PAUSE);
+    match transport {
+        Transport::Udp => TurnClientUdp::allocate(local, server, config).into(),
+        Transport::Tcp => TurnClientTcp::allocate(local, server, config).into(),
     }
+}
 
-    fn on_bytes(&mut self, now: Timestamp, bytes: &[u8]) -> Option<Vec<(SocketAddr, Vec<u8>)>> {
-        fn all<C: TurnClientApi>(client: &mut C, now: Instant, bytes: &[u8]) -> Option<Vec<(SocketAddr, Vec<u8>)>> {
-            let transmit = Transmit::new(bytes, client.transport(), client.remote_addr(), client.local_addr());
-            let mut arrived = Vec::new();
-            match client.recv(transmit, now) {
-                TurnRecvRet::Ignored(_) => return None,
-                TurnRecvRet::PeerData(data) => arrived.push((data.peer, data.data().to_vec())),
-                TurnRecvRet::Handled | TurnRecvRet::PeerIcmp { .. } => {}
-            }
-            while arrived.len() < MAX_STEPS
-                && let Some(data) = client.poll_recv(now)
-            {
-                arrived.push((data.peer, data.data().to_vec()));
-            }
-            Some(arrived)
-        }
-        match self {
-            Client::Udp(client) => all(client, instant(now), bytes),
-            Client::Tcp(client) => all(client, instant(now), bytes),
-        }
+/// What peers sent, if these bytes of the server are for this client.
+fn take(client: &mut TurnClient, now: Timestamp, bytes: &[u8]) -> Option<Vec<(SocketAddr, Vec<u8>)>> {
+    let transmit = Transmit::new(bytes, client.transport(), client.remote_addr(), client.local_addr());
+    let mut arrived = Vec::new();
+    match client.recv(transmit, instant(now)) {
+        TurnRecvRet::Ignored(_) => return None,
+        TurnRecvRet::PeerData(data) => arrived.push((data.peer, data.data().to_vec())),
+        TurnRecvRet::Handled | TurnRecvRet::PeerIcmp { .. } => {}
     }
-
-    fn permit(&mut self, now: Timestamp, ip: IpAddr) {
-        // That it is there, or asked for, is as good as asking.
-        let _ = match self {
-            Client::Udp(client) => client.create_permission(TransportType::Udp, ip, instant(now)),
-            Client::Tcp(client) => client.create_permission(TransportType::Udp, ip, instant(now)),
-        };
+    while arrived.len() < MAX_STEPS
+        && let Some(data) = client.poll_recv(instant(now))
+    {
+        arrived.push((data.peer, data.data().to_vec()));
     }
-
-    fn bind_channel(&mut self, now: Timestamp, peer: SocketAddr) {
-        // Without one, the head is longer.
-        let _ = match self {
-            Client::Udp(client) => client.bind_channel(TransportType::Udp, peer, instant(now)),
-            Client::Tcp(client) => client.bind_channel(TransportType::Udp, peer, instant(now)),
-        };
-    }
-
-    fn wrap(&mut self, now: Timestamp, peer: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
-        let wrapped = match self {
-            Client::Udp(client) => client.send_to(TransportType::Udp, peer, bytes, instant(now)),
-            Client::Tcp(client) => client.send_to(TransportType::Udp, peer, bytes, instant(now)),
-        };
-        Some(TransmitBuild::build(wrapped.ok()??).data)
-    }
-
-    fn has_permission(&self, ip: IpAddr) -> bool {
-        match self {
-            Client::Udp(client) => client.have_permission(TransportType::Udp, ip),
-            Client::Tcp(client) => client.have_permission(TransportType::Udp, ip),
-        }
-    }
-
-    fn delete(&mut self, now: Timestamp) {
-        // Where there is none, there is nothing to delete.
-        let _ = match self {
-            Client::Udp(client) => client.delete(instant(now)),
-            Client::Tcp(client) => client.delete(instant(now)),
-        };
-    }
-
-    fn event(&mut self) -> Option<TurnEvent> {
-        match self {
-            Client::Udp(client) => client.poll_event(),
-            Client::Tcp(client) => client.poll_event(),
-        }
-    }
-
-    fn transmit(&mut self, now: Timestamp) -> Option<Vec<u8>> {
-        let transmit = match self {
-            Client::Udp(client) => client.poll_transmit(instant(now)),
-            Client::Tcp(client) => client.poll_transmit(instant(now)),
-        };
-        Some(transmit?.data.as_ref().to_vec())
-    }
-
-    fn poll(&mut self, now: Timestamp) -> TurnPollRet {
-        match self {
-            Client::Udp(client) => client.poll(instant(now)),
-            Client::Tcp(client) => client.poll(instant(now)),
-        }
-    }
-
-    fn local(&self) -> SocketAddr {
-        match self {
-            Client::Udp(client) => client.local_addr(),
-            Client::Tcp(client) => client.local_addr(),
-        }
-    }
+    Some(arrived)
 }
 
 impl Allocation {
@@ -244,7 +165,8 @@ impl Allocation {
             && !self.refused.contains(&ip)
             && let Some(client) = &mut self.client
         {
-            client.permit(now, ip);
+            // That it is there, or asked for, is as good as asking.
+            let _ = client.create_permission(TransportType::Udp, ip, instant(now));
             self.wake = now;
         }
     }
@@ -280,7 +202,7 @@ impl Allocations {
             let server = &self.servers[index];
             let client = server.allocation.as_ref().and_then(|allocation| allocation.client.as_ref());
             let gone = match server.transport {
-                Transport::Udp => client.is_some_and(|client| !sockets.contains(&client.local())),
+                Transport::Udp => client.is_some_and(|client| !sockets.contains(&client.local_addr())),
                 Transport::Tcp => moved && server.allocation.is_some(),
             };
             if gone {
@@ -298,7 +220,8 @@ impl Allocations {
             if let Some(client) =
                 self.servers[index].allocation.as_mut().and_then(|allocation| allocation.client.as_mut())
             {
-                client.delete(now);
+                // Where there is none, there is nothing to delete.
+                let _ = client.delete(instant(now));
                 // Said once: what is not heard runs out.
                 self.transmit(now, index);
             }
@@ -334,17 +257,19 @@ impl Allocations {
         let Some(index) = self.servers.iter().position(at) else { return false };
         let Some(allocation) = &mut self.servers[index].allocation else { return false };
         let Some(client) = &mut allocation.client else { return false };
-        if !client.has_permission(destination.ip()) {
+        if !client.have_permission(TransportType::Udp, destination.ip()) {
             allocation.permit(now, destination.ip());
             return true;
         }
         // Over TCP a channel's datagrams would have to be padded (RFC 8656, section 12.5), which the client does not do.
         let may_bind = of_a_lane && allocation.stream.is_none();
         if may_bind && allocation.channels.len() < MAX_PERMITTED && allocation.channels.insert(destination) {
-            client.bind_channel(now, destination);
+            // Without one, the head is longer.
+            let _ = client.bind_channel(TransportType::Udp, destination, instant(now));
             allocation.wake = now;
         }
-        if let Some(bytes) = client.wrap(now, destination, bytes) {
+        if let Ok(Some(wrapped)) = client.send_to(TransportType::Udp, destination, bytes, instant(now)) {
+            let bytes = TransmitBuild::build(wrapped).data;
             self.emit(index, bytes);
         }
         true
@@ -355,7 +280,7 @@ impl Allocations {
         let is_from = |server: &Server| {
             let client = server.allocation.as_ref().and_then(|allocation| allocation.client.as_ref());
             (server.address, server.transport) == (source, Transport::Udp)
-                && client.is_some_and(|client| client.local() == destination)
+                && client.is_some_and(|client| client.local_addr() == destination)
         };
         let Some(index) = self.servers.iter().position(is_from) else { return false };
         self.on_bytes(now, index, bytes)
@@ -368,7 +293,7 @@ impl Allocations {
         let Some(allocation) = allocation.as_mut().filter(|allocation| allocation.client.is_none()) else { return };
         // The client wants to know our end; nobody else does.
         let local = SocketAddr::new(if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 1);
-        allocation.client = Some(Client::new(*transport, local, *address, credentials));
+        allocation.client = Some(client_of(*transport, local, *address, credentials));
         (allocation.since, allocation.wake) = (now, now);
     }
 
@@ -393,7 +318,7 @@ impl Allocations {
 
     fn on_bytes(&mut self, now: Timestamp, index: usize, bytes: &[u8]) -> bool {
         let Some(allocation) = &mut self.servers[index].allocation else { return false };
-        let Some(arrived) = allocation.client.as_mut().and_then(|client| client.on_bytes(now, bytes)) else {
+        let Some(arrived) = allocation.client.as_mut().and_then(|client| take(client, now, bytes)) else {
             return false;
         };
         allocation.wake = now;
@@ -464,7 +389,7 @@ impl Allocations {
             Transport::Udp if sockets.is_empty() => return,
             Transport::Udp => {
                 let local = sockets[*failed as usize % sockets.len()];
-                (Some(Client::new(*transport, local, *address, credentials)), None)
+                (Some(client_of(*transport, local, *address, credentials)), None)
             }
             Transport::Tcp => {
                 self.next_stream += 1;
@@ -491,14 +416,15 @@ impl Allocations {
         let Some(Allocation { stream, client: Some(client), .. }) = allocation else { return };
         self.effects.push_back(match stream {
             Some(stream) => Effect::Write(*stream, bytes),
-            None => Effect::Datagram { source: client.local(), destination: *destination, bytes },
+            None => Effect::Datagram { source: client.local_addr(), destination: *destination, bytes },
         });
     }
 
     fn transmit(&mut self, now: Timestamp, index: usize) {
         for _ in 0..MAX_STEPS {
             let client = self.servers[index].allocation.as_mut().and_then(|allocation| allocation.client.as_mut());
-            let Some(bytes) = client.and_then(|client| client.transmit(now)) else { return };
+            let Some(transmit) = client.and_then(|client| client.poll_transmit(instant(now))) else { return };
+            let bytes = transmit.data.as_ref().to_vec();
             self.emit(index, bytes);
         }
     }
@@ -507,14 +433,14 @@ impl Allocations {
     fn pump(&mut self, now: Timestamp, index: usize) {
         for _ in 0..MAX_STEPS {
             let client = self.servers[index].allocation.as_mut().and_then(|allocation| allocation.client.as_mut());
-            if let Some(event) = client.and_then(Client::event) {
+            if let Some(event) = client.and_then(TurnClientApi::poll_event) {
                 self.on_event(now, index, event);
                 continue;
             }
             self.transmit(now, index);
             let Some(allocation) = &mut self.servers[index].allocation else { return };
             let Some(client) = &mut allocation.client else { return };
-            match client.poll(now) {
+            match client.poll(instant(now)) {
                 TurnPollRet::WaitUntil(at) if timestamp(at) > now => {
                     allocation.wake = timestamp(at);
                     return;

@@ -21,6 +21,9 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Writes that wait for a slow connection; more are dropped, as the network would.
 const WAITING_MAX: usize = 64;
 
+/// A connection that takes nothing for so long is dead: by then the path through it was given up.
+const WRITE_WITHIN: Duration = Duration::from_secs(15);
+
 /// Read at a time.
 const READ_BYTES: usize = 16 * 1024;
 
@@ -112,7 +115,7 @@ async fn carry(
     };
     let write = async {
         while let Some(bytes) = to_write.recv().await {
-            if writer.write_all(&bytes).await.is_err() {
+            if !timeout(WRITE_WITHIN, writer.write_all(&bytes)).await.is_ok_and(|wrote| wrote.is_ok()) {
                 return;
             }
         }

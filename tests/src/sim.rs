@@ -15,6 +15,7 @@ pub mod real;
 pub mod scenario;
 mod seam;
 mod seeds;
+pub mod turn;
 mod world;
 
 pub use check::{painted_text, reference_rows, same_screens, shows};

@@ -11,17 +11,14 @@ use beach_core::ice_server::{Credentials, Transport};
 use beach_core::invite::Role;
 use beach_core::link::PathKind;
 use beach_core::time::Timestamp;
-use beach_core::turn::{Allocations, Effect, StreamId};
+use beach_core::turn::{Allocations, Effect};
 use beach_core::viewer::ViewerNotice;
 use beach_core::wire::signal::IceUrl;
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types};
+use beach_tests::sim::turn::{TURN_AT, TurnPost};
 use beach_tests::sim::{Dice, HostPlan, ViewerPlan, Who, World, for_each_seed, ms, real, secs, shows};
-use turn_server_proto::api::{SocketAllocateError, TurnServerApi as _, TurnServerPollRet};
-use turn_server_proto::server::TurnServer;
-use turn_server_proto::stun::agent::Transmit;
-use turn_server_proto::types::prelude::DelayedTransmitBuild as _;
-use turn_server_proto::types::{AddressFamily, Instant, TransportType};
+use turn_server_proto::types::TransportType;
 
 const FILE: &str = "turn";
 
@@ -233,41 +230,34 @@ fn spoilt(dice: &mut Dice, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn whatever_a_server_says_is_survived_and_bounded() {
     let test = "whatever_a_server_says_is_survived_and_bounded";
-    let (server, local, peer) = (place("203.0.113.1:3478"), place("198.51.100.2:5000"), place("198.51.100.3:6000"));
+    let (local, peer) = (place("198.51.100.2:5000"), place("198.51.100.3:6000"));
     let allocated = for_each_seed(FILE, test, 0..400, |seed| {
         let transport = if seed % 2 == 0 { Transport::Udp } else { Transport::Tcp };
         let mut dice = Dice::new(seed);
-        let mut turn = TurnServer::new(
-            if seed % 2 == 0 { TransportType::Udp } else { TransportType::Tcp },
-            server,
-            "beach.test".to_owned(),
-        );
-        turn.add_user("user".to_owned(), "pass".to_owned());
+        let mut turn = TurnPost::new("user", "pass");
         let mut own = Allocations::default();
         let credentials = Credentials { user: "user".to_owned(), password: "pass".to_owned().into() };
-        own.learn(Timestamp::ZERO, server, transport, credentials);
+        own.learn(Timestamp::ZERO, TURN_AT, transport, credentials);
         own.want(Timestamp::ZERO, &[local]);
         own.permit(Timestamp::ZERO, peer.ip());
         let (mut relayed, mut effects) = (None, 0);
         for step in 0..300u64 {
             let now = Timestamp::from_micros(step * 70_000);
-            let nanos = Instant::from_nanos(i64::try_from(step * 70_000_000).expect("some seconds"));
             own.on_time(now);
+            let mut answers = Vec::new();
             if let Some(relayed) = relayed {
                 own.send(now, relayed, peer, b"to the peer", true);
+                answers = turn.handle(now, TransportType::Udp, peer, relayed, b"from the peer".to_vec());
             }
-            let mut answers: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
             let mut dialled = None;
             while let Some(effect) = own.poll() {
                 effects += 1;
                 match effect {
-                    Effect::Datagram { source: from, bytes, .. } => {
-                        let transmit = Transmit::new(bytes, TransportType::Udp, from, server);
-                        answers.extend(turn.recv(transmit, nanos).map(|built| (built.to, built.data.build())));
+                    Effect::Datagram { source, bytes, .. } => {
+                        answers.extend(turn.handle(now, TransportType::Udp, source, TURN_AT, bytes));
                     }
                     Effect::Write(_, bytes) => {
-                        let transmit = Transmit::new(bytes, TransportType::Tcp, local, server);
-                        answers.extend(turn.recv(transmit, nanos).map(|built| (built.to, built.data.build())));
+                        answers.extend(turn.handle(now, TransportType::Tcp, local, TURN_AT, bytes));
                     }
                     Effect::Dial(stream, _) => dialled = Some(stream),
                     Effect::Allocated(address) => relayed = Some(address),
@@ -275,49 +265,17 @@ fn whatever_a_server_says_is_survived_and_bounded() {
                     Effect::HangUp(_) | Effect::Arrived { .. } => {}
                 }
             }
-            stream(&mut own, now, dialled);
-            if let Some(relayed) = relayed {
-                let transmit = Transmit::new(b"from the peer".to_vec(), TransportType::Udp, peer, relayed);
-                answers.extend(turn.recv(transmit, nanos).map(|built| (built.to, built.data.build())));
-            }
-            loop {
-                while let Some(transmit) = turn.poll_transmit(nanos) {
-                    answers.push((transmit.to, transmit.data));
-                }
-                let TurnServerPollRet::AllocateSocket {
-                    transport,
-                    listen_addr,
-                    client_addr,
-                    allocation_transport,
-                    family,
-                } = turn.poll(nanos)
-                else {
-                    break;
-                };
-                let address = if family == AddressFamily::IPV4 {
-                    Ok(place("203.0.113.1:60000"))
-                } else {
-                    Err(SocketAllocateError::AddressFamilyNotSupported)
-                };
-                turn.allocated_socket(
-                    transport,
-                    listen_addr,
-                    client_addr,
-                    allocation_transport,
-                    family,
-                    address,
-                    nanos,
-                );
-            }
-            for (_, bytes) in answers.into_iter().filter(|(to, _)| *to == local) {
+            // Connections are there as soon as they are asked for.
+            dialled.into_iter().for_each(|stream| own.stream_up(now, stream));
+            for (.., bytes) in answers.into_iter().filter(|(_, _, to, _)| *to == local) {
                 for _ in 0..3 {
                     let bad = spoilt(&mut dice, &bytes);
                     // On a stream, nonsense is the last thing that makes sense.
                     if transport == Transport::Udp || dice.percent(2) {
-                        deliver(&mut own, now, transport, server, local, &bad);
+                        deliver(&mut own, now, transport, local, &bad);
                     }
                 }
-                deliver(&mut own, now, transport, server, local, &bytes);
+                deliver(&mut own, now, transport, local, &bytes);
             }
         }
         assert!(effects < 40_000, "{effects}");
@@ -331,24 +289,10 @@ fn place(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-/// Connections are there as soon as they are asked for; the newest is the one that is used.
-fn stream(own: &mut Allocations, now: Timestamp, dialled: Option<StreamId>) {
-    if let Some(stream) = dialled {
-        own.stream_up(now, stream);
-    }
-}
-
-fn deliver(
-    own: &mut Allocations,
-    now: Timestamp,
-    transport: Transport,
-    server: SocketAddr,
-    local: SocketAddr,
-    bytes: &[u8],
-) {
+fn deliver(own: &mut Allocations, now: Timestamp, transport: Transport, local: SocketAddr, bytes: &[u8]) {
     match transport {
         Transport::Udp => {
-            own.receive(now, server, local, bytes);
+            own.receive(now, TURN_AT, local, bytes);
         }
         Transport::Tcp => (1..20).for_each(|stream| own.stream_bytes(now, stream, bytes)),
     }

@@ -379,10 +379,12 @@ where
             return;
         }
         let turned = self.turn.relayed().any(|relayed| relayed == source);
-        let kind = match () {
-            () if relay::is_relayed(destination) => PathKind::Relay,
-            () if turned || live.turned.contains(&destination) => PathKind::Turn,
-            () => PathKind::Direct,
+        let kind = if relay::is_relayed(destination) {
+            PathKind::Relay
+        } else if turned || live.turned.contains(&destination) {
+            PathKind::Turn
+        } else {
+            PathKind::Direct
         };
         let path = Path { local: source, remote: destination, kind };
         // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.

@@ -23,12 +23,13 @@ use beach_core::turn::StreamId;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use turn_server_proto::types::stun::TransportType;
+use turn_server_proto::types::TransportType;
 
 use super::network::{Bursts, Dice, Pipe, Wire};
 use super::node::{Below, Effect, Node};
 use super::program::{Act, Program, Script};
 use super::seam::{Due, Seam};
+use super::turn::TurnPost;
 
 /// How often a machine may want the time at one instant before it is said to spin.
 const SPIN: u32 = 1000;
@@ -361,7 +362,7 @@ pub struct World<E: Engine> {
     /// Addresses that a router made, and whose they are.
     mapped: BTreeMap<SocketAddr, SocketAddr>,
     moves: u16,
-    turn: Option<turn::TurnPost>,
+    turn: Option<TurnPost>,
     /// Connections to it, by their far end.
     streams: BTreeMap<SocketAddr, (Who, StreamId)>,
     apart: bool,
