@@ -7,11 +7,14 @@
 //! *n*-th line that ever stood on the main screen; a number is a slot whose content may change while it is in the
 //! window, and is final once it has left it. The alternate screen is a second, short space of lines.
 //!
+//! The host's own terminal, on which the program draws directly, can have a [`Banner`] over its bottom rows.
+//!
 //! The viewer's side is a [`Screen`], which merges lines and heads in any order (the newest version wins), and a
 //! [`Painter`], which turns the difference between it and what the person's terminal shows into escape sequences.
 
 mod abilities;
 mod answers;
+mod banner;
 mod cells;
 mod clipboard;
 mod codec;
@@ -33,6 +36,7 @@ mod tap;
 mod watch;
 
 pub use abilities::{Abilities, Colors};
+pub use banner::Banner;
 pub use clipboard::MAX_CLIPBOARD;
 pub use codec::{BadLine, MAX_LINE_BYTES};
 pub use emulator::{Emulator, MIN_EMULATED_COLS};

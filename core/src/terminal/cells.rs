@@ -181,8 +181,13 @@ fn same_extra(a: &Cell, b: &Cell) -> bool {
     }
 }
 
-fn style_of(cell: &Cell, with_links: bool) -> Style {
-    let underline = underline_of(cell.flags);
+pub(super) fn style_of(cell: &Cell, with_links: bool) -> Style {
+    let style = pen_of(cell, with_links);
+    Style { underline_color: style.underline_color.filter(|_| style.underline != Underline::None), ..style }
+}
+
+/// The style that a cell written next would have; the colour of a line that may be switched on later is part of it.
+pub(super) fn pen_of(cell: &Cell, with_links: bool) -> Style {
     let underline_color = match cell.underline_color().map_or(Color::Default, color_of) {
         Color::Default => None,
         color @ (Color::Indexed(_) | Color::Rgb(_, _, _)) => Some(color),
@@ -192,8 +197,8 @@ fn style_of(cell: &Cell, with_links: bool) -> Style {
         foreground: color_of(cell.fg),
         background: color_of(cell.bg),
         attributes: attributes_of(cell.flags),
-        underline,
-        underline_color: underline_color.filter(|_| underline != Underline::None),
+        underline: underline_of(cell.flags),
+        underline_color,
         link: link.map(|link| link.uri().to_owned()).filter(|link| link_is_allowed(link)),
     }
 }

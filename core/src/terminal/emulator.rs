@@ -125,6 +125,15 @@ impl Emulator {
         }
     }
 
+    /// Whether the bytes so far ended at the end of something: no sequence, character or update is open.
+    pub(super) fn is_settled(&self) -> bool {
+        self.tail.is_empty() && self.watch.is_ground() && !self.synchronized()
+    }
+
+    pub(super) fn tap(&self) -> &Tap {
+        &self.tap
+    }
+
     /// Takes the terminal as it is now for what the other methods tell; true if anything changed since the last time.
     pub fn frame(&mut self) -> bool {
         let next = self.tap.frame + 1;

@@ -61,6 +61,8 @@ pub(super) struct Tap {
     kept: usize,
     /// First and last row that scroll, from 1, if a program chose them: the model does not tell.
     margins: Option<(usize, usize)>,
+    /// Which of the character sets is in use: the model does not tell that either.
+    pub(super) active_charset: CharsetIndex,
 }
 
 impl Tap {
@@ -80,6 +82,7 @@ impl Tap {
             frame: 0,
             kept: 0,
             margins: None,
+            active_charset: CharsetIndex::default(),
         }
     }
 
@@ -251,6 +254,7 @@ impl Handler for Tap {
         self.kept = 0;
         self.keyboard = Keyboard::default();
         self.margins = None;
+        self.active_charset = CharsetIndex::default();
         self.notes.said().title = None;
     }
 
@@ -482,6 +486,7 @@ impl Handler for Tap {
     }
 
     fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.active_charset = index;
         self.term.set_active_charset(index);
     }
 

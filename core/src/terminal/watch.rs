@@ -87,6 +87,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// Whether nothing is open: text may follow.
+    pub(super) fn is_ground(&self) -> bool {
+        self.state == State::Ground
+    }
+
     /// Looks at bytes up to the next thing to do, which may be their end.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Piece {
         let mut at = 0;

@@ -8,18 +8,23 @@ use super::super::style::{Attributes, Color, Style, Underline, link_is_allowed};
 
 /// The style the terminal writes in now. It is the default one between frames.
 #[derive(Debug)]
-pub(super) struct Pen {
+pub(in crate::terminal) struct Pen {
     abilities: Abilities,
     style: Style,
 }
 
 impl Pen {
-    pub(super) fn new(abilities: Abilities) -> Pen {
+    pub(in crate::terminal) fn new(abilities: Abilities) -> Pen {
         Pen { abilities, style: Style::default() }
     }
 
+    /// A pen that somebody else left with that style.
+    pub(in crate::terminal) fn held(abilities: Abilities, style: Style) -> Pen {
+        Pen { abilities, style }
+    }
+
     /// Writes a cell where the cursor is.
-    pub(super) fn put(&mut self, cell: &CellRef<'_>, out: &mut Vec<u8>) {
+    pub(in crate::terminal) fn put(&mut self, cell: &CellRef<'_>, out: &mut Vec<u8>) {
         self.change(cell.style, out);
         // A line that was decoded has no control characters; one that was put together by hand may.
         for c in cell.text.chars() {
@@ -29,11 +34,12 @@ impl Pen {
     }
 
     /// Back to the default style.
-    pub(super) fn reset(&mut self, out: &mut Vec<u8>) {
+    pub(in crate::terminal) fn reset(&mut self, out: &mut Vec<u8>) {
         self.change(&Style::default(), out);
     }
 
-    fn change(&mut self, style: &Style, out: &mut Vec<u8>) {
+    /// Writes in that style from now on.
+    pub(in crate::terminal) fn change(&mut self, style: &Style, out: &mut Vec<u8>) {
         if self.style == *style {
             return;
         }

@@ -38,22 +38,22 @@ pub(super) fn blank(rows: u16) -> Rows {
 }
 
 /// Cursor to a row and column, both 0-based.
-pub(super) fn go_to(out: &mut Vec<u8>, row: u16, col: u16) {
+pub(in crate::terminal) fn go_to(out: &mut Vec<u8>, row: u16, col: u16) {
     // Writing to memory cannot fail.
     let _ = if col == 0 { write!(out, "\x1b[{}H", row + 1) } else { write!(out, "\x1b[{};{}H", row + 1, col + 1) };
 }
 
 /// Writes rows; knows on which one the cursor is.
-pub(super) struct Writer<'a> {
-    pub(super) cols: usize,
-    pub(super) pen: Pen,
-    pub(super) at: Option<u16>,
-    pub(super) out: &'a mut Vec<u8>,
+pub(in crate::terminal) struct Writer<'a> {
+    pub(in crate::terminal) cols: usize,
+    pub(in crate::terminal) pen: Pen,
+    pub(in crate::terminal) at: Option<u16>,
+    pub(in crate::terminal) out: &'a mut Vec<u8>,
 }
 
 impl Writer<'_> {
     /// Makes a row that shows `shown` show `line`: writes the columns from the first to the last that differ.
-    pub(super) fn row(&mut self, row: u16, shown: Option<&Line>, line: &Line) {
+    pub(in crate::terminal) fn row(&mut self, row: u16, shown: Option<&Line>, line: &Line) {
         let blank = Style::default();
         let new = columns_of(line, self.cols, &blank);
         let Some((first, last)) = difference(shown, &new, self.cols, &blank) else { return };

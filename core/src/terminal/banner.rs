@@ -1,0 +1,203 @@
+//! Rows of our own over the bottom of the terminal that the program itself draws on, and away again.
+//!
+//! The program's bytes go to that terminal unchanged, so nothing may be lost that they rely on. A banner is drawn and
+//! taken away by sequences that leave no trace: the rows under it come back from the model, and so do the cursor with
+//! a pending wrap, the colours, the character sets and the modes that were set aside. The cursor that the program saved
+//! is never touched (DECSC would replace it), nor are margins, tabs and scrollback. A banner is away whenever the
+//! program's bytes pass, so that a scroll cannot carry it along: [`lift`](Banner::lift) before them, and
+//! [`lay`](Banner::lay) after them, which waits while they end in the middle of a sequence or an update.
+//!
+//! What does not come back: blinking, which the model does not have; that a row under it went on in the next one, which
+//! only copying and a change of the width would tell; and the character that REP (`ESC[b`) repeats.
+
+use std::io::Write as _;
+
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::index::Line as GridLine;
+use alacritty_terminal::term::TermMode;
+use alacritty_terminal::term::cell::Flags;
+use vte::ansi::{CharsetIndex, StandardCharset};
+
+use super::abilities::Abilities;
+use super::cells::{encode_row, pen_of, style_of};
+use super::emulator::Emulator;
+use super::line::{CellRef, Line};
+use super::paint::{Pen, Writer, go_to};
+use super::size::Size;
+use super::tap::Tap;
+
+/// Rows of text over the bottom of a terminal.
+#[derive(Debug, Default)]
+pub struct Banner {
+    text: String,
+    /// As it was laid out for a window of that size.
+    rows: Vec<Line>,
+    size: Option<Size>,
+    laid: bool,
+}
+
+impl Banner {
+    /// What is to be read from the next [`lay`](Banner::lay) on; nothing if it is empty. More than half of the window is
+    /// cut off. A line feed begins a row; other controls are not for a banner. To be called while it is lifted.
+    pub fn set(&mut self, text: &str) {
+        debug_assert!(!self.laid, "the rows under it are the old ones'");
+        text.clone_into(&mut self.text);
+        self.size = None;
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the terminal shows it.
+    pub fn is_laid(&self) -> bool {
+        self.laid
+    }
+
+    /// Takes it away, if it is there; the terminal is then as the model has it.
+    pub fn lift(&mut self, emulator: &Emulator, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.laid) {
+            return;
+        }
+        let tap = emulator.tap();
+        let under = bottom(tap, self.rows.len()).map(|row| row_of(tap, row)).collect::<Vec<_>>();
+        draw(tap, &under, out);
+    }
+
+    /// Draws it, if there is anything to read and no sequence or update is open.
+    pub fn lay(&mut self, emulator: &Emulator, out: &mut Vec<u8>) {
+        if self.laid || self.text.is_empty() || !emulator.is_settled() || is_stray(emulator.tap()) {
+            return;
+        }
+        let tap = emulator.tap();
+        let size = Size::new(tap.term.columns() as u16, tap.term.screen_lines() as u16);
+        if self.size.replace(size) != Some(size) {
+            self.rows = layout(&self.text, size);
+        }
+        if self.rows.is_empty() {
+            return;
+        }
+        draw(tap, &self.rows, out);
+        self.laid = true;
+    }
+
+    /// The terminal has another size and may have moved what it shows: every row is written as the model has it.
+    pub fn resized(&mut self, emulator: &Emulator, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.laid) {
+            let tap = emulator.tap();
+            let all = bottom(tap, tap.term.screen_lines()).map(|row| row_of(tap, row)).collect::<Vec<_>>();
+            draw(tap, &all, out);
+        }
+    }
+}
+
+/// The text as rows of a window of that size, in reverse video; a terminal of our own knows how wide its characters are.
+fn layout(text: &str, size: Size) -> Vec<Line> {
+    let most = usize::from(size.rows / 2);
+    let mut page = Emulator::new(Size::new(size.cols, size.rows), 0);
+    page.feed(b"\x1b[7m");
+    for (index, row) in text.lines().enumerate() {
+        if index > 0 {
+            page.feed(b"\r\n");
+        }
+        page.feed(row.as_bytes());
+        let cursor = &page.tap().term.grid().cursor;
+        let blanks = if cursor.input_needs_wrap { 0 } else { usize::from(size.cols) - cursor.point.column.0 };
+        page.feed(" ".repeat(blanks).as_bytes());
+    }
+    page.frame();
+    let head = page.head();
+    let rows = (head.top..=head.top + u64::from(head.cursor.row)).take(most);
+    rows.filter_map(|number| Line::decode(page.line(head.space, number)?.1).ok()).collect()
+}
+
+/// The last so many rows of the window.
+fn bottom(tap: &Tap, count: usize) -> std::ops::Range<usize> {
+    let rows = tap.term.screen_lines();
+    rows.saturating_sub(count)..rows
+}
+
+fn row_of(tap: &Tap, row: usize) -> Line {
+    Line::decode(&encode_row(tap.term.grid(), GridLine(row as i32))).unwrap_or_default()
+}
+
+/// Writes `lines` over the last rows, and leaves everything else as it was.
+fn draw(tap: &Tap, lines: &[Line], out: &mut Vec<u8>) {
+    let (grid, mode) = (tap.term.grid(), *tap.term.mode());
+    let pen = pen_of(&grid.cursor.template, true);
+    aside(tap, out);
+    let mut writer =
+        Writer { cols: grid.columns(), pen: Pen::held(Abilities::ALL, pen.clone()), at: None, out: &mut *out };
+    for (row, line) in bottom(tap, lines.len()).zip(lines) {
+        writer.row(row as u16, None, line);
+        // The next one not by a line feed, which scrolls at a margin.
+        writer.at = None;
+    }
+    let mut brush = writer.pen;
+    // Places are counted from the margin again, if they were.
+    if mode.contains(TermMode::ORIGIN) {
+        out.extend_from_slice(b"\x1b[?6h");
+    }
+    if mode.contains(TermMode::LINE_WRAP) {
+        out.extend_from_slice(b"\x1b[?7h");
+    }
+    let (top, _) = tap.margins();
+    let base = if mode.contains(TermMode::ORIGIN) { top as u16 - 1 } else { 0 };
+    let point = grid.cursor.point;
+    let (row, mut col) = ((point.line.0 as u16).saturating_sub(base), point.column.0);
+    if grid.cursor.input_needs_wrap {
+        // What was written there is written once more: only that makes the next character wrap.
+        if grid[point].flags.contains(Flags::WIDE_CHAR_SPACER) {
+            col = col.saturating_sub(1);
+        }
+        let cell = &grid[point.line][alacritty_terminal::index::Column(col)];
+        let mut text = String::from(if cell.c.is_control() { ' ' } else { cell.c });
+        text.extend(cell.zerowidth().unwrap_or_default());
+        let columns = if cell.flags.contains(Flags::WIDE_CHAR) { 2 } else { 1 };
+        go_to(out, row, col as u16);
+        brush.put(&CellRef { style: &style_of(cell, true), text: &text, columns }, out);
+    } else {
+        go_to(out, row, col as u16);
+    }
+    brush.change(&pen, out);
+    back(tap, out);
+}
+
+/// Whether the cursor is where nothing can put it again: outside of the margins that places are counted from, or left of
+/// the edge with a wrap pending, both of which the model permits.
+fn is_stray(tap: &Tap) -> bool {
+    let cursor = &tap.term.grid().cursor;
+    let (top, bottom) = tap.margins();
+    let outside = !(top..=bottom).contains(&(cursor.point.line.0 as usize + 1));
+    tap.term.mode().contains(TermMode::ORIGIN) && outside
+        || cursor.input_needs_wrap && cursor.point.column != tap.term.last_column()
+}
+
+/// Sets aside what would spoil the drawing: places counted from a margin, insertion, wrapping, other characters.
+fn aside(tap: &Tap, out: &mut Vec<u8>) {
+    let mode = *tap.term.mode();
+    out.extend_from_slice(if mode.contains(TermMode::ORIGIN) { b"\x1b[?6l" } else { b"" });
+    out.extend_from_slice(if mode.contains(TermMode::INSERT) { b"\x1b[4l" } else { b"" });
+    out.extend_from_slice(b"\x1b[?7l");
+    out.extend_from_slice(if tap.active_charset == CharsetIndex::G0 { b"" } else { b"\x0f" });
+    out.extend_from_slice(if is_ascii(tap) { b"" } else { b"\x1b(B" });
+}
+
+/// Takes it back, as far as it does not move the cursor.
+fn back(tap: &Tap, out: &mut Vec<u8>) {
+    out.extend_from_slice(if is_ascii(tap) { b"" } else { b"\x1b(0" });
+    let shift: &[u8] = match tap.active_charset {
+        CharsetIndex::G0 => b"",
+        CharsetIndex::G1 => b"\x0e",
+        // The model knows no way to select these.
+        CharsetIndex::G2 | CharsetIndex::G3 => b"",
+    };
+    // Writing to memory cannot fail.
+    let _ = out.write_all(shift);
+    out.extend_from_slice(if tap.term.mode().contains(TermMode::INSERT) { b"\x1b[4h" } else { b"" });
+}
+
+fn is_ascii(tap: &Tap) -> bool {
+    tap.term.grid().cursor.charsets[CharsetIndex::G0] == StandardCharset::Ascii
+}
