@@ -172,7 +172,7 @@ impl Drop for Host {
 fn share(lab: &Lab, program: Program, place: Place<'_>) -> Result<Host> {
     let mut command = lab.command(&lab.beach);
     let listen = format!("{}:0", place.host_address());
-    command.args(["share", "--headless", "--json", "--size", "80x24", "--listen", &listen, "--"]);
+    command.args(["share", "--headless", "--no-approve", "--json", "--size", "80x24", "--listen", &listen, "--"]);
     command.args(lab.words(program));
     let mut command = place.at_host(command);
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;

@@ -127,9 +127,18 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "SECS", default_value = "600", value_parser = seconds)]
     pub(crate) keep: Duration,
 
-    /// Let nobody in before `beach approve`; both sides see the same four words
+    /// Let nobody in before you say so; both sides see the same four words. Not given, you are asked about who may type,
+    /// unless the link works on this machine alone
     #[arg(long)]
     pub(crate) approve: bool,
+
+    /// Let everybody in who has a link
+    #[arg(long, conflicts_with = "approve")]
+    pub(crate) no_approve: bool,
+
+    /// The key that begins a command at this terminal, ? for help, or none [default: ^], while somebody waits to be let in]
+    #[arg(long, value_name = "CHAR|none", value_parser = escape_char, conflicts_with = "headless")]
+    pub(crate) escape: Option<Escape>,
 
     /// Most viewers at once
     #[arg(long, value_name = "N", default_value_t = MAX_VIEWERS, value_parser = viewers)]
@@ -459,7 +468,7 @@ pub(crate) struct LogArgs {
     pub(crate) debug_log: Option<PathBuf>,
 }
 
-/// The escape character of join.
+/// An escape character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Escape {
     Char(u8),

@@ -45,7 +45,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
     match control::links_of(link).await {
         Some((command, view)) => {
             let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
-            Header::new(&command, size, (link, &view), no_tls, args.wait.is_some()).print();
+            Header::new(&command, size, (link, &view), no_tls, args.wait.is_some(), false).print();
         }
         None => status::print(link),
     }

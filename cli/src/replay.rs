@@ -103,6 +103,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
         ),
         HostOutput::Link(_)
         | HostOutput::Write(_)
+        | HostOutput::Show(_)
         | HostOutput::Resize(_)
         | HostOutput::KeysTaken
         | HostOutput::HangUp => {}

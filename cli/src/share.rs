@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::host::{Act, Approve, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+use beach_core::host::{Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::args::ShareArgs;
+use crate::args::{self, ShareArgs};
 use crate::audit::Audit;
 use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
@@ -83,11 +83,21 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let links = (secrets.invite(&place.public, Role::Control).url(), secrets.invite(&place.public, Role::View).url());
     // As every viewer will conclude from the link.
     let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
+    let Some(approve) = approval(&args, loopback, own_terminal) else {
+        return status::usage(
+            "nobody is at this terminal to be asked who may type",
+            "the link works from other machines too",
+            "say --no-approve: the link is enough; or --approve: `beach approve` lets people in",
+        );
+    };
     let session = secrets.session().to_string();
     let command = command(&args.command);
     let no_tls = place.public.starts_with("http://") && !loopback;
     let header = match voice {
-        Voice::Human => Header::new(&command_text(&command), size, (&links.0, &links.1), no_tls, args.wait.is_some()),
+        Voice::Human => {
+            let asks = own_terminal && approve != Approve::Nobody;
+            Header::new(&command_text(&command), size, (&links.0, &links.1), no_tls, args.wait.is_some(), asks)
+        }
         Voice::Quiet | Voice::Json => Header::quiet(&links.0),
     };
     let config = HostConfig {
@@ -102,7 +112,12 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
             Some(within) => Start::WhenJoined(within),
         },
         keep: args.keep,
-        approve: if args.approve { Approve::Everybody } else { Approve::Nobody },
+        approve,
+        escape: match args.escape {
+            None => Escape::WhenAsked(ASKED_ESCAPE),
+            Some(args::Escape::Char(key)) => Escape::Always(key),
+            Some(args::Escape::None) => Escape::Never,
+        },
         max_viewers: args.max_viewers,
         expire: args.expire,
         tells_input: args.audit_input,
@@ -180,6 +195,19 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     };
     let exit = drive(&mut endpoint, epoch, &mut share).await;
     share.finish(exit).await
+}
+
+/// What a person presses before the answer, if they chose no other escape: what telnet has, and few programs.
+const ASKED_ESCAPE: u8 = 0x1d;
+
+/// Who is asked about; nothing if that has to be said and was not.
+fn approval(args: &ShareArgs, loopback: bool, own_terminal: bool) -> Option<Approve> {
+    match (args.approve, args.no_approve) {
+        (true, _) => Some(Approve::Everybody),
+        (false, true) => Some(Approve::Nobody),
+        (false, false) if loopback => Some(Approve::Nobody),
+        (false, false) => Some(Approve::Control).filter(|_| own_terminal),
+    }
 }
 
 /// What programs in a headless terminal are told of it.
@@ -336,7 +364,11 @@ impl Terminal {
     }
 
     fn show(&mut self, bytes: Vec<u8>) {
-        self.unwritten.extend_from_slice(&bytes);
+        if self.unwritten.is_empty() {
+            self.unwritten = bytes;
+        } else {
+            self.unwritten.extend_from_slice(&bytes);
+        }
         self.write();
     }
 
@@ -491,9 +523,11 @@ impl Share {
             HostNotice::Asks(member, role, name, check) => {
                 tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
                 self.record(|cast| cast.asks(member, role, &name));
-                if let Some(terminal) = &mut self.terminal {
-                    // A bell changes no screen.
-                    terminal.show(b"\x07".to_vec());
+                if self.own_terminal && self.terminal.is_none() {
+                    // The command waits for a viewer, and the terminal is as it was.
+                    let id = member.0;
+                    self.voice
+                        .say(&format!("  {name} wants in ({role}): {check}. In another terminal: beach approve {id}"));
                 }
                 let fields = json!({ "member": member.0, "role": role, "name": name, "check": check.to_string() });
                 self.tell("member_asks", &fields);
@@ -616,6 +650,11 @@ impl Surroundings<HostEndpoint> for Share {
                     pty.write(bytes);
                 }
             }
+            HostOutput::Show(bytes) => {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.show(bytes);
+                }
+            }
             HostOutput::Resize(size) => {
                 self.record(|cast| cast.resize(size));
                 if let Some(pty) = &self.pty {
@@ -692,9 +731,6 @@ impl Surroundings<HostEndpoint> for Share {
             let input = match event {
                 Happened::Pty(PtyEvent::Output(bytes)) => {
                     self.record(|cast| cast.output(&bytes));
-                    if let Some(terminal) = &mut self.terminal {
-                        terminal.show(bytes.clone());
-                    }
                     Some(HostInput::Printed(bytes))
                 }
                 Happened::Pty(PtyEvent::Written) => Some(HostInput::Written),

@@ -192,7 +192,7 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
 pub(crate) struct Header(Vec<String>);
 
 impl Header {
-    pub(crate) fn new(command: &str, size: Size, links: (&str, &str), no_tls: bool, waits: bool) -> Header {
+    pub(crate) fn new(command: &str, size: Size, links: (&str, &str), no_tls: bool, waits: bool, asks: bool) -> Header {
         let (control, view) = links;
         let mut lines = vec![
             String::new(),
@@ -210,6 +210,9 @@ impl Header {
         }
         if !is_utf8_locale() {
             lines.push("  This locale is not UTF-8: what programs draw may look broken for viewers.".to_owned());
+        }
+        if asks {
+            lines.push("  You are asked here before anybody may type.".to_owned());
         }
         if waits {
             lines.push("  Waiting for a viewer; the command starts then.".to_owned());

@@ -1,6 +1,8 @@
 //! The host: shares a terminal. It only routes: what is computed stands in `handshake`, `roster`, `sync` and `terminal`.
 
 mod away;
+mod console;
+mod escape;
 mod handshakes;
 mod members;
 mod moderate;
@@ -27,6 +29,8 @@ use crate::wire::frame::Goodbye;
 pub use crate::roster::{MAX_VIEWERS, Resize};
 
 use self::away::Away;
+use self::console::Console;
+pub use self::escape::Escape;
 use self::moderate::Asking;
 pub use self::moderate::{Act, Approve, Objection};
 use self::program::Echo;
@@ -137,6 +141,8 @@ pub struct Host {
     started_at: Timestamp,
     last_cause: String,
     emulator: Emulator,
+    /// The person at the own terminal.
+    console: Console,
     /// The size of the own terminal, or the one configured without one.
     own_size: Size,
     /// What was decided last, if it is not done yet.
@@ -186,6 +192,7 @@ impl Host {
             started_at: Timestamp::ZERO,
             last_cause: "no answer".to_owned(),
             emulator,
+            console: Console::new(config.escape),
             own_size: config.size,
             wanted_size: None,
             next_resize: Timestamp::ZERO,
@@ -345,6 +352,7 @@ impl Host {
             self.dirty = true;
             self.out.push_back(HostOutput::Resize(size));
         }
+        self.terminal_settled();
     }
 
     // Time.
@@ -439,6 +447,7 @@ impl Host {
     fn pump(&mut self, now: Timestamp) {
         self.pump_writes(now);
         self.pump_frames(now);
+        self.pump_console(now);
         self.pump_ending(now);
     }
 }
@@ -458,12 +467,13 @@ impl Machine for Host {
         match input {
             HostInput::Tick => {}
             HostInput::Link(event) => self.on_event(now, event),
-            HostInput::Printed(bytes) => self.on_printed(now, &bytes),
+            HostInput::Printed(bytes) => self.on_printed(now, bytes),
             HostInput::Written => self.on_written(),
             HostInput::Ended(code) => self.end(now, code),
-            HostInput::Keys(bytes) => self.keys = Some(bytes),
+            HostInput::Keys(bytes) => self.on_keys(now, bytes),
             HostInput::Resized(size) => {
                 self.own_size = size;
+                self.terminal_moved();
                 self.sizes_changed();
             }
             HostInput::Stop => self.stop(now),
@@ -503,6 +513,7 @@ impl Machine for Host {
         if self.dirty && !self.paused && self.guests.values().any(Guest::takes_frames) {
             deadline = earliest(deadline, Some(self.next_frame));
         }
+        deadline = earliest(deadline, self.console.deadline());
         deadline = earliest(deadline, self.properties_deadline());
         deadline = earliest(deadline, self.paste_deadline());
         deadline = earliest(deadline, self.input_deadline(self.now));

@@ -23,5 +23,5 @@ pub use machines::{Machine, Machines};
 pub use meeting::{Meeting, Met, coturn};
 pub use process::{Process, Running, Signal, children_of};
 pub use scratch::Scratch;
-pub use tmux::{Pane, Tmux};
+pub use tmux::{Pane, Tmux, alike};
 pub use wait::{eventually, holds, wait};

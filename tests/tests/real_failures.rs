@@ -97,6 +97,9 @@ fn mistakes_of_usage_end_with_2() {
     ended_in_three_lines(&mut join(&scratch, &["--log-file", "/proc/no/such/folder", id]), 2, SOON);
     let occupied = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let taken = occupied.local_addr().expect("it has an address").to_string();
+    let mut unsaid = beach(&scratch, &["share", "--headless", "--listen", "0.0.0.0:0", "--", "true"]);
+    let (stderr, _) = ended_in_three_lines(&mut unsaid, 2, SOON);
+    assert!(stderr.contains("--no-approve") && stderr.contains("--approve"), "{stderr}");
     let mut asked = beach(&scratch, &["share", "--headless", "--listen", &taken, "--", "true"]);
     let (stderr, _) = ended_in_three_lines(&mut asked, 2, SOON);
     assert!(stderr.contains(&taken), "{stderr}");
@@ -125,8 +128,10 @@ fn two_machines_connect_directly_over_the_cable_between_them() {
     let Some(machines) = Machines::new() else { return };
     let scratch = Scratch::new();
     let listen = format!("{}:0", machines.one.address);
-    let command =
-        beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
+    let command = beach(
+        &scratch,
+        &["share", "--headless", "--no-approve", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"],
+    );
     let host = Host::run(&scratch, &mut machines.one.on(&command));
     assert!(host.links.control.contains(&machines.one.address), "{}", host.links.control);
 
@@ -145,8 +150,10 @@ fn where_no_udp_passes_a_strict_join_ends_with_6_and_names_the_step_and_the_pair
     let scratch = Scratch::new();
     machines.drop_udp();
     let listen = format!("{}:0", machines.one.address);
-    let command =
-        beach(&scratch, &["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"]);
+    let command = beach(
+        &scratch,
+        &["share", "--headless", "--no-approve", "--json", "--listen", &listen, "--log-file", "host.log", "--", "cat"],
+    );
     let host = Host::run(&scratch, &mut machines.one.on(&command));
 
     let command = join(&scratch, &["--strict", "--log-file", "join.log", &host.links.control]);

@@ -49,7 +49,7 @@ fn neither_a_strict_viewer_nor_a_rendezvous_without_relay_meets_a_host_that_is_o
 fn typed_down(scratch: &Scratch, machines: &Machines) -> (Host, Process) {
     let listen = format!("{}:0", machines.one.address);
     let program = "stty raw -echo; exec cat > typed";
-    let options = ["share", "--headless", "--json", "--listen", &listen, "--log-file", "host.log"];
+    let options = ["share", "--headless", "--no-approve", "--json", "--listen", &listen, "--log-file", "host.log"];
     let command = beach(scratch, &[&options[..], &["--", "sh", "-c", program]].concat());
     let host = Host::run(scratch, &mut machines.one.on(&command));
     let viewer = Process::start(&mut machines.other.on(&join(scratch, &["--json", &host.links.control])));

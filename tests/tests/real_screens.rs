@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use beach_tests::real::{Color, Links, Pane, Scratch, Tmux, differences, eventually, holds, wait};
+use beach_tests::real::{Color, Links, Pane, Scratch, Tmux, alike, eventually, holds};
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// How long two screens may differ.
-const ALIKE_WITHIN: Duration = Duration::from_secs(10);
 
 const SIZE: (u16, u16) = (80, 24);
 
@@ -24,20 +21,6 @@ fn share<'a>(tmux: &'a Tmux, scratch: &Scratch) -> (Pane<'a>, String) {
 
 fn join<'a>(tmux: &'a Tmux, name: &str, link: &str) -> Pane<'a> {
     tmux.pane(name, SIZE, &format!("exec beach join --log-file {name}.log '{link}'"))
-}
-
-/// Waits until two panes are alike in every respect.
-#[track_caller]
-fn alike(host: &Pane<'_>, viewer: &Pane<'_>) {
-    let mut last = String::new();
-    let same = wait(ALIKE_WITHIN, || {
-        let cells = differences(&host.cells(), &viewer.cells());
-        let look = |pane: &Pane<'_>| (pane.cursor(), pane.cursor_is_shown(), pane.size());
-        let (here, there) = (look(host), look(viewer));
-        last = format!("cursor, shown, size: {here:?} and {there:?}\n{}", cells.as_deref().unwrap_or_default());
-        (cells.is_none() && here == there).then_some(())
-    });
-    assert!(same.is_some(), "still different after {ALIKE_WITHIN:?}:\n{last}");
 }
 
 /// Runs a program in the shared shell, seen by a viewer from before it started and by one who comes later, and again after each of `keys`.

@@ -159,6 +159,7 @@ impl Host {
         guest.check = Some(check);
         if let (Some(Asking { id, approval: true, .. }), Some(role)) = (guest.asking, guest.role) {
             let name = guest.name.clone();
+            self.ring();
             self.notice(HostNotice::Asks(id, role, name, check));
         }
     }
@@ -174,7 +175,7 @@ impl Host {
         self.link(Command::Verdict(link, Verdict::Waiting));
     }
 
-    fn asking(&self, id: MemberId) -> Option<LinkId> {
+    pub(super) fn asking(&self, id: MemberId) -> Option<LinkId> {
         let is_it = |guest: &Guest| guest.asking.is_some_and(|asking| asking.id == id && asking.approval);
         self.guests.iter().find(|(_, guest)| is_it(guest)).map(|(link, _)| *link)
     }

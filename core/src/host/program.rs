@@ -48,8 +48,8 @@ impl Guest {
 }
 
 impl Host {
-    pub(super) fn on_printed(&mut self, now: Timestamp, bytes: &[u8]) {
-        self.emulator.feed(bytes);
+    pub(super) fn on_printed(&mut self, now: Timestamp, bytes: Vec<u8>) {
+        self.show_printed(bytes);
         self.dirty = true;
         self.echo = self.echo.filter(|echo| now <= echo.until);
         if let Some(echo) = self.echo.as_mut().filter(|echo| !echo.printed) {

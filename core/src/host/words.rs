@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Approve, Host};
+use super::{Act, Approve, Escape, Host};
 use crate::check::Check;
 use crate::handshake::{Cause, Failure, Stage};
 use crate::id::{LinkId, MemberId};
@@ -38,6 +38,8 @@ pub struct HostConfig {
     pub keep: Duration,
     /// Who is let in only after a person said so.
     pub approve: Approve,
+    /// The key that the person at the own terminal gives commands with.
+    pub escape: Escape,
     /// Most viewers at once; [`MAX_VIEWERS`](crate::roster::MAX_VIEWERS) at most.
     pub max_viewers: usize,
     /// The session ends so long after it was registered, if it has not by then.
@@ -87,6 +89,8 @@ pub enum HostOutput {
     Start(Size),
     /// Write this to the PTY. One at a time, until [`HostInput::Written`].
     Write(Vec<u8>),
+    /// To the own terminal, if there is one: what the program printed, and at times something of ours over its bottom rows.
+    Show(Vec<u8>),
     /// The PTY has this size now.
     Resize(Size),
     /// The last [`HostInput::Keys`] are on their way: the next may come.
@@ -169,6 +173,7 @@ impl LinkUser for Host {
             HostOutput::Link(command) => Ok(command),
             other @ (HostOutput::Start(_)
             | HostOutput::Write(_)
+            | HostOutput::Show(_)
             | HostOutput::Resize(_)
             | HostOutput::KeysTaken
             | HostOutput::HangUp

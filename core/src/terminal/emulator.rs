@@ -126,7 +126,7 @@ impl Emulator {
     }
 
     /// Whether the bytes so far ended at the end of something: no sequence, character or update is open.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(crate) fn is_settled(&self) -> bool {
         self.tail.is_empty() && self.watch.is_ground() && !self.synchronized()
     }
 

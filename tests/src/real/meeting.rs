@@ -103,7 +103,7 @@ impl<'a> Meeting<'a> {
         let rendezvous = Process::start(&mut lab.public.on(command.args(serve)));
         holds("the rendezvous", SOON, || rendezvous.stderr().contains("http://"));
         let server = sides[0].rendezvous();
-        let share = ["share", "--headless", "--json", "--server", &server, "--debug-log", "host.log"];
+        let share = ["share", "--headless", "--no-approve", "--json", "--server", &server, "--debug-log", "host.log"];
         let program = ["--", "sh", "-c", "stty raw -echo; echo READY-ON-THE-HOST; exec cat > typed"];
         let shared = beach(scratch, &[&share[..], &both, &program].concat());
         let host = Host::run(scratch, &mut lab.host.on(&shared));

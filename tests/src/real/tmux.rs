@@ -10,10 +10,10 @@ use beach_core::terminal::Modes;
 
 use super::beach::clean;
 use super::binary::binary;
-use super::cells::{self, Rows};
+use super::cells::{self, Rows, differences};
 use super::process::Running;
 use super::scratch::{Scratch, unique};
-use super::wait::{eventually, holds};
+use super::wait::{eventually, holds, wait};
 
 /// Both panes must keep colours as they came; nothing may stand on a pane but what its program writes.
 const SETTINGS: &str = "\
@@ -279,4 +279,24 @@ impl Pane<'_> {
     pub fn end(&self, within: Duration) -> i32 {
         eventually(&format!("the end of pane {}", self.name), within, || self.ended())
     }
+}
+
+/// How long two screens may differ.
+const ALIKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Waits until two panes are alike in every respect.
+///
+/// # Panics
+/// If they are not within ten seconds.
+#[track_caller]
+pub fn alike(host: &Pane<'_>, viewer: &Pane<'_>) {
+    let mut last = String::new();
+    let same = wait(ALIKE_WITHIN, || {
+        let cells = differences(&host.cells(), &viewer.cells());
+        let look = |pane: &Pane<'_>| (pane.cursor(), pane.cursor_is_shown(), pane.size());
+        let (here, there) = (look(host), look(viewer));
+        last = format!("cursor, shown, size: {here:?} and {there:?}\n{}", cells.as_deref().unwrap_or_default());
+        (cells.is_none() && here == there).then_some(())
+    });
+    assert!(same.is_some(), "still different after {ALIKE_WITHIN:?}:\n{last}");
 }

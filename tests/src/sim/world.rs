@@ -10,7 +10,7 @@ use beach_core::Entropy;
 use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::engine::Engine;
 use beach_core::host::{Approve, MAX_VIEWERS, Resize};
-use beach_core::host::{Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 use beach_core::invite::{HostSecrets, Invite, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::link::{Command, Event};
@@ -120,6 +120,7 @@ impl HostPlan {
             linger: secs(5),
             keep: secs(600),
             approve: Approve::Nobody,
+            escape: Escape::WhenAsked(0x1d),
             max_viewers: MAX_VIEWERS,
             expire: None,
             tells_input: false,
@@ -244,6 +245,8 @@ pub struct HostNode<E: Engine> {
     pub printed: Vec<Vec<u8>>,
     /// How the PTY's size changed.
     pub resized: Vec<Size>,
+    /// What its own terminal was given.
+    pub shown: Vec<u8>,
     /// What it said, and when.
     pub notices: Vec<(Timestamp, HostNotice)>,
     /// How it ended, and when.
@@ -465,6 +468,7 @@ impl<E: Engine> World<E> {
             written: Vec::new(),
             printed: Vec::new(),
             resized: vec![plan.config.size],
+            shown: Vec::new(),
             notices: Vec::new(),
             exit: None,
             dialled: Vec::new(),
@@ -1035,6 +1039,7 @@ impl<E: Engine> World<E> {
                     self.act(index, acts);
                 }
             }
+            HostOutput::Show(bytes) => host.shown.extend(bytes),
             HostOutput::Resize(size) => host.resized.push(size),
             HostOutput::KeysTaken => {}
             HostOutput::HangUp => {

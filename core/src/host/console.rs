@@ -1,0 +1,388 @@
+//! The person at the host's own terminal: is asked who may come in, and can see who is there, without leaving the
+//! program that is running.
+//!
+//! What is shown stands in a [`Banner`] over the bottom rows; what is typed passes on to the program, but for the
+//! [`Escape`] and what follows it.
+
+use std::time::Duration;
+
+use super::escape::{Escape, first_key, name};
+use super::{Act, Host, HostOutput, Program};
+use crate::id::MemberId;
+use crate::invite::Role;
+use crate::link::PathKind;
+use crate::terminal::Banner;
+use crate::time::Timestamp;
+
+/// An answer that comes sooner was not meant for this question: it may have taken the place of another one.
+const ANSWER_AFTER: Duration = Duration::from_millis(500);
+
+/// How long a message is shown.
+const MESSAGE_FOR: Duration = Duration::from_secs(3);
+
+/// Most digits of a member's number.
+const MAX_DIGITS: usize = 9;
+
+#[derive(Debug)]
+pub(super) struct Console {
+    escape: Escape,
+    /// The escape was typed, as these bytes, and the next key is a command.
+    escaped: Option<Vec<u8>>,
+    /// A paste is under way: none of it is a command. How many bytes of its end were read.
+    pasting: Option<usize>,
+    view: View,
+    message: Option<(String, Timestamp)>,
+    /// Who is asked about, and since when that can be read.
+    question: Option<(MemberId, Timestamp)>,
+    banner: Banner,
+    /// The terminal's size changed while something was shown.
+    moved: bool,
+}
+
+/// The brackets around a paste, in terminals where a program asked for them (xterm, mode 2004).
+const PASTE_BEGINS: &[u8] = b"\x1b[200~";
+const PASTE_ENDS: &[u8] = b"\x1b[201~";
+
+/// How much of a paste's end was read with one more byte; nothing if it has ended.
+fn after_pasted(read: usize, byte: u8) -> Option<usize> {
+    let read = if byte == PASTE_ENDS[read] { read + 1 } else { usize::from(byte == PASTE_ENDS[0]) };
+    Some(read).filter(|read| *read < PASTE_ENDS.len())
+}
+
+/// What was asked for, and stays until the next key.
+#[derive(Debug, Default)]
+enum View {
+    #[default]
+    Nothing,
+    Help,
+    Members,
+    /// Who goes: digits so far.
+    Kick(String),
+}
+
+/// What somebody at the keyboard wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Answer(bool),
+    Help,
+    Members,
+    Kick,
+    Pause,
+}
+
+impl Command {
+    fn of(key: u8) -> Option<Command> {
+        match key {
+            b'y' | b'Y' => Some(Command::Answer(true)),
+            b'n' | b'N' => Some(Command::Answer(false)),
+            b'?' | b'/' => Some(Command::Help),
+            b'm' => Some(Command::Members),
+            b'k' => Some(Command::Kick),
+            b'p' => Some(Command::Pause),
+            _ => None,
+        }
+    }
+}
+
+impl Console {
+    pub(super) fn new(escape: Escape) -> Console {
+        Console {
+            escape,
+            escaped: None,
+            pasting: None,
+            view: View::Nothing,
+            message: None,
+            question: None,
+            banner: Banner::default(),
+            moved: false,
+        }
+    }
+
+    /// When a message has been shown long enough.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.message.as_ref().map(|(_, until)| *until)
+    }
+}
+
+impl Host {
+    fn has_console(&self) -> bool {
+        !self.config.headless && self.program == Program::Running
+    }
+
+    /// Takes what was typed at the own terminal; what is the program's waits in `keys`.
+    pub(super) fn on_keys(&mut self, now: Timestamp, bytes: Vec<u8>) {
+        let passed = if self.has_console() { self.read_keys(now, bytes) } else { bytes };
+        if passed.is_empty() {
+            self.out.push_back(HostOutput::KeysTaken);
+        } else {
+            self.keys = Some(passed);
+        }
+    }
+
+    fn read_keys(&mut self, now: Timestamp, bytes: Vec<u8>) -> Vec<u8> {
+        let wanted = self.console.question.is_some() || self.paused || !matches!(self.console.view, View::Nothing);
+        let Some(escape) = self.console.escape.key(wanted) else {
+            // What it was wanted for has gone in between.
+            let mut passed = self.console.escaped.take().unwrap_or_default();
+            passed.extend(bytes);
+            return passed;
+        };
+        let mut passed = Vec::new();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            if let Some(read) = self.console.pasting {
+                passed.push(rest[0]);
+                self.console.pasting = after_pasted(read, rest[0]);
+                rest = &rest[1..];
+                continue;
+            }
+            if rest.starts_with(PASTE_BEGINS) {
+                self.console.pasting = Some(0);
+            }
+            let key = first_key(rest);
+            let (begin, after) = rest.split_at(key.map_or(1, |key| key.length));
+            let pressed = key.filter(|key| !key.released).map(|key| key.byte);
+            let is_escape = key.is_some_and(|key| key.byte == escape);
+            if let Some(held) = self.console.escaped.take() {
+                match pressed.and_then(Command::of) {
+                    Some(command) => self.command(now, command),
+                    // Twice is once for the program.
+                    None if is_escape && pressed.is_some() => passed.extend_from_slice(begin),
+                    None if is_escape => self.console.escaped = Some(held),
+                    None => {
+                        passed.extend(held);
+                        passed.extend_from_slice(begin);
+                    }
+                }
+            } else if is_escape {
+                if pressed.is_some() {
+                    self.console.escaped = Some(begin.to_vec());
+                }
+            } else if let View::Kick(_) = self.console.view {
+                if !self.choose(now, pressed) {
+                    return passed;
+                }
+            } else if matches!(self.console.view, View::Help | View::Members) {
+                // Whatever it is, it only says that this was read.
+                self.console.view = View::Nothing;
+                return passed;
+            } else {
+                // Nothing is begun and nothing is shown: up to the next escape it is the program's.
+                passed.extend_from_slice(begin);
+            }
+            rest = after;
+        }
+        passed
+    }
+
+    fn command(&mut self, now: Timestamp, command: Command) {
+        self.console.view = View::Nothing;
+        match command {
+            Command::Answer(yes) => {
+                let asked = self.console.question.filter(|(_, since)| *since + ANSWER_AFTER <= now);
+                if let Some((id, _)) = asked {
+                    self.act(now, if yes { Act::Approve(id) } else { Act::Deny(id) });
+                }
+            }
+            Command::Help => self.console.view = View::Help,
+            Command::Members => self.console.view = View::Members,
+            Command::Kick => self.console.view = View::Kick(String::new()),
+            Command::Pause if self.paused => {
+                self.act(now, Act::Resume);
+                self.message(now, "viewers see the terminal again");
+            }
+            Command::Pause => {
+                self.act(now, Act::Pause);
+                let key = self.escape_name().unwrap_or_default();
+                self.message(now, &format!("paused: viewers see nothing, and type nothing, until {key} p"));
+            }
+        }
+    }
+
+    /// One more key of the number of who goes; whether more may follow.
+    fn choose(&mut self, now: Timestamp, key: Option<u8>) -> bool {
+        let View::Kick(digits) = &mut self.console.view else { return false };
+        match key {
+            None => return true,
+            Some(digit @ b'0'..=b'9') if digits.len() < MAX_DIGITS => {
+                digits.push(digit.into());
+                return true;
+            }
+            Some(0x08 | 0x7f) => {
+                digits.pop();
+                return true;
+            }
+            Some(b'\r' | b'\n') => {
+                if let Ok(member) = digits.parse().map(MemberId) {
+                    let act = Act::Kick { member, keep_links: false };
+                    let text = match self.may(&act) {
+                        Ok(()) => "removed; the links are other ones now: beach status shows them".to_owned(),
+                        Err(objection) => objection.to_string(),
+                    };
+                    self.act(now, act);
+                    self.message(now, &text);
+                }
+            }
+            Some(_) => {}
+        }
+        self.console.view = View::Nothing;
+        false
+    }
+
+    fn message(&mut self, now: Timestamp, text: &str) {
+        self.console.message = Some((text.to_owned(), now + MESSAGE_FOR));
+    }
+
+    /// The own terminal gets what the program printed, as it is; a banner is away meanwhile.
+    pub(super) fn show_printed(&mut self, bytes: Vec<u8>) {
+        if self.config.headless {
+            self.emulator.feed(&bytes);
+            return;
+        }
+        let mut shown = bytes;
+        if self.console.banner.is_laid() {
+            let printed = std::mem::take(&mut shown);
+            self.console.banner.lift(&self.emulator, &mut shown);
+            self.emulator.feed(&printed);
+            shown.extend(printed);
+            self.console.banner.lay(&self.emulator, &mut shown);
+        } else {
+            self.emulator.feed(&shown);
+        }
+        self.out.push_back(HostOutput::Show(shown));
+    }
+
+    /// The own terminal has another size, and has done what it does to its rows then.
+    pub(super) fn terminal_moved(&mut self) {
+        self.console.moved |= self.console.banner.is_laid();
+    }
+
+    /// The model has followed.
+    pub(super) fn terminal_settled(&mut self) {
+        if std::mem::take(&mut self.console.moved) {
+            let mut out = Vec::new();
+            self.console.banner.resized(&self.emulator, &mut out);
+            self.out.push_back(HostOutput::Show(out));
+        }
+    }
+
+    /// Shows what is to be read, or takes away what was.
+    pub(super) fn pump_console(&mut self, now: Timestamp) {
+        if self.config.headless || self.console.moved {
+            return;
+        }
+        if self.console.message.as_ref().is_some_and(|(_, until)| *until <= now) {
+            self.console.message = None;
+        }
+        let text = if self.has_console() { self.to_read() } else { String::new() };
+        let mut out = Vec::new();
+        if text != self.console.banner.text() {
+            self.console.banner.lift(&self.emulator, &mut out);
+            self.console.banner.set(&text);
+        }
+        self.console.banner.lay(&self.emulator, &mut out);
+        if !out.is_empty() {
+            self.out.push_back(HostOutput::Show(out));
+        }
+        let asked = self.asked_first().filter(|_| self.has_console());
+        if asked.map(|(id, _)| id) != self.console.question.map(|(id, _)| id) {
+            self.console.question = asked.map(|(id, _)| (id, now));
+        }
+    }
+
+    /// Who waits for the longest, and how many others.
+    fn asked_first(&self) -> Option<(MemberId, usize)> {
+        let waiting = || {
+            self.guests
+                .values()
+                .filter(|guest| guest.check.is_some())
+                .filter_map(|guest| guest.asking.filter(|asking| asking.approval))
+        };
+        let first = waiting().map(|asking| asking.id).min()?;
+        Some((first, waiting().count() - 1))
+    }
+
+    fn to_read(&self) -> String {
+        match &self.console.view {
+            View::Help => self.help(),
+            View::Members => format!("{}\n{}", self.headline(), self.listed()),
+            View::Kick(digits) => {
+                format!("beach: who goes? number and Enter, or Esc: {digits}_\n{}", self.listed())
+            }
+            View::Nothing => match (self.question(), &self.console.message) {
+                (Some(question), _) => question,
+                (None, Some((text, _))) => format!("beach: {text}"),
+                (None, None) => String::new(),
+            },
+        }
+    }
+
+    /// The escape's name, for when it means something.
+    fn escape_name(&self) -> Option<String> {
+        self.console.escape.key(true).map(name)
+    }
+
+    fn question(&self) -> Option<String> {
+        let (id, others) = self.asked_first()?;
+        let guest = &self.guests[&self.asking(id)?];
+        let wants = match guest.role? {
+            Role::Control => "type",
+            Role::View => "watch",
+        };
+        let how = match self.escape_name() {
+            Some(key) => format!("{key} y: yes, {key} n: no"),
+            None => format!("beach approve {0} or deny {0}", id.0),
+        };
+        let more = if others > 0 { format!(" (+{others})") } else { String::new() };
+        Some(format!("beach: {} wants to {wants}: {} ({how}){more}", guest.name, guest.check?))
+    }
+
+    fn help(&self) -> String {
+        let key = self.escape_name().unwrap_or_default();
+        format!(
+            "beach: {key} y lets in who asks, {key} n does not, {key} m members, {key} k kick, {key} p pause or resume, {key} {key} types {key}"
+        )
+    }
+
+    fn headline(&self) -> String {
+        let (here, asking) = (self.members(), self.guests.values().filter(|guest| guest.asking.is_some()).count());
+        let viewers = if here == 1 { "viewer" } else { "viewers" };
+        let waiting = if asking > 0 { format!(", {asking} waiting") } else { String::new() };
+        let paused = if self.paused { ", paused" } else { "" };
+        format!("beach: {here} {viewers}{waiting}{paused}")
+    }
+
+    fn listed(&self) -> String {
+        let status = self.status();
+        let members = status.members.iter().map(|member| {
+            let path = match member.path.kind {
+                PathKind::Direct => "direct",
+                PathKind::Turn => "turn",
+                PathKind::Relay => "relay",
+            };
+            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, member.name, member.role);
+            if let Some(round_trip) = member.round_trip {
+                row += &format!("  {} ms", round_trip.as_millis());
+            }
+            if member.away.is_some() {
+                row += "  away";
+            }
+            if member.typed_last {
+                row += "  typed last";
+            }
+            row
+        });
+        let asking = status.asking.iter().map(|asking| {
+            let (id, name, role) = (asking.id.0, &asking.name, asking.role);
+            format!("{id:>4} {name}  {role}  waits: {}", asking.check)
+        });
+        members.chain(asking).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Somebody asks: a bell, which changes no screen.
+    pub(super) fn ring(&mut self) {
+        if self.has_console() && self.emulator.is_settled() {
+            self.out.push_back(HostOutput::Show(b"\x07".to_vec()));
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! The person at the host's own terminal is asked, answers, looks and removes, and the program under it notices nothing.
+#![cfg(target_os = "linux")]
+
+use beach_core::host::{Approve, Escape, HostInput};
+use beach_core::invite::Role;
+use beach_core::terminal::{Emulator, Line};
+use beach_tests::sim::scenario::everyone_joins;
+use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, World, fake_engine, ms, secs};
+
+/// A host in a terminal of its own, that is asked about everybody who may type.
+fn host(script: Script, escape: Escape) -> World<FakeEngine> {
+    let mut world = World::new(7, fake_engine);
+    let mut plan = HostPlan::new(1);
+    (plan.config.headless, plan.config.approve, plan.config.escape) = (false, Approve::Control, escape);
+    plan.script = script;
+    world.add_host(plan);
+    world.run_for(secs(1));
+    world
+}
+
+fn joins(world: &mut World<FakeEngine>, role: Role) {
+    world.add_viewer(ViewerPlan::of(1, role));
+    world.run_for(secs(1));
+}
+
+fn keys(world: &mut World<FakeEngine>, keys: &[u8]) {
+    world.host_input(0, HostInput::Keys(keys.to_vec()));
+    world.run_for(ms(20));
+}
+
+fn rows(emulator: &mut Emulator) -> Vec<Line> {
+    emulator.end_synchronized();
+    emulator.frame();
+    let (head, line) = (emulator.head().clone(), |number| emulator.line(emulator.head().space, number));
+    (head.top..head.top + u64::from(head.size.rows))
+        .map(|number| Line::decode(line(number).expect("in the window").1).expect("canonical"))
+        .collect()
+}
+
+/// What the own terminal shows.
+fn own(world: &World<FakeEngine>) -> Emulator {
+    let host = &world.hosts[0];
+    let mut own = Emulator::new(host.node.machine().emulator().head().size, 1000);
+    own.feed(&host.shown);
+    own
+}
+
+/// The rows at the bottom of the own terminal that are not the program's.
+fn banner(world: &World<FakeEngine>) -> Vec<String> {
+    let rows = rows(&mut own(world));
+    let ours = rows.into_iter().map(|line| line.text().trim_end().to_owned());
+    ours.skip_while(|row| !row.starts_with("beach: ")).collect()
+}
+
+fn assert_untouched(world: &World<FakeEngine>) {
+    assert_eq!(banner(world), [""; 0]);
+    let (mut own, mut model) = (own(world), Emulator::new(own(world).head().size, 1000));
+    world.hosts[0].printed.iter().for_each(|bytes| model.feed(bytes));
+    assert_eq!(rows(&mut own), rows(&mut model));
+    assert_eq!((own.head().cursor, own.head().modes), (model.head().cursor, model.head().modes));
+}
+
+fn typed(world: &World<FakeEngine>) -> String {
+    String::from_utf8_lossy(&world.hosts[0].written).into_owned()
+}
+
+fn members(world: &World<FakeEngine>) -> usize {
+    world.hosts[0].node.machine().members()
+}
+
+const KEY: Escape = Escape::WhenAsked(0x1d);
+
+#[test]
+fn who_waits_is_asked_about_over_the_bottom_row_and_let_in_by_the_escape() {
+    let mut world = host(Script::Shell, KEY);
+    keys(&mut world, b"a\x1db");
+    assert_eq!(typed(&world), "a\x1db", "nobody asks, so every key is the program's");
+    joins(&mut world, Role::Control);
+
+    let check = world.hosts[0].node.machine().status().asking[0].check.to_string();
+    let question = banner(&world).join("");
+    assert!(question.contains("wants to type") && question.contains(&check), "{question:?}");
+    assert!(question.contains("^] y: yes, ^] n: no"), "{question:?}");
+    assert!(world.hosts[0].shown.contains(&7), "a bell");
+    keys(&mut world, b"c");
+    assert_eq!(typed(&world), "a\x1dbc", "typing goes on under it");
+
+    keys(&mut world, b"\x1d");
+    keys(&mut world, b"yd");
+
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    assert_eq!(typed(&world), "a\x1dbcd");
+    assert_untouched(&world);
+}
+
+#[test]
+fn a_refusal_by_the_escape_is_one() {
+    let mut world = host(Script::Shell, KEY);
+    joins(&mut world, Role::Control);
+
+    // As a terminal says it that was asked for the kitty keyboard protocol.
+    keys(&mut world, b"\x1b[93;5u\x1b[93;5:3u\x1b[110u");
+
+    world.run_for(secs(1));
+    assert!(world.viewers[0].exit.is_some());
+    assert_eq!((members(&world), typed(&world).as_str()), (0, ""));
+    assert_untouched(&world);
+}
+
+#[test]
+fn an_answer_that_was_on_its_way_before_the_question_is_none() {
+    let mut world = host(Script::Shell, KEY);
+    joins(&mut world, Role::Control);
+    joins(&mut world, Role::Control);
+    assert!(banner(&world).join("").contains("(+1)"), "{:?}", banner(&world));
+    let asking = world.hosts[0].node.machine().status().asking;
+
+    // The first one goes, and the second one's question takes its place: this answer was about the first.
+    keys(&mut world, b"\x1dn");
+    keys(&mut world, b"\x1dy");
+
+    assert_eq!(world.hosts[0].node.machine().status().asking, asking[1..], "it is still asked");
+    world.run_for(secs(1));
+    keys(&mut world, b"\x1dy");
+    world.run_for(secs(2));
+    assert_eq!((members(&world), typed(&world).as_str()), (1, ""));
+}
+
+#[test]
+fn the_escape_twice_is_one_for_the_program_and_with_another_key_it_is_both() {
+    let mut world = host(Script::Shell, Escape::Always(b'~'));
+
+    keys(&mut world, b"a~~b~");
+    keys(&mut world, b"xc");
+
+    assert_eq!(typed(&world), "a~b~xc");
+    assert_untouched(&world);
+}
+
+#[test]
+fn what_is_pasted_gives_no_command() {
+    let mut world = host(Script::Shell, KEY);
+    joins(&mut world, Role::Control);
+    world.run_for(secs(1));
+
+    for part in [b"\x1b[200~one\x1dy two\x1b[20".as_slice(), b"1~", b"\x1d", b"n"] {
+        keys(&mut world, part);
+    }
+
+    assert_eq!(typed(&world), "\x1b[200~one\x1dy two\x1b[201~");
+    assert_eq!((members(&world), world.hosts[0].node.machine().status().asking.len()), (0, 0), "refused after it");
+}
+
+#[test]
+fn none_leaves_every_key_to_the_program_and_says_how_else_to_answer() {
+    let mut world = host(Script::Shell, Escape::Never);
+    joins(&mut world, Role::Control);
+
+    keys(&mut world, b"\x1dy");
+    world.run_for(secs(1));
+
+    assert!(banner(&world).join("").contains("beach approve 1"), "{:?}", banner(&world));
+    assert_eq!((members(&world), typed(&world).as_str()), (0, "\x1dy"));
+}
+
+#[test]
+fn members_help_pause_and_kick_are_there_and_gone_again() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    joins(&mut world, Role::View);
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+
+    keys(&mut world, b"\x1dm");
+    let list = banner(&world);
+    assert!(list[0].contains("1 viewer") && list[1].contains("view  direct"), "{list:?}");
+    keys(&mut world, b"q");
+    assert_untouched(&world);
+    keys(&mut world, b"\x1d?");
+    assert!(banner(&world).join("").contains("^] k kick"), "{:?}", banner(&world));
+    keys(&mut world, b" ");
+    assert_untouched(&world);
+
+    keys(&mut world, b"\x1dp");
+    assert!(banner(&world).join("").contains("paused"), "{:?}", banner(&world));
+    assert!(world.hosts[0].node.machine().status().paused);
+    world.run_for(secs(4));
+    assert_untouched(&world);
+    keys(&mut world, b"\x1dp");
+    assert!(!world.hosts[0].node.machine().status().paused);
+
+    keys(&mut world, b"\x1dk9\x1b");
+    assert_eq!(members(&world), 1);
+    keys(&mut world, b"\x1dk71");
+    keys(&mut world, b"\x7f\x7f1\r");
+    world.run_for(secs(5));
+
+    assert_eq!((members(&world), typed(&world).as_str()), (0, ""));
+    assert_untouched(&world);
+}
+
+#[test]
+fn a_flood_scrolls_under_the_question_and_leaves_nothing_of_it_behind() {
+    let mut world = host(Script::Flood { every: ms(7), pages: 800 }, KEY);
+    joins(&mut world, Role::Control);
+    for _ in 0..40 {
+        world.run_for(ms(50));
+        assert!(banner(&world).join("").contains("wants to type"), "{:?}", rows(&mut own(&world)));
+    }
+
+    keys(&mut world, b"\x1dn");
+    world.run_for(secs(10));
+
+    assert_untouched(&world);
+}

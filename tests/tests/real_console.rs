@@ -1,0 +1,123 @@
+//! The host is asked in the terminal that it shares, over whatever runs there, and that looks afterwards as if nothing had been.
+
+use std::time::Duration;
+
+use beach_tests::real::{Links, Pane, Scratch, Tmux, alike, eventually, holds};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// An answer that comes sooner is none.
+const READ: Duration = Duration::from_millis(600);
+
+const SIZE: (u16, u16) = (100, 24);
+
+/// Shares `bash` in a pane, and returns the pane and the links.
+fn share<'a>(tmux: &'a Tmux, scratch: &Scratch, options: &str) -> (Pane<'a>, Links) {
+    let shell = scratch.write("bashrc", "PS1='$ '\n");
+    let script = format!("exec beach share {options} --log-file host.log -- bash --rcfile {}", shell.display());
+    let host = tmux.pane("host", SIZE, &script);
+    let links = eventually("the links on the host's pane", SOON, || Links::in_text(&host.everything()));
+    holds("the prompt", SOON, || host.rows().iter().any(|row| row == "$"));
+    (host, links)
+}
+
+fn join<'a>(tmux: &'a Tmux, name: &str, link: &str) -> Pane<'a> {
+    tmux.pane(name, SIZE, &format!("exec beach join --name {name} --log-file {name}.log '{link}'"))
+}
+
+fn bottom(pane: &Pane<'_>) -> String {
+    pane.rows().last().cloned().unwrap_or_default()
+}
+
+/// Waits for the question about somebody on the bottom row, and presses these keys.
+#[track_caller]
+fn answer(host: &Pane<'_>, name: &str, key: &str) {
+    let question = format!("beach: {name} wants to type: ");
+    holds("the question", SOON, || bottom(host).starts_with(&question));
+    std::thread::sleep(READ);
+    host.presses("C-]");
+    host.presses(key);
+    holds("the question is gone", SOON, || !host.rows().iter().any(|row| row.contains(&question)));
+}
+
+/// Runs a program in the shared shell, seen by a viewer from before; lets one in and sends one away while it runs.
+fn is_not_disturbed(program: &str, shows: &str, after: &[&str], settled: Option<&str>) {
+    let scratch = Scratch::new();
+    let text: String = (1..=500).map(|line| format!("line {line} of a long file, žluťoučký 漢字\n")).collect();
+    scratch.write("long.txt", text);
+    let tmux = Tmux::start(&scratch);
+    let (host, links) = share(&tmux, &scratch, "--approve --listen 127.0.0.1:0");
+    let link = links.control;
+    let early = join(&tmux, "early", &link);
+    early.shows("waiting for approval", SOON);
+    answer(&host, "early", "y");
+    holds("the early viewer's prompt", SOON, || early.rows().iter().any(|row| row == "$"));
+
+    host.types_line(program);
+    host.shows(shows, SOON);
+    let stranger = join(&tmux, "stranger", &link);
+    answer(&host, "stranger", "n");
+    assert_eq!(stranger.end(SOON), 5);
+    let late = join(&tmux, "late", &link);
+    // Both see the same words.
+    let words = eventually("the question", SOON, || {
+        let question = bottom(&host);
+        let (_, after) = question.split_once("late wants to type: ")?;
+        Some(after.split_once(" (")?.0.to_owned())
+    });
+    late.shows(&words, SOON);
+    answer(&host, "late", "y");
+    late.shows(settled.unwrap_or(shows), Duration::from_secs(30));
+
+    if let Some(settled) = settled {
+        host.shows(settled, Duration::from_secs(30));
+    }
+    alike(&host, &early);
+    alike(&host, &late);
+    for key in after {
+        host.presses(key);
+        alike(&host, &early);
+    }
+}
+
+#[test]
+fn where_others_can_join_who_may_type_is_asked_about_without_being_told_to() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let (host, links) = share(&tmux, &scratch, "--listen 0.0.0.0:0");
+    assert!(host.everything().contains("You are asked here before anybody may type."));
+
+    let watching = join(&tmux, "watching", &links.view);
+    watching.shows("$", SOON);
+    let typing = join(&tmux, "typing", &links.control);
+    answer(&host, "typing", "y");
+    typing.shows("$", SOON);
+    // The links stand on the host's terminal alone.
+    typing.types_line("clear; echo from $((6 * 7))");
+
+    host.shows("from 42", SOON);
+    alike(&host, &watching);
+    // The escape is the program's again.
+    host.types("cat -v");
+    host.presses("Enter");
+    host.presses("C-]");
+    host.presses("Enter");
+    host.shows("^]", SOON);
+}
+
+#[test]
+fn vim_is_not_disturbed_by_a_question() {
+    let vim = "vim -u NONE -N -c 'syntax on' -c 'set number ruler laststatus=2' long.txt";
+    is_not_disturbed(vim, "line 3 of a long file", &["C-f", "G", "i", "x", "Escape"], None);
+}
+
+#[test]
+fn htop_is_not_disturbed_by_a_question() {
+    is_not_disturbed("htop -d 20", "F10", &["F2", "Escape"], None);
+}
+
+#[test]
+fn a_build_that_floods_is_not_disturbed_by_a_question() {
+    let flood = r#"for i in $(seq 40000); do printf '\e[32m   Compiling\e[0m crate-%d v1.%d.0\n' $i $i; [ $((i % 100)) = 0 ] && sleep 0.02; done; echo built"#;
+    is_not_disturbed(flood, "Compiling crate-", &[], Some("built"));
+}
