@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::attended::{Attended, EXACT};
 use crate::engine::{Engine, Peer, PeerSide};
 use crate::entropy::Entropy;
 use crate::gather::Gatherer;
@@ -28,7 +29,7 @@ use crate::time::{Timestamp, earliest};
 use crate::turn::{Allocations, StreamId};
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, encode_hello, parse_from_rendezvous, to_text};
 
-use self::state::{Link, Live, Seal};
+use self::state::{Link, Seal};
 
 /// A link whose peer hears nothing at all for this long is down: checks of its path come every few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -162,7 +163,7 @@ pub struct Endpoint<M: Machine, E: Engine> {
     /// A host's, from before its links changed: nobody gets in by them, but who is in comes back by its session. Newest last.
     earlier: Vec<HostSecrets>,
     entropy: Entropy,
-    links: BTreeMap<LinkId, Link<E::Peer>>,
+    links: Attended<Link<E::Peer>>,
     /// What proves that somebody was on a link.
     kept: BTreeMap<LinkId, Psk>,
     /// Which link a (source, destination) pair belongs to.
@@ -198,7 +199,7 @@ where
             engine,
             entropy,
             earlier: Vec::new(),
-            links: BTreeMap::new(),
+            links: Attended::default(),
             kept: BTreeMap::new(),
             routes: BTreeMap::new(),
             sockets: (0, Vec::new()),
@@ -418,7 +419,9 @@ where
         let Secrets::Viewer(invite) = &self.secrets else { return };
         let (session, role) = (invite.session, invite.role);
         let versions = VERSIONS.to_vec();
-        self.links.entry(link).or_insert_with(|| Link::new(role, versions.clone(), resumes));
+        if !self.links.contains_key(&link) {
+            self.links.insert(link, Link::new(role, versions.clone(), resumes));
+        }
         self.say(now, &ToRendezvous::Join { session, link, role, versions, resumes });
     }
 
@@ -509,8 +512,7 @@ where
 
     fn on_time(&mut self, now: Timestamp) {
         self.keep_alive(now);
-        let ids: Vec<_> = self.links.keys().copied().collect();
-        for id in ids {
+        for id in self.links.due(now) {
             if self.links[&id].sealing_deadline().is_some_and(|at| at <= now) {
                 self.send_due(now, id);
             }
@@ -536,6 +538,17 @@ where
                 self.drain(now, id);
             }
         }
+    }
+}
+
+impl<M: Machine, E: Engine> Endpoint<M, E> {
+    fn schedule(&mut self) {
+        for id in self.links.take_touched() {
+            let deadline = self.links.get(&id).and_then(Link::deadline);
+            self.links.schedule(id, deadline);
+        }
+        let exact = || self.links.deadline() == self.links.values().filter_map(Link::deadline).min();
+        debug_assert!(self.links.len() > EXACT || exact(), "who changed was touched");
     }
 }
 
@@ -584,6 +597,7 @@ where
             self.feed(now, <M::Input as From<Tick>>::from(Tick));
         }
         self.settle(now);
+        self.schedule();
     }
 
     fn poll(&mut self) -> Option<Output<M::Output>> {
@@ -596,10 +610,6 @@ where
             let ping = self.pong_by.unwrap_or(self.said_at + PING_EVERY);
             deadline = earliest(deadline, Some(ping));
         }
-        for link in self.links.values() {
-            deadline = earliest(deadline, link.sealing_deadline());
-            deadline = earliest(deadline, link.live.as_ref().and_then(Live::deadline));
-        }
-        deadline
+        earliest(deadline, self.links.deadline())
     }
 }

@@ -10,9 +10,10 @@ mod program;
 mod status;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::attended::{Attended, EXACT};
 use crate::check::Check;
 use crate::dial::Dialer;
 use crate::entropy::Entropy;
@@ -38,7 +39,7 @@ pub use self::status::{AskingStatus, HostStatus, MemberStatus};
 pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
-pub const MAX_HANDSHAKES: usize = 64;
+pub const MAX_HANDSHAKES: usize = 256;
 
 /// At most four size changes a second: each makes programs draw everything anew.
 const RESIZE_INTERVAL: Duration = Duration::from_millis(250);
@@ -91,6 +92,11 @@ impl Guest {
         self.away.is_none() && self.handshake.overdue(now)
     }
 
+    /// When another attempt is made, if this one has come to nothing.
+    fn fresh_attempt_at(&self) -> Option<Timestamp> {
+        self.handshake.fresh_attempt_at().filter(|_| self.away.is_none())
+    }
+
     fn part_by(&self) -> Option<Timestamp> {
         self.parting.as_ref().map(|parting| parting.by)
     }
@@ -99,6 +105,14 @@ impl Guest {
     fn control_by(&self) -> Option<Timestamp> {
         let waits = !self.control_up && self.away.is_none() && self.handshake.stage() == Stage::Live;
         self.live_at.filter(|_| waits).map(|live| live + Stage::OpeningControl.deadline().unwrap_or_default())
+    }
+}
+
+fn put(set: &mut BTreeSet<LinkId>, link: LinkId, is_in: bool) {
+    if is_in {
+        set.insert(link);
+    } else {
+        set.remove(&link);
     }
 }
 
@@ -126,7 +140,13 @@ pub struct Host {
     /// The rendezvous is connected, and has not said that it has the session; until when it may stay silent.
     register_by: Option<Timestamp>,
     ever_registered: bool,
-    guests: BTreeMap<LinkId, Guest>,
+    guests: Attended<Guest>,
+    /// Those of whose input some waits for the program.
+    typing: BTreeSet<LinkId>,
+    /// Those who wait to be let in by a person.
+    asking: BTreeSet<LinkId>,
+    /// There is a frame that nobody was given yet.
+    framed: bool,
     members_ever: u32,
     /// Links that have said hello, newest last: each says it once.
     used: VecDeque<LinkId>,
@@ -159,6 +179,8 @@ pub struct Host {
     /// What the program put into the clipboard last, if it was not told yet; when it may be.
     clipboard: Option<String>,
     clipboard_at: Timestamp,
+    /// The title and the bells that everybody was told of, or is to be.
+    properties_told: (String, u64),
     /// Whose paste is under way, and since when nothing came of it: nobody else's input may come in between.
     pasting: Option<(LinkId, Timestamp)>,
     /// What ends the paste of somebody who left in the middle of it.
@@ -179,7 +201,10 @@ impl Host {
             registered: false,
             register_by: None,
             ever_registered: false,
-            guests: BTreeMap::new(),
+            guests: Attended::default(),
+            typing: BTreeSet::new(),
+            asking: BTreeSet::new(),
+            framed: false,
             members_ever: 0,
             used: VecDeque::new(),
             wrong_keys: 0,
@@ -205,6 +230,7 @@ impl Host {
             keys: None,
             clipboard: None,
             clipboard_at: Timestamp::ZERO,
+            properties_told: (String::new(), 0),
             pasting: None,
             unfinished: Vec::new(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
@@ -301,6 +327,7 @@ impl Host {
         self.dialer.down(now);
         self.register_by = None;
         self.last_cause.clone_from(&cause);
+        self.guests.touch_all();
         if std::mem::take(&mut self.registered) {
             self.notice(HostNotice::RendezvousLost(cause));
         }
@@ -313,6 +340,7 @@ impl Host {
             return;
         }
         self.registered = true;
+        self.guests.touch_all();
         self.registration.enter(now, Stage::Live);
         if !self.ever_registered {
             self.ever_registered = true;
@@ -350,6 +378,7 @@ impl Host {
             self.emulator.resize(size);
             self.emulator.frame();
             self.dirty = true;
+            self.framed = true;
             self.out.push_back(HostOutput::Resize(size));
         }
         self.terminal_settled();
@@ -372,44 +401,24 @@ impl Host {
             self.dialer.dial(now);
             self.link(Command::Dial);
         }
-        let overdue: Vec<_> =
-            self.guests.iter().filter(|(_, guest)| guest.overdue(now)).map(|(link, _)| *link).collect();
-        for link in overdue {
+        let due = self.guests.due(now);
+        for link in self.of(&due, |guest| guest.overdue(now)) {
             self.link(Command::Envelope(link, Envelope::Goodbye));
             self.lose(now, link, Cause::NoAnswer);
         }
-        let without_control: Vec<_> = self
-            .guests
-            .iter()
-            .filter(|(_, guest)| guest.control_by().is_some_and(|by| by <= now))
-            .map(|(link, _)| *link)
-            .collect();
-        for link in without_control {
+        for link in self.of(&due, |guest| guest.control_by().is_some_and(|by| by <= now)) {
             self.lose(now, link, Cause::NoControl);
         }
-        let parted: Vec<_> = self
-            .guests
-            .iter()
-            .filter_map(|(link, guest)| {
-                guest.parting.as_ref().filter(|parting| parting.by <= now).map(|parting| (*link, parting.cause.clone()))
-            })
-            .collect();
-        for (link, cause) in parted {
+        for link in self.of(&due, |guest| guest.part_by().is_some_and(|by| by <= now)) {
+            let cause = self.guests[&link].parting.as_ref().map_or(Cause::Left, |parting| parting.cause.clone());
             self.remove(now, link, cause);
         }
-        self.expire_away(now);
-        let stalled: Vec<_> = self
-            .guests
-            .iter()
-            // Without the rendezvous the offer could not travel, and the old attempt may still get there.
-            .filter(|(_, guest)| {
-                self.registered
-                    && guest.away.is_none()
-                    && guest.handshake.fresh_attempt_at().is_some_and(|at| at <= now)
-            })
-            .map(|(link, _)| *link)
-            .collect();
-        for link in stalled {
+        for link in self.of(&due, |guest| guest.kept_until().is_some_and(|until| until <= now)) {
+            self.give_up(now, link);
+        }
+        // Without the rendezvous the offer could not travel, and the old attempt may still get there.
+        let stalled = |guest: &Guest| guest.fresh_attempt_at().is_some_and(|at| at <= now);
+        for link in self.of(&due, |guest| self.registered && stalled(guest)) {
             self.open(now, link, Stage::Answer);
         }
         if !self.ever_registered && self.registration.overdue(now) {
@@ -431,6 +440,46 @@ impl Host {
         }
     }
 
+    /// Those of them for whom that is so.
+    fn of(&self, links: &[LinkId], is_so: impl Fn(&Guest) -> bool) -> Vec<LinkId> {
+        links.iter().copied().filter(|link| self.guests.get(link).is_some_and(&is_so)).collect()
+    }
+
+    /// When something follows for a guest although nothing happens.
+    fn time_of(&self, guest: &Guest) -> Option<Timestamp> {
+        if guest.away.is_some() {
+            return guest.kept_until();
+        }
+        let mut time = earliest(guest.handshake.deadline(), guest.part_by());
+        time = earliest(time, guest.control_by());
+        if let Some(member) = guest.member.as_ref().filter(|_| guest.takes_frames()) {
+            time = earliest(time, member.lane.deadline(self.paused));
+            time = earliest(time, self.properties_at(guest, member));
+        }
+        earliest(time, guest.fresh_attempt_at().filter(|_| self.registered))
+    }
+
+    /// Looks at who was touched: whether it types, or asks.
+    fn attend(&mut self) {
+        for link in self.guests.touched().to_vec() {
+            let guest = self.guests.get(&link);
+            let of = |guest: &Guest| guest.member.as_ref().is_some_and(|member| member.lane.inbound.waits());
+            let asks = |guest: &Guest| guest.check.is_some() && guest.asking.is_some_and(|asking| asking.approval);
+            put(&mut self.typing, link, guest.is_some_and(of));
+            put(&mut self.asking, link, guest.is_some_and(asks));
+        }
+    }
+
+    fn schedule(&mut self) {
+        self.attend();
+        for link in self.guests.take_touched() {
+            let time = self.guests.get(&link).and_then(|guest| self.time_of(guest));
+            self.guests.schedule(link, time);
+        }
+        let exact = || self.guests.deadline() == self.guests.values().filter_map(|guest| self.time_of(guest)).min();
+        debug_assert!(self.guests.len() > EXACT || exact(), "who changed was touched");
+    }
+
     fn expires_at(&self) -> Option<Timestamp> {
         self.config.expire.filter(|_| self.ever_registered && !self.stopping).map(|expire| self.started_at + expire)
     }
@@ -445,6 +494,7 @@ impl Host {
     // What goes out after every input.
 
     fn pump(&mut self, now: Timestamp) {
+        self.attend();
         self.pump_writes(now);
         self.pump_frames(now);
         self.pump_console(now);
@@ -481,6 +531,7 @@ impl Machine for Host {
         }
         self.on_time(now);
         self.pump(now);
+        self.schedule();
     }
 
     fn poll(&mut self) -> Option<HostOutput> {
@@ -494,27 +545,12 @@ impl Machine for Host {
         let mut deadline = earliest(self.dialer.deadline(), self.synchronized_until);
         deadline = earliest(deadline, self.register_by);
         deadline = earliest(deadline, self.wanted_size.map(|_| self.next_resize));
-        for guest in self.guests.values() {
-            deadline = earliest(deadline, guest.kept_until());
-            if guest.away.is_some() {
-                continue;
-            }
-            deadline = earliest(deadline, guest.handshake.deadline());
-            deadline = earliest(deadline, guest.part_by());
-            deadline = earliest(deadline, guest.control_by());
-            if guest.takes_frames() {
-                let lane = guest.member.as_ref().map(|member| &member.lane);
-                deadline = earliest(deadline, lane.and_then(|lane| lane.deadline(self.paused)));
-            }
-            if self.registered {
-                deadline = earliest(deadline, guest.handshake.fresh_attempt_at());
-            }
-        }
+        deadline = earliest(deadline, self.guests.deadline());
         if self.dirty && !self.paused && self.guests.values().any(Guest::takes_frames) {
             deadline = earliest(deadline, Some(self.next_frame));
         }
         deadline = earliest(deadline, self.console.deadline());
-        deadline = earliest(deadline, self.properties_deadline());
+        deadline = earliest(deadline, self.clipboard_deadline());
         deadline = earliest(deadline, self.paste_deadline());
         deadline = earliest(deadline, self.input_deadline(self.now));
         if self.program == Program::NotStarted {

@@ -70,6 +70,7 @@ pub mod viewer;
 pub mod wire;
 
 mod allowance;
+mod attended;
 mod dial;
 mod entropy;
 mod paths;

@@ -26,7 +26,7 @@ pub const RELAY_BURST: u64 = 1024 * 1024;
 pub const MAX_SESSIONS: usize = 50_000;
 
 /// Most links of one session at the rendezvous: handshakes, and links whose datagrams it may have to carry.
-pub const MAX_LINKS: usize = 128;
+pub const MAX_LINKS: usize = 512;
 
 /// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and repetitions.
 pub const MAX_LINK_MESSAGES: u32 = 256;

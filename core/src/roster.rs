@@ -11,8 +11,8 @@ use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;
 
-/// Most viewers of one session: as many as the bench measures.
-pub const MAX_VIEWERS: usize = 32;
+/// Most viewers of one session: a hundred are measured (docs/BENCHMARKS.md), and some to spare.
+pub const MAX_VIEWERS: usize = 128;
 
 /// Bytes a second that a member may type into the program, and at once: a fast paste of a screenful is no flood, a script that types is.
 /// What is more waits at the viewer, as its credit is used up.

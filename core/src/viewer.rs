@@ -683,7 +683,9 @@ impl Machine for Viewer {
             ViewerInput::Leave => {
                 if self.carrier.as_ref().is_some_and(|carrier| carrier.control_up) {
                     self.send(&FromViewer::Goodbye);
-                } else if self.handshake.stage() >= Stage::Offer {
+                }
+                // A datagram may be lost, and nobody stays to send it again.
+                if self.handshake.stage() >= Stage::Offer {
                     self.command(Command::Envelope(self.link, Envelope::Goodbye));
                 }
                 self.paint_from = None;

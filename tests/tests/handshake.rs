@@ -3,7 +3,7 @@
 
 use beach_core::engine::Engine;
 use beach_core::handshake::{Cause, Failure, Stage};
-use beach_core::host::{HostExit, HostNotice};
+use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
 use beach_core::invite::{Invite, Role};
 use beach_core::link::{Command, Down, Envelope, Event, Refusal};
@@ -150,13 +150,14 @@ fn a_host_that_stays_away_ends_the_wait_with_its_stage() {
 }
 
 #[test]
-fn every_handshake_has_its_own_state_so_32_viewers_at_once_all_get_in_and_the_33rd_is_told_that_it_is_full() {
+fn every_handshake_has_its_own_state_so_128_viewers_at_once_all_get_in_and_the_129th_is_told_that_it_is_full() {
     let mut world = world();
     world.add_host(HostPlan::new(1));
     world.run_for(secs(1));
-    for _ in 0..32 {
+    for viewer in 0..MAX_VIEWERS {
         let mut plan = ViewerPlan::of(1, Role::Control);
-        plan.wire = Wire::random(&mut world.dice, 5);
+        // The one who leaves has to be heard.
+        plan.wire = if viewer == 3 { Wire::steady(ms(10)) } else { Wire::random(&mut world.dice, 5) };
         world.add_viewer(plan);
     }
     everyone_joins(&mut world, secs(20)).unwrap_or_else(|who| panic!("{who}"));
@@ -164,10 +165,11 @@ fn every_handshake_has_its_own_state_so_32_viewers_at_once_all_get_in_and_the_33
 
     world.run_for(secs(5));
 
-    assert_eq!(world.hosts[0].node.machine().members(), 32);
+    assert_eq!(world.hosts[0].node.machine().members(), MAX_VIEWERS);
     assert_eq!(refusal(&world, last), &Refusal::Full);
     world.viewer_input(3, beach_core::viewer::ViewerInput::Leave);
-    world.run_for(secs(1));
+    let left = |world: &World<FakeEngine>| world.hosts[0].node.machine().members() == MAX_VIEWERS - 1;
+    assert!(world.run_until(secs(5), left), "{}", world.story(3));
     let next = world.add_viewer(ViewerPlan::of(1, Role::Control));
     assert!(world.run_until(secs(5), |world| is_live(world, next)), "there is room again: {}", world.story(next));
 }

@@ -112,6 +112,13 @@ impl<P> Link<P> {
     }
 }
 
+impl<P: Peer> Link<P> {
+    /// When to look at it although nothing happens.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        earliest(self.sealing_deadline(), self.live.as_ref().and_then(Live::deadline))
+    }
+}
+
 impl<P: Peer> Live<P> {
     pub(super) fn new(now: Timestamp, attempt: Attempt, peer: P, half: [u8; 32]) -> Live<P> {
         Live {

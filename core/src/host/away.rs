@@ -68,12 +68,6 @@ impl Host {
         }
     }
 
-    pub(super) fn expire_away(&mut self, now: Timestamp) {
-        let expired = |guest: &Guest| guest.kept_until().is_some_and(|until| until <= now);
-        let expired: Vec<_> = self.guests.iter().filter(|(_, guest)| expired(guest)).map(|(link, _)| *link).collect();
-        expired.into_iter().for_each(|link| self.give_up(now, link));
-    }
-
     /// The new link of a member is confirmed: it takes its place on it, whether or not the old one was known to be gone.
     pub(super) fn come_back(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, origin: LinkId, path: Path) {
         let old = self.place_of(origin).filter(|old| *old != link);

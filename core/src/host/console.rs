@@ -292,14 +292,9 @@ impl Host {
 
     /// Who waits for the longest, and how many others.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
-        let waiting = || {
-            self.guests
-                .values()
-                .filter(|guest| guest.check.is_some())
-                .filter_map(|guest| guest.asking.filter(|asking| asking.approval))
-        };
-        let first = waiting().map(|asking| asking.id).min()?;
-        Some((first, waiting().count() - 1))
+        let waiting = self.asking.iter().filter_map(|link| self.guests.get(link)?.asking);
+        let first = waiting.map(|asking| asking.id).min()?;
+        Some((first, self.asking.len() - 1))
     }
 
     fn to_read(&self) -> String {

@@ -7,7 +7,7 @@ use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
 use crate::link::{Command, Lane, Refusal};
 use crate::roster::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
-use crate::time::{Timestamp, earliest};
+use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_CLIPBOARD_PART, MAX_TEXT, Up};
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
@@ -138,13 +138,19 @@ impl Host {
         let mut urgent = false;
         if self.dirty && self.next_frame <= now && !self.paused {
             self.dirty = false;
+            self.framed = true;
             urgent = self.emulator.frame() && self.pace(now);
         }
-        for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
-            let Some(member) = guest.member.as_mut() else { continue };
+        let links =
+            if std::mem::take(&mut self.framed) { self.guests.keys().copied().collect() } else { self.guests.due(now) };
+        for link in links {
+            if !self.guests.get(&link).is_some_and(Guest::takes_frames) {
+                continue;
+            }
+            let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { continue };
             let screen = (!self.paused).then_some(&self.emulator);
             while let Some(bytes) = member.lane.next(now, screen, urgent) {
-                self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Terminal, bytes)));
+                self.out.push_back(HostOutput::Link(Command::Send(link, Lane::Terminal, bytes)));
             }
         }
         if !self.paused {
@@ -175,10 +181,21 @@ impl Host {
         self.pump_clipboard(now);
         let title = clip(self.emulator.title().unwrap_or_default());
         let bells = self.emulator.bells();
-        for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames() && guest.control_up) {
-            let Some(member) = guest.member.as_mut().filter(|member| member.properties_at <= now) else { continue };
+        let links = if (self.properties_told.0.as_str(), self.properties_told.1) == (title, bells) {
+            self.guests.due(now)
+        } else {
+            self.properties_told = (title.to_owned(), bells);
+            self.guests.keys().copied().collect()
+        };
+        for link in links {
+            let takes = |guest: &&Guest| guest.takes_frames() && guest.control_up;
+            if self.guests.get(&link).filter(takes).is_none() {
+                continue;
+            }
+            let member = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut());
+            let Some(member) = member.filter(|member| member.properties_at <= now) else { continue };
             let mut send = |frame: FromHost| {
-                let command = Command::Send(*link, Lane::Control, frame.encode());
+                let command = Command::Send(link, Lane::Control, frame.encode());
                 self.out.push_back(HostOutput::Link(command));
             };
             if member.title_sent.as_deref() != Some(title) {
@@ -194,20 +211,15 @@ impl Host {
         }
     }
 
-    /// When somebody is to be told of a title or bell that could not be told at once.
-    pub(super) fn properties_deadline(&self) -> Option<Timestamp> {
-        if self.paused {
-            return None;
-        }
-        let (title, bells) = (clip(self.emulator.title().unwrap_or_default()), self.emulator.bells());
-        let members = self
-            .guests
-            .values()
-            .filter(|guest| guest.takes_frames() && guest.control_up)
-            .filter_map(|guest| guest.member.as_ref());
-        let behind = members.filter(|member| member.title_sent.as_deref() != Some(title) || member.bells_sent != bells);
-        let clipboard = self.clipboard.as_ref().map(|_| self.clipboard_at);
-        earliest(behind.map(|member| member.properties_at).min(), clipboard)
+    /// When it is to be told of a title or bell that it could not be told at once.
+    pub(super) fn properties_at(&self, guest: &Guest, member: &Member) -> Option<Timestamp> {
+        let (title, bells) = &self.properties_told;
+        let behind = member.title_sent.as_deref() != Some(title) || member.bells_sent != *bells;
+        Some(member.properties_at).filter(|_| behind && guest.control_up && !self.paused)
+    }
+
+    pub(super) fn clipboard_deadline(&self) -> Option<Timestamp> {
+        self.clipboard.as_ref().map(|_| self.clipboard_at).filter(|_| !self.paused)
     }
 }
 

@@ -256,6 +256,7 @@ impl Host {
 
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
+        self.guests.touch_all();
         self.dirty = true;
         for link in self.guests.keys().copied().collect::<Vec<_>>() {
             self.silence(link);

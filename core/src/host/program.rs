@@ -172,8 +172,7 @@ impl Host {
         }
         // Everybody in turn, from whoever comes after the last one.
         let after = LinkId(self.last_writer.0.wrapping_add(1));
-        let turn: Vec<_> =
-            self.guests.range(after..).chain(self.guests.range(..after)).map(|(link, _)| *link).collect();
+        let turn: Vec<_> = self.typing.range(after..).chain(self.typing.range(..after)).copied().collect();
         for link in turn {
             if self.write_of(now, link) {
                 return;
@@ -229,7 +228,7 @@ impl Host {
             Some(member.input.ready_at(MAX_WRITE)).filter(|at| *at > now)
         };
         let idle = matches!(self.writing, Writing::Nobody);
-        self.guests.values().filter(|_| idle).filter_map(waits).min()
+        self.typing.iter().filter(|_| idle).filter_map(|link| waits(self.guests.get(link)?)).min()
     }
 
     /// When a paste that stalls is broken off.
@@ -251,7 +250,7 @@ impl Host {
             return;
         }
         let mut leave = Vec::new();
-        for (link, guest) in self.guests.iter_mut().filter(|(_, guest)| guest.takes_frames()) {
+        for (link, guest) in self.guests.iter().filter(|(_, guest)| guest.takes_frames()) {
             let shown = guest.member.as_ref().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
             if shown && !self.dirty {
                 leave.push(*link);
