@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) stopped: Duration,
     /// Viewers whose cost is compared with one's.
     pub(crate) viewers: usize,
+    /// Few viewers and many, whose cost each is compared.
+    pub(crate) growth: [usize; 2],
     /// How long the cost of viewers is looked at.
     pub(crate) cost: Duration,
     /// Rounds over the slow link.
@@ -55,6 +57,7 @@ impl Plan {
         crowd_rounds: 1,
         stopped: Duration::from_secs(6),
         viewers: 8,
+        growth: [10, 100],
         cost: Duration::from_secs(5),
         link_rounds: 2,
         keys_over_link: 100,
@@ -76,6 +79,7 @@ impl Plan {
         crowd_rounds: 1,
         stopped: Duration::from_millis(500),
         viewers: 3,
+        growth: [2, 4],
         cost: Duration::from_millis(500),
         link_rounds: 1,
         keys_over_link: 12,

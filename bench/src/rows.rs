@@ -38,6 +38,8 @@ pub(crate) enum Row {
     Stopped,
     /// What further viewers cost.
     Viewers,
+    /// Whether the hundredth costs more than the tenth.
+    Growth,
     /// Echo over a slow link with loss.
     Loss,
     /// Nothing happens.
@@ -46,7 +48,7 @@ pub(crate) enum Row {
 
 impl Row {
     /// All of them, in the table's order.
-    pub(crate) const ALL: [Row; 10] = [
+    pub(crate) const ALL: [Row; 11] = [
         Row::Rest,
         Row::Flood,
         Row::Interrupt,
@@ -55,6 +57,7 @@ impl Row {
         Row::Late,
         Row::Stopped,
         Row::Viewers,
+        Row::Growth,
         Row::Loss,
         Row::Idle,
     ];
@@ -69,6 +72,7 @@ impl Row {
             Row::Late => join::late(lab),
             Row::Stopped => crowd::stopped(lab),
             Row::Viewers => crowd::cost(lab),
+            Row::Growth => crowd::growth(lab),
             Row::Loss => loss::lines(lab),
             Row::Idle => idle::lines(lab),
         }

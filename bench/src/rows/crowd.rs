@@ -149,6 +149,68 @@ fn measure_cost(lab: &Lab, system: System) -> Result<Cost> {
     Ok(Cost { cores: (many_cores - one_cores) / count, memory: (many_memory - one_memory) / count })
 }
 
+/// What the program prints while few and many are compared, in bytes a second.
+const GROWTH_RATE: u64 = 1_000_000;
+
+/// And in screens a second, which two processors can show to all of them.
+const GROWTH_SCREENS: u32 = 5;
+
+/// What each of few and of many viewers costs the host.
+pub(super) fn growth(lab: &Lab) -> Vec<Line> {
+    let log = (Program::Rate { per_second: GROWTH_RATE }, LOG_LINE, "1 MB/s");
+    let screens = (Program::Screens { per_second: Some(GROWTH_SCREENS) }, READY, "5 screens/s");
+    [screens, log].into_iter().flat_map(|(program, shows, name)| growth_at(lab, program, shows, name)).collect()
+}
+
+fn growth_at(lab: &Lab, program: Program, shows: &str, rate: &str) -> Vec<Line> {
+    let [few, many] = lab.plan.growth;
+    let what = format!("{few} and {many} viewers at {rate}");
+    let beach_alone = |system| system == System::Beach;
+    let rounds = interleaved(lab, &what, beach_alone, lab.plan.crowd_rounds, |system, _| {
+        measure_growth(lab, system, program, shows)
+    });
+    let last = rounds.get(&System::Beach).and_then(|rounds| rounds.last());
+    let name = |of: &str| {
+        format!("each further of {few} / of {many} viewers at {rate}: {of} at the host; the latter ÷ the former")
+    };
+    let cell = |of: fn(&Cost) -> f64, write: fn(f64) -> String| {
+        last.map(|[few, many]| (of(many) / of(few), write(of(few)), write(of(many))))
+    };
+    [
+        ("processors", cell(|cost| cost.cores, |cores| format!("{cores:.4}"))),
+        ("memory", cell(|cost| cost.memory, |memory| format!("{memory:.2} MiB"))),
+    ]
+    .into_iter()
+    .map(|(of, cell)| {
+        let met = cell.as_ref().map(|(ratio, ..)| *ratio <= 1.2);
+        let told = cell.map(|(ratio, few, many)| format!("{few} / {many}; {ratio:.2}"));
+        let line = Line::new(name(of)).target("≤ 1.2", met);
+        if lab.systems.contains(&System::Beach) { line.cell(System::Beach, told) } else { line }
+    })
+    .collect()
+}
+
+/// Of each further one of few viewers, and of many.
+fn measure_growth(lab: &Lab, system: System, program: Program, shows: &str) -> Result<[Cost; 2]> {
+    let mut session = Session::start(lab, system, program, Place::Here, shows)?;
+    let alone = host(&mut session, lab.plan.cost)?;
+    let mut crowd = Crowd::new(Vec::new());
+    let mut costs = Vec::new();
+    for size in lab.plan.growth {
+        let mut clients = crowd.back();
+        let missing = size - 1 - clients.len();
+        clients.extend(further(&session, missing, shows)?);
+        if clients.len() + 1 < size {
+            bail!("only {} were let in", clients.len() + 1);
+        }
+        crowd = Crowd::new(clients);
+        let (cores, memory) = host(&mut session, lab.plan.cost)?;
+        let further = (size - 1) as f64;
+        costs.push(Cost { cores: (cores - alone.0) / further, memory: (memory - alone.1) / further });
+    }
+    costs.try_into().map_err(|_| anyhow!("two were measured"))
+}
+
 /// Processors and memory, in MiB, that the host uses.
 fn host(session: &mut Session<'_>, time: Duration) -> Result<(f64, f64)> {
     session.client.watch(time / 4)?;
