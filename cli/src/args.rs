@@ -148,6 +148,22 @@ pub(crate) struct ShareArgs {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) expire: Option<Duration>,
 
+    /// Let nobody in by the links after this time; who is in stays, and `beach rotate` makes new ones
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(crate) expire_links: Option<Duration>,
+
+    /// Let one viewer in by each link
+    #[arg(long)]
+    pub(crate) once: bool,
+
+    /// Give out no link that lets type
+    #[arg(long)]
+    pub(crate) view_only: bool,
+
+    /// Show the join link as a QR code too
+    #[arg(long, conflicts_with_all = ["quiet", "json"])]
+    pub(crate) qr: bool,
+
     #[command(flatten)]
     pub(crate) paths: PathArgs,
 

@@ -16,6 +16,7 @@ use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
 use crate::args::{StatusArgs, StopArgs};
+use crate::header::Links;
 use crate::status::{self, code};
 
 /// Where the shared command finds the socket of its own session.
@@ -32,6 +33,8 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 pub(crate) enum Request {
     Status,
     Stop,
+    /// The link that lets type, for whoever owns the session.
+    Attach,
     Act(Act),
 }
 
@@ -42,6 +45,7 @@ impl Request {
         match self {
             Request::Status => ask("status"),
             Request::Stop => ask("stop"),
+            Request::Attach => ask("attach"),
             Request::Act(Act::Approve(member)) => of("approve", member),
             Request::Act(Act::Deny(member)) => of("deny", member),
             Request::Act(Act::Grant(member)) => of("grant", member),
@@ -64,6 +68,7 @@ impl Request {
         Some(match line["ask"].as_str()? {
             "status" => Request::Status,
             "stop" => Request::Stop,
+            "attach" => Request::Attach,
             "approve" => Request::Act(Act::Approve(member()?)),
             "deny" => Request::Act(Act::Deny(member()?)),
             "grant" => Request::Act(Act::Grant(member()?)),
@@ -85,7 +90,7 @@ impl Request {
 pub(crate) struct Known<'a> {
     pub(crate) session: &'a str,
     pub(crate) command: &'a str,
-    pub(crate) links: (&'a str, &'a str),
+    pub(crate) links: &'a Links,
     pub(crate) server: &'a str,
     pub(crate) clock: Clock,
 }
@@ -97,6 +102,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         let mut fields = status::path_fields(member.path, Some(member.id));
         fields["name"] = member.name.clone().into();
         fields["role"] = json!(member.role);
+        fields["from"] = json!(member.from);
         fields["since_s"] = now.since(member.since).as_secs().into();
         fields["round_trip_ms"] = json!(member.round_trip.map(|time| time.as_secs_f64() * 1000.0));
         fields["typed_last"] = member.typed_last.into();
@@ -108,6 +114,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
             "member": asking.id.0,
             "name": asking.name,
             "role": asking.role,
+            "from": asking.from,
             "since_s": now.since(asking.since).as_secs(),
             "check": asking.check.to_string(),
         })
@@ -119,8 +126,8 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         "since_s": now.since_start().as_secs(),
         "server": known.server,
         "rendezvous": if host.registered { "connected" } else { "not connected" },
-        "join": known.links.0,
-        "view": known.links.1,
+        "join": known.links.join,
+        "view": known.links.view,
         "paused": host.paused,
         "members": members.collect::<Vec<_>>(),
         "asking": asking.collect::<Vec<_>>(),
@@ -274,8 +281,8 @@ pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     let (session, socket) = one(id, "attach").await?;
     let silent =
         |cause: &str| status::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
-    let (answer, _) = asked(&socket, &Request::Status).await.map_err(|cause| silent(&cause))?;
-    let link = answer["join"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))?;
+    let (answer, _) = asked(&socket, &Request::Attach).await.map_err(|cause| silent(&cause))?;
+    let link = answer["link"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))?;
     Ok((link, socket))
 }
 
@@ -291,12 +298,13 @@ pub(crate) async fn let_in(socket: PathBuf, check: Check) {
     }
 }
 
-/// The command and the other link of the session that `link` controls.
-pub(crate) async fn links_of(link: &str) -> Option<(String, String)> {
+/// The command and the links of the session that `link` leads to.
+pub(crate) async fn links_of(link: &str) -> Option<(String, Links)> {
     let invite = Invite::parse(link).ok()?;
     let (_, socket) = meant(Some(&invite.session.to_string())).ok()?.pop()?;
     let (answer, _) = asked(&socket, &Request::Status).await.ok()?;
-    Some((answer["command"].as_str()?.to_owned(), answer["view"].as_str()?.to_owned()))
+    let text = |name: &str| answer[name].as_str().map(str::to_owned);
+    Some((text("command")?, Links { join: text("join"), view: text("view")? }))
 }
 
 /// `beach approve` and the like: what a person decides about a session.

@@ -10,8 +10,9 @@ use beach_runtime_tokio::tty;
 
 use crate::args::{self, AttachArgs, ShareArgs};
 use crate::control;
+use crate::header::{Header, Remarks};
 use crate::join;
-use crate::status::{self, Header, Voice, code};
+use crate::status::{self, Voice, code};
 
 /// Starts the same command line in the background, without a terminal, and says where it is once it is there.
 pub(crate) async fn start(args: &ShareArgs) -> u8 {
@@ -43,9 +44,10 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
         return 0;
     }
     match control::links_of(link).await {
-        Some((command, view)) => {
+        Some((command, links)) => {
             let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
-            Header::new(&command, size, (link, &view), no_tls, args.wait.is_some(), false).print();
+            let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks: false, qr: args.qr };
+            Header::new(&command, size, &links, remarks).print();
         }
         None => status::print(link),
     }

@@ -557,6 +557,10 @@ impl Join {
                 self.voice.say("beach: the host stopped sharing");
                 (0, "stopped")
             }
+            ViewerExit::Expired => {
+                self.voice.say("beach: the session's time is over");
+                (0, "expired")
+            }
             ViewerExit::Left => {
                 self.voice.say("beach: left");
                 (self.ended_by.unwrap_or(0), "left")

@@ -8,6 +8,7 @@ mod control;
 mod detach;
 mod doctor;
 mod escape;
+mod header;
 mod join;
 mod log;
 mod replay;

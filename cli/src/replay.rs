@@ -73,7 +73,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::Left(member, cause) => {
                 status::replayed(at, &format!("member {member} left: {}", status::cause(&cause)));
             }
-            HostNotice::Asks(member, role, name, check) => {
+            HostNotice::Asks(member, role, name, check, _) => {
                 status::replayed(at, &format!("{member} waits to be let in: {name:?}, {role}, {check}"));
             }
             HostNotice::Decided(member, true) => status::replayed(at, &format!("{member} is let in")),
@@ -95,6 +95,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
             &match exit {
                 HostExit::Ended(code) => format!("the command ended with {code}"),
                 HostExit::Stopped => "stopped".to_owned(),
+                HostExit::Expired => "its time was over".to_owned(),
                 HostExit::Failed(failure) => {
                     format!("failed while {}: {}", failure.stage, status::cause(&failure.cause))
                 }
@@ -142,6 +143,7 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             &match exit {
                 ViewerExit::Ended(code) => format!("the command ended with {code}"),
                 ViewerExit::Stopped => "the host stopped sharing".to_owned(),
+                ViewerExit::Expired => "the session's time was over".to_owned(),
                 ViewerExit::Left => "left".to_owned(),
                 ViewerExit::Removed(why) => format!("removed: {why}"),
                 ViewerExit::Failed(failure) => {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::host::{Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+use beach_core::host::{
+    Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, LinkRules, Start,
+};
 use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
@@ -34,7 +36,8 @@ use crate::audit::Audit;
 use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
 use crate::detach;
-use crate::status::{self, Header, Voice, code};
+use crate::header::{self, Header, Links, Remarks};
+use crate::status::{self, Voice, code};
 use crate::{log, serve};
 
 /// Where the embedded rendezvous listens if nothing else is said.
@@ -80,7 +83,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     };
     let mut entropy = entropy();
     let secrets = HostSecrets::new(&mut entropy);
-    let links = (secrets.invite(&place.public, Role::Control).url(), secrets.invite(&place.public, Role::View).url());
+    let links = Links::new(|role| secrets.invite(&place.public, role).url(), args.view_only);
     // As every viewer will conclude from the link.
     let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
     let Some(approve) = approval(&args, loopback, own_terminal) else {
@@ -96,9 +99,10 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let header = match voice {
         Voice::Human => {
             let asks = own_terminal && approve != Approve::Nobody;
-            Header::new(&command_text(&command), size, (&links.0, &links.1), no_tls, args.wait.is_some(), asks)
+            let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks, qr: args.qr };
+            Header::new(&command_text(&command), size, &links, remarks)
         }
-        Voice::Quiet | Voice::Json => Header::quiet(&links.0),
+        Voice::Quiet | Voice::Json => Header::quiet(links.main()),
     };
     let config = HostConfig {
         seed: seed(),
@@ -120,6 +124,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         },
         max_viewers: args.max_viewers,
         expire: args.expire,
+        links: LinkRules { once: args.once, expire: args.expire_links },
         tells_input: args.audit_input,
         linger: args.linger.unwrap_or(if own_terminal { Duration::ZERO } else { HEADLESS_LINGER }),
     };
@@ -185,10 +190,12 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         fault: None,
         control: listen(&session),
         asked: Vec::new(),
+        attaching: Vec::new(),
         acts: Vec::new(),
         links_changed: false,
         audit,
-        all_links: links.clone(),
+        view_only: args.view_only,
+        told_links: false,
         clock: Clock::since(epoch),
         session,
         links,
@@ -205,7 +212,8 @@ fn approval(args: &ShareArgs, loopback: bool, own_terminal: bool) -> Option<Appr
     match (args.approve, args.no_approve) {
         (true, _) => Some(Approve::Everybody),
         (false, true) => Some(Approve::Nobody),
-        (false, false) if loopback => Some(Approve::Nobody),
+        // Nobody who has a link may type.
+        (false, false) if loopback || args.view_only => Some(Approve::Nobody),
         (false, false) => Some(Approve::Control).filter(|_| own_terminal),
     }
 }
@@ -307,7 +315,11 @@ struct Share {
     own_terminal: bool,
     terminal: Option<Terminal>,
     keys_wanted: bool,
-    links: (String, String),
+    links: Links,
+    /// No link that lets type is given out.
+    view_only: bool,
+    /// The links were shown.
+    told_links: bool,
     session: String,
     size: Size,
     header: Header,
@@ -328,13 +340,13 @@ struct Share {
     control: Option<Control>,
     /// Who waits to be told the status.
     asked: Vec<oneshot::Sender<String>>,
+    /// And who the link that lets type, for themselves.
+    attaching: Vec<oneshot::Sender<String>>,
     /// What was decided elsewhere, and who is to be told whether it could be.
     acts: Vec<(Act, oneshot::Sender<String>)>,
     links_changed: bool,
     /// Where it is written down who did what.
     audit: Option<Audit>,
-    /// The links once more: those above are taken when they are shown.
-    all_links: (String, String),
     clock: Clock,
 }
 
@@ -458,24 +470,24 @@ impl Share {
             HostNotice::Registered => {
                 tracing::info!("registered");
                 // Again after the rendezvous was lost: the links are known.
-                if self.links.0.is_empty() {
+                if std::mem::replace(&mut self.told_links, true) {
                     return;
                 }
-                let (control, view) = std::mem::take(&mut self.links);
                 if self.own_terminal {
-                    status::push_away(self.size);
+                    header::push_away(self.size);
                 }
                 match self.voice {
                     Voice::Quiet => {
-                        status::print(&control);
+                        status::print(self.links.main());
                         if self.detached {
                             background::fall_silent()
                                 .unwrap_or_else(|error| tracing::warn!(%error, "still not silent"));
                         }
                     }
                     Voice::Json => {
+                        let Links { join, view } = &self.links;
                         let fields =
-                            json!({ "session": self.session, "join": control, "view": view, "strict": self.strict });
+                            json!({ "session": self.session, "join": join, "view": view, "strict": self.strict });
                         self.voice.event("ready", &fields);
                     }
                     Voice::Human => self.header.print(),
@@ -520,7 +532,7 @@ impl Share {
                 self.record(|cast| cast.left(member));
                 self.tell("member_left", &json!({ "member": member.0, "cause": cause }));
             }
-            HostNotice::Asks(member, role, name, check) => {
+            HostNotice::Asks(member, role, name, check, from) => {
                 tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
                 self.record(|cast| cast.asks(member, role, &name));
                 if self.own_terminal && self.terminal.is_none() {
@@ -529,7 +541,8 @@ impl Share {
                     self.voice
                         .say(&format!("  {name} wants in ({role}): {check}. In another terminal: beach approve {id}"));
                 }
-                let fields = json!({ "member": member.0, "role": role, "name": name, "check": check.to_string() });
+                let check = check.to_string();
+                let fields = json!({ "member": member.0, "role": role, "name": name, "from": from, "check": check });
                 self.tell("member_asks", &fields);
             }
             HostNotice::Decided(member, yes) => {
@@ -619,6 +632,7 @@ impl Share {
                 }
                 None => (self.ended_by.unwrap_or(0), "stopped"),
             },
+            HostExit::Expired => (self.ended_by.unwrap_or(0), "expired"),
             HostExit::Failed(failure) => (status::share_failed(&failure, &self.server), "failed"),
             HostExit::NobodyJoined => {
                 let advice = "give a longer --wait=SECS, or none";
@@ -676,14 +690,18 @@ impl Surroundings<HostEndpoint> for Share {
     fn performed(&mut self, endpoint: &mut HostEndpoint) -> ControlFlow<HostExit> {
         if std::mem::take(&mut self.links_changed) {
             let link = |role| endpoint.invite(&self.server, role).map(|invite| invite.url()).unwrap_or_default();
-            self.all_links = (link(Role::Control), link(Role::View));
-            self.voice.event("links", &json!({ "join": self.all_links.0, "view": self.all_links.1 }));
+            self.links = Links::new(link, self.view_only);
+            self.voice.event("links", &json!({ "join": self.links.join, "view": self.links.view }));
+        }
+        for asked in self.attaching.drain(..) {
+            let invite = endpoint.invite(&self.server, Role::Control).map(|invite| invite.url());
+            let _ = asked.send(json!({ "link": invite }).to_string());
         }
         if !self.asked.is_empty() {
             let known = Known {
                 session: &self.session,
                 command: &command_text(&self.command),
-                links: (&self.all_links.0, &self.all_links.1),
+                links: &self.links,
                 server: &self.server,
                 clock: self.clock,
             };
@@ -753,6 +771,10 @@ impl Surroundings<HostEndpoint> for Share {
                 Happened::Asked(asked) => match Request::of(&asked) {
                     Some(Request::Status) => {
                         self.asked.push(asked.answer);
+                        return Input::Tick;
+                    }
+                    Some(Request::Attach) => {
+                        self.attaching.push(asked.answer);
                         return Input::Tick;
                     }
                     Some(Request::Stop) => {

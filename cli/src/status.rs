@@ -9,7 +9,6 @@ use std::time::Duration;
 use beach_core::handshake::{Cause, Failure, Stage};
 use beach_core::id::MemberId;
 use beach_core::link::{Candidate, CandidateKind, Down, Path, PathKind, Refusal};
-use beach_core::terminal::Size;
 use beach_core::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -104,6 +103,9 @@ pub(crate) fn session(answer: &Value) -> String {
         ("join", text(answer, "join")),
         ("view", text(answer, "view")),
     ] {
+        if value.is_empty() {
+            continue;
+        }
         let _ = writeln!(out, "  {name:<11} {value}");
     }
     let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
@@ -185,70 +187,6 @@ pub(crate) fn serving(address: SocketAddr) {
 
 pub(crate) fn replayed(at: Timestamp, line: &str) {
     let _ = writeln!(stdout(), "{at:>14} s  {line}");
-}
-
-/// The header of share.
-#[derive(Debug)]
-pub(crate) struct Header(Vec<String>);
-
-impl Header {
-    pub(crate) fn new(command: &str, size: Size, links: (&str, &str), no_tls: bool, waits: bool, asks: bool) -> Header {
-        let (control, view) = links;
-        let mut lines = vec![
-            String::new(),
-            format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
-            String::new(),
-            format!("  Join   beach join {control}"),
-            format!("  View   beach join {view}   (read-only)"),
-            String::new(),
-            "  End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.".to_owned(),
-        ];
-        if no_tls {
-            lines.push(
-                "  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.".to_owned(),
-            );
-        }
-        if !is_utf8_locale() {
-            lines.push("  This locale is not UTF-8: what programs draw may look broken for viewers.".to_owned());
-        }
-        if asks {
-            lines.push("  You are asked here before anybody may type.".to_owned());
-        }
-        if waits {
-            lines.push("  Waiting for a viewer; the command starts then.".to_owned());
-        }
-        lines.push(String::new());
-        Header(lines)
-    }
-
-    /// One line: the link alone.
-    pub(crate) fn quiet(link: &str) -> Header {
-        Header(vec![link.to_owned()])
-    }
-
-    /// How many rows of a terminal it takes.
-    pub(crate) fn rows(&self, size: Size) -> u16 {
-        let rows = |line: &String| line.chars().count().div_ceil(usize::from(size.cols)).max(1);
-        u16::try_from(self.0.iter().map(rows).sum::<usize>()).unwrap_or(u16::MAX)
-    }
-
-    pub(crate) fn print(&self) {
-        for line in &self.0 {
-            eprintln!("{line}");
-        }
-    }
-}
-
-/// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
-pub(crate) fn push_away(size: Size) {
-    eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
-}
-
-/// Whether programs will write UTF-8: the first of these variables that is set decides (POSIX, "Locale").
-fn is_utf8_locale() -> bool {
-    let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
-    let value = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set).and_then(|name| std::env::var(name).ok());
-    value.is_some_and(|value| value.to_lowercase().replace('-', "").contains("utf8"))
 }
 
 /// The step while joining: one line on stderr, drawn over.
@@ -446,6 +384,8 @@ fn advice(failure: &Failure) -> &'static str {
         (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
         (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
         (Cause::Refused(Refusal::Forgotten), _) => "beach join again",
+        (Cause::Refused(Refusal::Used | Refusal::Expired), _) => "ask the host for a new link",
+        (Cause::Refused(Refusal::Busy), _) => "try again in a moment",
         (_, Stage::ReachingRendezvous) => {
             "check the address and the network; is `beach serve` (or the share) running there?"
         }
@@ -486,7 +426,10 @@ fn join_code(failure: &Failure) -> u8 {
                 | Refusal::Denied
                 | Refusal::Misuse
                 | Refusal::Taken
-                | Refusal::Forgotten,
+                | Refusal::Forgotten
+                | Refusal::Used
+                | Refusal::Expired
+                | Refusal::Busy,
             ),
             _,
         )

@@ -436,7 +436,7 @@ where
                 self.learn(now, &ice);
                 self.events.push_back(Event::Registered);
             }
-            FromRendezvous::Joined { link, role, versions, relay, resumes, ice } => {
+            FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from } => {
                 self.learn(now, &ice);
                 let known = self.links.contains_key(&link);
                 if let (Secrets::Host(_), false) = (&self.secrets, known) {
@@ -449,7 +449,7 @@ where
                 if let (Secrets::Host(_), true) = (&self.secrets, known) {
                     return;
                 }
-                self.events.push_back(Event::Joined { link, role, versions, resumes });
+                self.events.push_back(Event::Joined { link, role, versions, resumes, from });
             }
             FromRendezvous::Waiting { link } => self.events.push_back(Event::Waiting(link)),
             FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),

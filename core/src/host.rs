@@ -13,6 +13,7 @@ mod words;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::address::AddressClass;
 use crate::attended::{Attended, EXACT};
 use crate::check::Check;
 use crate::dial::Dialer;
@@ -36,7 +37,7 @@ use self::moderate::Asking;
 pub use self::moderate::{Act, Approve, Objection};
 use self::program::Echo;
 pub use self::status::{AskingStatus, HostStatus, MemberStatus};
-pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, LinkRules, Start};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 256;
@@ -51,6 +52,8 @@ const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 struct Guest {
     handshake: Handshake,
     role: Option<Role>,
+    /// Where it is, as the rendezvous says.
+    from: Option<AddressClass>,
     name: String,
     /// The size of its terminal, as it said at first.
     size: Option<Size>,
@@ -151,11 +154,17 @@ pub struct Host {
     /// Links that have said hello, newest last: each says it once.
     used: VecDeque<LinkId>,
     wrong_keys: u64,
+    /// Since when its links let people in.
+    links_since: Timestamp,
+    /// Roles whose link was used, if each may be once.
+    used_up: Vec<Role>,
     /// The host keeps everything to itself.
     paused: bool,
     program: Program,
     stopping: bool,
     stopped: bool,
+    /// By its own time.
+    expired: bool,
     exited: bool,
     now: Timestamp,
     started_at: Timestamp,
@@ -208,10 +217,13 @@ impl Host {
             members_ever: 0,
             used: VecDeque::new(),
             wrong_keys: 0,
+            links_since: Timestamp::ZERO,
+            used_up: Vec::new(),
             paused: false,
             program: Program::NotStarted,
             stopping: false,
             stopped: false,
+            expired: false,
             exited: false,
             now: Timestamp::ZERO,
             started_at: Timestamp::ZERO,
@@ -271,7 +283,7 @@ impl Host {
             Event::SignalDown(cause) => self.on_signal_down(now, cause),
             Event::Registered => self.on_registered(now),
             Event::Refused(None, refusal) => self.on_register_refused(now, refusal),
-            Event::Joined { link, versions, resumes, .. } => self.on_joined(now, link, &versions, resumes),
+            Event::Joined { link, versions, resumes, from, .. } => self.on_joined(now, link, &versions, resumes, from),
             Event::Forged(link) => self.on_forged(now, link),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),
             Event::Check(link, check) => self.on_check(link, check),
@@ -345,6 +357,7 @@ impl Host {
         if !self.ever_registered {
             self.ever_registered = true;
             self.started_at = now;
+            self.links_since = now;
         }
         self.notice(HostNotice::Registered);
         if self.config.start == Start::AtOnce {
@@ -431,6 +444,7 @@ impl Host {
             self.exit(HostExit::NobodyJoined);
         }
         if self.expires_at().is_some_and(|at| at <= now) {
+            self.expired = true;
             self.stop(now);
         }
         if self.synchronized_until.is_some_and(|until| until <= now) {

@@ -23,7 +23,7 @@
 //! use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
 //! use beach_core::time::Timestamp;
 //!
-//! let mut inputs = vec![RendezvousInput::Opened(1), RendezvousInput::Text(1, r#"{"type":"ping"}"#.into())].into_iter();
+//! let mut inputs = vec![RendezvousInput::Opened(1, None), RendezvousInput::Text(1, r#"{"type":"ping"}"#.into())].into_iter();
 //! let mut said = Vec::new();
 //! let mut machine = Rendezvous::new();
 //! let mut now = Timestamp::ZERO;
@@ -45,6 +45,7 @@
 //! assert_eq!(said, [(1, r#"{"type":"pong"}"#.to_owned())]);
 //! ```
 
+pub mod address;
 pub mod cast;
 pub mod check;
 pub mod endpoint;

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::address::AddressClass;
 use crate::check::Check;
 use crate::id::LinkId;
 use crate::invite::Role;
@@ -79,6 +80,8 @@ pub enum Event {
         versions: Vec<u16>,
         /// The link it was on before, as it claims; proved by `Hello` as well.
         resumes: Option<LinkId>,
+        /// Host: where it is, as the rendezvous says.
+        from: Option<AddressClass>,
     },
     /// Viewer: the session is registered, but its host is away.
     Waiting(LinkId),
@@ -184,6 +187,15 @@ pub enum Refusal {
     /// A viewer was away for longer than the host keeps its place.
     #[error("the host does not keep the place any more")]
     Forgotten,
+    /// The link let in whom it was for.
+    #[error("the link was for one viewer, who has used it")]
+    Used,
+    /// The link lets nobody in any more.
+    #[error("the link has expired")]
+    Expired,
+    /// More want in at once than is let through.
+    #[error("too many are joining at once")]
+    Busy,
 }
 
 fn list(versions: &[u16]) -> String {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::address::{AddressClass, owner};
 use crate::allowance::Allowance;
 use crate::id::{LinkId, SessionId};
 use crate::invite::id_matches;
@@ -21,6 +23,15 @@ pub const RELAY_RATE: u64 = 512 * 1024;
 
 /// And as many at once, after a pause.
 pub const RELAY_BURST: u64 = 1024 * 1024;
+
+/// Joins a second that reach one host, and that come from one address: far more than people make, far less than a machine could.
+pub const JOIN_RATE: u64 = 32;
+
+/// And as many at once, after a pause: all viewers of a session come back together.
+pub const JOIN_BURST: u64 = 256;
+
+/// Addresses whose joins are counted; of more, the one that joined least is forgotten.
+const MAX_ADDRESSES: usize = 4096;
 
 /// Most sessions: with their links about 100 MB.
 pub const MAX_SESSIONS: usize = 50_000;
@@ -57,8 +68,8 @@ pub type ConnectionId = u64;
 pub enum RendezvousInput {
     /// It is later now.
     Tick,
-    /// Somebody connected.
-    Opened(ConnectionId),
+    /// Somebody connected, from there if that is known.
+    Opened(ConnectionId, Option<IpAddr>),
     /// They said this.
     Text(ConnectionId, String),
     /// They want a datagram relayed: see [`Relayed`].
@@ -76,7 +87,7 @@ impl fmt::Debug for RendezvousInput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RendezvousInput::Tick => f.write_str("Tick"),
-            RendezvousInput::Opened(id) => write!(f, "Opened({id})"),
+            RendezvousInput::Opened(id, _) => write!(f, "Opened({id})"),
             RendezvousInput::Text(id, text) => write!(f, "Text({id}, {} bytes)", text.len()),
             RendezvousInput::Datagram(id, bytes) => write!(f, "Datagram({id}, {} bytes)", bytes.len()),
             RendezvousInput::Closed(id) => write!(f, "Closed({id})"),
@@ -108,6 +119,7 @@ impl From<Tick> for RendezvousInput {
 #[derive(Default)]
 struct Connection {
     heard_at: Timestamp,
+    address: Option<IpAddr>,
     nonsense: u32,
     hosts: BTreeSet<SessionId>,
     views: BTreeSet<(SessionId, LinkId)>,
@@ -124,6 +136,23 @@ struct Session {
     away_since: Timestamp,
     links: BTreeMap<LinkId, Link>,
     relayed: Allowance,
+    joins: Allowance,
+}
+
+impl Session {
+    fn new(now: Timestamp) -> Session {
+        Session {
+            host: None,
+            away_since: now,
+            links: BTreeMap::new(),
+            relayed: Allowance::new(now, RELAY_RATE, RELAY_BURST),
+            joins: joins(now),
+        }
+    }
+}
+
+fn joins(now: Timestamp) -> Allowance {
+    Allowance::new(now, JOIN_RATE, JOIN_BURST)
 }
 
 struct Link {
@@ -147,6 +176,8 @@ pub struct Rendezvous {
     next_sweep: Option<Timestamp>,
     /// When the last envelope went through.
     last_envelope: Option<Timestamp>,
+    /// The joins of each address.
+    addresses: BTreeMap<IpAddr, Allowance>,
     /// By when it ends.
     drained_by: Option<Timestamp>,
     out: VecDeque<RendezvousOutput>,
@@ -166,6 +197,7 @@ impl Rendezvous {
             sessions: BTreeMap::new(),
             next_sweep: None,
             last_envelope: None,
+            addresses: BTreeMap::new(),
             drained_by: None,
             out: VecDeque::new(),
         }
@@ -217,8 +249,8 @@ impl Rendezvous {
             }
             ToRendezvous::Join { session, link, role, versions, resumes } => {
                 let (relay, ice) = (self.relays, self.ice.clone());
-                let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice };
-                self.on_join(from, session, link, join);
+                let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None };
+                self.on_join(now, from, session, link, join);
             }
             ToRendezvous::Envelope { link, data } => {
                 self.last_envelope = Some(now);
@@ -251,19 +283,15 @@ impl Rendezvous {
         if other || full {
             return self.refuse(from, None, Refusal::Full);
         }
-        let session = self.sessions.entry(id).or_insert_with(|| Session {
-            host: None,
-            away_since: now,
-            links: BTreeMap::new(),
-            relayed: Allowance::new(now, RELAY_RATE, RELAY_BURST),
-        });
+        let session = self.sessions.entry(id).or_insert_with(|| Session::new(now));
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
         let mut waiting = Vec::new();
         // Whatever an earlier connection of the host was told may be lost with it, unless the host has answered.
         for link in session.links.values_mut().filter(|link| link.from_host == 0) {
             link.announced = true;
-            waiting.push((link.viewer, link.join.clone()));
+            let address = self.connections.get(&link.viewer).and_then(|viewer| viewer.address);
+            waiting.push((link.viewer, link.join.clone(), address.map(AddressClass::of)));
         }
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.hosts.insert(id);
@@ -276,13 +304,13 @@ impl Rendezvous {
         }
         let ice = self.ice.clone();
         self.say(from, &FromRendezvous::Registered { ice });
-        for (viewer, join) in waiting {
-            self.say(from, &join);
+        for (viewer, join, class) in waiting {
+            self.say(from, &join.clone().coming_from(class));
             self.say(viewer, &join);
         }
     }
 
-    fn on_join(&mut self, from: ConnectionId, id: SessionId, link: LinkId, join: FromRendezvous) {
+    fn on_join(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, link: LinkId, join: FromRendezvous) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse(from, Some(link), Refusal::NoSession);
         };
@@ -301,6 +329,11 @@ impl Rendezvous {
         if session.links.contains_key(&link) || session.links.len() >= MAX_LINKS {
             return self.refuse(from, Some(link), Refusal::Full);
         }
+        if !session.joins.take(now, 1) || !self.address_may_join(now, from) {
+            return self.refuse(from, Some(link), Refusal::Busy);
+        }
+        let class = self.class_of(from);
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let host = session.host;
         let announced = host.is_some();
         session.links.insert(link, Link { viewer: from, join: join.clone(), announced, from_host: 0, from_viewer: 0 });
@@ -309,11 +342,32 @@ impl Rendezvous {
         }
         match host {
             Some(host) => {
-                self.say(host, &join);
+                self.say(host, &join.clone().coming_from(class));
                 self.say(from, &join);
             }
             None => self.say(from, &FromRendezvous::Waiting { link }),
         }
+    }
+
+    fn class_of(&self, connection: ConnectionId) -> Option<AddressClass> {
+        self.connections.get(&connection)?.address.map(AddressClass::of)
+    }
+
+    fn address_may_join(&mut self, now: Timestamp, from: ConnectionId) -> bool {
+        let Some(address) = self.connections.get(&from).and_then(|connection| connection.address).map(owner) else {
+            return true;
+        };
+        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
+            let quietest = self
+                .addresses
+                .iter()
+                .min_by_key(|(_, joins)| joins.ready_at(JOIN_BURST as usize))
+                .map(|(address, _)| *address);
+            if let Some(quietest) = quietest {
+                self.addresses.remove(&quietest);
+            }
+        }
+        self.addresses.entry(address).or_insert_with(|| joins(now)).take(now, 1)
     }
 
     /// The session of `link` and whether `from` is its host; `None` if `from` has no part in it.
@@ -448,6 +502,7 @@ impl Rendezvous {
         for id in silent {
             self.drop_connection(now, id);
         }
+        self.addresses.retain(|_, joins| joins.ready_at(JOIN_BURST as usize) > now);
         let forgotten: Vec<_> = self
             .sessions
             .iter()
@@ -481,8 +536,8 @@ impl Machine for Rendezvous {
     fn handle(&mut self, now: Timestamp, input: RendezvousInput) {
         match input {
             RendezvousInput::Tick => {}
-            RendezvousInput::Opened(id) => {
-                self.connections.insert(id, Connection { heard_at: now, ..Connection::default() });
+            RendezvousInput::Opened(id, address) => {
+                self.connections.insert(id, Connection { heard_at: now, address, ..Connection::default() });
             }
             RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
             RendezvousInput::Datagram(id, bytes) => self.on_datagram(now, id, bytes),
@@ -498,7 +553,7 @@ impl Machine for Rendezvous {
             self.sweep(now);
             self.next_sweep = Some(now + SWEEP);
         }
-        if self.connections.is_empty() && self.sessions.is_empty() {
+        if self.connections.is_empty() && self.sessions.is_empty() && self.addresses.is_empty() {
             self.next_sweep = None;
         }
     }

@@ -447,6 +447,7 @@ impl Viewer {
                 let exit = match goodbye {
                     Goodbye::Ended(code) => ViewerExit::Ended(code),
                     Goodbye::Stopped => ViewerExit::Stopped,
+                    Goodbye::Expired => ViewerExit::Expired,
                     Goodbye::Removed(why) => ViewerExit::Removed(why),
                 };
                 self.leave(now, exit);

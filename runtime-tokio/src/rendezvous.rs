@@ -108,7 +108,7 @@ impl Surroundings<Rendezvous> for Sockets {
             event = self.server.next() => event,
         };
         match event {
-            ServerEvent::Opened { connection, .. } => RendezvousInput::Opened(connection),
+            ServerEvent::Opened { connection, peer } => RendezvousInput::Opened(connection, Some(peer.ip())),
             ServerEvent::Text { connection, text } => RendezvousInput::Text(connection, text),
             ServerEvent::Datagram { connection, bytes } => RendezvousInput::Datagram(connection, bytes),
             ServerEvent::Closed { connection } => RendezvousInput::Closed(connection),

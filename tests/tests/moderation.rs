@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beach_core::endpoint::Paths;
 use beach_core::engine::Engine;
-use beach_core::handshake::{Cause, Stage};
+use beach_core::handshake::{Cause, Failure, Stage};
 use beach_core::host::{Act, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, Objection};
 use beach_core::id::{LinkId, MemberId};
 use beach_core::invite::Role;
@@ -247,12 +247,67 @@ fn a_session_has_as_many_viewers_and_lasts_as_long_as_it_was_told() {
     let full = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Full));
     assert!(full(&world.viewers[1].exit) && world.viewers[0].exit.is_none());
     world.run_for(secs(60));
-    assert!(matches!(world.viewers[0].exit, Some((_, ViewerExit::Stopped))), "{:?}", world.viewers[0].exit);
-    assert!(
-        matches!(world.hosts[0].exit, Some((_, HostExit::Ended(_) | HostExit::Stopped))),
-        "{:?}",
-        world.hosts[0].exit
-    );
+    assert!(matches!(world.viewers[0].exit, Some((_, ViewerExit::Expired))), "{:?}", world.viewers[0].exit);
+    assert!(matches!(world.hosts[0].exit, Some((_, HostExit::Expired))), "{:?}", world.hosts[0].exit);
+}
+
+/// A viewer with this role joins; why it was refused, if it was.
+fn refused(world: &mut World<FakeEngine>, role: Role) -> Option<Refusal> {
+    let mut plan = ViewerPlan::of(1, role);
+    plan.at = world.now().since_start();
+    let viewer = world.add_viewer(plan);
+    world.run_for(secs(3));
+    match &world.viewers[viewer].exit {
+        Some((_, ViewerExit::Failed(Failure { cause: Cause::Refused(refusal), .. }))) => Some(refusal.clone()),
+        Some(other) => panic!("{other:?}"),
+        None => None,
+    }
+}
+
+#[test]
+fn a_link_for_one_lets_in_one_and_who_failed_on_the_way_leaves_it_free() {
+    let mut world = World::new(5, fake_engine);
+    let mut host = HostPlan::new(1);
+    (host.config.links.once, host.config.approve) = (true, Approve::Control);
+    world.add_host(host);
+    world.run_for(secs(1));
+    assert_eq!(refused(&mut world, Role::Control), None, "it waits to be let in");
+    assert_eq!(refused(&mut world, Role::Control), Some(Refusal::Used), "while another is on the way in");
+    act(&mut world, Act::Deny(FIRST));
+    world.run_for(secs(1));
+    assert_eq!(refused(&mut world, Role::Control), None, "who was not let in has not used it");
+    let asking = world.hosts[0].node.machine().status().asking[0].id;
+    act(&mut world, Act::Approve(asking));
+    world.run_for(secs(2));
+
+    assert_eq!(refused(&mut world, Role::Control), Some(Refusal::Used));
+    assert_eq!(refused(&mut world, Role::View), None, "the other link is another's");
+    assert_eq!(refused(&mut world, Role::View), Some(Refusal::Used));
+    assert_eq!(world.hosts[0].node.machine().members(), 2);
+}
+
+#[test]
+fn links_that_expired_let_nobody_in_and_who_is_in_stays_and_comes_back() {
+    let mut world = World::new(6, fake_engine);
+    let mut host = HostPlan::new(1);
+    (host.config.links.expire, host.paths) = (Some(secs(60)), Paths::Any);
+    world.add_host(host);
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.paths = Paths::Any;
+    world.add_viewer(plan);
+    world.run_for(secs(59));
+    everyone_joins(&mut world, secs(1)).unwrap_or_else(|who| panic!("{who}"));
+    world.run_for(secs(5));
+
+    assert_eq!(refused(&mut world, Role::Control), Some(Refusal::Expired));
+    world.freeze(Who::Viewer(0));
+    world.run_for(secs(40));
+    assert_eq!(world.hosts[0].node.machine().members(), 0);
+    world.thaw(Who::Viewer(0));
+    world.run_for(secs(10));
+    world.type_keys(0, "back\r");
+    world.run_for(secs(1));
+    assert_eq!((world.hosts[0].node.machine().members(), typed(&world).as_str()), (1, "back\r"));
 }
 
 /// Everything that may come from below for one link, in any order, before anybody decided.
@@ -275,7 +330,7 @@ fn anything(dice: &mut Dice, link: LinkId) -> Event {
         8 => Event::Message(link, Lane::Control, FromViewer::Size(beach_core::terminal::Size::new(9, 9)).encode()),
         9 => Event::Check(link, beach_core::check::Check(7)),
         10 => Event::Path(link, attempt, path),
-        11 => Event::Joined { link, role: Role::Control, versions: vec![1], resumes: None },
+        11 => Event::Joined { link, role: Role::Control, versions: vec![1], resumes: None, from: None },
         _ => {
             let hello = Hello { name: "n".to_owned(), size: None, history: 0, capabilities: 0 };
             Event::Hello(link, if dice.percent(50) { Role::Control } else { Role::View }, hello)

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
+use beach_core::address::AddressClass;
 use beach_core::endpoint::Paths;
 use beach_core::engine::{Engine, PeerSide};
 use beach_core::handshake::Stage;
 use beach_core::id::LinkId;
 use beach_core::invite::Role;
-use beach_core::link::PathKind;
+use beach_core::link::{PathKind, Refusal};
 use beach_core::machine::Machine as _;
 use beach_core::relay::{self, Relayed};
-use beach_core::rendezvous::{RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput};
+use beach_core::rendezvous::{
+    JOIN_BURST, JOIN_RATE, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
+};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::signal::{Opaque, ToRendezvous, to_text};
+use beach_core::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
@@ -276,7 +279,7 @@ impl Desk {
         world.run_for(secs(1));
         let register = world.rendezvous_heard.first().expect("a host registers").clone();
         let mut desk = Desk { rendezvous: Rendezvous::new(), now: Timestamp::ZERO };
-        (1..=3).for_each(|id| drop(desk.tell(RendezvousInput::Opened(id))));
+        (1..=3).for_each(|id| drop(desk.tell(RendezvousInput::Opened(id, None))));
         desk.tell(RendezvousInput::Text(1, register));
         let session = host_secrets(1).session();
         let join = ToRendezvous::Join { session, link: LINK, role: Role::View, versions: vec![1], resumes: None };
@@ -304,6 +307,68 @@ fn a_datagram_goes_to_the_other_side_of_its_link_and_to_nobody_else() {
     assert_eq!(desk.relay(2, LinkId(8), b"hello"), []);
     desk.tell(RendezvousInput::Closed(2));
     assert_eq!(desk.relay(1, LINK, b"hello"), []);
+}
+
+/// What comes of so many joins over a connection of its own from there.
+fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) -> Vec<FromRendezvous> {
+    let address = address.parse().expect("an address");
+    desk.tell(RendezvousInput::Opened(id, Some(address)));
+    let session = host_secrets(secrets).session();
+    let mut said = Vec::new();
+    for number in 0..count {
+        let link = LinkId(id * 10_000 + number);
+        let join = ToRendezvous::Join { session, link, role: Role::View, versions: vec![1], resumes: None };
+        said.extend(desk.tell(RendezvousInput::Text(id, to_text(&join))));
+        // It goes again, so that the session is not full.
+        said.extend(desk.tell(RendezvousInput::Text(id, to_text(&ToRendezvous::Close { link }))));
+    }
+    let heard = said.into_iter().filter_map(|output| match output {
+        RendezvousOutput::Send(_, text) => parse_from_rendezvous(&text).ok(),
+        RendezvousOutput::Datagram(..) | RendezvousOutput::Close(_) | RendezvousOutput::Drained => None,
+    });
+    heard.collect()
+}
+
+#[test]
+fn the_host_learns_what_kind_of_address_a_viewer_has_and_the_viewer_nothing() {
+    let mut desk = Desk::new();
+    let classes = [("127.0.0.1", AddressClass::Loopback), ("10.0.0.9", AddressClass::Private)];
+    for (id, (address, class)) in (10..).zip(classes) {
+        let heard = join_from(&mut desk, id, 1, address, 1);
+        let told: Vec<_> = heard
+            .iter()
+            .filter_map(|message| match message {
+                FromRendezvous::Joined { from, .. } => Some(*from),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [Some(class), None]);
+    }
+}
+
+#[test]
+fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
+    let refused = |heard: &[FromRendezvous]| {
+        heard.iter().filter(|said| matches!(said, FromRendezvous::Refused { reason: Refusal::Busy, .. })).count() as u64
+    };
+    let mut desk = Desk::new();
+    // The viewer that the desk has is one of them.
+    assert_eq!(refused(&join_from(&mut desk, 10, 1, "192.0.2.1", JOIN_BURST - 1)), 0);
+    assert_eq!(refused(&join_from(&mut desk, 11, 1, "192.0.2.2", 5)), 5, "the session's share is used up");
+    desk.now = Timestamp::from_micros(1_000_000);
+    assert_eq!(
+        refused(&join_from(&mut desk, 12, 1, "192.0.2.2", JOIN_RATE + 3)),
+        3,
+        "a second later some are let through"
+    );
+
+    // An address has no more than a session has, whichever session it is for.
+    desk.tell(RendezvousInput::Opened(4, None));
+    desk.tell(RendezvousInput::Text(4, to_text(&host_secrets(2).registration())));
+    desk.now = Timestamp::from_micros(20_000_000);
+    assert_eq!(refused(&join_from(&mut desk, 13, 1, "2001:db8::1", 200)), 0);
+    assert_eq!(refused(&join_from(&mut desk, 14, 2, "2001:db8::2", 100)), 300 - JOIN_BURST, "one network is one");
+    assert_eq!(refused(&join_from(&mut desk, 15, 2, "2001:db8:0:1::2", 100)), 0, "another is another");
 }
 
 #[test]

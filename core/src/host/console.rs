@@ -329,7 +329,8 @@ impl Host {
             None => format!("beach approve {0} or deny {0}", id.0),
         };
         let more = if others > 0 { format!(" (+{others})") } else { String::new() };
-        Some(format!("beach: {} wants to {wants}: {} ({how}){more}", guest.name, guest.check?))
+        let from = guest.from.map(|from| format!(", from {from}")).unwrap_or_default();
+        Some(format!("beach: {}{from}, wants to {wants}: {} ({how}){more}", guest.name, guest.check?))
     }
 
     fn help(&self) -> String {

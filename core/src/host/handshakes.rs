@@ -1,7 +1,8 @@
 //! From "somebody wants in" to a member whose lanes are open.
 
 use super::members::GOODBYE_WITHIN;
-use super::{Guest, Host, HostNotice, MAX_HANDSHAKES, Start};
+use super::{Guest, Host, HostNotice, LinkRules, MAX_HANDSHAKES, Start};
+use crate::address::AddressClass;
 use crate::handshake::{Cause, Handshake, Stage};
 use crate::id::{LinkId, MemberId};
 use crate::invite::Role;
@@ -14,7 +15,14 @@ use crate::wire::frame::FromHost;
 const MAX_USED_LINKS: usize = 1024;
 
 impl Host {
-    pub(super) fn on_joined(&mut self, now: Timestamp, link: LinkId, versions: &[u16], resumes: Option<LinkId>) {
+    pub(super) fn on_joined(
+        &mut self,
+        now: Timestamp,
+        link: LinkId,
+        versions: &[u16],
+        resumes: Option<LinkId>,
+        from: Option<AddressClass>,
+    ) {
         if self.guests.contains_key(&link) {
             return;
         }
@@ -43,6 +51,7 @@ impl Host {
         let guest = Guest {
             handshake,
             role: None,
+            from,
             name: String::new(),
             size: None,
             history: 0,
@@ -96,9 +105,10 @@ impl Host {
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
         }
-        if full && !resumes {
-            self.link(Command::Verdict(link, Verdict::Refused(Refusal::Full)));
-            self.remove(now, link, Cause::Refused(Refusal::Full));
+        let refusal = if full { Some(Refusal::Full) } else { self.link_refuses(now, link, role) };
+        if let Some(refusal) = refusal.filter(|_| !resumes) {
+            self.link(Command::Verdict(link, Verdict::Refused(refusal.clone())));
+            self.remove(now, link, Cause::Refused(refusal));
             return;
         }
         let approval = self.config.approve.asks(role);
@@ -107,6 +117,21 @@ impl Host {
         }
         self.link(Command::Verdict(link, Verdict::Accepted));
         self.open(now, link, Stage::Answer);
+    }
+
+    /// Why the link for this role lets nobody in any more, if it does not.
+    fn link_refuses(&self, now: Timestamp, link: LinkId, role: Role) -> Option<Refusal> {
+        let LinkRules { once, expire } = self.config.links;
+        // Who is on the way in may still fail, and the link be free again.
+        let other = |(id, guest): (&LinkId, &Guest)| *id != link && guest.role == Some(role) && guest.resumes.is_none();
+        let coming = || self.guests.iter().any(|it| other(it) && it.1.member.is_none());
+        if expire.is_some_and(|expire| self.links_since + expire <= now) {
+            Some(Refusal::Expired)
+        } else if once && (self.used_up.contains(&role) || coming()) {
+            Some(Refusal::Used)
+        } else {
+            None
+        }
     }
 
     /// Makes a peer and offers it.
@@ -171,6 +196,9 @@ impl Host {
             guest.member = Some(member);
             guest.live_at = Some(now);
             guest.path = Some(path);
+        }
+        if !self.used_up.contains(&role) {
+            self.used_up.push(role);
         }
         self.link(Command::Keep(link));
         self.notice(HostNotice::Joined(id, role, name, path));

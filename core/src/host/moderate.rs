@@ -138,10 +138,10 @@ impl Host {
             Act::Kick { member, keep_links } => {
                 self.kick(now, member);
                 if !keep_links {
-                    self.rotate();
+                    self.rotate(now);
                 }
             }
-            Act::Rotate => self.rotate(),
+            Act::Rotate => self.rotate(now),
             Act::Pause => self.pause(true),
             Act::Resume => {
                 self.pause(false);
@@ -158,9 +158,9 @@ impl Host {
         let Some(guest) = self.guests.get_mut(&link) else { return };
         guest.check = Some(check);
         if let (Some(Asking { id, approval: true, .. }), Some(role)) = (guest.asking, guest.role) {
-            let name = guest.name.clone();
+            let (name, from) = (guest.name.clone(), guest.from);
             self.ring();
-            self.notice(HostNotice::Asks(id, role, name, check));
+            self.notice(HostNotice::Asks(id, role, name, check, from));
         }
     }
 
@@ -214,7 +214,9 @@ impl Host {
         }
     }
 
-    fn rotate(&mut self) {
+    fn rotate(&mut self, now: Timestamp) {
+        self.links_since = now;
+        self.used_up.clear();
         self.link(Command::Rotate);
         self.notice(HostNotice::Rotated);
     }

@@ -116,7 +116,7 @@ impl Host {
         self.stopping = true;
         self.config.linger = Duration::ZERO;
         match self.program {
-            Program::NotStarted => self.exit(HostExit::Stopped),
+            Program::NotStarted => self.exit(if self.expired { HostExit::Expired } else { HostExit::Stopped }),
             Program::Running => {
                 self.out.push_back(HostOutput::HangUp);
                 self.end(now, 0);
@@ -256,7 +256,11 @@ impl Host {
                 leave.push(*link);
             }
         }
-        let goodbye = if self.stopped { Goodbye::Stopped } else { Goodbye::Ended(code) };
+        let goodbye = match (self.stopped, self.expired) {
+            (true, true) => Goodbye::Expired,
+            (true, false) => Goodbye::Stopped,
+            (false, _) => Goodbye::Ended(code),
+        };
         for link in leave {
             self.part(now, link, goodbye.clone(), Cause::Left);
         }
@@ -264,7 +268,11 @@ impl Host {
         let lingers = now < at + self.config.linger;
         let late = at + self.config.linger + LATE_HANDSHAKE_WITHIN <= now;
         if late || (!lingers && !self.guests.values().any(owed)) {
-            self.exit(if self.stopped { HostExit::Stopped } else { HostExit::Ended(code) });
+            self.exit(match (self.stopped, self.expired) {
+                (true, true) => HostExit::Expired,
+                (true, false) => HostExit::Stopped,
+                (false, _) => HostExit::Ended(code),
+            });
         }
     }
 

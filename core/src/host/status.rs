@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
+use crate::address::AddressClass;
 use crate::check::Check;
 use crate::id::MemberId;
 use crate::invite::Role;
@@ -34,6 +35,8 @@ pub struct AskingStatus {
     pub role: Role,
     /// The name it gave itself; printable.
     pub name: String,
+    /// Where it is, as the rendezvous says.
+    pub from: Option<AddressClass>,
     /// Since when.
     pub since: Timestamp,
     /// The words that it sees too.
@@ -49,6 +52,8 @@ pub struct MemberStatus {
     pub role: Role,
     /// The name it gave itself; printable.
     pub name: String,
+    /// Where it was when it came, as the rendezvous says.
+    pub from: Option<AddressClass>,
     /// Which way its link goes.
     pub path: Path,
     /// When it came.
@@ -70,6 +75,7 @@ impl Host {
                 id: member.id,
                 role: member.role,
                 name: member.name.clone(),
+                from: guest.from,
                 path: guest.path?,
                 since: guest.live_at?,
                 round_trip: member.lane.round_trip(),
@@ -82,7 +88,8 @@ impl Host {
         let asking = self.guests.values().filter_map(|guest| {
             let asking = guest.asking.filter(|asking| asking.approval)?;
             let (name, since) = (guest.name.clone(), asking.since);
-            Some(AskingStatus { id: asking.id, role: guest.role?, name, since, check: guest.check? })
+            let (role, from, check) = (guest.role?, guest.from, guest.check?);
+            Some(AskingStatus { id: asking.id, role, name, from, since, check })
         });
         let mut asking: Vec<_> = asking.collect();
         asking.sort_by_key(|asking| asking.id.0);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Act, Approve, Escape, Host};
+use crate::address::AddressClass;
 use crate::check::Check;
 use crate::handshake::{Cause, Failure, Stage};
 use crate::id::{LinkId, MemberId};
@@ -44,8 +45,19 @@ pub struct HostConfig {
     pub max_viewers: usize,
     /// The session ends so long after it was registered, if it has not by then.
     pub expire: Option<Duration>,
+    /// Whom its links let in.
+    pub links: LinkRules,
     /// Who typed what is noticed, for whoever writes it down.
     pub tells_input: bool,
+}
+
+/// Whom the links of a session let in. Who is in stays, and comes back after an interruption, whatever they say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRules {
+    /// Each lets in one viewer, and then nobody any more.
+    pub once: bool,
+    /// So long after they were made they let nobody in any more.
+    pub expire: Option<Duration>,
 }
 
 /// When the command starts.
@@ -116,8 +128,8 @@ pub enum HostNotice {
     Failed(LinkId, Failure),
     /// Somebody without the right key tried, for the n-th time.
     WrongKey(LinkId, u64),
-    /// Somebody waits to be let in, and sees the same words.
-    Asks(MemberId, Role, String, Check),
+    /// Somebody waits to be let in, and sees the same words; where they are, as the rendezvous says.
+    Asks(MemberId, Role, String, Check, Option<AddressClass>),
     /// They were let in, or not.
     Decided(MemberId, bool),
     /// What a member may do from now on.
@@ -149,6 +161,8 @@ pub enum HostExit {
     Ended(i32),
     /// Somebody stopped it before the command started or ended.
     Stopped,
+    /// So did its own time.
+    Expired,
     /// The session could not be registered.
     Failed(Failure),
     /// No viewer came in time.

@@ -229,14 +229,16 @@ impl Viewer {
         }
         match cause {
             Cause::Refused(Refusal::Forgotten | Refusal::WrongKey) if self.origin.is_some() => self.start_over(now),
-            Cause::Refused(Refusal::NoSession | Refusal::Full | Refusal::Misuse) => self.pause(now),
+            Cause::Refused(Refusal::NoSession | Refusal::Full | Refusal::Misuse | Refusal::Busy) => self.pause(now),
             Cause::Refused(
                 Refusal::Forgotten
                 | Refusal::WrongKey
                 | Refusal::WrongHost
                 | Refusal::Version(_)
                 | Refusal::Denied
-                | Refusal::Taken,
+                | Refusal::Taken
+                | Refusal::Used
+                | Refusal::Expired,
             ) => return false,
             Cause::NoAnswer
             | Cause::Signal(_)

@@ -151,6 +151,8 @@ pub enum ViewerExit {
     Ended(i32),
     /// The host stopped sharing.
     Stopped,
+    /// The session's time was over.
+    Expired,
     /// The person left.
     Left,
     /// The host removed this viewer, and why.

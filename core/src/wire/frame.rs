@@ -183,6 +183,8 @@ pub enum Goodbye {
     Stopped,
     /// The viewer was removed, and why.
     Removed(String),
+    /// The session's time was over.
+    Expired,
 }
 
 impl FromHost {
@@ -202,7 +204,7 @@ impl FromHost {
             FromHost::Clipboard { text, .. } => text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control()),
             FromHost::Welcome { .. }
             | FromHost::Bell
-            | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped)
+            | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped | Goodbye::Expired)
             | FromHost::Role(_)
             | FromHost::Paused(_) => {}
         }

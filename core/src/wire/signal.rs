@@ -3,6 +3,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::address::AddressClass;
 use crate::id::{LinkId, SessionId};
 use crate::invite::Role;
 use crate::link::{Attempt, Candidate, Down, Envelope, Hello, MAX_NAME, Refusal, Verdict};
@@ -103,6 +104,9 @@ pub enum FromRendezvous {
         /// for the rendezvous itself, over UDP at the address at which it was reached. What is not understood is left alone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ice: Vec<IceUrl>,
+        /// To the host: where the viewer is, as the rendezvous sees it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<AddressClass>,
     },
     /// These are the servers from now on: credentials run out.
     Ice {
@@ -136,6 +140,17 @@ pub enum FromRendezvous {
     },
     /// Yes.
     Pong,
+}
+
+impl FromRendezvous {
+    /// The same, telling the host where the viewer is.
+    #[must_use]
+    pub(crate) fn coming_from(mut self, class: Option<AddressClass>) -> FromRendezvous {
+        if let FromRendezvous::Joined { from, .. } = &mut self {
+            *from = class;
+        }
+        self
+    }
 }
 
 /// Bytes that the rendezvous carries without reading; base64url in JSON. No `Debug` of the contents: tokens travel in it.
@@ -237,7 +252,10 @@ fn sane(reason: &Refusal) -> Result<(), WireError> {
         | Refusal::Denied
         | Refusal::Misuse
         | Refusal::Taken
-        | Refusal::Forgotten => Ok(()),
+        | Refusal::Forgotten
+        | Refusal::Used
+        | Refusal::Expired
+        | Refusal::Busy => Ok(()),
     }
 }
 

@@ -82,7 +82,7 @@ impl Seam {
                 }
                 let ends = [Who::Host(place.0), who];
                 self.links.entry(link).or_insert_with(|| Link::new(ends, place.1, dice));
-                let joined = Event::Joined { link, role: place.1, versions: VERSIONS.to_vec(), resumes };
+                let joined = Event::Joined { link, role: place.1, versions: VERSIONS.to_vec(), resumes, from: None };
                 // The host is told first: what the viewer says next must find it told.
                 let (host, viewer) = (near(dice), near(dice));
                 vec![(host, ends[HOST], joined.clone()), (host.max(viewer), who, joined)]

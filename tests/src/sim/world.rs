@@ -10,7 +10,7 @@ use beach_core::Entropy;
 use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::engine::Engine;
 use beach_core::host::{Approve, MAX_VIEWERS, Resize};
-use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, Start};
+use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, LinkRules, Start};
 use beach_core::invite::{HostSecrets, Invite, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::link::{Command, Event};
@@ -123,6 +123,7 @@ impl HostPlan {
             escape: Escape::WhenAsked(0x1d),
             max_viewers: MAX_VIEWERS,
             expire: None,
+            links: LinkRules::default(),
             tells_input: false,
         };
         HostPlan {
@@ -927,7 +928,7 @@ impl<E: Engine> World<E> {
                 let who = connection.who;
                 if self.rendezvous.is_some() && !self.shut_out.contains(&who) {
                     connection.opened = true;
-                    self.drive_rendezvous(RendezvousInput::Opened(id));
+                    self.drive_rendezvous(RendezvousInput::Opened(id, None));
                     let latency = self.common(who).signal.latency;
                     self.later(latency, What::SignalUp(id));
                 } else {

@@ -1,0 +1,129 @@
+//! What `beach share` says first: the links, and what goes with them.
+
+#![expect(clippy::print_stderr, reason = "it is for people")]
+
+use beach_core::invite::Role;
+use beach_core::terminal::Size;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+
+/// The links of a session, as they are given out. No `Debug`: they hold keys.
+#[derive(Clone)]
+pub(crate) struct Links {
+    /// The one that lets type, unless nobody shall.
+    pub(crate) join: Option<String>,
+    pub(crate) view: String,
+}
+
+impl Links {
+    pub(crate) fn new(link: impl Fn(Role) -> String, view_only: bool) -> Links {
+        Links { join: (!view_only).then(|| link(Role::Control)), view: link(Role::View) }
+    }
+
+    /// The one that permits most.
+    pub(crate) fn main(&self) -> &str {
+        self.join.as_deref().unwrap_or(&self.view)
+    }
+}
+
+/// What else is to be said.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Remarks {
+    pub(crate) no_tls: bool,
+    /// The command waits for a viewer.
+    pub(crate) waits: bool,
+    /// Who may type is asked about, here.
+    pub(crate) asks: bool,
+    pub(crate) qr: bool,
+}
+
+/// The lines that stand above the shared terminal, each with the columns that it takes.
+pub(crate) struct Header(Vec<(String, usize)>);
+
+impl Header {
+    pub(crate) fn new(command: &str, size: Size, links: &Links, remarks: Remarks) -> Header {
+        let mut lines = vec![
+            String::new(),
+            format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
+            String::new(),
+        ];
+        lines.extend(links.join.as_ref().map(|join| format!("  Join   beach join {join}")));
+        lines.push(format!("  View   beach join {}   (read-only)", links.view));
+        lines.push(String::new());
+        lines.push("  End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.".to_owned());
+        for (is_so, text) in [
+            (
+                remarks.no_tls,
+                "  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.",
+            ),
+            (!is_utf8_locale(), "  This locale is not UTF-8: what programs draw may look broken for viewers."),
+            (remarks.asks, "  You are asked here before anybody may type."),
+            (remarks.waits, "  Waiting for a viewer; the command starts then."),
+        ] {
+            lines.extend(is_so.then(|| text.to_owned()));
+        }
+        let mut lines: Vec<_> = lines.into_iter().map(plain).collect();
+        if remarks.qr {
+            lines.push(plain(String::new()));
+            lines.extend(squares(links.main()));
+        }
+        lines.push(plain(String::new()));
+        Header(lines)
+    }
+
+    /// One line: the link alone.
+    pub(crate) fn quiet(link: &str) -> Header {
+        Header(vec![plain(link.to_owned())])
+    }
+
+    /// How many rows of a terminal it takes.
+    pub(crate) fn rows(&self, size: Size) -> u16 {
+        let rows = |(_, columns): &(String, usize)| columns.div_ceil(usize::from(size.cols)).max(1);
+        u16::try_from(self.0.iter().map(rows).sum::<usize>()).unwrap_or(u16::MAX)
+    }
+
+    pub(crate) fn print(&self) {
+        for (line, _) in &self.0 {
+            eprintln!("{line}");
+        }
+    }
+}
+
+fn plain(line: String) -> (String, usize) {
+    let columns = line.chars().count();
+    (line, columns)
+}
+
+/// A text as a QR code, two squares a character; dark on light whatever the terminal's own colours are, as cameras want it.
+fn squares(text: &str) -> Vec<(String, usize)> {
+    const DARK_ON_LIGHT: &str = "\x1b[38;5;16;48;5;231m";
+    let Ok(code) = QrCode::new(text) else { return Vec::new() };
+    let drawn = code.render::<Dense1x2>().build();
+    drawn.lines().map(|row| (format!("  {DARK_ON_LIGHT}{row}\x1b[0m"), row.chars().count() + 2)).collect()
+}
+
+/// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
+pub(crate) fn push_away(size: Size) {
+    eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
+}
+
+/// Whether programs will write UTF-8: the first of these variables that is set decides (POSIX, "Locale").
+fn is_utf8_locale() -> bool {
+    let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
+    let value = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set).and_then(|name| std::env::var(name).ok());
+    value.is_some_and(|value| value.to_lowercase().replace('-', "").contains("utf8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_a_square_of_squares_that_fits_80_columns() {
+        let rows = squares("http://192.0.2.123:45678/s/9zO8GLIsdheZXov7a2i5Ng#1c.AAECAwQFBgcICQoLDA0ODw");
+        let width = rows[0].1;
+        assert!(rows.iter().all(|(row, columns)| *columns == width && row.contains("48;5;231")));
+        // Two characters of margin; two rows of squares in one of characters.
+        assert!((40..80).contains(&width) && rows.len() == (width - 2).div_ceil(2), "{width} x {}", rows.len());
+    }
+}
