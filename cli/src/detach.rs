@@ -47,7 +47,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
         Some((command, links)) => {
             let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
             let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks: false, qr: args.qr };
-            Header::new(&command, size, &links, remarks).print();
+            status::header(&Header::new(&command, size, &links, remarks));
         }
         None => status::print(link),
     }

@@ -1,7 +1,5 @@
 //! What `beach share` says first: the links, and what goes with them.
 
-#![expect(clippy::print_stderr, reason = "it is for people")]
-
 use beach_core::invite::Role;
 use beach_core::terminal::Size;
 use qrcode::QrCode;
@@ -82,10 +80,8 @@ impl Header {
         u16::try_from(self.0.iter().map(rows).sum::<usize>()).unwrap_or(u16::MAX)
     }
 
-    pub(crate) fn print(&self) {
-        for (line, _) in &self.0 {
-            eprintln!("{line}");
-        }
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(line, _)| line.as_str())
     }
 }
 
@@ -100,11 +96,6 @@ fn squares(text: &str) -> Vec<(String, usize)> {
     let Ok(code) = QrCode::new(text) else { return Vec::new() };
     let drawn = code.render::<Dense1x2>().build();
     drawn.lines().map(|row| (format!("  {DARK_ON_LIGHT}{row}\x1b[0m"), row.chars().count() + 2)).collect()
-}
-
-/// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
-pub(crate) fn push_away(size: Size) {
-    eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
 }
 
 /// Whether programs will write UTF-8: the first of these variables that is set decides (POSIX, "Locale").

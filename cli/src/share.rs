@@ -36,7 +36,7 @@ use crate::audit::Audit;
 use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
 use crate::detach;
-use crate::header::{self, Header, Links, Remarks};
+use crate::header::{Header, Links, Remarks};
 use crate::status::{self, Voice, code};
 use crate::{log, serve};
 
@@ -474,7 +474,7 @@ impl Share {
                     return;
                 }
                 if self.own_terminal {
-                    header::push_away(self.size);
+                    status::push_away(self.size);
                 }
                 match self.voice {
                     Voice::Quiet => {
@@ -490,7 +490,7 @@ impl Share {
                             json!({ "session": self.session, "join": join, "view": view, "strict": self.strict });
                         self.voice.event("ready", &fields);
                     }
-                    Voice::Human => self.header.print(),
+                    Voice::Human => status::header(&self.header),
                 }
             }
             HostNotice::RendezvousLost(cause) => tracing::warn!(cause, "the rendezvous is lost; dialling again"),

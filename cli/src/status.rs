@@ -9,8 +9,11 @@ use std::time::Duration;
 use beach_core::handshake::{Cause, Failure, Stage};
 use beach_core::id::MemberId;
 use beach_core::link::{Candidate, CandidateKind, Down, Path, PathKind, Refusal};
+use beach_core::terminal::Size;
 use beach_core::time::Timestamp;
 use serde_json::{Value, json};
+
+use crate::header::Header;
 
 /// Exit codes, as `--help` lists them.
 pub(crate) mod code {
@@ -187,6 +190,16 @@ pub(crate) fn serving(address: SocketAddr) {
 
 pub(crate) fn replayed(at: Timestamp, line: &str) {
     let _ = writeln!(stdout(), "{at:>14} s  {line}");
+}
+
+/// What share says first.
+pub(crate) fn header(header: &Header) {
+    header.lines().for_each(|line| eprintln!("{line}"));
+}
+
+/// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
+pub(crate) fn push_away(size: Size) {
+    eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
 }
 
 /// The step while joining: one line on stderr, drawn over.
