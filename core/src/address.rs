@@ -37,8 +37,8 @@ impl fmt::Display for AddressClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             AddressClass::Loopback => "this machine",
-            AddressClass::Private => "a private network",
-            AddressClass::Public => "the Internet",
+            AddressClass::Private => "private network",
+            AddressClass::Public => "Internet",
         })
     }
 }

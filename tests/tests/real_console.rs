@@ -25,19 +25,22 @@ fn join<'a>(tmux: &'a Tmux, name: &str, link: &str) -> Pane<'a> {
     tmux.pane(name, SIZE, &format!("exec beach join --name {name} --log-file {name}.log '{link}'"))
 }
 
-fn bottom(pane: &Pane<'_>) -> String {
-    pane.rows().last().cloned().unwrap_or_default()
+/// What stands over the bottom of the host's terminal, on however many rows.
+fn banner(pane: &Pane<'_>) -> String {
+    let rows = pane.rows();
+    let ours = rows.iter().skip_while(|row| !row.starts_with("beach: "));
+    ours.map(|row| row.trim()).collect::<Vec<_>>().join(" ")
 }
 
-/// Waits for the question about somebody on the bottom row, and presses these keys.
+/// Waits for the question about somebody over the bottom row, and presses these keys.
 #[track_caller]
 fn answer(host: &Pane<'_>, name: &str, key: &str) {
-    let question = format!("beach: {name} wants to type: ");
-    holds("the question", SOON, || bottom(host).starts_with(&question));
+    let who = format!("beach: {name} (");
+    holds("the question", SOON, || banner(host).starts_with(&who) && banner(host).contains(") wants to type: "));
     std::thread::sleep(READ);
     host.presses("C-]");
     host.presses(key);
-    holds("the question is gone", SOON, || !host.rows().iter().any(|row| row.contains(&question)));
+    holds("the question is gone", SOON, || banner(host).is_empty());
 }
 
 /// Runs a program in the shared shell, seen by a viewer from before; lets one in and sends one away while it runs.
@@ -61,8 +64,8 @@ fn is_not_disturbed(program: &str, shows: &str, after: &[&str], settled: Option<
     let late = join(&tmux, "late", &link);
     // Both see the same words.
     let words = eventually("the question", SOON, || {
-        let question = bottom(&host);
-        let (_, after) = question.split_once("late wants to type: ")?;
+        let question = banner(&host);
+        let (_, after) = question.split_once("late (this machine) wants to type: ")?;
         Some(after.split_once(" (")?.0.to_owned())
     });
     late.shows(&words, SOON);

@@ -329,14 +329,19 @@ impl Host {
             None => format!("beach approve {0} or deny {0}", id.0),
         };
         let more = if others > 0 { format!(" (+{others})") } else { String::new() };
-        let from = guest.from.map(|from| format!(", from {from}")).unwrap_or_default();
-        Some(format!("beach: {}{from}, wants to {wants}: {} ({how}){more}", guest.name, guest.check?))
+        let from = guest.from.map(|from| format!(" ({from})")).unwrap_or_default();
+        let who = format!("beach: {}{from} wants to {wants}:", guest.name);
+        let what = format!("{} ({how}){more}", guest.check?);
+        // One row if there is room, else two that break where reading does.
+        let columns = usize::from(self.emulator.head().size.cols);
+        let fits = who.chars().count() + 1 + what.chars().count() <= columns;
+        Some(format!("{who}{}{what}", if fits { " " } else { "\n       " }))
     }
 
     fn help(&self) -> String {
         let key = self.escape_name().unwrap_or_default();
         format!(
-            "beach: {key} y lets in who asks, {key} n does not, {key} m members, {key} k kick, {key} p pause or resume, {key} {key} types {key}"
+            "beach: {key} y lets in who asks, {key} n does not; {key} m members, {key} k kick\n       {key} p pause or resume, {key} {key} types it; any key closes this"
         )
     }
 
