@@ -319,6 +319,10 @@ pub(crate) struct StatusArgs {
     /// Look again each second, and print what changed, until the session ends
     #[arg(long)]
     pub(crate) watch: bool,
+
+    /// Print how many viewers the session around has, and nothing where there is none: for a prompt
+    #[arg(long, conflicts_with_all = ["session", "json", "watch"])]
+    pub(crate) count: bool,
 }
 
 /// `beach stop`

@@ -155,6 +155,9 @@ async fn asked(socket: &Path, request: &Request) -> Result<(Value, control::Answ
 
 /// `beach status`.
 pub(crate) async fn status(args: StatusArgs) -> u8 {
+    if args.count {
+        return count().await;
+    }
     if !args.watch {
         let (code, answers) = look(&args).await;
         answers.iter().for_each(|answer| show(&args, answer));
@@ -179,6 +182,16 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
         last = Some(timeless);
         tokio::time::sleep(WATCH_EVERY).await;
     }
+}
+
+/// For a prompt, which is drawn again and again: it says nothing of what may be wrong.
+async fn count() -> u8 {
+    let Some(socket) = env::var_os(SOCKET).map(PathBuf::from) else { return code::NO_SESSION };
+    let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return code::NO_SESSION };
+    let here = |member: &&Value| member["away_s"].is_null();
+    let viewers = answer["members"].as_array().map_or(0, |members| members.iter().filter(here).count());
+    status::print(&viewers.to_string());
+    0
 }
 
 fn show(args: &StatusArgs, answer: &Value) {

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 
-use beach_tests::real::{Host, Process, Scratch, beach, binary, holds, join};
+use beach_tests::real::{Host, Process, Scratch, Tmux, beach, binary, holds, join, share};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -96,4 +96,32 @@ fn an_audit_says_who_came_and_did_what_and_holds_no_key() {
     }
     let mode = std::fs::metadata(scratch.file("audit.jsonl")).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_prompt_says_how_many_viewers_there_are_in_a_shared_shell_and_nothing_elsewhere() {
+    let scratch = Scratch::new();
+    let count = beach(&scratch, &["status", "--count"]).output().expect("it runs");
+    assert_eq!((count.status.code(), count.stdout.as_slice(), count.stderr.as_slice()), (Some(4), &b""[..], &b""[..]));
+
+    let tmux = Tmux::start(&scratch);
+    // As docs/CLI.md has it.
+    let shell = scratch.write("bashrc", "PS1='$ '\nPS1='$(n=$(beach status --count) && echo \"[$n] \")'\"$PS1\"\n");
+    let rcfile = shell.display().to_string();
+    let host = Host::run(&scratch, share(&scratch, &["--json"], &["bash", "--rcfile", &rcfile]).env("PATH", path()));
+    let viewers = ["one", "two"].map(|name| {
+        let viewer = tmux.pane(name, (80, 24), &format!("exec beach join '{}'", host.links.control));
+        viewer.shows("$", SOON);
+        viewer
+    });
+
+    viewers[0].types_line("");
+
+    viewers[0].shows("[2] $", SOON);
+}
+
+/// Where programs find `beach`.
+fn path() -> String {
+    let programs = binary().parent().expect("the program lies in a folder").display().to_string();
+    format!("{programs}:{}", std::env::var("PATH").unwrap_or_default())
 }
