@@ -56,8 +56,8 @@ pub(crate) enum Command {
     Stop(StopArgs),
     /// Let somebody in who waits; see `beach share --approve`
     Approve(MemberArgs),
-    /// Do not let somebody in who waits
-    Deny(MemberArgs),
+    /// Do not let somebody in who waits, and make new links, as it has the old ones
+    Deny(KickArgs),
     /// Let a viewer type
     Grant(GrantArgs),
     /// Let a viewer watch only
@@ -352,14 +352,14 @@ pub(crate) struct MemberArgs {
     pub(crate) of: SessionArgs,
 }
 
-/// `beach kick`
+/// `beach kick`, `beach deny`
 #[derive(Debug, Args)]
 pub(crate) struct KickArgs {
-    /// The number of the viewer, as `beach status` shows it
+    /// The number, as `beach status` shows it
     #[arg(value_name = "MEMBER")]
     pub(crate) member: u32,
 
-    /// Leave the links as they are: with the one that it has it may join again
+    /// Leave the links as they are: with the one that it has it may come again
     #[arg(long)]
     pub(crate) keep_links: bool,
 

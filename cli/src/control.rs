@@ -42,17 +42,16 @@ impl Request {
     fn line(&self) -> String {
         let ask = |word: &str| json!({ "ask": word });
         let of = |word: &str, member: &MemberId| json!({ "ask": word, "member": member.0 });
+        let away = |word: &str, member: &MemberId, keep_links: bool| json!({ "ask": word, "member": member.0, "keep_links": keep_links });
         match self {
             Request::Status => ask("status"),
             Request::Stop => ask("stop"),
             Request::Attach => ask("attach"),
             Request::Act(Act::Approve(member)) => of("approve", member),
-            Request::Act(Act::Deny(member)) => of("deny", member),
             Request::Act(Act::Grant(member)) => of("grant", member),
             Request::Act(Act::Revoke(member)) => of("revoke", member),
-            Request::Act(Act::Kick { member, keep_links }) => {
-                json!({ "ask": "kick", "member": member.0, "keep_links": keep_links })
-            }
+            Request::Act(Act::Deny { member, keep_links }) => away("deny", member, *keep_links),
+            Request::Act(Act::Kick { member, keep_links }) => away("kick", member, *keep_links),
             Request::Act(Act::Rotate) => ask("rotate"),
             Request::Act(Act::Pause) => ask("pause"),
             Request::Act(Act::Resume) => ask("resume"),
@@ -65,18 +64,16 @@ impl Request {
     pub(crate) fn of(asked: &Asked) -> Option<Request> {
         let line: Value = serde_json::from_str(&asked.line).ok()?;
         let member = || line["member"].as_u64().and_then(|number| u32::try_from(number).ok()).map(MemberId);
+        let keep_links = || line["keep_links"].as_bool().unwrap_or(false);
         Some(match line["ask"].as_str()? {
             "status" => Request::Status,
             "stop" => Request::Stop,
             "attach" => Request::Attach,
             "approve" => Request::Act(Act::Approve(member()?)),
-            "deny" => Request::Act(Act::Deny(member()?)),
             "grant" => Request::Act(Act::Grant(member()?)),
             "revoke" => Request::Act(Act::Revoke(member()?)),
-            "kick" => {
-                let keep_links = line["keep_links"].as_bool().unwrap_or(false);
-                Request::Act(Act::Kick { member: member()?, keep_links })
-            }
+            "deny" => Request::Act(Act::Deny { member: member()?, keep_links: keep_links() }),
+            "kick" => Request::Act(Act::Kick { member: member()?, keep_links: keep_links() }),
             "rotate" => Request::Act(Act::Rotate),
             "pause" => Request::Act(Act::Pause),
             "resume" => Request::Act(Act::Resume),

@@ -41,7 +41,10 @@ fn main() -> ExitCode {
         Command::Doctor(args) => run(doctor::run(args)),
         Command::Stop(args) => run(control::stop(args)),
         Command::Approve(args) => act("approve", &args.of, Act::Approve(MemberId(args.member))),
-        Command::Deny(args) => act("deny", &args.of, Act::Deny(MemberId(args.member))),
+        Command::Deny(args) => {
+            let (member, keep_links) = (MemberId(args.member), args.keep_links);
+            act("deny", &args.of, Act::Deny { member, keep_links })
+        }
         Command::Grant(args) => act("grant", &args.of, Act::Grant(MemberId(args.member))),
         Command::Revoke(args) => act("revoke", &args.of, Act::Revoke(MemberId(args.member))),
         Command::Kick(args) => {

@@ -285,6 +285,7 @@ impl Host {
             Event::Refused(None, refusal) => self.on_register_refused(now, refusal),
             Event::Joined { link, versions, resumes, from, .. } => self.on_joined(now, link, &versions, resumes, from),
             Event::Forged(link) => self.on_forged(now, link),
+            Event::Outdated(link) => self.turn_away(now, link, Refusal::Expired),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),
             Event::Check(link, check) => self.on_check(link, check),
             Event::Envelope(link, envelope) => self.on_envelope(now, link, envelope),

@@ -91,6 +91,8 @@ pub enum Event {
     Gone(LinkId),
     /// Something on this link was not made by who it claims to be; it was dropped.
     Forged(LinkId),
+    /// Host: an authentic hello by a link from before the links changed.
+    Outdated(LinkId),
     /// Host: an authentic hello.
     Hello(LinkId, Role, Hello),
     /// The handshake's transcript is complete, on both sides the same; before a viewer's verdict.

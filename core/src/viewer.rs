@@ -235,6 +235,7 @@ impl Viewer {
             | Event::Refused(..)
             | Event::Gone(_)
             | Event::Forged(_)
+            | Event::Outdated(_)
             | Event::Hello(..)
             | Event::Check(..)
             | Event::Verdict(..)

@@ -101,7 +101,8 @@ fn a_refusal_by_the_escape_is_one() {
     // As a terminal says it that was asked for the kitty keyboard protocol.
     keys(&mut world, b"\x1b[93;5u\x1b[93;5:3u\x1b[110u");
 
-    world.run_for(secs(1));
+    assert!(banner(&world).join("").contains("the links are other ones now"), "{:?}", banner(&world));
+    world.run_for(secs(4));
     assert!(world.viewers[0].exit.is_some());
     assert_eq!((members(&world), typed(&world).as_str()), (0, ""));
     assert_untouched(&world);

@@ -91,7 +91,7 @@ fn who_is_denied_is_told_so_and_who_nobody_decides_about_is_gone_after_two_minut
     let status = world.hosts[0].node.machine().status();
     assert_eq!((status.asking.len(), status.members.len()), (2, 1), "who watches need not be let in");
 
-    act(&mut world, Act::Deny(status.asking[0].id));
+    act(&mut world, Act::Deny { member: status.asking[0].id, keep_links: false });
 
     world.run_for(secs(1));
     let denied = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Denied));
@@ -273,7 +273,7 @@ fn a_link_for_one_lets_in_one_and_who_failed_on_the_way_leaves_it_free() {
     world.run_for(secs(1));
     assert_eq!(refused(&mut world, Role::Control), None, "it waits to be let in");
     assert_eq!(refused(&mut world, Role::Control), Some(Refusal::Used), "while another is on the way in");
-    act(&mut world, Act::Deny(FIRST));
+    act(&mut world, Act::Deny { member: FIRST, keep_links: true });
     world.run_for(secs(1));
     assert_eq!(refused(&mut world, Role::Control), None, "who was not let in has not used it");
     let asking = world.hosts[0].node.machine().status().asking[0].id;
@@ -387,7 +387,7 @@ fn rotated<E: Engine>(mut world: World<E>) {
         let stranger = comes(&mut world, old.clone());
         world.run_for(secs(5));
         let exit = &world.viewers[stranger].exit;
-        let refused = |refusal: &Refusal| matches!(refusal, Refusal::WrongKey | Refusal::NoSession);
+        let refused = |refusal: &Refusal| matches!(refusal, Refusal::Expired | Refusal::NoSession);
         let turned_away = matches!(exit, Some((_, ViewerExit::Failed(failure))) if matches!(&failure.cause, Cause::Refused(refusal) if refused(refusal)));
         assert!(turned_away, "round {round}: {exit:?}");
         let invite = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::View).expect("a host's");
@@ -436,7 +436,7 @@ fn who_was_removed_cannot_come_back_by_the_link_that_it_had() {
     world.run_for(secs(5));
     let exit = &world.viewers[again].exit;
     assert!(
-        matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::WrongKey)),
+        matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Expired)),
         "{exit:?}"
     );
     assert_eq!(world.hosts[0].node.machine().members(), 1);

@@ -52,10 +52,20 @@ fn who_waits_is_let_in_or_not_and_both_sides_see_the_same_words() {
     let mut bob = joins(&scratch, &host.links.view, "bob");
     sees(&bob, r#""type":"check""#);
     holds("the host is asked again", SOON, || host.events("member_asks") == 2);
-    does(&scratch, &["deny", "2"]);
+    does(&scratch, &["deny", "2", "--keep-links"]);
     assert_eq!(bob.exit(SOON), 5, "{}", bob.stderr());
     in_three_lines(&bob.stderr());
     assert!(bob.stderr().contains("the host said no"), "{}", bob.stderr());
+    let mut bob = joins(&scratch, &host.links.view, "bob");
+    holds("it asks again", SOON, || host.events("member_asks") == 3);
+
+    // And now not any more.
+    does(&scratch, &["deny", "3"]);
+    assert_eq!(bob.exit(SOON), 5, "{}", bob.stderr());
+    let mut bob = joins(&scratch, &host.links.view, "bob");
+    assert_eq!(bob.exit(SOON), 5, "{}", bob.stderr());
+    assert!(bob.stderr().contains("the link has expired"), "{}", bob.stderr());
+    assert_eq!((host.events("member_asks"), host.events("links")), (3, 1));
 }
 
 #[test]
@@ -93,7 +103,7 @@ fn a_keyboard_is_handed_over_and_taken_back_and_who_misbehaves_goes() {
     // Nor does it come back by the link that it had; who has a new one comes in.
     let mut again = joins(&scratch, &host.links.view, "ann");
     assert_eq!(again.exit(SOON), 5, "{}", again.stderr());
-    assert!(again.stderr().contains("the key is not the one of this session"), "{}", again.stderr());
+    assert!(again.stderr().contains("the link has expired"), "{}", again.stderr());
     holds("the new links are told", SOON, || host.events("links") == 1);
     let link = status(&scratch)["view"].as_str().expect("a link").to_owned();
     let bob = joins(&scratch, &link, "bob");

@@ -62,7 +62,19 @@ where
                     let (Err(SealError::Forged), Some(psk)) = (&accepted, &psk) else { break };
                     accepted = Responder::accept(&mut self.entropy, psk, secrets.static_private(), &prologue, data);
                 }
+                let mut outdated = || {
+                    self.earlier.iter().any(|before| {
+                        let session = before.session();
+                        let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
+                        let psk = before.psk(role);
+                        Responder::accept(&mut self.entropy, &psk, secrets.static_private(), &prologue, data).is_ok()
+                    })
+                };
                 match accepted {
+                    Err(SealError::Forged) if resumes.is_none() && outdated() => {
+                        self.events.push_back(Event::Outdated(id));
+                        Ok(())
+                    }
                     Ok((responder, hello)) => match decode_hello(&hello) {
                         Ok(hello) => {
                             link.seal = Seal::Proved { responder: Box::new(responder), first: data.to_vec() };

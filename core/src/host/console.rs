@@ -181,7 +181,12 @@ impl Host {
             Command::Answer(yes) => {
                 let asked = self.console.question.filter(|(_, since)| *since + ANSWER_AFTER <= now);
                 if let Some((id, _)) = asked {
-                    self.act(now, if yes { Act::Approve(id) } else { Act::Deny(id) });
+                    if yes {
+                        self.act(now, Act::Approve(id));
+                    } else {
+                        self.act(now, Act::Deny { member: id, keep_links: false });
+                        self.message(now, "not let in; the links are other ones now: beach status shows them");
+                    }
                 }
             }
             Command::Help => self.console.view = View::Help,

@@ -76,8 +76,7 @@ impl Host {
         let unproved = self.guests.iter().filter(|(_, guest)| guest.role.is_none());
         let oldest = unproved.min_by_key(|(_, guest)| guest.handshake.deadline()).map(|(link, _)| *link);
         if let Some(link) = oldest {
-            self.link(Command::Refuse(link, Refusal::Full));
-            self.remove(now, link, Cause::Refused(Refusal::Full));
+            self.turn_away(now, link, Refusal::Full);
         }
     }
 
@@ -86,9 +85,14 @@ impl Host {
         if self.guests.get(&link).is_some_and(|guest| guest.role.is_none()) {
             self.wrong_keys += 1;
             self.notice(HostNotice::WrongKey(link, self.wrong_keys));
-            self.link(Command::Refuse(link, Refusal::WrongKey));
-            self.remove(now, link, Cause::Refused(Refusal::WrongKey));
+            self.turn_away(now, link, Refusal::WrongKey);
         }
+    }
+
+    /// Refuses in clear.
+    pub(super) fn turn_away(&mut self, now: Timestamp, link: LinkId, refusal: Refusal) {
+        self.link(Command::Refuse(link, refusal.clone()));
+        self.remove(now, link, Cause::Refused(refusal));
     }
 
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {

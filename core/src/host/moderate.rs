@@ -44,8 +44,13 @@ impl Approve {
 pub enum Act {
     /// Let them in.
     Approve(MemberId),
-    /// Do not.
-    Deny(MemberId),
+    /// Do not; as they have the links, these change, unless they are kept.
+    Deny {
+        /// Whom.
+        member: MemberId,
+        /// The links stay as they are: they may ask again.
+        keep_links: bool,
+    },
     /// They may type from now on,
     Grant(MemberId),
     /// or may not any more.
@@ -109,9 +114,11 @@ impl Host {
             None => Err(Objection::Nobody(id.0)),
         };
         match act {
-            Act::Approve(id) | Act::Deny(id) if waits(*id) => Ok(()),
-            Act::Approve(id) | Act::Deny(id) if self.link_of(*id).is_some() => Err(Objection::NotWaiting(id.0)),
-            Act::Approve(id) | Act::Deny(id) => Err(Objection::Nobody(id.0)),
+            Act::Approve(id) | Act::Deny { member: id, .. } => match self.link_of(*id) {
+                _ if waits(*id) => Ok(()),
+                Some(_) => Err(Objection::NotWaiting(id.0)),
+                None => Err(Objection::Nobody(id.0)),
+            },
             Act::Grant(id) if member(*id)? == Some(Role::Control) => Err(Objection::Already),
             Act::Revoke(id) if member(*id)? == Some(Role::View) => Err(Objection::Already),
             Act::Grant(_) | Act::Revoke(_) => Ok(()),
@@ -132,7 +139,12 @@ impl Host {
         }
         match act {
             Act::Approve(id) => self.decide(now, id, true),
-            Act::Deny(id) => self.decide(now, id, false),
+            Act::Deny { member, keep_links } => {
+                self.decide(now, member, false);
+                if !keep_links {
+                    self.rotate(now);
+                }
+            }
             Act::Grant(id) => self.set_role(now, id, Role::Control),
             Act::Revoke(id) => self.set_role(now, id, Role::View),
             Act::Kick { member, keep_links } => {

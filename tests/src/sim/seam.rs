@@ -164,6 +164,7 @@ impl Seam {
             | Event::Waiting(link)
             | Event::Gone(link)
             | Event::Forged(link)
+            | Event::Outdated(link)
             | Event::Hello(link, ..)
             | Event::Check(link, _)
             | Event::Verdict(link, _)
