@@ -11,11 +11,13 @@ mod escape;
 mod header;
 mod join;
 mod log;
+mod place;
 mod replay;
 mod serve;
 mod share;
 mod shell;
 mod status;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -1,18 +1,17 @@
 //! `beach share`: a host, with a PTY and perhaps a terminal around it.
 
+mod notices;
+
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::host::{
-    Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, LinkRules, Start,
-};
+use beach_core::host::{Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostOutput, LinkRules, Start};
 use beach_core::invite::{HostSecrets, Role};
 use beach_core::journal::Recorded as _;
 use beach_core::peer::{Certificate, Str0m};
@@ -24,7 +23,7 @@ use beach_runtime_tokio::network::Network;
 use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
-use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
+use beach_runtime_tokio::tty::{self, KeyEvent, Keys, Screen, SignalEvent, Signals};
 use beach_runtime_tokio::{background, entropy, rendezvous, seed};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -37,11 +36,10 @@ use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
 use crate::detach;
 use crate::header::{Header, Links, Remarks};
+use crate::log;
+use crate::place::Place;
 use crate::status::{self, Voice, code};
-use crate::{log, serve};
-
-/// Where the embedded rendezvous listens if nothing else is said.
-const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+use crate::terminal::Terminal;
 
 /// Lines of history that the host keeps.
 const HISTORY: usize = 10_000;
@@ -227,63 +225,6 @@ fn record(path: &Path, args: &ShareArgs, size: Size, own_terminal: bool, command
     CastFile::create(path, args.record_format, size, term, command_text(command))
 }
 
-/// Where the rendezvous is: as the link says, and as this process dials it.
-struct Place {
-    public: String,
-    own: String,
-    embedded: Option<Server>,
-}
-
-impl Place {
-    async fn find(args: &ShareArgs) -> Result<Place, u8> {
-        if let Some(server) = &args.server {
-            return Ok(Place { public: server.clone(), own: server.clone(), embedded: None });
-        }
-        let wanted = args.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
-        let server = match serve::listen(wanted).await {
-            Ok(server) => server,
-            // A port that nobody asked for may be any other.
-            Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
-                status::refuse(
-                    "the rendezvous inside share could not start",
-                    &cause,
-                    "choose --listen ADDR or --server URL",
-                )
-            })?,
-            Err(cause) => {
-                let what = format!("cannot listen on {wanted}");
-                return Err(status::usage(&what, &cause, "choose another --listen, or :0 for any free port"));
-            }
-        };
-        let bound = server.local_addr();
-        let ip = bound.ip();
-        let port = bound.port();
-        let public = if ip.is_unspecified() {
-            let outward = outward_address(ip.is_ipv6()).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).ip());
-            SocketAddr::new(outward, port).to_string()
-        } else if ip.is_loopback() && ip.is_ipv4() {
-            format!("localhost:{port}")
-        } else {
-            bound.to_string()
-        };
-        let dialled = if ip.is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, port)) } else { bound };
-        Ok(Place { public: format!("http://{public}"), own: format!("http://{dialled}"), embedded: Some(server) })
-    }
-}
-
-/// The address of the default route: what a socket would use to reach the Internet. Nothing is sent.
-fn outward_address(prefer_v6: bool) -> Option<std::net::IpAddr> {
-    // Addresses for documentation (RFC 5737, RFC 3849): only the routing table is asked.
-    let ask = |from: &str, to: &str| {
-        let socket = UdpSocket::bind(from).ok()?;
-        socket.connect(to).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    let v4 = || ask("0.0.0.0:0", "192.0.2.1:9");
-    let v6 = || ask("[::]:0", "[2001:db8::1]:9");
-    if prefer_v6 { v6().or_else(v4) } else { v4() }
-}
-
 fn own_size() -> Option<Size> {
     tty::size().map(|(cols, rows)| Size::new(cols, rows))
 }
@@ -355,44 +296,6 @@ fn listen(session: &str) -> Option<Control> {
     Control::listen(session).inspect_err(|error| tracing::warn!(%error, "no control socket")).ok()
 }
 
-/// The host's own terminal, once the command runs.
-struct Terminal {
-    screen: Screen,
-    keys: Keys,
-    /// Output that the terminal did not take yet; the PTY is not read meanwhile.
-    unwritten: Vec<u8>,
-    raw: RawMode,
-}
-
-/// Puts back what a program that was killed may have left behind. CAN first: a sequence may have been cut short.
-const EPILOGUE: &[u8] =
-    b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[4l\x1b(B\x0f\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
-\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l\x1b7\x1b[r\x1b8";
-
-impl Terminal {
-    fn start() -> std::io::Result<Terminal> {
-        let raw = RawMode::enter(EPILOGUE)?;
-        Ok(Terminal { screen: Screen::start()?, keys: Keys::start()?, unwritten: Vec::new(), raw })
-    }
-
-    fn show(&mut self, bytes: Vec<u8>) {
-        if self.unwritten.is_empty() {
-            self.unwritten = bytes;
-        } else {
-            self.unwritten.extend_from_slice(&bytes);
-        }
-        self.write();
-    }
-
-    fn write(&mut self) {
-        if !self.unwritten.is_empty()
-            && let Err(back) = self.screen.try_write(std::mem::take(&mut self.unwritten))
-        {
-            self.unwritten = back;
-        }
-    }
-}
-
 impl Share {
     fn start(&mut self, size: Size) {
         self.record(|cast| cast.start(size));
@@ -462,122 +365,6 @@ impl Share {
         if let Some(Err(error)) = self.audit.as_mut().map(|audit| audit.note(kind, fields)) {
             tracing::error!(%error, "the audit ends here");
             self.audit = None;
-        }
-    }
-
-    fn on_notice(&mut self, notice: HostNotice) {
-        match notice {
-            HostNotice::Registered => {
-                tracing::info!("registered");
-                // Again after the rendezvous was lost: the links are known.
-                if std::mem::replace(&mut self.told_links, true) {
-                    return;
-                }
-                if self.own_terminal {
-                    status::push_away(self.size);
-                }
-                match self.voice {
-                    Voice::Quiet => {
-                        status::print(self.links.main());
-                        if self.detached {
-                            background::fall_silent()
-                                .unwrap_or_else(|error| tracing::warn!(%error, "still not silent"));
-                        }
-                    }
-                    Voice::Json => {
-                        let Links { join, view } = &self.links;
-                        let fields =
-                            json!({ "session": self.session, "join": join, "view": view, "strict": self.strict });
-                        self.voice.event("ready", &fields);
-                    }
-                    Voice::Human => status::header(&self.header),
-                }
-            }
-            HostNotice::RendezvousLost(cause) => tracing::warn!(cause, "the rendezvous is lost; dialling again"),
-            HostNotice::Stage(link, stage) => tracing::info!(%link, stage = stage.words(), "handshake"),
-            HostNotice::Failed(link, failure) => {
-                let stage = failure.stage.words();
-                let cause = status::cause(&failure.cause);
-                tracing::info!(%link, stage, cause, "a handshake failed");
-                self.note("join_failed", &json!({ "link": link.to_string(), "stage": stage, "cause": cause }));
-            }
-            HostNotice::WrongKey(link, count) => {
-                tracing::warn!(%link, count, "somebody tried a wrong key");
-                self.note("wrong_key", &json!({ "link": link.to_string(), "count": count }));
-            }
-            HostNotice::Joined(member, role, name, path) => {
-                tracing::info!(%member, %role, name, "a viewer joined");
-                self.record(|cast| cast.joined(member, role, &name));
-                let fields = json!({ "member": member.0, "role": role, "name": name });
-                self.tell("member_joined", &fields);
-                self.tell("path", &status::path_fields(path, Some(member)));
-            }
-            HostNotice::Path(member, path) => {
-                tracing::info!(%member, kind = ?path.kind, "a viewer's path changed");
-                self.tell("path", &status::path_fields(path, Some(member)));
-            }
-            HostNotice::Away(member, cause) => {
-                let cause = status::cause(&cause);
-                tracing::info!(%member, cause, "a viewer's link is gone; its place is kept");
-                self.tell("member_away", &json!({ "member": member.0, "cause": cause }));
-            }
-            HostNotice::Back(member, path) => {
-                tracing::info!(%member, "a viewer is back");
-                self.tell("member_back", &json!({ "member": member.0 }));
-                self.tell("path", &status::path_fields(path, Some(member)));
-            }
-            HostNotice::Left(member, cause) => {
-                let cause = status::cause(&cause);
-                tracing::info!(%member, cause, "a viewer left");
-                self.record(|cast| cast.left(member));
-                self.tell("member_left", &json!({ "member": member.0, "cause": cause }));
-            }
-            HostNotice::Asks(member, role, name, check, from) => {
-                tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
-                self.record(|cast| cast.asks(member, role, &name));
-                if self.own_terminal && self.terminal.is_none() {
-                    // The command waits for a viewer, and the terminal is as it was.
-                    let id = member.0;
-                    self.voice
-                        .say(&format!("  {name} wants in ({role}): {check}. In another terminal: beach approve {id}"));
-                }
-                let check = check.to_string();
-                let fields = json!({ "member": member.0, "role": role, "name": name, "from": from, "check": check });
-                self.tell("member_asks", &fields);
-            }
-            HostNotice::Decided(member, yes) => {
-                tracing::info!(%member, yes, "decided");
-                self.record(|cast| cast.about(member, if yes { "is let in" } else { "is not let in" }));
-                self.tell("member_decided", &json!({ "member": member.0, "let_in": yes }));
-            }
-            HostNotice::Role(member, role) => {
-                tracing::info!(%member, %role, "a viewer's role changed");
-                let what = match role {
-                    Role::Control => "may type from now on",
-                    Role::View => "may only watch from now on",
-                };
-                self.record(|cast| cast.about(member, what));
-                self.tell("member_role", &json!({ "member": member.0, "role": role }));
-            }
-            HostNotice::Typed(member, bytes) => {
-                let text = String::from_utf8_lossy(&bytes);
-                self.note("typed", &json!({ "member": member.0, "text": text }));
-            }
-            HostNotice::Rotated => {
-                self.note("links", &json!({}));
-                tracing::info!("other links let people in from now on");
-                self.record(|cast| cast.mark("new links"));
-                self.links_changed = true;
-            }
-            HostNotice::Paused(paused) => {
-                tracing::info!(paused, "paused or not");
-                self.record(|cast| cast.mark(if paused { "paused" } else { "it goes on" }));
-                self.tell("paused", &json!({ "paused": paused }));
-            }
-            HostNotice::Violation(member, count) => {
-                tracing::warn!(%member, count, "a viewer sent what it may not send");
-                self.note("violation", &json!({ "member": member.0, "count": count }));
-            }
         }
     }
 

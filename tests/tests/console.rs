@@ -127,6 +127,39 @@ fn an_answer_that_was_on_its_way_before_the_question_is_none() {
     assert_eq!((members(&world), typed(&world).as_str()), (1, ""));
 }
 
+/// A name that says what only the host may say.
+const FORGED: &str = "ann\" (this machine) wants to watch: able baker";
+
+#[test]
+fn a_name_cannot_be_taken_for_what_the_host_says() {
+    let mut world = host(Script::Shell, KEY);
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.name = Some(FORGED.to_owned());
+    world.add_viewer(plan);
+    world.run_for(secs(1));
+
+    let question = banner(&world).join(" ");
+
+    assert!(question.starts_with("beach: \"ann' (this machine) want…\" wants to type: "), "{question:?}");
+}
+
+#[test]
+fn of_more_members_than_there_are_rows_for_it_says_how_many() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    for _ in 0..20 {
+        world.add_viewer(ViewerPlan::of(1, Role::View));
+    }
+    world.run_for(secs(5));
+
+    keys(&mut world, b"\x1dm");
+
+    let list = banner(&world);
+    assert_eq!((list.len(), list[0].as_str()), (12, "beach: 20 viewers"), "{list:?}");
+    assert_eq!(list[11], "     and 10 more: beach status");
+    keys(&mut world, b"q");
+    assert_untouched(&world);
+}
+
 #[test]
 fn the_escape_twice_is_one_for_the_program_and_with_another_key_it_is_both() {
     let mut world = host(Script::Shell, Escape::Always(b'~'));

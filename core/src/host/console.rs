@@ -55,9 +55,10 @@ enum View {
     #[default]
     Nothing,
     Help,
-    Members,
-    /// Who goes: digits so far.
-    Kick(String),
+    /// Who was there when it was asked for.
+    Members(String),
+    /// Who goes: digits so far, and who there is to choose from.
+    Kick(String, String),
 }
 
 /// What somebody at the keyboard wants.
@@ -82,6 +83,16 @@ impl Command {
             _ => None,
         }
     }
+}
+
+/// A name as somebody gave it to themselves: short, and not to be taken for our own words.
+fn quoted(name: &str) -> String {
+    const LONGEST: usize = 24;
+    let mut short: String = name.chars().take(LONGEST).map(|c| if c == '"' { '\'' } else { c }).collect();
+    if name.chars().nth(LONGEST).is_some() {
+        short.push('…');
+    }
+    format!("\"{short}\"")
 }
 
 impl Console {
@@ -158,11 +169,11 @@ impl Host {
                 if pressed.is_some() {
                     self.console.escaped = Some(begin.to_vec());
                 }
-            } else if let View::Kick(_) = self.console.view {
+            } else if let View::Kick(..) = self.console.view {
                 if !self.choose(now, pressed) {
                     return passed;
                 }
-            } else if matches!(self.console.view, View::Help | View::Members) {
+            } else if matches!(self.console.view, View::Help | View::Members(_)) {
                 // Whatever it is, it only says that this was read.
                 self.console.view = View::Nothing;
                 return passed;
@@ -190,8 +201,8 @@ impl Host {
                 }
             }
             Command::Help => self.console.view = View::Help,
-            Command::Members => self.console.view = View::Members,
-            Command::Kick => self.console.view = View::Kick(String::new()),
+            Command::Members => self.console.view = View::Members(self.listed()),
+            Command::Kick => self.console.view = View::Kick(String::new(), self.listed()),
             Command::Pause if self.paused => {
                 self.act(now, Act::Resume);
                 self.message(now, "viewers see the terminal again");
@@ -206,7 +217,7 @@ impl Host {
 
     /// One more key of the number of who goes; whether more may follow.
     fn choose(&mut self, now: Timestamp, key: Option<u8>) -> bool {
-        let View::Kick(digits) = &mut self.console.view else { return false };
+        let View::Kick(digits, _) = &mut self.console.view else { return false };
         match key {
             None => return true,
             Some(digit @ b'0'..=b'9') if digits.len() < MAX_DIGITS => {
@@ -244,17 +255,21 @@ impl Host {
             self.emulator.feed(&bytes);
             return;
         }
-        let mut shown = bytes;
-        if self.console.banner.is_laid() {
-            let printed = std::mem::take(&mut shown);
-            self.console.banner.lift(&self.emulator, &mut shown);
-            self.emulator.feed(&printed);
-            shown.extend(printed);
-            self.console.banner.lay(&self.emulator, &mut shown);
-        } else {
-            self.emulator.feed(&shown);
+        let mut lifted = Vec::new();
+        self.console.banner.lift(&self.emulator, &mut lifted);
+        let was_laid = !lifted.is_empty();
+        self.emulator.feed(&bytes);
+        let mut laid = Vec::new();
+        if was_laid {
+            self.console.banner.lay(&self.emulator, &mut laid);
         }
-        self.out.push_back(HostOutput::Show(shown));
+        if laid.is_empty() {
+            lifted.extend(bytes);
+        } else {
+            // In one update, so that the row does not flicker where terminals know what that is.
+            lifted = [b"\x1b[?2026h", lifted.as_slice(), &bytes, &laid, b"\x1b[?2026l"].concat();
+        }
+        self.out.push_back(HostOutput::Show(lifted));
     }
 
     /// The own terminal has another size, and has done what it does to its rows then.
@@ -305,10 +320,8 @@ impl Host {
     fn to_read(&self) -> String {
         match &self.console.view {
             View::Help => self.help(),
-            View::Members => format!("{}\n{}", self.headline(), self.listed()),
-            View::Kick(digits) => {
-                format!("beach: who goes? number and Enter, or Esc: {digits}_\n{}", self.listed())
-            }
+            View::Members(listed) => format!("{}\n{listed}", self.headline()),
+            View::Kick(digits, listed) => format!("beach: who goes? number and Enter, or Esc: {digits}_\n{listed}"),
             View::Nothing => match (self.question(), &self.console.message) {
                 (Some(question), _) => question,
                 (None, Some((text, _))) => format!("beach: {text}"),
@@ -335,7 +348,7 @@ impl Host {
         };
         let more = if others > 0 { format!(" (+{others})") } else { String::new() };
         let from = guest.from.map(|from| format!(" ({from})")).unwrap_or_default();
-        let who = format!("beach: {}{from} wants to {wants}:", guest.name);
+        let who = format!("beach: {}{from} wants to {wants}:", quoted(&guest.name));
         let what = format!("{} ({how}){more}", guest.check?);
         // One row if there is room, else two that break where reading does.
         let columns = usize::from(self.emulator.head().size.cols);
@@ -360,13 +373,16 @@ impl Host {
 
     fn listed(&self) -> String {
         let status = self.status();
+        // As many as a banner has rows for, below its first one.
+        let room = usize::from(self.emulator.head().size.rows / 2).saturating_sub(1);
+        let all = status.members.len() + status.asking.len();
         let members = status.members.iter().map(|member| {
             let path = match member.path.kind {
                 PathKind::Direct => "direct",
                 PathKind::Turn => "turn",
                 PathKind::Relay => "relay",
             };
-            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, member.name, member.role);
+            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, quoted(&member.name), member.role);
             if let Some(round_trip) = member.round_trip {
                 row += &format!("  {} ms", round_trip.as_millis());
             }
@@ -379,10 +395,15 @@ impl Host {
             row
         });
         let asking = status.asking.iter().map(|asking| {
-            let (id, name, role) = (asking.id.0, &asking.name, asking.role);
+            let (id, name, role) = (asking.id.0, quoted(&asking.name), asking.role);
             format!("{id:>4} {name}  {role}  waits: {}", asking.check)
         });
-        members.chain(asking).collect::<Vec<_>>().join("\n")
+        let mut rows: Vec<String> = asking.chain(members).collect();
+        if all > room {
+            rows.truncate(room.saturating_sub(1));
+            rows.push(format!("     and {} more: beach status", all - rows.len()));
+        }
+        rows.join("\n")
     }
 
     /// Somebody asks: a bell, which changes no screen.

@@ -144,6 +144,8 @@ pub struct ViewerPlan {
     pub at: Duration,
     /// What it knows.
     pub invite: Invite,
+    /// What it calls itself; else by its number.
+    pub name: Option<String>,
     /// The size of its terminal.
     pub size: Size,
     /// How long it waits for a session that does not exist yet.
@@ -174,6 +176,7 @@ impl ViewerPlan {
         ViewerPlan {
             at: ms(0),
             invite,
+            name: None,
             size: Size::new(100, 30),
             wait: None,
             predict: Mode::Auto,
@@ -488,7 +491,7 @@ impl<E: Engine> World<E> {
         let config = ViewerConfig {
             seed: self.dice.seed(),
             role: plan.invite.role,
-            name: format!("viewer {index}"),
+            name: plan.name.unwrap_or_else(|| format!("viewer {index}")),
             size: plan.size,
             wait: plan.wait,
             history: plan.history,

@@ -1,0 +1,68 @@
+//! Where a share's rendezvous is: somewhere else, or inside it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use beach_runtime_tokio::serve::Server;
+
+use crate::args::ShareArgs;
+use crate::{serve, status};
+
+/// Where the embedded rendezvous listens if nothing else is said.
+const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// Where the rendezvous is: as the link says, and as this process dials it.
+pub(crate) struct Place {
+    pub(crate) public: String,
+    pub(crate) own: String,
+    pub(crate) embedded: Option<Server>,
+}
+
+impl Place {
+    pub(crate) async fn find(args: &ShareArgs) -> Result<Place, u8> {
+        if let Some(server) = &args.server {
+            return Ok(Place { public: server.clone(), own: server.clone(), embedded: None });
+        }
+        let wanted = args.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
+        let server = match serve::listen(wanted).await {
+            Ok(server) => server,
+            // A port that nobody asked for may be any other.
+            Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
+                status::refuse(
+                    "the rendezvous inside share could not start",
+                    &cause,
+                    "choose --listen ADDR or --server URL",
+                )
+            })?,
+            Err(cause) => {
+                let what = format!("cannot listen on {wanted}");
+                return Err(status::usage(&what, &cause, "choose another --listen, or :0 for any free port"));
+            }
+        };
+        let bound = server.local_addr();
+        let ip = bound.ip();
+        let port = bound.port();
+        let public = if ip.is_unspecified() {
+            let outward = outward_address(ip.is_ipv6()).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).ip());
+            SocketAddr::new(outward, port).to_string()
+        } else if ip.is_loopback() && ip.is_ipv4() {
+            format!("localhost:{port}")
+        } else {
+            bound.to_string()
+        };
+        let dialled = if ip.is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, port)) } else { bound };
+        Ok(Place { public: format!("http://{public}"), own: format!("http://{dialled}"), embedded: Some(server) })
+    }
+}
+
+/// The address of the default route: what a socket would use to reach the Internet. Nothing is sent.
+fn outward_address(prefer_v6: bool) -> Option<IpAddr> {
+    // Addresses for documentation (RFC 5737, RFC 3849): only the routing table is asked.
+    let ask = |from: &str, to: &str| {
+        let socket = UdpSocket::bind(from).ok()?;
+        socket.connect(to).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    let v4 = || ask("0.0.0.0:0", "192.0.2.1:9");
+    let v6 = || ask("[::]:0", "[2001:db8::1]:9");
+    if prefer_v6 { v6().or_else(v4) } else { v4() }
+}
