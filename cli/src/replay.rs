@@ -59,6 +59,9 @@ fn show_host(at: Timestamp, output: HostOutput) {
                     &format!("link {link}: failed while {}: {}", failure.stage, status::cause(&failure.cause)),
                 );
             }
+            HostNotice::TurnedAway(count) => {
+                status::replayed(at, &format!("the rendezvous refused {count} joins: too many at once"));
+            }
             HostNotice::WrongKey(link, count) => {
                 status::replayed(at, &format!("link {link}: wrong key ({count} so far)"))
             }

@@ -454,6 +454,7 @@ where
             FromRendezvous::Waiting { link } => self.events.push_back(Event::Waiting(link)),
             FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),
             FromRendezvous::Closed { link } => self.events.push_back(Event::Gone(link)),
+            FromRendezvous::TurnedAway { count } => self.events.push_back(Event::TurnedAway(count)),
             FromRendezvous::Pong => {}
             FromRendezvous::Ice { ice } => self.learn(now, &ice),
             FromRendezvous::Envelope { link, data } => self.on_envelope(now, link, &data.0),

@@ -284,6 +284,7 @@ impl Host {
             Event::Registered => self.on_registered(now),
             Event::Refused(None, refusal) => self.on_register_refused(now, refusal),
             Event::Joined { link, versions, resumes, from, .. } => self.on_joined(now, link, &versions, resumes, from),
+            Event::TurnedAway(count) => self.notice(HostNotice::TurnedAway(count)),
             Event::Forged(link) => self.on_forged(now, link),
             Event::Outdated(link) => self.turn_away(now, link, Refusal::Expired),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),

@@ -87,6 +87,8 @@ pub enum Event {
     Waiting(LinkId),
     /// Turned away, in clear.
     Refused(Option<LinkId>, Refusal),
+    /// Host: so many joins were refused by the rendezvous, as they were too many at once.
+    TurnedAway(u64),
     /// The rendezvous lost the other side of this link.
     Gone(LinkId),
     /// Something on this link was not made by who it claims to be; it was dropped.

@@ -30,6 +30,9 @@ pub const JOIN_RATE: u64 = 32;
 /// And as many at once, after a pause: all viewers of a session come back together.
 pub const JOIN_BURST: u64 = 256;
 
+/// A host is told at most this often that joins were refused on its behalf.
+const TURNED_AWAY_EVERY: Duration = Duration::from_secs(1);
+
 /// Addresses whose joins are counted; of more, the one that joined least is forgotten.
 const MAX_ADDRESSES: usize = 4096;
 
@@ -137,6 +140,9 @@ struct Session {
     links: BTreeMap<LinkId, Link>,
     relayed: Allowance,
     joins: Allowance,
+    /// Joins that were over it, and when the host was told of them last.
+    turned_away: u64,
+    turned_away_told: Option<Timestamp>,
 }
 
 impl Session {
@@ -147,6 +153,8 @@ impl Session {
             links: BTreeMap::new(),
             relayed: Allowance::new(now, RELAY_RATE, RELAY_BURST),
             joins: joins(now),
+            turned_away: 0,
+            turned_away_told: None,
         }
     }
 }
@@ -330,6 +338,7 @@ impl Rendezvous {
             return self.refuse(from, Some(link), Refusal::Full);
         }
         if !session.joins.take(now, 1) || !self.address_may_join(now, from) {
+            self.turn_away(now, id);
             return self.refuse(from, Some(link), Refusal::Busy);
         }
         let class = self.class_of(from);
@@ -346,6 +355,18 @@ impl Rendezvous {
                 self.say(from, &join);
             }
             None => self.say(from, &FromRendezvous::Waiting { link }),
+        }
+    }
+
+    /// The host learns that joins are refused on its behalf.
+    fn turn_away(&mut self, now: Timestamp, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.turned_away += 1;
+        let due = session.turned_away_told.is_none_or(|told| told + TURNED_AWAY_EVERY <= now);
+        if let (Some(host), true) = (session.host, due) {
+            session.turned_away_told = Some(now);
+            let count = session.turned_away;
+            self.say(host, &FromRendezvous::TurnedAway { count });
         }
     }
 

@@ -234,6 +234,7 @@ impl Viewer {
             | Event::Waiting(_)
             | Event::Refused(..)
             | Event::Gone(_)
+            | Event::TurnedAway(_)
             | Event::Forged(_)
             | Event::Outdated(_)
             | Event::Hello(..)

@@ -353,7 +353,10 @@ fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
     let mut desk = Desk::new();
     // The viewer that the desk has is one of them.
     assert_eq!(refused(&join_from(&mut desk, 10, 1, "192.0.2.1", JOIN_BURST - 1)), 0);
-    assert_eq!(refused(&join_from(&mut desk, 11, 1, "192.0.2.2", 5)), 5, "the session's share is used up");
+    let heard = join_from(&mut desk, 11, 1, "192.0.2.2", 5);
+    assert_eq!(refused(&heard), 5, "the session's share is used up");
+    let told = heard.iter().filter(|said| matches!(said, FromRendezvous::TurnedAway { count: 1 })).count();
+    assert_eq!(told, 1, "the host is told, and not again at once");
     desk.now = Timestamp::from_micros(1_000_000);
     assert_eq!(
         refused(&join_from(&mut desk, 12, 1, "192.0.2.2", JOIN_RATE + 3)),

@@ -46,6 +46,10 @@ impl Share {
                 tracing::info!(%link, stage, cause, "a handshake failed");
                 self.note("join_failed", &json!({ "link": link.to_string(), "stage": stage, "cause": cause }));
             }
+            HostNotice::TurnedAway(count) => {
+                tracing::warn!(count, "the rendezvous refused joins: too many at once");
+                self.note("turned_away", &json!({ "count": count }));
+            }
             HostNotice::WrongKey(link, count) => {
                 tracing::warn!(%link, count, "somebody tried a wrong key");
                 self.note("wrong_key", &json!({ "link": link.to_string(), "count": count }));

@@ -126,6 +126,8 @@ pub enum HostNotice {
     Stage(LinkId, Stage),
     /// A handshake ended without a link.
     Failed(LinkId, Failure),
+    /// The rendezvous refused so many joins by now, as they were too many at once.
+    TurnedAway(u64),
     /// Somebody without the right key tried, for the n-th time.
     WrongKey(LinkId, u64),
     /// Somebody waits to be let in, and sees the same words; where they are, as the rendezvous says.

@@ -133,6 +133,11 @@ pub enum FromRendezvous {
         /// Why.
         reason: Refusal,
     },
+    /// To the host: so many joins were refused since it registered, as they were too many at once; again a second later at the earliest.
+    TurnedAway {
+        /// How many.
+        count: u64,
+    },
     /// The other side of the link is gone.
     Closed {
         /// The link.
@@ -218,7 +223,10 @@ pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
         FromRendezvous::Registered { ice } | FromRendezvous::Ice { ice } => few(ice)?,
         FromRendezvous::Envelope { data, .. } => short(data)?,
         FromRendezvous::Refused { reason, .. } => sane(reason)?,
-        FromRendezvous::Waiting { .. } | FromRendezvous::Closed { .. } | FromRendezvous::Pong => {}
+        FromRendezvous::Waiting { .. }
+        | FromRendezvous::TurnedAway { .. }
+        | FromRendezvous::Closed { .. }
+        | FromRendezvous::Pong => {}
     }
     Ok(message)
 }

@@ -171,7 +171,12 @@ impl Seam {
             | Event::Envelope(link, _)
             | Event::Message(link, ..)
             | Event::Refused(Some(link), _) => (*link, None),
-            Event::SignalUp | Event::SignalDown(_) | Event::Registered | Event::Refused(None, _) | Event::Woken => {
+            Event::SignalUp
+            | Event::SignalDown(_)
+            | Event::Registered
+            | Event::Refused(None, _)
+            | Event::TurnedAway(_)
+            | Event::Woken => {
                 return true;
             }
         };
