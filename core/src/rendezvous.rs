@@ -25,10 +25,10 @@ pub const RELAY_RATE: u64 = 512 * 1024;
 pub const RELAY_BURST: u64 = 1024 * 1024;
 
 /// Joins a second that reach one host, and that come from one address: far more than people make, far less than a machine could.
-pub const JOIN_RATE: u64 = 32;
+pub const JOIN_RATE: u64 = 100;
 
 /// And as many at once, after a pause: all viewers of a session come back together.
-pub const JOIN_BURST: u64 = 256;
+pub const JOIN_BURST: u64 = 512;
 
 /// A host is told at most this often that joins were refused on its behalf.
 const TURNED_AWAY_EVERY: Duration = Duration::from_secs(1);
