@@ -6,7 +6,6 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
 /// The links of a session, as they are given out. No `Debug`: they hold keys.
-#[derive(Clone)]
 pub(crate) struct Links {
     /// The one that lets type, unless nobody shall.
     pub(crate) join: Option<String>,
@@ -25,7 +24,7 @@ impl Links {
 }
 
 /// What else is to be said.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Remarks {
     pub(crate) no_tls: bool,
     /// The command waits for a viewer.

@@ -54,6 +54,8 @@ struct Guest {
     role: Option<Role>,
     /// Where it is, as the rendezvous says.
     from: Option<AddressClass>,
+    /// How often the links had changed when it came.
+    rotations: u32,
     name: String,
     /// The size of its terminal, as it said at first.
     size: Option<Size>,
@@ -154,6 +156,8 @@ pub struct Host {
     /// Links that have said hello, newest last: each says it once.
     used: VecDeque<LinkId>,
     wrong_keys: u64,
+    /// How often the links have changed.
+    rotations: u32,
     /// Since when its links let people in.
     links_since: Timestamp,
     /// Roles whose link was used, if each may be once.
@@ -217,6 +221,7 @@ impl Host {
             members_ever: 0,
             used: VecDeque::new(),
             wrong_keys: 0,
+            rotations: 0,
             links_since: Timestamp::ZERO,
             used_up: Vec::new(),
             paused: false,

@@ -1,7 +1,7 @@
 //! The person at the host's own terminal is asked, answers, looks and removes, and the program under it notices nothing.
 #![cfg(target_os = "linux")]
 
-use beach_core::host::{Approve, Escape, HostInput};
+use beach_core::host::{Act, Approve, Escape, HostInput};
 use beach_core::invite::Role;
 use beach_core::terminal::{Emulator, Line};
 use beach_tests::sim::scenario::everyone_joins;
@@ -183,6 +183,24 @@ fn what_is_pasted_gives_no_command() {
 
     assert_eq!(typed(&world), "\x1b[200~one\x1dy two\x1b[201~");
     assert_eq!((members(&world), world.hosts[0].node.machine().status().asking.len()), (0, 0), "refused after it");
+}
+
+#[test]
+fn a_paste_that_begins_or_ends_while_nobody_asks_is_one_too() {
+    let mut world = host(Script::Shell, KEY);
+    keys(&mut world, b"\x1b[200~begun ");
+    joins(&mut world, Role::Control);
+    keys(&mut world, b"\x1dy\x1b[201~\x1b[200~");
+    assert_eq!(world.hosts[0].node.machine().status().asking.len(), 1, "it was pasted");
+    let id = world.hosts[0].node.machine().status().asking[0].id;
+    world.host_input(0, HostInput::Act(Act::Deny { member: id, keep_links: true }));
+    keys(&mut world, b"ended\x1b[201~");
+    joins(&mut world, Role::Control);
+
+    keys(&mut world, b"\x1dn");
+
+    assert_eq!(world.hosts[0].node.machine().status().asking, [], "the escape is one again");
+    assert_eq!(typed(&world), "\x1b[200~begun \x1dy\x1b[201~\x1b[200~ended\x1b[201~");
 }
 
 #[test]

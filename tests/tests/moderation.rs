@@ -287,6 +287,28 @@ fn a_link_for_one_lets_in_one_and_who_failed_on_the_way_leaves_it_free() {
 }
 
 #[test]
+fn who_came_by_a_link_from_before_has_not_used_the_new_one() {
+    let mut world = World::new(5, fake_engine);
+    let mut host = HostPlan::new(1);
+    (host.config.links.once, host.config.approve) = (true, Approve::Control);
+    world.add_host(host);
+    world.run_for(secs(1));
+    assert_eq!(refused(&mut world, Role::Control), None, "it waits to be let in");
+    act(&mut world, Act::Rotate);
+    world.run_for(secs(1));
+    let invite = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
+    let second = comes(&mut world, invite);
+    world.run_for(secs(3));
+    let asking = world.hosts[0].node.machine().status().asking;
+    assert_eq!((asking.len(), &world.viewers[second].exit), (2, &None), "while the first is on the way in");
+
+    asking.iter().for_each(|asking| act(&mut world, Act::Approve(asking.id)));
+    world.run_for(secs(3));
+
+    assert_eq!(world.hosts[0].node.machine().members(), 2);
+}
+
+#[test]
 fn links_that_expired_let_nobody_in_and_who_is_in_stays_and_comes_back() {
     let mut world = World::new(6, fake_engine);
     let mut host = HostPlan::new(1);

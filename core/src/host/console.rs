@@ -132,13 +132,9 @@ impl Host {
 
     fn read_keys(&mut self, now: Timestamp, bytes: Vec<u8>) -> Vec<u8> {
         let wanted = self.console.question.is_some() || self.paused || !matches!(self.console.view, View::Nothing);
-        let Some(escape) = self.console.escape.key(wanted) else {
-            // What it was wanted for has gone in between.
-            let mut passed = self.console.escaped.take().unwrap_or_default();
-            passed.extend(bytes);
-            return passed;
-        };
-        let mut passed = Vec::new();
+        let escape = self.console.escape.key(wanted);
+        // What it was begun for may have gone in between. Pastes are followed all the same: one may begin before it is wanted.
+        let mut passed = self.console.escaped.take_if(|_| escape.is_none()).unwrap_or_default();
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             if let Some(read) = self.console.pasting {
@@ -153,7 +149,7 @@ impl Host {
             let key = first_key(rest);
             let (begin, after) = rest.split_at(key.map_or(1, |key| key.length));
             let pressed = key.filter(|key| !key.released).map(|key| key.byte);
-            let is_escape = key.is_some_and(|key| key.byte == escape);
+            let is_escape = key.is_some_and(|key| Some(key.byte) == escape);
             if let Some(held) = self.console.escaped.take() {
                 match pressed.and_then(Command::of) {
                     Some(command) => self.command(now, command),

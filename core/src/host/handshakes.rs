@@ -52,6 +52,7 @@ impl Host {
             handshake,
             role: None,
             from,
+            rotations: self.rotations,
             name: String::new(),
             size: None,
             history: 0,
@@ -128,7 +129,8 @@ impl Host {
         let LinkRules { once, expire } = self.config.links;
         // Who is on the way in may still fail, and the link be free again.
         let other = |(id, guest): (&LinkId, &Guest)| *id != link && guest.role == Some(role) && guest.resumes.is_none();
-        let coming = || self.guests.iter().any(|it| other(it) && it.1.member.is_none());
+        let coming =
+            || self.guests.iter().any(|it| other(it) && it.1.member.is_none() && it.1.rotations == self.rotations);
         if expire.is_some_and(|expire| self.links_since + expire <= now) {
             Some(Refusal::Expired)
         } else if once && (self.used_up.contains(&role) || coming()) {
@@ -201,7 +203,9 @@ impl Host {
             guest.live_at = Some(now);
             guest.path = Some(path);
         }
-        if !self.used_up.contains(&role) {
+        // By a link of now; one from before is nobody's any more.
+        let by_link_of_now = self.guests.get(&link).is_some_and(|guest| guest.rotations == self.rotations);
+        if by_link_of_now && !self.used_up.contains(&role) {
             self.used_up.push(role);
         }
         self.link(Command::Keep(link));

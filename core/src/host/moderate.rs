@@ -227,6 +227,7 @@ impl Host {
     }
 
     fn rotate(&mut self, now: Timestamp) {
+        self.rotations += 1;
         self.links_since = now;
         self.used_up.clear();
         self.link(Command::Rotate);
