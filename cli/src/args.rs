@@ -4,11 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use beach_core::cast::CastFormat;
 use beach_core::endpoint::Paths;
 use beach_core::host::{MAX_VIEWERS, Resize};
-use beach_core::ice_server::{BadIceServer, IceServer, Service};
+use beach_core::ice::server_url::{BadIceServer, IceServer, Service};
 use beach_core::predict::{BadMode, Mode};
+use beach_core::recording::asciicast::CastFormat;
 use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};

@@ -6,10 +6,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use beach_core::check::Check;
+use beach_core::crypto::invite::Invite;
+use beach_core::crypto::sas::Check;
 use beach_core::host::{Act, HostStatus};
 use beach_core::id::MemberId;
-use beach_core::invite::Invite;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
 use beach_runtime_tokio::tty;

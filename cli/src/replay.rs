@@ -1,7 +1,7 @@
 //! `beach replay`: a recording again, stage by stage.
 
 use beach_core::host::{HostExit, HostNotice, HostOutput};
-use beach_core::journal::{Replayed, is_whole, read, replay};
+use beach_core::recording::journal::{Replayed, is_whole, read, replay};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
 

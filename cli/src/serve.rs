@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use beach_core::ice_server::{IceServer, Service};
+use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::rendezvous::{self, HandedOut};
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, SignalEvent, Signals};

@@ -10,11 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use beach_core::crypto::invite::{HostSecrets, Role};
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::host::{Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostOutput, LinkRules, Start};
-use beach_core::invite::{HostSecrets, Role};
-use beach_core::journal::Recorded as _;
-use beach_core::peer::{Certificate, Str0m};
+use beach_core::peer::str0m::{Certificate, Str0m};
+use beach_core::recording::journal::Recorded as _;
 use beach_core::terminal::Size;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{Asked, Control};

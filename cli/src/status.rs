@@ -6,9 +6,9 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::handshake::{Cause, Failure, Stage};
 use beach_core::id::MemberId;
-use beach_core::link::{Candidate, CandidateKind, Down, Path, PathKind, Refusal};
+use beach_core::session::handshake::{Cause, Failure, Stage};
+use beach_core::session::link::{Candidate, CandidateKind, Down, Path, PathKind, Refusal};
 use beach_core::terminal::Size;
 use beach_core::time::Timestamp;
 use serde_json::{Value, json};

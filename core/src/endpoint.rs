@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::attended::{Attended, EXACT};
-use crate::engine::{Engine, Peer, PeerSide};
-use crate::entropy::Entropy;
-use crate::gather::Gatherer;
-use crate::ice_server::IceServer;
+use crate::crypto::channel::Side;
+use crate::crypto::invite::{HostSecrets, Invite, Psk, Role};
+use crate::ice::server_url::IceServer;
+use crate::ice::stun::Gatherer;
+use crate::ice::turn::{Allocations, StreamId};
 use crate::id::LinkId;
-use crate::invite::{HostSecrets, Invite, Psk, Role};
-use crate::journal::{Journal, Record};
-use crate::link::{Command, Down, Event, LinkUser, VERSIONS};
 use crate::machine::{Machine, Tick};
-use crate::seal::Side;
+use crate::peer::engine::{Engine, Peer, PeerSide};
+use crate::recording::journal::{Journal, Record};
+use crate::session::link::{Command, Down, Event, LinkUser, VERSIONS};
+use crate::support::deadline_map::{Attended, EXACT};
+use crate::support::entropy::Entropy;
 use crate::time::{Timestamp, earliest};
-use crate::turn::{Allocations, StreamId};
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, encode_hello, parse_from_rendezvous, to_text};
 
 use self::state::{Link, Seal};
@@ -91,7 +91,7 @@ pub enum Input<I> {
     TurnBytes(StreamId, Vec<u8>),
     /// It is gone, or could not be had.
     TurnDown(StreamId),
-    /// The rendezvous relayed this: see [`Relayed`](crate::relay::Relayed).
+    /// The rendezvous relayed this: see [`Relayed`](crate::ice::relay::Relayed).
     Relayed(Vec<u8>),
 }
 

@@ -6,13 +6,13 @@
 //! # The map
 //!
 //! - [`host`], [`viewer`] and [`rendezvous`] are the three machines; [`machine`] is their calling convention.
-//! - [`link`] is the seam: what host and viewer say to links and hear from them. Above it there are no secrets and no datagrams.
-//! - [`endpoint`] stands below the seam: it seals, keeps one [`engine`] peer a link, and turns links into datagrams. [`peer`] is the real
-//!   engine.
+//! - [`session::link`] is the seam: what host and viewer say to links and hear from them. Above it there are no secrets and no datagrams.
+//! - [`endpoint`] stands below the seam: it seals, keeps one [`peer::engine`] a link, and turns links into datagrams. [`peer::str0m`] is the
+//!   real engine.
 //! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what travels.
 //! - [`keyboard`] reads what the viewer's own terminal sends, [`predict`] shows what typing will do before the host has said so.
-//! - [`handshake`] has the stages and their deadlines, [`invite`] the links that people share, [`journal`] recordings that are
-//!   replayed, [`cast`] those that are watched.
+//! - [`session::handshake`] has the stages and their deadlines, [`crypto::invite`] the links that people share, [`recording::journal`] recordings that are
+//!   replayed, [`recording::asciicast`] those that are watched.
 //!
 //! # Driving a machine
 //!
@@ -45,38 +45,24 @@
 //! assert_eq!(said, [(1, r#"{"type":"pong"}"#.to_owned())]);
 //! ```
 
-pub mod address;
-pub mod cast;
-pub mod check;
+pub mod crypto;
 pub mod endpoint;
-pub mod engine;
-pub mod gather;
-pub mod handshake;
 pub mod host;
-pub mod ice_server;
+pub mod ice;
 pub mod id;
-pub mod invite;
-pub mod journal;
 pub mod keyboard;
-pub mod link;
 pub mod machine;
 pub mod peer;
 pub mod predict;
-pub mod relay;
+pub mod recording;
 pub mod rendezvous;
+pub mod session;
 pub mod terminal;
 pub mod time;
-pub mod turn;
 pub mod viewer;
 pub mod wire;
 
-mod allowance;
-mod attended;
-mod dial;
-mod entropy;
-mod paths;
-mod roster;
-mod seal;
+mod support;
 mod sync;
 
-pub use entropy::Entropy;
+pub use support::entropy::Entropy;

@@ -5,13 +5,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::address::{AddressClass, owner};
-use crate::allowance::Allowance;
+use crate::crypto::invite::id_matches;
+use crate::ice::relay::Relayed;
 use crate::id::{LinkId, SessionId};
-use crate::invite::id_matches;
-use crate::link::Refusal;
 use crate::machine::{Machine, Tick};
-use crate::relay::Relayed;
+use crate::session::address::{AddressClass, owner};
+use crate::session::link::Refusal;
+use crate::support::token_bucket::Allowance;
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::{
     FromRendezvous, IceUrl, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text,

@@ -8,17 +8,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::away::{Away, Carrier, Doubt};
-use crate::check::Check;
-use crate::dial::Dialer;
-use crate::entropy::Entropy;
-use crate::handshake::{Cause, Handshake, Stage};
+use crate::crypto::invite::Role;
+use crate::crypto::sas::Check;
 use crate::id::{LinkId, MemberId};
-use crate::invite::Role;
-use crate::link::{
-    Attempt, Command, Down as PeerDown, Envelope, Event, Hello, Lane, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
-};
 use crate::machine::Machine;
 use crate::predict::Predictor;
+use crate::session::dialer::Dialer;
+use crate::session::handshake::{Cause, Handshake, Stage};
+use crate::session::link::{
+    Attempt, Command, Down as PeerDown, Envelope, Event, Hello, Lane, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
+};
+use crate::support::entropy::Entropy;
 use crate::sync::assemble::Assembler;
 use crate::sync::uplink::Uplink;
 use crate::terminal::{MAX_CLIPBOARD, Overlay, Painter, Screen};

@@ -1,7 +1,7 @@
 //! Whatever a rendezvous, a host or a viewer says: it is read or refused, never a panic, and what is read is written the same way again.
 #![no_main]
 
-use beach_core::invite::Invite;
+use beach_core::crypto::invite::Invite;
 use beach_core::wire::signal::{
     decode_hello, parse_from_rendezvous, parse_to_rendezvous, reencode_sealed, to_text,
 };

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::{Generation, Input, Output};
-use beach_core::ice_server::IceServer;
+use beach_core::ice::server_url::IceServer;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
 use tokio::task::JoinSet;
 use tokio::time::timeout;

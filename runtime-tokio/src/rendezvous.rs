@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use beach_core::ice_server::{Credentials, IceServer, Service};
+use beach_core::ice::server_url::{Credentials, IceServer, Service};
 use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
 use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;

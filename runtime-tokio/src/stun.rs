@@ -5,7 +5,7 @@ use std::future;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::gather::{answer, question_for_other_port, question_of, told, transaction};
+use beach_core::ice::stun::{answer, question_for_other_port, question_of, told, transaction};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use beach_core::ice_server::{Credentials, Transport};
-use beach_core::turn::{Allocations, Effect, StreamId};
+use beach_core::ice::server_url::{Credentials, Transport};
+use beach_core::ice::turn::{Allocations, Effect, StreamId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;

@@ -1,12 +1,12 @@
 //! From "joining" to the first screen: who gets in, who waits, who is refused, and what is said of whoever fails.
 #![cfg(target_os = "linux")]
 
-use beach_core::engine::Engine;
-use beach_core::handshake::{Cause, Failure, Stage};
+use beach_core::crypto::invite::{Invite, Role};
 use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
-use beach_core::invite::{Invite, Role};
-use beach_core::link::{Command, Down, Envelope, Event, Refusal};
+use beach_core::peer::engine::Engine;
+use beach_core::session::handshake::{Cause, Failure, Stage};
+use beach_core::session::link::{Command, Down, Envelope, Event, Refusal};
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous};
 use beach_tests::determinism;
@@ -253,7 +253,7 @@ fn an_offer_from_a_viewer_and_an_answer_from_a_host_are_ignored() {
     let link: LinkId = world.commands.iter().find_map(|(_, _, command)| joined(command)).expect("it joined");
     let before = world.commands.len();
 
-    for envelope in [Envelope::Offer(7), Envelope::Verdict(beach_core::link::Verdict::Accepted)] {
+    for envelope in [Envelope::Offer(7), Envelope::Verdict(beach_core::session::link::Verdict::Accepted)] {
         world.link_event(Who::Host(0), Event::Envelope(link, envelope));
     }
     world.link_event(Who::Viewer(viewer), Event::Envelope(link, Envelope::Answer(7)));

@@ -4,12 +4,12 @@
 use std::net::SocketAddr;
 
 use beach_core::Entropy;
-use beach_core::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::handshake::{Cause, Failure, Stage};
+use beach_core::crypto::invite::Role;
 use beach_core::host::HostNotice;
-use beach_core::invite::Role;
-use beach_core::link::{Attempt, Candidate, Command, Down, Event, Lane};
-use beach_core::peer::{Str0m, Str0mPeer};
+use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
+use beach_core::peer::str0m::{Str0m, Str0mPeer};
+use beach_core::session::handshake::{Cause, Failure, Stage};
+use beach_core::session::link::{Attempt, Candidate, Command, Down, Event, Lane};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::frame::{InputEvent, Up};

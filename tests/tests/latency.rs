@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use beach_core::invite::Role;
+use beach_core::crypto::invite::Role;
 use beach_tests::determinism;
 use beach_tests::sim::{Bursts, HostPlan, Pipe, Script, ViewerPlan, Wire, World, ms, real, secs};
 
@@ -130,7 +130,7 @@ fn session(cell: Cell, seed: u64) -> Measured {
 }
 
 /// The number of keys that the viewer's screen says the program has read.
-fn keys_shown<E: beach_core::engine::Engine>(world: &World<E>, viewer: usize) -> Option<usize> {
+fn keys_shown<E: beach_core::peer::engine::Engine>(world: &World<E>, viewer: usize) -> Option<usize> {
     let screen = world.viewers[viewer].node.machine().screen();
     let row = screen.head()?.size.rows.checked_sub(1)?;
     let text = screen.row(row)?.text();

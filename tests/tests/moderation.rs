@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
-use beach_core::engine::Engine;
-use beach_core::handshake::{Cause, Failure, Stage};
 use beach_core::host::{Act, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, Objection};
 use beach_core::id::{LinkId, MemberId};
-use beach_core::invite::Role;
-use beach_core::link::{Candidate, CandidateKind, Envelope, Event, Hello, Lane, Path, PathKind, Progress, Refusal};
 use beach_core::machine::Machine as _;
+use beach_core::peer::engine::Engine;
+use beach_core::session::handshake::{Cause, Failure, Stage};
+use beach_core::session::link::{
+    Candidate, CandidateKind, Envelope, Event, Hello, Lane, Path, PathKind, Progress, Refusal,
+};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::frame::{FromViewer, InputEvent, Up};
@@ -350,7 +352,7 @@ fn anything(dice: &mut Dice, link: LinkId) -> Event {
         6 => Event::ControlUp(link, attempt),
         7 => Event::Message(link, Lane::Terminal, up.encode()),
         8 => Event::Message(link, Lane::Control, FromViewer::Size(beach_core::terminal::Size::new(9, 9)).encode()),
-        9 => Event::Check(link, beach_core::check::Check(7)),
+        9 => Event::Check(link, beach_core::crypto::sas::Check(7)),
         10 => Event::Path(link, attempt, path),
         11 => Event::Joined { link, role: Role::Control, versions: vec![1], resumes: None, from: None },
         _ => {
@@ -394,7 +396,7 @@ fn nothing_reaches_the_pty_before_the_host_said_yes_in_any_order_of_events() {
 }
 
 /// Joins with this invite, from now on.
-fn comes<E: Engine>(world: &mut World<E>, invite: beach_core::invite::Invite) -> usize {
+fn comes<E: Engine>(world: &mut World<E>, invite: beach_core::crypto::invite::Invite) -> usize {
     let mut plan = ViewerPlan::new(invite);
     plan.paths = Paths::Any;
     world.add_viewer(plan)

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
-use beach_core::address::AddressClass;
+use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
-use beach_core::engine::{Engine, PeerSide};
-use beach_core::handshake::Stage;
+use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::LinkId;
-use beach_core::invite::Role;
-use beach_core::link::{PathKind, Refusal};
 use beach_core::machine::Machine as _;
-use beach_core::relay::{self, Relayed};
+use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
     JOIN_BURST, JOIN_RATE, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
 };
+use beach_core::session::address::AddressClass;
+use beach_core::session::handshake::Stage;
+use beach_core::session::link::{PathKind, Refusal};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};

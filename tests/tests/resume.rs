@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
+use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
-use beach_core::engine::Engine;
-use beach_core::handshake::Cause;
 use beach_core::host::{HostInput, HostNotice};
-use beach_core::invite::Role;
-use beach_core::link::Down;
+use beach_core::peer::engine::Engine;
+use beach_core::session::handshake::Cause;
+use beach_core::session::link::Down;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, noise_then_quiet, quiet};

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
-use beach_core::engine::Engine;
-use beach_core::handshake::{Cause, Stage};
 use beach_core::host::{HostExit, HostInput, HostNotice};
-use beach_core::invite::Role;
-use beach_core::link::{Command, Down as PeerDown, Lane};
+use beach_core::peer::engine::Engine;
+use beach_core::session::handshake::{Cause, Stage};
+use beach_core::session::link::{Command, Down as PeerDown, Lane};
 use beach_core::terminal::Size;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_core::wire::frame::{Down, Up};

@@ -5,13 +5,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
-use beach_core::engine::Engine;
-use beach_core::ice_server::{Credentials, Transport};
-use beach_core::invite::Role;
-use beach_core::link::PathKind;
+use beach_core::ice::server_url::{Credentials, Transport};
+use beach_core::ice::turn::{Allocations, Effect};
+use beach_core::peer::engine::Engine;
+use beach_core::session::link::PathKind;
 use beach_core::time::Timestamp;
-use beach_core::turn::{Allocations, Effect};
 use beach_core::viewer::ViewerNotice;
 use beach_core::wire::signal::IceUrl;
 use beach_tests::determinism;

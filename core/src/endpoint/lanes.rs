@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::{Engine, Peer};
+use crate::crypto::channel::Side;
 use crate::id::LinkId;
-use crate::link::{Attempt, Down, Event, Lane, LinkUser, Progress};
-use crate::seal::Side;
+use crate::peer::engine::{Engine, Peer};
+use crate::session::link::{Attempt, Down, Event, Lane, LinkUser, Progress};
 use crate::time::Timestamp;
 use crate::wire::frame::{Confirm, MAX_FRAME};
 

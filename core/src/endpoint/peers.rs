@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::{Engine, Peer, PeerOutput, PeerSide};
-use crate::gather::Seen;
-use crate::ice_server::{IceServer, Service};
+use crate::ice::path_monitor::{is_answer, is_check};
+use crate::ice::relay::{self, Relayed};
+use crate::ice::server_url::{IceServer, Service};
+use crate::ice::stun::Seen;
+use crate::ice::turn::Effect;
 use crate::id::LinkId;
-use crate::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, PathKind, Progress};
-use crate::paths::{is_answer, is_check};
-use crate::relay::{self, Relayed};
+use crate::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
+use crate::session::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, PathKind, Progress};
 use crate::time::Timestamp;
-use crate::turn::Effect;
 use crate::wire::signal::IceUrl;
 
 use super::state::{Link, Live};

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::engine::Engine;
+use crate::crypto::channel::{Initiator, Prologue, Responder, SealError};
+use crate::crypto::invite::HostSecrets;
 use crate::id::LinkId;
-use crate::invite::HostSecrets;
-use crate::link::{Envelope, Event, LinkUser, Refusal, Verdict};
-use crate::seal::{Initiator, Prologue, Responder, SealError};
+use crate::peer::engine::Engine;
+use crate::session::link::{Envelope, Event, LinkUser, Refusal, Verdict};
 use crate::time::Timestamp;
 use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_second};
 

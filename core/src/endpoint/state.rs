@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine::Peer;
+use crate::crypto::channel::{Channel, Confirmation, Initiator, Responder};
+use crate::crypto::invite::Role;
+use crate::ice::path_monitor::{RoundTrips, Watch};
 use crate::id::LinkId;
-use crate::invite::Role;
-use crate::link::{Attempt, Candidate, Lane, Path, PathKind};
-use crate::paths::{RoundTrips, Watch};
-use crate::seal::{Channel, Confirmation, Initiator, Responder};
+use crate::peer::engine::Peer;
+use crate::session::link::{Attempt, Candidate, Lane, Path, PathKind};
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::Description;
 

@@ -1,10 +1,10 @@
 //! Members whose link is gone: their place is kept for a while, with all that they have and have not got, and they come back to it on
 //! another link.
 
-use crate::handshake::{Cause, Stage};
+use super::member::MAX_VIEWERS;
 use crate::id::LinkId;
-use crate::link::{Attempt, Command, Path};
-use crate::roster::MAX_VIEWERS;
+use crate::session::handshake::{Cause, Stage};
+use crate::session::link::{Attempt, Command, Path};
 use crate::time::Timestamp;
 
 use super::{Guest, Host, HostNotice, Writing};

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::escape::{Escape, first_key, name};
 use super::{Act, Host, HostOutput, Program};
+use crate::crypto::invite::Role;
 use crate::id::MemberId;
-use crate::invite::Role;
-use crate::link::PathKind;
+use crate::session::link::PathKind;
 use crate::terminal::Banner;
 use crate::time::Timestamp;
 

@@ -1,13 +1,13 @@
 //! From "somebody wants in" to a member whose lanes are open.
 
+use super::member::{MAX_VIEWERS, Member};
 use super::members::GOODBYE_WITHIN;
 use super::{Guest, Host, HostNotice, LinkRules, MAX_HANDSHAKES, Start};
-use crate::address::AddressClass;
-use crate::handshake::{Cause, Handshake, Stage};
+use crate::crypto::invite::Role;
 use crate::id::{LinkId, MemberId};
-use crate::invite::Role;
-use crate::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict, WANTS_CLIPBOARD};
-use crate::roster::{MAX_VIEWERS, Member};
+use crate::session::address::AddressClass;
+use crate::session::handshake::{Cause, Handshake, Stage};
+use crate::session::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict, WANTS_CLIPBOARD};
 use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
 

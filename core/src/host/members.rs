@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::member::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
 use super::{Guest, Host, HostNotice, HostOutput, Parting, Program, Writing};
-use crate::handshake::{Cause, Stage};
 use crate::id::LinkId;
-use crate::link::{Command, Lane, Refusal};
-use crate::roster::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
+use crate::session::handshake::{Cause, Stage};
+use crate::session::link::{Command, Lane, Refusal};
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_CLIPBOARD_PART, MAX_TEXT, Up};
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Guest, Host, HostNotice};
-use crate::check::Check;
-use crate::handshake::{Cause, Stage};
+use crate::crypto::invite::Role;
+use crate::crypto::sas::Check;
 use crate::id::{LinkId, MemberId};
-use crate::invite::Role;
-use crate::link::{Command, Envelope, Refusal, Verdict};
+use crate::session::handshake::{Cause, Stage};
+use crate::session::link::{Command, Envelope, Refusal, Verdict};
 use crate::terminal::clean_title;
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, Goodbye, MAX_TEXT};

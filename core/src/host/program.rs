@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::members::{CONTROL_WITHIN, FRAME_INTERVAL};
 use super::{Guest, Host, HostExit, HostNotice, HostOutput, Program, Writing};
-use crate::handshake::Cause;
 use crate::id::LinkId;
-use crate::link::Command;
+use crate::session::handshake::Cause;
+use crate::session::link::Command;
 use crate::sync::inbound::MAX_WRITE;
 use crate::terminal::Modes;
 use crate::time::Timestamp;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Host;
-use crate::address::AddressClass;
-use crate::check::Check;
+use crate::crypto::invite::Role;
+use crate::crypto::sas::Check;
 use crate::id::MemberId;
-use crate::invite::Role;
-use crate::link::Path;
+use crate::session::address::AddressClass;
+use crate::session::link::Path;
 use crate::terminal::Size;
 use crate::time::Timestamp;
 

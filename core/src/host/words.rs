@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::member::Resize;
 use super::{Act, Approve, Escape, Host};
-use crate::address::AddressClass;
-use crate::check::Check;
-use crate::handshake::{Cause, Failure, Stage};
+use crate::crypto::invite::Role;
+use crate::crypto::sas::Check;
 use crate::id::{LinkId, MemberId};
-use crate::invite::Role;
-use crate::link::{Command, Event, LinkUser, Path};
 use crate::machine::Tick;
-use crate::roster::Resize;
+use crate::session::address::AddressClass;
+use crate::session::handshake::{Cause, Failure, Stage};
+use crate::session::link::{Command, Event, LinkUser, Path};
 use crate::terminal::Size;
 
 /// Everything that makes a host what it is.
@@ -41,7 +41,7 @@ pub struct HostConfig {
     pub approve: Approve,
     /// The key that the person at the own terminal gives commands with.
     pub escape: Escape,
-    /// Most viewers at once; [`MAX_VIEWERS`](crate::roster::MAX_VIEWERS) at most.
+    /// Most viewers at once; [`MAX_VIEWERS`](MAX_VIEWERS) at most.
     pub max_viewers: usize,
     /// The session ends so long after it was registered, if it has not by then.
     pub expire: Option<Duration>,

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use super::{Viewer, ViewerExit, ViewerNotice};
-use crate::dial::jittered;
-use crate::handshake::{Cause, Handshake, Stage};
 use crate::id::LinkId;
-use crate::link::{Attempt, Command, Down, Envelope, Lane, Refusal};
 use crate::predict::Predictor;
+use crate::session::dialer::jittered;
+use crate::session::handshake::{Cause, Handshake, Stage};
+use crate::session::link::{Attempt, Command, Down, Envelope, Lane, Refusal};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 

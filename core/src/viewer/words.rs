@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Viewer;
-use crate::check::Check;
-use crate::handshake::{Cause, Failure, Stage};
+use crate::crypto::invite::Role;
+use crate::crypto::sas::Check;
 use crate::id::MemberId;
-use crate::invite::Role;
-use crate::link::{Command, Event, LinkUser, Path};
 use crate::machine::Tick;
 use crate::predict::Mode;
+use crate::session::handshake::{Cause, Failure, Stage};
+use crate::session::link::{Command, Event, LinkUser, Path};
 use crate::terminal::{Options, Size};
 
 /// Everything that makes a viewer what it is.

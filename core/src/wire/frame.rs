@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::crypto::invite::Role;
 use crate::id::MemberId;
-use crate::invite::Role;
 use crate::terminal::{Fates, Head, Space, clean_title};
 use crate::wire::{WireError, decode, encode};
 

@@ -3,11 +3,11 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::address::AddressClass;
+use crate::crypto::channel::MAX_ENVELOPE;
+use crate::crypto::invite::Role;
 use crate::id::{LinkId, SessionId};
-use crate::invite::Role;
-use crate::link::{Attempt, Candidate, Down, Envelope, Hello, MAX_NAME, Refusal, Verdict};
-use crate::seal::MAX_ENVELOPE;
+use crate::session::address::AddressClass;
+use crate::session::link::{Attempt, Candidate, Down, Envelope, Hello, MAX_NAME, Refusal, Verdict};
 use crate::terminal::clean_title;
 use crate::wire::{WireError, decode, encode};
 
@@ -100,7 +100,7 @@ pub enum FromRendezvous {
         /// As the viewer said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumes: Option<LinkId>,
-        /// Servers that help to find a path, as [`IceServer`](crate::ice_server::IceServer) is written, with addresses for names; or `stun:`
+        /// Servers that help to find a path, as [`IceServer`](crate::ice::server_url::IceServer) is written, with addresses for names; or `stun:`
         /// for the rendezvous itself, over UDP at the address at which it was reached. What is not understood is left alone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ice: Vec<IceUrl>,

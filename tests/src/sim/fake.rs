@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::link::{Attempt, Candidate, Down, Lane};
+use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
+use beach_core::session::link::{Attempt, Candidate, Down, Lane};
 use beach_core::time::Timestamp;
 use beach_core::wire::signal::Description;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
 //! One machine in the world: bare, or with an `Endpoint` and its engine below it.
 
 use beach_core::endpoint::{Endpoint, Generation, Input, Output};
-use beach_core::engine::Engine;
-use beach_core::link::{Command, LinkUser};
+use beach_core::ice::turn::StreamId;
 use beach_core::machine::{Machine, Tick};
+use beach_core::peer::engine::Engine;
+use beach_core::session::link::{Command, LinkUser};
 use beach_core::time::Timestamp;
-use beach_core::turn::StreamId;
 use serde::Serialize;
 use std::net::SocketAddr;
 

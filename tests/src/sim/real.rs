@@ -3,9 +3,9 @@
 use std::sync::Once;
 use std::time::Duration;
 
-use beach_core::handshake::Stage;
-use beach_core::invite::Role;
-use beach_core::peer::{Certificate, Str0m};
+use beach_core::crypto::invite::Role;
+use beach_core::peer::str0m::{Certificate, Str0m};
+use beach_core::session::handshake::Stage;
 use beach_core::time::Timestamp;
 
 use super::network::Wire;
@@ -29,7 +29,7 @@ pub fn world(seed: u64) -> World<Str0m> {
 }
 
 /// The same over an engine made of it.
-pub fn world_of<E: beach_core::engine::Engine>(
+pub fn world_of<E: beach_core::peer::engine::Engine>(
     seed: u64,
     engine: impl FnMut(Who, Timestamp) -> E + 'static,
 ) -> World<E> {

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use beach_core::check::Check;
+use beach_core::crypto::invite::Role;
+use beach_core::crypto::sas::Check;
 use beach_core::id::LinkId;
-use beach_core::invite::Role;
-use beach_core::link::{
+use beach_core::session::link::{
     Attempt, Candidate, CandidateKind, Command, Down, Envelope, Event, Lane, Path, PathKind, Progress, Refusal,
     VERSIONS,
 };

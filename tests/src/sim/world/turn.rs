@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::Input;
-use beach_core::engine::Engine;
-use beach_core::ice_server::{Credentials, IceServer, Service, Transport};
+use beach_core::ice::server_url::{Credentials, IceServer, Service, Transport};
+use beach_core::ice::turn::StreamId;
+use beach_core::peer::engine::Engine;
 use beach_core::rendezvous::RendezvousInput;
-use beach_core::turn::StreamId;
 use beach_core::wire::signal::IceUrl;
 use turn_server_proto::types::TransportType;
 

@@ -6,9 +6,9 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use crate::engine::PeerSide;
 use crate::id::LinkId;
-use crate::link::Attempt;
+use crate::peer::engine::PeerSide;
+use crate::session::link::Attempt;
 use crate::wire::WireError;
 
 /// Longest datagram that is relayed, in bytes: what an Ethernet packet holds. Ours are shorter.

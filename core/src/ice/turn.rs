@@ -17,7 +17,7 @@ use turn_client_proto::tcp::TurnClientTcp;
 use turn_client_proto::types::{AddressFamily, TransportType, TurnCredentials};
 use turn_client_proto::udp::TurnClientUdp;
 
-use crate::ice_server::{Credentials, Transport};
+use crate::ice::server_url::{Credentials, Transport};
 use crate::time::{Timestamp, earliest};
 
 /// Most servers: each costs an allocation and a path to check.

@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::entropy::Entropy;
 use crate::id::SessionId;
+use crate::support::entropy::Entropy;
 use crate::wire::signal::{Opaque, ToRendezvous};
 
 /// Longest target read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
@@ -200,7 +200,7 @@ impl HostSecrets {
         let control = Key(entropy.bytes());
         let view = control.derive_view();
         let static_private = entropy.bytes();
-        let static_public = crate::seal::public_key(&static_private);
+        let static_public = crate::crypto::channel::public_key(&static_private);
         HostSecrets { control, view, static_private, static_public, token: entropy.bytes() }
     }
 

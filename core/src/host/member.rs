@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::allowance::Allowance;
+use crate::crypto::invite::Role;
 use crate::id::{LinkId, MemberId};
-use crate::invite::Role;
+use crate::support::token_bucket::Allowance;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;

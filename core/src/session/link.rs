@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::AddressClass;
-use crate::check::Check;
+use crate::crypto::invite::Role;
+use crate::crypto::sas::Check;
 use crate::id::LinkId;
-use crate::invite::Role;
+use crate::session::address::AddressClass;
 use crate::terminal::Size;
 
 /// The versions of the protocol that this build speaks, newest first.

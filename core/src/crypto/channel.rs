@@ -24,10 +24,10 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, StatelessTransportState};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::check::Check;
-use crate::entropy::Entropy;
+use crate::crypto::invite::{Psk, Role};
+use crate::crypto::sas::Check;
 use crate::id::{LinkId, SessionId};
-use crate::invite::{Psk, Role};
+use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
 /// Longest envelope, sealed, in bytes: fits a 16 KiB signalling message after base64, with room for its frame.
@@ -479,7 +479,7 @@ impl Random for Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::invite::HostSecrets;
+    use crate::crypto::invite::HostSecrets;
 
     fn pair() -> (Channel, Channel) {
         let mut entropy = Entropy::new([1; 32]);

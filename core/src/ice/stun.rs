@@ -13,7 +13,7 @@ use stun_types::message::{
     TransactionId,
 };
 
-use crate::entropy::Entropy;
+use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
 /// Most servers that are asked: each multiplies the questions, and one answer a socket is enough.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::entropy::Entropy;
+use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
 /// One try.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::link::{Attempt, Candidate, Down, Refusal};
+use crate::session::link::{Attempt, Candidate, Down, Refusal};
 use crate::time::Timestamp;
 
 /// A peer that got no further for this long is replaced by a fresh one, on both sides: lost first packets of DTLS and SCTP back off

@@ -1,10 +1,10 @@
 //! What `Endpoint` needs of an engine below it: peers that turn a description of the other side into lanes. The real one is in
-//! [`peer`](crate::peer); a simulator brings its own.
+//! [`peer`](crate::peer::str0m); a simulator brings its own.
 
 use std::net::SocketAddr;
 
-use crate::entropy::Entropy;
-use crate::link::{Attempt, Candidate, Down, Lane};
+use crate::session::link::{Attempt, Candidate, Down, Lane};
+use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::signal::Description;
 

@@ -1,0 +1,5 @@
+//! Keys: the invite that carries one, the channel that it opens through the rendezvous, and the words that two people compare.
+
+pub(crate) mod channel;
+pub mod invite;
+pub mod sas;

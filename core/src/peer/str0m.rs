@@ -1,0 +1,384 @@
+//! The real engine: one str0m `Rtc` a peer. The only file that names str0m.
+//!
+//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way. Three things about
+//! the RTP lane are not optional. The extension map is cleared, since one forged packet with a `mid` extension would otherwise
+//! rename the receive stream before SRTP verified it. Nothing is dropped or paced by the engine, so whoever writes brings a window. And
+//! `poll_output` is drained after every single input, since the engine holds one received packet at a time.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
+use str0m::format::Codec;
+use str0m::media::{Frequency, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::RtpWrite;
+use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError};
+use zeroize::Zeroize;
+
+use super::dtls;
+use super::engine::{Engine, Peer, PeerOutput, PeerSide};
+use crate::session::link::{Attempt, Candidate, CandidateKind, Down, Lane};
+use crate::support::entropy::Entropy;
+use crate::time::Timestamp;
+use crate::wire::frame::MAX_FRAME;
+use crate::wire::signal::Description;
+
+/// What the engine buffers for the control lane before it refuses writes. Larger costs CPU superlinearly.
+const CONTROL_BUFFER: usize = 128 * 1024;
+
+/// The label of data channel 0.
+const CONTROL_LABEL: &str = "beach/control/1";
+
+/// The payload type of the terminal lane; constant, as nothing is negotiated.
+const PAYLOAD_TYPE: u8 = 100;
+
+/// Longest pause between two checks of a path, while one is in use: silence is noticed within seconds, and an idle session still
+/// wakes up less than once a second.
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Reports of the terminal lane say nothing that we use.
+const REPORT_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// A DTLS certificate and its key. Zeroised when dropped; no `Debug`.
+#[derive(Clone)]
+pub struct Certificate(DtlsCert);
+
+impl Certificate {
+    /// A fresh one. Randomness and validity come from the operating system, so this is for runtimes, not for machines.
+    pub fn generate() -> Option<Certificate> {
+        str0m::crypto::from_feature_flags().dtls_provider.generate_certificate().map(Certificate)
+    }
+
+    /// A given one: X.509 DER, and PKCS#8 DER of its P-256 key.
+    pub fn from_der(certificate: Vec<u8>, private_key: Vec<u8>) -> Certificate {
+        Certificate(DtlsCert { certificate, private_key })
+    }
+
+    /// The private key as a leak test looks for it: hex and base64url.
+    pub fn needles(&self) -> Vec<String> {
+        vec![
+            data_encoding::HEXLOWER.encode(&self.0.private_key),
+            data_encoding::BASE64URL_NOPAD.encode(&self.0.private_key),
+        ]
+    }
+}
+
+impl Drop for Certificate {
+    fn drop(&mut self) {
+        self.0.private_key.zeroize();
+    }
+}
+
+/// Makes [`Str0mPeer`]s.
+pub struct Str0m {
+    epoch: Instant,
+    certificate: Certificate,
+    provider: Arc<CryptoProvider>,
+    check_fingerprint: bool,
+}
+
+impl Str0m {
+    /// An engine whose peers show `certificate`; `epoch` is the instant of [`Timestamp::ZERO`].
+    pub fn new(epoch: Instant, certificate: Certificate) -> Str0m {
+        Str0m { epoch, certificate, provider: dtls::provider(), check_fingerprint: true }
+    }
+
+    /// The same with other cryptography, for tests that seed it.
+    #[must_use]
+    pub fn with_provider(mut self, provider: Arc<CryptoProvider>) -> Str0m {
+        self.provider = provider;
+        self
+    }
+
+    /// The same without the engine's own check of the announced fingerprint, for the test that shows that the confirmation needs none.
+    #[must_use]
+    pub fn without_fingerprint_check(mut self) -> Str0m {
+        self.check_fingerprint = false;
+        self
+    }
+}
+
+impl Engine for Str0m {
+    type Peer = Str0mPeer;
+
+    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> Str0mPeer {
+        // str0m's own credentials do not come from a CSPRNG.
+        let credentials = IceCreds { ufrag: letters(entropy, 8), pass: letters(entropy, 24) };
+        let mut config = RtcConfig::new()
+            .set_local_ice_credentials(credentials.clone())
+            .set_dtls_cert(self.certificate.0.clone())
+            .set_fingerprint_verification(self.check_fingerprint)
+            .set_sctp_max_buffered_amount(CONTROL_BUFFER)
+            .clear_codecs()
+            .clear_extension_map()
+            .set_rtp_mode(true)
+            .set_rtcp_report_interval_audio(REPORT_INTERVAL);
+        config = config.set_crypto_provider(self.provider.clone());
+        config.set_max_stun_rto(MAX_CHECK_INTERVAL);
+        config.codec_config().add_config(
+            PAYLOAD_TYPE.into(),
+            None,
+            Codec::Null,
+            Frequency::NINETY_KHZ,
+            None,
+            Default::default(),
+        );
+        let mut rtc = config.build(self.epoch + now.since_start());
+        let channel = rtc.direct_api().create_data_channel(ChannelConfig {
+            label: CONTROL_LABEL.to_owned(),
+            negotiated: Some(0),
+            ..ChannelConfig::default()
+        });
+        let mut fingerprint = [0; 32];
+        fingerprint.copy_from_slice(&rtc.direct_api().local_dtls_fingerprint().bytes);
+        let mut peer = Str0mPeer {
+            rtc,
+            credentials,
+            fingerprint,
+            epoch: self.epoch,
+            side,
+            attempt,
+            channel,
+            lane: Mid::from("lane"),
+            direct: Vec::new(),
+            relayed: Vec::new(),
+            next_seq: 1,
+            path_found: false,
+            timeout: None,
+            out: VecDeque::new(),
+        };
+        peer.drive(now, None).unwrap_or_else(|down| peer.out.push_back(PeerOutput::Down(down)));
+        peer
+    }
+}
+
+/// One `Rtc`.
+pub struct Str0mPeer {
+    rtc: Rtc,
+    credentials: IceCreds,
+    fingerprint: [u8; 32],
+    epoch: Instant,
+    side: PeerSide,
+    attempt: Attempt,
+    channel: ChannelId,
+    lane: Mid,
+    /// The direct addresses of ours.
+    direct: Vec<str0m::Candidate>,
+    /// Those that somebody relays from.
+    relayed: Vec<str0m::Candidate>,
+    /// Of the terminal lane; never used twice under one key.
+    next_seq: u64,
+    path_found: bool,
+    timeout: Option<Instant>,
+    out: VecDeque<PeerOutput>,
+}
+
+impl Str0mPeer {
+    fn instant(&self, now: Timestamp) -> Instant {
+        self.epoch + now.since_start()
+    }
+
+    /// One input, then everything that follows from it.
+    fn drive(&mut self, now: Timestamp, datagram: Option<Receive<'_>>) -> Result<(), Down> {
+        let now = self.instant(now);
+        let input = match datagram {
+            Some(receive) => Input::Receive(now, receive),
+            None => Input::Timeout(now),
+        };
+        self.rtc.handle_input(input).map_err(down)?;
+        loop {
+            match self.rtc.poll_output().map_err(down)? {
+                Output::Timeout(at) => {
+                    self.timeout = self.rtc.is_alive().then_some(at);
+                    return Ok(());
+                }
+                Output::Transmit(transmit) => self.out.push_back(PeerOutput::Transmit {
+                    source: transmit.source,
+                    destination: transmit.destination,
+                    bytes: transmit.contents.into(),
+                }),
+                Output::Event(event) => self.on_event(event),
+            }
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "it is open-ended; the rest is about media, statistics and feedback"
+    )]
+    fn on_event(&mut self, event: Event) {
+        let output = match event {
+            Event::IceConnectionStateChange(IceConnectionState::Connected | IceConnectionState::Completed) => {
+                if std::mem::replace(&mut self.path_found, true) {
+                    return;
+                }
+                PeerOutput::PathFound
+            }
+            Event::Connected => PeerOutput::Secured,
+            Event::ChannelOpen(id, _) if id == self.channel => PeerOutput::ControlOpen,
+            Event::ChannelData(data) if data.id == self.channel => PeerOutput::Message(Lane::Control, data.data),
+            Event::RtpPacket(packet) => PeerOutput::Message(Lane::Terminal, packet.payload.to_vec()),
+            Event::ChannelClose(_) | Event::Closed => PeerOutput::Down(Down::Closed),
+            _ => return,
+        };
+        self.out.push_back(output);
+    }
+}
+
+impl Peer for Str0mPeer {
+    fn local(&self) -> (String, String, [u8; 32]) {
+        (self.credentials.ufrag.clone(), self.credentials.pass.clone(), self.fingerprint)
+    }
+
+    fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {
+        let api = self.rtc.direct_api();
+        let seen = api.remote_dtls_fingerprint()?;
+        seen.bytes.as_slice().try_into().ok()
+    }
+
+    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
+        let is_direct = candidate.kind != CandidateKind::Relayed;
+        let Some(candidate) = for_engine(candidate) else { return false };
+        if self.rtc.add_local_candidate(candidate.clone()).is_none() {
+            return false;
+        }
+        if is_direct { &mut self.direct } else { &mut self.relayed }.push(candidate);
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+        true
+    }
+
+    fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
+        let gone = self.direct.extract_if(.., |candidate| candidate.addr() == address);
+        let gone = gone.chain(self.relayed.extract_if(.., |candidate| candidate.addr() == address));
+        for candidate in gone.collect::<Vec<_>>() {
+            self.rtc.direct_api().invalidate_candidate(&candidate);
+        }
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+    }
+
+    fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>) {
+        for candidate in self.direct.iter().filter(|candidate| Some(candidate.addr()) != stays) {
+            // Local ones can be taken back and given again; of remote ones the engine keeps a discarded twin.
+            self.rtc.direct_api().invalidate_candidate(candidate);
+            self.rtc.add_local_candidate(candidate.clone());
+        }
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+    }
+
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
+        let active = self.side == PeerSide::Host;
+        let base = u32::from(self.attempt) * 2;
+        let (ours, theirs) = match self.side {
+            PeerSide::Host => (base, base + 1),
+            PeerSide::Viewer => (base + 1, base),
+        };
+        let mut api = self.rtc.direct_api();
+        api.set_remote_ice_credentials(IceCreds {
+            ufrag: description.ufrag.clone(),
+            pass: description.password.clone(),
+        });
+        api.set_remote_fingerprint(Fingerprint {
+            hash_func: "sha-256".to_owned(),
+            bytes: description.fingerprint.to_vec(),
+        });
+        api.set_ice_controlling(active);
+        api.start_dtls(active).map_err(down)?;
+        api.start_sctp(active);
+        api.declare_media(self.lane, MediaKind::Audio);
+        api.declare_stream_tx(ours.into(), None, self.lane, None).set_rtx_cache(0, Duration::ZERO, None);
+        api.expect_stream_rx(theirs.into(), None, self.lane, None).suppress_nack(true);
+        self.drive(now, None)
+    }
+
+    fn add_remote(&mut self, now: Timestamp, candidate: Candidate) {
+        let Some(candidate) = for_engine(candidate) else { return };
+        self.rtc.add_remote_candidate(candidate);
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+    }
+
+    fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
+        Receive::new(Protocol::Udp, source, destination, bytes)
+            .is_ok_and(|receive| self.rtc.accepts(&Input::Receive(self.instant(now), receive)))
+    }
+
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), Down> {
+        match Receive::new(Protocol::Udp, source, destination, bytes) {
+            Ok(receive) => self.drive(now, Some(receive)),
+            // Not STUN, DTLS, RTP or RTCP.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down> {
+        assert!(
+            bytes.len() <= MAX_FRAME,
+            "the engine panics on large RTP payloads; frames are bounded by construction"
+        );
+        match lane {
+            Lane::Control => {
+                let Some(mut channel) = self.rtc.channel(self.channel) else { return Ok(false) };
+                if !channel.write(true, bytes).map_err(down)? {
+                    return Ok(false);
+                }
+            }
+            Lane::Terminal => {
+                let wallclock = self.instant(now);
+                let mut api = self.rtc.direct_api();
+                let Some(stream) = api.stream_tx_by_mid(self.lane, None) else { return Ok(false) };
+                // The time is 0, so that no latency leaks in clear.
+                stream.write_rtp(RtpWrite::new(PAYLOAD_TYPE.into(), self.next_seq.into(), 0, wallclock, bytes));
+                self.next_seq += 1;
+            }
+        }
+        self.drive(now, None)?;
+        Ok(true)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), Down> {
+        self.drive(now, None)
+    }
+
+    fn poll(&mut self) -> Option<PeerOutput> {
+        self.out.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        // Rounded up: a tick before the engine's own time would change nothing and be asked for again.
+        let at = self.timeout?.saturating_duration_since(self.epoch);
+        Some(Timestamp::from(at + Duration::from_nanos(999)))
+    }
+}
+
+/// A candidate as the engine has it. What a STUN server or the other side saw ranks as an address of the machine's own.
+fn for_engine(candidate: Candidate) -> Option<str0m::Candidate> {
+    let Candidate { kind, address } = candidate;
+    match kind {
+        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
+            str0m::Candidate::host(address, Protocol::Udp).ok()
+        }
+        CandidateKind::Relayed => str0m::Candidate::relayed(address, address, Protocol::Udp).ok(),
+    }
+}
+
+fn letters(entropy: &mut Entropy, count: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    (0..count).map(|_| char::from(ALPHABET[usize::try_from(entropy.number() % 32).unwrap_or_default()])).collect()
+}
+
+fn down(error: RtcError) -> Down {
+    let text = error.to_string();
+    if text.to_lowercase().contains("fingerprint") {
+        return Down::WrongCertificate;
+    }
+    Down::Engine(text.chars().filter(|c| !c.is_control()).take(160).collect())
+}
