@@ -13,7 +13,7 @@ use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::{config, status};
+use crate::{config, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -509,7 +509,7 @@ pub(crate) fn parse() -> Result<Command, u8> {
             Ok(added) => args.splice(2.min(args.len())..2.min(args.len()), added).for_each(drop),
             Err(config::BadConfig { line, what }) => {
                 let place = line.map_or(path.display().to_string(), |line| format!("{}, line {line}", path.display()));
-                return Err(status::usage(
+                return Err(output::usage(
                     "the configuration cannot be used",
                     &format!("{place}: {what}"),
                     "correct it",

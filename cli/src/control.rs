@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use beach_core::crypto::invite::Invite;
-use beach_core::crypto::sas::Check;
-use beach_core::host::{Act, HostStatus};
+use beach_core::crypto::sas::Sas;
+use beach_core::host::{HostStatus, ModeratorAction};
 use beach_core::id::MemberId;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
@@ -16,8 +16,8 @@ use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
 use crate::args::{StatusArgs, StopArgs};
-use crate::header::Links;
-use crate::status::{self, code};
+use crate::greeting::Links;
+use crate::output::{self, code};
 
 /// Where the shared command finds the socket of its own session.
 pub(crate) const SOCKET: &str = "BEACH_SOCKET";
@@ -35,7 +35,7 @@ pub(crate) enum Request {
     Stop,
     /// The link that lets type, for whoever owns the session.
     Attach,
-    Act(Act),
+    Act(ModeratorAction),
 }
 
 impl Request {
@@ -47,15 +47,15 @@ impl Request {
             Request::Status => ask("status"),
             Request::Stop => ask("stop"),
             Request::Attach => ask("attach"),
-            Request::Act(Act::Approve(member)) => of("approve", member),
-            Request::Act(Act::Grant(member)) => of("grant", member),
-            Request::Act(Act::Revoke(member)) => of("revoke", member),
-            Request::Act(Act::Deny { member, keep_links }) => away("deny", member, *keep_links),
-            Request::Act(Act::Kick { member, keep_links }) => away("kick", member, *keep_links),
-            Request::Act(Act::Rotate) => ask("rotate"),
-            Request::Act(Act::Pause) => ask("pause"),
-            Request::Act(Act::Resume) => ask("resume"),
-            Request::Act(Act::Say(text)) => json!({ "ask": "say", "text": text }),
+            Request::Act(ModeratorAction::Approve(member)) => of("approve", member),
+            Request::Act(ModeratorAction::Grant(member)) => of("grant", member),
+            Request::Act(ModeratorAction::Revoke(member)) => of("revoke", member),
+            Request::Act(ModeratorAction::Deny { member, keep_links }) => away("deny", member, *keep_links),
+            Request::Act(ModeratorAction::Kick { member, keep_links }) => away("kick", member, *keep_links),
+            Request::Act(ModeratorAction::Rotate) => ask("rotate"),
+            Request::Act(ModeratorAction::Pause) => ask("pause"),
+            Request::Act(ModeratorAction::Resume) => ask("resume"),
+            Request::Act(ModeratorAction::Say(text)) => json!({ "ask": "say", "text": text }),
         }
         .to_string()
     }
@@ -69,15 +69,15 @@ impl Request {
             "status" => Request::Status,
             "stop" => Request::Stop,
             "attach" => Request::Attach,
-            "approve" => Request::Act(Act::Approve(member()?)),
-            "grant" => Request::Act(Act::Grant(member()?)),
-            "revoke" => Request::Act(Act::Revoke(member()?)),
-            "deny" => Request::Act(Act::Deny { member: member()?, keep_links: keep_links() }),
-            "kick" => Request::Act(Act::Kick { member: member()?, keep_links: keep_links() }),
-            "rotate" => Request::Act(Act::Rotate),
-            "pause" => Request::Act(Act::Pause),
-            "resume" => Request::Act(Act::Resume),
-            "say" => Request::Act(Act::Say(line["text"].as_str()?.to_owned())),
+            "approve" => Request::Act(ModeratorAction::Approve(member()?)),
+            "grant" => Request::Act(ModeratorAction::Grant(member()?)),
+            "revoke" => Request::Act(ModeratorAction::Revoke(member()?)),
+            "deny" => Request::Act(ModeratorAction::Deny { member: member()?, keep_links: keep_links() }),
+            "kick" => Request::Act(ModeratorAction::Kick { member: member()?, keep_links: keep_links() }),
+            "rotate" => Request::Act(ModeratorAction::Rotate),
+            "pause" => Request::Act(ModeratorAction::Pause),
+            "resume" => Request::Act(ModeratorAction::Resume),
+            "say" => Request::Act(ModeratorAction::Say(line["text"].as_str()?.to_owned())),
             _ => return None,
         })
     }
@@ -96,7 +96,7 @@ pub(crate) struct Known<'a> {
 pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
     let now = known.clock.now();
     let members = host.members.iter().map(|member| {
-        let mut fields = status::path_fields(member.path, Some(member.id));
+        let mut fields = output::path_fields(member.path, Some(member.id));
         fields["name"] = member.name.clone().into();
         fields["role"] = json!(member.role);
         fields["from"] = json!(member.from);
@@ -171,7 +171,7 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
         }
         let timeless: Vec<Value> = answers.iter().cloned().map(without_times).collect();
         if live {
-            status::clear();
+            output::clear();
         }
         if live || last.as_ref() != Some(&timeless) {
             answers.iter().for_each(|answer| show(&args, answer));
@@ -187,15 +187,15 @@ async fn count() -> u8 {
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return code::NO_SESSION };
     let here = |member: &&Value| member["away_s"].is_null();
     let viewers = answer["members"].as_array().map_or(0, |members| members.iter().filter(here).count());
-    status::print(&viewers.to_string());
+    output::print(&viewers.to_string());
     0
 }
 
 fn show(args: &StatusArgs, answer: &Value) {
     if args.json {
-        status::print(&answer.to_string());
+        output::print(&answer.to_string());
     } else {
-        status::print(status::session(answer).trim_end());
+        output::print(output::session(answer).trim_end());
     }
 }
 
@@ -219,7 +219,7 @@ async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
     let sessions = match meant(args.session.as_deref()) {
         Ok(sessions) => sessions,
         Err(cause) => {
-            let code = status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR");
+            let code = output::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR");
             return (code, answers);
         }
     };
@@ -236,7 +236,7 @@ async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
             Err(cause) => {
                 found = true;
                 code =
-                    status::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs");
+                    output::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs");
             }
         }
     }
@@ -253,13 +253,13 @@ async fn is_left_over(socket: &Path) -> bool {
 
 fn none(id: Option<&str>) -> u8 {
     match id {
-        Some(id) => status::error_of(
+        Some(id) => output::error_of(
             code::NO_SESSION,
             &format!("there is no session {id}"),
             "no socket of that name",
             "see `beach status`",
         ),
-        None => status::error_of(
+        None => output::error_of(
             code::NO_SESSION,
             "you share nothing",
             "no session has a socket",
@@ -271,7 +271,7 @@ fn none(id: Option<&str>) -> u8 {
 /// The one session that is meant, alive; or the code of the error, which is told.
 async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     let sessions = meant(id)
-        .map_err(|cause| status::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"))?;
+        .map_err(|cause| output::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"))?;
     let mut alive = Vec::new();
     for (session, socket) in sessions {
         if !is_left_over(&socket).await {
@@ -281,7 +281,7 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     if alive.len() > 1 {
         let ids: Vec<_> = alive.iter().map(|(id, _)| id.as_str()).collect();
         let advice = format!("say which: beach {command} ID");
-        return Err(status::usage("there are several sessions", &ids.join(", "), &advice));
+        return Err(output::usage("there are several sessions", &ids.join(", "), &advice));
     }
     alive.pop().ok_or_else(|| none(id))
 }
@@ -290,21 +290,21 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
 pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     let (session, socket) = one(id, "attach").await?;
     let silent =
-        |cause: &str| status::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
+        |cause: &str| output::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
     let (answer, _) = asked(&socket, &Request::Attach).await.map_err(|cause| silent(&cause))?;
     let link = answer["link"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))?;
     Ok((link, socket))
 }
 
 /// Lets in who sees these words: whoever comes back to a session of their own need not ask themselves.
-pub(crate) async fn let_in(socket: PathBuf, check: Check) {
+pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return };
     let words = check.to_string();
     let mut asking = answer["asking"].as_array().into_iter().flatten();
     let member = asking.find(|asking| asking["check"] == words).and_then(|asking| asking["member"].as_u64());
     if let Some(member) = member.and_then(|member| u32::try_from(member).ok()) {
         // What comes of it shows.
-        let _ = asked(&socket, &Request::Act(Act::Approve(MemberId(member)))).await;
+        let _ = asked(&socket, &Request::Act(ModeratorAction::Approve(MemberId(member)))).await;
     }
 }
 
@@ -318,7 +318,7 @@ pub(crate) async fn links_of(link: &str) -> Option<(String, Links)> {
 }
 
 /// `beach approve` and the like: what a person decides about a session.
-pub(crate) async fn act(session: Option<&str>, command: &str, act: Act) -> u8 {
+pub(crate) async fn act(session: Option<&str>, command: &str, act: ModeratorAction) -> u8 {
     let (session, socket) = match one(session, command).await {
         Ok(one) => one,
         Err(code) => return code,
@@ -326,10 +326,10 @@ pub(crate) async fn act(session: Option<&str>, command: &str, act: Act) -> u8 {
     match asked(&socket, &Request::Act(act)).await {
         Ok((answer, _)) => match answer["error"].as_str() {
             None => 0,
-            Some(cause) => status::refuse(&format!("`beach {command}` did nothing"), cause, "see `beach status`"),
+            Some(cause) => output::refuse(&format!("`beach {command}` did nothing"), cause, "see `beach status`"),
         },
         Err(cause) => {
-            status::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
+            output::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
         }
     }
 }
@@ -345,10 +345,10 @@ pub(crate) async fn stop(args: StopArgs) -> u8 {
             if answered.ended(STOPPED_WITHIN).await {
                 return 0;
             }
-            status::refuse(&format!("session {session} goes on"), "it did not end within 15 s", "try again")
+            output::refuse(&format!("session {session} goes on"), "it did not end within 15 s", "try again")
         }
         Err(cause) => {
-            status::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
+            output::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
         }
     }
 }

@@ -10,15 +10,15 @@ use beach_runtime_tokio::tty;
 
 use crate::args::{self, AttachArgs, ShareArgs};
 use crate::control;
-use crate::header::{Header, Remarks};
+use crate::greeting::{Greeting, Remarks};
 use crate::join;
-use crate::status::{self, Voice, code};
+use crate::output::{self, Voice, code};
 
 /// Starts the same command line in the background, without a terminal, and says where it is once it is there.
 pub(crate) async fn start(args: &ShareArgs) -> u8 {
     let size = tty::size().map_or(args.size, |(cols, rows)| Size::new(cols, rows));
     let refuse = |error: &io::Error| {
-        status::refuse("the session could not start in the background", &error.to_string(), "share without --detach")
+        output::refuse("the session could not start in the background", &error.to_string(), "share without --detach")
     };
     let child = env::current_exe().and_then(|program| {
         let mut command = Command::new(program);
@@ -40,16 +40,16 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
         };
     }
     if args.quiet {
-        status::print(link);
+        output::print(link);
         return 0;
     }
     match control::links_of(link).await {
         Some((command, links)) => {
             let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
             let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks: false, qr: args.qr };
-            status::header(&Header::new(&command, size, &links, remarks));
+            output::header(&Greeting::new(&command, size, &links, remarks));
         }
-        None => status::print(link),
+        None => output::print(link),
     }
     Voice::Human.say("In the background: `beach attach` comes back to it, `beach stop` ends it");
     0

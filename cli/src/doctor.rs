@@ -18,7 +18,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::args::DoctorArgs;
-use crate::status::{self, code};
+use crate::output::{self, code};
 
 /// A rendezvous that needs longer to answer is as good as none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -54,11 +54,11 @@ impl Report {
         let advice = if outcome == Outcome::Good { "" } else { advice };
         if self.json {
             let line = json!({ "check": name, "outcome": word, "found": found, "try": advice });
-            status::print(&line.to_string());
+            output::print(&line.to_string());
         } else {
-            status::print(&format!("{name:<11} {word:<8} {found}"));
+            output::print(&format!("{name:<11} {word:<8} {found}"));
             if !advice.is_empty() {
-                status::print(&format!("{:<20} try: {advice}", ""));
+                output::print(&format!("{:<20} try: {advice}", ""));
             }
         }
     }
@@ -67,7 +67,7 @@ impl Report {
 pub(crate) async fn run(args: DoctorArgs) -> u8 {
     let invite = match args.link.as_deref().map(Invite::parse).transpose() {
         Ok(invite) => invite,
-        Err(error) => return status::usage("this is no link", &error.to_string(), "copy the whole link"),
+        Err(error) => return output::usage("this is no link", &error.to_string(), "copy the whole link"),
     };
     let mut report = Report { json: args.json, works: true };
     let local = invite.as_ref().is_some_and(Invite::is_loopback);
@@ -155,7 +155,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
     signal.close().await;
     match talked {
         Ok(ice) => {
-            let text = format!("{server} answers after {} ({software}{tls})", status::milliseconds(started.elapsed()));
+            let text = format!("{server} answers after {} ({software}{tls})", output::milliseconds(started.elapsed()));
             report.check("rendezvous", Outcome::Good, &text, "");
             time.into_iter().for_each(|(here, there)| clock(report, here, there));
             (address, ice)
@@ -198,7 +198,7 @@ async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Opt
     let started = Instant::now();
     match allocate(&mut sockets, address, *transport, credentials.clone(), ANSWER_WITHIN).await {
         Some(relayed) => {
-            let took = status::milliseconds(started.elapsed());
+            let took = output::milliseconds(started.elapsed());
             report.check("turn", Outcome::Good, &format!("{server} relays at {relayed}, after {took}"), "");
         }
         None => {
@@ -273,7 +273,7 @@ async fn handshake(report: &mut Report, link: &str) {
     let started = Instant::now();
     let mut stage = "starting".to_owned();
     let joined = timeout(HANDSHAKE_WITHIN, join(link, &mut stage)).await;
-    let took = status::milliseconds(started.elapsed());
+    let took = output::milliseconds(started.elapsed());
     match joined {
         Ok(Ok(kind)) => {
             let way = match kind.as_str() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use beach_core::crypto::invite::{Invite, InviteError, Role};
-use beach_core::crypto::sas::Check;
+use beach_core::crypto::sas::Sas;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::keyboard::{Keyboard, Typed};
 use beach_core::peer::str0m::{Certificate, Str0m};
@@ -27,7 +27,7 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::args::JoinArgs;
 use crate::escape::{Action, Escapes};
-use crate::status::{self, Spinner, Voice, code};
+use crate::output::{self, Spinner, Voice, code};
 use crate::{control, log};
 
 /// The last screen gets this long to reach a slow terminal.
@@ -46,7 +46,7 @@ type ViewerEndpoint = Endpoint<Viewer, Str0m>;
 
 pub(crate) async fn run(args: JoinArgs) -> u8 {
     if let Err(cause) = log::start(&args.log) {
-        return status::usage("the log cannot be written", &cause, "choose another --log-file");
+        return output::usage("the log cannot be written", &cause, "choose another --log-file");
     }
     let invite = match find_invite(args.target.as_deref()) {
         Ok(invite) => invite,
@@ -55,7 +55,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     let inside = std::env::var("BEACH_SESSION").is_ok_and(|session| session == invite.session.to_string());
     if inside && !args.nested {
         let advice = "join from another terminal, or pass --nested";
-        return status::usage("this terminal is the session's own", "it would show itself within itself", advice);
+        return output::usage("this terminal is the session's own", "it would show itself within itself", advice);
     }
     let voice = Voice::of(args.quiet, args.json);
     let interactive = tty::is_terminal() && voice != Voice::Json;
@@ -76,11 +76,11 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
         Err(error) => {
-            return status::usage("the recording cannot be written", &error.to_string(), "choose another file");
+            return output::usage("the recording cannot be written", &error.to_string(), "choose another file");
         }
     };
     let (Some(certificate), Ok(signals)) = (Certificate::generate(), Signals::start()) else {
-        return status::refuse("the viewer could not start", "the system refused cryptography or signals", "try again");
+        return output::refuse("the viewer could not start", "the system refused cryptography or signals", "try again");
     };
     let keys = if interactive || !std::io::stdin().is_terminal() { Keys::start().ok() } else { None };
     let epoch = Instant::now();
@@ -129,7 +129,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         connected_owed: false,
         ended_by: None,
     };
-    join.spinner.show(status::step(join.stage, None));
+    join.spinner.show(output::step(join.stage, None));
     let exit = drive(&mut endpoint, epoch, &mut join).await;
     let farewell = endpoint.machine_mut().farewell();
     let rows = endpoint.machine().screen().text();
@@ -146,7 +146,7 @@ fn abilities() -> Abilities {
 /// The invite that TARGET, stdin, or a person gives.
 fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
     let unreadable = |error: std::io::Error| {
-        status::usage("the link could not be read", &error.to_string(), "pass it as an argument, or in BEACH_TARGET")
+        output::usage("the link could not be read", &error.to_string(), "pass it as an argument, or in BEACH_TARGET")
     };
     let target = match target {
         Some("-") => {
@@ -160,7 +160,7 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
         Some(target) => target.to_owned(),
         None => {
             let advice = "beach join LINK, or put the link into BEACH_TARGET";
-            return Err(status::usage("there is no link to join", "none was given", advice));
+            return Err(output::usage("there is no link to join", "none was given", advice));
         }
     };
     let invite = match Invite::parse(&target) {
@@ -170,7 +170,7 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
         }
         parsed => parsed,
     };
-    invite.map_err(|error| status::usage("the link cannot be used", &error.to_string(), "copy the whole link again"))
+    invite.map_err(|error| output::usage("the link cannot be used", &error.to_string(), "copy the whole link again"))
 }
 
 /// What stands around the viewer.
@@ -201,7 +201,7 @@ struct Join {
     away_since: Option<Instant>,
     away_again: Option<Instant>,
     /// What the host sees too while somebody decides.
-    check: Option<Check>,
+    check: Option<Sas>,
     /// The socket of the session, if it is one's own.
     own: Option<PathBuf>,
     paused: bool,
@@ -236,12 +236,12 @@ impl Join {
             ViewerNotice::Stage(stage) => {
                 tracing::info!(stage = stage.words(), "handshake");
                 self.stage = stage;
-                self.progress(status::step(stage, self.paths));
+                self.progress(output::step(stage, self.paths));
                 self.voice.event("stage", &json!({ "stage": stage.words(), "at_ms": at_ms }));
             }
             ViewerNotice::Paths(local, remote) => {
                 self.paths = Some((local, remote));
-                self.progress(status::step(self.stage, self.paths));
+                self.progress(output::step(self.stage, self.paths));
             }
             ViewerNotice::Unreachable(cause) => {
                 tracing::warn!(cause, "the rendezvous was not reached; trying again");
@@ -253,7 +253,7 @@ impl Join {
             }
             ViewerNotice::Path(path) => {
                 self.path_is(path, at_ms);
-                self.remark(&format!("The session comes {} now", status::way(path)));
+                self.remark(&format!("The session comes {} now", output::way(path)));
             }
             ViewerNotice::FirstScreen(member, role) => {
                 self.voice.event("first_screen", &json!({ "member": member.0, "role": role, "at_ms": at_ms }));
@@ -268,7 +268,7 @@ impl Join {
             }
             ViewerNotice::Clipboard(text) => self.clipboard_owed = Some(text),
             ViewerNotice::Away(cause) => {
-                let cause = status::cause(&cause);
+                let cause = output::cause(&cause);
                 tracing::warn!(cause, "nothing comes any more; reconnecting");
                 self.away_since = Some(Instant::now());
                 self.voice.event("reconnecting", &json!({ "cause": cause, "at_ms": at_ms }));
@@ -300,12 +300,12 @@ impl Join {
             ViewerNotice::ReadOnly => {
                 self.remark("This is read-only for you: what you type goes nowhere.  ~. leaves, ~? helps");
             }
-            ViewerNotice::Check(check) => {
+            ViewerNotice::Sas(check) => {
                 self.check = Some(check);
                 if let Some(socket) = self.own.clone() {
                     tokio::spawn(control::let_in(socket, check));
                 }
-                self.progress(status::step(self.stage, self.paths));
+                self.progress(output::step(self.stage, self.paths));
                 self.voice.event("check", &json!({ "words": check.words(), "at_ms": at_ms }));
             }
             ViewerNotice::Role(role) => {
@@ -357,7 +357,7 @@ impl Join {
 
     fn path_is(&mut self, path: Path, at_ms: u64) {
         self.path = Some(path);
-        let mut fields = status::path_fields(path, None);
+        let mut fields = output::path_fields(path, None);
         fields["strict"] = self.strict.into();
         fields["at_ms"] = at_ms.into();
         self.voice.event("path", &fields);
@@ -367,7 +367,7 @@ impl Join {
     fn take_terminal(&mut self, round_trip: Option<Duration>) {
         self.spinner.clear();
         if let Some(path) = self.path {
-            self.voice.say(&status::connected(path, round_trip));
+            self.voice.say(&output::connected(path, round_trip));
         }
         if !self.interactive {
             return;
@@ -529,7 +529,7 @@ impl Join {
             PathKind::Direct => format!("directly, {path}"),
             PathKind::Turn | PathKind::Relay => path.to_string(),
         });
-        let time = round_trip.map_or("unknown".to_owned(), status::milliseconds);
+        let time = round_trip.map_or("unknown".to_owned(), output::milliseconds);
         [format!("beach: {path}"), format!("  round trip {time}; {sent} bytes sent, {received} received")]
     }
 
@@ -546,7 +546,7 @@ impl Join {
         drop(self.terminal.take());
         self.network.close().await;
         if !self.interactive && self.voice == Voice::Human {
-            status::print_screen(rows);
+            output::print_screen(rows);
         }
         let (code, reason) = match exit {
             ViewerExit::Ended(code) => {
@@ -566,13 +566,13 @@ impl Join {
                 (self.ended_by.unwrap_or(0), "left")
             }
             ViewerExit::Removed(why) => {
-                status::refuse("the host removed this viewer", &why, "ask the host");
+                output::refuse("the host removed this viewer", &why, "ask the host");
                 (code::REFUSED, "removed")
             }
             ViewerExit::Failed(failure) => {
-                let fields = json!({ "stage": failure.stage.words(), "cause": status::cause(&failure.cause) });
+                let fields = json!({ "stage": failure.stage.words(), "cause": output::cause(&failure.cause) });
                 self.voice.event("failed", &fields);
-                (status::join_failed(&failure, &self.server), "failed")
+                (output::join_failed(&failure, &self.server), "failed")
             }
         };
         self.voice.event("exit", &json!({ "code": code, "reason": reason }));

@@ -3,26 +3,26 @@
 mod args;
 mod audit;
 mod cast;
+mod completions;
 mod config;
 mod control;
 mod detach;
 mod doctor;
 mod escape;
-mod header;
+mod greeting;
 mod join;
 mod log;
-mod place;
+mod output;
+mod rendezvous;
 mod replay;
 mod serve;
 mod share;
-mod shell;
-mod status;
 mod terminal;
 
 use std::process::ExitCode;
 
 use args::Command;
-use beach_core::host::Act;
+use beach_core::host::ModeratorAction;
 use beach_core::id::MemberId;
 
 fn main() -> ExitCode {
@@ -33,8 +33,8 @@ fn main() -> ExitCode {
     };
     let code = match command {
         Command::Replay(args) => replay::run(&args),
-        Command::Completions(args) => shell::completions(args.shell, args::definition()),
-        Command::Man(args) => shell::man(args.dir.as_deref(), args::definition()),
+        Command::Completions(args) => completions::completions(args.shell, args::definition()),
+        Command::Man(args) => completions::man(args.dir.as_deref(), args::definition()),
         Command::Share(args) => run(share::run(args)),
         Command::Join(args) => run(join::run(args)),
         Command::Serve(args) => run(serve::run(args)),
@@ -42,25 +42,25 @@ fn main() -> ExitCode {
         Command::Attach(args) => run(detach::attach(args)),
         Command::Doctor(args) => run(doctor::run(args)),
         Command::Stop(args) => run(control::stop(args)),
-        Command::Approve(args) => act("approve", &args.of, Act::Approve(MemberId(args.member))),
+        Command::Approve(args) => act("approve", &args.of, ModeratorAction::Approve(MemberId(args.member))),
         Command::Deny(args) => {
             let (member, keep_links) = (MemberId(args.member), args.keep_links);
-            act("deny", &args.of, Act::Deny { member, keep_links })
+            act("deny", &args.of, ModeratorAction::Deny { member, keep_links })
         }
-        Command::Grant(args) => act("grant", &args.of, Act::Grant(MemberId(args.member))),
-        Command::Revoke(args) => act("revoke", &args.of, Act::Revoke(MemberId(args.member))),
+        Command::Grant(args) => act("grant", &args.of, ModeratorAction::Grant(MemberId(args.member))),
+        Command::Revoke(args) => act("revoke", &args.of, ModeratorAction::Revoke(MemberId(args.member))),
         Command::Kick(args) => {
-            act("kick", &args.of, Act::Kick { member: MemberId(args.member), keep_links: args.keep_links })
+            act("kick", &args.of, ModeratorAction::Kick { member: MemberId(args.member), keep_links: args.keep_links })
         }
-        Command::Rotate(of) => act("rotate", &of, Act::Rotate),
-        Command::Pause(of) => act("pause", &of, Act::Pause),
-        Command::Resume(of) => act("resume", &of, Act::Resume),
-        Command::Say(args) => act("say", &args.of, Act::Say(args.text.join(" "))),
+        Command::Rotate(of) => act("rotate", &of, ModeratorAction::Rotate),
+        Command::Pause(of) => act("pause", &of, ModeratorAction::Pause),
+        Command::Resume(of) => act("resume", &of, ModeratorAction::Resume),
+        Command::Say(args) => act("say", &args.of, ModeratorAction::Say(args.text.join(" "))),
     };
     ExitCode::from(code)
 }
 
-fn act(command: &str, of: &args::SessionArgs, act: Act) -> u8 {
+fn act(command: &str, of: &args::SessionArgs, act: ModeratorAction) -> u8 {
     run(control::act(of.session.as_deref(), command, act))
 }
 
@@ -75,7 +75,7 @@ fn run(command: impl Future<Output = u8>) -> u8 {
             code
         }
         Err(error) => {
-            status::refuse("the program could not start", &error.to_string(), "free some memory or file handles")
+            output::refuse("the program could not start", &error.to_string(), "free some memory or file handles")
         }
     }
 }

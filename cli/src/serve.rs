@@ -12,39 +12,39 @@ use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 use crate::args::ServeArgs;
-use crate::{log, status};
+use crate::{log, output};
 
 pub(crate) async fn run(args: ServeArgs) -> u8 {
     if let Err(cause) = log::start(&args.log) {
-        return status::usage("the log cannot be written", &cause, "choose another --log-file");
+        return output::usage("the log cannot be written", &cause, "choose another --log-file");
     }
     let server = match listen(&args.listen).await {
         Ok(server) => server,
         Err(error) => {
-            return status::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
+            return output::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
         }
     };
     let mut signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
-            return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
+            return output::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
         }
     };
     let secret = match args.turn_secret_file.as_deref().map(read_secret).transpose() {
         Ok(secret) => secret,
-        Err(cause) => return status::usage("the TURN secret cannot be read", &cause, "check --turn-secret-file"),
+        Err(cause) => return output::usage("the TURN secret cannot be read", &cause, "check --turn-secret-file"),
     };
     let lacks = |server: &&IceServer| secret.is_none() && matches!(server.service, Service::Turn(_, None));
     if let Some(server) = args.ice_server.iter().find(lacks) {
         let advice = "add --turn-secret-file FILE with coturn's static-auth-secret, or write turn:USER:PASS@HOST:PORT";
-        return status::usage("there are no credentials for a TURN server", &server.to_string(), advice);
+        return output::usage("there are no credentials for a TURN server", &server.to_string(), advice);
     }
     let servers = match look_up(&args.ice_server).await {
         Ok(servers) => servers,
-        Err(name) => return status::usage("a server was not found", &name, "check --ice-server"),
+        Err(name) => return output::usage("a server was not found", &name, "check --ice-server"),
     };
     let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime };
-    status::serving(server.local_addr());
+    output::serving(server.local_addr());
     let drain = Arc::new(Notify::new());
     tokio::select! {
         () = rendezvous::run(server, !args.no_relay, ice, drain.clone()) => 0,

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use beach_core::crypto::invite::{HostSecrets, Role};
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::host::{Act, Approve, Escape, Host, HostConfig, HostExit, HostInput, HostOutput, LinkRules, Start};
+use beach_core::host::{
+    Approve, Escape, Host, HostConfig, HostExit, HostInput, HostOutput, InviteRules, ModeratorAction, Start,
+};
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
 use beach_core::terminal::Size;
@@ -35,10 +37,10 @@ use crate::audit::Audit;
 use crate::cast::CastFile;
 use crate::control::{self, Known, Request};
 use crate::detach;
-use crate::header::{Header, Links, Remarks};
+use crate::greeting::{Greeting, Links, Remarks};
 use crate::log;
-use crate::place::Place;
-use crate::status::{self, Voice, code};
+use crate::output::{self, Voice, code};
+use crate::rendezvous::Place;
 use crate::terminal::Terminal;
 
 /// Lines of history that the host keeps.
@@ -62,14 +64,14 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     if args.detached.is_some()
         && let Err(error) = background::leave_terminal()
     {
-        return status::refuse(
+        return output::refuse(
             "the session could not leave its terminal",
             &error.to_string(),
             "share without --detach",
         );
     }
     if let Err(cause) = log::start(&args.log) {
-        return status::usage("the log cannot be written", &cause, "choose another --log-file");
+        return output::usage("the log cannot be written", &cause, "choose another --log-file");
     }
     let voice = Voice::of(args.quiet || args.detached.is_some(), args.json);
     // Events on the very terminal that the command draws on would tear its screen.
@@ -85,7 +87,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     // As every viewer will conclude from the link.
     let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
     let Some(approve) = approval(&args, loopback, own_terminal) else {
-        return status::usage(
+        return output::usage(
             "nobody is at this terminal to be asked who may type",
             "the link works from other machines too",
             "say --no-approve: the link is enough; or --approve: `beach approve` lets people in",
@@ -98,9 +100,9 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         Voice::Human => {
             let asks = own_terminal && approve != Approve::Nobody;
             let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks, qr: args.qr };
-            Header::new(&command_text(&command), size, &links, remarks)
+            Greeting::new(&command_text(&command), size, &links, remarks)
         }
-        Voice::Quiet | Voice::Json => Header::quiet(links.main()),
+        Voice::Quiet | Voice::Json => Greeting::quiet(links.main()),
     };
     let config = HostConfig {
         seed: seed(),
@@ -122,20 +124,20 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         },
         max_viewers: args.max_viewers,
         expire: args.expire,
-        links: LinkRules { once: args.once, expire: args.expire_links },
+        links: InviteRules { once: args.once, expire: args.expire_links },
         tells_input: args.audit_input,
         linger: args.linger.unwrap_or(if own_terminal { Duration::ZERO } else { HEADLESS_LINGER }),
     };
     let recording = match args.record_handshake.as_deref().map(Recording::create).transpose() {
         Ok(recording) => recording,
         Err(error) => {
-            return status::usage("the recording cannot be written", &error.to_string(), "choose another file");
+            return output::usage("the recording cannot be written", &error.to_string(), "choose another file");
         }
     };
     let cast = match args.record.as_deref().map(|path| record(path, &args, size, own_terminal, &command)).transpose() {
         Ok(cast) => cast,
         Err(error) => {
-            return status::usage(
+            return output::usage(
                 "the recording cannot be written",
                 &error.to_string(),
                 "choose another --record FILE",
@@ -145,16 +147,16 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let audit = match args.audit.as_deref().map(|path| Audit::open(path, &session)).transpose() {
         Ok(audit) => audit,
         Err(error) => {
-            return status::usage("the audit cannot be written", &error.to_string(), "choose another --audit FILE");
+            return output::usage("the audit cannot be written", &error.to_string(), "choose another --audit FILE");
         }
     };
     let Some(certificate) = Certificate::generate() else {
-        return status::refuse("no certificate could be made", "the cryptography refused", "try again");
+        return output::refuse("no certificate could be made", "the cryptography refused", "try again");
     };
     let signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
-            return status::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
+            return output::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
         }
     };
     let epoch = Instant::now();
@@ -263,7 +265,7 @@ struct Share {
     told_links: bool,
     session: String,
     size: Size,
-    header: Header,
+    header: Greeting,
     /// The header stands at the top of the own terminal, and the command begins below it.
     rows_taken: u16,
     strict: bool,
@@ -284,7 +286,7 @@ struct Share {
     /// And who the link that lets type, for themselves.
     attaching: Vec<oneshot::Sender<String>>,
     /// What was decided elsewhere, and who is to be told whether it could be.
-    acts: Vec<(Act, oneshot::Sender<String>)>,
+    acts: Vec<(ModeratorAction, oneshot::Sender<String>)>,
     links_changed: bool,
     /// Where it is written down who did what.
     audit: Option<Audit>,
@@ -330,7 +332,7 @@ impl Share {
             Err(error) => {
                 self.terminal = None;
                 let what = format!("`{}` could not be started", command_text(&self.command));
-                status::refuse(&what, &error.to_string(), "check the command after --");
+                output::refuse(&what, &error.to_string(), "check the command after --");
                 // What shells say of a command that is not there.
                 self.pending.push_back(HostInput::Ended(127));
             }
@@ -350,7 +352,7 @@ impl Share {
         if self.terminal.is_some() {
             self.uncast = Some(error);
         } else {
-            status::recording_ended(&error);
+            output::recording_ended(&error);
         }
     }
 
@@ -403,7 +405,7 @@ impl Share {
         }
         drop(self.terminal.take());
         if let Some(error) = self.uncast.take() {
-            status::recording_ended(&error);
+            output::recording_ended(&error);
         }
         self.network.close().await;
         if let Some(mut pty) = self.pty.take() {
@@ -415,15 +417,15 @@ impl Share {
             HostExit::Ended(code) => (u8::try_from(code & 0xff).unwrap_or(code::FAILED), "ended"),
             HostExit::Stopped => match self.fault {
                 Some(fault) => {
-                    (status::refuse("the session ended by a fault", fault, "share again, and report it"), "fault")
+                    (output::refuse("the session ended by a fault", fault, "share again, and report it"), "fault")
                 }
                 None => (self.ended_by.unwrap_or(0), "stopped"),
             },
             HostExit::Expired => (self.ended_by.unwrap_or(0), "expired"),
-            HostExit::Failed(failure) => (status::share_failed(&failure, &self.server), "failed"),
+            HostExit::Failed(failure) => (output::share_failed(&failure, &self.server), "failed"),
             HostExit::NobodyJoined => {
                 let advice = "give a longer --wait=SECS, or none";
-                (status::refuse("no viewer came in time", "nobody joined", advice), "nobody_joined")
+                (output::refuse("no viewer came in time", "nobody joined", advice), "nobody_joined")
             }
         };
         if let Some(Err(error)) = self.cast.take().map(|cast| cast.end(code)) {

@@ -23,8 +23,8 @@ use crate::id::LinkId;
 use crate::machine::{Machine, Tick};
 use crate::peer::engine::{Engine, Peer, PeerSide};
 use crate::recording::journal::{Journal, Record};
-use crate::session::link::{Command, Down, Event, LinkUser, VERSIONS};
-use crate::support::deadline_map::{Attended, EXACT};
+use crate::session::link::{Command, Event, LinkDown, LinkUser, VERSIONS};
+use crate::support::deadline_map::{DeadlineMap, EXACT};
 use crate::support::entropy::Entropy;
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, encode_hello, parse_from_rendezvous, to_text};
@@ -163,7 +163,7 @@ pub struct Endpoint<M: Machine, E: Engine> {
     /// A host's, from before its links changed: nobody gets in by them, but who is in comes back by its session. Newest last.
     earlier: Vec<HostSecrets>,
     entropy: Entropy,
-    links: Attended<Link<E::Peer>>,
+    links: DeadlineMap<Link<E::Peer>>,
     /// What proves that somebody was on a link.
     kept: BTreeMap<LinkId, Psk>,
     /// Which link a (source, destination) pair belongs to.
@@ -199,7 +199,7 @@ where
             engine,
             entropy,
             earlier: Vec::new(),
-            links: Attended::default(),
+            links: DeadlineMap::default(),
             kept: BTreeMap::new(),
             routes: BTreeMap::new(),
             sockets: (0, Vec::new()),
@@ -531,7 +531,7 @@ where
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
             if live.up && !live.silent && live.heard_at + SILENCE <= now {
                 live.silent = true;
-                self.events.push_back(Event::Down(id, attempt, Down::Silent));
+                self.events.push_back(Event::Down(id, attempt, LinkDown::Silent));
             } else if live.peer.deadline().is_some_and(|at| at <= now) {
                 if let Err(down) = live.peer.tick(now) {
                     self.events.push_back(Event::Down(id, attempt, down));

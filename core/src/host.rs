@@ -1,29 +1,29 @@
 //! The host: shares a terminal. It only routes: what is computed stands in `handshake`, `roster`, `sync` and `terminal`.
 
-mod away;
+mod api;
 mod console;
 mod escape;
 mod handshakes;
 mod member;
 mod members;
-mod moderate;
+mod moderation;
 mod program;
+mod reconnect;
 mod status;
-mod words;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::member::{Member, terminal_size};
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Machine;
 use crate::session::address::AddressClass;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{Command, Envelope, Event, Path, Progress, Refusal};
-use crate::support::deadline_map::{Attended, EXACT};
+use crate::support::deadline_map::{DeadlineMap, EXACT};
 use crate::support::entropy::Entropy;
 use crate::terminal::{Emulator, Size};
 use crate::time::{Timestamp, earliest};
@@ -31,14 +31,14 @@ use crate::wire::frame::Goodbye;
 
 pub use self::member::{MAX_VIEWERS, Resize};
 
-use self::away::Away;
+pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::console::Console;
 pub use self::escape::Escape;
-use self::moderate::Asking;
-pub use self::moderate::{Act, Approve, Objection};
+use self::moderation::Asking;
+pub use self::moderation::{ActionError, Approve, ModeratorAction};
 use self::program::Echo;
+use self::reconnect::Away;
 pub use self::status::{AskingStatus, HostStatus, MemberStatus};
-pub use self::words::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, LinkRules, Start};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 256;
@@ -50,7 +50,7 @@ const RESIZE_INTERVAL: Duration = Duration::from_millis(250);
 const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 
 /// One link: a handshake, and the member it became.
-struct Guest {
+struct Connection {
     handshake: Handshake,
     role: Option<Role>,
     /// Where it is, as the rendezvous says.
@@ -78,7 +78,7 @@ struct Guest {
     /// It was let in, as this.
     approved: Option<MemberId>,
     /// What both sides can compare.
-    check: Option<Check>,
+    check: Option<Sas>,
 }
 
 /// Goodbye is on its way, or waits for the control lane.
@@ -89,7 +89,7 @@ struct Parting {
     goodbye: Goodbye,
 }
 
-impl Guest {
+impl Connection {
     fn takes_frames(&self) -> bool {
         self.is_here() && self.parting.is_none()
     }
@@ -146,7 +146,7 @@ pub struct Host {
     /// The rendezvous is connected, and has not said that it has the session; until when it may stay silent.
     register_by: Option<Timestamp>,
     ever_registered: bool,
-    guests: Attended<Guest>,
+    connections: DeadlineMap<Connection>,
     /// Those of whose input some waits for the program.
     typing: BTreeSet<LinkId>,
     /// Those who wait to be let in by a person.
@@ -215,7 +215,7 @@ impl Host {
             registered: false,
             register_by: None,
             ever_registered: false,
-            guests: Attended::default(),
+            connections: DeadlineMap::default(),
             typing: BTreeSet::new(),
             asking: BTreeSet::new(),
             framed: false,
@@ -263,12 +263,12 @@ impl Host {
 
     /// Links that are up or on their way: what must return to zero when everybody has left.
     pub fn links(&self) -> usize {
-        self.guests.values().filter(|guest| guest.away.is_none()).count()
+        self.connections.values().filter(|connection| connection.away.is_none()).count()
     }
 
     /// Viewers whose link is up.
     pub fn members(&self) -> usize {
-        self.guests.values().filter(|guest| guest.is_here()).count()
+        self.connections.values().filter(|connection| connection.is_here()).count()
     }
 
     fn link(&mut self, command: Command) {
@@ -294,7 +294,7 @@ impl Host {
             Event::Forged(link) => self.on_forged(now, link),
             Event::Outdated(link) => self.turn_away(now, link, Refusal::Expired),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),
-            Event::Check(link, check) => self.on_check(link, check),
+            Event::Sas(link, check) => self.on_check(link, check),
             Event::Envelope(link, envelope) => self.on_envelope(now, link, envelope),
             Event::Progress(link, attempt, progress) => {
                 let stage = match progress {
@@ -304,16 +304,16 @@ impl Host {
                 self.advance(now, link, attempt, stage);
             }
             Event::Candidate(link, attempt, candidate) => {
-                if let Some(guest) = self.current(link, attempt) {
-                    guest.handshake.note_local(candidate);
+                if let Some(connection) = self.current(link, attempt) {
+                    connection.handshake.note_local(candidate);
                     self.link(Command::Envelope(link, Envelope::Candidate(attempt, candidate)));
                 }
             }
             Event::Confirmed(link, attempt, path) => self.on_confirmed(now, link, attempt, path),
             Event::Path(link, attempt, path) => {
-                let Some(guest) = self.current(link, attempt) else { return };
-                guest.path = Some(path);
-                if let Some(id) = guest.member.as_ref().map(|member| member.id) {
+                let Some(connection) = self.current(link, attempt) else { return };
+                connection.path = Some(path);
+                if let Some(id) = connection.member.as_ref().map(|member| member.id) {
                     self.notice(HostNotice::Path(id, path));
                 }
             }
@@ -321,14 +321,16 @@ impl Host {
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {
                 // A link that is up needs no rendezvous.
-                let needs = |guest: &Guest| guest.away.is_none() && guest.handshake.stage() < Stage::Securing;
-                if self.guests.get(&link).is_some_and(needs) {
+                let needs = |connection: &Connection| {
+                    connection.away.is_none() && connection.handshake.stage() < Stage::Securing
+                };
+                if self.connections.get(&link).is_some_and(needs) {
                     self.remove(now, link, Cause::Gone);
                 }
             }
             Event::Down(link, attempt, down) => {
                 if self.current(link, attempt).is_some() {
-                    if self.guests[&link].member.is_none() {
+                    if self.connections[&link].member.is_none() {
                         self.link(Command::Envelope(link, Envelope::Failed(attempt, down.clone())));
                     }
                     self.lose(now, link, Cause::Down(down));
@@ -347,7 +349,7 @@ impl Host {
         self.dialer.down(now);
         self.register_by = None;
         self.last_cause.clone_from(&cause);
-        self.guests.touch_all();
+        self.connections.touch_all();
         if std::mem::take(&mut self.registered) {
             self.notice(HostNotice::RendezvousLost(cause));
         }
@@ -360,7 +362,7 @@ impl Host {
             return;
         }
         self.registered = true;
-        self.guests.touch_all();
+        self.connections.touch_all();
         self.registration.enter(now, Stage::Live);
         if !self.ever_registered {
             self.ever_registered = true;
@@ -386,7 +388,11 @@ impl Host {
 
     /// Somebody's size changed, or somebody came or left.
     fn sizes_changed(&mut self) {
-        let members = self.guests.values().filter(|guest| guest.is_here()).filter_map(|guest| guest.member.as_ref());
+        let members = self
+            .connections
+            .values()
+            .filter(|connection| connection.is_here())
+            .filter_map(|connection| connection.member.as_ref());
         let sizes = members.map(|member| (member.name.as_str(), member.size));
         self.wanted_size = Some(terminal_size(&self.config.resize, self.own_size, sizes));
     }
@@ -422,24 +428,24 @@ impl Host {
             self.dialer.dial(now);
             self.link(Command::Dial);
         }
-        let due = self.guests.due(now);
-        for link in self.of(&due, |guest| guest.overdue(now)) {
+        let due = self.connections.due(now);
+        for link in self.of(&due, |connection| connection.overdue(now)) {
             self.link(Command::Envelope(link, Envelope::Goodbye));
             self.lose(now, link, Cause::NoAnswer);
         }
-        for link in self.of(&due, |guest| guest.control_by().is_some_and(|by| by <= now)) {
+        for link in self.of(&due, |connection| connection.control_by().is_some_and(|by| by <= now)) {
             self.lose(now, link, Cause::NoControl);
         }
-        for link in self.of(&due, |guest| guest.part_by().is_some_and(|by| by <= now)) {
-            let cause = self.guests[&link].parting.as_ref().map_or(Cause::Left, |parting| parting.cause.clone());
+        for link in self.of(&due, |connection| connection.part_by().is_some_and(|by| by <= now)) {
+            let cause = self.connections[&link].parting.as_ref().map_or(Cause::Left, |parting| parting.cause.clone());
             self.remove(now, link, cause);
         }
-        for link in self.of(&due, |guest| guest.kept_until().is_some_and(|until| until <= now)) {
+        for link in self.of(&due, |connection| connection.kept_until().is_some_and(|until| until <= now)) {
             self.give_up(now, link);
         }
         // Without the rendezvous the offer could not travel, and the old attempt may still get there.
-        let stalled = |guest: &Guest| guest.fresh_attempt_at().is_some_and(|at| at <= now);
-        for link in self.of(&due, |guest| self.registered && stalled(guest)) {
+        let stalled = |connection: &Connection| connection.fresh_attempt_at().is_some_and(|at| at <= now);
+        for link in self.of(&due, |connection| self.registered && stalled(connection)) {
             self.open(now, link, Stage::Answer);
         }
         if !self.ever_registered && self.registration.overdue(now) {
@@ -463,43 +469,49 @@ impl Host {
     }
 
     /// Those of them for whom that is so.
-    fn of(&self, links: &[LinkId], is_so: impl Fn(&Guest) -> bool) -> Vec<LinkId> {
-        links.iter().copied().filter(|link| self.guests.get(link).is_some_and(&is_so)).collect()
+    fn of(&self, links: &[LinkId], is_so: impl Fn(&Connection) -> bool) -> Vec<LinkId> {
+        links.iter().copied().filter(|link| self.connections.get(link).is_some_and(&is_so)).collect()
     }
 
-    /// When something follows for a guest although nothing happens.
-    fn time_of(&self, guest: &Guest) -> Option<Timestamp> {
-        if guest.away.is_some() {
-            return guest.kept_until();
+    /// When something follows for a connection although nothing happens.
+    fn time_of(&self, connection: &Connection) -> Option<Timestamp> {
+        if connection.away.is_some() {
+            return connection.kept_until();
         }
-        let mut time = earliest(guest.handshake.deadline(), guest.part_by());
-        time = earliest(time, guest.control_by());
-        if let Some(member) = guest.member.as_ref().filter(|_| guest.takes_frames()) {
+        let mut time = earliest(connection.handshake.deadline(), connection.part_by());
+        time = earliest(time, connection.control_by());
+        if let Some(member) = connection.member.as_ref().filter(|_| connection.takes_frames()) {
             time = earliest(time, member.lane.deadline(self.paused));
-            time = earliest(time, self.properties_at(guest, member));
+            time = earliest(time, self.properties_at(connection, member));
         }
-        earliest(time, guest.fresh_attempt_at().filter(|_| self.registered))
+        earliest(time, connection.fresh_attempt_at().filter(|_| self.registered))
     }
 
     /// Looks at who was touched: whether it types, or asks.
     fn attend(&mut self) {
-        for link in self.guests.touched().to_vec() {
-            let guest = self.guests.get(&link);
-            let of = |guest: &Guest| guest.member.as_ref().is_some_and(|member| member.lane.inbound.waits());
-            let asks = |guest: &Guest| guest.check.is_some() && guest.asking.is_some_and(|asking| asking.approval);
-            put(&mut self.typing, link, guest.is_some_and(of));
-            put(&mut self.asking, link, guest.is_some_and(asks));
+        for link in self.connections.touched().to_vec() {
+            let connection = self.connections.get(&link);
+            let of =
+                |connection: &Connection| connection.member.as_ref().is_some_and(|member| member.lane.inbound.waits());
+            let asks = |connection: &Connection| {
+                connection.check.is_some() && connection.asking.is_some_and(|asking| asking.approval)
+            };
+            put(&mut self.typing, link, connection.is_some_and(of));
+            put(&mut self.asking, link, connection.is_some_and(asks));
         }
     }
 
     fn schedule(&mut self) {
         self.attend();
-        for link in self.guests.take_touched() {
-            let time = self.guests.get(&link).and_then(|guest| self.time_of(guest));
-            self.guests.schedule(link, time);
+        for link in self.connections.take_touched() {
+            let time = self.connections.get(&link).and_then(|connection| self.time_of(connection));
+            self.connections.schedule(link, time);
         }
-        let exact = || self.guests.deadline() == self.guests.values().filter_map(|guest| self.time_of(guest)).min();
-        debug_assert!(self.guests.len() > EXACT || exact(), "who changed was touched");
+        let exact = || {
+            self.connections.deadline()
+                == self.connections.values().filter_map(|connection| self.time_of(connection)).min()
+        };
+        debug_assert!(self.connections.len() > EXACT || exact(), "who changed was touched");
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
@@ -567,8 +579,8 @@ impl Machine for Host {
         let mut deadline = earliest(self.dialer.deadline(), self.synchronized_until);
         deadline = earliest(deadline, self.register_by);
         deadline = earliest(deadline, self.wanted_size.map(|_| self.next_resize));
-        deadline = earliest(deadline, self.guests.deadline());
-        if self.dirty && !self.paused && self.guests.values().any(Guest::takes_frames) {
+        deadline = earliest(deadline, self.connections.deadline());
+        if self.dirty && !self.paused && self.connections.values().any(Connection::takes_frames) {
             deadline = earliest(deadline, Some(self.next_frame));
         }
         deadline = earliest(deadline, self.console.deadline());

@@ -11,7 +11,7 @@ use crate::id::{LinkId, SessionId};
 use crate::machine::{Machine, Tick};
 use crate::session::address::{AddressClass, owner};
 use crate::session::link::Refusal;
-use crate::support::token_bucket::Allowance;
+use crate::support::token_bucket::TokenBucket;
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::{
     FromRendezvous, IceUrl, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text,
@@ -138,8 +138,8 @@ struct Session {
     host: Option<ConnectionId>,
     away_since: Timestamp,
     links: BTreeMap<LinkId, Link>,
-    relayed: Allowance,
-    joins: Allowance,
+    relayed: TokenBucket,
+    joins: TokenBucket,
     /// Joins that were over it, and when the host was told of them last.
     turned_away: u64,
     turned_away_told: Option<Timestamp>,
@@ -151,7 +151,7 @@ impl Session {
             host: None,
             away_since: now,
             links: BTreeMap::new(),
-            relayed: Allowance::new(now, RELAY_RATE, RELAY_BURST),
+            relayed: TokenBucket::new(now, RELAY_RATE, RELAY_BURST),
             joins: joins(now),
             turned_away: 0,
             turned_away_told: None,
@@ -159,8 +159,8 @@ impl Session {
     }
 }
 
-fn joins(now: Timestamp) -> Allowance {
-    Allowance::new(now, JOIN_RATE, JOIN_BURST)
+fn joins(now: Timestamp) -> TokenBucket {
+    TokenBucket::new(now, JOIN_RATE, JOIN_BURST)
 }
 
 struct Link {
@@ -185,7 +185,7 @@ pub struct Rendezvous {
     /// When the last envelope went through.
     last_envelope: Option<Timestamp>,
     /// The joins of each address.
-    addresses: BTreeMap<IpAddr, Allowance>,
+    addresses: BTreeMap<IpAddr, TokenBucket>,
     /// By when it ends.
     drained_by: Option<Timestamp>,
     out: VecDeque<RendezvousOutput>,

@@ -1,22 +1,22 @@
 //! The viewer: joins a session, shows its terminal and types into it. It only routes, as the host does.
 
-mod away;
-mod show;
-mod words;
+mod api;
+mod reconnect;
+mod render;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use self::away::{Away, Carrier, Doubt};
+use self::reconnect::{Away, Carrier, Doubt};
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Machine;
 use crate::predict::Predictor;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{
-    Attempt, Command, Down as PeerDown, Envelope, Event, Hello, Lane, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
+    Attempt, Command, Envelope, Event, Hello, Lane, LinkDown, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
 };
 use crate::support::entropy::Entropy;
 use crate::sync::assemble::Assembler;
@@ -25,7 +25,7 @@ use crate::terminal::{MAX_CLIPBOARD, Overlay, Painter, Screen};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
-pub use self::words::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
+pub use self::api::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub struct Viewer {
     /// When the rendezvous was not there last.
     unreached_at: Option<Timestamp>,
     ask_again: Option<Timestamp>,
-    check: Option<Check>,
+    check: Option<Sas>,
     /// Links and jitter.
     entropy: Entropy,
     /// The link whose lanes carry, and the one on which this became a member.
@@ -197,7 +197,7 @@ impl Viewer {
             Event::Gone(link) if link == self.link => self.on_gone(now),
             Event::Gone(link) if self.carries(link) => self.doubt(now),
             Event::Woken => self.doubt(now),
-            Event::Check(link, check) if link == self.link => self.check = Some(check),
+            Event::Sas(link, check) if link == self.link => self.check = Some(check),
             Event::Verdict(link, verdict) if link == self.link => self.on_verdict(now, verdict),
             Event::Envelope(link, envelope) if link == self.link => self.on_envelope(now, envelope),
             Event::Progress(link, attempt, progress) if self.is_at(link, attempt) => match progress {
@@ -238,7 +238,7 @@ impl Viewer {
             | Event::Forged(_)
             | Event::Outdated(_)
             | Event::Hello(..)
-            | Event::Check(..)
+            | Event::Sas(..)
             | Event::Verdict(..)
             | Event::Envelope(..)
             | Event::Progress(..)
@@ -352,7 +352,7 @@ impl Viewer {
             Verdict::Accepted => self.advance(now, Stage::Offer),
             Verdict::Waiting => {
                 self.advance(now, Stage::WaitingForApproval);
-                self.check.into_iter().for_each(|check| self.notice(ViewerNotice::Check(check)));
+                self.check.into_iter().for_each(|check| self.notice(ViewerNotice::Sas(check)));
             }
             Verdict::Refused(refusal) => self.fail(now, Cause::Refused(refusal)),
         }
@@ -398,7 +398,7 @@ impl Viewer {
         }
     }
 
-    fn on_down(&mut self, now: Timestamp, down: PeerDown) {
+    fn on_down(&mut self, now: Timestamp, down: LinkDown) {
         if !self.is_linked() {
             let envelope = Envelope::Failed(self.attempt(), down.clone());
             self.command(Command::Envelope(self.link, envelope));
@@ -470,9 +470,9 @@ impl Viewer {
                 self.screen.merge_line(space, number, version, is_final, line);
             }
         }
-        if let Some((head, fates)) = down.screen {
+        if let Some((head, commits)) = down.screen {
             self.screen.merge_head(head);
-            self.screen.merge_fates(&fates);
+            self.screen.merge_commits(&commits);
         }
         if has_taken || (news && self.screen.complete()) {
             self.judge_predictions(now);

@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use beach_core::crypto::invite::Role;
-use beach_core::host::{Act, Approve, Escape, HostInput};
+use beach_core::host::{Approve, Escape, HostInput, ModeratorAction};
 use beach_core::terminal::{Emulator, Line};
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, World, fake_engine, ms, secs};
@@ -193,7 +193,7 @@ fn a_paste_that_begins_or_ends_while_nobody_asks_is_one_too() {
     keys(&mut world, b"\x1dy\x1b[201~\x1b[200~");
     assert_eq!(world.hosts[0].node.machine().status().asking.len(), 1, "it was pasted");
     let id = world.hosts[0].node.machine().status().asking[0].id;
-    world.host_input(0, HostInput::Act(Act::Deny { member: id, keep_links: true }));
+    world.host_input(0, HostInput::Act(ModeratorAction::Deny { member: id, keep_links: true }));
     keys(&mut world, b"ended\x1b[201~");
     joins(&mut world, Role::Control);
 

@@ -6,7 +6,7 @@ use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
 use beach_core::peer::engine::Engine;
 use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{Command, Down, Envelope, Event, Refusal};
+use beach_core::session::link::{Command, Envelope, Event, LinkDown, Refusal};
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous};
 use beach_tests::determinism;
@@ -453,8 +453,8 @@ fn an_engine_without_an_address_says_so_on_both_sides() {
 
     world.run_for(secs(10));
 
-    assert_eq!(failure(&world, viewer).cause, Cause::Down(Down::NoAddress));
-    assert_eq!(failures_at_host(&world)[0].cause, Cause::DownThere(Down::NoAddress));
+    assert_eq!(failure(&world, viewer).cause, Cause::Down(LinkDown::NoAddress));
+    assert_eq!(failures_at_host(&world)[0].cause, Cause::DownThere(LinkDown::NoAddress));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use beach_core::host::HostNotice;
 use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
 use beach_core::peer::str0m::{Str0m, Str0mPeer};
 use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{Attempt, Candidate, Command, Down, Event, Lane};
+use beach_core::session::link::{Attempt, Candidate, Command, Event, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::frame::{InputEvent, Up};
@@ -297,8 +297,9 @@ fn a_certificate_swapped_on_the_path_is_refused_by_the_engines_check() {
 
     nobody_was_confirmed(&world);
     let causes = [&failure(&world, 0).cause, &failures_at_host(&world, 0)[0].cause];
-    let is_it =
-        |cause: &Cause| matches!(cause, Cause::Down(Down::WrongCertificate) | Cause::DownThere(Down::WrongCertificate));
+    let is_it = |cause: &Cause| {
+        matches!(cause, Cause::Down(LinkDown::WrongCertificate) | Cause::DownThere(LinkDown::WrongCertificate))
+    };
     assert!(causes.into_iter().all(is_it), "{causes:?}");
 }
 
@@ -315,7 +316,8 @@ fn without_the_engines_check_the_confirmation_refuses_a_certificate_swapped_on_t
 fn unconfirmed<E: Engine>(world: &World<E>) {
     nobody_was_confirmed(world);
     let causes = [&failure(world, 0).cause, &failures_at_host(world, 0)[0].cause];
-    let is_it = |cause: &Cause| matches!(cause, Cause::Down(Down::Unconfirmed) | Cause::DownThere(Down::Unconfirmed));
+    let is_it =
+        |cause: &Cause| matches!(cause, Cause::Down(LinkDown::Unconfirmed) | Cause::DownThere(LinkDown::Unconfirmed));
     assert!(causes.into_iter().all(is_it), "{causes:?}");
     assert_eq!(failure(world, 0).stage, Stage::Confirming);
 }
@@ -356,7 +358,7 @@ impl Peer for LyingPeer {
         self.0.renew(now, stays);
     }
 
-    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
         self.0.set_remote(now, description)
     }
 
@@ -374,15 +376,15 @@ impl Peer for LyingPeer {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-    ) -> Result<(), Down> {
+    ) -> Result<(), LinkDown> {
         self.0.receive(now, source, destination, bytes)
     }
 
-    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down> {
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
         self.0.write(now, lane, bytes)
     }
 
-    fn tick(&mut self, now: Timestamp) -> Result<(), Down> {
+    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown> {
         self.0.tick(now)
     }
 
@@ -405,7 +407,7 @@ fn over_real_dtls_a_certificate_that_was_not_announced_is_refused() {
         nobody_was_confirmed(&world);
         let causes = [&failure(&world, 0).cause, &failures_at_host(&world, 0)[0].cause];
         let is_it = |cause: &Cause| {
-            matches!(cause, Cause::Down(Down::WrongCertificate) | Cause::DownThere(Down::WrongCertificate))
+            matches!(cause, Cause::Down(LinkDown::WrongCertificate) | Cause::DownThere(LinkDown::WrongCertificate))
         };
         assert!(causes.into_iter().any(is_it), "{causes:?}");
     });
@@ -440,8 +442,8 @@ fn who_speaks_before_the_confirmation_is_out_and_nothing_reaches_the_pty() {
     world.run_for(secs(30));
 
     assert!(world.hosts[0].written.is_empty());
-    assert_eq!(failures_at_host(&world, 0)[0].cause, Cause::Down(Down::SpokeTooEarly));
-    assert_eq!(failure(&world, 0).cause, Cause::DownThere(Down::SpokeTooEarly));
+    assert_eq!(failures_at_host(&world, 0)[0].cause, Cause::Down(LinkDown::SpokeTooEarly));
+    assert_eq!(failure(&world, 0).cause, Cause::DownThere(LinkDown::SpokeTooEarly));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #[path = "terminal/allowed.rs"]
 mod allowed;
 
-use beach_core::terminal::{Abilities, Emulator, Fates, Line, Options, Overlay, Painter, Screen, Size};
+use beach_core::terminal::{Abilities, Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size};
 use beach_core::time::Timestamp;
 
 /// Strings that terminals somewhere act upon: titles and their reports, clipboards, files, notifications, images, keys that are typed back.
@@ -229,7 +229,7 @@ fn look(emulator: &mut Emulator, screen: &mut Screen, painter: &mut Painter, at:
         screen.merge_line(head.space, number, version, false, Line::decode(line).expect("its own encoding"));
     }
     screen.merge_head(head);
-    screen.merge_fates(&Fates::default());
+    screen.merge_commits(&LineCommits::default());
     painter.title(emulator.title().unwrap_or_default());
     painter.paint(Timestamp::from_micros(at), screen, &Overlay::default(), out);
 }

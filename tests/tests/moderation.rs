@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
-use beach_core::host::{Act, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, Objection};
+use beach_core::host::{ActionError, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, ModeratorAction};
 use beach_core::id::{LinkId, MemberId};
 use beach_core::machine::Machine as _;
 use beach_core::peer::engine::Engine;
@@ -47,7 +47,7 @@ fn session(roles: &[Role]) -> World<FakeEngine> {
     world
 }
 
-fn act<E: Engine>(world: &mut World<E>, act: Act) {
+fn act<E: Engine>(world: &mut World<E>, act: ModeratorAction) {
     assert_eq!(world.hosts[0].node.machine().may(&act), Ok(()));
     world.host_input(0, HostInput::Act(act));
 }
@@ -66,13 +66,13 @@ fn is_let_in_when_the_host_says_so<E: Engine>(world: World<E>) {
     let [asking] = asking.as_slice() else { panic!("{asking:?}: {}", world.story(0)) };
     assert_eq!((asking.id, asking.role), (FIRST, Role::Control));
     let check = asking.check;
-    assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Check(check)), 1, "{}", world.story(0));
+    assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Sas(check)), 1, "{}", world.story(0));
     world.type_keys(0, "early\r");
     world.run_for(secs(60));
     assert_eq!((typed(&world).as_str(), world.hosts[0].node.machine().members()), ("", 0));
     assert!(world.viewers[0].exit.is_none(), "{}", world.story(0));
 
-    act(&mut world, Act::Approve(FIRST));
+    act(&mut world, ModeratorAction::Approve(FIRST));
 
     everyone_joins(&mut world, secs(65)).unwrap_or_else(|who| panic!("{who}"));
     everyone_types(&mut world);
@@ -93,7 +93,7 @@ fn who_is_denied_is_told_so_and_who_nobody_decides_about_is_gone_after_two_minut
     let status = world.hosts[0].node.machine().status();
     assert_eq!((status.asking.len(), status.members.len()), (2, 1), "who watches need not be let in");
 
-    act(&mut world, Act::Deny { member: status.asking[0].id, keep_links: false });
+    act(&mut world, ModeratorAction::Deny { member: status.asking[0].id, keep_links: false });
 
     world.run_for(secs(1));
     let denied = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Denied));
@@ -112,7 +112,7 @@ fn what_somebody_may_do_changes_within_a_round_trip_and_nobody_reconnects() {
     world.run_for(secs(1));
     assert_eq!(typed(&world), "");
 
-    act(&mut world, Act::Grant(FIRST));
+    act(&mut world, ModeratorAction::Grant(FIRST));
     world.run_for(ms(50));
     assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Role(Role::Control)), 1);
     world.type_keys(0, "granted");
@@ -124,7 +124,7 @@ fn what_somebody_may_do_changes_within_a_round_trip_and_nobody_reconnects() {
         world.type_keys(0, "x");
     }
     world.run_for(ms(5));
-    act(&mut world, Act::Revoke(FIRST));
+    act(&mut world, ModeratorAction::Revoke(FIRST));
     let at_most = typed(&world).len();
     for _ in 0..50 {
         world.type_keys(0, "y");
@@ -135,7 +135,7 @@ fn what_somebody_may_do_changes_within_a_round_trip_and_nobody_reconnects() {
     assert_eq!(notices(&world, 0, |notice| matches!(notice, ViewerNotice::Away(_))), 0, "{}", world.story(0));
     assert_eq!(world.hosts[0].node.machine().members(), 1, "no offence");
 
-    act(&mut world, Act::Grant(FIRST));
+    act(&mut world, ModeratorAction::Grant(FIRST));
     world.run_for(ms(100));
     world.type_keys(0, "again");
     world.run_for(secs(1));
@@ -156,7 +156,7 @@ fn a_paste_of_somebody_whose_keyboard_is_taken_away_is_ended() {
     world.run_for(ms(500));
     assert!(typed(&world).contains("\x1b[200~") && !typed(&world).contains("\x1b[201~"), "{:?}", typed(&world));
 
-    act(&mut world, Act::Revoke(FIRST));
+    act(&mut world, ModeratorAction::Revoke(FIRST));
     world.run_for(secs(1));
 
     assert!(typed(&world).ends_with("\x1b[201~"), "{:?}", typed(&world));
@@ -165,13 +165,13 @@ fn a_paste_of_somebody_whose_keyboard_is_taken_away_is_ended() {
 #[test]
 fn who_is_removed_is_told_so_and_its_place_is_kept_no_longer() {
     let mut world = session(&[Role::Control, Role::Control]);
-    act(&mut world, Act::Kick { member: FIRST, keep_links: true });
+    act(&mut world, ModeratorAction::Kick { member: FIRST, keep_links: true });
     world.run_for(secs(5));
     let removed =
         world.viewers.iter().filter(|viewer| matches!(viewer.exit, Some((_, ViewerExit::Removed(_))))).count();
     let host = world.hosts[0].node.machine();
     assert_eq!((removed, host.members(), host.links()), (1, 1, 1));
-    assert_eq!(host.may(&Act::Kick { member: FIRST, keep_links: true }), Err(Objection::Nobody(1)));
+    assert_eq!(host.may(&ModeratorAction::Kick { member: FIRST, keep_links: true }), Err(ActionError::Nobody(1)));
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn while_it_is_paused_nobody_else_sees_or_types_anything_and_afterwards_all_is_a
 
 fn paused<E: Engine>(mut world: World<E>) {
     everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
-    act(&mut world, Act::Pause);
+    act(&mut world, ModeratorAction::Pause);
     world.run_for(ms(200));
     for viewer in 0..2 {
         assert_eq!(notices(&world, viewer, |notice| *notice == ViewerNotice::Paused(true)), 1);
@@ -214,7 +214,7 @@ fn paused<E: Engine>(mut world: World<E>) {
     );
     assert_eq!(notices(&world, 0, |notice| matches!(notice, ViewerNotice::Away(_))), 0, "{}", world.story(0));
 
-    act(&mut world, Act::Resume);
+    act(&mut world, ModeratorAction::Resume);
     everyone_joins(&mut world, secs(25)).unwrap_or_else(|who| panic!("{who}"));
     world.run_for(secs(1));
     assert!(shows(world.viewers[0].node.machine().screen(), "SECRET"));
@@ -225,13 +225,13 @@ fn paused<E: Engine>(mut world: World<E>) {
 #[test]
 fn everybody_is_told_what_the_host_says_and_nothing_that_a_terminal_would_obey() {
     let mut world = session(&[Role::View; 3]);
-    act(&mut world, Act::Say("lunch\x1b[2J at noon".to_owned()));
+    act(&mut world, ModeratorAction::Say("lunch\x1b[2J at noon".to_owned()));
     world.run_for(secs(1));
     for viewer in 0..3 {
         let said = |notice: &ViewerNotice| matches!(notice, ViewerNotice::Said(text) if text.starts_with("lunch") && !text.contains('\x1b'));
         assert_eq!(notices(&world, viewer, said), 1);
     }
-    assert_eq!(world.hosts[0].node.machine().may(&Act::Say("\x07".to_owned())), Err(Objection::Empty));
+    assert_eq!(world.hosts[0].node.machine().may(&ModeratorAction::Say("\x07".to_owned())), Err(ActionError::Empty));
 }
 
 #[test]
@@ -275,11 +275,11 @@ fn a_link_for_one_lets_in_one_and_who_failed_on_the_way_leaves_it_free() {
     world.run_for(secs(1));
     assert_eq!(refused(&mut world, Role::Control), None, "it waits to be let in");
     assert_eq!(refused(&mut world, Role::Control), Some(Refusal::Used), "while another is on the way in");
-    act(&mut world, Act::Deny { member: FIRST, keep_links: true });
+    act(&mut world, ModeratorAction::Deny { member: FIRST, keep_links: true });
     world.run_for(secs(1));
     assert_eq!(refused(&mut world, Role::Control), None, "who was not let in has not used it");
     let asking = world.hosts[0].node.machine().status().asking[0].id;
-    act(&mut world, Act::Approve(asking));
+    act(&mut world, ModeratorAction::Approve(asking));
     world.run_for(secs(2));
 
     assert_eq!(refused(&mut world, Role::Control), Some(Refusal::Used));
@@ -296,7 +296,7 @@ fn who_came_by_a_link_from_before_has_not_used_the_new_one() {
     world.add_host(host);
     world.run_for(secs(1));
     assert_eq!(refused(&mut world, Role::Control), None, "it waits to be let in");
-    act(&mut world, Act::Rotate);
+    act(&mut world, ModeratorAction::Rotate);
     world.run_for(secs(1));
     let invite = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
     let second = comes(&mut world, invite);
@@ -304,7 +304,7 @@ fn who_came_by_a_link_from_before_has_not_used_the_new_one() {
     let asking = world.hosts[0].node.machine().status().asking;
     assert_eq!((asking.len(), &world.viewers[second].exit), (2, &None), "while the first is on the way in");
 
-    asking.iter().for_each(|asking| act(&mut world, Act::Approve(asking.id)));
+    asking.iter().for_each(|asking| act(&mut world, ModeratorAction::Approve(asking.id)));
     world.run_for(secs(3));
 
     assert_eq!(world.hosts[0].node.machine().members(), 2);
@@ -352,7 +352,7 @@ fn anything(dice: &mut Dice, link: LinkId) -> Event {
         6 => Event::ControlUp(link, attempt),
         7 => Event::Message(link, Lane::Terminal, up.encode()),
         8 => Event::Message(link, Lane::Control, FromViewer::Size(beach_core::terminal::Size::new(9, 9)).encode()),
-        9 => Event::Check(link, beach_core::crypto::sas::Check(7)),
+        9 => Event::Sas(link, beach_core::crypto::sas::Sas(7)),
         10 => Event::Path(link, attempt, path),
         11 => Event::Joined { link, role: Role::Control, versions: vec![1], resumes: None, from: None },
         _ => {
@@ -406,7 +406,7 @@ fn rotated<E: Engine>(mut world: World<E>) {
     everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
     let old = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
     for round in 0..6 {
-        act(&mut world, Act::Rotate);
+        act(&mut world, ModeratorAction::Rotate);
         world.run_for(secs(1));
         let stranger = comes(&mut world, old.clone());
         world.run_for(secs(5));
@@ -454,7 +454,7 @@ fn other_links_let_others_in_and_who_is_in_stays_and_comes_back() {
 fn who_was_removed_cannot_come_back_by_the_link_that_it_had() {
     let mut world = session(&[Role::Control, Role::View]);
     let old = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
-    act(&mut world, Act::Kick { member: FIRST, keep_links: false });
+    act(&mut world, ModeratorAction::Kick { member: FIRST, keep_links: false });
     world.run_for(secs(5));
     let again = comes(&mut world, old);
     world.run_for(secs(5));

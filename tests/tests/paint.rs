@@ -12,8 +12,8 @@ mod script;
 use std::collections::BTreeMap;
 
 use beach_core::terminal::{
-    Emulator, Fates, Head, Line, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Options, Overlay, OverlayCell, Painter, Screen,
-    Size, Space,
+    Emulator, Head, Line, LineCommits, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Options, Overlay, OverlayCell, Painter,
+    Screen, Size, Space,
 };
 use beach_core::time::Timestamp;
 use proptest::collection::vec;
@@ -25,7 +25,7 @@ use script::{Step, session};
 enum Message {
     Head(Head),
     Line(Space, u64, u64, bool, Line),
-    Fates(Fates),
+    LineCommits(LineCommits),
 }
 
 /// A host that keeps everything, and a network whose messages are late, doubled, or lost and sent again.
@@ -51,7 +51,11 @@ impl Feed {
             match self.sent.insert((space, number), (version, is_final)) {
                 Some(sent) if sent == (version, is_final) => {}
                 Some((before, _)) if before == version && number % 2 == 0 => {
-                    self.wire.push(Message::Fates(Fates { start: 0, from: number, runs: vec![(1, version)] }));
+                    self.wire.push(Message::LineCommits(LineCommits {
+                        start: 0,
+                        from: number,
+                        runs: vec![(1, version)],
+                    }));
                 }
                 Some(_) | None => {
                     let line = Line::decode(bytes).expect("canonical");
@@ -69,7 +73,7 @@ fn take(screen: &mut Screen, message: &Message) {
         Message::Line(space, number, version, is_final, line) => {
             screen.merge_line(*space, *number, *version, *is_final, line.clone());
         }
-        Message::Fates(fates) => screen.merge_fates(fates),
+        Message::LineCommits(commits) => screen.merge_commits(commits),
     }
 }
 
@@ -160,7 +164,7 @@ proptest! {
         let emulator = Emulator::new(size, 1_000_000);
         let mut feed = Feed { emulator, sent: BTreeMap::new(), wire: Vec::new() };
         let mut person = Person::new(local);
-        feed.wire.push(Message::Fates(Fates { start: 0, from: 0, runs: Vec::new() }));
+        feed.wire.push(Message::LineCommits(LineCommits { start: 0, from: 0, runs: Vec::new() }));
         let mut chances = chances.iter().copied().cycle();
         let mut chance = move || chances.next().expect("a cycle does not end") as usize;
         for step in without_erasures(steps) {
@@ -202,11 +206,11 @@ proptest! {
 
     #[test]
     fn what_a_screen_holds_is_bounded_whatever_is_merged(
-        lines in vec((any::<u64>(), 0..3_000u64, any::<bool>()), 1..50), fates in vec((0..5_000u64, 1..9u32, 0..3u64), 0..200)
+        lines in vec((any::<u64>(), 0..3_000u64, any::<bool>()), 1..50), commits in vec((0..5_000u64, 1..9u32, 0..3u64), 0..200)
     ) {
         let mut screen = Screen::new(10);
-        for (from, count, version) in fates {
-            screen.merge_fates(&Fates { start: 5, from: from * 7, runs: vec![(count, version)] });
+        for (from, count, version) in commits {
+            screen.merge_commits(&LineCommits { start: 5, from: from * 7, runs: vec![(count, version)] });
         }
         for (number, count, is_final) in lines {
             for number in number..number.saturating_add(count) {
@@ -232,7 +236,7 @@ fn head(version: u64, top: u64, rows: u16) -> Head {
 fn a_gap_is_one_line_that_says_how_many_are_missing() {
     let local = Size::new(80, 5);
     let mut person = Person::new(local);
-    person.screen.merge_fates(&Fates { start: 10, from: 11, runs: vec![(12_345, 0)] });
+    person.screen.merge_commits(&LineCommits { start: 10, from: 11, runs: vec![(12_345, 0)] });
     person.screen.merge_line(Space::Main, 10, 1, true, line("before"));
     person.screen.merge_line(Space::Main, 12_356, 1, true, line("after"));
     person.screen.merge_head(head(2, 12_357, 5));
@@ -244,7 +248,7 @@ fn a_gap_is_one_line_that_says_how_many_are_missing() {
 fn lines_that_come_late_wait_for_a_screenful_or_for_quiet() {
     let local = Size::new(80, 5);
     let mut person = Person::new(local);
-    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    person.screen.merge_commits(&LineCommits { start: 0, from: 0, runs: Vec::new() });
     person.screen.merge_head(head(2, 7, 5));
     for number in 0..4 {
         person.screen.merge_line(Space::Main, number, 1, true, line("late"));
@@ -264,12 +268,12 @@ fn lines_that_come_late_wait_for_a_screenful_or_for_quiet() {
 fn a_line_that_was_seen_but_is_not_final_waits_for_its_fate() {
     let local = Size::new(80, 5);
     let mut person = Person::new(local);
-    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    person.screen.merge_commits(&LineCommits { start: 0, from: 0, runs: Vec::new() });
     person.screen.merge_line(Space::Main, 0, 1, false, line("first draft"));
     person.screen.merge_head(head(5, 1, 5));
     person.settle();
     assert_eq!(person.scrollback(local).len(), 0);
-    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: vec![(1, 3)] });
+    person.screen.merge_commits(&LineCommits { start: 0, from: 0, runs: vec![(1, 3)] });
     person.settle();
     assert_eq!(person.scrollback(local).len(), 0, "a newer version was the last");
     person.screen.merge_line(Space::Main, 0, 3, false, line("last word"));
@@ -324,7 +328,7 @@ fn counts_after_changes(heights: &[u16], known: Known) -> Vec<usize> {
     let host = Size::new(80, 24);
     let mut feed = Feed { emulator: Emulator::new(host, 10_000), sent: BTreeMap::new(), wire: Vec::new() };
     let mut person = Person::new(host);
-    person.screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    person.screen.merge_commits(&LineCommits { start: 0, from: 0, runs: Vec::new() });
     let mut last = 0;
     for rows in heights {
         let numbers: Vec<String> = (last + 1..=last + 60).map(|number| format!("{number}\r\n")).collect();

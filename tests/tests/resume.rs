@@ -9,7 +9,7 @@ use beach_core::endpoint::Paths;
 use beach_core::host::{HostInput, HostNotice};
 use beach_core::peer::engine::Engine;
 use beach_core::session::handshake::Cause;
-use beach_core::session::link::Down;
+use beach_core::session::link::LinkDown;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, noise_then_quiet, quiet};
@@ -273,7 +273,7 @@ fn while_it_is_away_it_may_leave_and_who_gives_up_says_why() {
     world.cut(Who::Viewer(0), true);
     world.type_keys(0, "x");
     world.run_for(secs(30));
-    assert_eq!(count(&world, |notice| matches!(notice, ViewerNotice::Away(Cause::Down(Down::Silent)))), 1);
+    assert_eq!(count(&world, |notice| matches!(notice, ViewerNotice::Away(Cause::Down(LinkDown::Silent)))), 1);
     world.viewer_input(0, ViewerInput::Leave);
     world.run_for(secs(2));
     assert_eq!(world.viewers[0].exit.as_ref().map(|(_, exit)| exit), Some(&ViewerExit::Left));
@@ -283,8 +283,8 @@ fn while_it_is_away_it_may_leave_and_who_gives_up_says_why() {
     world.run_for(secs(640));
     let exit = world.viewers[0].exit.as_ref().map(|(_, exit)| exit);
     let Some(ViewerExit::Failed(failure)) = exit else { panic!("{exit:?}") };
-    assert_eq!(failure.cause, Cause::Down(Down::Silent));
-    let left = |notice: &HostNotice| matches!(notice, HostNotice::Left(_, Cause::Down(Down::Silent)));
+    assert_eq!(failure.cause, Cause::Down(LinkDown::Silent));
+    let left = |notice: &HostNotice| matches!(notice, HostNotice::Left(_, Cause::Down(LinkDown::Silent)));
     assert!(world.hosts[0].notices.iter().any(|(_, notice)| left(notice)), "{:?}", world.hosts[0].notices);
     world.run_for(secs(30));
     assert_eq!(world.hosts[0].node.endpoint().held(), (0, 0, 0));

@@ -9,7 +9,7 @@ use beach_core::endpoint::Paths;
 use beach_core::host::{HostExit, HostInput, HostNotice};
 use beach_core::peer::engine::Engine;
 use beach_core::session::handshake::{Cause, Stage};
-use beach_core::session::link::{Command, Down as PeerDown, Lane};
+use beach_core::session::link::{Command, Lane, LinkDown};
 use beach_core::terminal::Size;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_core::wire::frame::{Down, Up};
@@ -178,7 +178,7 @@ fn a_host_that_vanishes_ends_a_viewer_that_does_not_reconnect_with_silence_as_th
     world.run_for(secs(20));
 
     match &world.viewers[0].exit {
-        Some((_, ViewerExit::Failed(failure))) => assert_eq!(failure.cause, Cause::Down(PeerDown::Silent)),
+        Some((_, ViewerExit::Failed(failure))) => assert_eq!(failure.cause, Cause::Down(LinkDown::Silent)),
         other => panic!("{other:?}"),
     }
 }
@@ -347,11 +347,11 @@ fn a_viewer_that_stays_stopped_is_away_after_15_seconds_and_gone_when_its_place_
 
     assert_eq!(world.hosts[0].node.machine().members(), 1);
     let away = world.hosts[0].notices.iter().find(|(_, notice)| matches!(notice, HostNotice::Away(..)));
-    assert!(matches!(away, Some((_, HostNotice::Away(_, Cause::Down(PeerDown::Silent))))), "{away:?}");
+    assert!(matches!(away, Some((_, HostNotice::Away(_, Cause::Down(LinkDown::Silent))))), "{away:?}");
     assert!(is_live(&world, 0));
     world.run_for(secs(600));
     let left = world.hosts[0].notices.iter().find(|(_, notice)| matches!(notice, HostNotice::Left(..)));
-    assert!(matches!(left, Some((_, HostNotice::Left(_, Cause::Down(PeerDown::Silent))))), "{left:?}");
+    assert!(matches!(left, Some((_, HostNotice::Left(_, Cause::Down(LinkDown::Silent))))), "{left:?}");
     assert_eq!(world.hosts[0].node.endpoint().held().1, 1);
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use alacritty_terminal::term::TermMode;
 use beach_core::terminal::{
-    Attributes, Color, Cursor, CursorShape, Emulator, Fates, Head, Line, MAX_ZERO_WIDTH, Modes, Options, Overlay,
+    Attributes, Color, Cursor, CursorShape, Emulator, Head, Line, LineCommits, MAX_ZERO_WIDTH, Modes, Options, Overlay,
     Painter, Run, Screen, Size, Space, Style, Underline, Width,
 };
 use beach_core::time::Timestamp;
@@ -421,7 +421,7 @@ impl Viewer {
 /// Tells a viewer everything.
 fn show(emulator: &Emulator, screen: &mut Screen) {
     let head = emulator.head();
-    screen.merge_fates(&Fates { start: 0, from: 0, runs: Vec::new() });
+    screen.merge_commits(&LineCommits { start: 0, from: 0, runs: Vec::new() });
     for number in emulator.base()..emulator.top() {
         let (version, _) = emulator.line(Space::Main, number).expect("history is kept");
         screen.merge_line(Space::Main, number, version, true, decoded(emulator, Space::Main, number));

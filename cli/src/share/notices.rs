@@ -6,8 +6,8 @@ use beach_runtime_tokio::background;
 use serde_json::json;
 
 use super::Share;
-use crate::header::Links;
-use crate::status::{self, Voice};
+use crate::greeting::Links;
+use crate::output::{self, Voice};
 
 impl Share {
     pub(super) fn on_notice(&mut self, notice: HostNotice) {
@@ -19,11 +19,11 @@ impl Share {
                     return;
                 }
                 if self.own_terminal {
-                    status::push_away(self.size);
+                    output::push_away(self.size);
                 }
                 match self.voice {
                     Voice::Quiet => {
-                        status::print(self.links.main());
+                        output::print(self.links.main());
                         if self.detached {
                             background::fall_silent()
                                 .unwrap_or_else(|error| tracing::warn!(%error, "still not silent"));
@@ -35,14 +35,14 @@ impl Share {
                             json!({ "session": self.session, "join": join, "view": view, "strict": self.strict });
                         self.voice.event("ready", &fields);
                     }
-                    Voice::Human => status::header(&self.header),
+                    Voice::Human => output::header(&self.header),
                 }
             }
             HostNotice::RendezvousLost(cause) => tracing::warn!(cause, "the rendezvous is lost; dialling again"),
             HostNotice::Stage(link, stage) => tracing::info!(%link, stage = stage.words(), "handshake"),
             HostNotice::Failed(link, failure) => {
                 let stage = failure.stage.words();
-                let cause = status::cause(&failure.cause);
+                let cause = output::cause(&failure.cause);
                 tracing::info!(%link, stage, cause, "a handshake failed");
                 self.note("join_failed", &json!({ "link": link.to_string(), "stage": stage, "cause": cause }));
             }
@@ -59,24 +59,24 @@ impl Share {
                 self.record(|cast| cast.joined(member, role, &name));
                 let fields = json!({ "member": member.0, "role": role, "name": name });
                 self.tell("member_joined", &fields);
-                self.tell("path", &status::path_fields(path, Some(member)));
+                self.tell("path", &output::path_fields(path, Some(member)));
             }
             HostNotice::Path(member, path) => {
                 tracing::info!(%member, kind = ?path.kind, "a viewer's path changed");
-                self.tell("path", &status::path_fields(path, Some(member)));
+                self.tell("path", &output::path_fields(path, Some(member)));
             }
             HostNotice::Away(member, cause) => {
-                let cause = status::cause(&cause);
+                let cause = output::cause(&cause);
                 tracing::info!(%member, cause, "a viewer's link is gone; its place is kept");
                 self.tell("member_away", &json!({ "member": member.0, "cause": cause }));
             }
             HostNotice::Back(member, path) => {
                 tracing::info!(%member, "a viewer is back");
                 self.tell("member_back", &json!({ "member": member.0 }));
-                self.tell("path", &status::path_fields(path, Some(member)));
+                self.tell("path", &output::path_fields(path, Some(member)));
             }
             HostNotice::Left(member, cause) => {
-                let cause = status::cause(&cause);
+                let cause = output::cause(&cause);
                 tracing::info!(%member, cause, "a viewer left");
                 self.record(|cast| cast.left(member));
                 self.tell("member_left", &json!({ "member": member.0, "cause": cause }));

@@ -25,7 +25,7 @@ use snow::{Builder, HandshakeState, StatelessTransportState};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::crypto::invite::{Psk, Role};
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::{LinkId, SessionId};
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
@@ -280,13 +280,13 @@ impl Channel {
     }
 
     /// What both sides can compare.
-    pub(crate) fn check(&self) -> Check {
+    pub(crate) fn check(&self) -> Sas {
         let mut bytes = [0; 8];
         Hkdf::<Sha256>::from_prk(&self.hash)
             .expect("32 bytes are a key")
             .expand(b"beach/1 check", &mut bytes)
             .expect("8 bytes are within HKDF's limit");
-        Check(u64::from_be_bytes(bytes))
+        Sas(u64::from_be_bytes(bytes))
     }
 
     /// The MACs of this handshake, from the random halves that offer and answer carried.

@@ -13,9 +13,9 @@ const BITS: u32 = 11;
 
 /// What the words stand for: derived from the transcript of the Noise handshake, so from both sides' fresh keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Check(pub u64);
+pub struct Sas(pub u64);
 
-impl Check {
+impl Sas {
     /// The words.
     pub fn words(self) -> [&'static str; WORDS] {
         let list = Language::English.word_list();
@@ -26,7 +26,7 @@ impl Check {
     }
 }
 
-impl fmt::Display for Check {
+impl fmt::Display for Sas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words().join(" "))
     }
@@ -38,8 +38,8 @@ mod tests {
 
     #[test]
     fn each_bit_changes_a_word() {
-        assert_eq!(Check(0).to_string(), "abandon abandon abandon abandon");
-        assert_eq!(Check((1 << 44) - 1).to_string(), "zoo zoo zoo zoo");
-        assert!((0..44).all(|bit| Check(1 << bit).to_string() != Check(0).to_string()));
+        assert_eq!(Sas(0).to_string(), "abandon abandon abandon abandon");
+        assert_eq!(Sas((1 << 44) - 1).to_string(), "zoo zoo zoo zoo");
+        assert!((0..44).all(|bit| Sas(1 << bit).to_string() != Sas(0).to_string()));
     }
 }

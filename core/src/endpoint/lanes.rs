@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::crypto::channel::Side;
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer};
-use crate::session::link::{Attempt, Down, Event, Lane, LinkUser, Progress};
+use crate::session::link::{Attempt, Event, Lane, LinkDown, LinkUser, Progress};
 use crate::time::Timestamp;
 use crate::wire::frame::{Confirm, MAX_FRAME};
 
@@ -38,7 +38,7 @@ where
             return;
         };
         let Some(observed) = live.peer.observed_fingerprint() else {
-            self.events.push_back(Event::Down(id, attempt, Down::Unconfirmed));
+            self.events.push_back(Event::Down(id, attempt, LinkDown::Unconfirmed));
             return;
         };
         let (_, _, own_fingerprint) = live.peer.local();
@@ -85,7 +85,7 @@ where
 
     pub(super) fn on_message(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, lane: Lane, bytes: Vec<u8>) {
         if bytes.len() > MAX_FRAME {
-            self.events.push_back(Event::Down(id, attempt, Down::Oversized));
+            self.events.push_back(Event::Down(id, attempt, LinkDown::Oversized));
             return;
         }
         let (side, _) = self.side();
@@ -96,7 +96,7 @@ where
             let Some(confirming) = live.confirming.as_mut() else { return };
             let (own, observed) = (confirming.own_fingerprint, confirming.observed);
             if !confirming.keys.verify(side.other(), &observed, &own, role, &confirm.mac) {
-                self.events.push_back(Event::Down(id, attempt, Down::Unconfirmed));
+                self.events.push_back(Event::Down(id, attempt, LinkDown::Unconfirmed));
                 return;
             }
             confirming.verified = true;
@@ -114,9 +114,9 @@ where
         match lane {
             Lane::Control if live.up => self.events.push_back(Event::Message(id, lane, bytes)),
             Lane::Terminal if live.confirmed => self.events.push_back(Event::Message(id, lane, bytes)),
-            Lane::Control if !verified => self.events.push_back(Event::Down(id, attempt, Down::SpokeTooEarly)),
+            Lane::Control if !verified => self.events.push_back(Event::Down(id, attempt, LinkDown::SpokeTooEarly)),
             Lane::Control if live.inbox.len() < MAX_WAITING => live.inbox.push_back((lane, bytes)),
-            Lane::Control => self.events.push_back(Event::Down(id, attempt, Down::Congested)),
+            Lane::Control => self.events.push_back(Event::Down(id, attempt, LinkDown::Congested)),
             // It will come again: nothing on this lane is told only once.
             Lane::Terminal => {}
         }
@@ -163,7 +163,7 @@ where
             }
             Lane::Control => {
                 let attempt = live.attempt;
-                self.events.push_back(Event::Down(id, attempt, Down::Congested));
+                self.events.push_back(Event::Down(id, attempt, LinkDown::Congested));
             }
         }
     }

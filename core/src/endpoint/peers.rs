@@ -12,7 +12,7 @@ use crate::ice::stun::Seen;
 use crate::ice::turn::Effect;
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
-use crate::session::link::{Attempt, Candidate, CandidateKind, Down, Event, LinkUser, Path, PathKind, Progress};
+use crate::session::link::{Attempt, Candidate, CandidateKind, Event, LinkDown, LinkUser, Path, PathKind, Progress};
 use crate::time::Timestamp;
 use crate::wire::signal::IceUrl;
 
@@ -219,7 +219,7 @@ where
                 continue;
             } else if self.sockets.1.is_empty() {
                 let attempt = self.links[&id].live.as_ref().map_or(0, |live| live.attempt);
-                self.events.push_back(Event::Down(id, attempt, Down::NoAddress));
+                self.events.push_back(Event::Down(id, attempt, LinkDown::NoAddress));
             } else {
                 self.add_local(now, id);
             }

@@ -106,7 +106,7 @@ where
                                 return;
                             };
                             let channel = Box::new(initiator.into_channel());
-                            self.events.push_back(Event::Check(id, channel.check()));
+                            self.events.push_back(Event::Sas(id, channel.check()));
                             link.seal = Seal::Open { channel, first: Vec::new(), second: data.to_vec() };
                             self.events.push_back(Event::Verdict(id, second.verdict));
                             Ok(())
@@ -161,7 +161,7 @@ where
             Seal::Proved { responder, first } => {
                 let payload = encode_second(&Second { token_hash: secrets.token_hash(), verdict });
                 let (channel, second) = responder.reply(&payload);
-                self.events.push_back(Event::Check(id, channel.check()));
+                self.events.push_back(Event::Sas(id, channel.check()));
                 link.seal = Seal::Open { channel: Box::new(channel), first, second: second.clone() };
                 self.say_envelope(now, id, second);
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::crypto::channel::{Channel, Confirmation, Initiator, Responder};
 use crate::crypto::invite::Role;
-use crate::ice::path_monitor::{RoundTrips, Watch};
+use crate::ice::path_monitor::{PathMonitor, RoundTrips};
 use crate::id::LinkId;
 use crate::peer::engine::Peer;
 use crate::session::link::{Attempt, Candidate, Lane, Path, PathKind};
@@ -72,7 +72,7 @@ pub(super) struct Live<P> {
     /// The path that lane datagrams took last.
     pub(super) path: Option<Path>,
     pub(super) round_trips: RoundTrips,
-    pub(super) watch: Watch,
+    pub(super) watch: PathMonitor,
     pub(super) outbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) inbox: VecDeque<(Lane, Vec<u8>)>,
 }
@@ -139,7 +139,7 @@ impl<P: Peer> Live<P> {
             remotes: 0,
             path: None,
             round_trips: RoundTrips::default(),
-            watch: Watch::default(),
+            watch: PathMonitor::default(),
             outbox: VecDeque::new(),
             inbox: VecDeque::new(),
         }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::escape::{Escape, first_key, name};
-use super::{Act, Host, HostOutput, Program};
+use super::{Host, HostOutput, ModeratorAction, Program};
 use crate::crypto::invite::Role;
 use crate::id::MemberId;
 use crate::session::link::PathKind;
@@ -189,9 +189,9 @@ impl Host {
                 let asked = self.console.question.filter(|(_, since)| *since + ANSWER_AFTER <= now);
                 if let Some((id, _)) = asked {
                     if yes {
-                        self.act(now, Act::Approve(id));
+                        self.act(now, ModeratorAction::Approve(id));
                     } else {
-                        self.act(now, Act::Deny { member: id, keep_links: false });
+                        self.act(now, ModeratorAction::Deny { member: id, keep_links: false });
                         self.message(now, "not let in; the links are other ones now: beach status shows them");
                     }
                 }
@@ -200,11 +200,11 @@ impl Host {
             Command::Members => self.console.view = View::Members(self.listed()),
             Command::Kick => self.console.view = View::Kick(String::new(), self.listed()),
             Command::Pause if self.paused => {
-                self.act(now, Act::Resume);
+                self.act(now, ModeratorAction::Resume);
                 self.message(now, "viewers see the terminal again");
             }
             Command::Pause => {
-                self.act(now, Act::Pause);
+                self.act(now, ModeratorAction::Pause);
                 let key = self.escape_name().unwrap_or_default();
                 self.message(now, &format!("paused: viewers see nothing, and type nothing, until {key} p"));
             }
@@ -226,7 +226,7 @@ impl Host {
             }
             Some(b'\r' | b'\n') => {
                 if let Ok(member) = digits.parse().map(MemberId) {
-                    let act = Act::Kick { member, keep_links: false };
+                    let act = ModeratorAction::Kick { member, keep_links: false };
                     let text = match self.may(&act) {
                         Ok(()) => "removed; the links are other ones now: beach status shows them".to_owned(),
                         Err(objection) => objection.to_string(),
@@ -308,7 +308,7 @@ impl Host {
 
     /// Who waits for the longest, and how many others.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
-        let waiting = self.asking.iter().filter_map(|link| self.guests.get(link)?.asking);
+        let waiting = self.asking.iter().filter_map(|link| self.connections.get(link)?.asking);
         let first = waiting.map(|asking| asking.id).min()?;
         Some((first, self.asking.len() - 1))
     }
@@ -333,8 +333,8 @@ impl Host {
 
     fn question(&self) -> Option<String> {
         let (id, others) = self.asked_first()?;
-        let guest = &self.guests[&self.asking(id)?];
-        let wants = match guest.role? {
+        let connection = &self.connections[&self.asking(id)?];
+        let wants = match connection.role? {
             Role::Control => "type",
             Role::View => "watch",
         };
@@ -343,9 +343,9 @@ impl Host {
             None => format!("beach approve {0} or deny {0}", id.0),
         };
         let more = if others > 0 { format!(" (+{others})") } else { String::new() };
-        let from = guest.from.map(|from| format!(" ({from})")).unwrap_or_default();
-        let who = format!("beach: {}{from} wants to {wants}:", quoted(&guest.name));
-        let what = format!("{} ({how}){more}", guest.check?);
+        let from = connection.from.map(|from| format!(" ({from})")).unwrap_or_default();
+        let who = format!("beach: {}{from} wants to {wants}:", quoted(&connection.name));
+        let what = format!("{} ({how}){more}", connection.check?);
         // One row if there is room, else two that break where reading does.
         let columns = usize::from(self.emulator.head().size.cols);
         let fits = who.chars().count() + 1 + what.chars().count() <= columns;
@@ -360,7 +360,8 @@ impl Host {
     }
 
     fn headline(&self) -> String {
-        let (here, asking) = (self.members(), self.guests.values().filter(|guest| guest.asking.is_some()).count());
+        let (here, asking) =
+            (self.members(), self.connections.values().filter(|connection| connection.asking.is_some()).count());
         let viewers = if here == 1 { "viewer" } else { "viewers" };
         let waiting = if asking > 0 { format!(", {asking} waiting") } else { String::new() };
         let paused = if self.paused { ", paused" } else { "" };

@@ -2,7 +2,7 @@
 
 use super::member::{MAX_VIEWERS, Member};
 use super::members::GOODBYE_WITHIN;
-use super::{Guest, Host, HostNotice, LinkRules, MAX_HANDSHAKES, Start};
+use super::{Connection, Host, HostNotice, InviteRules, MAX_HANDSHAKES, Start};
 use crate::crypto::invite::Role;
 use crate::id::{LinkId, MemberId};
 use crate::session::address::AddressClass;
@@ -23,7 +23,7 @@ impl Host {
         resumes: Option<LinkId>,
         from: Option<AddressClass>,
     ) {
-        if self.guests.contains_key(&link) {
+        if self.connections.contains_key(&link) {
             return;
         }
         if self.in_handshake() >= MAX_HANDSHAKES {
@@ -48,7 +48,7 @@ impl Host {
             return;
         }
         let handshake = Handshake::new(now, Stage::Authenticating);
-        let guest = Guest {
+        let connection = Connection {
             handshake,
             role: None,
             from,
@@ -68,14 +68,14 @@ impl Host {
             approved: None,
             check: None,
         };
-        self.guests.insert(link, guest);
+        self.connections.insert(link, connection);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
     }
 
     /// Turns away whoever has proved nothing for the longest time: strangers must not keep others out.
     fn make_room(&mut self, now: Timestamp) {
-        let unproved = self.guests.iter().filter(|(_, guest)| guest.role.is_none());
-        let oldest = unproved.min_by_key(|(_, guest)| guest.handshake.deadline()).map(|(link, _)| *link);
+        let unproved = self.connections.iter().filter(|(_, connection)| connection.role.is_none());
+        let oldest = unproved.min_by_key(|(_, connection)| connection.handshake.deadline()).map(|(link, _)| *link);
         if let Some(link) = oldest {
             self.turn_away(now, link, Refusal::Full);
         }
@@ -83,7 +83,7 @@ impl Host {
 
     pub(super) fn on_forged(&mut self, now: Timestamp, link: LinkId) {
         // Before the hello it is a wrong key. Later it is somebody in between, and the true envelope may still come.
-        if self.guests.get(&link).is_some_and(|guest| guest.role.is_none()) {
+        if self.connections.get(&link).is_some_and(|connection| connection.role.is_none()) {
             self.wrong_keys += 1;
             self.notice(HostNotice::WrongKey(link, self.wrong_keys));
             self.turn_away(now, link, Refusal::WrongKey);
@@ -97,15 +97,19 @@ impl Host {
     }
 
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
-        let here = |guest: &&Guest| guest.role.is_some() && guest.away.is_none() && guest.resumes.is_none();
-        let full = self.guests.values().filter(here).count() >= self.config.max_viewers.min(MAX_VIEWERS);
-        let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.role.is_none()) else { return };
-        let resumes = guest.resumes.is_some();
-        guest.role = Some(role);
-        guest.name = hello.name;
-        guest.size = hello.size;
-        guest.history = hello.history;
-        guest.wants_clipboard = hello.capabilities & WANTS_CLIPBOARD != 0;
+        let here = |connection: &&Connection| {
+            connection.role.is_some() && connection.away.is_none() && connection.resumes.is_none()
+        };
+        let full = self.connections.values().filter(here).count() >= self.config.max_viewers.min(MAX_VIEWERS);
+        let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.role.is_none()) else {
+            return;
+        };
+        let resumes = connection.resumes.is_some();
+        connection.role = Some(role);
+        connection.name = hello.name;
+        connection.size = hello.size;
+        connection.history = hello.history;
+        connection.wants_clipboard = hello.capabilities & WANTS_CLIPBOARD != 0;
         self.used.push_back(link);
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
@@ -126,11 +130,13 @@ impl Host {
 
     /// Why the link for this role lets nobody in any more, if it does not.
     fn link_refuses(&self, now: Timestamp, link: LinkId, role: Role) -> Option<Refusal> {
-        let LinkRules { once, expire } = self.config.links;
+        let InviteRules { once, expire } = self.config.links;
         // Who is on the way in may still fail, and the link be free again.
-        let other = |(id, guest): (&LinkId, &Guest)| *id != link && guest.role == Some(role) && guest.resumes.is_none();
+        let other = |(id, connection): (&LinkId, &Connection)| {
+            *id != link && connection.role == Some(role) && connection.resumes.is_none()
+        };
         let coming =
-            || self.guests.iter().any(|it| other(it) && it.1.member.is_none() && it.1.rotations == self.rotations);
+            || self.connections.iter().any(|it| other(it) && it.1.member.is_none() && it.1.rotations == self.rotations);
         if expire.is_some_and(|expire| self.links_since + expire <= now) {
             Some(Refusal::Expired)
         } else if once && (self.used_up.contains(&role) || coming()) {
@@ -142,10 +148,10 @@ impl Host {
 
     /// Makes a peer and offers it.
     pub(super) fn open(&mut self, now: Timestamp, link: LinkId, stage: Stage) {
-        let Some(guest) = self.guests.get_mut(&link) else { return };
-        let attempt = guest.handshake.attempt() + 1;
-        guest.handshake.begin_attempt(now, attempt);
-        guest.handshake.enter(now, stage);
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let attempt = connection.handshake.attempt() + 1;
+        connection.handshake.begin_attempt(now, attempt);
+        connection.handshake.enter(now, stage);
         self.notice(HostNotice::Stage(link, stage));
         self.link(Command::Open(link, attempt));
         self.link(Command::Envelope(link, Envelope::Offer(attempt)));
@@ -154,20 +160,21 @@ impl Host {
     pub(super) fn on_envelope(&mut self, now: Timestamp, link: LinkId, envelope: Envelope) {
         match envelope {
             Envelope::Answer(attempt) => {
-                let waits = self.current(link, attempt).is_some_and(|guest| guest.handshake.stage() == Stage::Answer);
+                let waits =
+                    self.current(link, attempt).is_some_and(|connection| connection.handshake.stage() == Stage::Answer);
                 if waits {
                     self.link(Command::Accept(link, attempt));
                     self.advance(now, link, attempt, Stage::CheckingPaths);
                 }
             }
             Envelope::Candidate(attempt, candidate) => {
-                if let Some(guest) = self.current(link, attempt) {
-                    guest.handshake.note_remote(candidate);
+                if let Some(connection) = self.current(link, attempt) {
+                    connection.handshake.note_remote(candidate);
                     self.link(Command::Candidate(link, attempt, candidate));
                 }
             }
             Envelope::Failed(attempt, down) => {
-                if self.current(link, attempt).is_some_and(|guest| guest.member.is_none()) {
+                if self.current(link, attempt).is_some_and(|connection| connection.member.is_none()) {
                     self.remove(now, link, Cause::DownThere(down));
                 }
             }
@@ -178,9 +185,9 @@ impl Host {
     }
 
     pub(super) fn advance(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, stage: Stage) {
-        let Some(guest) = self.current(link, attempt) else { return };
-        if guest.handshake.stage() < stage {
-            guest.handshake.enter(now, stage);
+        let Some(connection) = self.current(link, attempt) else { return };
+        if connection.handshake.stage() < stage {
+            connection.handshake.enter(now, stage);
             self.notice(HostNotice::Stage(link, stage));
         }
     }
@@ -188,23 +195,24 @@ impl Host {
     pub(super) fn on_confirmed(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, path: Path) {
         self.advance(now, link, attempt, Stage::OpeningControl);
         let bells = self.emulator.bells();
-        let Some(guest) = self.current(link, attempt) else { return };
-        let (Some(role), None, None) = (guest.role, &guest.member, guest.asking) else { return };
-        if let Some(origin) = guest.resumes {
+        let Some(connection) = self.current(link, attempt) else { return };
+        let (Some(role), None, None) = (connection.role, &connection.member, connection.asking) else { return };
+        if let Some(origin) = connection.resumes {
             return self.come_back(now, link, attempt, origin, path);
         }
-        let (name, history, size) = (guest.name.clone(), u64::from(guest.history), guest.size);
-        let id = guest.approved.unwrap_or(MemberId(self.members_ever + 1));
+        let (name, history, size) = (connection.name.clone(), u64::from(connection.history), connection.size);
+        let id = connection.approved.unwrap_or(MemberId(self.members_ever + 1));
         self.members_ever = self.members_ever.max(id.0);
         let mut member = Member::new(id, link, role, name.clone(), bells, history);
         member.size = size;
-        if let Some(guest) = self.guests.get_mut(&link) {
-            guest.member = Some(member);
-            guest.live_at = Some(now);
-            guest.path = Some(path);
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.member = Some(member);
+            connection.live_at = Some(now);
+            connection.path = Some(path);
         }
         // By a link of now; one from before is nobody's any more.
-        let by_link_of_now = self.guests.get(&link).is_some_and(|guest| guest.rotations == self.rotations);
+        let by_link_of_now =
+            self.connections.get(&link).is_some_and(|connection| connection.rotations == self.rotations);
         if by_link_of_now && !self.used_up.contains(&role) {
             self.used_up.push(role);
         }
@@ -219,11 +227,11 @@ impl Host {
 
     pub(super) fn on_control_up(&mut self, now: Timestamp, link: LinkId, attempt: Attempt) {
         self.advance(now, link, attempt, Stage::FirstScreen);
-        let Some(guest) = self.current(link, attempt) else { return };
-        let Some(member) = guest.member.as_ref() else { return };
+        let Some(connection) = self.current(link, attempt) else { return };
+        let Some(member) = connection.member.as_ref() else { return };
         let (id, role) = (member.id, member.role);
-        guest.control_up = true;
-        let goodbye = guest.parting.as_mut().map(|parting| {
+        connection.control_up = true;
+        let goodbye = connection.parting.as_mut().map(|parting| {
             parting.by = now + GOODBYE_WITHIN;
             parting.goodbye.clone()
         });
@@ -236,8 +244,8 @@ impl Host {
         }
     }
 
-    /// The guest of `link`, if `attempt` is its current one.
-    pub(super) fn current(&mut self, link: LinkId, attempt: Attempt) -> Option<&mut Guest> {
-        self.guests.get_mut(&link).filter(|guest| guest.handshake.attempt() == attempt)
+    /// The connection of `link`, if `attempt` is its current one.
+    pub(super) fn current(&mut self, link: LinkId, attempt: Attempt) -> Option<&mut Connection> {
+        self.connections.get_mut(&link).filter(|connection| connection.handshake.attempt() == attempt)
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::invite::Role;
 use crate::id::{LinkId, MemberId};
-use crate::support::token_bucket::Allowance;
+use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;
@@ -40,7 +40,7 @@ pub(crate) struct Member {
     /// Until when input that its role does not permit is dropped without a word: it may not know yet.
     pub(crate) pardoned_until: Timestamp,
     /// What may go to the program of what it types.
-    pub(crate) input: Allowance,
+    pub(crate) input: TokenBucket,
     /// Nothing while it is not known what arrived.
     pub(crate) title_sent: Option<String>,
     pub(crate) bells_sent: u64,
@@ -59,7 +59,7 @@ impl Member {
             lane: Downlink::new(history),
             violations: 0,
             pardoned_until: Timestamp::ZERO,
-            input: Allowance::new(Timestamp::ZERO, INPUT_RATE, INPUT_BURST),
+            input: TokenBucket::new(Timestamp::ZERO, INPUT_RATE, INPUT_BURST),
             title_sent: Some(String::new()),
             bells_sent: bells,
             properties_at: Timestamp::ZERO,

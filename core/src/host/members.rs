@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::member::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
-use super::{Guest, Host, HostNotice, HostOutput, Parting, Program, Writing};
+use super::{Connection, Host, HostNotice, HostOutput, Parting, Program, Writing};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Lane, Refusal};
@@ -33,19 +33,21 @@ impl Host {
     fn on_datagram(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
         let Ok(up) = Up::decode(bytes) else { return self.violate(now, link) };
         let running = self.program == Program::Running;
-        let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.parting.is_none()) else { return };
-        let Some(member) = guest.member.as_mut() else { return };
+        let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.parting.is_none()) else {
+            return;
+        };
+        let Some(member) = connection.member.as_mut() else { return };
         // What somebody typed before they knew is dropped, and no offence.
         let pardoned = now < member.pardoned_until;
         let may = may_type(member.role) || pardoned;
         let dropped = self.paused || !may_type(member.role);
-        let first = (Stage::OpeningControl..Stage::Live).contains(&guest.handshake.stage());
+        let first = (Stage::OpeningControl..Stage::Live).contains(&connection.handshake.stage());
         let received = member.lane.receive(now, up, may);
         if !running || dropped {
             member.lane.inbound.discard();
         }
         if first {
-            guest.handshake.enter(now, Stage::Live);
+            connection.handshake.enter(now, Stage::Live);
             self.notice(HostNotice::Stage(link, Stage::Live));
         }
         if received.is_err() {
@@ -55,9 +57,9 @@ impl Host {
 
     fn on_frame(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
         let Ok(frame) = FromViewer::decode(bytes) else { return self.violate(now, link) };
-        let Some(guest) = self.guests.get_mut(&link) else { return };
-        let Some(member) = guest.member.as_mut() else { return };
-        if let Some(parting) = &guest.parting {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let Some(member) = connection.member.as_mut() else { return };
+        if let Some(parting) = &connection.parting {
             let cause = parting.cause.clone();
             if matches!(frame, FromViewer::GoodbyeHeard | FromViewer::Goodbye) {
                 self.remove(now, link, cause);
@@ -76,7 +78,9 @@ impl Host {
     }
 
     pub(super) fn violate(&mut self, now: Timestamp, link: LinkId) {
-        let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return };
+        let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
+            return;
+        };
         member.violations += 1;
         let (id, count) = (member.id, member.violations);
         self.notice(HostNotice::Violation(id, count));
@@ -88,22 +92,22 @@ impl Host {
 
     /// The one way out: goodbye, a failed handshake, a link down and silence all end here.
     pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
-        let Some(mut guest) = self.guests.remove(&link) else { return };
+        let Some(mut connection) = self.connections.remove(&link) else { return };
         if matches!(self.writing, Writing::Member(writer) if writer == link) {
             self.writing = Writing::Own;
         }
-        if let Some(member) = guest.member.as_mut() {
+        if let Some(member) = connection.member.as_mut() {
             self.break_off_paste(link, member);
         }
-        let origin = guest.member.as_ref().map(|member| member.origin);
-        match guest.member.filter(|_| guest.live_at.is_some()) {
+        let origin = connection.member.as_ref().map(|member| member.origin);
+        match connection.member.filter(|_| connection.live_at.is_some()) {
             Some(member) => self.notice(HostNotice::Left(member.id, cause)),
-            None => self.notice(HostNotice::Failed(link, guest.handshake.fail(now, cause))),
+            None => self.notice(HostNotice::Failed(link, connection.handshake.fail(now, cause))),
         }
         if let Some(origin) = origin {
             self.link(Command::Release(origin));
         }
-        if guest.away.is_none() {
+        if connection.away.is_none() {
             self.link(Command::Close(link));
         }
         self.sizes_changed();
@@ -119,10 +123,12 @@ impl Host {
 
     /// Says goodbye, as soon as the control lane is there; the link ends when that is acknowledged, or soon after.
     pub(super) fn part(&mut self, now: Timestamp, link: LinkId, goodbye: Goodbye, cause: Cause) {
-        let Some(guest) = self.guests.get_mut(&link).filter(|guest| guest.parting.is_none()) else { return };
-        let within = if guest.control_up { GOODBYE_WITHIN } else { CONTROL_WITHIN };
-        guest.parting = Some(Parting { by: now + within, cause, goodbye: goodbye.clone() });
-        if guest.control_up {
+        let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.parting.is_none()) else {
+            return;
+        };
+        let within = if connection.control_up { GOODBYE_WITHIN } else { CONTROL_WITHIN };
+        connection.parting = Some(Parting { by: now + within, cause, goodbye: goodbye.clone() });
+        if connection.control_up {
             self.say(link, &FromHost::Goodbye(goodbye));
         }
     }
@@ -132,7 +138,7 @@ impl Host {
     }
 
     pub(super) fn pump_frames(&mut self, now: Timestamp) {
-        if !self.guests.values().any(Guest::takes_frames) {
+        if !self.connections.values().any(Connection::takes_frames) {
             return;
         }
         let mut urgent = false;
@@ -141,13 +147,18 @@ impl Host {
             self.framed = true;
             urgent = self.emulator.frame() && self.pace(now);
         }
-        let links =
-            if std::mem::take(&mut self.framed) { self.guests.keys().copied().collect() } else { self.guests.due(now) };
+        let links = if std::mem::take(&mut self.framed) {
+            self.connections.keys().copied().collect()
+        } else {
+            self.connections.due(now)
+        };
         for link in links {
-            if !self.guests.get(&link).is_some_and(Guest::takes_frames) {
+            if !self.connections.get(&link).is_some_and(Connection::takes_frames) {
                 continue;
             }
-            let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { continue };
+            let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
+                continue;
+            };
             let screen = (!self.paused).then_some(&self.emulator);
             while let Some(bytes) = member.lane.next(now, screen, urgent) {
                 self.out.push_back(HostOutput::Link(Command::Send(link, Lane::Terminal, bytes)));
@@ -167,8 +178,9 @@ impl Host {
         let Some(text) = self.clipboard.take() else { return };
         self.clipboard_at = now + CLIPBOARD_INTERVAL;
         let parts = parts_of(&text, MAX_CLIPBOARD_PART);
-        let wants = |guest: &Guest| guest.takes_frames() && guest.control_up && guest.wants_clipboard;
-        for (link, _) in self.guests.iter().filter(|(_, guest)| wants(guest)) {
+        let wants =
+            |connection: &Connection| connection.takes_frames() && connection.control_up && connection.wants_clipboard;
+        for (link, _) in self.connections.iter().filter(|(_, connection)| wants(connection)) {
             for (index, part) in parts.iter().enumerate() {
                 let frame = FromHost::Clipboard { text: (*part).to_owned(), last: index + 1 == parts.len() };
                 self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Control, frame.encode())));
@@ -182,17 +194,17 @@ impl Host {
         let title = clip(self.emulator.title().unwrap_or_default());
         let bells = self.emulator.bells();
         let links = if (self.properties_told.0.as_str(), self.properties_told.1) == (title, bells) {
-            self.guests.due(now)
+            self.connections.due(now)
         } else {
             self.properties_told = (title.to_owned(), bells);
-            self.guests.keys().copied().collect()
+            self.connections.keys().copied().collect()
         };
         for link in links {
-            let takes = |guest: &&Guest| guest.takes_frames() && guest.control_up;
-            if self.guests.get(&link).filter(takes).is_none() {
+            let takes = |connection: &&Connection| connection.takes_frames() && connection.control_up;
+            if self.connections.get(&link).filter(takes).is_none() {
                 continue;
             }
-            let member = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut());
+            let member = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut());
             let Some(member) = member.filter(|member| member.properties_at <= now) else { continue };
             let mut send = |frame: FromHost| {
                 let command = Command::Send(link, Lane::Control, frame.encode());
@@ -212,10 +224,10 @@ impl Host {
     }
 
     /// When it is to be told of a title or bell that it could not be told at once.
-    pub(super) fn properties_at(&self, guest: &Guest, member: &Member) -> Option<Timestamp> {
+    pub(super) fn properties_at(&self, connection: &Connection, member: &Member) -> Option<Timestamp> {
         let (title, bells) = &self.properties_told;
         let behind = member.title_sent.as_deref() != Some(title) || member.bells_sent != *bells;
-        Some(member.properties_at).filter(|_| behind && guest.control_up && !self.paused)
+        Some(member.properties_at).filter(|_| behind && connection.control_up && !self.paused)
     }
 
     pub(super) fn clipboard_deadline(&self) -> Option<Timestamp> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::members::{CONTROL_WITHIN, FRAME_INTERVAL};
-use super::{Guest, Host, HostExit, HostNotice, HostOutput, Program, Writing};
+use super::{Connection, Host, HostExit, HostNotice, HostOutput, Program, Writing};
 use crate::id::LinkId;
 use crate::session::handshake::Cause;
 use crate::session::link::Command;
@@ -39,7 +39,7 @@ const PASTE_PATIENCE: Duration = Duration::from_secs(3);
 /// Someone who is in mid-handshake when the session ends gets this long to see the last screen.
 const LATE_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
-impl Guest {
+impl Connection {
     /// Until when the last screen and a goodbye are owed, once it is confirmed and the program ended at `end`.
     fn owed_until(&self, end: Timestamp) -> Option<Timestamp> {
         let within = if self.control_up { LAST_SCREEN_WITHIN } else { CONTROL_WITHIN };
@@ -92,8 +92,8 @@ impl Host {
         self.dirty = true;
         self.next_frame = now;
         self.writing = Writing::Nobody;
-        for guest in self.guests.values_mut() {
-            if let Some(member) = guest.member.as_mut() {
+        for connection in self.connections.values_mut() {
+            if let Some(member) = connection.member.as_mut() {
                 member.lane.inbound.discard();
             }
         }
@@ -183,7 +183,9 @@ impl Host {
     /// Writes what comes next of this member, if anything does.
     fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
         let bracketed = self.emulator.modes().contains(Modes::BRACKETED_PASTE);
-        let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return false };
+        let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
+            return false;
+        };
         if member.input.ready_at(MAX_WRITE) > now {
             return false;
         }
@@ -211,7 +213,7 @@ impl Host {
             return true;
         }
         self.pasting = None;
-        let member = self.guests.get_mut(&author).and_then(|guest| guest.member.as_mut());
+        let member = self.connections.get_mut(&author).and_then(|connection| connection.member.as_mut());
         let end = member.map(|member| member.lane.inbound.break_off()).unwrap_or_default();
         if end.is_empty() {
             return false;
@@ -223,12 +225,12 @@ impl Host {
 
     /// When somebody who typed too much may go on.
     pub(super) fn input_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = |guest: &Guest| {
-            let member = guest.member.as_ref().filter(|member| member.lane.inbound.waits())?;
+        let waits = |connection: &Connection| {
+            let member = connection.member.as_ref().filter(|member| member.lane.inbound.waits())?;
             Some(member.input.ready_at(MAX_WRITE)).filter(|at| *at > now)
         };
         let idle = matches!(self.writing, Writing::Nobody);
-        self.typing.iter().filter(|_| idle).filter_map(|link| waits(self.guests.get(link)?)).min()
+        self.typing.iter().filter(|_| idle).filter_map(|link| waits(self.connections.get(link)?)).min()
     }
 
     /// When a paste that stalls is broken off.
@@ -239,7 +241,9 @@ impl Host {
 
     pub(super) fn on_written(&mut self) {
         if let Writing::Member(link) = std::mem::replace(&mut self.writing, Writing::Nobody) {
-            let Some(member) = self.guests.get_mut(&link).and_then(|guest| guest.member.as_mut()) else { return };
+            let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
+                return;
+            };
             member.lane.inbound.written();
         }
     }
@@ -250,8 +254,9 @@ impl Host {
             return;
         }
         let mut leave = Vec::new();
-        for (link, guest) in self.guests.iter().filter(|(_, guest)| guest.takes_frames()) {
-            let shown = guest.member.as_ref().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
+        for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
+            let shown =
+                connection.member.as_ref().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
             if shown && !self.dirty {
                 leave.push(*link);
             }
@@ -264,10 +269,10 @@ impl Host {
         for link in leave {
             self.part(now, link, goodbye.clone(), Cause::Left);
         }
-        let owed = |guest: &Guest| guest.owed_until(at).is_none_or(|until| now < until);
+        let owed = |connection: &Connection| connection.owed_until(at).is_none_or(|until| now < until);
         let lingers = now < at + self.config.linger;
         let late = at + self.config.linger + LATE_HANDSHAKE_WITHIN <= now;
-        if late || (!lingers && !self.guests.values().any(owed)) {
+        if late || (!lingers && !self.connections.values().any(owed)) {
             self.exit(match (self.stopped, self.expired) {
                 (true, true) => HostExit::Expired,
                 (true, false) => HostExit::Stopped,
@@ -280,7 +285,7 @@ impl Host {
     pub(super) fn ending_deadline(&self) -> Option<Timestamp> {
         let Program::Ended { at, .. } = self.program else { return None };
         let end = at + self.config.linger;
-        let guests = self.guests.values().filter_map(|guest| guest.owed_until(at));
-        [end, end + LATE_HANDSHAKE_WITHIN].into_iter().chain(guests).filter(|deadline| *deadline > self.now).min()
+        let connections = self.connections.values().filter_map(|connection| connection.owed_until(at));
+        [end, end + LATE_HANDSHAKE_WITHIN].into_iter().chain(connections).filter(|deadline| *deadline > self.now).min()
     }
 }

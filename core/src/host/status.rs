@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Host;
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::session::address::AddressClass;
 use crate::session::link::Path;
@@ -40,7 +40,7 @@ pub struct AskingStatus {
     /// Since when.
     pub since: Timestamp,
     /// The words that it sees too.
-    pub check: Check,
+    pub check: Sas,
 }
 
 /// A member, now.
@@ -69,26 +69,26 @@ pub struct MemberStatus {
 impl Host {
     /// Who is there.
     pub fn status(&self) -> HostStatus {
-        let members = self.guests.iter().filter_map(|(link, guest)| {
-            let member = guest.member.as_ref().filter(|_| guest.parting.is_none())?;
+        let members = self.connections.iter().filter_map(|(link, connection)| {
+            let member = connection.member.as_ref().filter(|_| connection.parting.is_none())?;
             Some(MemberStatus {
                 id: member.id,
                 role: member.role,
                 name: member.name.clone(),
-                from: guest.from,
-                path: guest.path?,
-                since: guest.live_at?,
+                from: connection.from,
+                path: connection.path?,
+                since: connection.live_at?,
                 round_trip: member.lane.round_trip(),
                 typed_last: *link == self.last_writer,
-                away: guest.away.as_ref().map(|away| away.since),
+                away: connection.away.as_ref().map(|away| away.since),
             })
         });
         let mut members: Vec<_> = members.collect();
         members.sort_by_key(|member| member.id.0);
-        let asking = self.guests.values().filter_map(|guest| {
-            let asking = guest.asking.filter(|asking| asking.approval)?;
-            let (name, since) = (guest.name.clone(), asking.since);
-            let (role, from, check) = (guest.role?, guest.from, guest.check?);
+        let asking = self.connections.values().filter_map(|connection| {
+            let asking = connection.asking.filter(|asking| asking.approval)?;
+            let (name, since) = (connection.name.clone(), asking.since);
+            let (role, from, check) = (connection.role?, connection.from, connection.check?);
             Some(AskingStatus { id: asking.id, role, name, from, since, check })
         });
         let mut asking: Vec<_> = asking.collect();

@@ -90,7 +90,7 @@ const RENEW_AT_MOST: Duration = Duration::from_secs(60);
 /// What is sent on a suspect path goes through the relay as well, with the word that it is suspect; the other side then does so too,
 /// as it may be the one that is not heard. Copies are harmless: DTLS and SRTP take each datagram once.
 #[derive(Default)]
-pub(crate) struct Watch {
+pub(crate) struct PathMonitor {
     /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Not all are answered, but those that
     /// are come again soon: what is older than a pause does not count.
     waiting: Option<(Timestamp, Timestamp)>,
@@ -103,7 +103,7 @@ pub(crate) struct Watch {
     patience: Option<Duration>,
 }
 
-impl Watch {
+impl PathMonitor {
     /// A datagram of a lane goes out directly.
     pub(crate) fn sent(&mut self, now: Timestamp) {
         let patience = self.patience();
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_path_is_suspect_when_nothing_answers_and_no_more_once_something_does() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         watch.sent(at(0));
         watch.sent(at(300));
         assert_eq!([399, 400].map(|now| watch.suspects(at(now))), [false, true]);
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn what_is_never_answered_and_sent_now_and_then_makes_nothing_suspect() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         for second in 0..100 {
             watch.sent(at(second * 1000));
             assert!(!watch.suspects(at(second * 1000 + 10)));
@@ -228,14 +228,14 @@ mod tests {
 
     #[test]
     fn the_doubt_of_the_other_side_is_shared_for_a_while() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         watch.doubted(at(0));
         assert_eq!([1999, 2000].map(|now| watch.is_doubted(at(now))), [true, false]);
     }
 
     #[test]
     fn a_dead_path_is_renewed_often_at_first_and_then_ever_more_seldom_until_it_is_back() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         watch.checked(at(0));
         assert!(!watch.renews(at(2500), false), "one lost check is no death");
         watch.checked(at(2500));
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_path_that_comes_and_goes_is_renewed_as_often_the_hundredth_time() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         for round in 0..100 {
             let start = round * 6000;
             watch.checked(at(start));
@@ -259,14 +259,14 @@ mod tests {
 
     #[test]
     fn a_link_that_found_no_direct_path_tries_again_after_a_while() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         let renewed: Vec<u64> = (7..110).filter(|now| watch.renews(at(now * 100), true)).collect();
         assert_eq!(renewed, [57, 107]);
     }
 
     #[test]
     fn a_side_that_hears_well_but_is_not_heard_renews_too() {
-        let mut watch = Watch::default();
+        let mut watch = PathMonitor::default();
         let mut each = |now: &u64| {
             watch.doubted(at(now * 100));
             watch.renews(at(now * 100), false)

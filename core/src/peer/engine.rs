@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use crate::session::link::{Attempt, Candidate, Down, Lane};
+use crate::session::link::{Attempt, Candidate, Lane, LinkDown};
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::signal::Description;
@@ -44,7 +44,7 @@ pub trait Peer {
     fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>);
 
     /// The other side, as its description says. Once.
-    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down>;
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown>;
 
     /// Another address of the other side. After [`set_remote`](Peer::set_remote).
     fn add_remote(&mut self, now: Timestamp, candidate: Candidate);
@@ -59,13 +59,13 @@ pub trait Peer {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-    ) -> Result<(), Down>;
+    ) -> Result<(), LinkDown>;
 
     /// Sends on a lane; `false` if there is no room now and nothing was taken.
-    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down>;
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown>;
 
     /// It is later now.
-    fn tick(&mut self, now: Timestamp) -> Result<(), Down>;
+    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown>;
 
     /// What happened, and what to send.
     fn poll(&mut self) -> Option<PeerOutput>;
@@ -95,5 +95,5 @@ pub enum PeerOutput {
     /// A message arrived.
     Message(Lane, Vec<u8>),
     /// It is of no more use.
-    Down(Down),
+    Down(LinkDown),
 }

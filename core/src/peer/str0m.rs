@@ -21,7 +21,7 @@ use zeroize::Zeroize;
 
 use super::dtls;
 use super::engine::{Engine, Peer, PeerOutput, PeerSide};
-use crate::session::link::{Attempt, Candidate, CandidateKind, Down, Lane};
+use crate::session::link::{Attempt, Candidate, CandidateKind, Lane, LinkDown};
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::frame::MAX_FRAME;
@@ -183,7 +183,7 @@ impl Str0mPeer {
     }
 
     /// One input, then everything that follows from it.
-    fn drive(&mut self, now: Timestamp, datagram: Option<Receive<'_>>) -> Result<(), Down> {
+    fn drive(&mut self, now: Timestamp, datagram: Option<Receive<'_>>) -> Result<(), LinkDown> {
         let now = self.instant(now);
         let input = match datagram {
             Some(receive) => Input::Receive(now, receive),
@@ -222,7 +222,7 @@ impl Str0mPeer {
             Event::ChannelOpen(id, _) if id == self.channel => PeerOutput::ControlOpen,
             Event::ChannelData(data) if data.id == self.channel => PeerOutput::Message(Lane::Control, data.data),
             Event::RtpPacket(packet) => PeerOutput::Message(Lane::Terminal, packet.payload.to_vec()),
-            Event::ChannelClose(_) | Event::Closed => PeerOutput::Down(Down::Closed),
+            Event::ChannelClose(_) | Event::Closed => PeerOutput::Down(LinkDown::Closed),
             _ => return,
         };
         self.out.push_back(output);
@@ -269,7 +269,7 @@ impl Peer for Str0mPeer {
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
     }
 
-    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
         let active = self.side == PeerSide::Host;
         let base = u32::from(self.attempt) * 2;
         let (ours, theirs) = match self.side {
@@ -311,7 +311,7 @@ impl Peer for Str0mPeer {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-    ) -> Result<(), Down> {
+    ) -> Result<(), LinkDown> {
         match Receive::new(Protocol::Udp, source, destination, bytes) {
             Ok(receive) => self.drive(now, Some(receive)),
             // Not STUN, DTLS, RTP or RTCP.
@@ -319,7 +319,7 @@ impl Peer for Str0mPeer {
         }
     }
 
-    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down> {
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
         assert!(
             bytes.len() <= MAX_FRAME,
             "the engine panics on large RTP payloads; frames are bounded by construction"
@@ -344,7 +344,7 @@ impl Peer for Str0mPeer {
         Ok(true)
     }
 
-    fn tick(&mut self, now: Timestamp) -> Result<(), Down> {
+    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown> {
         self.drive(now, None)
     }
 
@@ -375,10 +375,10 @@ fn letters(entropy: &mut Entropy, count: usize) -> String {
     (0..count).map(|_| char::from(ALPHABET[usize::try_from(entropy.number() % 32).unwrap_or_default()])).collect()
 }
 
-fn down(error: RtcError) -> Down {
+fn down(error: RtcError) -> LinkDown {
     let text = error.to_string();
     if text.to_lowercase().contains("fingerprint") {
-        return Down::WrongCertificate;
+        return LinkDown::WrongCertificate;
     }
-    Down::Engine(text.chars().filter(|c| !c.is_control()).take(160).collect())
+    LinkDown::Engine(text.chars().filter(|c| !c.is_control()).take(160).collect())
 }

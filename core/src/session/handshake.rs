@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::session::link::{Attempt, Candidate, Down, Refusal};
+use crate::session::link::{Attempt, Candidate, LinkDown, Refusal};
 use crate::time::Timestamp;
 
 /// A peer that got no further for this long is replaced by a fresh one, on both sides: lost first packets of DTLS and SCTP back off
@@ -101,9 +101,9 @@ pub enum Cause {
     /// The rendezvous could not be reached, or was lost; in words.
     Signal(String),
     /// The peer failed here.
-    Down(Down),
+    Down(LinkDown),
     /// The peer failed on the other side, which told us.
-    DownThere(Down),
+    DownThere(LinkDown),
     /// The other side left the rendezvous in mid-handshake.
     Gone,
     /// The other side said goodbye.

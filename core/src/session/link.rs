@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::LinkId;
 use crate::session::address::AddressClass;
 use crate::terminal::Size;
@@ -98,7 +98,7 @@ pub enum Event {
     /// Host: an authentic hello.
     Hello(LinkId, Role, Hello),
     /// The handshake's transcript is complete, on both sides the same; before a viewer's verdict.
-    Check(LinkId, Check),
+    Sas(LinkId, Sas),
     /// Viewer: the authentic answer to it.
     Verdict(LinkId, Verdict),
     /// An authentic envelope, once.
@@ -114,7 +114,7 @@ pub enum Event {
     /// A message of a confirmed peer.
     Message(LinkId, Lane, Vec<u8>),
     /// The peer of this attempt is of no more use.
-    Down(LinkId, Attempt, Down),
+    Down(LinkId, Attempt, LinkDown),
     /// A confirmed link goes another way now: through the relay, or direct again.
     Path(LinkId, Attempt, Path),
     /// This machine slept, or is somewhere else now: what was known of links may be old.
@@ -218,7 +218,7 @@ pub enum Envelope {
     /// Host: the answer to a hello that had to wait.
     Verdict(Verdict),
     /// The peer of this attempt failed here, and why; the other side may only have seen silence.
-    Failed(Attempt, Down),
+    Failed(Attempt, LinkDown),
     /// I am leaving.
     Goodbye,
 }
@@ -290,7 +290,7 @@ impl fmt::Display for Path {
 
 /// Why a peer is of no more use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum Down {
+pub enum LinkDown {
     /// No socket could be opened.
     #[error("no usable network address")]
     NoAddress,
@@ -320,14 +320,16 @@ pub enum Down {
     Oversized,
 }
 
-impl Down {
+impl LinkDown {
     /// Whether the network may be at fault, so that whoever was there may come back; not the other side.
     pub(crate) fn is_excusable(&self) -> bool {
         match self {
-            Down::NoAddress | Down::Closed | Down::Silent | Down::Engine(_) => true,
-            Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly | Down::Congested | Down::Oversized => {
-                false
-            }
+            LinkDown::NoAddress | LinkDown::Closed | LinkDown::Silent | LinkDown::Engine(_) => true,
+            LinkDown::WrongCertificate
+            | LinkDown::Unconfirmed
+            | LinkDown::SpokeTooEarly
+            | LinkDown::Congested
+            | LinkDown::Oversized => false,
         }
     }
 }

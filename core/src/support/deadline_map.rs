@@ -2,7 +2,7 @@
 //!
 //! Whoever is changed is *touched*, and is looked at before the input ends; whoever is not has nothing new to say before its
 //! time. So after each input the touched ones are scheduled anew, and only those are looked at that are touched or
-//! [`due`](Attended::due).
+//! [`due`](DeadlineMap::due).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub(crate) const EXACT: usize = 16;
 
 /// A map by link; reading is as of any map.
-pub(crate) struct Attended<V> {
+pub(crate) struct DeadlineMap<V> {
     all: BTreeMap<LinkId, V>,
     /// Changed since it was scheduled last; some more than once.
     touched: Vec<LinkId>,
@@ -22,13 +22,13 @@ pub(crate) struct Attended<V> {
     order: BTreeSet<(Timestamp, LinkId)>,
 }
 
-impl<V> Default for Attended<V> {
-    fn default() -> Attended<V> {
-        Attended { all: BTreeMap::new(), touched: Vec::new(), times: BTreeMap::new(), order: BTreeSet::new() }
+impl<V> Default for DeadlineMap<V> {
+    fn default() -> DeadlineMap<V> {
+        DeadlineMap { all: BTreeMap::new(), touched: Vec::new(), times: BTreeMap::new(), order: BTreeSet::new() }
     }
 }
 
-impl<V> Deref for Attended<V> {
+impl<V> Deref for DeadlineMap<V> {
     type Target = BTreeMap<LinkId, V>;
 
     fn deref(&self) -> &BTreeMap<LinkId, V> {
@@ -36,7 +36,7 @@ impl<V> Deref for Attended<V> {
     }
 }
 
-impl<V> Attended<V> {
+impl<V> DeadlineMap<V> {
     fn touch(&mut self, link: LinkId) {
         if self.touched.last() != Some(&link) {
             self.touched.push(link);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn who_is_touched_or_late_is_due_in_order_and_nobody_else() {
-        let mut attended = Attended::default();
+        let mut attended = DeadlineMap::default();
         for link in 1..=4 {
             attended.insert(LinkId(link), ());
         }

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 
 /// What somebody may still use.
 #[derive(Clone, Copy)]
-pub(crate) struct Allowance {
+pub(crate) struct TokenBucket {
     /// Bytes a second, and the most that is saved up.
     rate: u64,
     burst: u64,
@@ -14,9 +14,9 @@ pub(crate) struct Allowance {
     at: Timestamp,
 }
 
-impl Allowance {
-    pub(crate) fn new(now: Timestamp, rate: u64, burst: u64) -> Allowance {
-        Allowance { rate, burst, bytes: burst, at: now }
+impl TokenBucket {
+    pub(crate) fn new(now: Timestamp, rate: u64, burst: u64) -> TokenBucket {
+        TokenBucket { rate, burst, bytes: burst, at: now }
     }
 
     /// Takes so many bytes, if they are there.
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn what_is_used_up_comes_back_at_the_rate_and_no_more_than_the_burst() {
         let at = |millis: u64| Timestamp::from_micros(millis * 1000);
-        let mut allowance = Allowance::new(at(0), 1000, 500);
+        let mut allowance = TokenBucket::new(at(0), 1000, 500);
         assert!(allowance.take(at(0), 500) && !allowance.take(at(0), 1));
         assert_eq!(allowance.ready_at(100), at(100));
         assert!(!allowance.take(at(99), 100) && allowance.take(allowance.ready_at(100), 100));

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::sync::slots::{Slots, Told};
-use crate::terminal::{Emulator, Fates, GIVEN_UP, Space};
+use crate::terminal::{Emulator, GIVEN_UP, LineCommits, Space};
 use crate::time::Timestamp;
 
 /// Even a viewer that wants no history gets so many lines late: those that scroll off while it looks.
@@ -124,39 +124,39 @@ impl History {
         self.untold = true;
     }
 
-    /// Whether there are fates to tell, changed head or not.
+    /// Whether there are commits to tell, changed head or not.
     pub(super) fn has_untold(&self) -> bool {
         self.untold
     }
 
     /// What is to be told now, as far as it fits.
-    pub(super) fn fates(&self, emulator: &Emulator, slots: &Slots) -> Fates {
+    pub(super) fn commits(&self, emulator: &Emulator, slots: &Slots) -> LineCommits {
         let top = emulator.top();
-        let mut fates = Fates { start: self.start.unwrap_or(0), from: self.settled, runs: Vec::new() };
+        let mut commits = LineCommits { start: self.start.unwrap_or(0), from: self.settled, runs: Vec::new() };
         let mut gaps = self.gaps.iter().filter(|gap| gap.told == Told::No).peekable();
         for (number, version, told) in slots.untold(self.settled, top) {
             while let Some(gap) = gaps.next_if(|gap| gap.first < number) {
-                if !fates.push(gap.first, gap.end, GIVEN_UP) {
-                    return fates;
+                if !commits.push(gap.first, gap.end, GIVEN_UP) {
+                    return commits;
                 }
             }
             let is_last = emulator.line(Space::Main, number).is_some_and(|(last, _)| last == version);
-            if told == Told::No && is_last && !fates.push(number, number + 1, version) {
-                return fates;
+            if told == Told::No && is_last && !commits.push(number, number + 1, version) {
+                return commits;
             }
         }
         for gap in gaps {
-            if !fates.push(gap.first, gap.end, GIVEN_UP) {
-                return fates;
+            if !commits.push(gap.first, gap.end, GIVEN_UP) {
+                return commits;
             }
         }
-        fates
+        commits
     }
 
-    /// These fates go out; returns the spans that they tell of.
-    pub(super) fn tell(&mut self, fates: &Fates, slots: &mut Slots) -> Vec<(u64, u64)> {
-        self.untold = fates.runs.len() + 2 > crate::terminal::MAX_FATE_RUNS;
-        let spans: Vec<_> = fates.spans().map(|(first, count, _)| (first, first + count)).collect();
+    /// These commits go out; returns the spans that they tell of.
+    pub(super) fn tell(&mut self, commits: &LineCommits, slots: &mut Slots) -> Vec<(u64, u64)> {
+        self.untold = commits.runs.len() + 2 > crate::terminal::MAX_COMMIT_RUNS;
+        let spans: Vec<_> = commits.spans().map(|(first, count, _)| (first, first + count)).collect();
         for span in &spans {
             slots.tell(*span);
             self.gaps_within(*span, Told::OnItsWay);
@@ -164,12 +164,12 @@ impl History {
         spans
     }
 
-    /// These fates arrived.
+    /// These commits arrived.
     pub(super) fn heard(&mut self, span: (u64, u64)) {
         self.gaps_within(span, Told::Yes);
     }
 
-    /// These fates were lost.
+    /// These commits were lost.
     pub(super) fn unheard(&mut self, (first, end): (u64, u64)) {
         for gap in self.gaps.iter_mut().filter(|gap| gap.first >= first && gap.end <= end) {
             if gap.told == Told::OnItsWay {

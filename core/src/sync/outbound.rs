@@ -255,7 +255,7 @@ impl Outbound {
             self.clean_at = head.version;
             return;
         }
-        let screen = tells.then(|| (head.clone(), self.history.fates(emulator, &self.slots)));
+        let screen = tells.then(|| (head.clone(), self.history.commits(emulator, &self.slots)));
         let size = Packer::size_of(screen.as_ref()) + missing.iter().map(Missing::size).sum::<usize>();
         if size <= SMALL {
             self.pack(screen, &missing, None, false);
@@ -285,16 +285,16 @@ impl Outbound {
 
     fn pack(
         &mut self,
-        screen: Option<(Head, crate::terminal::Fates)>,
+        screen: Option<(Head, crate::terminal::LineCommits)>,
         missing: &[Missing<'_>],
         frame: Option<u64>,
         first_alone: bool,
     ) {
         let mut packer = Packer::default();
-        if let Some((head, fates)) = screen {
+        if let Some((head, commits)) = screen {
             self.head_sent = head.version;
-            let told = self.history.tell(&fates, &mut self.slots);
-            packer.screen(head, fates, told);
+            let told = self.history.tell(&commits, &mut self.slots);
+            packer.screen(head, commits, told);
         }
         for (index, line) in missing.iter().enumerate() {
             self.slots.send(line, false, |part| packer.part(line, part, false));

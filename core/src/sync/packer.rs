@@ -2,7 +2,7 @@
 
 use crate::sync::outbound::Load;
 use crate::sync::slots::{Missing, Part, SEGMENT_OVERHEAD};
-use crate::terminal::{Fates, Head};
+use crate::terminal::{Head, LineCommits};
 use crate::wire::frame::{Down, MAX_ACKS, MAX_FRAME, Segment};
 
 /// Bytes of a datagram that are neither head nor segments: version byte, sequence number, a flag, acknowledgements, two numbers, an
@@ -14,7 +14,7 @@ const ROOM: usize = MAX_FRAME - OVERHEAD;
 
 /// The part of a datagram that the synchronisation fills.
 pub(crate) struct Payload {
-    pub(crate) screen: Option<(Head, Fates)>,
+    pub(crate) screen: Option<(Head, LineCommits)>,
     pub(crate) segments: Vec<Segment>,
     size: usize,
 }
@@ -39,15 +39,15 @@ pub(super) struct Packer {
 }
 
 impl Packer {
-    /// Bytes that a head with its fates takes.
-    pub(super) fn size_of(screen: Option<&(Head, Fates)>) -> usize {
+    /// Bytes that a head with its commits takes.
+    pub(super) fn size_of(screen: Option<&(Head, LineCommits)>) -> usize {
         screen.map_or(0, |screen| postcard::experimental::serialized_size(screen).unwrap_or(ROOM))
     }
 
-    /// Adds the head and the fates that go with it, which tell of these spans.
-    pub(super) fn screen(&mut self, head: Head, fates: Fates, told: Vec<(u64, u64)>) {
+    /// Adds the head and the commits that go with it, which tell of these spans.
+    pub(super) fn screen(&mut self, head: Head, commits: LineCommits, told: Vec<(u64, u64)>) {
         let version = head.version;
-        let screen = (head, fates);
+        let screen = (head, commits);
         let size = Packer::size_of(Some(&screen));
         let (payload, load) = self.room(size);
         payload.screen = Some(screen);

@@ -3,18 +3,18 @@
 use alacritty_terminal::term::cell::Flags;
 use vte::ansi::{Color, CursorShape, NamedColor};
 
-use super::tap::Tap;
-use super::watch::{Query, Setting};
+use super::handler::ModelHandler;
+use super::query_scanner::{Query, Setting};
 
 /// The answer to a query, from how the terminal is set right now.
-pub(super) fn answer(tap: &Tap, query: Query) -> String {
+pub(super) fn answer(handler: &ModelHandler, query: Query) -> String {
     match query {
         Query::Cursor => {
-            let point = tap.term.grid().cursor.point;
+            let point = handler.term.grid().cursor.point;
             format!("\x1b[?{};{}R", point.line.0 + 1, point.column.0 + 1)
         }
         Query::Version => format!("\x1bP>|beach({})\x1b\\", env!("CARGO_PKG_VERSION")),
-        Query::Setting(setting) => match set_to(tap, setting) {
+        Query::Setting(setting) => match set_to(handler, setting) {
             Some(value) => format!("\x1bP1$r{value}\x1b\\"),
             None => "\x1bP0$r\x1b\\".to_owned(),
         },
@@ -23,15 +23,15 @@ pub(super) fn answer(tap: &Tap, query: Query) -> String {
 }
 
 /// What would set it as it is, without the introducer.
-fn set_to(tap: &Tap, setting: Setting) -> Option<String> {
+fn set_to(handler: &ModelHandler, setting: Setting) -> Option<String> {
     match setting {
-        Setting::Rendition => Some(rendition(tap)),
+        Setting::Rendition => Some(rendition(handler)),
         Setting::Margins => {
-            let (top, bottom) = tap.margins();
+            let (top, bottom) = handler.margins();
             Some(format!("{top};{bottom}r"))
         }
         Setting::CursorStyle => {
-            let style = tap.term.cursor_style();
+            let style = handler.term.cursor_style();
             let steady = match style.shape {
                 CursorShape::Block | CursorShape::HollowBlock | CursorShape::Hidden => 2,
                 CursorShape::Underline => 4,
@@ -46,8 +46,8 @@ fn set_to(tap: &Tap, setting: Setting) -> Option<String> {
 }
 
 /// SGR parameters as xterm gives them: everything is reset first.
-fn rendition(tap: &Tap) -> String {
-    let cell = &tap.term.grid().cursor.template;
+fn rendition(handler: &ModelHandler) -> String {
+    let cell = &handler.term.grid().cursor.template;
     let attributes = [
         (Flags::BOLD, "1"),
         (Flags::DIM, "2"),

@@ -21,10 +21,10 @@ use vte::ansi::{CharsetIndex, StandardCharset};
 use super::abilities::Abilities;
 use super::cells::{encode_row, pen_of, style_of};
 use super::emulator::Emulator;
+use super::handler::ModelHandler;
 use super::line::{CellRef, Line};
 use super::paint::{Pen, Writer, go_to};
 use super::size::Size;
-use super::tap::Tap;
 
 /// Rows of text over the bottom of a terminal.
 #[derive(Debug, Default)]
@@ -60,34 +60,34 @@ impl Banner {
         if !std::mem::take(&mut self.laid) {
             return;
         }
-        let tap = emulator.tap();
-        let under = bottom(tap, self.rows.len()).map(|row| row_of(tap, row)).collect::<Vec<_>>();
-        draw(tap, &under, out);
+        let handler = emulator.handler();
+        let under = bottom(handler, self.rows.len()).map(|row| row_of(handler, row)).collect::<Vec<_>>();
+        draw(handler, &under, out);
     }
 
     /// Draws it, if there is anything to read and no sequence or update is open.
     pub fn lay(&mut self, emulator: &Emulator, out: &mut Vec<u8>) {
-        if self.laid || self.text.is_empty() || !emulator.is_settled() || is_stray(emulator.tap()) {
+        if self.laid || self.text.is_empty() || !emulator.is_settled() || is_stray(emulator.handler()) {
             return;
         }
-        let tap = emulator.tap();
-        let size = Size::new(tap.term.columns() as u16, tap.term.screen_lines() as u16);
+        let handler = emulator.handler();
+        let size = Size::new(handler.term.columns() as u16, handler.term.screen_lines() as u16);
         if self.size.replace(size) != Some(size) {
             self.rows = layout(&self.text, size);
         }
         if self.rows.is_empty() {
             return;
         }
-        draw(tap, &self.rows, out);
+        draw(handler, &self.rows, out);
         self.laid = true;
     }
 
     /// The terminal has another size and may have moved what it shows: every row is written as the model has it.
     pub fn resized(&mut self, emulator: &Emulator, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.laid) {
-            let tap = emulator.tap();
-            let all = bottom(tap, tap.term.screen_lines()).map(|row| row_of(tap, row)).collect::<Vec<_>>();
-            draw(tap, &all, out);
+            let handler = emulator.handler();
+            let all = bottom(handler, handler.term.screen_lines()).map(|row| row_of(handler, row)).collect::<Vec<_>>();
+            draw(handler, &all, out);
         }
     }
 }
@@ -102,7 +102,7 @@ fn layout(text: &str, size: Size) -> Vec<Line> {
             page.feed(b"\r\n");
         }
         page.feed(row.as_bytes());
-        let cursor = &page.tap().term.grid().cursor;
+        let cursor = &page.handler().term.grid().cursor;
         let blanks = if cursor.input_needs_wrap { 0 } else { usize::from(size.cols) - cursor.point.column.0 };
         page.feed(" ".repeat(blanks).as_bytes());
     }
@@ -113,23 +113,23 @@ fn layout(text: &str, size: Size) -> Vec<Line> {
 }
 
 /// The last so many rows of the window.
-fn bottom(tap: &Tap, count: usize) -> std::ops::Range<usize> {
-    let rows = tap.term.screen_lines();
+fn bottom(handler: &ModelHandler, count: usize) -> std::ops::Range<usize> {
+    let rows = handler.term.screen_lines();
     rows.saturating_sub(count)..rows
 }
 
-fn row_of(tap: &Tap, row: usize) -> Line {
-    Line::decode(&encode_row(tap.term.grid(), GridLine(row as i32))).unwrap_or_default()
+fn row_of(handler: &ModelHandler, row: usize) -> Line {
+    Line::decode(&encode_row(handler.term.grid(), GridLine(row as i32))).unwrap_or_default()
 }
 
 /// Writes `lines` over the last rows, and leaves everything else as it was.
-fn draw(tap: &Tap, lines: &[Line], out: &mut Vec<u8>) {
-    let (grid, mode) = (tap.term.grid(), *tap.term.mode());
+fn draw(handler: &ModelHandler, lines: &[Line], out: &mut Vec<u8>) {
+    let (grid, mode) = (handler.term.grid(), *handler.term.mode());
     let pen = pen_of(&grid.cursor.template, true);
-    aside(tap, out);
+    aside(handler, out);
     let mut writer =
         Writer { cols: grid.columns(), pen: Pen::held(Abilities::ALL, pen.clone()), at: None, out: &mut *out };
-    for (row, line) in bottom(tap, lines.len()).zip(lines) {
+    for (row, line) in bottom(handler, lines.len()).zip(lines) {
         writer.row(row as u16, None, line);
         // The next one not by a line feed, which scrolls at a margin.
         writer.at = None;
@@ -142,7 +142,7 @@ fn draw(tap: &Tap, lines: &[Line], out: &mut Vec<u8>) {
     if mode.contains(TermMode::LINE_WRAP) {
         out.extend_from_slice(b"\x1b[?7h");
     }
-    let (top, _) = tap.margins();
+    let (top, _) = handler.margins();
     let base = if mode.contains(TermMode::ORIGIN) { top as u16 - 1 } else { 0 };
     let point = grid.cursor.point;
     let (row, mut col) = ((point.line.0 as u16).saturating_sub(base), point.column.0);
@@ -161,33 +161,33 @@ fn draw(tap: &Tap, lines: &[Line], out: &mut Vec<u8>) {
         go_to(out, row, col as u16);
     }
     brush.change(&pen, out);
-    back(tap, out);
+    back(handler, out);
 }
 
 /// Whether the cursor is where nothing can put it again: outside of the margins that places are counted from, or left of
 /// the edge with a wrap pending, both of which the model permits.
-fn is_stray(tap: &Tap) -> bool {
-    let cursor = &tap.term.grid().cursor;
-    let (top, bottom) = tap.margins();
+fn is_stray(handler: &ModelHandler) -> bool {
+    let cursor = &handler.term.grid().cursor;
+    let (top, bottom) = handler.margins();
     let outside = !(top..=bottom).contains(&(cursor.point.line.0 as usize + 1));
-    tap.term.mode().contains(TermMode::ORIGIN) && outside
-        || cursor.input_needs_wrap && cursor.point.column != tap.term.last_column()
+    handler.term.mode().contains(TermMode::ORIGIN) && outside
+        || cursor.input_needs_wrap && cursor.point.column != handler.term.last_column()
 }
 
 /// Sets aside what would spoil the drawing: places counted from a margin, insertion, wrapping, other characters.
-fn aside(tap: &Tap, out: &mut Vec<u8>) {
-    let mode = *tap.term.mode();
+fn aside(handler: &ModelHandler, out: &mut Vec<u8>) {
+    let mode = *handler.term.mode();
     out.extend_from_slice(if mode.contains(TermMode::ORIGIN) { b"\x1b[?6l" } else { b"" });
     out.extend_from_slice(if mode.contains(TermMode::INSERT) { b"\x1b[4l" } else { b"" });
     out.extend_from_slice(b"\x1b[?7l");
-    out.extend_from_slice(if tap.active_charset == CharsetIndex::G0 { b"" } else { b"\x0f" });
-    out.extend_from_slice(if is_ascii(tap) { b"" } else { b"\x1b(B" });
+    out.extend_from_slice(if handler.active_charset == CharsetIndex::G0 { b"" } else { b"\x0f" });
+    out.extend_from_slice(if is_ascii(handler) { b"" } else { b"\x1b(B" });
 }
 
 /// Takes it back, as far as it does not move the cursor.
-fn back(tap: &Tap, out: &mut Vec<u8>) {
-    out.extend_from_slice(if is_ascii(tap) { b"" } else { b"\x1b(0" });
-    let shift: &[u8] = match tap.active_charset {
+fn back(handler: &ModelHandler, out: &mut Vec<u8>) {
+    out.extend_from_slice(if is_ascii(handler) { b"" } else { b"\x1b(0" });
+    let shift: &[u8] = match handler.active_charset {
         CharsetIndex::G0 => b"",
         CharsetIndex::G1 => b"\x0e",
         // The model knows no way to select these.
@@ -195,9 +195,9 @@ fn back(tap: &Tap, out: &mut Vec<u8>) {
     };
     // Writing to memory cannot fail.
     let _ = out.write_all(shift);
-    out.extend_from_slice(if tap.term.mode().contains(TermMode::INSERT) { b"\x1b[4h" } else { b"" });
+    out.extend_from_slice(if handler.term.mode().contains(TermMode::INSERT) { b"\x1b[4h" } else { b"" });
 }
 
-fn is_ascii(tap: &Tap) -> bool {
-    tap.term.grid().cursor.charsets[CharsetIndex::G0] == StandardCharset::Ascii
+fn is_ascii(handler: &ModelHandler) -> bool {
+    handler.term.grid().cursor.charsets[CharsetIndex::G0] == StandardCharset::Ascii
 }

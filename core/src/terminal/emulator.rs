@@ -9,11 +9,11 @@ use vte::ansi::{CursorShape as ModelShape, KeyboardModes, Processor, Timeout};
 
 use super::answers::answer;
 use super::cells::encode_row;
+use super::handler::ModelHandler;
 use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 use super::history::Versioned;
+use super::query_scanner::QueryScanner;
 use super::size::Size;
-use super::tap::Tap;
-use super::watch::Watch;
 
 /// Narrowest terminal that is emulated: a wide character must fit. Narrower ones are taken as this wide.
 pub const MIN_EMULATED_COLS: u16 = 2;
@@ -42,9 +42,9 @@ impl Timeout for Synchronized {
 /// [`feed`](Emulator::feed) bytes, and call [`frame`](Emulator::frame) when something is about to be sent: everything
 /// that is read back is as of the last frame.
 pub struct Emulator {
-    watch: Watch,
+    scanner: QueryScanner,
     parser: Processor<Synchronized>,
-    tap: Tap,
+    handler: ModelHandler,
     /// The beginning of a character whose end was not read yet, at most three bytes. The parser loses characters that
     /// it sees in two halves.
     tail: Vec<u8>,
@@ -64,9 +64,9 @@ impl Emulator {
     /// made.
     pub fn new(size: Size, history_limit: usize) -> Emulator {
         let mut emulator = Emulator {
-            watch: Watch::default(),
+            scanner: QueryScanner::default(),
             parser: Processor::new(),
-            tap: Tap::new(emulated(size), history_limit),
+            handler: ModelHandler::new(emulated(size), history_limit),
             tail: Vec::new(),
             head: Head::default(),
             alternate: Vec::new(),
@@ -94,13 +94,13 @@ impl Emulator {
     /// Parses, and answers in between what the parser does not pass on.
     fn parse(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
-            let piece = self.watch.next(bytes);
-            self.parser.advance(&mut self.tap, &bytes[..piece.pass]);
+            let piece = self.scanner.next(bytes);
+            self.parser.advance(&mut self.handler, &bytes[..piece.pass]);
             if let Some(query) = piece.query {
                 // Who asks in the middle of an update waits for the answer, and an earlier query in it comes first.
                 self.end_synchronized();
-                let text = answer(&self.tap, query);
-                self.tap.notes.said().reply(&text);
+                let text = answer(&self.handler, query);
+                self.handler.notes.said().reply(&text);
             }
             bytes = &bytes[piece.pass + piece.skip..];
         }
@@ -108,7 +108,7 @@ impl Emulator {
 
     /// Changes the size. Lines that have left the window stay as they are; those in it may be wrapped anew.
     pub fn resize(&mut self, size: Size) {
-        self.tap.resize(emulated(size));
+        self.handler.resize(emulated(size));
     }
 
     /// Whether the program has begun an update and not ended it. Nothing it writes shows until it does, or until
@@ -120,31 +120,31 @@ impl Emulator {
     /// Shows what was written of an update that the program did not end in time.
     pub fn end_synchronized(&mut self) {
         if self.synchronized() {
-            self.parser.stop_sync(&mut self.tap);
+            self.parser.stop_sync(&mut self.handler);
             self.settle();
         }
     }
 
     /// Whether the bytes so far ended at the end of something: no sequence, character or update is open.
     pub(crate) fn is_settled(&self) -> bool {
-        self.tail.is_empty() && self.watch.is_ground() && !self.synchronized()
+        self.tail.is_empty() && self.scanner.is_ground() && !self.synchronized()
     }
 
-    pub(super) fn tap(&self) -> &Tap {
-        &self.tap
+    pub(super) fn handler(&self) -> &ModelHandler {
+        &self.handler
     }
 
     /// Takes the terminal as it is now for what the other methods tell; true if anything changed since the last time.
     pub fn frame(&mut self) -> bool {
-        let next = self.tap.frame + 1;
-        let grid = self.tap.term.grid();
+        let next = self.handler.frame + 1;
+        let grid = self.handler.term.grid();
         let rows: Vec<Vec<u8>> = (0..grid.screen_lines()).map(|row| encode_row(grid, GridLine(row as i32))).collect();
-        let lines_changed = if self.tap.is_alternate() {
-            let top = self.tap.history.framed_top();
-            self.tap.history.frame_covered();
-            self.frame_alternate(next, rows) || top != self.tap.history.framed_top()
+        let lines_changed = if self.handler.is_alternate() {
+            let top = self.handler.history.framed_top();
+            self.handler.history.frame_covered();
+            self.frame_alternate(next, rows) || top != self.handler.history.framed_top()
         } else {
-            self.tap.history.frame(next, rows)
+            self.handler.history.frame(next, rows)
         };
         let mut head = self.measure();
         head.version = self.head.version;
@@ -153,7 +153,7 @@ impl Emulator {
         }
         head.version = next;
         self.head = head;
-        self.tap.frame = next;
+        self.handler.frame = next;
         true
     }
 
@@ -164,14 +164,14 @@ impl Emulator {
 
     /// The modes as they are now, not as of the last frame: what is typed must be encoded for them.
     pub fn modes(&self) -> Modes {
-        modes_of(*self.tap.term.mode(), self.tap.keyboard.modes(self.tap.is_alternate()))
+        modes_of(*self.handler.term.mode(), self.handler.keyboard.modes(self.handler.is_alternate()))
     }
 
     /// Version and encoding of a line as of the last frame: of either window, or of the history that is kept. While the
     /// alternate screen is shown, the main one's window is as it was last seen.
     pub fn line(&self, space: Space, number: u64) -> Option<(u64, &[u8])> {
         match space {
-            Space::Main => self.tap.history.line(number),
+            Space::Main => self.handler.history.line(number),
             Space::Alternate => {
                 let (version, line) = self.alternate.get(usize::try_from(number).ok()?)?;
                 Some((*version, line))
@@ -181,13 +181,13 @@ impl Emulator {
 
     /// Number of the oldest line of the main screen that is still kept.
     pub fn base(&self) -> u64 {
-        self.tap.history.base()
+        self.handler.history.base()
     }
 
     /// Number of the first line of the main screen's window as of the last frame, whichever screen is shown: the lines
     /// before it are final.
     pub fn top(&self) -> u64 {
-        self.tap.history.framed_top()
+        self.handler.history.framed_top()
     }
 
     /// The window's title: printable, at most [`MAX_TITLE`](super::MAX_TITLE) characters.
@@ -197,26 +197,26 @@ impl Emulator {
 
     /// How often the bell rang.
     pub fn bells(&self) -> u64 {
-        self.tap.notes.said().bells
+        self.handler.notes.said().bells
     }
 
     /// The answers to what the program asked its terminal, at most [`MAX_REPLIES`](super::MAX_REPLIES) bytes since the
     /// last call. They are to be written to the program only where no real terminal answers.
     pub fn take_replies(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.tap.notes.said().replies)
+        std::mem::take(&mut self.handler.notes.said().replies)
     }
 
     /// The text that the program last wanted copied, since the last call: at most
     /// [`MAX_CLIPBOARD`](super::MAX_CLIPBOARD) bytes, without controls but tabs and line feeds. Whether it may go
     /// anywhere is for others to decide; that a program reads a clipboard is never permitted.
     pub fn take_clipboard(&mut self) -> Option<String> {
-        self.tap.notes.said().clipboard.take()
+        self.handler.notes.said().clipboard.take()
     }
 
     /// Collects what the model left behind.
     fn settle(&mut self) {
-        self.tap.harvest();
-        self.title.clone_from(&self.tap.notes.said().title);
+        self.handler.harvest();
+        self.title.clone_from(&self.handler.notes.said().title);
     }
 
     fn frame_alternate(&mut self, frame: u64, rows: Vec<Vec<u8>>) -> bool {
@@ -233,14 +233,14 @@ impl Emulator {
     }
 
     fn measure(&self) -> Head {
-        let term = &self.tap.term;
+        let term = &self.handler.term;
         let grid = term.grid();
         let point = grid.cursor.point;
         let style = term.cursor_style();
         let (space, top) =
-            if self.tap.is_alternate() { (Space::Alternate, 0) } else { (Space::Main, self.tap.history.top()) };
+            if self.handler.is_alternate() { (Space::Alternate, 0) } else { (Space::Main, self.handler.history.top()) };
         let versions = match space {
-            Space::Main => run_lengths(self.tap.history.versions()),
+            Space::Main => run_lengths(self.handler.history.versions()),
             Space::Alternate => run_lengths(self.alternate.iter().map(|(version, _)| *version)),
         };
         Head {
@@ -248,7 +248,7 @@ impl Emulator {
             space,
             size: Size::new(grid.columns() as u16, grid.screen_lines() as u16),
             top,
-            floor: self.tap.history.floor(),
+            floor: self.handler.history.floor(),
             cursor: Cursor {
                 row: point.line.0 as u16,
                 col: point.column.0 as u16,
@@ -260,7 +260,7 @@ impl Emulator {
                 },
                 blinking: style.blinking,
             },
-            modes: modes_of(*term.mode(), self.tap.keyboard.modes(self.tap.is_alternate())),
+            modes: modes_of(*term.mode(), self.handler.keyboard.modes(self.handler.is_alternate())),
             versions: coarse(versions),
         }
     }

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::size::Size;
 
-/// Most runs of versions in a head: it must fit a datagram beside the fates of lines and what arrived.
+/// Most runs of versions in a head: it must fit a datagram beside the commits of lines and what arrived.
 pub const MAX_HEAD_RUNS: usize = 96;
 
 /// One of the two spaces of lines.

@@ -49,7 +49,7 @@ impl EventListener for Notes {
             Event::Title(title) => self.said().title = Some(clean_title(&title)),
             Event::ResetTitle => self.said().title = None,
             Event::Bell => self.said().bells += 1,
-            // Colours are answered by the tap, which can see them. It takes what is to be copied as well; what a
+            // Colours are answered by the handler, which can see them. It takes what is to be copied as well; what a
             // clipboard holds is nobody's business. Pixels are not known.
             Event::ColorRequest(..)
             | Event::ClipboardStore(..)

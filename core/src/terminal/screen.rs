@@ -1,13 +1,13 @@
-//! A viewer's copy of a terminal: lines, heads and fates merged in whatever order they come. The newest version wins.
+//! A viewer's copy of a terminal: lines, heads and commits merged in whatever order they come. The newest version wins.
 //!
 //! Beside the windows it holds the lines of the main screen that are still to be put into the person's own scrollback,
 //! and knows which of them may be: those above the window that are held in their final version, in order.
 
 use std::collections::BTreeMap;
 
-use super::fates::{Fates, GIVEN_UP};
 use super::head::{Head, Space};
 use super::line::{Line, Run};
+use super::line_commits::{GIVEN_UP, LineCommits};
 use super::size::MAX_ROWS;
 use super::spans::Spans;
 
@@ -157,20 +157,20 @@ impl Screen {
         self.bound();
     }
 
-    /// Takes what is said of lines that left the window, unless it makes no sense. The first fates fix where the
+    /// Takes what is said of lines that left the window, unless it makes no sense. The first commits fix where the
     /// scrollback begins.
-    pub fn merge_fates(&mut self, fates: &Fates) {
-        if !fates.is_sound() {
+    pub fn merge_commits(&mut self, commits: &LineCommits) {
+        if !commits.is_sound() {
             return;
         }
         let next = self.next.unwrap_or_else(|| {
             let floor = self.head.as_ref().map_or(0, |head| head.floor.min(self.main_top));
-            fates.start.max(floor)
+            commits.start.max(floor)
         });
         if self.next.is_none() {
             self.advance(next);
         }
-        for (first, count, version) in fates.spans() {
+        for (first, count, version) in commits.spans() {
             let spans = if version == GIVEN_UP { &mut self.given_up } else { &mut self.finals };
             spans.insert(first.max(next), first + count, version);
         }

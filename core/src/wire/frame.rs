@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::crypto::invite::Role;
 use crate::id::MemberId;
-use crate::terminal::{Fates, Head, Space, clean_title};
+use crate::terminal::{Head, LineCommits, Space, clean_title};
 use crate::wire::{WireError, decode, encode};
 
 /// Longest frame, in bytes. RTP carries at most 1,984 bytes of payload before the engine panics and paths of 1,280 bytes are common, so
@@ -91,7 +91,7 @@ pub struct Down {
     /// Those up to this number were taken by the program.
     pub taken: u64,
     /// Window, cursor, modes and versions, and what becomes of the lines above, if any of it changed.
-    pub screen: Option<(Head, Fates)>,
+    pub screen: Option<(Head, LineCommits)>,
     /// Lines, or parts of long ones.
     pub segments: Vec<Segment>,
 }
@@ -237,7 +237,8 @@ impl Down {
     /// Reads a datagram.
     pub fn decode(bytes: &[u8]) -> Result<Down, WireError> {
         let down: Down = decode(bytes, MAX_FRAME)?;
-        let screen_is_sound = down.screen.as_ref().is_none_or(|(head, fates)| head.check().is_ok() && fates.is_sound());
+        let screen_is_sound =
+            down.screen.as_ref().is_none_or(|(head, commits)| head.check().is_ok() && commits.is_sound());
         let sound = |segment: &Segment| {
             segment.part < segment.parts && segment.parts <= MAX_PARTS && segment.content.len() <= MAX_SEGMENT
         };

@@ -7,7 +7,7 @@ use crate::crypto::channel::MAX_ENVELOPE;
 use crate::crypto::invite::Role;
 use crate::id::{LinkId, SessionId};
 use crate::session::address::AddressClass;
-use crate::session::link::{Attempt, Candidate, Down, Envelope, Hello, MAX_NAME, Refusal, Verdict};
+use crate::session::link::{Attempt, Candidate, Envelope, Hello, LinkDown, MAX_NAME, Refusal, Verdict};
 use crate::terminal::clean_title;
 use crate::wire::{WireError, decode, encode};
 
@@ -304,7 +304,7 @@ pub(crate) enum Sealed {
     Answer(Attempt, Description),
     Candidate(Attempt, Candidate),
     Verdict(Verdict),
-    Failed(Attempt, Down),
+    Failed(Attempt, LinkDown),
     Goodbye,
 }
 
@@ -341,7 +341,7 @@ impl Sealed {
         let mut sealed = decode(bytes, MAX_ENVELOPE)?;
         match &mut sealed {
             Sealed::Offer(_, description) | Sealed::Answer(_, description) => description.check()?,
-            Sealed::Failed(_, Down::Engine(cause)) => *cause = clean_title(cause),
+            Sealed::Failed(_, LinkDown::Engine(cause)) => *cause = clean_title(cause),
             Sealed::Candidate(..) | Sealed::Verdict(_) | Sealed::Failed(..) | Sealed::Goodbye => {}
         }
         Ok(sealed)

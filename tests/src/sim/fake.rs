@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use beach_core::Entropy;
 use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::session::link::{Attempt, Candidate, Down, Lane};
+use beach_core::session::link::{Attempt, Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::wire::signal::Description;
 use serde::{Deserialize, Serialize};
@@ -203,7 +203,7 @@ impl Control {
 
 #[derive(Serialize, Deserialize)]
 enum Packet {
-    Check {
+    Sas {
         to: String,
         from: String,
         key: [u8; 8],
@@ -238,7 +238,7 @@ impl Packet {
     /// Behind a first byte as RFC 7983 has it.
     fn encode(&self) -> Vec<u8> {
         let first = match self {
-            Packet::Check { .. } => 0,
+            Packet::Sas { .. } => 0,
             Packet::Answer { .. } => 1,
             Packet::Flight { .. } => 22,
             Packet::Control { .. } | Packet::Ack { .. } => 23,
@@ -256,7 +256,7 @@ impl Packet {
 pub fn swap_fingerprint(bytes: &[u8]) -> Option<Vec<u8>> {
     match Packet::decode(bytes)? {
         Packet::Flight { step, random, .. } => Some(Packet::Flight { step, fingerprint: [0xee; 32], random }.encode()),
-        Packet::Check { .. }
+        Packet::Sas { .. }
         | Packet::Answer { .. }
         | Packet::Control { .. }
         | Packet::Ack { .. }
@@ -314,7 +314,7 @@ impl FakePeer {
                 }
             }
             for pair in due {
-                self.transmit(pair, &Packet::Check { to: to.clone(), from: self.ufrag.clone(), key });
+                self.transmit(pair, &Packet::Sas { to: to.clone(), from: self.ufrag.clone(), key });
             }
         }
         if let (Some((step, repeat)), Some(path)) = (&mut self.flight, self.path)
@@ -354,11 +354,11 @@ impl FakePeer {
         step: u8,
         fingerprint: [u8; 32],
         random: u64,
-    ) -> Result<(), Down> {
+    ) -> Result<(), LinkDown> {
         let Some(description) = &self.description else { return Ok(()) };
         if self.other.is_none() {
             if self.check_fingerprint && fingerprint != description.fingerprint {
-                return Err(Down::WrongCertificate);
+                return Err(LinkDown::WrongCertificate);
             }
             self.other = Some((fingerprint, random));
         }
@@ -459,7 +459,7 @@ impl Peer for FakePeer {
 
     fn renew(&mut self, _: Timestamp, _: Option<SocketAddr>) {}
 
-    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), Down> {
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
         assert!(self.description.is_none(), "a peer meets one other side");
         self.description = Some(description.clone());
         self.work(now);
@@ -477,7 +477,7 @@ impl Peer for FakePeer {
 
     fn accepts(&self, _: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
         match Packet::decode(bytes) {
-            Some(Packet::Check { to, .. } | Packet::Answer { to, .. }) => to == self.ufrag,
+            Some(Packet::Sas { to, .. } | Packet::Answer { to, .. }) => to == self.ufrag,
             Some(Packet::Flight { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. }) => {
                 self.pairs.contains_key(&(destination, source))
             }
@@ -491,11 +491,11 @@ impl Peer for FakePeer {
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
-    ) -> Result<(), Down> {
+    ) -> Result<(), LinkDown> {
         let pair = (destination, source);
         let live = self.secured.then(|| self.tag());
         match Packet::decode(bytes) {
-            Some(Packet::Check { from, key: proof, .. }) if proof == key(&self.password) => {
+            Some(Packet::Sas { from, key: proof, .. }) if proof == key(&self.password) => {
                 let answer = Packet::Answer { to: from, key: proof };
                 self.transmit(pair, &answer);
                 self.pairs.entry(pair).or_insert(Repeat::from(now, CHECK_AFTER));
@@ -515,14 +515,14 @@ impl Peer for FakePeer {
                 self.out.push_back(PeerOutput::Message(Lane::Terminal, bytes));
             }
             // Forged, or of another attempt, or of before it was secure.
-            Some(Packet::Check { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. })
-            | None => {}
+            Some(Packet::Sas { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. }) | None => {
+            }
         }
         self.work(now);
         Ok(())
     }
 
-    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, Down> {
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
         match lane {
             Lane::Control => {
                 if !self.control.open || self.control.bytes + bytes.len() > BUFFER {
@@ -540,7 +540,7 @@ impl Peer for FakePeer {
         Ok(true)
     }
 
-    fn tick(&mut self, now: Timestamp) -> Result<(), Down> {
+    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown> {
         self.work(now);
         Ok(())
     }

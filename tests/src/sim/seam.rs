@@ -7,10 +7,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use beach_core::crypto::invite::Role;
-use beach_core::crypto::sas::Check;
+use beach_core::crypto::sas::Sas;
 use beach_core::id::LinkId;
 use beach_core::session::link::{
-    Attempt, Candidate, CandidateKind, Command, Down, Envelope, Event, Lane, Path, PathKind, Progress, Refusal,
+    Attempt, Candidate, CandidateKind, Command, Envelope, Event, Lane, LinkDown, Path, PathKind, Progress, Refusal,
     VERSIONS,
 };
 use beach_core::time::Timestamp;
@@ -98,7 +98,7 @@ impl Seam {
             Command::Verdict(link, verdict) => {
                 let Some(known) = self.links.get_mut(&link) else { return Vec::new() };
                 known.verdict_at = now + wire(known.ends[VIEWER]).reliable(dice, REPEAT);
-                let check = Event::Check(link, Check(link.0));
+                let check = Event::Sas(link, Sas(link.0));
                 vec![
                     (now, known.ends[HOST], check.clone()),
                     (known.verdict_at, known.ends[VIEWER], check),
@@ -143,7 +143,11 @@ impl Seam {
                 }
                 let mut due = vec![(near(dice), known.ends[other], Event::Gone(link))];
                 if known.up_at[other].is_some() {
-                    due.push((now + SILENCE, known.ends[other], Event::Down(link, known.made[other], Down::Silent)));
+                    due.push((
+                        now + SILENCE,
+                        known.ends[other],
+                        Event::Down(link, known.made[other], LinkDown::Silent),
+                    ));
                 }
                 due
             }
@@ -166,7 +170,7 @@ impl Seam {
             | Event::Forged(link)
             | Event::Outdated(link)
             | Event::Hello(link, ..)
-            | Event::Check(link, _)
+            | Event::Sas(link, _)
             | Event::Verdict(link, _)
             | Event::Envelope(link, _)
             | Event::Message(link, ..)

@@ -10,7 +10,7 @@ use beach_core::Entropy;
 use beach_core::crypto::invite::{HostSecrets, Invite, Role};
 use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::host::{Approve, MAX_VIEWERS, Resize};
-use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, LinkRules, Start};
+use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use beach_core::ice::turn::StreamId;
 use beach_core::machine::{Machine as _, Tick};
 use beach_core::peer::engine::Engine;
@@ -123,7 +123,7 @@ impl HostPlan {
             escape: Escape::WhenAsked(0x1d),
             max_viewers: MAX_VIEWERS,
             expire: None,
-            links: LinkRules::default(),
+            links: InviteRules::default(),
             tells_input: false,
         };
         HostPlan {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use beach_runtime_tokio::serve::Server;
 
 use crate::args::ShareArgs;
-use crate::{serve, status};
+use crate::{output, serve};
 
 /// Where the embedded rendezvous listens if nothing else is said.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
@@ -27,7 +27,7 @@ impl Place {
             Ok(server) => server,
             // A port that nobody asked for may be any other.
             Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
-                status::refuse(
+                output::refuse(
                     "the rendezvous inside share could not start",
                     &cause,
                     "choose --listen ADDR or --server URL",
@@ -35,7 +35,7 @@ impl Place {
             })?,
             Err(cause) => {
                 let what = format!("cannot listen on {wanted}");
-                return Err(status::usage(&what, &cause, "choose another --listen, or :0 for any free port"));
+                return Err(output::usage(&what, &cause, "choose another --listen, or :0 for any free port"));
             }
         };
         let bound = server.local_addr();

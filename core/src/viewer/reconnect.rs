@@ -8,7 +8,7 @@ use crate::id::LinkId;
 use crate::predict::Predictor;
 use crate::session::dialer::jittered;
 use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{Attempt, Command, Down, Envelope, Lane, Refusal};
+use crate::session::link::{Attempt, Command, Envelope, Lane, LinkDown, Refusal};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
@@ -154,7 +154,7 @@ impl Viewer {
             return;
         }
         let Some(away) = &mut self.away else {
-            return self.look_elsewhere(now, Cause::Down(Down::Silent));
+            return self.look_elsewhere(now, Cause::Down(LinkDown::Silent));
         };
         if away.since + self.config.reconnect <= now {
             let failure = self.handshake.fail_at(now, Stage::Live, away.since, away.cause.clone());

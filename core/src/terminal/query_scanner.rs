@@ -1,6 +1,6 @@
 //! What the program's bytes hold that the parser below does not tell: some queries, and control strings without an end.
 //!
-//! [`Watch`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It follows
+//! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It follows
 //! the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more: text is
 //! skipped by looking for the next ESC.
 
@@ -78,7 +78,7 @@ enum State {
 
 /// A scanner beside the parser.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct QueryScanner {
     state: State,
     /// A control sequence after its introducer, or a device control string: at most one byte more than is looked at.
     text: Vec<u8>,
@@ -86,7 +86,7 @@ pub(super) struct Watch {
     osc: usize,
 }
 
-impl Watch {
+impl QueryScanner {
     /// Whether nothing is open: text may follow.
     pub(super) fn is_ground(&self) -> bool {
         self.state == State::Ground
@@ -246,11 +246,11 @@ mod tests {
 
     /// What is passed on, and the queries with the number of bytes that were passed on before each.
     fn watched(reads: &[&[u8]]) -> (Vec<u8>, Vec<(usize, Query)>) {
-        let (mut watch, mut passed, mut queries) = (Watch::default(), Vec::new(), Vec::new());
+        let (mut scanner, mut passed, mut queries) = (QueryScanner::default(), Vec::new(), Vec::new());
         for read in reads {
             let mut rest = *read;
             while !rest.is_empty() {
-                let piece = watch.next(rest);
+                let piece = scanner.next(rest);
                 passed.extend_from_slice(&rest[..piece.pass]);
                 queries.extend(piece.query.map(|query| (passed.len(), query)));
                 rest = &rest[piece.pass + piece.skip..];

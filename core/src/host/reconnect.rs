@@ -7,7 +7,7 @@ use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Attempt, Command, Path};
 use crate::time::Timestamp;
 
-use super::{Guest, Host, HostNotice, Writing};
+use super::{Connection, Host, HostNotice, Writing};
 
 /// Whose link is gone.
 pub(super) struct Away {
@@ -16,7 +16,7 @@ pub(super) struct Away {
     cause: Cause,
 }
 
-impl Guest {
+impl Connection {
     /// Whether it is a member, and there.
     pub(super) fn is_here(&self) -> bool {
         self.member.is_some() && self.away.is_none()
@@ -31,8 +31,10 @@ impl Guest {
 impl Host {
     /// The member of the link that was first called `origin`.
     pub(super) fn place_of(&self, origin: LinkId) -> Option<LinkId> {
-        let of = |guest: &Guest| guest.parting.is_none() && guest.member.as_ref().is_some_and(|it| it.origin == origin);
-        self.guests.iter().find(|(_, guest)| of(guest)).map(|(link, _)| *link)
+        let of = |connection: &Connection| {
+            connection.parting.is_none() && connection.member.as_ref().is_some_and(|it| it.origin == origin)
+        };
+        self.connections.iter().find(|(_, connection)| of(connection)).map(|(link, _)| *link)
     }
 
     /// A link is down. Whoever was on it may come back, unless it was at fault or was leaving.
@@ -43,26 +45,32 @@ impl Host {
             Cause::Refused(_) | Cause::Signal(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left => false,
         };
         let keep = self.config.keep;
-        let stays = |guest: &&mut Guest| excusable && guest.is_here() && guest.parting.is_none() && !keep.is_zero();
-        let Some(guest) = self.guests.get_mut(&link).filter(stays) else { return self.remove(now, link, cause) };
-        guest.away = Some(Away { since: now, until: now + keep, cause: cause.clone() });
-        guest.control_up = false;
-        let id = guest.member.as_ref().map(|member| member.id);
+        let stays = |connection: &&mut Connection| {
+            excusable && connection.is_here() && connection.parting.is_none() && !keep.is_zero()
+        };
+        let Some(connection) = self.connections.get_mut(&link).filter(stays) else {
+            return self.remove(now, link, cause);
+        };
+        connection.away = Some(Away { since: now, until: now + keep, cause: cause.clone() });
+        connection.control_up = false;
+        let id = connection.member.as_ref().map(|member| member.id);
         self.link(Command::Close(link));
         if let Some(id) = id {
             self.notice(HostNotice::Away(id, cause));
         }
         self.sizes_changed();
-        let away = |guest: &Guest| guest.away.as_ref().map(|away| away.since);
-        if self.guests.values().filter_map(away).count() > MAX_VIEWERS {
-            let oldest = self.guests.iter().filter_map(|(link, guest)| Some((away(guest)?, *link))).min();
+        let away = |connection: &Connection| connection.away.as_ref().map(|away| away.since);
+        if self.connections.values().filter_map(away).count() > MAX_VIEWERS {
+            let oldest =
+                self.connections.iter().filter_map(|(link, connection)| Some((away(connection)?, *link))).min();
             oldest.into_iter().for_each(|(_, link)| self.give_up(now, link));
         }
     }
 
     /// Somebody has been away for too long.
     pub(super) fn give_up(&mut self, now: Timestamp, link: LinkId) {
-        let cause = self.guests.get(&link).and_then(|guest| guest.away.as_ref()).map(|away| away.cause.clone());
+        let cause =
+            self.connections.get(&link).and_then(|connection| connection.away.as_ref()).map(|away| away.cause.clone());
         if let Some(cause) = cause {
             self.remove(now, link, cause);
         }
@@ -71,9 +79,9 @@ impl Host {
     /// The new link of a member is confirmed: it takes its place on it, whether or not the old one was known to be gone.
     pub(super) fn come_back(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, origin: LinkId, path: Path) {
         let old = self.place_of(origin).filter(|old| *old != link);
-        let taken = old.and_then(|old| Some((old, self.guests.get_mut(&old)?.member.take()?)));
+        let taken = old.and_then(|old| Some((old, self.connections.get_mut(&old)?.member.take()?)));
         let Some((old, mut member)) = taken else { return self.remove(now, link, Cause::NoAnswer) };
-        if let Some(before) = self.guests.remove(&old)
+        if let Some(before) = self.connections.remove(&old)
             && before.away.is_none()
         {
             self.link(Command::Close(old));
@@ -81,17 +89,17 @@ impl Host {
         if self.current(link, attempt).is_none() {
             return;
         }
-        let Some(guest) = self.guests.get_mut(&link) else { return };
-        member.size = guest.size.or(member.size);
-        member.name.clone_from(&guest.name);
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        member.size = connection.size.or(member.size);
+        member.name.clone_from(&connection.name);
         member.title_sent = None;
         member.lane.moved();
         let id = member.id;
-        guest.member = Some(member);
-        guest.live_at = Some(now);
-        guest.path = Some(path);
+        connection.member = Some(member);
+        connection.live_at = Some(now);
+        connection.path = Some(path);
         // It has its screen; whether it says anything more is its own affair.
-        guest.handshake.enter(now, Stage::Live);
+        connection.handshake.enter(now, Stage::Live);
         if let Writing::Member(writer) = &mut self.writing
             && *writer == old
         {
@@ -111,6 +119,6 @@ impl Host {
 
     /// Links that are not a member's yet.
     pub(super) fn in_handshake(&self) -> usize {
-        self.guests.values().filter(|guest| guest.member.is_none()).count()
+        self.connections.values().filter(|connection| connection.member.is_none()).count()
     }
 }

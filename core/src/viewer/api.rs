@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Viewer;
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::machine::Tick;
 use crate::predict::Mode;
@@ -135,7 +135,7 @@ pub enum ViewerNotice {
     /// A sentence from the host.
     Said(String),
     /// Somebody decides whether this viewer gets in, and sees the same words.
-    Check(Check),
+    Sas(Sas),
     /// What this viewer may do from now on.
     Role(Role),
     /// Whether the host keeps what happens to itself.

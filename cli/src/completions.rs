@@ -6,13 +6,13 @@ use clap::Command;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 
-use crate::status;
+use crate::output;
 
 /// `beach completions`.
 pub(crate) fn completions(shell: Shell, mut cli: Command) -> u8 {
     let mut script = Vec::new();
     generate(shell, &mut cli, "beach", &mut script);
-    status::print(String::from_utf8_lossy(&script).trim_end());
+    output::print(String::from_utf8_lossy(&script).trim_end());
     0
 }
 
@@ -22,15 +22,15 @@ pub(crate) fn man(folder: Option<&Path>, cli: Command) -> u8 {
         let mut page = Vec::new();
         return match Man::new(cli).render(&mut page) {
             Ok(()) => {
-                status::print(String::from_utf8_lossy(&page).trim_end());
+                output::print(String::from_utf8_lossy(&page).trim_end());
                 0
             }
-            Err(error) => status::refuse("the page cannot be made", &error.to_string(), "try again"),
+            Err(error) => output::refuse("the page cannot be made", &error.to_string(), "try again"),
         };
     };
     let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(cli, folder));
     match written {
         Ok(()) => 0,
-        Err(error) => status::refuse("the pages cannot be written", &error.to_string(), "choose another --dir"),
+        Err(error) => output::refuse("the pages cannot be written", &error.to_string(), "choose another --dir"),
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Guest, Host, HostNotice};
+use super::{Connection, Host, HostNotice};
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, Refusal, Verdict};
@@ -41,7 +41,7 @@ impl Approve {
 
 /// What a person decides. Members have numbers, and so has who waits to be let in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Act {
+pub enum ModeratorAction {
     /// Let them in.
     Approve(MemberId),
     /// Do not; as they have the links, these change, unless they are kept.
@@ -74,7 +74,7 @@ pub enum Act {
 
 /// Why that cannot be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Objection {
+pub enum ActionError {
     /// There is nobody of that number.
     #[error("there is no member {0}")]
     Nobody(u32),
@@ -106,71 +106,75 @@ impl Host {
     ///
     /// # Errors
     /// Why not.
-    pub fn may(&self, act: &Act) -> Result<(), Objection> {
+    pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
         let waits = |id: MemberId| self.asking(id).is_some();
         let member = |id: MemberId| match self.link_of(id) {
-            Some(link) => Ok(self.guests[&link].member.as_ref().map(|member| member.role)),
-            None if waits(id) => Err(Objection::Waiting(id.0)),
-            None => Err(Objection::Nobody(id.0)),
+            Some(link) => Ok(self.connections[&link].member.as_ref().map(|member| member.role)),
+            None if waits(id) => Err(ActionError::Waiting(id.0)),
+            None => Err(ActionError::Nobody(id.0)),
         };
         match act {
-            Act::Approve(id) | Act::Deny { member: id, .. } => match self.link_of(*id) {
+            ModeratorAction::Approve(id) | ModeratorAction::Deny { member: id, .. } => match self.link_of(*id) {
                 _ if waits(*id) => Ok(()),
-                Some(_) => Err(Objection::NotWaiting(id.0)),
-                None => Err(Objection::Nobody(id.0)),
+                Some(_) => Err(ActionError::NotWaiting(id.0)),
+                None => Err(ActionError::Nobody(id.0)),
             },
-            Act::Grant(id) if member(*id)? == Some(Role::Control) => Err(Objection::Already),
-            Act::Revoke(id) if member(*id)? == Some(Role::View) => Err(Objection::Already),
-            Act::Grant(_) | Act::Revoke(_) => Ok(()),
-            Act::Kick { member: id, .. } if waits(*id) => Ok(()),
-            Act::Kick { member: id, .. } => member(*id).map(|_| ()),
-            Act::Rotate => Ok(()),
-            Act::Pause if self.paused => Err(Objection::Already),
-            Act::Resume if !self.paused => Err(Objection::Already),
-            Act::Pause | Act::Resume => Ok(()),
-            Act::Say(text) if clean_title(text).trim().is_empty() => Err(Objection::Empty),
-            Act::Say(_) => Ok(()),
+            ModeratorAction::Grant(id) if member(*id)? == Some(Role::Control) => Err(ActionError::Already),
+            ModeratorAction::Revoke(id) if member(*id)? == Some(Role::View) => Err(ActionError::Already),
+            ModeratorAction::Grant(_) | ModeratorAction::Revoke(_) => Ok(()),
+            ModeratorAction::Kick { member: id, .. } if waits(*id) => Ok(()),
+            ModeratorAction::Kick { member: id, .. } => member(*id).map(|_| ()),
+            ModeratorAction::Rotate => Ok(()),
+            ModeratorAction::Pause if self.paused => Err(ActionError::Already),
+            ModeratorAction::Resume if !self.paused => Err(ActionError::Already),
+            ModeratorAction::Pause | ModeratorAction::Resume => Ok(()),
+            ModeratorAction::Say(text) if clean_title(text).trim().is_empty() => Err(ActionError::Empty),
+            ModeratorAction::Say(_) => Ok(()),
         }
     }
 
-    pub(super) fn act(&mut self, now: Timestamp, act: Act) {
+    pub(super) fn act(&mut self, now: Timestamp, act: ModeratorAction) {
         if self.may(&act).is_err() {
             return;
         }
         match act {
-            Act::Approve(id) => self.decide(now, id, true),
-            Act::Deny { member, keep_links } => {
+            ModeratorAction::Approve(id) => self.decide(now, id, true),
+            ModeratorAction::Deny { member, keep_links } => {
                 self.decide(now, member, false);
                 if !keep_links {
                     self.rotate(now);
                 }
             }
-            Act::Grant(id) => self.set_role(now, id, Role::Control),
-            Act::Revoke(id) => self.set_role(now, id, Role::View),
-            Act::Kick { member, keep_links } => {
+            ModeratorAction::Grant(id) => self.set_role(now, id, Role::Control),
+            ModeratorAction::Revoke(id) => self.set_role(now, id, Role::View),
+            ModeratorAction::Kick { member, keep_links } => {
                 self.kick(now, member);
                 if !keep_links {
                     self.rotate(now);
                 }
             }
-            Act::Rotate => self.rotate(now),
-            Act::Pause => self.pause(true),
-            Act::Resume => {
+            ModeratorAction::Rotate => self.rotate(now),
+            ModeratorAction::Pause => self.pause(true),
+            ModeratorAction::Resume => {
                 self.pause(false);
-                let held = |(link, guest): (&LinkId, &Guest)| guest.asking.filter(|it| !it.approval).map(|_| *link);
-                let held: Vec<_> = self.guests.iter().filter_map(held).collect();
+                let held = |(link, connection): (&LinkId, &Connection)| {
+                    connection.asking.filter(|it| !it.approval).map(|_| *link)
+                };
+                let held: Vec<_> = self.connections.iter().filter_map(held).collect();
                 held.into_iter().for_each(|link| self.let_in(now, link));
             }
-            Act::Say(text) => self.tell_all(&FromHost::Notice(super::members::clip(&clean_title(&text)).to_owned())),
+            ModeratorAction::Say(text) => {
+                self.tell_all(&FromHost::Notice(super::members::clip(&clean_title(&text)).to_owned()))
+            }
         }
     }
 
     /// The words of a handshake are known: now somebody can be asked.
-    pub(super) fn on_check(&mut self, link: LinkId, check: Check) {
-        let Some(guest) = self.guests.get_mut(&link) else { return };
-        guest.check = Some(check);
-        if let (Some(Asking { id, approval: true, .. }), Some(role)) = (guest.asking, guest.role) {
-            let (name, from) = (guest.name.clone(), guest.from);
+    pub(super) fn on_check(&mut self, link: LinkId, check: Sas) {
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        connection.check = Some(check);
+        if let (Some(Asking { id, approval: true, .. }), Some(role)) = (connection.asking, connection.role) {
+            let (name, from) = (connection.name.clone(), connection.from);
             self.ring();
             self.notice(HostNotice::Asks(id, role, name, check, from));
         }
@@ -180,22 +184,25 @@ impl Host {
     pub(super) fn must_wait(&mut self, now: Timestamp, link: LinkId, approval: bool) {
         self.members_ever += 1;
         let asking = Asking { id: MemberId(self.members_ever), approval, since: now };
-        let Some(guest) = self.guests.get_mut(&link) else { return };
-        guest.asking = Some(asking);
-        guest.handshake.enter(now, Stage::WaitingForApproval);
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        connection.asking = Some(asking);
+        connection.handshake.enter(now, Stage::WaitingForApproval);
         self.notice(HostNotice::Stage(link, Stage::WaitingForApproval));
         self.link(Command::Verdict(link, Verdict::Waiting));
     }
 
     pub(super) fn asking(&self, id: MemberId) -> Option<LinkId> {
-        let is_it = |guest: &Guest| guest.asking.is_some_and(|asking| asking.id == id && asking.approval);
-        self.guests.iter().find(|(_, guest)| is_it(guest)).map(|(link, _)| *link)
+        let is_it =
+            |connection: &Connection| connection.asking.is_some_and(|asking| asking.id == id && asking.approval);
+        self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
     }
 
     /// The link of a member that is there or away.
     fn link_of(&self, id: MemberId) -> Option<LinkId> {
-        let is_it = |guest: &Guest| guest.parting.is_none() && guest.member.as_ref().is_some_and(|it| it.id == id);
-        self.guests.iter().find(|(_, guest)| is_it(guest)).map(|(link, _)| *link)
+        let is_it = |connection: &Connection| {
+            connection.parting.is_none() && connection.member.as_ref().is_some_and(|it| it.id == id)
+        };
+        self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
     }
 
     fn decide(&mut self, now: Timestamp, id: MemberId, yes: bool) {
@@ -203,9 +210,9 @@ impl Host {
         self.notice(HostNotice::Decided(id, yes));
         if yes && self.paused {
             // It is let in when the session goes on.
-            self.guests
+            self.connections
                 .get_mut(&link)
-                .and_then(|guest| guest.asking.as_mut())
+                .and_then(|connection| connection.asking.as_mut())
                 .into_iter()
                 .for_each(|it| it.approval = false);
         } else if yes {
@@ -219,7 +226,7 @@ impl Host {
     fn kick(&mut self, now: Timestamp, id: MemberId) {
         let Some(link) = self.link_of(id) else { return self.decide(now, id, false) };
         let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
-        if self.guests[&link].away.is_some() {
+        if self.connections[&link].away.is_some() {
             self.remove(now, link, cause);
         } else {
             self.part(now, link, Goodbye::Removed(why), cause);
@@ -235,9 +242,11 @@ impl Host {
     }
 
     fn let_in(&mut self, now: Timestamp, link: LinkId) {
-        let Some(asking) = self.guests.get_mut(&link).and_then(|guest| guest.asking.take()) else { return };
-        if let Some(guest) = self.guests.get_mut(&link) {
-            guest.approved = Some(asking.id);
+        let Some(asking) = self.connections.get_mut(&link).and_then(|connection| connection.asking.take()) else {
+            return;
+        };
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.approved = Some(asking.id);
         }
         self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Accepted)));
         self.open(now, link, Stage::Answer);
@@ -248,11 +257,11 @@ impl Host {
         if role == Role::View {
             self.silence(link);
         }
-        let Some(guest) = self.guests.get_mut(&link) else { return };
-        let Some(member) = guest.member.as_mut() else { return };
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let Some(member) = connection.member.as_mut() else { return };
         member.role = role;
         member.pardoned_until = now + GRACE;
-        let here = guest.control_up && guest.away.is_none();
+        let here = connection.control_up && connection.away.is_none();
         self.notice(HostNotice::Role(id, role));
         if here {
             self.say(link, &FromHost::Role(role));
@@ -261,19 +270,21 @@ impl Host {
 
     /// What somebody typed and the program did not take yet is dropped.
     fn silence(&mut self, link: LinkId) {
-        let Some(mut member) = self.guests.get_mut(&link).and_then(|guest| guest.member.take()) else { return };
+        let Some(mut member) = self.connections.get_mut(&link).and_then(|connection| connection.member.take()) else {
+            return;
+        };
         self.break_off_paste(link, &mut member);
         member.lane.inbound.discard();
-        if let Some(guest) = self.guests.get_mut(&link) {
-            guest.member = Some(member);
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.member = Some(member);
         }
     }
 
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
-        self.guests.touch_all();
+        self.connections.touch_all();
         self.dirty = true;
-        for link in self.guests.keys().copied().collect::<Vec<_>>() {
+        for link in self.connections.keys().copied().collect::<Vec<_>>() {
             self.silence(link);
         }
         self.notice(HostNotice::Paused(paused));
@@ -282,7 +293,7 @@ impl Host {
 
     fn tell_all(&mut self, frame: &FromHost) {
         debug_assert!(frame.encode().len() <= MAX_TEXT + 64, "it fits");
-        let here = self.guests.iter().filter(|(_, guest)| guest.takes_frames() && guest.control_up);
+        let here = self.connections.iter().filter(|(_, connection)| connection.takes_frames() && connection.control_up);
         for link in here.map(|(link, _)| *link).collect::<Vec<_>>() {
             self.say(link, frame);
         }

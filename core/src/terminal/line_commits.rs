@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Most runs of one list: the longest head and these fit a datagram. What does not fit is told later.
-pub const MAX_FATE_RUNS: usize = 24;
+pub const MAX_COMMIT_RUNS: usize = 24;
 
 /// The version that stands for a line which this viewer will not get.
 pub const GIVEN_UP: u64 = 0;
@@ -16,7 +16,7 @@ pub const UNSAID: u64 = u64::MAX;
 /// A viewer cannot conclude from the window's having moved that what it holds of a line was the last word: it may have missed a version.
 /// So it is told, and only of lines that it may hold in a version which did not come marked as final.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fates {
+pub struct LineCommits {
     /// The first line of history that this viewer gets at all; constant while the link lives.
     pub start: u64,
     /// The line that the first run begins with.
@@ -25,12 +25,12 @@ pub struct Fates {
     pub runs: Vec<(u32, u64)>,
 }
 
-impl Fates {
-    /// Whether the numbers make sense; those of decoded fates may not.
+impl LineCommits {
+    /// Whether the numbers make sense; those of decoded commits may not.
     pub fn is_sound(&self) -> bool {
         let count: u64 = self.runs.iter().map(|(count, _)| u64::from(*count)).sum();
         let counted = self.runs.iter().all(|(count, _)| *count > 0);
-        self.runs.len() <= MAX_FATE_RUNS && counted && self.from.checked_add(count).is_some()
+        self.runs.len() <= MAX_COMMIT_RUNS && counted && self.from.checked_add(count).is_some()
     }
 
     /// The runs that say something, each as its first line, how many lines, and the version.
@@ -49,13 +49,13 @@ impl Fates {
         if self.runs.is_empty() {
             self.from = first;
         } else if first > next {
-            if self.runs.len() + 2 > MAX_FATE_RUNS || u32::try_from(first - next).is_err() {
+            if self.runs.len() + 2 > MAX_COMMIT_RUNS || u32::try_from(first - next).is_err() {
                 return false;
             }
             self.runs.push(((first - next) as u32, UNSAID));
         }
         let Ok(count) = u32::try_from(end - first) else { return false };
-        let room = self.runs.len() < MAX_FATE_RUNS;
+        let room = self.runs.len() < MAX_COMMIT_RUNS;
         match self.runs.last_mut() {
             Some((counted, last)) if *last == version => match counted.checked_add(count) {
                 Some(sum) => *counted = sum,

@@ -35,10 +35,10 @@ pub(crate) struct Remarks {
 }
 
 /// The lines that stand above the shared terminal, each with the columns that it takes.
-pub(crate) struct Header(Vec<(String, usize)>);
+pub(crate) struct Greeting(Vec<(String, usize)>);
 
-impl Header {
-    pub(crate) fn new(command: &str, size: Size, links: &Links, remarks: Remarks) -> Header {
+impl Greeting {
+    pub(crate) fn new(command: &str, size: Size, links: &Links, remarks: Remarks) -> Greeting {
         let mut lines = vec![
             String::new(),
             format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
@@ -65,12 +65,12 @@ impl Header {
             lines.extend(squares(links.main()));
         }
         lines.push(plain(String::new()));
-        Header(lines)
+        Greeting(lines)
     }
 
     /// One line: the link alone.
-    pub(crate) fn quiet(link: &str) -> Header {
-        Header(vec![plain(link.to_owned())])
+    pub(crate) fn quiet(link: &str) -> Greeting {
+        Greeting(vec![plain(link.to_owned())])
     }
 
     /// How many rows of a terminal it takes.

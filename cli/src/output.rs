@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use beach_core::id::MemberId;
 use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{Candidate, CandidateKind, Down, Path, PathKind, Refusal};
+use beach_core::session::link::{Candidate, CandidateKind, LinkDown, Path, PathKind, Refusal};
 use beach_core::terminal::Size;
 use beach_core::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::header::Header;
+use crate::greeting::Greeting;
 
 /// Exit codes, as `--help` lists them.
 pub(crate) mod code {
@@ -193,7 +193,7 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
 }
 
 /// What share says first.
-pub(crate) fn header(header: &Header) {
+pub(crate) fn header(header: &Greeting) {
     header.lines().for_each(|line| eprintln!("{line}"));
 }
 
@@ -404,7 +404,7 @@ fn advice(failure: &Failure) -> &'static str {
         }
         (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
         (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
-        (Cause::Down(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly), _) => {
+        (Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly), _) => {
             "somebody may be in between: try another network, and ask the host for a new link"
         }
         (_, Stage::Live) => "beach join again",
@@ -447,8 +447,8 @@ fn join_code(failure: &Failure) -> u8 {
             _,
         )
         | (
-            Cause::Down(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly)
-            | Cause::DownThere(Down::WrongCertificate | Down::Unconfirmed | Down::SpokeTooEarly),
+            Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly)
+            | Cause::DownThere(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly),
             _,
         )
         | (_, Stage::WaitingForApproval) => code::REFUSED,

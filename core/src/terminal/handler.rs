@@ -49,7 +49,7 @@ impl Dimensions for Extent {
 }
 
 /// The model and the lines harvested from it.
-pub(super) struct Tap {
+pub(super) struct ModelHandler {
     pub(super) term: Term<Notes>,
     pub(super) history: History,
     pub(super) keyboard: Keyboard,
@@ -65,8 +65,8 @@ pub(super) struct Tap {
     pub(super) active_charset: CharsetIndex,
 }
 
-impl Tap {
-    pub(super) fn new(size: Size, history_limit: usize) -> Tap {
+impl ModelHandler {
+    pub(super) fn new(size: Size, history_limit: usize) -> ModelHandler {
         let notes = Notes::default();
         let config = Config {
             scrolling_history: MODEL_HISTORY,
@@ -74,7 +74,7 @@ impl Tap {
             osc52: Osc52::Disabled,
             ..Config::default()
         };
-        Tap {
+        ModelHandler {
             term: Term::new(config, &Extent(size), notes.clone()),
             history: History::new(history_limit),
             keyboard: Keyboard::default(),
@@ -114,10 +114,10 @@ impl Tap {
     /// Changes the size. Nothing is ever pulled back into the window: the model holds no history then, on neither
     /// screen.
     pub(super) fn resize(&mut self, size: Size) {
-        self.on_main(|tap| {
-            tap.harvest();
-            tap.term.grid_mut().clear_history();
-            tap.kept = 0;
+        self.on_main(|handler| {
+            handler.harvest();
+            handler.term.grid_mut().clear_history();
+            handler.kept = 0;
         });
         let before = (self.term.columns(), self.term.screen_lines());
         self.term.resize(Extent(size));
@@ -125,8 +125,8 @@ impl Tap {
             self.margins = None;
         }
         self.touch_rows();
-        self.on_other(Tap::touch_rows);
-        self.on_main(Tap::harvest);
+        self.on_other(ModelHandler::touch_rows);
+        self.on_main(ModelHandler::harvest);
     }
 
     /// The model erases a row only as far as it was written to, and forgets how far that is when it becomes wider:
@@ -140,13 +140,13 @@ impl Tap {
     }
 
     /// Does something to the main screen, whichever is shown.
-    fn on_main(&mut self, act: impl FnOnce(&mut Tap)) {
+    fn on_main(&mut self, act: impl FnOnce(&mut ModelHandler)) {
         if self.is_alternate() { self.on_other(act) } else { act(self) }
     }
 
     /// Does something to the screen that is not shown. Showing the alternate screen erases it, and makes the main one
     /// save its cursor: what must not get lost is put aside and back.
-    fn on_other(&mut self, act: impl FnOnce(&mut Tap)) {
+    fn on_other(&mut self, act: impl FnOnce(&mut ModelHandler)) {
         let alternate = self.is_alternate().then(|| self.term.grid().clone());
         let saved_cursor = self.term.grid().saved_cursor.clone();
         self.term.swap_alt();
@@ -194,7 +194,7 @@ impl Tap {
     }
 }
 
-impl Handler for Tap {
+impl Handler for ModelHandler {
     // Calls that may push rows out of the window.
 
     fn input(&mut self, c: char) {

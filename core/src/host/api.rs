@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::member::Resize;
-use super::{Act, Approve, Escape, Host};
+use super::{Approve, Escape, Host, ModeratorAction};
 use crate::crypto::invite::Role;
-use crate::crypto::sas::Check;
+use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Tick;
 use crate::session::address::AddressClass;
@@ -46,14 +46,14 @@ pub struct HostConfig {
     /// The session ends so long after it was registered, if it has not by then.
     pub expire: Option<Duration>,
     /// Whom its links let in.
-    pub links: LinkRules,
+    pub links: InviteRules,
     /// Who typed what is noticed, for whoever writes it down.
     pub tells_input: bool,
 }
 
 /// Whom the links of a session let in. Who is in stays, and comes back after an interruption, whatever they say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LinkRules {
+pub struct InviteRules {
     /// Each lets in one viewer, and then nobody any more.
     pub once: bool,
     /// So long after they were made they let nobody in any more.
@@ -89,7 +89,7 @@ pub enum HostInput {
     /// Stop sharing.
     Stop,
     /// A person decided this; nothing comes of what [`Host::may`] objects to.
-    Act(Act),
+    Act(ModeratorAction),
 }
 
 /// What a host wants done.
@@ -131,7 +131,7 @@ pub enum HostNotice {
     /// Somebody without the right key tried, for the n-th time.
     WrongKey(LinkId, u64),
     /// Somebody waits to be let in, and sees the same words; where they are, as the rendezvous says.
-    Asks(MemberId, Role, String, Check, Option<AddressClass>),
+    Asks(MemberId, Role, String, Sas, Option<AddressClass>),
     /// They were let in, or not.
     Decided(MemberId, bool),
     /// What a member may do from now on.
