@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use beach_core::crypto::invite::Role;
 use beach_core::id::MemberId;
 use beach_core::recording::asciicast::{Cast, CastFormat, CastHeader};
+use beach_core::role::Role;
 use beach_core::terminal::Size;
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::record::Recording;

@@ -129,7 +129,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
     let started = Instant::now();
     let mut signal = Signal::new(server.to_owned());
     signal.dial();
-    let ask = HostSecrets::new(&mut entropy()).registration();
+    let ask = ToRendezvous::register(&HostSecrets::new(&mut entropy()));
     let talk = async {
         loop {
             match signal.next().await {

@@ -1,6 +1,6 @@
 //! What `beach share` says first: the links, and what goes with them.
 
-use beach_core::crypto::invite::Role;
+use beach_core::role::Role;
 use beach_core::terminal::Size;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;

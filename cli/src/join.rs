@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use beach_core::crypto::invite::{Invite, InviteError, Role};
+use beach_core::crypto::invite::{Invite, InviteError};
 use beach_core::crypto::sas::Sas;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::keyboard::{Keyboard, Typed};
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
+use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::{Path, PathKind};
 use beach_core::terminal::{Abilities, Options, Size};

@@ -10,13 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use beach_core::crypto::invite::{HostSecrets, Role};
+use beach_core::crypto::invite::HostSecrets;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::host::{
     Approve, Escape, Host, HostConfig, HostExit, HostInput, HostOutput, InviteRules, ModeratorAction, Start,
 };
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
+use beach_core::role::Role;
 use beach_core::terminal::Size;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{Asked, Control};

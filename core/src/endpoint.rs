@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::crypto::channel::Side;
-use crate::crypto::invite::{HostSecrets, Invite, Psk, Role};
+use crate::crypto::invite::{HostSecrets, Invite, Psk};
 use crate::ice::server_url::IceServer;
 use crate::ice::stun::Gatherer;
 use crate::ice::turn::{Allocations, StreamId};
@@ -23,6 +23,7 @@ use crate::id::LinkId;
 use crate::machine::{Machine, Tick};
 use crate::peer::engine::{Engine, Peer, PeerSide};
 use crate::recording::journal::{Journal, Record};
+use crate::role::Role;
 use crate::session::link::{Command, Event, LinkDown, LinkUser, VERSIONS};
 use crate::support::deadline_map::{DeadlineMap, EXACT};
 use crate::support::entropy::Entropy;
@@ -399,7 +400,7 @@ where
 
     fn register(&mut self, now: Timestamp) {
         let Secrets::Host(secrets) = &self.secrets else { return };
-        let messages: Vec<_> = std::iter::once(secrets).chain(&self.earlier).map(HostSecrets::registration).collect();
+        let messages: Vec<_> = std::iter::once(secrets).chain(&self.earlier).map(ToRendezvous::register).collect();
         messages.iter().for_each(|message| self.say(now, message));
     }
 
@@ -407,7 +408,7 @@ where
         let Secrets::Host(secrets) = &mut self.secrets else { return };
         let rotated = secrets.rotated(&mut self.entropy);
         self.earlier.push(std::mem::replace(secrets, rotated));
-        let registration = secrets.registration();
+        let registration = ToRendezvous::register(secrets);
         if self.earlier.len() > MAX_EARLIER {
             let session = Some(self.earlier.remove(0).session());
             self.say(now, &ToRendezvous::Unregister { session });

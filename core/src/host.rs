@@ -15,10 +15,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use self::member::{Member, terminal_size};
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Machine;
+use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};

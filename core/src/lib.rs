@@ -56,6 +56,7 @@ pub mod peer;
 pub mod predict;
 pub mod recording;
 pub mod rendezvous;
+pub mod role;
 pub mod session;
 pub mod terminal;
 pub mod time;

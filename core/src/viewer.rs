@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::reconnect::{Away, Carrier, Doubt};
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Machine;
 use crate::predict::Predictor;
+use crate::role::Role;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{

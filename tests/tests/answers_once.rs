@@ -1,7 +1,7 @@
 //! With eight viewers, what a program asks its terminal is answered once: by the model when nobody else would, and never by a viewer.
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::HostInput;
+use beach_core::role::Role;
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{HostPlan, Script, ViewerPlan, World, fake_engine, secs};
 

@@ -1,8 +1,8 @@
 //! The person at the host's own terminal is asked, answers, looks and removes, and the program under it notices nothing.
 #![cfg(target_os = "linux")]
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::{Approve, Escape, HostInput, ModeratorAction};
+use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line};
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, World, fake_engine, ms, secs};

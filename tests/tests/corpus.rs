@@ -8,9 +8,9 @@ mod plain;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::HostInput;
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line, Modes, Size};
 use beach_core::viewer::ViewerNotice;
 use beach_tests::determinism;

@@ -1,10 +1,11 @@
 //! From "joining" to the first screen: who gets in, who waits, who is refused, and what is said of whoever fails.
 #![cfg(target_os = "linux")]
 
-use beach_core::crypto::invite::{Invite, Role};
+use beach_core::crypto::invite::Invite;
 use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{Command, Envelope, Event, LinkDown, Refusal};
 use beach_core::viewer::{ViewerExit, ViewerNotice};

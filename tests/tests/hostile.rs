@@ -4,10 +4,10 @@
 use std::net::SocketAddr;
 
 use beach_core::Entropy;
-use beach_core::crypto::invite::Role;
 use beach_core::host::HostNotice;
 use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
 use beach_core::peer::str0m::{Str0m, Str0mPeer};
+use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{Attempt, Candidate, Command, Event, Lane, LinkDown};
 use beach_core::time::Timestamp;

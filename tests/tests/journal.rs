@@ -1,11 +1,11 @@
 //! Recordings replay exactly, and hold no key.
 #![cfg(target_os = "linux")]
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::HostOutput;
 use beach_core::peer::engine::Engine;
 use beach_core::peer::str0m::Certificate;
 use beach_core::recording::journal::{Replayed, read, replay};
+use beach_core::role::Role;
 use beach_core::viewer::{ViewerInput, ViewerOutput};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
+use beach_core::role::Role;
 use beach_tests::determinism;
 use beach_tests::sim::{Bursts, HostPlan, Pipe, Script, ViewerPlan, Wire, World, ms, real, secs};
 

@@ -4,8 +4,8 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use beach_core::crypto::invite::Role;
 use beach_core::peer::str0m::Certificate;
+use beach_core::role::Role;
 use beach_core::viewer::ViewerInput;
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types};

@@ -1,7 +1,7 @@
 //! Several people in one session: whose size counts, whose paste is under way, who hears of the clipboard, what a late one gets.
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::{HostInput, Resize};
+use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line, Size, Space};
 use beach_core::viewer::{ViewerInput, ViewerNotice};
 use beach_tests::sim::scenario::everyone_joins;

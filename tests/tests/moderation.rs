@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
 use beach_core::host::{ActionError, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, ModeratorAction};
 use beach_core::id::{LinkId, MemberId};
 use beach_core::machine::Machine as _;
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{
     Candidate, CandidateKind, Envelope, Event, Hello, Lane, Path, PathKind, Progress, Refusal,

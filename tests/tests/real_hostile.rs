@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use beach_core::crypto::invite::{Invite, Role};
+use beach_core::crypto::invite::Invite;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::id::LinkId;
 use beach_core::machine::Machine;
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::predict::Mode;
+use beach_core::role::Role;
 use beach_core::session::link::{Command, Event, Lane, LinkUser};
 use beach_core::terminal::{Options, Size};
 use beach_core::time::Timestamp;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
 use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::LinkId;
@@ -12,6 +11,7 @@ use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
     JOIN_BURST, JOIN_RATE, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
 };
+use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::{PathKind, Refusal};
@@ -366,7 +366,7 @@ fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
 
     // An address has no more than a session has, whichever session it is for.
     desk.tell(RendezvousInput::Opened(4, None));
-    desk.tell(RendezvousInput::Text(4, to_text(&host_secrets(2).registration())));
+    desk.tell(RendezvousInput::Text(4, to_text(&ToRendezvous::register(&host_secrets(2)))));
     desk.now = Timestamp::from_micros(20_000_000);
     assert_eq!(refused(&join_from(&mut desk, 13, 1, "2001:db8::1", JOIN_BURST - 56)), 0);
     assert_eq!(refused(&join_from(&mut desk, 14, 2, "2001:db8::2", 100)), 44, "one network is one");

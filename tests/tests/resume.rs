@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
 use beach_core::host::{HostInput, HostNotice};
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::session::handshake::Cause;
 use beach_core::session::link::LinkDown;
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};

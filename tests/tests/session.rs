@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
 use beach_core::host::{HostExit, HostInput, HostNotice};
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Stage};
 use beach_core::session::link::{Command, Lane, LinkDown};
 use beach_core::terminal::Size;

@@ -1,8 +1,8 @@
 //! Flood and typing for a minute, through a narrow and lossy link: every key once, the same screen once it is quiet, and in the viewer's
 //! own scrollback every line once, in order, or a line that says how many are missing.
 
-use beach_core::crypto::invite::Role;
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line, Space};
 use beach_core::time::Timestamp;
 use beach_tests::determinism;

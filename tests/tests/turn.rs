@@ -5,11 +5,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::endpoint::Paths;
 use beach_core::ice::server_url::{Credentials, Transport};
 use beach_core::ice::turn::{Allocations, Effect};
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::session::link::PathKind;
 use beach_core::time::Timestamp;
 use beach_core::viewer::ViewerNotice;

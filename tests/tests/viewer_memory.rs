@@ -1,6 +1,6 @@
 //! What a viewer costs in memory. In a process of its own, since what is measured is the process.
 
-use beach_core::crypto::invite::Role;
+use beach_core::role::Role;
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{HostPlan, Pipe, Script, ViewerPlan, Wire, World, fake_engine, ms, secs};
 

@@ -1,7 +1,7 @@
 //! What people, programs, recordings and the audit are told of a session.
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::HostNotice;
+use beach_core::role::Role;
 use beach_runtime_tokio::background;
 use serde_json::json;
 

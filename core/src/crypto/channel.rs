@@ -24,9 +24,10 @@ use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, StatelessTransportState};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::crypto::invite::{Psk, Role};
+use crate::crypto::invite::Psk;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, SessionId};
+use crate::role::Role;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 

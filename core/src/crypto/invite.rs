@@ -9,47 +9,18 @@
 //! the reverse. `c = SHA-256(view key ‖ the host's static public key)`, `t` is a 256-bit resume token, and
 //! `ID = first 128 bits of SHA-256("beach/1" ‖ c ‖ SHA-256(t))`: the ID says nothing, cannot be guessed, and commits to the host's key.
 
-use std::fmt;
-
 use data_encoding::BASE64URL_NOPAD;
 use hkdf::Hkdf;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::id::SessionId;
+use crate::role::Role;
 use crate::support::entropy::Entropy;
-use crate::wire::signal::{Opaque, ToRendezvous};
 
 /// Longest target read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
 pub const MAX_TARGET: usize = 1024;
-
-/// What an invite permits; proved by holding its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// May watch and type.
-    Control,
-    /// May watch.
-    View,
-}
-
-impl Role {
-    /// The word that stands for the role in URLs, prologues and MACs.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Role::Control => "control",
-            Role::View => "view",
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
 
 /// The key of an invite. Zeroised when dropped; has no `Debug` and never leaves this crate but inside an invite's text.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -235,13 +206,9 @@ impl HostSecrets {
             .collect()
     }
 
-    /// What makes the session this host's at a rendezvous.
-    pub fn registration(&self) -> ToRendezvous {
-        ToRendezvous::Register {
-            session: self.session(),
-            commitment: Opaque(self.commitment().to_vec()),
-            token: Opaque(self.token.to_vec()),
-        }
+    /// The resume token: who shows it at a rendezvous may take the session back.
+    pub(crate) fn token(&self) -> &[u8; 32] {
+        &self.token
     }
 
     pub(crate) fn commitment(&self) -> [u8; 32] {

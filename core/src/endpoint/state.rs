@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::crypto::channel::{Channel, Confirmation, Initiator, Responder};
-use crate::crypto::invite::Role;
 use crate::ice::path_monitor::{PathMonitor, RoundTrips};
 use crate::id::LinkId;
 use crate::peer::engine::Peer;
+use crate::role::Role;
 use crate::session::link::{Attempt, Candidate, Lane, Path, PathKind};
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::Description;

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::member::Resize;
 use super::{Approve, Escape, Host, ModeratorAction};
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Tick;
+use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Failure, Stage};
 use crate::session::link::{Command, Event, LinkUser, Path};

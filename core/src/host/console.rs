@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::escape::{Escape, first_key, name};
 use super::{Host, HostOutput, ModeratorAction, Program};
-use crate::crypto::invite::Role;
 use crate::id::MemberId;
+use crate::role::Role;
 use crate::session::link::PathKind;
 use crate::terminal::Banner;
 use crate::time::Timestamp;

@@ -3,8 +3,8 @@
 use super::member::{MAX_VIEWERS, Member};
 use super::members::GOODBYE_WITHIN;
 use super::{Connection, Host, HostNotice, InviteRules, MAX_HANDSHAKES, Start};
-use crate::crypto::invite::Role;
 use crate::id::{LinkId, MemberId};
+use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict, WANTS_CLIPBOARD};

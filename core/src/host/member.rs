@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::invite::Role;
 use crate::id::{LinkId, MemberId};
+use crate::role::Role;
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Connection, Host, HostNotice};
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
+use crate::role::Role;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, Refusal, Verdict};
 use crate::terminal::clean_title;

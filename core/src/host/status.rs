@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::Host;
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::MemberId;
+use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::link::Path;
 use crate::terminal::Size;

@@ -8,9 +8,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::LinkId;
+use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::terminal::Size;
 

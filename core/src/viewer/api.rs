@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Viewer;
-use crate::crypto::invite::Role;
 use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::machine::Tick;
 use crate::predict::Mode;
+use crate::role::Role;
 use crate::session::handshake::{Cause, Failure, Stage};
 use crate::session::link::{Command, Event, LinkUser, Path};
 use crate::terminal::{Options, Size};

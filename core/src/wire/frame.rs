@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crypto::invite::Role;
 use crate::id::MemberId;
+use crate::role::Role;
 use crate::terminal::{Head, LineCommits, Space, clean_title};
 use crate::wire::{WireError, decode, encode};
 

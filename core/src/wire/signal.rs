@@ -4,8 +4,9 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::crypto::channel::MAX_ENVELOPE;
-use crate::crypto::invite::Role;
+use crate::crypto::invite::HostSecrets;
 use crate::id::{LinkId, SessionId};
+use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::link::{Attempt, Candidate, Envelope, Hello, LinkDown, MAX_NAME, Refusal, Verdict};
 use crate::terminal::clean_title;
@@ -74,6 +75,17 @@ pub enum ToRendezvous {
     },
     /// Are you there?
     Ping,
+}
+
+impl ToRendezvous {
+    /// What makes a session its host's at a rendezvous.
+    pub fn register(secrets: &HostSecrets) -> ToRendezvous {
+        ToRendezvous::Register {
+            session: secrets.session(),
+            commitment: Opaque(secrets.commitment().to_vec()),
+            token: Opaque(secrets.token().to_vec()),
+        }
+    }
 }
 
 /// What the rendezvous says.

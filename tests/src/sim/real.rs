@@ -3,8 +3,8 @@
 use std::sync::Once;
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::peer::str0m::{Certificate, Str0m};
+use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::time::Timestamp;
 

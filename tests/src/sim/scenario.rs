@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::host::HostInput;
 use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::terminal::{Line, Size};
 use beach_core::viewer::ViewerNotice;

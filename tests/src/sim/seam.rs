@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use beach_core::crypto::invite::Role;
 use beach_core::crypto::sas::Sas;
 use beach_core::id::LinkId;
+use beach_core::role::Role;
 use beach_core::session::link::{
     Attempt, Candidate, CandidateKind, Command, Envelope, Event, Lane, LinkDown, Path, PathKind, Progress, Refusal,
     VERSIONS,

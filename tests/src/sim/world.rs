@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::crypto::invite::{HostSecrets, Invite, Role};
+use beach_core::crypto::invite::{HostSecrets, Invite};
 use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::host::{Approve, MAX_VIEWERS, Resize};
 use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
@@ -17,6 +17,7 @@ use beach_core::peer::engine::Engine;
 use beach_core::predict::Mode;
 use beach_core::recording::journal::Recorded as _;
 use beach_core::rendezvous::{ConnectionId, Rendezvous, RendezvousInput, RendezvousOutput};
+use beach_core::role::Role;
 use beach_core::session::link::{Command, Event};
 use beach_core::terminal::{Emulator, Options, Size};
 use beach_core::time::Timestamp;
