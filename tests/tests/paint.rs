@@ -138,11 +138,18 @@ fn size() -> impl Strategy<Value = Size> {
 
 /// The steps without erasures of the scrollback, which would make what is expected depend on what came before them.
 fn without_erasures(steps: Vec<Step>) -> Vec<Step> {
-    let mut last = 0;
+    let mut in_escape = false;
     let mut clean = |bytes: Vec<u8>| {
         let is_kept = |byte: &u8| {
-            let is_erasure = *byte == b'J' || (*byte == b'c' && last == 0x1b);
-            last = if is_erasure { last } else { *byte };
+            let is_erasure = *byte == b'J' || (*byte == b'c' && in_escape);
+            in_escape = match *byte {
+                0x1b => true,
+                // CAN and SUB end a sequence. The parser executes or ignores what else is no printable character of
+                // ASCII, and the sequence goes on behind that byte; so it does behind a byte that is left out.
+                0x18 | 0x1a => false,
+                0x20..=0x7e if !is_erasure => false,
+                _ => in_escape,
+            };
             !is_erasure
         };
         bytes.into_iter().filter(is_kept).collect()
@@ -154,6 +161,52 @@ fn without_erasures(steps: Vec<Step>) -> Vec<Step> {
     steps.into_iter().map(&mut step).collect()
 }
 
+/// Runs a session over a network that these chances decide about, and compares the viewer's scrollback with the host's lines.
+fn check_scrollback(size: Size, local: Size, steps: Vec<Step>, chances: &[u32]) -> Result<(), TestCaseError> {
+    let emulator = Emulator::new(size, 1_000_000);
+    let mut feed = Feed { emulator, sent: BTreeMap::new(), wire: Vec::new() };
+    let mut person = Person::new(local);
+    feed.wire.push(Message::LineCommits(LineCommits { start: 0, from: 0, runs: Vec::new() }));
+    let mut chances = chances.iter().copied().cycle();
+    let mut chance = move || chances.next().expect("a cycle does not end") as usize;
+    for step in without_erasures(steps) {
+        match step {
+            Step::Write(bytes) => feed.emulator.feed(&bytes),
+            Step::Resize(cols, rows) => feed.emulator.resize(Size::new(cols, rows)),
+        }
+        feed.send();
+        for _ in 0..chance() % (feed.wire.len() + 1) {
+            let at = chance() % feed.wire.len();
+            match chance() % 4 {
+                0 => take(&mut person.screen, &feed.wire[at]),
+                _ => take(&mut person.screen, &feed.wire.swap_remove(at)),
+            }
+            if feed.wire.is_empty() {
+                break;
+            }
+        }
+        person.now = person.now + std::time::Duration::from_millis(chance() as u64 % 80);
+        person.paint();
+    }
+    feed.emulator.feed(b"\x1b\\\x18\x1b[?1049l");
+    feed.emulator.end_synchronized();
+    feed.send();
+    while !feed.wire.is_empty() {
+        let at = chance() % feed.wire.len();
+        take(&mut person.screen, &feed.wire.swap_remove(at));
+    }
+    person.settle();
+    prop_assert!(person.screen.complete());
+    let expected: Vec<String> = (0..feed.emulator.top())
+        .flat_map(|number| {
+            let (_, bytes) = feed.emulator.line(Space::Main, number).expect("everything is kept");
+            rows_of(&Line::decode(bytes).expect("canonical"), local.cols.into())
+        })
+        .collect();
+    prop_assert_eq!(person.scrollback(local), expected);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -161,47 +214,7 @@ proptest! {
     fn the_scrollback_is_the_log_of_final_lines_each_once_and_in_order(
         size in size(), local in size(), steps in session(true), chances in vec(any::<u32>(), 16..64)
     ) {
-        let emulator = Emulator::new(size, 1_000_000);
-        let mut feed = Feed { emulator, sent: BTreeMap::new(), wire: Vec::new() };
-        let mut person = Person::new(local);
-        feed.wire.push(Message::LineCommits(LineCommits { start: 0, from: 0, runs: Vec::new() }));
-        let mut chances = chances.iter().copied().cycle();
-        let mut chance = move || chances.next().expect("a cycle does not end") as usize;
-        for step in without_erasures(steps) {
-            match step {
-                Step::Write(bytes) => feed.emulator.feed(&bytes),
-                Step::Resize(cols, rows) => feed.emulator.resize(Size::new(cols, rows)),
-            }
-            feed.send();
-            for _ in 0..chance() % (feed.wire.len() + 1) {
-                let at = chance() % feed.wire.len();
-                match chance() % 4 {
-                    0 => take(&mut person.screen, &feed.wire[at]),
-                    _ => take(&mut person.screen, &feed.wire.swap_remove(at)),
-                }
-                if feed.wire.is_empty() {
-                    break;
-                }
-            }
-            person.now = person.now + std::time::Duration::from_millis(chance() as u64 % 80);
-            person.paint();
-        }
-        feed.emulator.feed(b"\x1b\\\x18\x1b[?1049l");
-        feed.emulator.end_synchronized();
-        feed.send();
-        while !feed.wire.is_empty() {
-            let at = chance() % feed.wire.len();
-            take(&mut person.screen, &feed.wire.swap_remove(at));
-        }
-        person.settle();
-        prop_assert!(person.screen.complete());
-        let expected: Vec<String> = (0..feed.emulator.top())
-            .flat_map(|number| {
-                let (_, bytes) = feed.emulator.line(Space::Main, number).expect("everything is kept");
-                rows_of(&Line::decode(bytes).expect("canonical"), local.cols.into())
-            })
-            .collect();
-        prop_assert_eq!(person.scrollback(local), expected);
+        check_scrollback(size, local, steps, &chances)?;
     }
 
     #[test]
@@ -217,6 +230,17 @@ proptest! {
                 screen.merge_line(Space::Main, number, 1, is_final, Line::default());
             }
             prop_assert!(screen.lines_held() <= 10 + MAX_LINES_OUTSIDE);
+        }
+    }
+}
+
+#[test]
+fn a_reset_with_a_control_inside_its_sequence_is_left_out_too() {
+    for control in ["\n", "\r\n", "\x7f", "\u{e9}", "\x1b", "c", &"\n".repeat(40)] {
+        let steps = vec![Step::Write(b"a".to_vec()), Step::Write(format!("\x1bc{control}c").into_bytes())];
+        for (rows, chances) in [(1, [0; 16]), (5, [0; 16]), (1, [u32::MAX; 16]), (5, [u32::MAX; 16])] {
+            let checked = check_scrollback(Size::new(20, rows), Size::new(20, 5), steps.clone(), &chances);
+            assert!(checked.is_ok(), "{control:?}, {rows} rows: {checked:?}");
         }
     }
 }
