@@ -39,7 +39,7 @@ where
         self.make_peer(now, id, attempt);
         if self.sockets.0 == self.asked && self.sockets.1.is_empty() {
             // There was no network when they were last asked for; there may be one now.
-            self.asked += 1;
+            self.asked = self.asked.wrapping_add(1);
             self.out.push_back(Output::Bind(self.asked));
         }
         self.add_local(now, id);

@@ -250,6 +250,7 @@ impl<T> Flight<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::frame::MAX_NUMBER;
 
     fn told(received: &mut Received) -> Vec<(u64, u64)> {
         received.tell(Timestamp::ZERO).ranges
@@ -279,6 +280,15 @@ mod tests {
         }
         let ranges = told(&mut received);
         assert_eq!((ranges.len(), ranges[0]), (MAX_ACK_RANGES, (199, 199)));
+    }
+
+    #[test]
+    fn the_largest_number_that_a_frame_may_hold_is_counted_like_any_other() {
+        let mut received = Received::default();
+        for seq in [MAX_NUMBER, MAX_NUMBER - 1, MAX_NUMBER - 3, MAX_NUMBER - 2] {
+            received.arrived(Timestamp::ZERO, seq, Wants::Nothing);
+        }
+        assert_eq!(told(&mut received), [(MAX_NUMBER - 3, MAX_NUMBER)]);
     }
 
     #[test]

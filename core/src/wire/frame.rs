@@ -31,6 +31,10 @@ pub const MAX_ACK_RANGES: usize = 16;
 /// Longest acknowledgement, in bytes; what has no room is the oldest.
 pub const MAX_ACKS: usize = 100;
 
+/// The largest number of a datagram, an event, a line or a version. A million a second get there in 292,000 years, and
+/// whatever is added to a number up to here does not overflow.
+pub(crate) const MAX_NUMBER: u64 = u64::MAX >> 1;
+
 /// Longest text of one part of a clipboard, in bytes.
 pub const MAX_CLIPBOARD_PART: usize = 900;
 
@@ -237,12 +241,17 @@ impl Down {
     /// Reads a datagram.
     pub fn decode(bytes: &[u8]) -> Result<Down, WireError> {
         let down: Down = decode(bytes, MAX_FRAME)?;
-        let screen_is_sound =
-            down.screen.as_ref().is_none_or(|(head, commits)| head.check().is_ok() && commits.is_sound());
+        let numbered = [down.seq, down.arrived, down.taken].into_iter().all(is_number);
+        let screen_is_sound = down.screen.as_ref().is_none_or(|(head, commits)| {
+            let numbers = [head.version, head.top, head.floor, commits.start, commits.from];
+            numbers.into_iter().all(is_number) && head.check().is_ok() && commits.is_sound()
+        });
         let sound = |segment: &Segment| {
-            segment.part < segment.parts && segment.parts <= MAX_PARTS && segment.content.len() <= MAX_SEGMENT
+            let numbered = is_number(segment.number) && is_number(segment.version);
+            let part_of_some = segment.part < segment.parts && segment.parts <= MAX_PARTS;
+            numbered && part_of_some && segment.content.len() <= MAX_SEGMENT
         };
-        if down.acks.are_sound() && screen_is_sound && down.segments.iter().all(sound) {
+        if numbered && down.acks.are_sound() && screen_is_sound && down.segments.iter().all(sound) {
             Ok(down)
         } else {
             Err(WireError::OutOfBounds)
@@ -259,7 +268,7 @@ impl Up {
     /// Reads a datagram.
     pub fn decode(bytes: &[u8]) -> Result<Up, WireError> {
         let up: Up = decode(bytes, MAX_FRAME)?;
-        let numbered = up.events.is_empty() || (up.first > 0 && up.first.checked_add(up.events.len() as u64).is_some());
+        let numbered = is_number(up.seq) && (up.events.is_empty() || (up.first > 0 && is_number(up.first)));
         if up.acks.are_sound() && numbered && up.events.iter().all(InputEvent::is_sound) {
             Ok(up)
         } else {
@@ -271,8 +280,13 @@ impl Up {
 impl Acks {
     fn are_sound(&self) -> bool {
         let descending = self.ranges.windows(2).all(|pair| pair[1].1 < pair[0].0);
-        self.ranges.len() <= MAX_ACK_RANGES && descending && self.ranges.iter().all(|(first, last)| first <= last)
+        let sound = |(first, last): &(u64, u64)| first <= last && is_number(*last);
+        self.ranges.len() <= MAX_ACK_RANGES && descending && self.ranges.iter().all(sound)
     }
+}
+
+fn is_number(number: u64) -> bool {
+    number <= MAX_NUMBER
 }
 
 fn checked(frame: Vec<u8>) -> Vec<u8> {
@@ -307,5 +321,65 @@ impl Confirm {
     pub(crate) fn decode(bytes: &[u8]) -> Option<Confirm> {
         let confirm: Confirm = postcard::from_bytes(bytes).ok()?;
         (confirm.magic == MAGIC && bytes.len() == 38).then_some(confirm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::Size;
+
+    fn screen() -> (Head, LineCommits) {
+        let head = Head { size: Size::new(80, 24), versions: vec![(24, 1)], version: 1, ..Head::default() };
+        (head, LineCommits::default())
+    }
+
+    fn segment() -> Segment {
+        let space = Space::Main;
+        Segment { space, number: 1, version: 1, is_final: false, part: 0, parts: 1, content: Vec::new() }
+    }
+
+    #[test]
+    fn no_number_of_the_other_side_is_so_large_that_counting_on_from_it_overflows() {
+        let whole = Down { screen: Some(screen()), segments: vec![segment()], ..Down::default() };
+        assert_eq!(Down::decode(&whole.encode()), Ok(whole.clone()));
+        for number in [u64::MAX, u64::MAX - 1, u64::MAX - 100, 1 << 63] {
+            let acks = Acks { held_micros: 0, ranges: vec![(1, number)] };
+            let events = vec![InputEvent::Keys(b"x".to_vec())];
+            let ups = [
+                Up { seq: number, ..Up::default() },
+                Up { acks: acks.clone(), ..Up::default() },
+                Up { first: number, events, ..Up::default() },
+            ];
+            for (which, up) in ups.iter().enumerate() {
+                assert_eq!(Up::decode(&up.encode()), Err(WireError::OutOfBounds), "{which} with {number}");
+            }
+            let with_screen = |change: &dyn Fn(&mut Head, &mut LineCommits)| {
+                let (mut head, mut commits) = screen();
+                change(&mut head, &mut commits);
+                Down { screen: Some((head, commits)), ..Down::default() }
+            };
+            let with_segment = |change: &dyn Fn(&mut Segment)| {
+                let mut segment = segment();
+                change(&mut segment);
+                Down { segments: vec![segment], ..Down::default() }
+            };
+            let downs = [
+                Down { seq: number, ..Down::default() },
+                Down { acks, ..Down::default() },
+                Down { arrived: number, ..Down::default() },
+                Down { taken: number, ..Down::default() },
+                with_screen(&|head, _| head.version = number),
+                with_screen(&|head, _| head.top = number),
+                with_screen(&|head, _| head.floor = number),
+                with_screen(&|_, commits| commits.start = number),
+                with_screen(&|_, commits| commits.from = number),
+                with_segment(&|segment| segment.number = number),
+                with_segment(&|segment| segment.version = number),
+            ];
+            for (which, down) in downs.iter().enumerate() {
+                assert_eq!(Down::decode(&down.encode()), Err(WireError::OutOfBounds), "{which} with {number}");
+            }
+        }
     }
 }
