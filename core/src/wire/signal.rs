@@ -282,9 +282,9 @@ fn sane(reason: &Refusal) -> Result<(), WireError> {
 /// What describes one side's peer; about 150 bytes. It is applied to the engine as it stands, no SDP is parsed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
-    /// ICE user name fragment: 4 to 32 letters and digits.
+    /// ICE user name fragment: 4 to 32 ice-chars, which are letters, digits, `+` and `/` (RFC 8839, section 5.4).
     pub ufrag: String,
-    /// ICE password: 22 to 64 letters and digits.
+    /// ICE password: 22 to 64 ice-chars.
     pub password: String,
     /// SHA-256 of the DTLS certificate.
     pub fingerprint: [u8; 32],
@@ -294,9 +294,9 @@ pub struct Description {
 
 impl Description {
     fn check(&self) -> Result<(), WireError> {
-        let word = |text: &str, least: usize, most: usize| {
-            (least..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
-        };
+        let ice_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+        let word =
+            |text: &str, least: usize, most: usize| (least..=most).contains(&text.len()) && text.bytes().all(ice_char);
         if word(&self.ufrag, 4, 32) && word(&self.password, 22, 64) { Ok(()) } else { Err(WireError::OutOfBounds) }
     }
 }
@@ -384,4 +384,25 @@ pub(crate) fn decode_second(bytes: &[u8]) -> Result<Second, WireError> {
 /// Decodes the inside of an envelope and encodes it again: what a fuzzer calls. `None` if it was refused.
 pub fn reencode_sealed(bytes: &[u8]) -> Option<Vec<u8>> {
     Sealed::decode(bytes).ok().map(|sealed| sealed.encode())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(ufrag: &str, password: &str) -> Result<Sealed, WireError> {
+        let (ufrag, password) = (ufrag.to_owned(), password.to_owned());
+        let description = Description { ufrag, password, fingerprint: [1; 32], half: [2; 32] };
+        Sealed::decode(&Sealed::Offer(1, description).encode())
+    }
+
+    #[test]
+    fn user_fragments_and_passwords_may_hold_every_ice_char_and_nothing_else() {
+        let (ufrag, password) = ("aZ0+/9xy", "aZ0+/bcdefghijklmnopqr/+");
+        assert!(offer(ufrag, password).is_ok(), "RFC 8839, section 5.4: letters, digits, + and /");
+        for wrong in ['=', '-', '_', ':', ' ', '\n', 'é'] {
+            assert_eq!(offer(&format!("{ufrag}{wrong}"), password).err(), Some(WireError::OutOfBounds), "{wrong:?}");
+            assert_eq!(offer(ufrag, &format!("{password}{wrong}")).err(), Some(WireError::OutOfBounds), "{wrong:?}");
+        }
+    }
 }
