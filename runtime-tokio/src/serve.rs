@@ -14,6 +14,8 @@ use async_tungstenite::tokio::TokioAdapter;
 use async_tungstenite::tungstenite::error::Error;
 use async_tungstenite::tungstenite::handshake::machine::TryParse as _;
 use async_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
+use async_tungstenite::tungstenite::http::header;
+use async_tungstenite::tungstenite::http::uri::Authority;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use async_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -69,6 +71,8 @@ const SESSION: Answer = Answer {
 };
 const NOT_FOUND: Answer = Answer { status: "404 Not Found", body: "not found\n" };
 const BAD_UPGRADE: Answer = Answer { status: "426 Upgrade Required", body: "this address takes WebSockets\n" };
+const OTHER_ORIGIN: Answer =
+    Answer { status: "403 Forbidden", body: "this address takes WebSockets from pages of its own origin only\n" };
 const HEAD_TOO_LARGE: Answer =
     Answer { status: "431 Request Header Fields Too Large", body: "request head too large\n" };
 
@@ -387,7 +391,11 @@ fn route(head: &[u8]) -> Route {
     match path {
         b"/healthz" => Route::Plain(OK),
         b"/ws" => match accept(head) {
-            Ok(response) => Route::WebSocket(response),
+            Ok(Some(response)) => Route::WebSocket(response),
+            Ok(None) => {
+                tracing::debug!("a page of another origin asked for a WebSocket");
+                Route::Plain(OTHER_ORIGIN)
+            }
             Err(error) => {
                 tracing::debug!(%error, "not a WebSocket request");
                 Route::Plain(BAD_UPGRADE)
@@ -398,9 +406,13 @@ fn route(head: &[u8]) -> Route {
     }
 }
 
-fn accept(head: &[u8]) -> Result<Vec<u8>, Error> {
+/// The response that accepts the WebSocket; `None` if a page of another origin asks for it.
+fn accept(head: &[u8]) -> Result<Option<Vec<u8>>, Error> {
     let mut response = Vec::new();
     if let Some((_, request)) = Request::try_parse(head)? {
+        if !is_of_own_origin(&request) {
+            return Ok(None);
+        }
         let mut accepted = create_response(&request)?;
         // For whoever wonders which version it is, and whether the clocks agree.
         let date = httpdate::fmt_http_date(SystemTime::now());
@@ -411,7 +423,33 @@ fn accept(head: &[u8]) -> Result<Vec<u8>, Error> {
         }
         write_response(&mut response, &accepted)?;
     }
-    Ok(response)
+    Ok(Some(response))
+}
+
+/// Whether the request names no origin, as those of native clients do, or the server's own (RFC 6455, section 10.2): a
+/// browser names that of the page, which must have the host and the port of the `Host` header. The scheme may differ,
+/// since a proxy may speak TLS for the server; a port that is left out is the one of the origin's scheme.
+fn is_of_own_origin(request: &Request) -> bool {
+    let once = |name| {
+        let mut values = request.headers().get_all(name).iter();
+        let value = values.next().map(|value| value.to_str().ok());
+        if values.next().is_some() { Some(None) } else { value }
+    };
+    let (origin, host) = match (once(header::ORIGIN), once(header::HOST)) {
+        (None, _) => return true,
+        (Some(Some(origin)), Some(Some(host))) => (origin, host),
+        (Some(_), _) => return false,
+    };
+    let (authority, port) = match origin.split_once("://") {
+        Some(("http", authority)) => (authority, 80),
+        Some(("https", authority)) => (authority, 443),
+        Some(_) | None => return false,
+    };
+    let place = |authority: &str| {
+        let authority: Authority = authority.parse().ok()?;
+        Some((authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(port)))
+    };
+    place(authority).is_some_and(|origin| place(host) == Some(origin))
 }
 
 impl Answer {
@@ -674,6 +712,52 @@ mod tests {
         let answer = ask(&mut server, b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n").await;
 
         assert!(answer.starts_with("HTTP/1.1 426 "), "{answer}");
+    }
+
+    /// The answer to an upgrade with these headers; only its first line if the WebSocket opens.
+    async fn upgrade(server: &mut Server, headers: &str) -> String {
+        let head = String::from_utf8_lossy(UPGRADE).replace("Host: x\r\n", headers);
+        let mut stream = TcpStream::connect(server.local_addr()).await.expect("connects");
+        stream.write_all(head.as_bytes()).await.expect("writes");
+        let mut answer = vec![0; 12];
+        let reading = timeout(DEADLINE, stream.read_exact(&mut answer));
+        tokio::pin!(reading);
+        loop {
+            tokio::select! {
+                read = &mut reading => {
+                    read.expect("within the deadline").expect("an answer");
+                    return String::from_utf8_lossy(&answer).into_owned();
+                }
+                _ = server.next() => {}
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_origin_gets_no_websocket() {
+        let mut server = server().await;
+        for theirs in [
+            "Host: x\r\nOrigin: http://elsewhere\r\n",
+            "Host: x\r\nOrigin: null\r\n",
+            "Host: x\r\nOrigin: http://x:8080\r\n",
+            "Host: x:8080\r\nOrigin: http://x\r\n",
+            "Host: x\r\nOrigin: https://x.elsewhere\r\n",
+            "Host: x\r\nOrigin: x\r\n",
+            "Host: x\r\nOrigin: http://x\r\nOrigin: http://elsewhere\r\n",
+            "Host: x\r\nHost: elsewhere\r\nOrigin: http://elsewhere\r\n",
+        ] {
+            assert_eq!(upgrade(&mut server, theirs).await, "HTTP/1.1 403", "{theirs}");
+        }
+        for own in [
+            "Host: x\r\n",
+            "Host: x\r\nOrigin: http://x\r\n",
+            "Host: x\r\nOrigin: https://X\r\n",
+            "Host: x:443\r\nOrigin: https://x\r\n",
+            "Host: x\r\nOrigin: http://x:80\r\n",
+            "Host: [::1]:8080\r\nOrigin: http://[::1]:8080\r\n",
+        ] {
+            assert_eq!(upgrade(&mut server, own).await, "HTTP/1.1 101", "{own}");
+        }
     }
 
     #[tokio::test]
