@@ -509,6 +509,11 @@ impl Rendezvous {
             if let Some(session) = self.sessions.get_mut(&hosted).filter(|session| session.host == Some(id)) {
                 session.host = None;
                 session.away_since = now;
+                // A viewer whose link stands asks its host at once whether the host is still there.
+                let waiting: Vec<_> = session.links.iter().map(|(link, viewed)| (viewed.viewer, *link)).collect();
+                for (viewer, link) in waiting {
+                    self.say(viewer, &FromRendezvous::Waiting { link });
+                }
             }
         }
     }

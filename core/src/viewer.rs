@@ -184,6 +184,8 @@ impl Viewer {
                 self.dialer.answered();
                 self.on_joined(now);
             }
+            // The rendezvous lost the host of a link that stands: the host may be gone altogether.
+            Event::Waiting(link) | Event::Gone(link) if self.stands(link) => self.doubt(now),
             Event::Waiting(link) if link == self.link => {
                 self.dialer.answered();
                 if self.handshake.stage() < Stage::Authenticating {
@@ -194,8 +196,7 @@ impl Viewer {
                 self.dialer.answered();
                 self.on_refused(now, refusal);
             }
-            Event::Gone(link) if link == self.link => self.on_gone(now),
-            Event::Gone(link) if self.carries(link) => self.doubt(now),
+            Event::Gone(link) if link == self.link && !self.is_linked() => self.fail(now, Cause::Gone),
             Event::Woken => self.doubt(now),
             Event::Sas(link, check) if link == self.link => self.check = Some(check),
             Event::Verdict(link, verdict) if link == self.link => self.on_verdict(now, verdict),
@@ -264,6 +265,11 @@ impl Viewer {
         self.handshake.stage() >= Stage::OpeningControl
     }
 
+    /// Whether the lanes of `link` carry, and no handshake of that link is under way.
+    fn stands(&self, link: LinkId) -> bool {
+        self.carries(link) && (link != self.link || self.is_linked())
+    }
+
     // The rendezvous.
 
     fn on_signal_up(&mut self) {
@@ -286,8 +292,13 @@ impl Viewer {
             self.dialer.hang_up();
             return;
         }
+        let was_up = self.dialer.is_up();
         self.dialer.down(now);
         if self.is_linked() {
+            if was_up {
+                // The host's process may have been the rendezvous as well.
+                self.doubt(now);
+            }
             return;
         }
         self.unreached_at = Some(now);
@@ -333,12 +344,6 @@ impl Viewer {
             self.ask_again = Some(now + ASK_AGAIN_AFTER);
         } else {
             self.fail(now, Cause::Refused(refusal));
-        }
-    }
-
-    fn on_gone(&mut self, now: Timestamp) {
-        if !self.is_linked() {
-            self.fail(now, Cause::Gone);
         }
     }
 

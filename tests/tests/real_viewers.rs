@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Process, Running as _, Scratch, Signal, Tmux, holds, join};
+use beach_tests::real::{Host, Process, Rendezvous, Running as _, Scratch, Signal, Tmux, holds, join};
 
 const SOON: Duration = Duration::from_secs(10);
 const SIZE: (u16, u16) = (80, 24);
@@ -102,6 +102,25 @@ fn a_viewer_that_is_killed_is_missed_and_its_place_is_free_again() {
     holds("the host misses it", Duration::from_secs(25), || host.events("member_away") == 1);
     holds("its place is free", SOON, || host.events("member_left") == 1);
     eprintln!("a killed viewer was missed after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_host_that_is_killed_is_missed_by_idle_viewers_within_three_seconds() {
+    let scratch = Scratch::new();
+    let rendezvous = Rendezvous::start(&scratch, &[]);
+    for (name, options) in [("inside", &[][..]), ("elsewhere", &["--server", &rendezvous.url])] {
+        let host = Host::start(&scratch, options, &["cat"]);
+        let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+
+        let killed = Instant::now();
+        host.process.signal(Signal::KILL);
+
+        viewer.line("that it reconnects", Duration::from_secs(20), |line| line.contains("reconnecting"));
+        let took = killed.elapsed();
+        eprintln!("a killed host with its rendezvous {name} was missed after {took:?}");
+        assert!(took <= Duration::from_secs(3), "{name}: {took:?}");
+    }
 }
 
 #[test]

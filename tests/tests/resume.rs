@@ -323,3 +323,56 @@ fn another_address_or_another_port_of_a_router_is_hardly_felt() {
         }
     }
 }
+
+/// What happens to the rendezvous when a host's process is killed.
+#[derive(Clone, Copy, Debug)]
+enum WithIt {
+    /// It lives on elsewhere, and loses the host's connection.
+    LivesOn,
+    /// It was in the same process.
+    Dies,
+}
+
+/// How long it took until an idle viewer missed a host that was killed.
+fn missed_after<E: Engine>(world: World<E>, rendezvous: WithIt) -> Duration {
+    let mut world = pair(world, Paths::Any);
+    quiet(&mut world);
+    world.run_for(secs(7));
+    let killed = world.now();
+    world.freeze(Who::Host(0));
+    world.cut(Who::Host(0), true);
+    match rendezvous {
+        WithIt::LivesOn => world.break_signal(Who::Host(0)),
+        WithIt::Dies => world.kill_rendezvous(),
+    }
+    let is_away = |world: &World<E>| count(world, |notice| matches!(notice, ViewerNotice::Away(_))) > 0;
+    assert!(world.run_until(secs(30), is_away), "{rendezvous:?}: {}", world.story(0));
+    world.now() - killed
+}
+
+#[test]
+fn an_idle_viewer_misses_a_host_that_was_killed_within_three_seconds() {
+    for rendezvous in [WithIt::LivesOn, WithIt::Dies] {
+        let took = [
+            missed_after(World::new(1, fake_engine), rendezvous),
+            determinism::run(1, move || missed_after(real::world(1), rendezvous)),
+        ];
+        assert!(took.iter().all(|took| *took <= secs(3)), "{rendezvous:?}: {took:?}");
+    }
+}
+
+#[test]
+fn a_viewer_stays_with_a_host_that_lost_only_its_rendezvous() {
+    for rendezvous in [WithIt::LivesOn, WithIt::Dies] {
+        let mut world = pair(World::new(1, fake_engine), Paths::Any);
+        world.shut_out(Who::Host(0), true);
+        match rendezvous {
+            WithIt::LivesOn => world.break_signal(Who::Host(0)),
+            WithIt::Dies => world.kill_rendezvous(),
+        }
+        world.run_for(secs(90));
+        let lost = |notice: &ViewerNotice| matches!(notice, ViewerNotice::Away(_));
+        assert_eq!(count(&world, lost), 0, "{rendezvous:?}: {}", world.story(0));
+        product_seen(&mut world, &mut String::new(), secs(1));
+    }
+}

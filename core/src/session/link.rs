@@ -83,7 +83,7 @@ pub enum Event {
         /// Host: where it is, as the rendezvous says.
         from: Option<AddressClass>,
     },
-    /// Viewer: the session is registered, but its host is away.
+    /// Viewer: the session is registered, but its host is away. Also of a link that stands, when the rendezvous loses the host.
     Waiting(LinkId),
     /// Turned away, in clear.
     Refused(Option<LinkId>, Refusal),

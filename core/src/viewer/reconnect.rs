@@ -15,7 +15,7 @@ use crate::wire::frame::Acks;
 /// What is sent is answered at once. Unanswered for this long, with all repetitions and on all paths, it needs a new link.
 const UNANSWERED: Duration = Duration::from_secs(3);
 
-/// The same when there is a reason to doubt: the host said that the link is gone, or this machine slept.
+/// The same when there is a reason to doubt: the rendezvous or its connection to the host is gone, or this machine slept.
 const DOUBTED: Duration = Duration::from_secs(1);
 
 /// The first pause between two tries; each is twice as long as the one before, but for jitter.

@@ -125,7 +125,7 @@ pub enum FromRendezvous {
         /// See [`FromRendezvous::Joined`].
         ice: Vec<IceUrl>,
     },
-    /// The session is registered, its host is away.
+    /// The session is registered, its host is away. Said in answer to a join, and when a host's connection is lost.
     Waiting {
         /// The link.
         link: LinkId,
