@@ -15,7 +15,7 @@ mod scratch;
 mod tmux;
 mod wait;
 
-pub use beach::{Host, Links, Rendezvous, beach, ended_in_three_lines, in_three_lines, join, share};
+pub use beach::{Host, Links, Rendezvous, beach, beach_of, ended_in_three_lines, in_three_lines, join, share};
 pub use binary::binary;
 pub use cells::{Cell, Color, Rows, cells_of, differences};
 pub use lab::{Lab, Nat, PUBLIC};

@@ -24,7 +24,12 @@ pub(super) fn clean(command: &mut Command, home: &Path) {
 
 /// `beach ARGS`, in a clean environment.
 pub fn beach(scratch: &Scratch, args: &[&str]) -> Command {
-    let mut command = Command::new(binary());
+    beach_of(binary(), scratch, args)
+}
+
+/// The same with another `beach` than the one under test.
+pub fn beach_of(program: &Path, scratch: &Scratch, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
     clean(&mut command, scratch.folder());
     command.args(args);
     command
