@@ -167,7 +167,8 @@ pub(crate) struct ShareArgs {
     #[command(flatten)]
     pub(crate) paths: PathArgs,
 
-    /// Who decides how large the terminal is: the host's own terminal, the smallest of all, or the viewer of that name
+    /// Who decides how large the terminal is: the host's own terminal, the smallest among it and those who may type, or the viewer of that
+    /// name; viewers choose their names themselves, so anybody with a link can take it. No viewer makes it smaller than 20x5
     #[arg(long, value_name = "owner|smallest|NAME", default_value = "owner", value_parser = resize)]
     pub(crate) resize: Resize,
 

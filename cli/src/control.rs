@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use beach_core::crypto::invite::Invite;
 use beach_core::crypto::sas::Sas;
-use beach_core::host::{HostStatus, ModeratorAction};
+use beach_core::host::{Awaits, HostStatus, ModeratorAction};
 use beach_core::id::MemberId;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
@@ -106,14 +106,18 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         fields["away_s"] = json!(member.away.map(|since| now.since(since).as_secs()));
         fields
     });
-    let asking = host.asking.iter().map(|asking| {
+    let pending = host.pending.iter().map(|pending| {
         json!({
-            "member": asking.id.0,
-            "name": asking.name,
-            "role": asking.role,
-            "from": asking.from,
-            "since_s": now.since(asking.since).as_secs(),
-            "check": asking.check.to_string(),
+            "member": pending.id.0,
+            "name": pending.name,
+            "role": pending.role,
+            "from": pending.from,
+            "since_s": now.since(pending.since).as_secs(),
+            "awaits": match pending.awaits {
+                Awaits::Person => "approval",
+                Awaits::Resume => "resume",
+            },
+            "check": pending.check.to_string(),
         })
     });
     json!({
@@ -127,7 +131,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         "view": known.links.view,
         "paused": host.paused,
         "members": members.collect::<Vec<_>>(),
-        "asking": asking.collect::<Vec<_>>(),
+        "asking": pending.collect::<Vec<_>>(),
     })
 }
 

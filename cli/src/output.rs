@@ -142,7 +142,11 @@ pub(crate) fn session(answer: &Value) -> String {
         let name = if name.is_empty() { "somebody" } else { &name };
         let words = text(asking, "check");
         let _ = writeln!(out, "  waits {number:<5} {name} ({role}), for {}; sees: {words}", since(asking));
-        let _ = writeln!(out, "{:<14}beach approve {number}, or beach deny {number}", "");
+        let advice = match asking["awaits"].as_str() {
+            Some("resume") => format!("gets in when the pause ends: beach resume, or beach deny {number}"),
+            _ => format!("beach approve {number}, or beach deny {number}"),
+        };
+        let _ = writeln!(out, "{:<14}{advice}", "");
     }
     if answer["paused"].as_bool() == Some(true) {
         out.push_str("  paused: viewers see nothing new; `beach resume` goes on\n");

@@ -1,5 +1,6 @@
 //! The host: shares a terminal. It only routes: what is computed stands in `handshake`, `roster`, `sync` and `terminal`.
 
+mod admission;
 mod api;
 mod console;
 mod escape;
@@ -29,16 +30,17 @@ use crate::terminal::{Emulator, Size};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Goodbye;
 
+pub use self::admission::{Awaits, MAX_PENDING};
 pub use self::member::{MAX_VIEWERS, Resize};
 
+use self::admission::Pending;
 pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::console::Console;
 pub use self::escape::Escape;
-use self::moderation::Asking;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 use self::program::Echo;
 use self::reconnect::Away;
-pub use self::status::{AskingStatus, HostStatus, MemberStatus};
+pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 256;
@@ -73,9 +75,9 @@ struct Connection {
     /// The link on which it was a member first, if this one takes its place.
     resumes: Option<LinkId>,
     away: Option<Away>,
-    /// It waits to be let in.
-    asking: Option<Asking>,
-    /// It was let in, as this.
+    /// The viewer waits to be let in.
+    pending: Option<Pending>,
+    /// The number under which a person, or the end of a pause, lets the viewer in.
     approved: Option<MemberId>,
     /// What both sides can compare.
     check: Option<Sas>,
@@ -94,8 +96,10 @@ impl Connection {
         self.is_here() && self.parting.is_none()
     }
 
-    fn overdue(&self, now: Timestamp) -> bool {
-        self.away.is_none() && self.handshake.overdue(now)
+    /// When the handshake fails. Nobody's patience runs out because the host has paused.
+    fn fails_at(&self, paused: bool) -> Option<Timestamp> {
+        let waits = paused && self.pending.is_some();
+        self.handshake.deadline().filter(|_| self.away.is_none() && !waits)
     }
 
     /// When another attempt is made, if this one has come to nothing.
@@ -149,7 +153,7 @@ pub struct Host {
     connections: DeadlineMap<Connection>,
     /// Those of whose input some waits for the program.
     typing: BTreeSet<LinkId>,
-    /// Those who wait to be let in by a person.
+    /// Viewers about whom a person is asked.
     asking: BTreeSet<LinkId>,
     /// There is a frame that nobody was given yet.
     framed: bool,
@@ -393,7 +397,7 @@ impl Host {
             .values()
             .filter(|connection| connection.is_here())
             .filter_map(|connection| connection.member.as_ref());
-        let sizes = members.map(|member| (member.name.as_str(), member.size));
+        let sizes = members.map(|member| (member.name.as_str(), member.role, member.size));
         self.wanted_size = Some(terminal_size(&self.config.resize, self.own_size, sizes));
     }
 
@@ -429,9 +433,12 @@ impl Host {
             self.link(Command::Dial);
         }
         let due = self.connections.due(now);
-        for link in self.of(&due, |connection| connection.overdue(now)) {
+        for link in self.of(&due, |connection| connection.fails_at(self.paused).is_some_and(|at| at <= now)) {
             self.link(Command::Envelope(link, Envelope::Goodbye));
             self.lose(now, link, Cause::NoAnswer);
+        }
+        for link in self.of(&due, |connection| self.paused && connection.remind_at().is_some_and(|at| at <= now)) {
+            self.remind(now, link);
         }
         for link in self.of(&due, |connection| connection.control_by().is_some_and(|by| by <= now)) {
             self.lose(now, link, Cause::NoControl);
@@ -478,7 +485,8 @@ impl Host {
         if connection.away.is_some() {
             return connection.kept_until();
         }
-        let mut time = earliest(connection.handshake.deadline(), connection.part_by());
+        let mut time = earliest(connection.fails_at(self.paused), connection.part_by());
+        time = earliest(time, connection.remind_at().filter(|_| self.paused));
         time = earliest(time, connection.control_by());
         if let Some(member) = connection.member.as_ref().filter(|_| connection.takes_frames()) {
             time = earliest(time, member.lane.deadline(self.paused));
@@ -487,15 +495,13 @@ impl Host {
         earliest(time, connection.fresh_attempt_at().filter(|_| self.registered))
     }
 
-    /// Looks at who was touched: whether it types, or asks.
+    /// Re-indexes changed connections: `typing` has unwritten input, `asking` waits for a person.
     fn attend(&mut self) {
         for link in self.connections.touched().to_vec() {
             let connection = self.connections.get(&link);
             let of =
                 |connection: &Connection| connection.member.as_ref().is_some_and(|member| member.lane.inbound.waits());
-            let asks = |connection: &Connection| {
-                connection.check.is_some() && connection.asking.is_some_and(|asking| asking.approval)
-            };
+            let asks = |connection: &Connection| connection.check.is_some() && connection.awaits(Awaits::Person);
             put(&mut self.typing, link, connection.is_some_and(of));
             put(&mut self.asking, link, connection.is_some_and(asks));
         }

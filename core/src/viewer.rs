@@ -356,6 +356,10 @@ impl Viewer {
         match verdict {
             Verdict::Accepted => self.advance(now, Stage::Offer),
             Verdict::Waiting => {
+                if self.handshake.stage() == Stage::WaitingForApproval {
+                    // A host that has paused says so again and again: it is there, and the time for a decision begins anew.
+                    return self.handshake.enter_afresh(now, Stage::WaitingForApproval);
+                }
                 self.advance(now, Stage::WaitingForApproval);
                 self.check.into_iter().for_each(|check| self.notice(ViewerNotice::Sas(check)));
             }

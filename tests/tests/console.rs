@@ -77,7 +77,7 @@ fn who_waits_is_asked_about_over_the_bottom_row_and_let_in_by_the_escape() {
     assert_eq!(typed(&world), "a\x1db", "nobody asks, so every key is the program's");
     joins(&mut world, Role::Control);
 
-    let check = world.hosts[0].node.machine().status().asking[0].check.to_string();
+    let check = world.hosts[0].node.machine().status().pending[0].check.to_string();
     let question = banner(&world).join("");
     assert!(question.contains("wants to type") && question.contains(&check), "{question:?}");
     assert!(question.contains("^] y: yes, ^] n: no"), "{question:?}");
@@ -114,13 +114,13 @@ fn an_answer_that_was_on_its_way_before_the_question_is_none() {
     joins(&mut world, Role::Control);
     joins(&mut world, Role::Control);
     assert!(banner(&world).join("").contains("(+1)"), "{:?}", banner(&world));
-    let asking = world.hosts[0].node.machine().status().asking;
+    let asking = world.hosts[0].node.machine().status().pending;
 
     // The first one goes, and the second one's question takes its place: this answer was about the first.
-    keys(&mut world, b"\x1dn");
+    world.host_input(0, HostInput::Act(ModeratorAction::Deny { member: asking[0].id, keep_links: true }));
     keys(&mut world, b"\x1dy");
 
-    assert_eq!(world.hosts[0].node.machine().status().asking, asking[1..], "it is still asked");
+    assert_eq!(world.hosts[0].node.machine().status().pending, asking[1..], "it is still asked");
     world.run_for(secs(1));
     keys(&mut world, b"\x1dy");
     world.run_for(secs(2));
@@ -182,7 +182,7 @@ fn what_is_pasted_gives_no_command() {
     }
 
     assert_eq!(typed(&world), "\x1b[200~one\x1dy two\x1b[201~");
-    assert_eq!((members(&world), world.hosts[0].node.machine().status().asking.len()), (0, 0), "refused after it");
+    assert_eq!((members(&world), world.hosts[0].node.machine().status().pending.len()), (0, 0), "refused after it");
 }
 
 #[test]
@@ -191,15 +191,15 @@ fn a_paste_that_begins_or_ends_while_nobody_asks_is_one_too() {
     keys(&mut world, b"\x1b[200~begun ");
     joins(&mut world, Role::Control);
     keys(&mut world, b"\x1dy\x1b[201~\x1b[200~");
-    assert_eq!(world.hosts[0].node.machine().status().asking.len(), 1, "it was pasted");
-    let id = world.hosts[0].node.machine().status().asking[0].id;
+    assert_eq!(world.hosts[0].node.machine().status().pending.len(), 1, "it was pasted");
+    let id = world.hosts[0].node.machine().status().pending[0].id;
     world.host_input(0, HostInput::Act(ModeratorAction::Deny { member: id, keep_links: true }));
     keys(&mut world, b"ended\x1b[201~");
     joins(&mut world, Role::Control);
 
     keys(&mut world, b"\x1dn");
 
-    assert_eq!(world.hosts[0].node.machine().status().asking, [], "the escape is one again");
+    assert_eq!(world.hosts[0].node.machine().status().pending, [], "the escape is one again");
     assert_eq!(typed(&world), "\x1b[200~begun \x1dy\x1b[201~\x1b[200~ended\x1b[201~");
 }
 

@@ -1,6 +1,6 @@
 //! Several people in one session: whose size counts, whose paste is under way, who hears of the clipboard, what a late one gets.
 
-use beach_core::host::{HostInput, Resize};
+use beach_core::host::{HostInput, ModeratorAction, Resize};
 use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line, Size, Space};
 use beach_core::viewer::{ViewerInput, ViewerNotice};
@@ -35,6 +35,36 @@ fn with_smallest_everybody_sees_all_of_it_and_the_size_comes_back_when_the_small
     world.run_for(secs(1));
 
     assert_eq!(size_of(&world), Size::new(80, 20));
+}
+
+#[test]
+fn with_smallest_only_who_may_type_counts_and_nobody_makes_the_terminal_useless() {
+    let mut world = session(Resize::Smallest, Script::Mute, &[Size::new(70, 22), Size::new(3, 1)]);
+    assert_eq!(size_of(&world), Size::new(20, 5));
+
+    let members = world.hosts[0].node.machine().status().members;
+    let tiny = members.iter().find(|member| member.name == "viewer 1").expect("it is in").id;
+    for (act, expected) in [
+        (ModeratorAction::Revoke(tiny), Size::new(70, 22)),
+        (ModeratorAction::Grant(tiny), Size::new(20, 5)),
+        (ModeratorAction::Revoke(tiny), Size::new(70, 22)),
+    ] {
+        world.host_input(0, HostInput::Act(act));
+        world.run_for(secs(1));
+        assert_eq!(size_of(&world), expected);
+    }
+
+    let mut plan = ViewerPlan::of(1, Role::View);
+    plan.size = Size::new(30, 10);
+    world.add_viewer(plan);
+    world.run_for(secs(2));
+    assert_eq!(size_of(&world), Size::new(70, 22), "who may only watch does not count");
+}
+
+#[test]
+fn a_named_viewer_cannot_make_the_terminal_useless_either() {
+    let world = session(Resize::Named("viewer 0".to_owned()), Script::Mute, &[Size::new(3, 50)]);
+    assert_eq!(size_of(&world), Size::new(20, 50));
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn typed<E: Engine>(world: &World<E>) -> String {
 
 fn is_let_in_when_the_host_says_so<E: Engine>(world: World<E>) {
     let mut world = asked(world, Approve::Everybody, &[Role::Control]);
-    let asking = world.hosts[0].node.machine().status().asking;
+    let asking = world.hosts[0].node.machine().status().pending;
     let [asking] = asking.as_slice() else { panic!("{asking:?}: {}", world.story(0)) };
     assert_eq!((asking.id, asking.role), (FIRST, Role::Control));
     let check = asking.check;
@@ -91,9 +91,9 @@ fn who_waits_to_be_let_in_sees_the_words_that_the_host_sees_and_touches_nothing_
 fn who_is_denied_is_told_so_and_who_nobody_decides_about_is_gone_after_two_minutes() {
     let mut world = asked(World::new(2, fake_engine), Approve::Control, &[Role::Control, Role::Control, Role::View]);
     let status = world.hosts[0].node.machine().status();
-    assert_eq!((status.asking.len(), status.members.len()), (2, 1), "who watches need not be let in");
+    assert_eq!((status.pending.len(), status.members.len()), (2, 1), "who watches need not be let in");
 
-    act(&mut world, ModeratorAction::Deny { member: status.asking[0].id, keep_links: false });
+    act(&mut world, ModeratorAction::Deny { member: status.pending[0].id, keep_links: true });
 
     world.run_for(secs(1));
     let denied = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.cause == Cause::Refused(Refusal::Denied));
@@ -101,7 +101,7 @@ fn who_is_denied_is_told_so_and_who_nobody_decides_about_is_gone_after_two_minut
     world.run_for(secs(125));
     let late = |exit: &Option<(Timestamp, ViewerExit)>| matches!(exit, Some((_, ViewerExit::Failed(failure))) if failure.stage == Stage::WaitingForApproval && failure.cause == Cause::NoAnswer);
     assert_eq!(world.viewers.iter().filter(|viewer| late(&viewer.exit)).count(), 1);
-    assert_eq!(world.hosts[0].node.machine().status().asking, []);
+    assert_eq!(world.hosts[0].node.machine().status().pending, []);
     assert_eq!(typed(&world), "");
 }
 
@@ -278,7 +278,7 @@ fn a_link_for_one_lets_in_one_and_who_failed_on_the_way_leaves_it_free() {
     act(&mut world, ModeratorAction::Deny { member: FIRST, keep_links: true });
     world.run_for(secs(1));
     assert_eq!(refused(&mut world, Role::Control), None, "who was not let in has not used it");
-    let asking = world.hosts[0].node.machine().status().asking[0].id;
+    let asking = world.hosts[0].node.machine().status().pending[0].id;
     act(&mut world, ModeratorAction::Approve(asking));
     world.run_for(secs(2));
 
@@ -301,13 +301,13 @@ fn who_came_by_a_link_from_before_has_not_used_the_new_one() {
     let invite = world.hosts[0].node.endpoint().invite("http://rendezvous.test", Role::Control).expect("a host's");
     let second = comes(&mut world, invite);
     world.run_for(secs(3));
-    let asking = world.hosts[0].node.machine().status().asking;
-    assert_eq!((asking.len(), &world.viewers[second].exit), (2, &None), "while the first is on the way in");
+    let pending = world.hosts[0].node.machine().status().pending;
+    assert_eq!((pending.len(), &world.viewers[second].exit), (1, &None), "the first is refused, and the second not");
 
-    asking.iter().for_each(|asking| act(&mut world, ModeratorAction::Approve(asking.id)));
+    act(&mut world, ModeratorAction::Approve(pending[0].id));
     world.run_for(secs(3));
 
-    assert_eq!(world.hosts[0].node.machine().members(), 2);
+    assert_eq!(world.hosts[0].node.machine().members(), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::admission::Awaits;
 use super::escape::{Escape, first_key, name};
 use super::{Host, HostOutput, ModeratorAction, Program};
 use crate::id::MemberId;
@@ -308,8 +309,8 @@ impl Host {
 
     /// Who waits for the longest, and how many others.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
-        let waiting = self.asking.iter().filter_map(|link| self.connections.get(link)?.asking);
-        let first = waiting.map(|asking| asking.id).min()?;
+        let waiting = self.asking.iter().filter_map(|link| self.connections.get(link)?.pending);
+        let first = waiting.map(|pending| pending.id).min()?;
         Some((first, self.asking.len() - 1))
     }
 
@@ -333,7 +334,7 @@ impl Host {
 
     fn question(&self) -> Option<String> {
         let (id, others) = self.asked_first()?;
-        let connection = &self.connections[&self.asking(id)?];
+        let connection = &self.connections[&self.pending(id)?];
         let wants = match connection.role? {
             Role::Control => "type",
             Role::View => "watch",
@@ -360,10 +361,10 @@ impl Host {
     }
 
     fn headline(&self) -> String {
-        let (here, asking) =
-            (self.members(), self.connections.values().filter(|connection| connection.asking.is_some()).count());
+        let (here, pending) =
+            (self.members(), self.connections.values().filter(|connection| connection.pending.is_some()).count());
         let viewers = if here == 1 { "viewer" } else { "viewers" };
-        let waiting = if asking > 0 { format!(", {asking} waiting") } else { String::new() };
+        let waiting = if pending > 0 { format!(", {pending} waiting") } else { String::new() };
         let paused = if self.paused { ", paused" } else { "" };
         format!("beach: {here} {viewers}{waiting}{paused}")
     }
@@ -372,7 +373,7 @@ impl Host {
         let status = self.status();
         // As many as a banner has rows for, below its first one.
         let room = usize::from(self.emulator.head().size.rows / 2).saturating_sub(1);
-        let all = status.members.len() + status.asking.len();
+        let all = status.members.len() + status.pending.len();
         let members = status.members.iter().map(|member| {
             let path = match member.path.kind {
                 PathKind::Direct => "direct",
@@ -391,11 +392,15 @@ impl Host {
             }
             row
         });
-        let asking = status.asking.iter().map(|asking| {
-            let (id, name, role) = (asking.id.0, quoted(&asking.name), asking.role);
-            format!("{id:>4} {name}  {role}  waits: {}", asking.check)
+        let pending = status.pending.iter().map(|pending| {
+            let (id, name, role) = (pending.id.0, quoted(&pending.name), pending.role);
+            let what = match pending.awaits {
+                Awaits::Person => "",
+                Awaits::Resume => " for the end of the pause",
+            };
+            format!("{id:>4} {name}  {role}  waits{what}: {}", pending.check)
         });
-        let mut rows: Vec<String> = asking.chain(members).collect();
+        let mut rows: Vec<String> = pending.chain(members).collect();
         if all > room {
             rows.truncate(room.saturating_sub(1));
             rows.push(format!("     and {} more: beach status", all - rows.len()));

@@ -1,8 +1,9 @@
 //! From "somebody wants in" to a member whose lanes are open.
 
-use super::member::{MAX_VIEWERS, Member};
+use super::admission::Awaits;
+use super::member::Member;
 use super::members::GOODBYE_WITHIN;
-use super::{Connection, Host, HostNotice, InviteRules, MAX_HANDSHAKES, Start};
+use super::{Connection, Host, HostNotice, MAX_HANDSHAKES, Start};
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::address::AddressClass;
@@ -64,7 +65,7 @@ impl Host {
             parting: None,
             resumes,
             away: None,
-            asking: None,
+            pending: None,
             approved: None,
             check: None,
         };
@@ -97,10 +98,8 @@ impl Host {
     }
 
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
-        let here = |connection: &&Connection| {
-            connection.role.is_some() && connection.away.is_none() && connection.resumes.is_none()
-        };
-        let full = self.connections.values().filter(here).count() >= self.config.max_viewers.min(MAX_VIEWERS);
+        let is_full = self.is_full();
+        let is_withdrawn = self.connections.get(&link).is_some_and(|connection| self.is_withdrawn(connection));
         let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.role.is_none()) else {
             return;
         };
@@ -114,36 +113,26 @@ impl Host {
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
         }
-        let refusal = if full { Some(Refusal::Full) } else { self.link_refuses(now, link, role) };
-        if let Some(refusal) = refusal.filter(|_| !resumes) {
-            self.link(Command::Verdict(link, Verdict::Refused(refusal.clone())));
-            self.remove(now, link, Cause::Refused(refusal));
-            return;
-        }
-        let approval = self.config.approve.asks(role);
-        if !resumes && (approval || self.paused) {
-            return self.must_wait(now, link, approval);
+        if !resumes {
+            let refusal = if is_withdrawn {
+                Some(Refusal::Expired)
+            } else if is_full {
+                Some(Refusal::Full)
+            } else {
+                self.link_refuses(now, link, role)
+            };
+            if let Some(refusal) = refusal {
+                return self.refuse_hello(now, link, refusal);
+            }
+            if self.config.approve.asks(role) {
+                return self.must_wait(now, link, Awaits::Person);
+            }
+            if self.paused {
+                return self.must_wait(now, link, Awaits::Resume);
+            }
         }
         self.link(Command::Verdict(link, Verdict::Accepted));
         self.open(now, link, Stage::Answer);
-    }
-
-    /// Why the link for this role lets nobody in any more, if it does not.
-    fn link_refuses(&self, now: Timestamp, link: LinkId, role: Role) -> Option<Refusal> {
-        let InviteRules { once, expire } = self.config.links;
-        // Who is on the way in may still fail, and the link be free again.
-        let other = |(id, connection): (&LinkId, &Connection)| {
-            *id != link && connection.role == Some(role) && connection.resumes.is_none()
-        };
-        let coming =
-            || self.connections.iter().any(|it| other(it) && it.1.member.is_none() && it.1.rotations == self.rotations);
-        if expire.is_some_and(|expire| self.links_since + expire <= now) {
-            Some(Refusal::Expired)
-        } else if once && (self.used_up.contains(&role) || coming()) {
-            Some(Refusal::Used)
-        } else {
-            None
-        }
     }
 
     /// Makes a peer and offers it.
@@ -194,9 +183,12 @@ impl Host {
 
     pub(super) fn on_confirmed(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, path: Path) {
         self.advance(now, link, attempt, Stage::OpeningControl);
+        if self.connections.get(&link).is_some_and(|connection| self.is_withdrawn(connection)) {
+            return self.withdraw(now, link);
+        }
         let bells = self.emulator.bells();
         let Some(connection) = self.current(link, attempt) else { return };
-        let (Some(role), None, None) = (connection.role, &connection.member, connection.asking) else { return };
+        let (Some(role), None, None) = (connection.role, &connection.member, connection.pending) else { return };
         if let Some(origin) = connection.resumes {
             return self.come_back(now, link, attempt, origin, path);
         }
@@ -210,10 +202,7 @@ impl Host {
             connection.live_at = Some(now);
             connection.path = Some(path);
         }
-        // By a link of now; one from before is nobody's any more.
-        let by_link_of_now =
-            self.connections.get(&link).is_some_and(|connection| connection.rotations == self.rotations);
-        if by_link_of_now && !self.used_up.contains(&role) {
+        if !self.used_up.contains(&role) {
             self.used_up.push(role);
         }
         self.link(Command::Keep(link));

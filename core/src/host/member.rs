@@ -81,25 +81,30 @@ pub enum Resize {
     /// The host's own terminal, or what was configured without one. Viewers never change it.
     #[default]
     Owner,
-    /// The smallest of all, the host's own among them, so that everybody sees all of it.
+    /// The smallest of the host's own and those of members who may type, but at least 20 columns and 5 rows of theirs.
     Smallest,
-    /// The member of this name, while it is here.
+    /// The member of this name, while they are here, but at least 20 columns and 5 rows. Members choose their names themselves.
     Named(String),
 }
 
-/// The size that the terminal has: `own` is the host's, `members` are the others by name, with the sizes they told.
+/// The smallest size that a viewer can give the terminal, in columns and rows: below it programs become useless.
+const LEAST: Size = Size { cols: 20, rows: 5 };
+
+/// The size that the terminal has: `own` is the host's, `members` are the others by name, with their roles and the sizes they told.
 pub(crate) fn terminal_size<'a>(
     policy: &Resize,
     own: Size,
-    members: impl Iterator<Item = (&'a str, Option<Size>)>,
+    members: impl Iterator<Item = (&'a str, Role, Option<Size>)>,
 ) -> Size {
+    let told = members.filter_map(|(name, role, size)| {
+        let size = size?;
+        Some((name, role, Size::new(size.cols.max(LEAST.cols), size.rows.max(LEAST.rows))))
+    });
     match policy {
         Resize::Owner => own,
-        Resize::Smallest => members
-            .filter_map(|(_, size)| size)
-            .fold(own, |all, size| Size::new(all.cols.min(size.cols), all.rows.min(size.rows))),
-        Resize::Named(name) => {
-            members.filter(|(member, _)| member == name).filter_map(|(_, size)| size).last().unwrap_or(own)
-        }
+        Resize::Smallest => told
+            .filter(|(_, role, _)| may_type(*role))
+            .fold(own, |all, (_, _, size)| Size::new(all.cols.min(size.cols), all.rows.min(size.rows))),
+        Resize::Named(name) => told.filter(|(told, ..)| told == name).last().map_or(own, |(_, _, size)| size),
     }
 }

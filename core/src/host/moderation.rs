@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::admission::Awaits;
 use super::{Connection, Host, HostNotice};
-use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
-use crate::session::handshake::{Cause, Stage};
-use crate::session::link::{Command, Envelope, Refusal, Verdict};
+use crate::session::handshake::Cause;
+use crate::session::link::Refusal;
 use crate::terminal::clean_title;
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, Goodbye, MAX_TEXT};
@@ -84,6 +84,9 @@ pub enum ActionError {
     /// It waits to be let in.
     #[error("{0} waits to be let in")]
     Waiting(u32),
+    /// As many viewers are in, or on the way, as may be.
+    #[error("the session is full")]
+    Full,
     /// It is so already.
     #[error("it is so already")]
     Already,
@@ -92,37 +95,31 @@ pub enum ActionError {
     Empty,
 }
 
-/// Somebody waits to be let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asking {
-    pub(super) id: MemberId,
-    /// A person decides; else it is let in when the session goes on.
-    pub(super) approval: bool,
-    pub(super) since: Timestamp,
-}
-
 impl Host {
     /// Whether an act would be one now.
     ///
     /// # Errors
     /// Why not.
     pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
-        let waits = |id: MemberId| self.asking(id).is_some();
+        let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections.get(&link));
         let member = |id: MemberId| match self.link_of(id) {
             Some(link) => Ok(self.connections[&link].member.as_ref().map(|member| member.role)),
-            None if waits(id) => Err(ActionError::Waiting(id.0)),
+            None if pending(id).is_some() => Err(ActionError::Waiting(id.0)),
             None => Err(ActionError::Nobody(id.0)),
         };
         match act {
-            ModeratorAction::Approve(id) | ModeratorAction::Deny { member: id, .. } => match self.link_of(*id) {
-                _ if waits(*id) => Ok(()),
-                Some(_) => Err(ActionError::NotWaiting(id.0)),
-                None => Err(ActionError::Nobody(id.0)),
+            ModeratorAction::Approve(id) => match pending(*id) {
+                Some(viewer) if viewer.awaits(Awaits::Resume) => Err(ActionError::Already),
+                Some(_) if self.is_full() => Err(ActionError::Full),
+                Some(_) => Ok(()),
+                None => member(*id).and(Err(ActionError::NotWaiting(id.0))),
             },
+            ModeratorAction::Deny { member: id, .. } if pending(*id).is_some() => Ok(()),
+            ModeratorAction::Deny { member: id, .. } => member(*id).and(Err(ActionError::NotWaiting(id.0))),
             ModeratorAction::Grant(id) if member(*id)? == Some(Role::Control) => Err(ActionError::Already),
             ModeratorAction::Revoke(id) if member(*id)? == Some(Role::View) => Err(ActionError::Already),
             ModeratorAction::Grant(_) | ModeratorAction::Revoke(_) => Ok(()),
-            ModeratorAction::Kick { member: id, .. } if waits(*id) => Ok(()),
+            ModeratorAction::Kick { member: id, .. } if pending(*id).is_some() => Ok(()),
             ModeratorAction::Kick { member: id, .. } => member(*id).map(|_| ()),
             ModeratorAction::Rotate => Ok(()),
             ModeratorAction::Pause if self.paused => Err(ActionError::Already),
@@ -154,47 +151,19 @@ impl Host {
                 }
             }
             ModeratorAction::Rotate => self.rotate(now),
-            ModeratorAction::Pause => self.pause(true),
+            ModeratorAction::Pause => {
+                self.pause(true);
+                self.remind_all(now);
+            }
             ModeratorAction::Resume => {
                 self.pause(false);
-                let held = |(link, connection): (&LinkId, &Connection)| {
-                    connection.asking.filter(|it| !it.approval).map(|_| *link)
-                };
-                let held: Vec<_> = self.connections.iter().filter_map(held).collect();
-                held.into_iter().for_each(|link| self.let_in(now, link));
+                self.admit_after_pause(now);
+                self.remind_all(now);
             }
             ModeratorAction::Say(text) => {
                 self.tell_all(&FromHost::Notice(super::members::clip(&clean_title(&text)).to_owned()))
             }
         }
-    }
-
-    /// The words of a handshake are known: now somebody can be asked.
-    pub(super) fn on_check(&mut self, link: LinkId, check: Sas) {
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.check = Some(check);
-        if let (Some(Asking { id, approval: true, .. }), Some(role)) = (connection.asking, connection.role) {
-            let (name, from) = (connection.name.clone(), connection.from);
-            self.ring();
-            self.notice(HostNotice::Asks(id, role, name, check, from));
-        }
-    }
-
-    /// Has to wait, for a person or until the session goes on.
-    pub(super) fn must_wait(&mut self, now: Timestamp, link: LinkId, approval: bool) {
-        self.members_ever += 1;
-        let asking = Asking { id: MemberId(self.members_ever), approval, since: now };
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.asking = Some(asking);
-        connection.handshake.enter(now, Stage::WaitingForApproval);
-        self.notice(HostNotice::Stage(link, Stage::WaitingForApproval));
-        self.link(Command::Verdict(link, Verdict::Waiting));
-    }
-
-    pub(super) fn asking(&self, id: MemberId) -> Option<LinkId> {
-        let is_it =
-            |connection: &Connection| connection.asking.is_some_and(|asking| asking.id == id && asking.approval);
-        self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
     }
 
     /// The link of a member that is there or away.
@@ -206,20 +175,12 @@ impl Host {
     }
 
     fn decide(&mut self, now: Timestamp, id: MemberId, yes: bool) {
-        let Some(link) = self.asking(id) else { return };
+        let Some(link) = self.pending(id) else { return };
         self.notice(HostNotice::Decided(id, yes));
-        if yes && self.paused {
-            // It is let in when the session goes on.
-            self.connections
-                .get_mut(&link)
-                .and_then(|connection| connection.asking.as_mut())
-                .into_iter()
-                .for_each(|it| it.approval = false);
-        } else if yes {
-            self.let_in(now, link);
+        if yes {
+            self.approve(now, link);
         } else {
-            self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Refused(Refusal::Denied))));
-            self.remove(now, link, Cause::Refused(Refusal::Denied));
+            self.refuse_pending(now, link, Refusal::Denied);
         }
     }
 
@@ -231,25 +192,6 @@ impl Host {
         } else {
             self.part(now, link, Goodbye::Removed(why), cause);
         }
-    }
-
-    fn rotate(&mut self, now: Timestamp) {
-        self.rotations += 1;
-        self.links_since = now;
-        self.used_up.clear();
-        self.link(Command::Rotate);
-        self.notice(HostNotice::Rotated);
-    }
-
-    fn let_in(&mut self, now: Timestamp, link: LinkId) {
-        let Some(asking) = self.connections.get_mut(&link).and_then(|connection| connection.asking.take()) else {
-            return;
-        };
-        if let Some(connection) = self.connections.get_mut(&link) {
-            connection.approved = Some(asking.id);
-        }
-        self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Accepted)));
-        self.open(now, link, Stage::Answer);
     }
 
     fn set_role(&mut self, now: Timestamp, id: MemberId, role: Role) {
@@ -266,6 +208,8 @@ impl Host {
         if here {
             self.say(link, &FromHost::Role(role));
         }
+        // The sizes of those who may type count.
+        self.sizes_changed();
     }
 
     /// What somebody typed and the program did not take yet is dropped.

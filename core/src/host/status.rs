@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
+use super::admission::{Awaits, Pending};
 use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::role::Role;
@@ -22,14 +23,14 @@ pub struct HostStatus {
     pub paused: bool,
     /// Who is there, in the order in which they came.
     pub members: Vec<MemberStatus>,
-    /// Who waits to be let in.
-    pub asking: Vec<AskingStatus>,
+    /// Viewers that wait to be let in, in the order in which they came.
+    pub pending: Vec<PendingStatus>,
 }
 
-/// Somebody who waits.
+/// A viewer that waits to be let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskingStatus {
-    /// Its number.
+pub struct PendingStatus {
+    /// The number that a decision names.
     pub id: MemberId,
     /// What it could do.
     pub role: Role,
@@ -39,7 +40,9 @@ pub struct AskingStatus {
     pub from: Option<AddressClass>,
     /// Since when.
     pub since: Timestamp,
-    /// The words that it sees too.
+    /// For what.
+    pub awaits: Awaits,
+    /// The words that the viewer sees too.
     pub check: Sas,
 }
 
@@ -85,20 +88,19 @@ impl Host {
         });
         let mut members: Vec<_> = members.collect();
         members.sort_by_key(|member| member.id.0);
-        let asking = self.connections.values().filter_map(|connection| {
-            let asking = connection.asking.filter(|asking| asking.approval)?;
-            let (name, since) = (connection.name.clone(), asking.since);
-            let (role, from, check) = (connection.role?, connection.from, connection.check?);
-            Some(AskingStatus { id: asking.id, role, name, from, since, check })
+        let pending = self.connections.values().filter_map(|connection| {
+            let Pending { id, awaits, since, .. } = connection.pending?;
+            let (role, name, from) = (connection.role?, connection.name.clone(), connection.from);
+            Some(PendingStatus { id, role, name, from, since, awaits, check: connection.check? })
         });
-        let mut asking: Vec<_> = asking.collect();
-        asking.sort_by_key(|asking| asking.id.0);
+        let mut pending: Vec<_> = pending.collect();
+        pending.sort_by_key(|pending| pending.id.0);
         HostStatus {
             size: self.emulator.head().size,
             registered: self.registered,
             paused: self.paused,
             members,
-            asking,
+            pending,
         }
     }
 }
