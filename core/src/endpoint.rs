@@ -4,6 +4,8 @@
 //! settled, down to the datagrams, before `handle` returns.
 
 mod lanes;
+#[cfg(feature = "test-util")]
+mod needles;
 mod peers;
 mod sealing;
 mod state;
@@ -269,19 +271,6 @@ where
             Secrets::Host(secrets) => Some(secrets.invite(server, role)),
             Secrets::Viewer(_) => None,
         }
-    }
-
-    /// What must never be seen outside: for leak tests.
-    pub fn needles(&self) -> Vec<String> {
-        let mut needles = match &self.secrets {
-            Secrets::Host(secrets) => secrets.needles(),
-            Secrets::Viewer(invite) => invite.needles(),
-        };
-        needles.extend(self.earlier.iter().flat_map(HostSecrets::needles));
-        let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.confirming.as_ref());
-        needles.extend(confirming.map(|confirming| confirming.keys.needle()));
-        needles.extend(self.kept.values().map(|psk| data_encoding::HEXLOWER.encode(&psk.0)));
-        needles
     }
 
     fn side(&self) -> (Side, PeerSide) {

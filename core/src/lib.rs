@@ -45,8 +45,12 @@
 //! assert_eq!(said, [(1, r#"{"type":"pong"}"#.to_owned())]);
 //! ```
 
+#[cfg(all(feature = "test-util", not(debug_assertions)))]
+compile_error!("`test-util` shows secrets and switches checks off: no build without debug assertions may have it");
+
 pub mod crypto;
 pub mod endpoint;
+#[cfg(feature = "host")]
 pub mod host;
 pub mod ice;
 pub mod id;
@@ -55,6 +59,7 @@ pub mod machine;
 pub mod peer;
 pub mod predict;
 pub mod recording;
+#[cfg(feature = "host")]
 pub mod rendezvous;
 pub mod role;
 pub mod session;

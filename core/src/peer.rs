@@ -1,5 +1,7 @@
 //! A peer connection: what `Endpoint` needs of one, and the real one over str0m.
 
+#[cfg(feature = "str0m")]
 mod dtls;
 pub mod engine;
+#[cfg(feature = "str0m")]
 pub mod str0m;

@@ -2,4 +2,5 @@
 
 pub(crate) mod deadline_map;
 pub(crate) mod entropy;
+#[cfg(feature = "host")]
 pub(crate) mod token_bucket;

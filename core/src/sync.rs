@@ -9,11 +9,16 @@
 
 pub(crate) mod acks;
 pub(crate) mod assemble;
+#[cfg(feature = "host")]
 pub(crate) mod downlink;
+#[cfg(feature = "host")]
 mod history;
 pub(crate) mod inbound;
+#[cfg(feature = "host")]
 pub(crate) mod outbound;
 pub(crate) mod pace;
+#[cfg(feature = "host")]
 mod packer;
+#[cfg(feature = "host")]
 mod slots;
 pub(crate) mod uplink;

@@ -13,41 +13,56 @@
 //! [`Painter`], which turns the difference between it and what the person's terminal shows into escape sequences.
 
 mod abilities;
+#[cfg(feature = "host")]
 mod answers;
+#[cfg(feature = "host")]
 mod banner;
+#[cfg(feature = "host")]
 mod cells;
 mod clipboard;
 mod codec;
+#[cfg(feature = "host")]
 mod emulator;
+#[cfg(feature = "host")]
 mod handler;
 mod head;
+#[cfg(feature = "host")]
 mod history;
+#[cfg(feature = "host")]
 mod keyboard;
 mod line;
 mod line_commits;
+#[cfg(feature = "host")]
 mod notes;
 mod overlay;
 mod paint;
 mod paste;
+#[cfg(feature = "host")]
 mod query_scanner;
 mod screen;
 mod size;
 mod spans;
 mod style;
+mod title;
 
 pub use abilities::{Abilities, Colors};
+#[cfg(feature = "host")]
 pub use banner::Banner;
 pub use clipboard::MAX_CLIPBOARD;
 pub use codec::{BadLine, MAX_LINE_BYTES};
+#[cfg(feature = "host")]
 pub use emulator::{Emulator, MIN_EMULATED_COLS};
 pub use head::{BadHead, Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 pub use line::{Line, MAX_ZERO_WIDTH, Run, Width};
 pub use line_commits::{GIVEN_UP, LineCommits, MAX_COMMIT_RUNS, UNSAID};
-pub use notes::{MAX_REPLIES, MAX_TITLE, clean_title};
+#[cfg(feature = "host")]
+pub use notes::MAX_REPLIES;
 pub use overlay::{Overlay, OverlayCell};
 pub use paint::{Options, Painter};
 pub use paste::Paste;
+#[cfg(feature = "host")]
 pub use query_scanner::MAX_OSC;
 pub use screen::{DEFAULT_HISTORY, MAX_HISTORY, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};
 pub use style::{Attributes, Color, MAX_LINK, Style, Underline};
+pub use title::{MAX_TITLE, clean_title};

@@ -400,7 +400,7 @@ impl Confirmation {
         Psk(key)
     }
 
-    /// The key as a leak test looks for it.
+    #[cfg(feature = "test-util")]
     pub(crate) fn needle(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.key)
     }

@@ -141,6 +141,7 @@ impl Invite {
     }
 
     /// What must never be seen outside, hex and base64url: for leak tests.
+    #[cfg(feature = "test-util")]
     pub fn needles(&self) -> Vec<String> {
         vec![self.key.text(), data_encoding::HEXLOWER.encode(&self.key.0)]
     }
@@ -199,6 +200,7 @@ impl HostSecrets {
     }
 
     /// The strings that must never be seen outside: what a leak test looks for, hex and base64url.
+    #[cfg(feature = "test-util")]
     pub fn needles(&self) -> Vec<String> {
         [self.control.0.as_slice(), &self.view.0, &self.static_private, &self.token]
             .iter()

@@ -59,6 +59,7 @@ impl Certificate {
     }
 
     /// The private key as a leak test looks for it: hex and base64url.
+    #[cfg(feature = "test-util")]
     pub fn needles(&self) -> Vec<String> {
         vec![
             data_encoding::HEXLOWER.encode(&self.0.private_key),
@@ -78,17 +79,33 @@ pub struct Str0m {
     epoch: Instant,
     certificate: Certificate,
     provider: Arc<CryptoProvider>,
-    check_fingerprint: bool,
+    #[cfg(feature = "test-util")]
+    fingerprint_check: FingerprintCheck,
+}
+
+/// Whether the engine compares the certificate that it sees with the announced one.
+#[cfg(feature = "test-util")]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FingerprintCheck {
+    On,
+    Off,
 }
 
 impl Str0m {
     /// An engine whose peers show `certificate`; `epoch` is the instant of [`Timestamp::ZERO`].
     pub fn new(epoch: Instant, certificate: Certificate) -> Str0m {
-        Str0m { epoch, certificate, provider: dtls::provider(), check_fingerprint: true }
+        Str0m {
+            epoch,
+            certificate,
+            provider: dtls::provider(),
+            #[cfg(feature = "test-util")]
+            fingerprint_check: FingerprintCheck::On,
+        }
     }
 
     /// The same with other cryptography, for tests that seed it.
     #[must_use]
+    #[cfg(feature = "test-util")]
     pub fn with_provider(mut self, provider: Arc<CryptoProvider>) -> Str0m {
         self.provider = provider;
         self
@@ -96,8 +113,9 @@ impl Str0m {
 
     /// The same without the engine's own check of the announced fingerprint, for the test that shows that the confirmation needs none.
     #[must_use]
+    #[cfg(feature = "test-util")]
     pub fn without_fingerprint_check(mut self) -> Str0m {
-        self.check_fingerprint = false;
+        self.fingerprint_check = FingerprintCheck::Off;
         self
     }
 }
@@ -111,12 +129,16 @@ impl Engine for Str0m {
         let mut config = RtcConfig::new()
             .set_local_ice_credentials(credentials.clone())
             .set_dtls_cert(self.certificate.0.clone())
-            .set_fingerprint_verification(self.check_fingerprint)
+            .set_fingerprint_verification(true)
             .set_sctp_max_buffered_amount(CONTROL_BUFFER)
             .clear_codecs()
             .clear_extension_map()
             .set_rtp_mode(true)
             .set_rtcp_report_interval_audio(REPORT_INTERVAL);
+        #[cfg(feature = "test-util")]
+        {
+            config = config.set_fingerprint_verification(self.fingerprint_check == FingerprintCheck::On);
+        }
         config = config.set_crypto_provider(self.provider.clone());
         config.set_max_stun_rto(MAX_CHECK_INTERVAL);
         config.codec_config().add_config(

@@ -1,7 +1,9 @@
 //! Where somebody comes from, as far as an address tells.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+#[cfg(feature = "host")]
+use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +52,7 @@ fn is_shared(address: Ipv4Addr) -> bool {
 }
 
 /// Whose an address is, for limits: one IPv4 address, or the 64 bits that one IPv6 network has.
+#[cfg(feature = "host")]
 pub(crate) fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
@@ -57,7 +60,7 @@ pub(crate) fn owner(address: IpAddr) -> IpAddr {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "host"))]
 mod tests {
     use super::*;
 

@@ -198,6 +198,7 @@ impl Handshake {
     }
 
     /// When the host replaces the peer by a fresh one.
+    #[cfg(feature = "host")]
     pub(crate) fn fresh_attempt_at(&self) -> Option<Timestamp> {
         let stalls = matches!(self.stage, Stage::Answer | Stage::CheckingPaths | Stage::Securing);
         (stalls && self.attempt < MAX_ATTEMPTS).then(|| self.progress_at + FRESH_ATTEMPT_AFTER)

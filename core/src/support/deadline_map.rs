@@ -81,6 +81,7 @@ impl<V> DeadlineMap<V> {
     }
 
     /// Who was touched and not scheduled since; may name some that are gone, and some twice.
+    #[cfg(feature = "host")]
     pub(crate) fn touched(&self) -> &[LinkId] {
         &self.touched
     }

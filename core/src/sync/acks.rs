@@ -172,6 +172,7 @@ impl<T> Flight<T> {
     }
 
     /// What is on its way.
+    #[cfg(feature = "host")]
     pub(crate) fn loads(&self) -> impl Iterator<Item = &T> {
         self.sent.values().map(|sent| &sent.load)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+#[cfg(feature = "host")]
 use crate::terminal::Paste;
 use crate::wire::frame::{InputEvent, MAX_INPUT_EVENT};
 
@@ -150,6 +151,7 @@ impl Typed {
 }
 
 /// The host's side: accepts each event once, in order, within the credit.
+#[cfg(feature = "host")]
 #[derive(Default)]
 pub(crate) struct Inbound {
     accepted: u64,
@@ -162,9 +164,11 @@ pub(crate) struct Inbound {
 }
 
 /// The viewer used more credit than it has.
+#[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Overdrawn;
 
+#[cfg(feature = "host")]
 impl Inbound {
     /// Takes in events numbered from `first`; those seen before are skipped, and after a gap nothing is taken.
     pub(crate) fn accept(&mut self, first: u64, events: Vec<InputEvent>) -> Result<(), Overdrawn> {
@@ -252,7 +256,7 @@ impl Inbound {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "host"))]
 mod tests {
     use super::*;
 

@@ -1,5 +1,6 @@
 //! What a program wants copied (OSC 52).
 
+#[cfg(feature = "host")]
 use data_encoding::BASE64_NOPAD;
 
 /// Longest text that a program may put on a clipboard, in bytes before it is cleaned; a longer one is not taken at all,
@@ -9,6 +10,7 @@ pub const MAX_CLIPBOARD: usize = 64 * 1024;
 
 /// The text that a program gave in base64, as far as it may be pasted: no controls but tabs and line feeds. `None` if
 /// that is nothing, or what was given is no text, or too long.
+#[cfg(feature = "host")]
 pub(super) fn decode(base64: &[u8]) -> Option<String> {
     // Three bytes in four characters.
     const LONGEST: usize = MAX_CLIPBOARD.div_ceil(3) * 4;

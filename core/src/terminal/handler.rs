@@ -18,9 +18,10 @@ use super::clipboard::decode;
 use super::history::History;
 use super::keyboard::Keyboard;
 use super::line::MAX_ZERO_WIDTH;
-use super::notes::{Notes, clean_title, default_color};
+use super::notes::{Notes, default_color};
 use super::size::{MAX_COLS, MAX_ROWS, Size};
 use super::style::link_is_allowed;
+use super::title::clean_title;
 
 /// Rows the model may hold above its window before they are harvested: a few reads of ordinary output, and little
 /// memory.

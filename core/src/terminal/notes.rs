@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use alacritty_terminal::event::{Event, EventListener};
 use vte::ansi::{NamedColor, Rgb};
 
-/// Longest title, in characters: more than any window shows.
-pub const MAX_TITLE: usize = 256;
+use super::title::clean_title;
 
 /// Most bytes of unread answers; a whole answer that does not fit is dropped. A program that asks this much and does
 /// not read is not waiting for it.
@@ -62,13 +61,6 @@ impl EventListener for Notes {
             | Event::ChildExit(..) => {}
         }
     }
-}
-
-/// The printable characters of a title, as many as are kept. Controls and marks that turn the direction of the text are
-/// not.
-pub fn clean_title(title: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    title.chars().filter(|c| !c.is_control() && !turns(*c)).take(MAX_TITLE).collect()
 }
 
 /// What an unchanged palette has at `index`, for programs that ask: the colours of xterm on black.

@@ -162,6 +162,7 @@ pub enum FromRendezvous {
 impl FromRendezvous {
     /// The same, telling the host where the viewer is.
     #[must_use]
+    #[cfg(feature = "host")]
     pub(crate) fn coming_from(mut self, class: Option<AddressClass>) -> FromRendezvous {
         if let FromRendezvous::Joined { from, .. } = &mut self {
             *from = class;

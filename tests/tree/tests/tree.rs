@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use beach_tree::{Exception, Finding, Rule, Tree, circles, judge, large_files, long_functions, unmapped, wide_structs};
 
@@ -65,4 +66,18 @@ fn what_clippy_is_told_at_the_root_it_is_told_for_core_too() {
             "core/clippy.toml has its own settings, and lacks `{setting}`"
         );
     }
+}
+
+#[test]
+fn the_program_that_ships_is_built_without_what_core_has_for_tests_alone() {
+    let features = |package: &str| {
+        let arguments = ["tree", "--locked", "--offline", "--edges", "normal,features", "--package", package];
+        let tree = Command::new(env!("CARGO")).args(arguments).current_dir(root()).output().expect("cargo runs");
+        assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+        String::from_utf8(tree.stdout).expect("cargo writes text")
+    };
+    let has = |tree: &str, feature: &str| tree.contains(&format!("beach-core feature \"{feature}\""));
+    let (program, tests) = (features("beach-cli"), features("beach-tests"));
+    assert!(has(&program, "default") && !has(&program, "test-util"), "{program}");
+    assert!(has(&tests, "test-util"), "the tests switch it on");
 }

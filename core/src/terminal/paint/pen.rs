@@ -19,6 +19,7 @@ impl Pen {
     }
 
     /// A pen that somebody else left with that style.
+    #[cfg(feature = "host")]
     pub(in crate::terminal) fn held(abilities: Abilities, style: Style) -> Pen {
         Pen { abilities, style }
     }

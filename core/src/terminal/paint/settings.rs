@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::super::head::{CursorShape, Modes};
-use super::super::notes::clean_title;
+use super::super::title::clean_title;
 
 /// How each mode is turned on and off.
 const MODES: [(Modes, &str, &str); 10] = [

@@ -1,0 +1,21 @@
+//! The secrets of an endpoint as text, for tests that look whether one leaks.
+
+use super::{Endpoint, Secrets};
+use crate::crypto::invite::HostSecrets;
+use crate::machine::Machine;
+use crate::peer::engine::Engine;
+
+impl<M: Machine, E: Engine> Endpoint<M, E> {
+    /// What must never be seen outside: for leak tests.
+    pub fn needles(&self) -> Vec<String> {
+        let mut needles = match &self.secrets {
+            Secrets::Host(secrets) => secrets.needles(),
+            Secrets::Viewer(invite) => invite.needles(),
+        };
+        needles.extend(self.earlier.iter().flat_map(HostSecrets::needles));
+        let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.confirming.as_ref());
+        needles.extend(confirming.map(|confirming| confirming.keys.needle()));
+        needles.extend(self.kept.values().map(|psk| data_encoding::HEXLOWER.encode(&psk.0)));
+        needles
+    }
+}
