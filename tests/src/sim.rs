@@ -13,6 +13,7 @@ mod node;
 mod program;
 pub mod real;
 pub mod scenario;
+pub mod script;
 mod seam;
 mod seeds;
 pub mod turn;

@@ -7,7 +7,10 @@ use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::Refusal;
 use beach_core::viewer::ViewerExit;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
-use beach_tests::sim::{FakeEngine, HostPlan, ViewerPlan, World, fake_engine, ms, secs};
+use beach_tests::sim::script::{Scene, random};
+use beach_tests::sim::{Dice, FakeEngine, HostPlan, ViewerPlan, Who, World, fake_engine, for_each_seed, ms, secs};
+
+const FILE: &str = "admission";
 
 const FIRST: MemberId = MemberId(1);
 
@@ -193,4 +196,39 @@ fn the_oldest_unanswered_one_makes_room_for_the_33rd_who_waits() {
     assert_eq!(world.hosts[0].node.machine().status().pending.len(), 32);
     assert_eq!(refusal(&world, 0), Some(Refusal::Full), "{}", world.story(0));
     assert!(world.viewers[1..].iter().all(|viewer| viewer.exit.is_none()));
+}
+
+#[test]
+fn a_member_that_came_back_takes_a_place() {
+    let mut world = host(Approve::Nobody, 1);
+    let first = comes(&mut world, Role::View);
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    world.freeze(Who::Viewer(first));
+    world.run_for(secs(40));
+    world.thaw(Who::Viewer(first));
+    world.run_for(secs(20));
+    assert_eq!(world.hosts[0].node.machine().members(), 1, "{}", world.story(first));
+    let second = comes(&mut world, Role::View);
+    world.run_for(secs(3));
+    assert_eq!(refusal(&world, second), Some(Refusal::Full), "{}", world.story(second));
+}
+
+#[test]
+fn in_any_order_of_what_people_do_only_whoever_may_gets_in_and_nobody_is_out_of_sight() {
+    let test = "in_any_order_of_what_people_do_only_whoever_may_gets_in_and_nobody_is_out_of_sight";
+    let outcomes = for_each_seed(FILE, test, 0..10_000, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut config = HostPlan::new(seed).config;
+        config.approve = [Approve::Nobody, Approve::Control, Approve::Everybody][dice.between(0, 2) as usize];
+        config.max_viewers = if dice.percent(20) { 2 } else { 128 };
+        config.links.once = dice.percent(10);
+        let script = random(&mut dice, 40);
+        Scene::new(config, dice).play(&script)
+    });
+    let sum = |count: fn(&beach_tests::sim::script::Outcome) -> usize| outcomes.iter().map(|(_, it)| count(it)).sum();
+    let (members, approved, expired): (usize, usize, usize) =
+        (sum(|it| it.members), sum(|it| it.approved), sum(|it| it.expired));
+    println!("{} orders: {members} members, {approved} of them approved, {expired} refused as expired", outcomes.len());
+    let orders = outcomes.len();
+    assert!(members > orders && approved > orders / 4 && expired > orders / 4, "the scripts do what they are for");
 }
