@@ -52,6 +52,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", env = "BEACH_BIN")]
     pub(crate) beach: Option<PathBuf>,
 
+    /// Compare with another beach, round by round; it needs no other systems. Fails if a median is worse by more than 6 %
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    pub(crate) against: Option<PathBuf>,
+
+    /// Rounds of everything [default: 3, and 1 or 2 of what takes long; with --against 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) rounds: Option<u8>,
+
     /// Also write the table, and how it came about, to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,

@@ -21,10 +21,30 @@ use crate::system::System;
 /// A process that is told to end gets this long.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
+/// A `beach` to measure.
+#[derive(Clone)]
+pub(crate) struct Binary {
+    /// The program.
+    pub(crate) path: PathBuf,
+    /// What its `join` is told so that it shows nothing by itself.
+    pub(crate) join_flags: Vec<&'static str>,
+}
+
+impl Binary {
+    fn new(path: &Path) -> Result<Binary> {
+        let path = path.canonicalize().with_context(|| format!("{}: build it first", path.display()))?;
+        let help = said(Command::new(&path).args(["join", "--help"]))?;
+        let join_flags = if help.contains("--predict") { vec!["--predict", "never"] } else { Vec::new() };
+        Ok(Binary { path, join_flags })
+    }
+}
+
 /// One run.
 pub(crate) struct Lab {
     /// `beach`.
-    pub(crate) beach: PathBuf,
+    pub(crate) beach: Binary,
+    /// The other one that it is compared with.
+    pub(crate) against: Option<Binary>,
     /// This program.
     me: PathBuf,
     /// A folder of its own, which goes with it.
@@ -41,8 +61,6 @@ pub(crate) struct Lab {
     pub(crate) require: bool,
     /// Of the pauses between keys, and of what the link drops.
     pub(crate) seed: u64,
-    /// What `beach join` is told so that it shows nothing by itself.
-    pub(crate) join_flags: Vec<&'static str>,
     /// Where the table is written.
     pub(crate) written: Option<PathBuf>,
     next: AtomicU32,
@@ -52,30 +70,25 @@ impl Lab {
     /// Finds the programs and makes the keys.
     pub(crate) fn new(options: &Options) -> Result<Lab> {
         let me = std::env::current_exe()?;
-        let beach = options.beach.clone().unwrap_or_else(|| me.with_file_name("beach"));
-        let beach = beach.canonicalize().with_context(|| format!("{}: build it first", beach.display()))?;
-        let help = said(Command::new(&beach).args(["join", "--help"]))?;
-        let join_flags = if help.contains("--predict") { vec!["--predict", "never"] } else { Vec::new() };
+        let beach = Binary::new(&options.beach.clone().unwrap_or_else(|| me.with_file_name("beach")))?;
+        let against = options.against.as_deref().map(Binary::new).transpose()?;
         let folder = std::env::temp_dir().join(format!("beach-bench-{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&folder).with_context(|| folder.display().to_string())?;
-        let chosen = |all: &[System], some: &[System]| {
-            all.iter().copied().filter(|system| some.is_empty() || some.contains(system)).collect()
-        };
         let lab = Lab {
             beach,
+            systems: systems(options),
+            plan: plan(options),
+            against,
             me,
             folder,
-            plan: if options.short { Plan::SHORT } else { Plan::FULL },
             short: options.short,
             rows: Row::ALL
                 .iter()
                 .copied()
                 .filter(|row| options.only.is_empty() || options.only.contains(row))
                 .collect(),
-            systems: chosen(&System::ALL, &options.systems),
             require: options.require,
             seed: options.seed,
-            join_flags,
             written: options.write.clone(),
             next: AtomicU32::new(0),
         };
@@ -104,10 +117,32 @@ impl Lab {
         [self.me.display().to_string()].into_iter().chain(program.arguments()).collect()
     }
 
+    /// The `beach` of a system that is one.
+    pub(crate) fn binary(&self, system: System) -> &Binary {
+        self.against.as_ref().filter(|_| system == System::Against).unwrap_or(&self.beach)
+    }
+
     /// A number that no other thing has.
     pub(crate) fn number(&self) -> u32 {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Which systems: those that were asked for, or all; of two beaches only these, unless others were asked for.
+fn systems(options: &Options) -> Vec<System> {
+    let is_chosen = |system: &System| match (system, &options.against) {
+        (System::Against, against) => against.is_some(),
+        (System::Beach, Some(_)) => true,
+        (system, Some(_)) => options.systems.contains(system),
+        (system, None) => options.systems.is_empty() || options.systems.contains(system),
+    };
+    System::ALL.into_iter().filter(is_chosen).collect()
+}
+
+fn plan(options: &Options) -> Plan {
+    let plan = if options.short { Plan::SHORT } else { Plan::FULL };
+    let by_itself = (options.against.is_some() && !options.short).then_some(Plan::ROUNDS_AGAINST);
+    options.rounds.map(usize::from).or(by_itself).map_or(plan, |rounds| plan.with_rounds(rounds))
 }
 
 impl Drop for Lab {

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the rows that were asked for; false if one of them did not come about.
+/// Runs the rows that were asked for; false if one of them did not come about, or is worse than another beach's.
 fn bench(options: &Options) -> anyhow::Result<bool> {
     report::say("making keys");
     stop::listen()?;
@@ -55,5 +55,11 @@ fn bench(options: &Options) -> anyhow::Result<bool> {
     if let Some(file) = &options.write {
         report::write(file, &machine, &text)?;
     }
-    Ok(lines.iter().all(table::Line::came_about))
+    // The figures of a short run mean nothing.
+    let judged = lines.iter().filter(|_| !lab.short);
+    let worse: Vec<String> = judged.filter_map(table::Line::worse).collect();
+    for line in &worse {
+        report::say(&format!("!!! WORSE by more than {:.0} %: {line}", (table::WORSE - 1.0) * 100.0));
+    }
+    Ok(worse.is_empty() && lines.iter().all(table::Line::came_about))
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(crate) struct Plan {
     /// Rounds over all systems.
     pub(crate) rounds: usize,
+    /// Rounds of late joins and of what viewers cost, which take longer.
+    pub(crate) long_rounds: usize,
     /// Keys before those that count, so that what a fresh session still has to do is done.
     pub(crate) warm_up: usize,
     /// Keys a round at rest.
@@ -41,12 +43,15 @@ pub(crate) struct Plan {
     pub(crate) settle: Duration,
     /// How long nothing is done.
     pub(crate) idle: Duration,
+    /// Rounds of that.
+    pub(crate) idle_rounds: usize,
 }
 
 impl Plan {
     /// A few minutes.
     pub(crate) const FULL: Plan = Plan {
         rounds: 3,
+        long_rounds: 2,
         warm_up: 10,
         keys_at_rest: 150,
         keys_in_flood: 70,
@@ -64,11 +69,13 @@ impl Plan {
         losses: &[0, 5, 20],
         settle: Duration::from_secs(4),
         idle: Duration::from_secs(30),
+        idle_rounds: 1,
     };
 
     /// Half a minute: that everything works.
     pub(crate) const SHORT: Plan = Plan {
         rounds: 1,
+        long_rounds: 1,
         warm_up: 3,
         keys_at_rest: 10,
         keys_in_flood: 8,
@@ -86,5 +93,14 @@ impl Plan {
         losses: &[5],
         settle: Duration::from_millis(500),
         idle: Duration::from_secs(1),
+        idle_rounds: 1,
     };
+
+    /// Of two beaches in turn, so many rounds are measured if nothing else was asked for.
+    pub(crate) const ROUNDS_AGAINST: usize = 5;
+
+    /// The same with this many rounds of everything.
+    pub(crate) fn with_rounds(self, rounds: usize) -> Plan {
+        Plan { rounds, long_rounds: rounds, crowd_rounds: rounds, link_rounds: rounds, idle_rounds: rounds, ..self }
+    }
 }

@@ -58,7 +58,7 @@ pub(crate) fn machine(lab: &Lab) -> String {
         field(&content("/proc/cpuinfo"), "model name"),
         memory / 1024 / 1024,
         content("/proc/sys/kernel/osrelease").trim(),
-        first(&lab.beach.display().to_string(), &["--version"]),
+        first(&lab.beach.path.display().to_string(), &["--version"]),
         first("ssh", &["-V"]),
         first("tmux", &["-V"]),
         first("mosh-server", &["--version"]),

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
 use crate::client::{Client, send};
-use crate::lab::{Daemon, Lab, said};
+use crate::lab::{Binary, Daemon, Lab, said};
 use crate::place::Place;
 use crate::program::{Program, QUIT};
 use crate::sshd::{Sshd, user};
@@ -39,7 +39,7 @@ pub(crate) struct Session<'a> {
 /// What runs at the host.
 enum Host {
     Raw,
-    Beach { share: Daemon, link: String },
+    Beach { share: Daemon, link: String, binary: Binary },
     Ssh(Sshd),
     SshTmux { sshd: Sshd, socket: PathBuf, server: u32 },
     Mosh { sshd: Sshd, server: u32, port: String, key: String },
@@ -93,7 +93,7 @@ impl Host {
     fn start(lab: &Lab, system: System, program: Program, place: Place<'_>) -> Result<Host> {
         Ok(match system {
             System::Raw => Host::Raw,
-            System::Beach => share(lab, program, place)?,
+            System::Beach | System::Against => share(lab, lab.binary(system), program, place)?,
             System::Ssh => Host::Ssh(Sshd::start(lab, place)?),
             System::SshTmux => {
                 let socket = lab.folder.join(format!("tmux-{}", lab.number()));
@@ -112,9 +112,9 @@ impl Host {
                 command.args(&words[1..]);
                 command
             }
-            Host::Beach { link, .. } => {
-                let mut command = lab.command(&lab.beach);
-                command.args(["join", "--escape", "none"]).args(&lab.join_flags).arg(link);
+            Host::Beach { link, binary, .. } => {
+                let mut command = lab.command(&binary.path);
+                command.args(["join", "--escape", "none"]).args(&binary.join_flags).arg(link);
                 place.at_viewer(command)
             }
             Host::Ssh(sshd) => sshd.command(lab, place, &format!("exec {}", words.join(" "))),
@@ -169,8 +169,8 @@ impl Drop for Host {
     }
 }
 
-fn share(lab: &Lab, program: Program, place: Place<'_>) -> Result<Host> {
-    let mut command = lab.command(&lab.beach);
+fn share(lab: &Lab, binary: &Binary, program: Program, place: Place<'_>) -> Result<Host> {
+    let mut command = lab.command(&binary.path);
     let listen = format!("{}:0", place.host_address());
     command.args(["share", "--headless", "--no-approve", "--json", "--size", "80x24", "--listen", &listen, "--"]);
     command.args(lab.words(program));
@@ -190,7 +190,7 @@ fn share(lab: &Lab, program: Program, place: Place<'_>) -> Result<Host> {
         let event: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
         if event["type"] == "ready" {
             let link = event["join"].as_str().context("no link")?.to_owned();
-            return Ok(Host::Beach { share, link });
+            return Ok(Host::Beach { share, link, binary: binary.clone() });
         }
     }
 }

@@ -16,11 +16,15 @@ pub(crate) enum System {
     SshTmux,
     /// mosh.
     Mosh,
+    /// Another beach: see `--against`.
+    #[value(skip)]
+    Against,
 }
 
 impl System {
     /// All of them, in the order of the table's columns.
-    pub(crate) const ALL: [System; 5] = [System::Raw, System::Beach, System::Ssh, System::SshTmux, System::Mosh];
+    pub(crate) const ALL: [System; 6] =
+        [System::Raw, System::Beach, System::Ssh, System::SshTmux, System::Mosh, System::Against];
 
     /// Its name in the table.
     pub(crate) fn name(self) -> &'static str {
@@ -30,12 +34,18 @@ impl System {
             System::Ssh => "ssh",
             System::SshTmux => "ssh+tmux",
             System::Mosh => "mosh",
+            System::Against => "other beach",
         }
+    }
+
+    /// Whether it is beach, this one or another.
+    pub(crate) fn is_beach(self) -> bool {
+        matches!(self, System::Beach | System::Against)
     }
 
     /// Whether several people can see one terminal with it.
     pub(crate) fn shares(self) -> bool {
-        matches!(self, System::Beach | System::SshTmux)
+        self.is_beach() || self == System::SshTmux
     }
 
     /// Rows of the person's terminal that it keeps for itself.

@@ -15,6 +15,23 @@ pub(crate) struct Line {
     ratio: Option<f64>,
     met: Option<bool>,
     skipped: Option<String>,
+    better: Better,
+    /// beach's figure, and the other beach's.
+    compared: Option<(f64, f64)>,
+}
+
+/// More than this, and beach is worse than the other: two builds of one source differ by as much.
+pub(crate) const WORSE: f64 = 1.06;
+
+/// Which of two figures is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Better {
+    /// The smaller one.
+    Less,
+    /// The larger one.
+    More,
+    /// It is no median, and so nobody judges.
+    Unjudged,
 }
 
 /// What a system has there; one that has nothing is not asked for it.
@@ -29,7 +46,16 @@ pub(crate) enum Cell {
 impl Line {
     /// One without figures.
     pub(crate) fn new(name: impl Into<String>) -> Line {
-        Line { name: name.into(), target: "", cells: BTreeMap::new(), ratio: None, met: None, skipped: None }
+        Line {
+            name: name.into(),
+            target: "",
+            cells: BTreeMap::new(),
+            ratio: None,
+            met: None,
+            skipped: None,
+            better: Better::Less,
+            compared: None,
+        }
     }
 
     /// One that could not be measured here, and why.
@@ -58,7 +84,41 @@ impl Line {
         let of = |system| figures.get(&system).copied().flatten();
         self.ratio =
             of(System::Beach).zip(of(System::Raw)).filter(|(_, raw)| *raw > 0.0).map(|(beach, raw)| beach / raw);
+        self.compared(figures)
+    }
+
+    /// What of beach and of another beach is compared, if it is not what stands in the cells.
+    pub(crate) fn compared(mut self, figures: &Figures) -> Line {
+        let of = |system| figures.get(&system).copied().flatten();
+        self.compared = of(System::Beach).zip(of(System::Against));
         self
+    }
+
+    /// The larger figure is the better one.
+    pub(crate) fn more_is_better(mut self) -> Line {
+        self.better = Better::More;
+        self
+    }
+
+    /// It is no median, but the worst of all.
+    pub(crate) fn unjudged(mut self) -> Line {
+        self.better = Better::Unjudged;
+        self
+    }
+
+    /// How many times as bad as the other beach it is.
+    fn badness(&self) -> Option<f64> {
+        let (beach, other) = self.compared?;
+        let (bad, good) = if self.better == Better::More { (other, beach) } else { (beach, other) };
+        // Nothing by nothing is the same.
+        Some(if bad == good { 1.0 } else { bad / good })
+    }
+
+    /// What to say if it is worse than the other beach.
+    pub(crate) fn worse(&self) -> Option<String> {
+        let badness =
+            self.badness().filter(|badness| self.better != Better::Unjudged && !(0.0..=WORSE).contains(badness))?;
+        Some(format!("{}: {badness:.2} times the other beach's", self.name))
     }
 
     /// Whether all that was asked for is there.
@@ -78,8 +138,10 @@ pub(crate) fn beach(figures: &Figures) -> Option<f64> {
 /// The table, in Markdown.
 pub(crate) fn markdown(lines: &[Line], systems: &[System]) -> String {
     let names: Vec<&str> = systems.iter().map(|system| system.name()).collect();
-    let mut text = format!("| | target | {} | beach ÷ raw | met |\n", names.join(" | "));
-    let _ = writeln!(text, "|---|---|{}---|---|", "---|".repeat(systems.len()));
+    let is_compared = systems.contains(&System::Against);
+    let (column, rule) = if is_compared { (" beach ÷ other |", "---|") } else { ("", "") };
+    let mut text = format!("| | target | {} | beach ÷ raw | met |{column}\n", names.join(" | "));
+    let _ = writeln!(text, "|---|---|{}---|---|{rule}", "---|".repeat(systems.len()));
     for line in lines {
         let cells: Vec<&str> = systems.iter().map(|system| shown(line, *system)).collect();
         let ratio = line.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}"));
@@ -88,7 +150,13 @@ pub(crate) fn markdown(lines: &[Line], systems: &[System]) -> String {
             Some(false) => "**no**",
             None => "",
         };
-        let _ = writeln!(text, "| {} | {} | {} | {ratio} | {met} |", line.name, line.target, cells.join(" | "));
+        let _ = write!(text, "| {} | {} | {} | {ratio} | {met} |", line.name, line.target, cells.join(" | "));
+        if is_compared {
+            let badness = line.badness().map_or_else(String::new, |badness| format!("{badness:.2}"));
+            let _ =
+                if line.worse().is_some() { write!(text, " **{badness}** |") } else { write!(text, " {badness} |") };
+        }
+        text.push('\n');
     }
     for (name, reason) in lines.iter().filter_map(|line| Some((&line.name, line.skipped.as_ref()?))) {
         let _ = write!(text, "\nLeft out: {name}, since {reason}.\n");
@@ -107,6 +175,23 @@ fn shown(line: &Line, system: System) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_median_that_is_worse_than_the_other_beachs_by_more_than_6_percent_is_told() {
+        let line = |beach, other| {
+            let figures = Figures::from([(System::Beach, Some(beach)), (System::Against, Some(other))]);
+            Line::new("echo").figures(&figures, |value| format!("{value:.2}"))
+        };
+        assert_eq!(line(1.06, 1.0).worse(), None);
+        assert_eq!(line(1.07, 1.0).worse().as_deref(), Some("echo: 1.07 times the other beach's"));
+        assert_eq!(line(0.0, 0.0).worse(), None);
+        assert!(line(1.0, 0.0).worse().is_some(), "keys lost, where none were");
+        assert!(line(2.0, 3.0).more_is_better().worse().is_some());
+        assert_eq!(line(3.0, 2.0).more_is_better().worse(), None);
+        assert_eq!(line(9.0, 1.0).unjudged().worse(), None);
+        let text = markdown(&[line(1.5, 1.0)], &[System::Beach, System::Against]);
+        assert!(text.ends_with("| echo |  | 1.50 | 1.00 |  |  | **1.50** |\n"), "{text}");
+    }
 
     #[test]
     fn a_figure_that_did_not_come_about_is_told_and_fails_the_run() {

@@ -63,7 +63,8 @@ fn stopped_among(lab: &Lab, size: usize) -> Line {
         });
         line = line.cell(*system, told);
     }
-    line
+    let during = figures(&rounds, |rounds| median(&rounds.iter().map(|stopped| stopped.during).collect::<Vec<_>>()));
+    line.compared(&during)
 }
 
 fn measure_stopped(lab: &Lab, system: System, size: usize, per_second: u32, seed: u64) -> Result<Stopped> {
@@ -110,7 +111,7 @@ fn further(session: &Session<'_>, count: usize, shows: &str) -> Result<Vec<Clien
 
 /// What seven further viewers cost the host while much is printed.
 pub(super) fn cost(lab: &Lab) -> Vec<Line> {
-    let rounds = interleaved(lab, "cost of viewers", System::shares, lab.plan.rounds.min(2), |system, _| {
+    let rounds = interleaved(lab, "cost of viewers", System::shares, lab.plan.long_rounds, |system, _| {
         measure_cost(lab, system)
     });
     let middle = |of: fn(&Cost) -> f64| -> Figures {
@@ -165,29 +166,29 @@ pub(super) fn growth(lab: &Lab) -> Vec<Line> {
 fn growth_at(lab: &Lab, program: Program, shows: &str, rate: &str) -> Vec<Line> {
     let [few, many] = lab.plan.growth;
     let what = format!("{few} and {many} viewers at {rate}");
-    let beach_alone = |system| system == System::Beach;
-    let rounds = interleaved(lab, &what, beach_alone, lab.plan.crowd_rounds, |system, _| {
+    let rounds = interleaved(lab, &what, System::is_beach, lab.plan.crowd_rounds, |system, _| {
         measure_growth(lab, system, program, shows)
     });
-    let last = rounds.get(&System::Beach).and_then(|rounds| rounds.last());
     let name = |of: &str| {
         format!("each further of {few} / of {many} viewers at {rate}: {of} at the host; the latter ÷ the former")
     };
-    let cell = |of: fn(&Cost) -> f64, write: fn(f64) -> String| {
-        last.map(|[few, many]| (of(many) / of(few), write(of(few)), write(of(many))))
+    let line = |what: &str, of: fn(&Cost) -> f64, write: fn(f64) -> String| {
+        let middle = |which: usize| {
+            figures(&rounds, |rounds| median(&rounds.iter().map(|costs| of(&costs[which])).collect::<Vec<_>>()))
+        };
+        let (few, many) = (middle(0), middle(1));
+        let ratio = |system| Some(many.get(&system).copied()?? / few.get(&system).copied()??);
+        let line =
+            Line::new(name(what)).target("≤ 1.2", ratio(System::Beach).map(|ratio| ratio <= 1.2)).compared(&many);
+        few.iter().zip(many.values()).fold(line, |line, ((system, few), many)| {
+            let told = few.zip(*many).map(|(few, many)| format!("{} / {}; {:.2}", write(few), write(many), many / few));
+            line.cell(*system, told)
+        })
     };
-    [
-        ("processors", cell(|cost| cost.cores, |cores| format!("{cores:.4}"))),
-        ("memory", cell(|cost| cost.memory, |memory| format!("{memory:.2} MiB"))),
+    vec![
+        line("processors", |cost| cost.cores, |cores| format!("{cores:.4}")),
+        line("memory", |cost| cost.memory, |memory| format!("{memory:.2} MiB")),
     ]
-    .into_iter()
-    .map(|(of, cell)| {
-        let met = cell.as_ref().map(|(ratio, ..)| *ratio <= 1.2);
-        let told = cell.map(|(ratio, few, many)| format!("{few} / {many}; {ratio:.2}"));
-        let line = Line::new(name(of)).target("≤ 1.2", met);
-        if lab.systems.contains(&System::Beach) { line.cell(System::Beach, told) } else { line }
-    })
-    .collect()
 }
 
 /// Of each further one of few viewers, and of many.

@@ -1,5 +1,6 @@
 //! Nothing is typed or printed.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,9 +12,10 @@ use crate::proc::{self, Memory};
 use crate::program::{Program, READY};
 use crate::report;
 use crate::session::Session;
+use crate::statistics::median;
 use crate::stop;
 use crate::system::System;
-use crate::table::Line;
+use crate::table::{Figures, Line};
 
 /// Of one side.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,14 +25,34 @@ struct Side {
     memory: Memory,
 }
 
+/// What was measured in each round of both sides of each system; `None` if one failed.
+type Measured = BTreeMap<System, Option<Vec<[Side; 2]>>>;
+
 /// All systems at once, as none does anything.
 pub(super) fn lines(lab: &Lab) -> Vec<Line> {
-    let systems: Vec<System> = lab.systems.iter().copied().filter(|system| *system != System::Raw).collect();
-    report::say(&format!("idle: all, for {} s", lab.plan.idle.as_secs()));
-    let sessions: Vec<(System, Result<Session<'_>>)> = systems
-        .iter()
-        .map(|system| (*system, Session::start(lab, *system, Program::Echo, Place::Here, READY)))
-        .collect();
+    let systems = lab.systems.iter().filter(|system| **system != System::Raw);
+    let mut measured: Measured = systems.map(|system| (*system, Some(Vec::new()))).collect();
+    for round in 0..lab.plan.idle_rounds {
+        let rounds = lab.plan.idle_rounds;
+        report::say(&format!("idle, round {} of {rounds}: all, for {} s", round + 1, lab.plan.idle.as_secs()));
+        for (system, sides) in measure(lab, measured.keys().copied().collect()) {
+            let so_far = measured.remove(&system).flatten();
+            let with = so_far.zip(sides).map(|(so_far, sides)| so_far.into_iter().chain([sides]).collect());
+            measured.insert(system, with);
+        }
+    }
+    vec![
+        line(&measured, "wake-ups/s", |side| side.wakeups, 1, Some(("≤ 4", 4.0))),
+        line(&measured, "CPU, ms/s", |side| side.cpu * 1e3, 2, None),
+        line(&measured, "RSS of the largest process, MiB", |side| side.memory.resident, 1, Some(("≤ 20", 20.0))),
+        line(&measured, "PSS of the same, MiB", |side| side.memory.proportional, 1, None),
+    ]
+}
+
+/// Both sides of each of these systems, once.
+fn measure(lab: &Lab, systems: Vec<System>) -> Vec<(System, Option<[Side; 2]>)> {
+    let start = |system| (system, Session::start(lab, system, Program::Echo, Place::Here, READY));
+    let sessions: Vec<(System, Result<Session<'_>>)> = systems.into_iter().map(start).collect();
     pause(lab.plan.settle);
     let started = Instant::now();
     let sides = |session: &Session<'_>| [session.host_ids(), vec![session.client.id()]];
@@ -56,20 +78,32 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
         });
         measured.push((*system, both));
     }
-    let line = |name: &str, of: fn(&Side) -> f64, digits: usize| {
-        measured.iter().fold(Line::new(format!("idle: {name}, host / viewer")), |line, (system, both)| {
-            line.cell(*system, both.map(|both| format!("{:.digits$} / {:.digits$}", of(&both[0]), of(&both[1]))))
-        })
+    measured
+}
+
+/// One figure of host and viewer, each the median over the rounds; compared with another beach is their sum.
+fn line(
+    measured: &Measured,
+    name: &str,
+    of: fn(&Side) -> f64,
+    digits: usize,
+    target: Option<(&'static str, f64)>,
+) -> Line {
+    let middle = |rounds: &Option<Vec<[Side; 2]>>, side: usize| {
+        median(&rounds.as_ref()?.iter().map(|both| of(&both[side])).collect::<Vec<_>>())
     };
-    let beach = measured.iter().find(|(system, _)| *system == System::Beach).and_then(|(_, both)| *both);
-    let met = |is_met: fn(&Side) -> bool| beach.map(|both| both.iter().all(is_met));
-    vec![
-        line("wake-ups/s", |side| side.wakeups, 1).target("≤ 4", met(|side| side.wakeups <= 4.0)),
-        line("CPU, ms/s", |side| side.cpu * 1e3, 2),
-        line("RSS of the largest process, MiB", |side| side.memory.resident, 1)
-            .target("≤ 20", met(|side| side.memory.resident <= 20.0)),
-        line("PSS of the same, MiB", |side| side.memory.proportional, 1),
-    ]
+    let both = |rounds| middle(rounds, 0).zip(middle(rounds, 1));
+    let mut line = Line::new(format!("idle: {name}, host / viewer"));
+    if let Some((told, most)) = target {
+        let beach = measured.get(&System::Beach).and_then(both);
+        line = line.target(told, beach.map(|(host, viewer)| host <= most && viewer <= most));
+    }
+    for (system, rounds) in measured {
+        line = line.cell(*system, both(rounds).map(|(host, viewer)| format!("{host:.digits$} / {viewer:.digits$}")));
+    }
+    let sums: Figures =
+        measured.iter().map(|(system, rounds)| (*system, both(rounds).map(|(host, viewer)| host + viewer))).collect();
+    line.compared(&sums)
 }
 
 /// Does nothing, until it is interrupted.

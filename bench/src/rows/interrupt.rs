@@ -31,7 +31,8 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
         Line::new("Ctrl-C during `yes`, median").figures(&middle, ms),
         Line::new(format!("Ctrl-C during `yes`, worst of {count}"))
             .target("≤ 25 ms", beach(&worst).map(|worst| worst <= 25.0))
-            .figures(&worst, ms),
+            .figures(&worst, ms)
+            .unjudged(),
     ]
 }
 

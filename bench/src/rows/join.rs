@@ -48,8 +48,7 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
 
 /// After much coloured output.
 pub(super) fn late(lab: &Lab) -> Vec<Line> {
-    let rounds =
-        interleaved(lab, "late join", System::shares, lab.plan.rounds.min(2), |system, _| measure(lab, system));
+    let rounds = interleaved(lab, "late join", System::shares, lab.plan.long_rounds, |system, _| measure(lab, system));
     let worst = |of: fn(&Late) -> f64| figures(&rounds, move |rounds| rounds.iter().map(of).reduce(f64::min));
     let time = figures(&rounds, |rounds| median(&rounds.iter().map(|late| late.time).collect::<Vec<_>>()));
     let (cells, colours, lines) = (worst(|late| late.cells), worst(|late| late.colours), worst(|late| late.lines));
@@ -57,11 +56,18 @@ pub(super) fn late(lab: &Lab) -> Vec<Line> {
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     vec![
         Line::new("late join, 5,000 lines: to the first screen").figures(&time, ms),
-        Line::new("late join: characters right").target("100 %", all(&cells, 1.0)).figures(&cells, percent),
-        Line::new("late join: colours right").target("100 %", all(&colours, 1.0)).figures(&colours, percent),
+        Line::new("late join: characters right")
+            .target("100 %", all(&cells, 1.0))
+            .figures(&cells, percent)
+            .more_is_better(),
+        Line::new("late join: colours right")
+            .target("100 %", all(&colours, 1.0))
+            .figures(&colours, percent)
+            .more_is_better(),
         Line::new("late join: newest 1,000 lines in the scrollback")
             .target("1,000", all(&lines, f64::from(HISTORY)))
-            .figures(&lines, |lines| format!("{lines:.0}")),
+            .figures(&lines, |lines| format!("{lines:.0}"))
+            .more_is_better(),
     ]
 }
 
@@ -86,7 +92,7 @@ fn measure(lab: &Lab, system: System) -> Result<Late> {
     let (mut client, time) = joined(&session)?;
     let deadline = Instant::now() + HISTORY_WITHIN;
     // tmux keeps it to itself, so that there is nothing to wait for.
-    while system == System::Beach && right_lines(&wanted, &client.screen) < HISTORY && Instant::now() < deadline {
+    while system.is_beach() && right_lines(&wanted, &client.screen) < HISTORY && Instant::now() < deadline {
         client.pump(deadline)?;
     }
     let (cells, colours) = right_cells(&wanted, &client.screen);

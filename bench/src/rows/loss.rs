@@ -8,11 +8,12 @@ use crate::place::Place;
 use crate::program::{Program, READY};
 use crate::report;
 use crate::session::Session;
+use crate::statistics::median;
 use crate::system::System;
 use crate::table::Line;
 use crate::typing::{Amount, Echoes, Pace, Shown, Typist};
 
-use super::{Rounds, interleaved};
+use super::{Rounds, figures, interleaved};
 
 /// Between two keys: fast typing.
 const PACE: Pace = Pace::Steady(30, 90);
@@ -52,7 +53,13 @@ fn measured(lab: &Lab, link: &Link, when: &str, program: Program, shown: Shown) 
         measure(lab, link, system, program, shown, seed)
     });
     let losses = lab.plan.losses.iter().enumerate();
-    losses.map(|(number, loss)| line(*loss, when, &pooled(&rounds, number))).collect()
+    let middle = |number: usize| {
+        figures(&rounds, |rounds| {
+            let each: Vec<f64> = rounds.iter().filter_map(|losses| losses.get(number)?.percentile(0.5)).collect();
+            median(&each)
+        })
+    };
+    losses.map(|(number, loss)| line(*loss, when, &pooled(&rounds, number)).compared(&middle(number))).collect()
 }
 
 /// One session, and one loss after the other. While it is set up nothing is lost.
