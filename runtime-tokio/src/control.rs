@@ -1,25 +1,32 @@
 //! The control socket: how other programs of the same user ask a running share something.
 //!
-//! A Unix socket for each session, in a folder that only its owner may enter. Whoever connects is asked for its user id by the kernel;
-//! any other than ours is turned away. One line comes in, one line goes out, and the connection stays until the share ends: so somebody
-//! can wait for that.
+//! A Unix socket for each session, in a folder that only its owner may enter. Both ends ask the kernel for the other's user id, and speak
+//! to nobody but their own user. One line comes in, one line goes out, and the connection stays until the share ends, so that somebody can
+//! wait for the end; but not for longer than [`IDLE_FOR`], and when there are too many, the one that has been idle longest goes.
 
+use std::collections::VecDeque;
 use std::env;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::geteuid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// Connections at once; one more waits.
+/// Connections at once; for one more, the one that has been idle longest ends.
 const MAX_CONNECTIONS: usize = 16;
+
+/// A connection that asks nothing more ends after this time: `beach stop` waits 15 s for the end of a share.
+const IDLE_FOR: Duration = Duration::from_secs(60);
 
 /// Longest line, in bytes, with its end: an answer names at most as many members as a session has.
 const MAX_LINE: u64 = 64 * 1024;
@@ -80,11 +87,11 @@ impl Control {
     /// Listens for `session`. Needs a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
-    /// The folder or the socket cannot be made.
+    /// The folder or the socket cannot be made; or the folder is a symbolic link or another user's.
     pub fn listen(session: &str) -> io::Result<Control> {
         let folder = folder()?;
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-        fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+        close_to_others(&folder)?;
         let path = folder.join(format!("{session}.sock"));
         // A session id is never used twice: what has its name is left over.
         match fs::remove_file(&path) {
@@ -121,15 +128,57 @@ impl Drop for Control {
     }
 }
 
+/// Takes all rights to the folder from everybody but its owner, who must be this user. A symbolic link is not followed.
+fn close_to_others(folder: &Path) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(folder, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&folder)?;
+    if stat.st_uid != geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its folder is another user's"));
+    }
+    if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
+        rustix::fs::fchmod(&folder, Mode::RWXU)?;
+    }
+    Ok(())
+}
+
+/// The connections that stand, the oldest first.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    known: VecDeque<Connection>,
+}
+
+struct Connection {
+    task: AbortHandle,
+    /// A line came, and is not answered yet.
+    busy: Arc<AtomicBool>,
+}
+
+impl Connections {
+    /// Serves one more; the oldest idle one makes room.
+    fn add(&mut self, stream: UnixStream, ask: mpsc::Sender<Asked>) {
+        self.known.retain(|connection| !connection.task.is_finished());
+        if self.known.len() >= MAX_CONNECTIONS {
+            // The share answers one at a time and at once, so hardly ever is one busy, let alone all.
+            let idle = self.known.iter().position(|connection| !connection.busy.load(Ordering::Relaxed));
+            if let Some(oldest) = self.known.remove(idle.unwrap_or(0)) {
+                oldest.task.abort();
+            }
+        }
+        let busy = Arc::new(AtomicBool::new(false));
+        let task = self.tasks.spawn(serve(stream, ask, busy.clone()));
+        self.known.push_back(Connection { task, busy });
+    }
+}
+
 async fn accept(listener: UnixListener, ask: mpsc::Sender<Asked>) {
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     loop {
         tokio::select! {
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) if is_ours(&stream) => {
-                    connections.spawn(serve(stream, ask.clone()));
-                }
+            Some(_) = connections.tasks.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) if is_ours(&stream) => connections.add(stream, ask.clone()),
                 Ok(_) => tracing::warn!("another user was turned away from the control socket"),
                 Err(error) => {
                     tracing::warn!(%error, "the control socket accepts nobody");
@@ -144,20 +193,23 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }
 
-/// One line each way, and then until the other side goes.
-async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>) {
+/// One line each way, and then until the other side goes, or has been idle for too long.
+async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>, busy: Arc<AtomicBool>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     let talk = async {
         let line = read_line(&mut reader).await?;
+        busy.store(true, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         ask.send(Asked { line, answer }).await.map_err(io::Error::other)?;
         let mut answer = answered.await.map_err(io::Error::other)?;
         answer.push('\n');
         writer.write_all(answer.as_bytes()).await
     };
-    if timeout(WITHIN, talk).await.is_ok_and(|talked| talked.is_ok()) {
-        let _ = reader.read(&mut [0]).await;
+    let talked = timeout(WITHIN, talk).await;
+    busy.store(false, Ordering::Relaxed);
+    if talked.is_ok_and(|talked| talked.is_ok()) {
+        let _ = timeout(IDLE_FOR, reader.read(&mut [0])).await;
     }
 }
 
@@ -180,10 +232,13 @@ pub struct Answered {
 /// Asks the share behind this socket.
 ///
 /// # Errors
-/// Nobody is there, it is another user's, or it does not answer within 2 s.
+/// Nobody is there, another user is, or there is no answer within 2 s.
 pub async fn ask(socket: &Path, line: &str) -> io::Result<Answered> {
     let talk = async {
         let mut stream = UnixStream::connect(socket).await?;
+        if !is_ours(&stream) {
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
+        }
         stream.write_all(format!("{line}\n").as_bytes()).await?;
         let mut reader = BufReader::new(stream);
         let line = read_line(&mut reader).await?;
