@@ -12,7 +12,7 @@ use super::{Host, HostOutput, ModeratorAction, Program};
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::link::PathKind;
-use crate::terminal::Banner;
+use crate::terminal::{Banner, quoted_name};
 use crate::time::Timestamp;
 
 /// An answer that comes sooner was not meant for this question: it may have taken the place of another one.
@@ -84,16 +84,6 @@ impl Command {
             _ => None,
         }
     }
-}
-
-/// A name as somebody gave it to themselves: short, and not to be taken for our own words.
-fn quoted(name: &str) -> String {
-    const LONGEST: usize = 24;
-    let mut short: String = name.chars().take(LONGEST).map(|c| if c == '"' { '\'' } else { c }).collect();
-    if name.chars().nth(LONGEST).is_some() {
-        short.push('…');
-    }
-    format!("\"{short}\"")
 }
 
 impl Console {
@@ -345,7 +335,7 @@ impl Host {
         };
         let more = if others > 0 { format!(" (+{others})") } else { String::new() };
         let from = connection.from.map(|from| format!(" ({from})")).unwrap_or_default();
-        let who = format!("beach: {}{from} wants to {wants}:", quoted(&connection.name));
+        let who = format!("beach: {}{from} wants to {wants}:", quoted_name(&connection.name));
         let what = format!("{} ({how}){more}", connection.check?);
         // One row if there is room, else two that break where reading does.
         let columns = usize::from(self.emulator.head().size.cols);
@@ -380,7 +370,7 @@ impl Host {
                 PathKind::Turn => "turn",
                 PathKind::Relay => "relay",
             };
-            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, quoted(&member.name), member.role);
+            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, quoted_name(&member.name), member.role);
             if let Some(round_trip) = member.round_trip {
                 row += &format!("  {} ms", round_trip.as_millis());
             }
@@ -393,7 +383,7 @@ impl Host {
             row
         });
         let pending = status.pending.iter().map(|pending| {
-            let (id, name, role) = (pending.id.0, quoted(&pending.name), pending.role);
+            let (id, name, role) = (pending.id.0, quoted_name(&pending.name), pending.role);
             let what = match pending.awaits {
                 Awaits::Person => "",
                 Awaits::Resume => " for the end of the pause",

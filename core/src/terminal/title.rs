@@ -3,9 +3,59 @@
 /// Longest title, in characters: more than any window shows.
 pub const MAX_TITLE: usize = 256;
 
-/// The printable characters of a title, as many as are kept. Controls and marks that turn the direction of the text are
-/// not.
+/// Longest name that [`quoted_name`] shows whole, in characters.
+const MAX_QUOTED: usize = 24;
+
+/// Whether a character may stand in text that others chose and a person reads. Controls may not; nor may characters that nobody sees, or
+/// that turn the direction of the text: with those a text looks like another one.
+pub fn is_printable(c: char) -> bool {
+    let hidden = matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    !c.is_control() && !hidden
+}
+
+/// The printable characters of a title, [`MAX_TITLE`] at most.
 pub fn clean_title(title: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    title.chars().filter(|c| !c.is_control() && !turns(*c)).take(MAX_TITLE).collect()
+    title.chars().filter(|c| is_printable(*c)).take(MAX_TITLE).collect()
+}
+
+/// A name that somebody gave themselves, in quotation marks of which it has none itself: it cannot be taken for our own words. At most 24
+/// characters of it.
+pub fn quoted_name(name: &str) -> String {
+    let mut printable = name.chars().filter(|c| is_printable(*c)).map(|c| if c == '"' { '\'' } else { c });
+    let short: String = printable.by_ref().take(MAX_QUOTED).collect();
+    let cut = if printable.next().is_some() { "…" } else { "" };
+    format!("\"{short}{cut}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_and_names_lose_what_nobody_sees_and_what_turns_text_around() {
+        let hidden = "\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202e}\u{2060}\u{2064}\u{2066}\u{2069}\u{feff}\
+            \u{e0000}\u{e0041}\u{e007f}\u{1b}\u{9b}\u{7f}\n";
+        for hidden in hidden.chars() {
+            assert_eq!(clean_title(&format!("a{hidden}é中🦀")), "aé中🦀", "{hidden:?}");
+            assert_eq!(quoted_name(&format!("a{hidden}b")), "\"ab\"", "{hidden:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_ends_where_its_quotation_marks_end() {
+        assert_eq!(quoted_name("x\" (control); sees: a b"), "\"x' (control); sees: a b\"");
+        assert_eq!(quoted_name(&"é".repeat(24)), format!("\"{}\"", "é".repeat(24)));
+        assert_eq!(quoted_name(&"é".repeat(25)), format!("\"{}…\"", "é".repeat(24)));
+    }
 }
