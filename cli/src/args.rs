@@ -13,6 +13,7 @@ use beach_core::terminal::Size;
 use clap::builder::FalseyValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::config::Found;
 use crate::{config, output};
 
 const EXAMPLES: &str = "\
@@ -159,6 +160,10 @@ pub(crate) struct ShareArgs {
     /// Give out no link that lets type
     #[arg(long)]
     pub(crate) view_only: bool,
+
+    /// Show the links inside a terminal that is shared itself, where its viewers see them
+    #[arg(long)]
+    pub(crate) links: bool,
 
     /// Show the join link as a QR code too
     #[arg(long, conflicts_with_all = ["quiet", "json"])]
@@ -321,8 +326,12 @@ pub(crate) struct StatusArgs {
     #[arg(long)]
     pub(crate) watch: bool,
 
+    /// Show the links inside a shared terminal too, where its viewers see them
+    #[arg(long)]
+    pub(crate) links: bool,
+
     /// Print how many viewers the session around has, and nothing where there is none: for a prompt
-    #[arg(long, conflicts_with_all = ["session", "json", "watch"])]
+    #[arg(long, conflicts_with_all = ["session", "json", "watch", "links"])]
     pub(crate) count: bool,
 }
 
@@ -500,8 +509,20 @@ pub(crate) enum Escape {
 pub(crate) fn parse() -> Result<Command, u8> {
     let mut args = normalize(std::env::args_os());
     if let Some(path) = config::path() {
-        let added = config::read(&path).and_then(|text| {
-            let Some(text) = text else { return Ok(Vec::new()) };
+        let added = config::read(&path).and_then(|found| {
+            let text = match found {
+                Found::Text(text) => text,
+                Found::Nothing => return Ok(Vec::new()),
+                Found::Unreadable(error) => {
+                    let cause = format!("{}: {error}", path.display());
+                    output::warn(
+                        "the configuration was not read",
+                        &cause,
+                        "let this user read it, or set XDG_CONFIG_HOME",
+                    );
+                    return Ok(Vec::new());
+                }
+            };
             let cli = Cli::command();
             let matches = cli.clone().get_matches_from(&args);
             config::arguments(&text, &cli, &matches)

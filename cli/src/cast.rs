@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use beach_core::id::MemberId;
 use beach_core::recording::asciicast::{Cast, CastFormat, CastHeader};
 use beach_core::role::Role;
-use beach_core::terminal::Size;
+use beach_core::terminal::{Size, quoted_name};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::record::Recording;
 
@@ -65,13 +65,13 @@ impl CastFile {
     }
 
     pub(crate) fn joined(&mut self, member: MemberId, role: Role, name: &str) -> io::Result<()> {
-        self.names.insert(member, name.to_owned());
-        self.mark(&format!("{name} joined ({role})"))
+        self.names.insert(member, quoted_name(name));
+        self.mark(&format!("{} joined ({role})", quoted_name(name)))
     }
 
     pub(crate) fn asks(&mut self, member: MemberId, role: Role, name: &str) -> io::Result<()> {
-        self.names.insert(member, name.to_owned());
-        self.mark(&format!("{name} asks to be let in ({role})"))
+        self.names.insert(member, quoted_name(name));
+        self.mark(&format!("{} asks to be let in ({role})", quoted_name(name)))
     }
 
     /// Something about a member.

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
@@ -28,16 +29,32 @@ pub(crate) fn path() -> Option<PathBuf> {
     Some(etcetera::choose_base_strategy().ok()?.config_dir().join("beach").join("config.toml"))
 }
 
-/// The file's text, if there is one.
-pub(crate) fn read(path: &PathBuf) -> Result<Option<String>, BadConfig> {
-    let bad = |what: String| BadConfig { line: None, what };
-    match std::fs::metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(bad(error.to_string())),
-        Ok(found) if found.len() > MAX_BYTES => return Err(bad("it is larger than a megabyte".to_owned())),
-        Ok(_) => {}
+/// What stands at the path of the configuration.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// No file.
+    Nothing,
+    Text(String),
+    /// Something that the system does not let this process read.
+    Unreadable(io::Error),
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// The file is no configuration: larger than a megabyte, or not UTF-8.
+pub(crate) fn read(path: &Path) -> Result<Found, BadConfig> {
+    let bad = |what: &str| BadConfig { line: None, what: what.to_owned() };
+    let read = std::fs::metadata(path).and_then(|found| match found.len() {
+        0..=MAX_BYTES => std::fs::read(path).map(Some),
+        _ => Ok(None),
+    });
+    match read {
+        Ok(Some(bytes)) => String::from_utf8(bytes).map(Found::Text).map_err(|_| bad("it is not UTF-8")),
+        Ok(None) => Err(bad("it is larger than a megabyte")),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Found::Nothing),
+        Err(error) => Ok(Found::Unreadable(error)),
     }
-    std::fs::read_to_string(path).map(Some).map_err(|error| bad(error.to_string()))
 }
 
 /// The arguments that the file adds for the command that `matches` chose: those that neither the command line nor the environment gave.

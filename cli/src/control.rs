@@ -19,8 +19,39 @@ use crate::args::{StatusArgs, StopArgs};
 use crate::greeting::Links;
 use crate::output::{self, code};
 
+/// Where the shared command finds the first id of its own session.
+pub(crate) const SESSION: &str = "BEACH_SESSION";
+
 /// Where the shared command finds the socket of its own session.
 pub(crate) const SOCKET: &str = "BEACH_SOCKET";
+
+/// Whether this process runs inside a shared terminal: others see what it prints.
+fn is_inside() -> bool {
+    env::var_os(SOCKET).is_some()
+}
+
+/// Whether links stand in what is printed. Inside a shared terminal a link would be a key for everybody who watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinksShown {
+    Yes,
+    No,
+}
+
+impl LinksShown {
+    /// No inside a shared terminal, but for a person who says so.
+    pub(crate) fn unless_inside(said: bool) -> LinksShown {
+        if said || !is_inside() { LinksShown::Yes } else { LinksShown::No }
+    }
+
+    /// The answer to `status` as it may be shown.
+    fn of(self, answer: &Value) -> Value {
+        let mut answer = answer.clone();
+        if self == LinksShown::No {
+            ["join", "view"].into_iter().for_each(|link| answer[link] = Value::Null);
+        }
+        answer
+    }
+}
 
 /// How often `status --watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -196,10 +227,11 @@ async fn count() -> u8 {
 }
 
 fn show(args: &StatusArgs, answer: &Value) {
+    let shown = LinksShown::unless_inside(args.links);
     if args.json {
-        output::print(&answer.to_string());
+        output::print(&output::plain_json(&shown.of(answer)));
     } else {
-        output::print(output::session(answer).trim_end());
+        output::print(output::session(&shown.of(answer), shown).trim_end());
     }
 }
 
@@ -310,6 +342,18 @@ pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
         // What comes of it shows.
         let _ = asked(&socket, &Request::Act(ModeratorAction::Approve(MemberId(member)))).await;
     }
+}
+
+/// Whether an invite leads to the session around this process: to join it would show it within itself. Its first id stands in the
+/// environment; after a rotation the socket tells the invites of now.
+pub(crate) async fn is_around(invite: &Invite) -> bool {
+    if env::var(SESSION).is_ok_and(|session| session == invite.session.to_string()) {
+        return true;
+    }
+    let Some(socket) = env::var_os(SOCKET).map(PathBuf::from) else { return false };
+    let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return false };
+    let view = answer["view"].as_str().and_then(|link| Invite::parse(link).ok());
+    view.is_some_and(|view| view.session == invite.session)
 }
 
 /// The command and the links of the session that `link` leads to.

@@ -5,6 +5,8 @@ use beach_core::terminal::Size;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
+use crate::control::LinksShown;
+
 /// The links of a session, as they are given out. No `Debug`: they hold keys.
 pub(crate) struct Links {
     /// The one that lets type, unless nobody shall.
@@ -32,6 +34,8 @@ pub(crate) struct Remarks {
     /// Who may type is asked about, here.
     pub(crate) asks: bool,
     pub(crate) qr: bool,
+    /// Whether the links stand there at all.
+    pub(crate) links: LinksShown,
 }
 
 /// The lines that stand above the shared terminal, each with the columns that it takes.
@@ -44,8 +48,19 @@ impl Greeting {
             format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
             String::new(),
         ];
-        lines.extend(links.join.as_ref().map(|join| format!("  Join   beach join {join}")));
-        lines.push(format!("  View   beach join {}   (read-only)", links.view));
+        match remarks.links {
+            LinksShown::Yes => {
+                lines.extend(links.join.as_ref().map(|join| format!("  Join   beach join {join}")));
+                lines.push(format!("  View   beach join {}   (read-only)", links.view));
+            }
+            LinksShown::No => {
+                lines.push(
+                    "  The links are not shown, as this terminal is shared itself: its viewers would see".to_owned(),
+                );
+                lines
+                    .push("  them. `beach status` shows them in another terminal; --links shows them here.".to_owned());
+            }
+        }
         lines.push(String::new());
         lines.push("  End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.".to_owned());
         for (is_so, text) in [
@@ -60,7 +75,7 @@ impl Greeting {
             lines.extend(is_so.then(|| text.to_owned()));
         }
         let mut lines: Vec<_> = lines.into_iter().map(plain).collect();
-        if remarks.qr {
+        if remarks.qr && remarks.links == LinksShown::Yes {
             lines.push(plain(String::new()));
             lines.extend(squares(links.main()));
         }

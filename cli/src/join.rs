@@ -53,8 +53,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         Ok(invite) => invite,
         Err(code) => return code,
     };
-    let inside = std::env::var("BEACH_SESSION").is_ok_and(|session| session == invite.session.to_string());
-    if inside && !args.nested {
+    if !args.nested && control::is_around(&invite).await {
         let advice = "join from another terminal, or pass --nested";
         return output::usage("this terminal is the session's own", "it would show itself within itself", advice);
     }

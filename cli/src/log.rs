@@ -1,9 +1,9 @@
 //! The log: to a file or nowhere, never to a terminal.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::Arc;
 
-use beach_runtime_tokio::record::open_private;
+use beach_runtime_tokio::record::PrivateFile;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::LogArgs;
@@ -20,7 +20,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
-    let file = open_private(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = PrivateFile::append(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let filter = ["BEACH_LOG", "RUST_LOG"].iter().find_map(|name| EnvFilter::try_from_env(name).ok());
     // The ICE crate writes its passwords at level debug; those of TURN write down every step, as an error when asked for a password first.
     const OTHERS: &str = "is=info,str0m=info,dimpl=info,tungstenite=info,turn_client_proto=off,stun_proto=off";
@@ -28,7 +28,9 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Mutex::new(file))
+        // A log that cannot be written is lost: what the library would say of it on stderr tears the screen.
+        .log_internal_errors(false)
+        .with_writer(Arc::new(file))
         .try_init()
         .map_err(|error| error.to_string())
 }

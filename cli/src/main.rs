@@ -9,6 +9,7 @@ mod control;
 mod detach;
 mod doctor;
 mod escape;
+mod events;
 mod greeting;
 mod join;
 mod log;
@@ -20,10 +21,15 @@ mod share;
 mod terminal;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use args::Command;
 use beach_core::host::ModeratorAction;
 use beach_core::id::MemberId;
+use beach_runtime_tokio::limits;
+
+/// The last events get this long to reach a slow reader.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     beach_runtime_tokio::tty::install_panic_hook();
@@ -66,12 +72,19 @@ fn act(command: &str, of: &args::SessionArgs, act: ModeratorAction) -> u8 {
 
 /// One thread is enough: the work is small, and everything that could block has its own.
 fn run(command: impl Future<Output = u8>) -> u8 {
+    if let Err(error) = limits::check_open_files() {
+        return output::refuse("the program could not start", &error.to_string(), "raise the limit: ulimit -n 256");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => {
-            let code = runtime.block_on(command);
+            let code = runtime.block_on(async {
+                limits::survive_large_files().unwrap_or_else(|error| tracing::warn!(%error, "SIGXFSZ is not caught"));
+                command.await
+            });
             // A lookup of a name may still be under way on a thread of its own; nobody waits for it.
             runtime.shutdown_background();
+            events::flush(FLUSH_WITHIN);
             code
         }
         Err(error) => {

@@ -1,18 +1,23 @@
 //! Every sentence that a person reads, and every line that a program reads. The only file that prints.
-#![expect(clippy::print_stderr, reason = "the one file that prints")]
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use beach_core::crypto::sas::Sas;
 use beach_core::id::MemberId;
+use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{Candidate, CandidateKind, LinkDown, Path, PathKind, Refusal};
-use beach_core::terminal::Size;
+use beach_core::terminal::{Size, is_printable, quoted_name};
 use beach_core::time::Timestamp;
+use beach_runtime_tokio::patience::write_within;
 use serde_json::{Value, json};
 
+use crate::control::LinksShown;
+use crate::events::{self, Weight};
 use crate::greeting::Greeting;
 
 /// Exit codes, as `--help` lists them.
@@ -50,7 +55,7 @@ impl Voice {
     /// A sentence on stderr, if this voice speaks to people.
     pub(crate) fn say(self, sentence: &str) {
         if self == Voice::Human {
-            eprintln!("{sentence}");
+            say(&format!("{sentence}\n"));
         }
     }
 
@@ -62,19 +67,36 @@ impl Voice {
         let mut line = format!("{{\"type\":{}", json!(kind));
         if let Value::Object(fields) = fields {
             for (name, value) in fields {
-                let _ = write!(line, ",{}:{value}", json!(name));
+                let _ = write!(line, ",{}:{}", json!(name), plain_json(value));
             }
         }
         line.push('}');
-        // A reader that went away is no reason to stop.
-        let _ = writeln!(stdout(), "{line}");
-        let _ = stdout().flush();
+        events::tell(line, if kind == "exit" { Weight::Last } else { Weight::Ordinary });
     }
+}
+
+/// How long stderr may take nothing before a sentence is given up. The session waits meanwhile, so only once in a row.
+const STDERR_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Writes to stderr. A disk that is full or a reader that stopped loses the text, and ends or holds up nothing.
+fn say(text: &str) {
+    static STALLED: AtomicBool = AtomicBool::new(false);
+    let patience = if STALLED.load(Ordering::Relaxed) { Duration::ZERO } else { STDERR_PATIENCE };
+    let stalled = write_within(stderr(), text.as_bytes(), patience)
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+    STALLED.store(stalled, Ordering::Relaxed);
+}
+
+/// Something that a person should know, and that ends nothing.
+pub(crate) fn warn(what: &str, cause: &str, advice: &str) {
+    let [what, cause, advice] = [what, cause, advice].map(printable);
+    say(&format!("warning: {what}\n  cause: {cause}\n  try:   {advice}\n"));
 }
 
 /// An error in three lines: what failed, the cause, what to try.
 fn error(what: &str, cause: &str, advice: &str) {
-    eprintln!("error: {what}\n  cause: {cause}\n  try:   {advice}");
+    let [what, cause, advice] = [what, cause, advice].map(printable);
+    say(&format!("error: {what}\n  cause: {cause}\n  try:   {advice}\n"));
 }
 
 /// A mistake of usage; returns its exit code.
@@ -96,8 +118,12 @@ pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
 }
 
 /// A session as `beach status` shows it, from what the share answered.
-pub(crate) fn session(answer: &Value) -> String {
-    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+pub(crate) fn session(answer: &Value, links: LinksShown) -> String {
+    let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());
+    let name = |value: &Value| match value["name"].as_str() {
+        Some("") | None => "somebody".to_owned(),
+        Some(name) => quoted_name(name),
+    };
     let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
     let mut out = format!("session {}\n", text(answer, "session"));
     for (name, value) in [
@@ -111,6 +137,9 @@ pub(crate) fn session(answer: &Value) -> String {
         }
         let _ = writeln!(out, "  {name:<11} {value}");
     }
+    if links == LinksShown::No {
+        let _ = writeln!(out, "  {:<11} not shown, as viewers see this terminal; say --links", "links");
+    }
     let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
     if members.is_empty() {
         out.push_str("  nobody is there\n");
@@ -120,14 +149,13 @@ pub(crate) fn session(answer: &Value) -> String {
             .as_f64()
             .map(|time| format!(", {}", milliseconds(Duration::from_secs_f64(time / 1000.0))));
         let way = match (member["kind"].as_str(), member["remote"].as_str()) {
-            (Some("direct"), Some(remote)) => format!("directly from {remote}"),
+            (Some("direct"), Some(remote)) => format!("directly from {}", printable(remote)),
             (Some("turn"), _) => "through a TURN server".to_owned(),
             _ => "through the rendezvous".to_owned(),
         };
         let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
         let away = member["away_s"].as_u64().map(|seconds| format!(", away for {seconds} s")).unwrap_or_default();
-        let (name, role) = (text(member, "name"), text(member, "role"));
-        let name = if name.is_empty() { "somebody" } else { &name };
+        let (name, role) = (name(member), text(member, "role"));
         let number = member["member"].as_u64().unwrap_or_default();
         let _ = writeln!(
             out,
@@ -137,11 +165,10 @@ pub(crate) fn session(answer: &Value) -> String {
         );
     }
     for asking in answer["asking"].as_array().map_or(&[][..], Vec::as_slice) {
-        let (name, role, number) =
-            (text(asking, "name"), text(asking, "role"), asking["member"].as_u64().unwrap_or_default());
-        let name = if name.is_empty() { "somebody" } else { &name };
-        let words = text(asking, "check");
-        let _ = writeln!(out, "  waits {number:<5} {name} ({role}), for {}; sees: {words}", since(asking));
+        let (words, role) = (text(asking, "check"), text(asking, "role"));
+        let number = asking["member"].as_u64().unwrap_or_default();
+        // The words first: what follows them may pretend to be words, and what precedes them not.
+        let _ = writeln!(out, "  waits {number:<5} sees: {words}; {} ({role}), for {}", name(asking), since(asking));
         let advice = match asking["awaits"].as_str() {
             Some("resume") => format!("gets in when the pause ends: beach resume, or beach deny {number}"),
             _ => format!("beach approve {number}, or beach deny {number}"),
@@ -152,6 +179,31 @@ pub(crate) fn session(answer: &Value) -> String {
         out.push_str("  paused: viewers see nothing new; `beach resume` goes on\n");
     }
     out
+}
+
+/// What a person may see of a text that others wrote: nothing in it moves their cursor or hides from them.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { ' ' } else { c }).filter(|c| is_printable(*c)).collect()
+}
+
+/// JSON in which all that is not printable is escaped: it may be read on a terminal.
+pub(crate) fn plain_json(value: &Value) -> String {
+    let mut plain = String::new();
+    for c in value.to_string().chars() {
+        if is_printable(c) {
+            plain.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(plain, "\\u{unit:04x}");
+            });
+        }
+    }
+    plain
+}
+
+/// Who wants in, for a host whose command waits for a viewer and whose terminal is therefore as it was.
+pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas) -> String {
+    format!("  {check}: sees {} who wants in ({role}). In another terminal: beach approve {member}", quoted_name(name))
 }
 
 /// Empties the terminal on stdout.
@@ -168,9 +220,34 @@ fn duration(seconds: u64) -> String {
     }
 }
 
-/// A recording that could not go on; the session does.
-pub(crate) fn recording_ended(cause: &std::io::Error) {
-    error("the recording ended early", &cause.to_string(), "make room for it; the session itself goes on");
+/// A file that a session writes besides what it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenFile {
+    Recording,
+    Audit,
+}
+
+impl WrittenFile {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            WrittenFile::Recording => "recording",
+            WrittenFile::Audit => "audit",
+        }
+    }
+
+    /// What its end is called among the events.
+    pub(crate) fn event(self) -> &'static str {
+        match self {
+            WrittenFile::Recording => "recording_ended",
+            WrittenFile::Audit => "audit_ended",
+        }
+    }
+}
+
+/// A file that could not be written any more; the session goes on.
+pub(crate) fn file_ended(file: WrittenFile, cause: &std::io::Error) {
+    let what = format!("the {} ended early", file.name());
+    error(&what, &cause.to_string(), "make room for it; the session itself goes on");
 }
 
 /// A line for scripts that asked for one.
@@ -189,7 +266,7 @@ pub(crate) fn print_screen(rows: &[String]) {
 }
 
 pub(crate) fn serving(address: SocketAddr) {
-    eprintln!("beach {} rendezvous on http://{address}", env!("CARGO_PKG_VERSION"));
+    say(&format!("beach {} rendezvous on http://{address}\n", env!("CARGO_PKG_VERSION")));
 }
 
 pub(crate) fn replayed(at: Timestamp, line: &str) {
@@ -198,12 +275,12 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
 
 /// What share says first.
 pub(crate) fn header(header: &Greeting) {
-    header.lines().for_each(|line| eprintln!("{line}"));
+    header.lines().for_each(|line| say(&format!("{line}\n")));
 }
 
 /// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
 pub(crate) fn push_away(size: Size) {
-    eprint!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows)));
+    say(&format!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows))));
 }
 
 /// The step while joining: one line on stderr, drawn over.
@@ -239,14 +316,14 @@ impl Spinner {
 
     pub(crate) fn clear(&mut self) {
         if std::mem::take(&mut self.visible) {
-            eprint!("\r\x1b[K");
+            say("\r\x1b[K");
         }
     }
 
     fn draw(&self) {
         const FRAMES: [char; 4] = ['|', '/', '-', '\\'];
         if self.visible && !self.text.is_empty() {
-            eprint!("\r\x1b[K{} {}", FRAMES[self.turn % FRAMES.len()], self.text);
+            say(&format!("\r\x1b[K{} {}", FRAMES[self.turn % FRAMES.len()], self.text));
         }
     }
 }
@@ -460,5 +537,41 @@ fn join_code(failure: &Failure) -> u8 {
         (_, Stage::WaitingForHost) => code::NO_SESSION,
         (_, Stage::CheckingPaths | Stage::Securing | Stage::Confirming | Stage::OpeningControl) => code::NO_PATH,
         (_, Stage::Authenticating | Stage::Offer | Stage::Answer | Stage::FirstScreen | Stage::Live) => code::LOST,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORGED: &str = "x\" (view); sees: four false words here\u{202e}\n  waits 9 sees: zoo zoo zoo zoo";
+
+    #[test]
+    fn a_name_cannot_forge_the_words_of_a_status() {
+        let asking = json!({ "member": 2, "name": FORGED, "role": "control", "check": "four true words here" });
+        let member = json!({ "member": 1, "name": FORGED, "role": "view", "kind": "relay" });
+        let text = session(&json!({ "session": "s", "members": [member], "asking": [asking] }), LinksShown::Yes);
+        assert!(
+            text.contains("  waits 2     sees: four true words here; \"x' (view); sees: four fal…\" (control)"),
+            "{text}"
+        );
+        assert!(text.contains("  member 1    \"x' (view); sees: four fal…\" (view), through"), "{text}");
+        assert!(!text.contains("zoo"), "{text}");
+    }
+
+    #[test]
+    fn a_name_cannot_forge_the_words_of_a_question() {
+        let check = Sas(7);
+        let line = asks(MemberId(3), Role::Control, FORGED, check);
+        assert!(line.trim_start().starts_with(&check.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
+        assert!(line.contains("\"x' (view); sees: four fal…\" who wants in (control)"), "{line}");
+    }
+
+    #[test]
+    fn json_is_escaped_but_for_what_a_person_may_see() {
+        let value = json!({ "name": "é\u{9b}\u{202e}\u{e0041}\n" });
+        let plain = plain_json(&value);
+        assert_eq!(plain, "{\"name\":\"é\\u009b\\u202e\\udb40\\udc41\\n\"}");
+        assert_eq!(serde_json::from_str::<Value>(&plain).expect("JSON"), value);
     }
 }

@@ -23,7 +23,7 @@ use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::{Surroundings, drive};
 use beach_runtime_tokio::network::Network;
-use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn};
+use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, Screen, SignalEvent, Signals};
@@ -31,16 +31,16 @@ use beach_runtime_tokio::{background, entropy, rendezvous, seed};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::args::{self, ShareArgs};
-use crate::audit::Audit;
+use crate::audit::{self, Audit};
 use crate::cast::CastFile;
-use crate::control::{self, Known, Request};
+use crate::control::{self, Known, LinksShown, Request};
 use crate::detach;
 use crate::greeting::{Greeting, Links, Remarks};
 use crate::log;
-use crate::output::{self, Voice, code};
+use crate::output::{self, Voice, WrittenFile, code};
 use crate::rendezvous::Place;
 use crate::terminal::Terminal;
 
@@ -55,6 +55,9 @@ const HANG_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The last output gets this long to reach a slow own terminal.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// What shells return for a command that is not there.
+const NO_COMMAND: i32 = 127;
 
 type HostEndpoint = Endpoint<Host, Str0m>;
 
@@ -100,7 +103,8 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     let header = match voice {
         Voice::Human => {
             let asks = own_terminal && approve != Approve::Nobody;
-            let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks, qr: args.qr };
+            let shown = LinksShown::unless_inside(args.links);
+            let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks, qr: args.qr, links: shown };
             Greeting::new(&command_text(&command), size, &links, remarks)
         }
         Voice::Quiet | Voice::Json => Greeting::quiet(links.main()),
@@ -186,7 +190,7 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         detached: args.detached.is_some(),
         command,
         cast,
-        uncast: None,
+        files_ended: Vec::new(),
         ended_by: None,
         fault: None,
         control: listen(&session),
@@ -274,8 +278,8 @@ struct Share {
     command: Vec<OsString>,
     /// What is printed is recorded there, until that fails.
     cast: Option<CastFile>,
-    /// Why that failed, as long as it cannot be said without tearing the own terminal's screen.
-    uncast: Option<io::Error>,
+    /// Files that could not be written any more, as long as that cannot be said without tearing the own terminal's screen.
+    files_ended: Vec<(WrittenFile, io::Error)>,
     /// The signal that ended it, as an exit code.
     ended_by: Option<u8>,
     /// A part of this program that must not end did.
@@ -311,7 +315,7 @@ impl Share {
                 Err(error) => tracing::error!(%error, "the own terminal cannot be used"),
             }
         }
-        let mut env = vec![("BEACH_SESSION".into(), self.session.clone().into())];
+        let mut env = vec![(control::SESSION.into(), self.session.clone().into())];
         if let Some(control) = &self.control {
             env.push((control::SOCKET.into(), control.path().into()));
         }
@@ -332,10 +336,18 @@ impl Share {
             Ok(pty) => self.pty = Some(pty),
             Err(error) => {
                 self.terminal = None;
-                let what = format!("`{}` could not be started", command_text(&self.command));
-                output::refuse(&what, &error.to_string(), "check the command after --");
-                // What shells say of a command that is not there.
-                self.pending.push_back(HostInput::Ended(127));
+                let code = match error {
+                    SpawnError::NoCommand(error) => {
+                        let what = format!("`{}` could not be started", command_text(&self.command));
+                        output::refuse(&what, &error.to_string(), "check the command after --");
+                        NO_COMMAND
+                    }
+                    SpawnError::NoTerminal(error) => {
+                        let advice = "see whether /dev/pts is mounted, and kernel.pty.max";
+                        i32::from(output::refuse("the system gave no pseudo-terminal", &error.to_string(), advice))
+                    }
+                };
+                self.pending.push_back(HostInput::Ended(code));
             }
         }
     }
@@ -349,11 +361,29 @@ impl Share {
     }
 
     fn recording_ended(&mut self, error: io::Error) {
-        tracing::error!(%error, "the recording ends here");
+        self.file_ended(WrittenFile::Recording, error);
+    }
+
+    /// Told once: as an event, in the log, and to the person as soon as that does not tear their screen.
+    fn file_ended(&mut self, file: WrittenFile, error: io::Error) {
+        tracing::error!(%error, file = file.name(), "a file ends here");
+        self.voice.event(file.event(), &json!({ "cause": error.to_string() }));
         if self.terminal.is_some() {
-            self.uncast = Some(error);
+            self.files_ended.push((file, error));
         } else {
-            output::recording_ended(&error);
+            output::file_ended(file, &error);
+        }
+    }
+
+    fn audit_ended(&mut self, error: io::Error) {
+        self.audit = None;
+        self.file_ended(WrittenFile::Audit, error);
+    }
+
+    /// A join failed: counted for the audit, as anybody can make joins fail.
+    fn count(&mut self, failure: audit::Failure, fields: Value) {
+        if let Some(audit) = &mut self.audit {
+            audit.count(failure, fields);
         }
     }
 
@@ -365,9 +395,8 @@ impl Share {
 
     /// For the audit. A disk that is full ends it, not the session.
     fn note(&mut self, kind: &str, fields: &Value) {
-        if let Some(Err(error)) = self.audit.as_mut().map(|audit| audit.note(kind, fields)) {
-            tracing::error!(%error, "the audit ends here");
-            self.audit = None;
+        if let Some(Err(error)) = self.audit.as_ref().map(|audit| audit.note(kind, fields)) {
+            self.audit_ended(error);
         }
     }
 
@@ -405,8 +434,8 @@ impl Share {
             terminal.screen.flush(FLUSH_WITHIN).await;
         }
         drop(self.terminal.take());
-        if let Some(error) = self.uncast.take() {
-            output::recording_ended(&error);
+        for (file, error) in self.files_ended.drain(..) {
+            output::file_ended(file, &error);
         }
         self.network.close().await;
         if let Some(mut pty) = self.pty.take() {
@@ -432,7 +461,12 @@ impl Share {
         if let Some(Err(error)) = self.cast.take().map(|cast| cast.end(code)) {
             self.recording_ended(error);
         }
-        self.tell("exit", &json!({ "code": code, "reason": reason }));
+        let fields = json!({ "code": code, "reason": reason });
+        self.note("exit", &fields);
+        if let Some(Err(error)) = self.audit.take().map(Audit::end) {
+            self.audit_ended(error);
+        }
+        self.voice.event("exit", &fields);
         if self.own_terminal {
             self.voice.say("  beach: the session has ended.");
         }
@@ -535,6 +569,7 @@ impl Surroundings<HostEndpoint> for Share {
                 signal = self.signals.next() => Happened::Signal(signal),
                 () = ended(&mut self.rendezvous) => Happened::RendezvousEnded,
                 asked = next_of(&mut self.control, Control::next) => Happened::Asked(asked),
+                () = audit_due(self.audit.as_ref()) => Happened::AuditDue,
             };
             let input = match event {
                 Happened::Pty(PtyEvent::Output(bytes)) => {
@@ -555,6 +590,12 @@ impl Surroundings<HostEndpoint> for Share {
                 Happened::Key(KeyEvent::Bytes(bytes)) => {
                     self.keys_wanted = false;
                     Some(HostInput::Keys(bytes))
+                }
+                Happened::AuditDue => {
+                    if let Some(Err(error)) = self.audit.as_mut().map(|audit| audit.on_time(Instant::now())) {
+                        self.audit_ended(error);
+                    }
+                    None
                 }
                 Happened::Key(KeyEvent::End) => Some(HostInput::Stop),
                 Happened::Signal(signal) => self.on_signal(signal),
@@ -593,6 +634,7 @@ impl Surroundings<HostEndpoint> for Share {
 
 enum Happened {
     Asked(Asked),
+    AuditDue,
     Pty(PtyEvent),
     Writable,
     Key(KeyEvent),
@@ -608,6 +650,14 @@ async fn next_of<'a, S, T>(source: &'a mut Option<S>, next: impl AsyncFnOnce(&'a
 async fn next_of_ref<'a, S, T>(source: Option<&'a mut S>, next: impl AsyncFnOnce(&'a mut S) -> T) -> T {
     match source {
         Some(source) => next(source).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until counted failures are to be written.
+async fn audit_due(audit: Option<&Audit>) {
+    match audit.and_then(Audit::deadline) {
+        Some(deadline) => sleep_until(deadline.into()).await,
         None => std::future::pending().await,
     }
 }

@@ -61,6 +61,15 @@ pub struct Spawn {
     pub rows: u16,
 }
 
+/// Why a command does not run.
+#[derive(Debug)]
+pub enum SpawnError {
+    /// The system gave no pseudo-terminal.
+    NoTerminal(io::Error),
+    /// The program could not be started in it: not found, not executable.
+    NoCommand(io::Error),
+}
+
 /// What the terminal did.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PtyEvent {
@@ -168,9 +177,10 @@ impl Pty {
     ///
     /// # Errors
     /// No terminal could be had, or the program could not be started (not found, not executable).
-    pub fn spawn(spec: &Spawn) -> io::Result<Self> {
-        let (terminal, inside) = pty_process::open().map_err(into_io)?;
-        terminal.resize(Size::new(spec.rows, spec.cols)).map_err(into_io)?;
+    pub fn spawn(spec: &Spawn) -> Result<Self, SpawnError> {
+        let no_terminal = |error| SpawnError::NoTerminal(into_io(error));
+        let (terminal, inside) = pty_process::open().map_err(no_terminal)?;
+        terminal.resize(Size::new(spec.rows, spec.cols)).map_err(no_terminal)?;
         let mut command = Command::new(&spec.program).args(&spec.args);
         for name in &spec.env_remove {
             command = command.env_remove(name);
@@ -178,7 +188,7 @@ impl Pty {
         for (name, value) in &spec.env {
             command = command.env(name, value);
         }
-        let child = command.spawn(inside).map_err(into_io)?;
+        let child = command.spawn(inside).map_err(|error| SpawnError::NoCommand(into_io(error)))?;
         tracing::debug!(pid = child.id(), cols = spec.cols, rows = spec.rows, "command started");
         Ok(Self {
             terminal,
@@ -483,7 +493,7 @@ mod tests {
 
         let error = Pty::spawn(&spec).err().expect("it cannot start");
 
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(matches!(error, SpawnError::NoCommand(error) if error.kind() == io::ErrorKind::NotFound));
     }
 
     #[tokio::test]

@@ -1,35 +1,71 @@
 //! Files that only their owner may read, appended to: recordings and logs.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
-/// Opens `path` for appending, mode 0600 if it is new.
-///
-/// # Errors
-/// As the file system says.
-pub fn open_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
+use crate::patience::write_within;
+
+/// How long a file that is a pipe or a terminal may take nothing: whoever writes has a session to drive.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// A file that only its owner may read, appended to.
+#[derive(Debug)]
+pub struct PrivateFile(File);
+
+impl PrivateFile {
+    /// Opens `path` for appending, and gives it mode 0600 whatever it had before.
+    ///
+    /// # Errors
+    /// As the file system says; also if the file is another user's.
+    pub fn append(path: &Path) -> io::Result<PrivateFile> {
+        Self::of(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
+    }
+
+    fn of(file: File) -> io::Result<PrivateFile> {
+        // The mode of a pipe, a terminal or /dev/null is not ours to change.
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(PrivateFile(file))
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// # Errors
+    /// As the file system says; `TimedOut` for a pipe or a terminal that takes nothing for 200 ms.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        write_within(&self.0, bytes, PATIENCE)
+    }
+}
+
+impl io::Write for &PrivateFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        PrivateFile::write(self, bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A recording on disk.
 #[derive(Debug)]
 pub struct Recording {
-    file: File,
+    file: PrivateFile,
     failed: bool,
 }
 
 impl Recording {
-    /// Starts a recording: the file is emptied, mode 0600 if it is new.
+    /// Starts a recording: the file is emptied, and has mode 0600 from then on.
     ///
     /// # Errors
     /// As the file system says.
     pub fn create(path: &Path) -> io::Result<Recording> {
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(path)?;
-        // The mode above is for a file that is new.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        Ok(Recording { file, failed: false })
+        Ok(Recording { file: PrivateFile::of(file)?, failed: false })
     }
 
     /// Starts a recording in a new file, mode 0600.
@@ -38,7 +74,7 @@ impl Recording {
     /// If there is a file already, and as the file system says.
     pub fn create_new(path: &Path) -> io::Result<Recording> {
         let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
-        Ok(Recording { file, failed: false })
+        Ok(Recording { file: PrivateFile::of(file)?, failed: false })
     }
 
     /// Appends, at once. The first failure ends the recording: nothing is written after it.
@@ -49,7 +85,7 @@ impl Recording {
         if self.failed {
             return Ok(());
         }
-        self.file.write_all(bytes).inspect_err(|_| self.failed = true)
+        self.file.write(bytes).inspect_err(|_| self.failed = true)
     }
 
     /// Appends. A disk that is full ends the recording, not the session; it is logged once.
@@ -67,7 +103,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_said_once() {
         let file = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
-        let mut recording = Recording { file, failed: false };
+        let mut recording = Recording { file: PrivateFile::of(file).expect("its mode is left alone"), failed: false };
         let error = recording.try_append(b"x").expect_err("the disk is full");
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         recording.try_append(b"y").expect("once is enough");

@@ -1,12 +1,14 @@
 //! A running share is asked: by its user, from outside and from inside, and by nobody else.
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use beach_tests::real::{Host, Process, Scratch, Tmux, beach, binary, holds, join};
+use beach_tests::real::{Host, Links, Process, Scratch, Tmux, beach, binary, holds, join};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -36,7 +38,7 @@ fn status_shows_links_and_members_and_stop_ends_the_session() {
     holds("who typed last", SOON, || ask(&scratch, &["status"]).1.contains("typed last"));
     let (_, text, _) = ask(&scratch, &["status"]);
     assert!(
-        text.contains("ann (control), directly from ") && text.contains("`sh -c stty raw -echo; exec cat`"),
+        text.contains("\"ann\" (control), directly from ") && text.contains("`sh -c stty raw -echo; exec cat`"),
         "{text}"
     );
     let (_, line, _) = ask(&scratch, &["status", "--json"]);
@@ -109,4 +111,169 @@ fn the_socket_is_its_owners_and_another_user_is_turned_away() {
     assert_eq!((output.status.code(), &*answer), (Some(1), ""), "{cause}");
     assert!(cause.contains("does not answer"), "{cause}");
     assert_eq!(ask(&scratch, &["status"]).0, 0, "its owner is told");
+}
+
+/// Whatever lets somebody in, as a link has it.
+fn keys(links: &Links) -> [&str; 2] {
+    [&links.control, &links.view].map(|link| link.rsplit_once('#').expect("a link has a key").1)
+}
+
+#[test]
+fn inside_the_shared_terminal_no_link_is_shown_unless_that_is_said() {
+    let scratch = Scratch::new();
+    let beach = binary().display();
+    let inner = format!("{beach} share --headless --listen 127.0.0.1:0 --linger 0");
+    let script = format!(
+        "read -r _; {beach} status; {beach} status --json; {inner} -- true; {inner} --detach -- true; echo sixth; \
+         {beach} attach; {beach} rotate; echo end; read -r _; {beach} status --links; echo shown; exec cat"
+    );
+    let host = Host::start(&scratch, &["--record", "it.cast"], &["sh", "-c", &script]);
+    let mut viewer = Process::start(&mut join(&scratch, &["-q", "--nested", &host.links.control]));
+    let printed = |word: &str| {
+        holds(word, SOON * 2, || scratch.read("it.cast").contains(&format!("{word}\\r\\n")));
+        scratch.read("it.cast")
+    };
+    holds("somebody who types", SOON, || host.events("member_joined") == 1);
+
+    viewer.write("\n");
+    let cast = printed("end");
+    assert!(cast.contains(&id(&host)) && cast.contains("say --links"), "{cast}");
+    assert!(!cast.contains("#1c.") && !cast.contains("#1v."), "{cast}");
+    for key in keys(&host.links) {
+        assert!(!cast.contains(key), "{cast}");
+    }
+
+    viewer.write("\n");
+    let cast = printed("shown");
+    assert!(cast.contains("#1c.") && cast.contains("#1v."), "{cast}");
+}
+
+#[test]
+fn a_session_is_not_joined_from_within_after_its_links_changed() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &[], &["cat"]);
+    let (first, socket) = (id(&host), socket(&scratch));
+    assert_eq!(ask(&scratch, &["rotate"]).0, 0);
+    let (line, _) = host.process.line("the new links", SOON, |line| line.contains("\"links\""));
+    let links: serde_json::Value = serde_json::from_str(&line).expect("events are JSON");
+    for kind in ["join", "view"] {
+        let link = links[kind].as_str().expect("a link");
+        assert!(!link.contains(&first), "{link}");
+        let mut inside = join(&scratch, &["-q", link]);
+        let mut inside = Process::start(inside.env("BEACH_SESSION", &first).env("BEACH_SOCKET", &socket));
+        assert_eq!(inside.exit(SOON), 2, "{}", inside.stderr());
+        assert!(inside.stderr().contains("this terminal is the session's own"), "{}", inside.stderr());
+    }
+    assert_eq!(host.events("member_joined"), 0);
+}
+
+fn socket(scratch: &Scratch) -> PathBuf {
+    let folder = fs::read_dir(scratch.file(".local/state/beach")).expect("the folder");
+    let mut sockets = folder.map(|entry| entry.expect("read").path());
+    sockets.find(|path| path.extension().is_some_and(|ext| ext == "sock")).expect("a socket")
+}
+
+#[test]
+fn a_folder_of_sockets_that_is_a_symbolic_link_is_not_used_and_not_changed() {
+    let scratch = Scratch::new();
+    let elsewhere = scratch.file("elsewhere");
+    fs::create_dir_all(&elsewhere).expect("a folder");
+    fs::set_permissions(&elsewhere, Permissions::from_mode(0o755)).expect("ours");
+    fs::create_dir_all(scratch.file(".local/state")).expect("a folder");
+    std::os::unix::fs::symlink(&elsewhere, scratch.file(".local/state/beach")).expect("a link");
+    let _host = Host::start(&scratch, &[], &["cat"]);
+    let mode = fs::metadata(&elsewhere).expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode, fs::read_dir(&elsewhere).expect("read").count()), (0o755, 0));
+    assert!(scratch.read("host.log").contains("no control socket"), "{}", scratch.read("host.log"));
+}
+
+#[test]
+fn a_folder_of_sockets_that_others_may_enter_is_closed_to_them() {
+    let scratch = Scratch::new();
+    let folder = scratch.file(".local/state/beach");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("ours");
+    let _host = Host::start(&scratch, &[], &["cat"]);
+    assert_eq!(fs::metadata(&folder).expect("it is there").permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn another_users_socket_is_not_asked() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can be another user");
+        return;
+    }
+    let scratch = Scratch::new();
+    fs::set_permissions(scratch.folder(), Permissions::from_mode(0o755)).expect("ours");
+    let theirs = scratch.file("theirs");
+    fs::create_dir_all(&theirs).expect("a folder");
+    std::os::unix::fs::chown(&theirs, Some(65534), Some(65534)).expect("root may");
+    let copy = scratch.file("beach-for-all");
+    fs::copy(binary(), &copy).expect("a copy");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+    command.args(["share", "--headless", "--json", "--listen", "127.0.0.1:0", "--", "cat"]);
+    command.env("HOME", &theirs).env_remove("XDG_RUNTIME_DIR").env_remove("XDG_STATE_HOME").current_dir(&theirs);
+    let host = Host::run(&scratch, &mut command);
+    let folder = scratch.file(".local/state/beach");
+    fs::create_dir_all(&folder).expect("a folder");
+    let name = format!("{}.sock", id(&host));
+    std::os::unix::fs::symlink(theirs.join(".local/state/beach").join(&name), folder.join(&name)).expect("a link");
+
+    let (code, stdout, stderr) = ask(&scratch, &["status"]);
+    assert_eq!((code, &*stdout), (1, ""), "{stderr}");
+    assert!(stderr.contains("another user listens there"), "{stderr}");
+    assert_eq!(ask(&scratch, &["stop", &id(&host)]).0, 1);
+}
+
+#[test]
+fn what_a_socket_answers_cannot_write_on_the_terminal_as_it_likes() {
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.file(".local/state/beach")).expect("a folder");
+    let listener = UnixListener::bind(scratch.file(".local/state/beach/fake.sock")).expect("a socket");
+    let evil = "\u{1b}]0;evil\u{7}\u{9b}2J\u{202e}\u{200b}\u{e0041}\nsecond line";
+    let member = serde_json::json!({ "member": 1, "name": evil, "role": evil, "kind": "direct", "remote": evil });
+    let asking = serde_json::json!({ "member": 2, "name": evil, "role": evil, "check": evil });
+    let answer = serde_json::json!({
+        "session": evil, "command": evil, "size": evil, "server": evil, "rendezvous": evil, "join": evil, "view": evil,
+        "members": [member], "asking": [asking], "error": evil,
+    });
+    let answer = format!("{answer}\n");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accepts");
+            let mut line = String::new();
+            let _ = BufReader::new(&stream).read_line(&mut line).and_then(|_| stream.write_all(answer.as_bytes()));
+        }
+    });
+    for args in [&["status"][..], &["status", "--json"], &["approve", "1"]] {
+        let (_, stdout, stderr) = ask(&scratch, args);
+        let all = stdout + &stderr;
+        let bad = |c: char| (c.is_control() && c != '\n') || "\u{202e}\u{200b}\u{e0041}".contains(c);
+        assert!(all.contains("evil") && !all.contains(bad), "{args:?}: {all:?}");
+        assert!(!all.lines().any(|line| line.starts_with("second")), "{args:?}: {all:?}");
+    }
+}
+
+#[test]
+fn connections_that_stay_idle_keep_nobody_out() {
+    let scratch = Scratch::new();
+    let _host = Host::start(&scratch, &[], &["cat"]);
+    let socket = socket(&scratch);
+    // Most of them have been answered, and stay; the last ones have not even asked.
+    let mut idle = Vec::new();
+    for _ in 0..16 {
+        let mut stream = UnixStream::connect(&socket).expect("connects");
+        stream.write_all(b"{\"ask\":\"status\"}\n").expect("asks");
+        stream.set_read_timeout(Some(SOON)).expect("a timeout");
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).expect("answers");
+        assert!(line.contains("\"session\""), "{line:?}");
+        idle.push(stream);
+    }
+    let silent: Vec<_> = (0..16).map(|_| UnixStream::connect(&socket).expect("connects")).collect();
+
+    let (code, _, stderr) = ask(&scratch, &["status"]);
+    assert_eq!(code, 0, "{stderr}");
+    drop((idle, silent));
 }

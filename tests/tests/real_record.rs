@@ -49,7 +49,7 @@ fn a_session_is_recorded_with_its_output_its_viewers_and_its_exit() {
     );
     assert!(header["timestamp"].as_u64().is_some_and(|seconds| seconds > 1_700_000_000), "{header}");
     assert_eq!(data(&events, "o").concat(), "ready\r\nhé \x1b[1m中");
-    let markers = ["tester joined (view)", "tester left", "tester joined (control)", "tester left"];
+    let markers = ["\"tester\" joined (view)", "\"tester\" left", "\"tester\" joined (control)", "\"tester\" left"];
     assert_eq!(data(&events, "m"), markers);
     assert_eq!(events.last().map(|event| (event.1.as_str(), event.2.as_str())), Some(("x", "3")));
     assert!(events.iter().all(|event| (0.0..30.0).contains(&event.0)), "{events:?}");

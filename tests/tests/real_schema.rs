@@ -107,3 +107,13 @@ fn what_a_session_says_to_programs_is_in_the_manual() {
         assert!(missing.is_empty(), "{list}: {missing:?} are not in the manual");
     }
 }
+
+#[test]
+fn events_that_a_session_rarely_tells_are_in_the_manual_too() {
+    let dropped = r#"{"type":"dropped","count":3}"#;
+    for heading in ["### Events of `share --json`", "### Events of `join --json`"] {
+        are_told_as_documented(dropped, heading);
+    }
+    let ended = "{\"type\":\"recording_ended\",\"cause\":\"x\"}\n{\"type\":\"audit_ended\",\"cause\":\"x\"}";
+    are_told_as_documented(ended, "### Events of `share --json`");
+}

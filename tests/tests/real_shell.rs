@@ -83,8 +83,14 @@ fn an_audit_says_who_came_and_did_what_and_holds_no_key() {
     let typed: String = events.iter().filter_map(|event| event["text"].as_str()).collect();
     assert!(typed == "rm -rf" && events.iter().all(|event| event["time"].is_number()), "{audit}");
     let cast = scratch.read("demo.cast");
-    for marker in ["ann asks to be let in (control)", "ann is let in", "ann joined (control)", "new links", "ann left"]
-    {
+    let ann = r#"\"ann\""#;
+    for marker in [
+        format!("{ann} asks to be let in (control)"),
+        format!("{ann} is let in"),
+        format!("{ann} joined (control)"),
+        "new links".to_owned(),
+        format!("{ann} left"),
+    ] {
         assert!(
             cast.contains(&format!(r#""m", "{marker}""#)) || cast.contains(&format!(r#""m","{marker}""#)),
             "{cast}"

@@ -1,13 +1,20 @@
 //! What people, programs, recordings and the audit are told of a session.
 
+use std::time::Duration;
+
 use beach_core::host::HostNotice;
 use beach_core::role::Role;
 use beach_runtime_tokio::background;
 use serde_json::json;
 
 use super::Share;
+use crate::audit;
+use crate::events::{self, Weight};
 use crate::greeting::Links;
 use crate::output::{self, Voice};
+
+/// How long the process that started this one in the background may take to read the link.
+const LINK_WITHIN: Duration = Duration::from_secs(1);
 
 impl Share {
     pub(super) fn on_notice(&mut self, notice: HostNotice) {
@@ -23,8 +30,9 @@ impl Share {
                 }
                 match self.voice {
                     Voice::Quiet => {
-                        output::print(self.links.main());
+                        events::tell(self.links.main().to_owned(), Weight::Last);
                         if self.detached {
+                            events::flush(LINK_WITHIN);
                             background::fall_silent()
                                 .unwrap_or_else(|error| tracing::warn!(%error, "still not silent"));
                         }
@@ -44,7 +52,8 @@ impl Share {
                 let stage = failure.stage.words();
                 let cause = output::cause(&failure.cause);
                 tracing::info!(%link, stage, cause, "a handshake failed");
-                self.note("join_failed", &json!({ "link": link.to_string(), "stage": stage, "cause": cause }));
+                let fields = json!({ "link": link.to_string(), "stage": stage, "cause": cause });
+                self.count(audit::Failure::Join, fields);
             }
             HostNotice::TurnedAway(count) => {
                 tracing::warn!(count, "the rendezvous refused joins: too many at once");
@@ -52,7 +61,7 @@ impl Share {
             }
             HostNotice::WrongKey(link, count) => {
                 tracing::warn!(%link, count, "somebody tried a wrong key");
-                self.note("wrong_key", &json!({ "link": link.to_string(), "count": count }));
+                self.count(audit::Failure::WrongKey, json!({ "link": link.to_string() }));
             }
             HostNotice::Joined(member, role, name, path) => {
                 tracing::info!(%member, %role, name, "a viewer joined");
@@ -86,9 +95,7 @@ impl Share {
                 self.record(|cast| cast.asks(member, role, &name));
                 if self.own_terminal && self.terminal.is_none() {
                     // The command waits for a viewer, and the terminal is as it was.
-                    let id = member.0;
-                    self.voice
-                        .say(&format!("  {name} wants in ({role}): {check}. In another terminal: beach approve {id}"));
+                    self.voice.say(&output::asks(member, role, &name, check));
                 }
                 let check = check.to_string();
                 let fields = json!({ "member": member.0, "role": role, "name": name, "from": from, "check": check });
