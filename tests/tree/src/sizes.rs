@@ -44,8 +44,9 @@ pub fn large_files(tree: &Tree) -> Vec<Finding> {
 pub fn long_functions(tree: &Tree) -> Vec<Finding> {
     let mut longest = BTreeMap::new();
     for (path, source) in tree.sources() {
-        functions(&source.tokens, &mut |name, body| {
-            let lines = code_lines(body);
+        functions(&source.tokens, &mut |name, body, is_async| {
+            // Of an async function clippy sees the block inside, braces included.
+            let lines = code_lines(body) + if is_async { 2 } else { 0 };
             let subject = format!("{path} {name}");
             let figure = longest.entry(subject).or_insert(0);
             *figure = lines.max(*figure);
@@ -88,17 +89,17 @@ pub fn wide_structs(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Calls `found` with the name and body of each function, inner ones included.
-fn functions(tokens: &[TokenTree], found: &mut impl FnMut(&str, &Group)) {
-    named_bodies("fn", tokens, found);
+/// Calls `found` with the name and body of each function, inner ones included, and whether it is async.
+fn functions(tokens: &[TokenTree], found: &mut impl FnMut(&str, &Group, bool)) {
+    named_bodies("fn", tokens, &mut |name, body, before| found(name, body, before == Some("async")));
 }
 
 fn structs(tokens: &[TokenTree], found: &mut impl FnMut(&str, &Group)) {
-    named_bodies("struct", tokens, found);
+    named_bodies("struct", tokens, &mut |name, body, _| found(name, body));
 }
 
-/// Calls `found` with the name and the braces of everything that this word begins.
-fn named_bodies(keyword: &str, tokens: &[TokenTree], found: &mut impl FnMut(&str, &Group)) {
+/// Calls `found` with the name and the braces of everything that this word begins, and with the word before.
+fn named_bodies(keyword: &str, tokens: &[TokenTree], found: &mut impl FnMut(&str, &Group, Option<&str>)) {
     for (at, token) in tokens.iter().enumerate() {
         if let TokenTree::Group(group) = token {
             let inner: Vec<TokenTree> = group.stream().into_iter().collect();
@@ -110,7 +111,8 @@ fn named_bodies(keyword: &str, tokens: &[TokenTree], found: &mut impl FnMut(&str
         let Some(name) = tokens.get(at + 1).and_then(word) else { continue };
         let body = tokens[at..].iter().take_while(|token| !is_punct(token, ';')).find_map(braced);
         if let Some(body) = body {
-            found(&name, body);
+            let before = at.checked_sub(1).and_then(|before| word(&tokens[before]));
+            found(&name, body, before.as_deref());
         }
     }
 }
@@ -205,6 +207,8 @@ mod tests {
         let findings = long_functions(&tree("cli/src/a.rs", body(71)));
         assert_eq!((findings[0].subject.as_str(), findings[0].figure), ("cli/src/a.rs f", 71));
         assert_eq!(long_functions(&tree("cli/src/a.rs", body(70))), []);
+        let of_69 = |body: String| long_functions(&tree("cli/src/a.rs", body)).len();
+        assert_eq!((of_69(body(69)), of_69(body(69).replace("fn f", "async fn f"))), (0, 1));
     }
 
     #[test]
