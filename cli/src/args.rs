@@ -14,6 +14,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::Found;
+use crate::replay::ReplayArgs;
 use crate::{config, output};
 
 const EXAMPLES: &str = "\
@@ -433,14 +434,6 @@ pub(crate) struct DoctorArgs {
     /// One JSON object a line for each check
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// `beach replay`
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
-    /// A file that --record-handshake wrote
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
 }
 
 /// `beach completions`

@@ -19,7 +19,7 @@ use beach_core::terminal::{Abilities, Options, Size};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 use beach_runtime_tokio::drive::{Surroundings, drive};
-use beach_runtime_tokio::network::Network;
+use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
 use beach_runtime_tokio::{entropy, prompt, seed};
@@ -88,9 +88,8 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         Network::new(&invite.server, invite.is_loopback(), recording).with_ice_servers(&args.paths.ice_server);
     let server = invite.server.clone();
     let machine = Viewer::new(config.clone());
-    let mut endpoint: ViewerEndpoint =
-        Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy())
-            .taking(args.paths.paths());
+    let endpoint = Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy());
+    let mut endpoint: ViewerEndpoint = logged(endpoint.taking(args.paths.paths()));
     if args.record_handshake.is_some() {
         endpoint = endpoint.recording(&config.first_record());
     }

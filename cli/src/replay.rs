@@ -1,12 +1,26 @@
 //! `beach replay`: a recording again, stage by stage.
 
+use std::path::PathBuf;
+
 use beach_core::host::{HostExit, HostNotice, HostOutput};
 use beach_core::recording::journal::{Replayed, is_whole, read, replay};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
 
-use crate::args::ReplayArgs;
+use clap::Args;
+
 use crate::output;
+
+/// `beach replay`
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Prints each step of the handshakes as well
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// A file that --record-handshake wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
 
 pub(crate) fn run(args: &ReplayArgs) -> u8 {
     let file = match std::fs::read(&args.file) {
@@ -26,7 +40,7 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
             return output::usage(&format!("cannot replay {}", args.file.display()), &error.to_string(), advice);
         }
     };
-    match replay(&records, show) {
+    match replay(&records, |replayed| show(replayed, args.verbose)) {
         Ok(()) if is_whole(&file) => 0,
         Ok(()) => {
             let advice = "what is there was replayed; whoever recorded it may have been killed";
@@ -39,8 +53,9 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
     }
 }
 
-fn show(replayed: Replayed) {
+fn show(replayed: Replayed, verbose: bool) {
     match replayed {
+        Replayed::Note(..) if !verbose => {}
         Replayed::Note(at, note) => output::replayed(at, &format!("  {note}")),
         Replayed::Host(at, output) => show_host(at, output),
         Replayed::Viewer(at, output) => show_viewer(at, output),

@@ -22,7 +22,7 @@ use beach_core::terminal::Size;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::{Surroundings, drive};
-use beach_runtime_tokio::network::Network;
+use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
@@ -166,9 +166,9 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     };
     let epoch = Instant::now();
     let recorded = recording.is_some();
-    let mut endpoint: HostEndpoint =
-        Endpoint::new(Host::new(config.clone()), Str0m::new(epoch, certificate), Secrets::Host(secrets), entropy)
-            .taking(args.paths.paths());
+    let (host, engine) = (Host::new(config.clone()), Str0m::new(epoch, certificate));
+    let endpoint = Endpoint::new(host, engine, Secrets::Host(secrets), entropy);
+    let mut endpoint: HostEndpoint = logged(endpoint.taking(args.paths.paths()));
     if recorded {
         endpoint = endpoint.recording(&config.first_record());
     }

@@ -6,9 +6,12 @@
 mod lanes;
 #[cfg(feature = "test-util")]
 mod needles;
+pub mod note;
 mod peers;
 mod sealing;
+mod signalling;
 mod state;
+mod story;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -26,12 +29,14 @@ use crate::machine::{Machine, Tick};
 use crate::peer::engine::{Engine, Peer, PeerSide};
 use crate::recording::journal::{Journal, Record};
 use crate::role::Role;
-use crate::session::link::{Command, Event, LinkDown, LinkUser, VERSIONS};
+use crate::session::link::{Command, Event, LinkDown, LinkUser};
 use crate::support::deadline_map::{DeadlineMap, EXACT};
 use crate::support::entropy::Entropy;
 use crate::time::{Timestamp, earliest};
-use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, encode_hello, parse_from_rendezvous, to_text};
+use crate::wire::signal::{ToRendezvous, encode_hello};
 
+use self::note::{Note, Step};
+use self::signalling::PING_EVERY;
 use self::state::{Link, Seal};
 
 /// A link whose peer hears nothing at all for this long is down: checks of its path come every few seconds.
@@ -40,20 +45,11 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Pairs of addresses remembered as a link's: a cache, started afresh when it is full, since strangers can fill it.
 const MAX_ROUTES: usize = 1024;
 
-/// The rendezvous hears from us at least this often.
-const PING_EVERY: Duration = Duration::from_secs(20);
-
-/// And we from it, after a ping, within this time.
-const PONG_WITHIN: Duration = Duration::from_secs(10);
-
-/// Who is so much too late has slept.
+/// A deadline handled this late means that the process or its machine was suspended.
 const SLEPT: Duration = Duration::from_secs(5);
 
-/// And then the connection to the rendezvous may be one that only this side still believes in: its time is shorter.
+/// After a suspension a ping is answered within this time: the rendezvous may have dropped the connection meanwhile.
 const PONG_AFTER_SLEEP: Duration = Duration::from_secs(1);
-
-/// So often the links may change before who is in from the first of them cannot come back any more.
-const MAX_EARLIER: usize = 4;
 
 /// Numbers the sets of sockets that an endpoint asked for.
 pub type Generation = u16;
@@ -136,6 +132,8 @@ pub enum Output<O> {
     TurnHangUp(StreamId),
     /// Append this to the recording.
     Record(Vec<u8>),
+    /// Write this into the log. Only with [`Endpoint::noting`].
+    Note(Note),
 }
 
 /// Which paths a link may take.
@@ -187,6 +185,8 @@ pub struct Endpoint<M: Machine, E: Engine> {
     handled_at: Timestamp,
     events: VecDeque<Event>,
     journal: Option<Journal>,
+    /// Somebody reads the notes.
+    notes: bool,
     out: VecDeque<Output<M::Output>>,
 }
 
@@ -217,6 +217,7 @@ where
             handled_at: Timestamp::ZERO,
             events: VecDeque::new(),
             journal: None,
+            notes: false,
             out: VecDeque::new(),
             secrets,
         };
@@ -280,12 +281,6 @@ where
         }
     }
 
-    fn note(&mut self, now: Timestamp, note: impl FnOnce() -> String) {
-        if let Some(journal) = &mut self.journal {
-            journal.note(now, note());
-        }
-    }
-
     // Up and down the seam.
 
     fn feed(&mut self, now: Timestamp, input: M::Input) {
@@ -303,11 +298,15 @@ where
                     journal.output(&output);
                 }
                 match M::split(output) {
-                    Ok(command) => self.obey(now, command),
+                    Ok(command) => {
+                        self.tell_command(now, &command);
+                        self.obey(now, command);
+                    }
                     Err(output) => self.out.push_back(Output::Machine(output)),
                 }
             }
             if let Some(event) = self.events.pop_front() {
+                self.tell_event(now, &event);
                 self.feed(now, event.into());
             } else if !self.pump_turn(now) {
                 break;
@@ -374,112 +373,13 @@ where
         }
     }
 
-    // The rendezvous.
-
-    fn say(&mut self, now: Timestamp, message: &ToRendezvous) {
-        if self.signal_up {
-            self.said_at = now;
-            self.out.push_back(Output::Signal(to_text(message)));
-        }
-    }
-
-    fn say_envelope(&mut self, now: Timestamp, link: LinkId, data: Vec<u8>) {
-        self.say(now, &ToRendezvous::Envelope { link, data: Opaque(data) });
-    }
-
-    fn register(&mut self, now: Timestamp) {
-        let Secrets::Host(secrets) = &self.secrets else { return };
-        let messages: Vec<_> = std::iter::once(secrets).chain(&self.earlier).map(ToRendezvous::register).collect();
-        messages.iter().for_each(|message| self.say(now, message));
-    }
-
-    fn rotate(&mut self, now: Timestamp) {
-        let Secrets::Host(secrets) = &mut self.secrets else { return };
-        let rotated = secrets.rotated(&mut self.entropy);
-        self.earlier.push(std::mem::replace(secrets, rotated));
-        let registration = ToRendezvous::register(secrets);
-        if self.earlier.len() > MAX_EARLIER {
-            let session = Some(self.earlier.remove(0).session());
-            self.say(now, &ToRendezvous::Unregister { session });
-        }
-        self.say(now, &registration);
-    }
-
-    fn join(&mut self, now: Timestamp, link: LinkId, resumes: Option<LinkId>) {
-        let Secrets::Viewer(invite) = &self.secrets else { return };
-        let (session, role) = (invite.session, invite.role);
-        let versions = VERSIONS.to_vec();
-        if !self.links.contains_key(&link) {
-            self.links.insert(link, Link::new(role, versions.clone(), resumes));
-        }
-        self.say(now, &ToRendezvous::Join { session, link, role, versions, resumes });
-    }
-
-    fn on_signal(&mut self, now: Timestamp, text: &str) {
-        self.pong_by = None;
-        let Ok(message) = parse_from_rendezvous(text) else {
-            self.note(now, || "the rendezvous said something that is not understood".to_owned());
-            return;
-        };
-        match message {
-            FromRendezvous::Registered { ice } => {
-                self.learn(now, &ice);
-                self.events.push_back(Event::Registered);
-            }
-            FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from } => {
-                self.learn(now, &ice);
-                let known = self.links.contains_key(&link);
-                if let (Secrets::Host(_), false) = (&self.secrets, known) {
-                    self.links.insert(link, Link::new(role, versions.clone(), resumes));
-                }
-                if let Some(link) = self.links.get_mut(&link) {
-                    link.relay = relay && self.paths != Paths::DirectOnly;
-                }
-                // A viewer that comes back to the rendezvous with a link that stands.
-                if let (Secrets::Host(_), true) = (&self.secrets, known) {
-                    return;
-                }
-                self.events.push_back(Event::Joined { link, role, versions, resumes, from });
-            }
-            FromRendezvous::Waiting { link } => self.events.push_back(Event::Waiting(link)),
-            FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),
-            FromRendezvous::Closed { link } => self.events.push_back(Event::Gone(link)),
-            FromRendezvous::TurnedAway { count } => self.events.push_back(Event::TurnedAway(count)),
-            FromRendezvous::Pong => {}
-            FromRendezvous::Ice { ice } => self.learn(now, &ice),
-            FromRendezvous::Envelope { link, data } => self.on_envelope(now, link, &data.0),
-        }
-    }
-
-    fn keep_alive(&mut self, now: Timestamp) {
-        if !self.signal_up {
-            return;
-        }
-        match self.pong_by {
-            Some(by) if by <= now => {
-                self.signal_up = false;
-                self.out.push_back(Output::HangUp);
-                self.events.push_back(Event::SignalDown("the rendezvous does not answer any more".to_owned()));
-            }
-            None if self.said_at + PING_EVERY <= now => {
-                self.ping(now, PONG_WITHIN);
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    fn ping(&mut self, now: Timestamp, within: Duration) {
-        self.pong_by = Some(now + within);
-        self.say(now, &ToRendezvous::Ping);
-    }
-
     /// Whether this process or its machine stood still: what is known of links and connections is old, and is asked for again.
     fn notice_sleep(&mut self, now: Timestamp) {
         let before = std::mem::replace(&mut self.handled_at, now);
         if now.since(before) < SLEPT || self.deadline().is_none_or(|due| now < due + SLEPT) {
             return;
         }
-        self.note(now, || format!("nothing was done for {} s", now.since(before).as_secs()));
+        self.tell(now, None, || Step::Slept(now.since(before)));
         self.look_around(now);
     }
 
@@ -533,6 +433,13 @@ where
 }
 
 impl<M: Machine, E: Engine> Endpoint<M, E> {
+    /// Puts out a note of each step; before the first input.
+    #[must_use]
+    pub fn noting(mut self) -> Endpoint<M, E> {
+        self.notes = true;
+        self
+    }
+
     fn schedule(&mut self) {
         for id in self.links.take_touched() {
             let deadline = self.links.get(&id).and_then(Link::deadline);

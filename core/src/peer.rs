@@ -3,5 +3,6 @@
 #[cfg(feature = "str0m")]
 mod dtls;
 pub mod engine;
+pub(crate) mod server_hello;
 #[cfg(feature = "str0m")]
 pub mod str0m;

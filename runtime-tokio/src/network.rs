@@ -4,8 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::endpoint::{Generation, Input, Output};
+use beach_core::endpoint::note::Note;
+use beach_core::endpoint::{Endpoint, Generation, Input, Output};
 use beach_core::ice::server_url::IceServer;
+use beach_core::machine::Machine;
+use beach_core::peer::engine::Engine;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -18,6 +21,12 @@ use crate::udp::{UdpSockets, usable_addresses};
 
 /// A name that takes longer to look up is as good as dead; nobody waits for it.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same endpoint, putting out its notes if the log is at level debug; before the first input.
+#[must_use]
+pub fn logged<M: Machine, E: Engine>(endpoint: Endpoint<M, E>) -> Endpoint<M, E> {
+    if tracing::enabled!(tracing::Level::DEBUG) { endpoint.noting() } else { endpoint }
+}
 
 /// The network side of an endpoint.
 pub struct Network {
@@ -105,6 +114,8 @@ impl Network {
                     recording.append(&bytes);
                 }
             }
+            Output::Note(Note { link: Some(link), attempt, step }) => tracing::debug!(%link, attempt, "{step}"),
+            Output::Note(Note { link: None, step, .. }) => tracing::debug!("{step}"),
         }
         None
     }

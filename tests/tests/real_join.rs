@@ -164,3 +164,51 @@ fn a_link_without_its_key_asks_for_it_and_does_not_show_it() {
     viewer.types_line("echo asked-$((1+1))");
     viewer.shows("asked-2", SOON);
 }
+
+/// The lines of two logs, a host's and a viewer's, of one join at this level.
+fn logs_of_a_join(debug: bool) -> [Vec<String>; 2] {
+    let scratch = Scratch::new();
+    let set = if debug { "1" } else { "0" };
+    let mut command = share(&scratch, &["--json"], &["cat"]);
+    let host = Host::run(&scratch, command.env("BEACH_DEBUG_LOG", set));
+    let mut command = join(&scratch, &["--json", "--log-file", "viewer.log", &host.links.control]);
+    let viewer = Process::start(command.env("BEACH_DEBUG_LOG", set));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    for log in ["host.log", "viewer.log"] {
+        holds("both are connected", SOON, || scratch.read(log).contains("connected"));
+    }
+    ["host.log", "viewer.log"].map(|log| scratch.read(log).lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn at_info_a_whole_join_is_at_most_twelve_lines_on_either_side() {
+    for lines in logs_of_a_join(false) {
+        assert!((1..=12).contains(&lines.len()), "{} lines:\n{}", lines.len(), lines.join("\n"));
+    }
+}
+
+#[test]
+fn debug_logs_of_a_join_tell_the_steps_of_the_handshake_in_order() {
+    let [host, viewer] = logs_of_a_join(true);
+    let connecting = [
+        "first check sent: ",
+        "first check answered: ",
+        "DTLS begun",
+        "DTLS done: version ",
+        "confirmation sent",
+        "confirmation received",
+        "the terminal lane is open",
+        "the control lane is open",
+    ];
+    let described = ["hello received", "verdict sent: accepted", "peer made: it offers", "offer made", "offer sent"];
+    let answered =
+        ["hello sent", "verdict received: accepted", "offer received", "peer made: it answers", "answer sent"];
+    for (lines, before) in [(host, described), (viewer, answered)] {
+        let mut rest = lines.iter();
+        for step in before.iter().chain(&connecting) {
+            let line = rest.find(|line| line.contains(step));
+            let line = line.unwrap_or_else(|| panic!("{step:?} is not there, or not in order:\n{}", lines.join("\n")));
+            assert!(line.contains("DEBUG") && line.contains("link="), "{line}");
+        }
+    }
+}

@@ -116,7 +116,7 @@ fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
         ("host", ["registered", "member 1 joined", "stopped"]),
         ("control", ["checking paths", "first screen", "left"]),
     ] {
-        let mut replay = Process::start(&mut beach(&scratch, &["replay", &format!("{recording}.recording")]));
+        let mut replay = Process::start(&mut beach(&scratch, &["replay", "-v", &format!("{recording}.recording")]));
         assert_eq!(replay.exit(SOON), 0, "{}", replay.stderr());
         for stage in stages {
             assert!(

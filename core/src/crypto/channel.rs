@@ -250,18 +250,17 @@ impl Channel {
         Ok(inside.body.map(<[u8]>::to_vec))
     }
 
-    /// What is due: repetitions, and an acknowledgement if nothing else carried one.
-    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Vec<u8>> {
+    /// What is due: repetitions, whose count comes first, and an acknowledgement if nothing else carried one.
+    pub(crate) fn due(&mut self, now: Timestamp) -> (usize, Vec<Vec<u8>>) {
         let mut due = Vec::new();
         for outstanding in self.outstanding.values_mut().filter(|outstanding| outstanding.again <= now) {
             outstanding.pause = (outstanding.pause * 2).min(REPEAT_AT_MOST);
             outstanding.again = now + outstanding.pause;
             due.push(outstanding.bytes.clone());
         }
-        if std::mem::take(&mut self.owes_ack) {
-            due.push(self.write(None));
-        }
-        due
+        let repeated = due.len();
+        due.extend(std::mem::take(&mut self.owes_ack).then(|| self.write(None)));
+        (repeated, due)
     }
 
     /// Repeats everything at the next [`due`](Channel::due): the connection to the rendezvous is a new one.
@@ -540,8 +539,8 @@ mod tests {
             assert_eq!(viewer.open(envelope), Err(SealError::Replayed));
         }
         let later = host.deadline().expect("unacknowledged");
-        assert_eq!(host.due(later), sent);
-        for ack in viewer.due(later) {
+        assert_eq!(host.due(later).1, sent);
+        for ack in viewer.due(later).1 {
             assert_eq!(host.open(&ack), Ok(None));
         }
         assert_eq!(host.deadline(), None);
@@ -554,7 +553,7 @@ mod tests {
             let now = Timestamp::from_micros(round);
             let envelope = host.seal(now, b"x").expect("room");
             assert_eq!(viewer.open(&envelope), Ok(Some(b"x".to_vec())));
-            let acks = viewer.due(now);
+            let acks = viewer.due(now).1;
             if round % 7 == 0 {
                 for ack in acks {
                     assert_eq!(host.open(&ack), Ok(None));

@@ -12,6 +12,7 @@ use crate::time::Timestamp;
 use crate::wire::frame::{Confirm, MAX_FRAME};
 
 use super::Endpoint;
+use super::note::Step;
 use super::state::{Confirming, Seal};
 
 /// Messages that wait for the control lane, a link: more than the synchronisation ever has in flight.
@@ -29,7 +30,7 @@ where
     E: Engine,
 {
     pub(super) fn on_secured(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
-        self.note(now, || format!("link {id}, attempt {attempt}: DTLS is up"));
+        self.tell_secured(now, id);
         let (side, _) = self.side();
         let Some(link) = self.links.get_mut(&id) else { return };
         let (Some(live), Some((_, description)), Seal::Open { channel, .. }) =
@@ -71,6 +72,7 @@ where
         confirming.again = now + confirming.pause;
         confirming.pause = confirming.pause.mul_f64(1.5).min(CONFIRM_AT_MOST);
         let bytes = Confirm::new(confirming.mac, confirming.verified, false).encode();
+        self.tell_confirmation(now, id);
         self.write_terminal(now, id, &bytes);
     }
 
@@ -99,11 +101,15 @@ where
                 self.events.push_back(Event::Down(id, attempt, LinkDown::Unconfirmed));
                 return;
             }
-            confirming.verified = true;
+            let first = !std::mem::replace(&mut confirming.verified, true);
             confirming.acknowledged |= confirm.heard;
             let answer = Confirm::new(confirming.mac, true, confirming.acknowledged).encode();
-            if confirming.is_done() {
-                self.lift(id);
+            let done = confirming.is_done();
+            if first {
+                self.tell(now, Some(id), || Step::ConfirmationReceived);
+            }
+            if done {
+                self.lift(now, id);
             }
             if !confirm.settled {
                 self.write_terminal(now, id, &answer);
@@ -123,18 +129,19 @@ where
     }
 
     /// Tells the machine what became true: confirmed, and the control lane after it.
-    pub(super) fn lift(&mut self, id: LinkId) {
+    pub(super) fn lift(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(live) = link.live.as_mut() else { return };
         if !live.confirming.as_ref().is_some_and(Confirming::is_done) {
             return;
         }
+        let (mut confirmed, mut up) = (false, false);
         if let (Some(path), false) = (live.path, live.confirmed) {
-            live.confirmed = true;
+            (live.confirmed, confirmed) = (true, true);
             self.events.push_back(Event::Confirmed(id, live.attempt, path));
         }
         if live.confirmed && live.control_open && !live.up {
-            live.up = true;
+            (live.up, up) = (true, true);
             self.events.push_back(Event::ControlUp(id, live.attempt));
             for (lane, bytes) in live.inbox.drain(..) {
                 self.events.push_back(Event::Message(id, lane, bytes));
@@ -142,6 +149,12 @@ where
             if let Seal::Open { channel, .. } = &mut link.seal {
                 channel.settle();
             }
+        }
+        if confirmed {
+            self.tell(now, Some(id), || Step::TerminalLaneOpen);
+        }
+        if up {
+            self.tell(now, Some(id), || Step::ControlLaneOpen);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::session::link::{Attempt, Candidate, CandidateKind, Event, LinkDown, L
 use crate::time::Timestamp;
 use crate::wire::signal::IceUrl;
 
+use super::note::Step;
 use super::state::{Link, Live};
 use super::{Endpoint, Generation, MAX_ROUTES, Output, Paths, Secrets};
 
@@ -87,6 +88,7 @@ where
         let peer = self.engine.peer(now, side, attempt, &mut self.entropy);
         link.live = Some(Live::new(now, attempt, peer, self.entropy.bytes()));
         self.routes.retain(|_, routed| *routed != id);
+        self.tell_peer(now, id);
         self.drain(now, id);
     }
 
@@ -143,13 +145,13 @@ where
                 Effect::Write(stream, bytes) => self.out.push_back(Output::TurnWrite(stream, bytes)),
                 Effect::HangUp(stream) => self.out.push_back(Output::TurnHangUp(stream)),
                 Effect::Allocated(address) => {
-                    self.note(now, || format!("a TURN server relays at {address}"));
+                    self.tell(now, None, || Step::Allocated(address));
                     for id in self.with_peers() {
                         self.offer(now, id, &[Candidate { kind: CandidateKind::Relayed, address }]);
                     }
                 }
                 Effect::Lost(address) => {
-                    self.note(now, || format!("a TURN server does not relay at {address} any more"));
+                    self.tell(now, None, || Step::Released(address));
                     self.routes.retain(|(_, destination), _| *destination != address);
                     for id in self.with_peers() {
                         if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
@@ -176,11 +178,15 @@ where
 
     /// A server said how a socket is seen. The engine need not know: what it sends from that socket is seen as that. The other side does.
     fn on_seen(&mut self, now: Timestamp, seen: Seen) {
-        self.note(now, || format!("{} is seen as {}", seen.local, seen.mapped));
+        self.tell(now, None, || Step::Seen((seen.local, seen.mapped)));
         let candidate = Candidate { kind: CandidateKind::ServerReflexive, address: seen.mapped };
         let under_way = self.links.iter().filter_map(|(id, link)| Some((*id, link.live.as_ref()?)));
         let under_way = under_way.filter(|(_, live)| !live.confirmed && self.paths != Paths::RelayOnly);
-        self.events.extend(under_way.map(|(id, live)| Event::Candidate(id, live.attempt, candidate)));
+        let found: Vec<_> = under_way.map(|(id, live)| (id, live.attempt)).collect();
+        for (id, attempt) in found {
+            self.tell_of(now, id, attempt, || Step::CandidateFound(candidate));
+            self.events.push_back(Event::Candidate(id, attempt, candidate));
+        }
     }
 
     /// The rendezvous is a path too.
@@ -191,12 +197,13 @@ where
 
     /// The peer can be reached there, and the other side is told.
     fn offer(&mut self, now: Timestamp, id: LinkId, candidates: &[Candidate]) {
-        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        let attempt = live.attempt;
         for candidate in candidates {
+            let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
             if live.peer.add_local(now, *candidate) {
                 live.renews |= candidate.kind == CandidateKind::Relayed && self.paths == Paths::Any;
-                self.events.push_back(Event::Candidate(id, attempt, *candidate));
+                let found = Event::Candidate(id, live.attempt, *candidate);
+                self.tell(now, Some(id), || Step::CandidateFound(*candidate));
+                self.events.push_back(found);
             }
         }
         self.drain(now, id);
@@ -229,7 +236,7 @@ where
     /// This machine's addresses changed. What is known of links and connections is old.
     pub(super) fn on_moved(&mut self, now: Timestamp, addresses: Vec<SocketAddr>) {
         let before = std::mem::replace(&mut self.sockets.1, addresses);
-        self.note(now, || "the addresses of this machine changed".to_owned());
+        self.tell(now, None, || Step::Moved);
         let gone: Vec<_> = before.into_iter().filter(|address| !self.sockets.1.contains(address)).collect();
         self.routes.retain(|(_, destination), _| !gone.contains(destination));
         for id in self.with_peers() {
@@ -303,6 +310,7 @@ where
             self.routes.clear();
         }
         self.routes.insert((source, destination), id);
+        self.tell_arrival(now, id, (destination, source), bytes);
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         live.heard_at = now;
         live.round_trips.received(now, bytes);
@@ -330,6 +338,8 @@ where
         if suspect {
             live.watch.doubted(now);
         }
+        self.tell_arrival(now, id, (ends[1], ends[0]), datagram);
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         if let Err(down) = live.peer.receive(now, ends[0], ends[1], datagram) {
             self.events.push_back(Event::Down(id, attempt, down));
         }
@@ -347,16 +357,15 @@ where
                     self.transmit(now, id, source, destination, bytes);
                 }
                 PeerOutput::PathFound => {
-                    self.note(now, || format!("link {id}, attempt {attempt}: a path answered"));
+                    self.tell_path_found(now, id);
                     self.events.push_back(Event::Progress(id, attempt, Progress::Securing));
                 }
                 PeerOutput::Secured => self.on_secured(now, id, attempt),
                 PeerOutput::ControlOpen => {
-                    self.note(now, || format!("link {id}, attempt {attempt}: the control lane is open"));
                     if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
                         live.control_open = true;
                     }
-                    self.lift(id);
+                    self.lift(now, id);
                 }
                 PeerOutput::Message(lane, bytes) => self.on_message(now, id, attempt, lane, bytes),
                 PeerOutput::Down(down) => self.events.push_back(Event::Down(id, attempt, down)),
@@ -387,6 +396,8 @@ where
             PathKind::Direct
         };
         let path = Path { local: source, remote: destination, kind };
+        self.tell_transmit(now, id, path, &bytes);
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
         let of_a_lane = bytes.first().is_some_and(|first| *first >= 20);
         if of_a_lane {

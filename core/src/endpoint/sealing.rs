@@ -12,6 +12,7 @@ use crate::session::link::{Envelope, Event, LinkUser, Refusal, Verdict};
 use crate::time::Timestamp;
 use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_second};
 
+use super::note::Step;
 use super::state::{Live, Seal};
 use super::{Endpoint, Secrets};
 
@@ -36,6 +37,7 @@ where
         let initiator = Initiator::new(&mut self.entropy, &psk, &prologue, hello);
         let first = initiator.first().to_vec();
         link.seal = Seal::Sent { initiator: Box::new(initiator), again: now + HELLO_AFTER, pause: HELLO_AFTER };
+        self.tell(now, Some(id), || Step::HelloSent);
         self.say_envelope(now, id, first);
     }
 
@@ -147,7 +149,7 @@ where
             // A repetition; the acknowledgement that it asks for goes out with what is due.
             Err(SealError::Replayed) => {}
             Err(error @ (SealError::Forged | SealError::Malformed | SealError::Full)) => {
-                self.note(now, || format!("link {id}: an envelope was dropped: {error}"));
+                self.tell(now, Some(id), || Step::EnvelopeDropped(error.to_string()));
                 self.events.push_back(Event::Forged(id));
             }
         }
@@ -159,10 +161,11 @@ where
         let Some(link) = self.links.get_mut(&id) else { return };
         match std::mem::replace(&mut link.seal, Seal::Nothing) {
             Seal::Proved { responder, first } => {
-                let payload = encode_second(&Second { token_hash: secrets.token_hash(), verdict });
+                let payload = encode_second(&Second { token_hash: secrets.token_hash(), verdict: verdict.clone() });
                 let (channel, second) = responder.reply(&payload);
                 self.events.push_back(Event::Sas(id, channel.check()));
                 link.seal = Seal::Open { channel: Box::new(channel), first, second: second.clone() };
+                self.tell(now, Some(id), || Step::VerdictSent(verdict));
                 self.say_envelope(now, id, second);
             }
             other @ (Seal::Nothing | Seal::Sent { .. } | Seal::Open { .. }) => link.seal = other,
@@ -172,26 +175,32 @@ where
     pub(super) fn seal(&mut self, now: Timestamp, id: LinkId, envelope: Envelope) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let description = link.live.as_ref().map(Live::description);
-        let Some(sealed) = Sealed::new(envelope, description) else { return };
+        let Some(sealed) = Sealed::new(envelope.clone(), description) else { return };
         let Seal::Open { channel, .. } = &mut link.seal else { return };
         match channel.seal(now, &sealed.encode()) {
-            Ok(bytes) => self.say_envelope(now, id, bytes),
-            Err(error) => self.note(now, || format!("link {id}: an envelope was not sealed: {error}")),
+            Ok(bytes) => {
+                self.tell_sealed(now, id, &envelope);
+                self.say_envelope(now, id, bytes);
+            }
+            Err(error) => self.tell(now, Some(id), || Step::EnvelopeDropped(error.to_string())),
         }
     }
 
     /// Repetitions and acknowledgements.
     pub(super) fn send_due(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let due = match &mut link.seal {
+        let (repeated, due) = match &mut link.seal {
             Seal::Sent { initiator, again, pause } if *again <= now => {
                 *pause *= 2;
                 *again = now + *pause;
-                vec![initiator.first().to_vec()]
+                (1, vec![initiator.first().to_vec()])
             }
             Seal::Open { channel, .. } => channel.due(now),
-            Seal::Nothing | Seal::Sent { .. } | Seal::Proved { .. } => Vec::new(),
+            Seal::Nothing | Seal::Sent { .. } | Seal::Proved { .. } => (0, Vec::new()),
         };
+        if repeated > 0 {
+            self.tell(now, Some(id), || Step::Repeated(repeated));
+        }
         for data in due {
             self.say_envelope(now, id, data);
         }

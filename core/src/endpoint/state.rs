@@ -14,6 +14,7 @@ use crate::time::{Timestamp, earliest};
 use crate::wire::signal::Description;
 
 use super::SILENCE;
+use super::story::Story;
 
 /// One link, below the seam.
 pub(super) struct Link<P> {
@@ -75,6 +76,7 @@ pub(super) struct Live<P> {
     pub(super) watch: PathMonitor,
     pub(super) outbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) inbox: VecDeque<(Lane, Vec<u8>)>,
+    pub(super) story: Story,
 }
 
 /// Two MACs on their way.
@@ -142,6 +144,7 @@ impl<P: Peer> Live<P> {
             watch: PathMonitor::default(),
             outbox: VecDeque::new(),
             inbox: VecDeque::new(),
+            story: Story::default(),
         }
     }
 

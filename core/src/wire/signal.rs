@@ -78,6 +78,19 @@ pub enum ToRendezvous {
 }
 
 impl ToRendezvous {
+    /// The kind of message, and the link that the message is about, for a log.
+    pub(crate) fn kind(&self) -> (&'static str, Option<LinkId>) {
+        match self {
+            ToRendezvous::Register { .. } => ("register", None),
+            ToRendezvous::Join { link, .. } => ("join", Some(*link)),
+            ToRendezvous::Envelope { link, .. } => ("envelope", Some(*link)),
+            ToRendezvous::Refuse { link, .. } => ("refuse", Some(*link)),
+            ToRendezvous::Close { link } => ("close", Some(*link)),
+            ToRendezvous::Unregister { .. } => ("unregister", None),
+            ToRendezvous::Ping => ("ping", None),
+        }
+    }
+
     /// What makes a session its host's at a rendezvous.
     pub fn register(secrets: &HostSecrets) -> ToRendezvous {
         ToRendezvous::Register {
@@ -160,6 +173,21 @@ pub enum FromRendezvous {
 }
 
 impl FromRendezvous {
+    /// As [`ToRendezvous::kind`].
+    pub(crate) fn kind(&self) -> (&'static str, Option<LinkId>) {
+        match self {
+            FromRendezvous::Registered { .. } => ("registered", None),
+            FromRendezvous::Joined { link, .. } => ("joined", Some(*link)),
+            FromRendezvous::Ice { .. } => ("ice", None),
+            FromRendezvous::Waiting { link } => ("waiting", Some(*link)),
+            FromRendezvous::Envelope { link, .. } => ("envelope", Some(*link)),
+            FromRendezvous::Refused { link, .. } => ("refused", *link),
+            FromRendezvous::TurnedAway { .. } => ("turned_away", None),
+            FromRendezvous::Closed { link } => ("closed", Some(*link)),
+            FromRendezvous::Pong => ("pong", None),
+        }
+    }
+
     /// The same, telling the host where the viewer is.
     #[must_use]
     #[cfg(feature = "host")]

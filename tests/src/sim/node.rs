@@ -1,5 +1,6 @@
 //! One machine in the world: bare, or with an `Endpoint` and its engine below it.
 
+use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, Input, Output};
 use beach_core::ice::turn::StreamId;
 use beach_core::machine::{Machine, Tick};
@@ -35,6 +36,7 @@ pub(crate) enum Below {
     TurnWrite(StreamId, Vec<u8>),
     TurnHangUp(StreamId),
     Record(Vec<u8>),
+    Note(Note),
 }
 
 impl<M, E> Node<M, E>
@@ -114,6 +116,7 @@ where
                         Output::TurnWrite(stream, bytes) => Effect::Below(Below::TurnWrite(stream, bytes)),
                         Output::TurnHangUp(stream) => Effect::Below(Below::TurnHangUp(stream)),
                         Output::Record(bytes) => Effect::Below(Below::Record(bytes)),
+                        Output::Note(note) => Effect::Below(Below::Note(note)),
                     });
                 }
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use beach_core::Entropy;
 use beach_core::crypto::invite::{HostSecrets, Invite};
+use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, Input, Paths, Secrets};
 use beach_core::host::{Approve, MAX_VIEWERS, Resize};
 use beach_core::host::{Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
@@ -260,6 +261,8 @@ pub struct HostNode<E: Engine> {
     pub dialled: Vec<Timestamp>,
     /// Whether it hung up the PTY.
     pub hung_up: bool,
+    /// The notes of its endpoint, and when each was made.
+    pub notes: Vec<(Timestamp, Note)>,
     /// Its recording.
     pub recording: Vec<u8>,
     records: bool,
@@ -292,6 +295,8 @@ pub struct ViewerNode<E: Engine> {
     pub exit: Option<(Timestamp, ViewerExit)>,
     /// Bytes of datagrams that were sent to it.
     pub bytes_sent: u64,
+    /// The notes of its endpoint, and when each was made.
+    pub notes: Vec<(Timestamp, Note)>,
     /// Its recording.
     pub recording: Vec<u8>,
     records: bool,
@@ -456,7 +461,7 @@ impl<E: Engine> World<E> {
             let engine = (self.engine)(Who::Host(index), common.start);
             let secrets = Secrets::Host(host_secrets(plan.secrets));
             let mut endpoint =
-                Endpoint::new(machine, engine, secrets, Entropy::new(self.dice.seed())).taking(plan.paths);
+                Endpoint::new(machine, engine, secrets, Entropy::new(self.dice.seed())).taking(plan.paths).noting();
             if plan.records {
                 endpoint = endpoint.recording(&plan.config.first_record());
             }
@@ -478,6 +483,7 @@ impl<E: Engine> World<E> {
             exit: None,
             dialled: Vec::new(),
             hung_up: false,
+            notes: Vec::new(),
             recording: Vec::new(),
             records: plan.records,
             outputs: Vec::new(),
@@ -510,7 +516,8 @@ impl<E: Engine> World<E> {
             let engine = (self.engine)(Who::Viewer(index), common.start);
             let mut endpoint =
                 Endpoint::new(machine, engine, Secrets::Viewer(plan.invite), Entropy::new(self.dice.seed()))
-                    .taking(plan.paths);
+                    .taking(plan.paths)
+                    .noting();
             if plan.records {
                 endpoint = endpoint.recording(&config.first_record());
             }
@@ -533,6 +540,7 @@ impl<E: Engine> World<E> {
             notices: Vec::new(),
             exit: None,
             bytes_sent: 0,
+            notes: Vec::new(),
             recording: Vec::new(),
             records: plan.records,
             outputs: Vec::new(),
@@ -1202,6 +1210,13 @@ impl<E: Engine> World<E> {
             Below::TurnDial(stream) => self.turn_dial(who, stream),
             Below::TurnWrite(stream, bytes) => self.turn_write(who, stream, bytes),
             Below::TurnHangUp(stream) => self.turn_hang_up(who, stream),
+            Below::Note(note) => {
+                let at = self.now;
+                match who {
+                    Who::Host(index) => self.hosts[index].notes.push((at, note)),
+                    Who::Viewer(index) => self.viewers[index].notes.push((at, note)),
+                }
+            }
             Below::Record(bytes) => match who {
                 Who::Host(index) => self.hosts[index].recording.extend(bytes),
                 Who::Viewer(index) => self.viewers[index].recording.extend(bytes),

@@ -1,0 +1,137 @@
+//! What is said to the rendezvous and what the rendezvous says; the connection is kept alive, or given up.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::id::LinkId;
+use crate::peer::engine::Engine;
+use crate::session::link::{Event, LinkUser, VERSIONS};
+use crate::time::Timestamp;
+use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
+
+use super::note::Step;
+use super::state::Link;
+use super::{Endpoint, Output, Paths, Secrets};
+
+/// The rendezvous hears from this side at least this often.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(20);
+
+/// A ping is answered within this time, or the connection counts as lost.
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+/// Most earlier sets of secrets that a host keeps for members who come back. One rotation more, and the members of the oldest set
+/// cannot.
+const MAX_EARLIER: usize = 4;
+
+impl<M, E> Endpoint<M, E>
+where
+    M: LinkUser<Input: Serialize, Output: Serialize>,
+    E: Engine,
+{
+    pub(super) fn say(&mut self, now: Timestamp, message: &ToRendezvous) {
+        if self.signal_up {
+            self.said_at = now;
+            let text = to_text(message);
+            let ((kind, link), bytes) = (message.kind(), text.len());
+            if !matches!(message, ToRendezvous::Ping) {
+                self.tell(now, link, || Step::SignalSent(kind, bytes));
+            }
+            self.out.push_back(Output::Signal(text));
+        }
+    }
+
+    pub(super) fn say_envelope(&mut self, now: Timestamp, link: LinkId, data: Vec<u8>) {
+        self.say(now, &ToRendezvous::Envelope { link, data: Opaque(data) });
+    }
+
+    pub(super) fn register(&mut self, now: Timestamp) {
+        let Secrets::Host(secrets) = &self.secrets else { return };
+        let messages: Vec<_> = std::iter::once(secrets).chain(&self.earlier).map(ToRendezvous::register).collect();
+        messages.iter().for_each(|message| self.say(now, message));
+    }
+
+    pub(super) fn rotate(&mut self, now: Timestamp) {
+        let Secrets::Host(secrets) = &mut self.secrets else { return };
+        let rotated = secrets.rotated(&mut self.entropy);
+        self.earlier.push(std::mem::replace(secrets, rotated));
+        let registration = ToRendezvous::register(secrets);
+        if self.earlier.len() > MAX_EARLIER {
+            let session = Some(self.earlier.remove(0).session());
+            self.say(now, &ToRendezvous::Unregister { session });
+        }
+        self.say(now, &registration);
+    }
+
+    pub(super) fn join(&mut self, now: Timestamp, link: LinkId, resumes: Option<LinkId>) {
+        let Secrets::Viewer(invite) = &self.secrets else { return };
+        let (session, role) = (invite.session, invite.role);
+        let versions = VERSIONS.to_vec();
+        if !self.links.contains_key(&link) {
+            self.links.insert(link, Link::new(role, versions.clone(), resumes));
+        }
+        self.say(now, &ToRendezvous::Join { session, link, role, versions, resumes });
+    }
+
+    pub(super) fn on_signal(&mut self, now: Timestamp, text: &str) {
+        self.pong_by = None;
+        let Ok(message) = parse_from_rendezvous(text) else {
+            self.tell(now, None, || Step::SignalNotUnderstood);
+            return;
+        };
+        if !matches!(message, FromRendezvous::Pong) {
+            let (kind, link) = message.kind();
+            self.tell(now, link, || Step::SignalReceived(kind, text.len()));
+        }
+        match message {
+            FromRendezvous::Registered { ice } => {
+                self.learn(now, &ice);
+                self.events.push_back(Event::Registered);
+            }
+            FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from } => {
+                self.learn(now, &ice);
+                let known = self.links.contains_key(&link);
+                if let (Secrets::Host(_), false) = (&self.secrets, known) {
+                    self.links.insert(link, Link::new(role, versions.clone(), resumes));
+                }
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.relay = relay && self.paths != Paths::DirectOnly;
+                }
+                // A viewer that comes back to the rendezvous with a link that stands.
+                if let (Secrets::Host(_), true) = (&self.secrets, known) {
+                    return;
+                }
+                self.events.push_back(Event::Joined { link, role, versions, resumes, from });
+            }
+            FromRendezvous::Waiting { link } => self.events.push_back(Event::Waiting(link)),
+            FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),
+            FromRendezvous::Closed { link } => self.events.push_back(Event::Gone(link)),
+            FromRendezvous::TurnedAway { count } => self.events.push_back(Event::TurnedAway(count)),
+            FromRendezvous::Pong => {}
+            FromRendezvous::Ice { ice } => self.learn(now, &ice),
+            FromRendezvous::Envelope { link, data } => self.on_envelope(now, link, &data.0),
+        }
+    }
+
+    pub(super) fn keep_alive(&mut self, now: Timestamp) {
+        if !self.signal_up {
+            return;
+        }
+        match self.pong_by {
+            Some(by) if by <= now => {
+                self.signal_up = false;
+                self.out.push_back(Output::HangUp);
+                self.events.push_back(Event::SignalDown("the rendezvous does not answer any more".to_owned()));
+            }
+            None if self.said_at + PING_EVERY <= now => {
+                self.ping(now, PONG_WITHIN);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    pub(super) fn ping(&mut self, now: Timestamp, within: Duration) {
+        self.pong_by = Some(now + within);
+        self.say(now, &ToRendezvous::Ping);
+    }
+}
