@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::crypto::channel::Side;
+use crate::crypto::confirmation::Side;
 use crate::crypto::invite::{HostSecrets, Invite, Psk};
 use crate::ice::server_url::IceServer;
 use crate::ice::stun::Gatherer;

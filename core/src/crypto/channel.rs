@@ -1,4 +1,4 @@
-//! Sealing: Noise envelopes over signalling, and the confirmation of what they agreed on. The only cryptography that is ours.
+//! Sealing: Noise envelopes over signalling. With the confirmation of what they agreed on, the only cryptography that is ours.
 //!
 //! `NXpsk0_25519_AESGCM_SHA256`, the viewer initiates; the pre-shared key is that of its role. On the wire an envelope is
 //!
@@ -15,15 +15,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hkdf::Hkdf;
-use hmac::{Hmac, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, StatelessTransportState};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
+use crate::crypto::confirmation::Confirmation;
 use crate::crypto::invite::Psk;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, SessionId};
@@ -299,7 +299,7 @@ impl Channel {
             .expand(b"beach/1 confirm", &mut key)
             .expect("32 bytes are within HKDF's limit");
         material.zeroize();
-        Confirmation { key, hash: self.hash }
+        Confirmation::new(key, self.hash)
     }
 
     fn write(&mut self, body: Option<&[u8]>) -> Vec<u8> {
@@ -346,73 +346,6 @@ impl Window {
         }
         self.arrived |= 1 << back;
         Ok(())
-    }
-}
-
-/// Proves, over the lanes, that the DTLS peer is the one that the envelopes were exchanged with.
-#[derive(Zeroize, ZeroizeOnDrop)]
-pub(crate) struct Confirmation {
-    key: [u8; 32],
-    hash: [u8; 32],
-}
-
-/// Who says it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Host,
-    Viewer,
-}
-
-impl Side {
-    const fn word(self) -> &'static [u8] {
-        match self {
-            Side::Host => b"host",
-            Side::Viewer => b"viewer",
-        }
-    }
-
-    pub(crate) const fn other(self) -> Side {
-        match self {
-            Side::Host => Side::Viewer,
-            Side::Viewer => Side::Host,
-        }
-    }
-}
-
-impl Confirmation {
-    /// `HMAC-SHA256(k_confirm, side ‖ handshake hash ‖ that side's fingerprint ‖ the other's ‖ permission)`.
-    pub(crate) fn mac(&self, side: Side, own: &[u8; 32], other: &[u8; 32], permission: Role) -> [u8; 32] {
-        self.compute(side, own, other, permission).finalize().into_bytes().into()
-    }
-
-    /// Whether the peer, who is `side`, made `mac`; in constant time.
-    pub(crate) fn verify(&self, side: Side, peer: &[u8; 32], own: &[u8; 32], permission: Role, mac: &[u8; 32]) -> bool {
-        self.compute(side, peer, own, permission).verify_slice(mac).is_ok()
-    }
-
-    /// What a member of this link comes back with. Both sides can make it, so it never travels.
-    pub(crate) fn resume_psk(&self) -> Psk {
-        let mut key = [0; 32];
-        Hkdf::<Sha256>::from_prk(&self.key)
-            .and_then(|hkdf| hkdf.expand(b"beach/1 resume", &mut key).map_err(|_| hkdf::InvalidPrkLength))
-            .expect("32 bytes are a key, and within HKDF's limit");
-        Psk(key)
-    }
-
-    #[cfg(feature = "test-util")]
-    pub(crate) fn needle(&self) -> String {
-        data_encoding::HEXLOWER.encode(&self.key)
-    }
-
-    fn compute(&self, side: Side, own: &[u8; 32], other: &[u8; 32], permission: Role) -> Hmac<Sha256> {
-        Hmac::<Sha256>::new_from_slice(&self.key)
-            .expect("HMAC takes keys of any length")
-            .chain_update(side.word())
-            .chain_update([0])
-            .chain_update(self.hash)
-            .chain_update(own)
-            .chain_update(other)
-            .chain_update(permission.word())
     }
 }
 
@@ -479,6 +412,7 @@ impl Random for Dice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::confirmation::Side;
     use crate::crypto::invite::HostSecrets;
 
     fn pair() -> (Channel, Channel) {

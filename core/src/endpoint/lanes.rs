@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::crypto::channel::Side;
+use crate::crypto::confirmation::Side;
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer};
 use crate::session::link::{Attempt, Event, Lane, LinkDown, LinkUser, Progress};

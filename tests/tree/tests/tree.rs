@@ -13,7 +13,6 @@ const EXCEPTIONS: &[Exception] = &[
     excepted(Rule::FileLines, "cli/src/join.rs", 680),
     excepted(Rule::FileLines, "cli/src/output.rs", 542),
     excepted(Rule::FileLines, "cli/src/share.rs", 688),
-    excepted(Rule::FileLines, "core/src/crypto/channel.rs", 479),
     excepted(Rule::FileLines, "core/src/endpoint.rs", 606),
     excepted(Rule::FileLines, "core/src/host.rs", 605),
     excepted(Rule::FileLines, "core/src/terminal/paint.rs", 469),
