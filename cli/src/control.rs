@@ -16,7 +16,7 @@ use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
 use crate::args::{StatusArgs, StopArgs};
-use crate::greeting::Links;
+use crate::greeting::Invites;
 use crate::output::{self, code};
 
 /// Where the shared command finds the first id of its own session.
@@ -32,21 +32,21 @@ fn is_inside() -> bool {
 
 /// Whether links stand in what is printed. Inside a shared terminal a link would be a key for everybody who watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LinksShown {
+pub(crate) enum InvitesShown {
     Yes,
     No,
 }
 
-impl LinksShown {
+impl InvitesShown {
     /// No inside a shared terminal, but for a person who says so.
-    pub(crate) fn unless_inside(said: bool) -> LinksShown {
-        if said || !is_inside() { LinksShown::Yes } else { LinksShown::No }
+    pub(crate) fn unless_inside(said: bool) -> InvitesShown {
+        if said || !is_inside() { InvitesShown::Yes } else { InvitesShown::No }
     }
 
     /// The answer to `status` as it may be shown.
     fn of(self, answer: &Value) -> Value {
         let mut answer = answer.clone();
-        if self == LinksShown::No {
+        if self == InvitesShown::No {
             ["join", "view"].into_iter().for_each(|link| answer[link] = Value::Null);
         }
         answer
@@ -118,7 +118,7 @@ impl Request {
 pub(crate) struct Known<'a> {
     pub(crate) session: &'a str,
     pub(crate) command: &'a str,
-    pub(crate) links: &'a Links,
+    pub(crate) links: &'a Invites,
     pub(crate) server: &'a str,
     pub(crate) clock: Clock,
 }
@@ -227,7 +227,7 @@ async fn count() -> u8 {
 }
 
 fn show(args: &StatusArgs, answer: &Value) {
-    let shown = LinksShown::unless_inside(args.links);
+    let shown = InvitesShown::unless_inside(args.links);
     if args.json {
         output::print(&output::plain_json(&shown.of(answer)));
     } else {
@@ -322,7 +322,7 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     alive.pop().ok_or_else(|| none(id))
 }
 
-/// The link that controls the one session that is meant, and its socket.
+/// The invite that controls the one session that is meant, and its socket.
 pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     let (session, socket) = one(id, "attach").await?;
     let silent =
@@ -332,7 +332,7 @@ pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     Ok((link, socket))
 }
 
-/// Lets in who sees these words: whoever comes back to a session of their own need not ask themselves.
+/// Lets the viewer in who sees these words: people who come back to a session of their own need not ask themselves.
 pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return };
     let words = check.to_string();
@@ -357,12 +357,12 @@ pub(crate) async fn is_around(invite: &Invite) -> bool {
 }
 
 /// The command and the links of the session that `link` leads to.
-pub(crate) async fn links_of(link: &str) -> Option<(String, Links)> {
+pub(crate) async fn links_of(link: &str) -> Option<(String, Invites)> {
     let invite = Invite::parse(link).ok()?;
     let (_, socket) = meant(Some(&invite.session.to_string())).ok()?.pop()?;
     let (answer, _) = asked(&socket, &Request::Status).await.ok()?;
     let text = |name: &str| answer[name].as_str().map(str::to_owned);
-    Some((text("command")?, Links { join: text("join"), view: text("view")? }))
+    Some((text("command")?, Invites { join: text("join"), view: text("view")? }))
 }
 
 /// `beach approve` and the like: what a person decides about a session.

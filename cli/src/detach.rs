@@ -9,7 +9,7 @@ use beach_core::terminal::Size;
 use beach_runtime_tokio::tty;
 
 use crate::args::{self, AttachArgs, ShareArgs};
-use crate::control::{self, LinksShown};
+use crate::control::{self, InvitesShown};
 use crate::greeting::{Greeting, Remarks};
 use crate::join;
 use crate::output::{self, Voice, code};
@@ -46,11 +46,11 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
     match control::links_of(link).await {
         Some((command, links)) => {
             let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
-            let shown = LinksShown::unless_inside(args.links);
+            let shown = InvitesShown::unless_inside(args.links);
             let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks: false, qr: args.qr, links: shown };
             output::header(&Greeting::new(&command, size, &links, remarks));
         }
-        None if LinksShown::unless_inside(args.links) == LinksShown::Yes => output::print(link),
+        None if InvitesShown::unless_inside(args.links) == InvitesShown::Yes => output::print(link),
         None => {}
     }
     Voice::Human.say("In the background: `beach attach` comes back to it, `beach stop` ends it");

@@ -5,18 +5,18 @@ use beach_core::terminal::Size;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 
-use crate::control::LinksShown;
+use crate::control::InvitesShown;
 
 /// The links of a session, as they are given out. No `Debug`: they hold keys.
-pub(crate) struct Links {
+pub(crate) struct Invites {
     /// The one that lets type, unless nobody shall.
     pub(crate) join: Option<String>,
     pub(crate) view: String,
 }
 
-impl Links {
-    pub(crate) fn new(link: impl Fn(Role) -> String, view_only: bool) -> Links {
-        Links { join: (!view_only).then(|| link(Role::Control)), view: link(Role::View) }
+impl Invites {
+    pub(crate) fn new(link: impl Fn(Role) -> String, view_only: bool) -> Invites {
+        Invites { join: (!view_only).then(|| link(Role::Control)), view: link(Role::View) }
     }
 
     /// The one that permits most.
@@ -35,25 +35,25 @@ pub(crate) struct Remarks {
     pub(crate) asks: bool,
     pub(crate) qr: bool,
     /// Whether the links stand there at all.
-    pub(crate) links: LinksShown,
+    pub(crate) links: InvitesShown,
 }
 
 /// The lines that stand above the shared terminal, each with the columns that it takes.
 pub(crate) struct Greeting(Vec<(String, usize)>);
 
 impl Greeting {
-    pub(crate) fn new(command: &str, size: Size, links: &Links, remarks: Remarks) -> Greeting {
+    pub(crate) fn new(command: &str, size: Size, links: &Invites, remarks: Remarks) -> Greeting {
         let mut lines = vec![
             String::new(),
             format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
             String::new(),
         ];
         match remarks.links {
-            LinksShown::Yes => {
+            InvitesShown::Yes => {
                 lines.extend(links.join.as_ref().map(|join| format!("  Join   beach join {join}")));
                 lines.push(format!("  View   beach join {}   (read-only)", links.view));
             }
-            LinksShown::No => {
+            InvitesShown::No => {
                 lines.push(
                     "  The links are not shown, as this terminal is shared itself: its viewers would see".to_owned(),
                 );
@@ -75,7 +75,7 @@ impl Greeting {
             lines.extend(is_so.then(|| text.to_owned()));
         }
         let mut lines: Vec<_> = lines.into_iter().map(plain).collect();
-        if remarks.qr && remarks.links == LinksShown::Yes {
+        if remarks.qr && remarks.links == InvitesShown::Yes {
             lines.push(plain(String::new()));
             lines.extend(squares(links.main()));
         }

@@ -1,5 +1,8 @@
 //! Every sentence that a person reads, and every line that a program reads. The only file that prints.
 
+mod failures;
+mod status;
+
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::net::SocketAddr;
@@ -9,14 +12,15 @@ use std::time::Duration;
 use beach_core::crypto::sas::Sas;
 use beach_core::id::MemberId;
 use beach_core::role::Role;
-use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{Candidate, CandidateKind, LinkDown, Path, PathKind, Refusal};
+use beach_core::session::handshake::Stage;
+use beach_core::session::link::{Path, PathKind};
 use beach_core::terminal::{Size, is_printable, quoted_name};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::patience::write_within;
+pub(crate) use failures::{cause, join_failed, share_failed};
 use serde_json::{Value, json};
+pub(crate) use status::session;
 
-use crate::control::LinksShown;
 use crate::events::{self, Weight};
 use crate::greeting::Greeting;
 
@@ -117,70 +121,6 @@ pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
     code
 }
 
-/// A session as `beach status` shows it, from what the share answered.
-pub(crate) fn session(answer: &Value, links: LinksShown) -> String {
-    let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());
-    let name = |value: &Value| match value["name"].as_str() {
-        Some("") | None => "somebody".to_owned(),
-        Some(name) => quoted_name(name),
-    };
-    let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
-    let mut out = format!("session {}\n", text(answer, "session"));
-    for (name, value) in [
-        ("command", format!("`{}` ({}), for {}", text(answer, "command"), text(answer, "size"), since(answer))),
-        ("rendezvous", format!("{}, {}", text(answer, "server"), text(answer, "rendezvous"))),
-        ("join", text(answer, "join")),
-        ("view", text(answer, "view")),
-    ] {
-        if value.is_empty() {
-            continue;
-        }
-        let _ = writeln!(out, "  {name:<11} {value}");
-    }
-    if links == LinksShown::No {
-        let _ = writeln!(out, "  {:<11} not shown, as viewers see this terminal; say --links", "links");
-    }
-    let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
-    if members.is_empty() {
-        out.push_str("  nobody is there\n");
-    }
-    for member in members {
-        let trip = member["round_trip_ms"]
-            .as_f64()
-            .map(|time| format!(", {}", milliseconds(Duration::from_secs_f64(time / 1000.0))));
-        let way = match (member["kind"].as_str(), member["remote"].as_str()) {
-            (Some("direct"), Some(remote)) => format!("directly from {}", printable(remote)),
-            (Some("turn"), _) => "through a TURN server".to_owned(),
-            _ => "through the rendezvous".to_owned(),
-        };
-        let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
-        let away = member["away_s"].as_u64().map(|seconds| format!(", away for {seconds} s")).unwrap_or_default();
-        let (name, role) = (name(member), text(member, "role"));
-        let number = member["member"].as_u64().unwrap_or_default();
-        let _ = writeln!(
-            out,
-            "  member {number:<4} {name} ({role}), {way}{}, for {}{typed}{away}",
-            trip.unwrap_or_default(),
-            since(member)
-        );
-    }
-    for asking in answer["asking"].as_array().map_or(&[][..], Vec::as_slice) {
-        let (words, role) = (text(asking, "check"), text(asking, "role"));
-        let number = asking["member"].as_u64().unwrap_or_default();
-        // The words first: what follows them may pretend to be words, and what precedes them not.
-        let _ = writeln!(out, "  waits {number:<5} sees: {words}; {} ({role}), for {}", name(asking), since(asking));
-        let advice = match asking["awaits"].as_str() {
-            Some("resume") => format!("gets in when the pause ends: beach resume, or beach deny {number}"),
-            _ => format!("beach approve {number}, or beach deny {number}"),
-        };
-        let _ = writeln!(out, "{:<14}{advice}", "");
-    }
-    if answer["paused"].as_bool() == Some(true) {
-        out.push_str("  paused: viewers see nothing new; `beach resume` goes on\n");
-    }
-    out
-}
-
 /// What a person may see of a text that others wrote: nothing in it moves their cursor or hides from them.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { ' ' } else { c }).filter(|c| is_printable(*c)).collect()
@@ -209,15 +149,6 @@ pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas) -> Stri
 /// Empties the terminal on stdout.
 pub(crate) fn clear() {
     let _ = write!(stdout(), "\x1b[H\x1b[2J");
-}
-
-/// `42 s`, `7 min`, `3 h 5 min`.
-fn duration(seconds: u64) -> String {
-    match (seconds / 3600, seconds / 60 % 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
 }
 
 /// A file that a session writes besides what it shows.
@@ -371,193 +302,10 @@ pub(crate) fn milliseconds(time: Duration) -> String {
     if milliseconds < 10.0 { format!("{milliseconds:.1} ms") } else { format!("{milliseconds:.0} ms") }
 }
 
-/// A failed join: prints its three lines and returns its exit code.
-pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
-    error(&what_failed(failure), &why(failure, server), advice(failure));
-    join_code(failure)
-}
-
-/// A failed share.
-pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
-    let (what, code) = match failure.cause {
-        Cause::Refused(_) => (format!("the rendezvous refused the session, while {}", failure.stage), code::REFUSED),
-        Cause::NoAnswer
-        | Cause::Signal(_)
-        | Cause::Down(_)
-        | Cause::DownThere(_)
-        | Cause::Gone
-        | Cause::Left
-        | Cause::NoControl => (what_failed(failure), code::UNREACHABLE),
-    };
-    error(&what, &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
-    code
-}
-
-fn what_failed(failure: &Failure) -> String {
-    let seconds = failure.after.as_secs();
-    let stage = failure.stage;
-    match (&failure.cause, stage) {
-        (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
-        (_, Stage::Live) => "the connection to the host was lost".to_owned(),
-        (Cause::NoAnswer, Stage::WaitingForHost) => {
-            format!("the host did not come back within {seconds} s, while {stage}")
-        }
-        (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
-        (Cause::Signal(_), Stage::ReachingRendezvous) => {
-            format!("the rendezvous could not be reached within {seconds} s, while {stage}")
-        }
-        (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left | Cause::NoControl, _) => {
-            format!("the join failed, while {stage}")
-        }
-    }
-}
-
-fn why(failure: &Failure, server: &str) -> String {
-    match (&failure.cause, failure.stage) {
-        (Cause::NoAnswer, Stage::CheckingPaths) => tried(failure),
-        (Cause::Signal(cause), _) => format!("{server}: {cause}"),
-        (other, _) => cause(other),
-    }
-}
-
-fn tried(failure: &Failure) -> String {
-    if failure.local.is_empty() {
-        return "this machine has no usable network address".to_owned();
-    }
-    if failure.remote.is_empty() {
-        return format!("the host told no address; ours: {}", list(&failure.local));
-    }
-    let pairs: Vec<String> = failure
-        .local
-        .iter()
-        .flat_map(|local| failure.remote.iter().map(move |remote| (local.address, remote.address)))
-        .filter(|(local, remote)| local.is_ipv4() == remote.is_ipv4())
-        .map(|(local, remote)| format!("{local} to {remote}"))
-        .collect();
-    match pairs.as_slice() {
-        [] => format!("no path fits: ours {}; theirs {}", list(&failure.local), list(&failure.remote)),
-        pairs => {
-            let paths = if pairs.len() == 1 { "path" } else { "paths" };
-            format!("{} {paths} tried, none replied ({})", pairs.len(), pairs.join(", "))
-        }
-    }
-}
-
-fn list(candidates: &[Candidate]) -> String {
-    let text = |candidate: &Candidate| match candidate.kind {
-        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
-            candidate.address.to_string()
-        }
-        CandidateKind::Relayed => "relay".to_owned(),
-    };
-    candidates.iter().map(text).collect::<Vec<_>>().join(", ")
-}
-
-/// A cause in words.
-pub(crate) fn cause(cause: &Cause) -> String {
-    match cause {
-        Cause::NoAnswer => "nothing was heard".to_owned(),
-        Cause::Refused(refusal) => refusal.to_string(),
-        Cause::Signal(cause) => cause.clone(),
-        Cause::Down(down) => down.to_string(),
-        Cause::DownThere(down) => format!("{down} (seen by the other side)"),
-        Cause::Gone => "the other side left the rendezvous".to_owned(),
-        Cause::Left => "the other side left".to_owned(),
-        Cause::NoControl => "the control lane never opened".to_owned(),
-    }
-}
-
-fn advice(failure: &Failure) -> &'static str {
-    match (&failure.cause, failure.stage) {
-        (Cause::Refused(Refusal::NoSession), _) => {
-            "check the link, or ask whether it is still shared; --wait SECS waits for it"
-        }
-        (Cause::Refused(Refusal::WrongKey), _) => "copy the whole link again, with everything after #",
-        (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there answers for the host",
-        (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
-        (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
-        (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
-        (Cause::Refused(Refusal::Forgotten), _) => "beach join again",
-        (Cause::Refused(Refusal::Used | Refusal::Expired), _) => "ask the host for a new link",
-        (Cause::Refused(Refusal::Busy), _) => "try again in a moment",
-        (_, Stage::ReachingRendezvous) => {
-            "check the address and the network; is `beach serve` (or the share) running there?"
-        }
-        (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
-        (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
-        (Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly), _) => {
-            "somebody may be in between: try another network, and ask the host for a new link"
-        }
-        (_, Stage::Live) => "beach join again",
-        (
-            Cause::NoAnswer
-            | Cause::Signal(_)
-            | Cause::Down(_)
-            | Cause::DownThere(_)
-            | Cause::Gone
-            | Cause::Left
-            | Cause::NoControl,
-            Stage::Authenticating
-            | Stage::Offer
-            | Stage::Answer
-            | Stage::Securing
-            | Stage::Confirming
-            | Stage::OpeningControl
-            | Stage::FirstScreen,
-        ) => "beach join again; with --debug-log FILE it writes down every step",
-    }
-}
-
-fn join_code(failure: &Failure) -> u8 {
-    match (&failure.cause, failure.stage) {
-        (Cause::Refused(Refusal::NoSession), _) => code::NO_SESSION,
-        (Cause::Refused(Refusal::Version(_)), _) => code::VERSION,
-        (
-            Cause::Refused(
-                Refusal::WrongKey
-                | Refusal::WrongHost
-                | Refusal::Full
-                | Refusal::Denied
-                | Refusal::Misuse
-                | Refusal::Taken
-                | Refusal::Forgotten
-                | Refusal::Used
-                | Refusal::Expired
-                | Refusal::Busy,
-            ),
-            _,
-        )
-        | (
-            Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly)
-            | Cause::DownThere(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly),
-            _,
-        )
-        | (_, Stage::WaitingForApproval) => code::REFUSED,
-        (_, Stage::ReachingRendezvous) | (Cause::Signal(_), _) => code::UNREACHABLE,
-        (_, Stage::WaitingForHost) => code::NO_SESSION,
-        (_, Stage::CheckingPaths | Stage::Securing | Stage::Confirming | Stage::OpeningControl) => code::NO_PATH,
-        (_, Stage::Authenticating | Stage::Offer | Stage::Answer | Stage::FirstScreen | Stage::Live) => code::LOST,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::status::tests::FORGED;
     use super::*;
-
-    const FORGED: &str = "x\" (view); sees: four false words here\u{202e}\n  waits 9 sees: zoo zoo zoo zoo";
-
-    #[test]
-    fn a_name_cannot_forge_the_words_of_a_status() {
-        let asking = json!({ "member": 2, "name": FORGED, "role": "control", "check": "four true words here" });
-        let member = json!({ "member": 1, "name": FORGED, "role": "view", "kind": "relay" });
-        let text = session(&json!({ "session": "s", "members": [member], "asking": [asking] }), LinksShown::Yes);
-        assert!(
-            text.contains("  waits 2     sees: four true words here; \"x' (view); sees: four fal…\" (control)"),
-            "{text}"
-        );
-        assert!(text.contains("  member 1    \"x' (view); sees: four fal…\" (view), through"), "{text}");
-        assert!(!text.contains("zoo"), "{text}");
-    }
 
     #[test]
     fn a_name_cannot_forge_the_words_of_a_question() {

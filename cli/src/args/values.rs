@@ -1,0 +1,94 @@
+//! Flags and values that several commands have.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use beach_core::endpoint::Paths;
+use beach_core::ice::server_url::{BadIceServer, IceServer, Service};
+use clap::Args;
+use clap::builder::FalseyValueParser;
+
+/// Which paths a link may take.
+#[derive(Debug, Args)]
+pub(crate) struct PathArgs {
+    /// Peer to peer or nothing: no relayed path
+    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
+    pub(crate) strict: bool,
+
+    /// A server that helps to find a path, besides those the rendezvous names: stun:HOST:PORT or
+    /// turn:USER:PASS@HOST:PORT?transport=udp|tcp; may be given often
+    #[arg(long, value_name = "URL", value_parser = ice_server)]
+    pub(crate) ice_server: Vec<IceServer>,
+
+    /// Through a TURN server or the rendezvous only: the other side learns no address of this one
+    #[arg(long, conflicts_with = "strict")]
+    pub(crate) relay_only: bool,
+}
+
+impl PathArgs {
+    pub(crate) fn paths(&self) -> Paths {
+        match (self.strict, self.relay_only) {
+            (true, _) => Paths::DirectOnly,
+            (false, true) => Paths::RelayOnly,
+            (false, false) => Paths::Any,
+        }
+    }
+}
+
+/// Where the log goes.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Append the log to FILE (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// Like --log-file, at level debug
+    #[arg(long, value_name = "FILE", conflicts_with = "log_file")]
+    pub(crate) debug_log: Option<PathBuf>,
+}
+
+/// An escape character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Escape {
+    Char(u8),
+    None,
+}
+
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+    // A year; longer is a mistake.
+    const MOST: f64 = 31_557_600.0;
+    match text.trim_end_matches('s').parse::<f64>() {
+        Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        Ok(_) | Err(_) => Err("expected a number of seconds".to_owned()),
+    }
+}
+
+/// One that can be used as it is.
+pub(super) fn ice_server(text: &str) -> Result<IceServer, String> {
+    let server: IceServer = text.parse().map_err(|error: BadIceServer| error.to_string())?;
+    match server.service {
+        Service::Turn(_, None) => Err("expected turn:USER:PASS@HOST:PORT".to_owned()),
+        Service::Turn(_, Some(_)) | Service::Stun => Ok(server),
+    }
+}
+
+pub(super) fn escape_char(text: &str) -> Result<Escape, String> {
+    match text.as_bytes() {
+        b"none" => Ok(Escape::None),
+        [byte] if byte.is_ascii_graphic() => Ok(Escape::Char(*byte)),
+        [b'^', letter] if letter.is_ascii_alphabetic() || b"[\\]^_".contains(letter) => {
+            Ok(Escape::Char(letter.to_ascii_uppercase() & 0x1f))
+        }
+        _ => Err("expected one character, ^X, or none".to_owned()),
+    }
+}
+
+pub(super) fn server_url(text: &str) -> Result<String, String> {
+    let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let scheme = url.split("://").next().unwrap_or_default();
+    if matches!(scheme, "http" | "https") && url.len() > scheme.len() + 3 {
+        Ok(url.trim_end_matches('/').to_owned())
+    } else {
+        Err("expected http://HOST[:PORT] or https://HOST[:PORT]".to_owned())
+    }
+}

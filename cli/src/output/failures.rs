@@ -1,0 +1,175 @@
+//! What is said of a join or a share that failed, and the exit code.
+
+use beach_core::session::handshake::{Cause, Failure, Stage};
+use beach_core::session::link::{Candidate, CandidateKind, LinkDown, Refusal};
+
+use super::{code, error};
+
+/// A failed join: prints its three lines and returns its exit code.
+pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
+    error(&what_failed(failure), &why(failure, server), advice(failure));
+    join_code(failure)
+}
+
+/// A failed share.
+pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
+    let (what, code) = match failure.cause {
+        Cause::Refused(_) => (format!("the rendezvous refused the session, while {}", failure.stage), code::REFUSED),
+        Cause::NoAnswer
+        | Cause::Signal(_)
+        | Cause::Down(_)
+        | Cause::DownThere(_)
+        | Cause::Gone
+        | Cause::Left
+        | Cause::NoControl => (what_failed(failure), code::UNREACHABLE),
+    };
+    error(&what, &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
+    code
+}
+
+fn what_failed(failure: &Failure) -> String {
+    let seconds = failure.after.as_secs();
+    let stage = failure.stage;
+    match (&failure.cause, stage) {
+        (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
+        (_, Stage::Live) => "the connection to the host was lost".to_owned(),
+        (Cause::NoAnswer, Stage::WaitingForHost) => {
+            format!("the host did not come back within {seconds} s, while {stage}")
+        }
+        (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
+        (Cause::Signal(_), Stage::ReachingRendezvous) => {
+            format!("the rendezvous could not be reached within {seconds} s, while {stage}")
+        }
+        (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left | Cause::NoControl, _) => {
+            format!("the join failed, while {stage}")
+        }
+    }
+}
+
+fn why(failure: &Failure, server: &str) -> String {
+    match (&failure.cause, failure.stage) {
+        (Cause::NoAnswer, Stage::CheckingPaths) => tried(failure),
+        (Cause::Signal(cause), _) => format!("{server}: {cause}"),
+        (other, _) => cause(other),
+    }
+}
+
+fn tried(failure: &Failure) -> String {
+    if failure.local.is_empty() {
+        return "this machine has no usable network address".to_owned();
+    }
+    if failure.remote.is_empty() {
+        return format!("the host told no address; ours: {}", list(&failure.local));
+    }
+    let pairs: Vec<String> = failure
+        .local
+        .iter()
+        .flat_map(|local| failure.remote.iter().map(move |remote| (local.address, remote.address)))
+        .filter(|(local, remote)| local.is_ipv4() == remote.is_ipv4())
+        .map(|(local, remote)| format!("{local} to {remote}"))
+        .collect();
+    match pairs.as_slice() {
+        [] => format!("no path fits: ours {}; theirs {}", list(&failure.local), list(&failure.remote)),
+        pairs => {
+            let paths = if pairs.len() == 1 { "path" } else { "paths" };
+            format!("{} {paths} tried, none replied ({})", pairs.len(), pairs.join(", "))
+        }
+    }
+}
+
+fn list(candidates: &[Candidate]) -> String {
+    let text = |candidate: &Candidate| match candidate.kind {
+        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
+            candidate.address.to_string()
+        }
+        CandidateKind::Relayed => "relay".to_owned(),
+    };
+    candidates.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// A cause in words.
+pub(crate) fn cause(cause: &Cause) -> String {
+    match cause {
+        Cause::NoAnswer => "nothing was heard".to_owned(),
+        Cause::Refused(refusal) => refusal.to_string(),
+        Cause::Signal(cause) => cause.clone(),
+        Cause::Down(down) => down.to_string(),
+        Cause::DownThere(down) => format!("{down} (seen by the other side)"),
+        Cause::Gone => "the other side left the rendezvous".to_owned(),
+        Cause::Left => "the other side left".to_owned(),
+        Cause::NoControl => "the control lane never opened".to_owned(),
+    }
+}
+
+fn advice(failure: &Failure) -> &'static str {
+    match (&failure.cause, failure.stage) {
+        (Cause::Refused(Refusal::NoSession), _) => {
+            "check the link, or ask whether it is still shared; --wait SECS waits for it"
+        }
+        (Cause::Refused(Refusal::WrongKey), _) => "copy the whole link again, with everything after #",
+        (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there answers for the host",
+        (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
+        (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
+        (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
+        (Cause::Refused(Refusal::Forgotten), _) => "beach join again",
+        (Cause::Refused(Refusal::Used | Refusal::Expired), _) => "ask the host for a new link",
+        (Cause::Refused(Refusal::Busy), _) => "try again in a moment",
+        (_, Stage::ReachingRendezvous) => {
+            "check the address and the network; is `beach serve` (or the share) running there?"
+        }
+        (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
+        (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
+        (Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly), _) => {
+            "somebody may be in between: try another network, and ask the host for a new link"
+        }
+        (_, Stage::Live) => "beach join again",
+        (
+            Cause::NoAnswer
+            | Cause::Signal(_)
+            | Cause::Down(_)
+            | Cause::DownThere(_)
+            | Cause::Gone
+            | Cause::Left
+            | Cause::NoControl,
+            Stage::Authenticating
+            | Stage::Offer
+            | Stage::Answer
+            | Stage::Securing
+            | Stage::Confirming
+            | Stage::OpeningControl
+            | Stage::FirstScreen,
+        ) => "beach join again; with --debug-log FILE it writes down every step",
+    }
+}
+
+fn join_code(failure: &Failure) -> u8 {
+    match (&failure.cause, failure.stage) {
+        (Cause::Refused(Refusal::NoSession), _) => code::NO_SESSION,
+        (Cause::Refused(Refusal::Version(_)), _) => code::VERSION,
+        (
+            Cause::Refused(
+                Refusal::WrongKey
+                | Refusal::WrongHost
+                | Refusal::Full
+                | Refusal::Denied
+                | Refusal::Misuse
+                | Refusal::Taken
+                | Refusal::Forgotten
+                | Refusal::Used
+                | Refusal::Expired
+                | Refusal::Busy,
+            ),
+            _,
+        )
+        | (
+            Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly)
+            | Cause::DownThere(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly),
+            _,
+        )
+        | (_, Stage::WaitingForApproval) => code::REFUSED,
+        (_, Stage::ReachingRendezvous) | (Cause::Signal(_), _) => code::UNREACHABLE,
+        (_, Stage::WaitingForHost) => code::NO_SESSION,
+        (_, Stage::CheckingPaths | Stage::Securing | Stage::Confirming | Stage::OpeningControl) => code::NO_PATH,
+        (_, Stage::Authenticating | Stage::Offer | Stage::Answer | Stage::FirstScreen | Stage::Live) => code::LOST,
+    }
+}

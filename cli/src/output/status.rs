@@ -1,0 +1,106 @@
+//! A session as `beach status` shows it.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use beach_core::terminal::quoted_name;
+use serde_json::Value;
+
+use super::{milliseconds, printable};
+use crate::control::InvitesShown;
+
+/// A session as `beach status` shows it, from what the share answered.
+pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
+    let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());
+    let name = |value: &Value| match value["name"].as_str() {
+        Some("") | None => "somebody".to_owned(),
+        Some(name) => quoted_name(name),
+    };
+    let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
+    let mut out = format!("session {}\n", text(answer, "session"));
+    for (name, value) in [
+        ("command", format!("`{}` ({}), for {}", text(answer, "command"), text(answer, "size"), since(answer))),
+        ("rendezvous", format!("{}, {}", text(answer, "server"), text(answer, "rendezvous"))),
+        ("join", text(answer, "join")),
+        ("view", text(answer, "view")),
+    ] {
+        if value.is_empty() {
+            continue;
+        }
+        let _ = writeln!(out, "  {name:<11} {value}");
+    }
+    if links == InvitesShown::No {
+        let _ = writeln!(out, "  {:<11} not shown, as viewers see this terminal; say --links", "links");
+    }
+    let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
+    if members.is_empty() {
+        out.push_str("  nobody is there\n");
+    }
+    for member in members {
+        let trip = member["round_trip_ms"]
+            .as_f64()
+            .map(|time| format!(", {}", milliseconds(Duration::from_secs_f64(time / 1000.0))));
+        let way = match (member["kind"].as_str(), member["remote"].as_str()) {
+            (Some("direct"), Some(remote)) => format!("directly from {}", printable(remote)),
+            (Some("turn"), _) => "through a TURN server".to_owned(),
+            _ => "through the rendezvous".to_owned(),
+        };
+        let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
+        let away = member["away_s"].as_u64().map(|seconds| format!(", away for {seconds} s")).unwrap_or_default();
+        let (name, role) = (name(member), text(member, "role"));
+        let number = member["member"].as_u64().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "  member {number:<4} {name} ({role}), {way}{}, for {}{typed}{away}",
+            trip.unwrap_or_default(),
+            since(member)
+        );
+    }
+    for asking in answer["asking"].as_array().map_or(&[][..], Vec::as_slice) {
+        let (words, role) = (text(asking, "check"), text(asking, "role"));
+        let number = asking["member"].as_u64().unwrap_or_default();
+        // The words first: what follows them may pretend to be words, and what precedes them not.
+        let _ = writeln!(out, "  waits {number:<5} sees: {words}; {} ({role}), for {}", name(asking), since(asking));
+        let advice = match asking["awaits"].as_str() {
+            Some("resume") => format!("gets in when the pause ends: beach resume, or beach deny {number}"),
+            _ => format!("beach approve {number}, or beach deny {number}"),
+        };
+        let _ = writeln!(out, "{:<14}{advice}", "");
+    }
+    if answer["paused"].as_bool() == Some(true) {
+        out.push_str("  paused: viewers see nothing new; `beach resume` goes on\n");
+    }
+    out
+}
+
+/// `42 s`, `7 min`, `3 h 5 min`.
+fn duration(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60) {
+        (0, 0) => format!("{seconds} s"),
+        (0, minutes) => format!("{minutes} min"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    pub(in crate::output) const FORGED: &str =
+        "x\" (view); sees: four false words here\u{202e}\n  waits 9 sees: zoo zoo zoo zoo";
+
+    #[test]
+    fn a_name_cannot_forge_the_words_of_a_status() {
+        let asking = json!({ "member": 2, "name": FORGED, "role": "control", "check": "four true words here" });
+        let member = json!({ "member": 1, "name": FORGED, "role": "view", "kind": "relay" });
+        let text = session(&json!({ "session": "s", "members": [member], "asking": [asking] }), InvitesShown::Yes);
+        assert!(
+            text.contains("  waits 2     sees: four true words here; \"x' (view); sees: four fal…\" (control)"),
+            "{text}"
+        );
+        assert!(text.contains("  member 1    \"x' (view); sees: four fal…\" (view), through"), "{text}");
+        assert!(!text.contains("zoo"), "{text}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What other programs of the same user ask at the control socket, until the host can answer.
+
+use beach_core::host::{HostInput, ModeratorAction};
+use beach_core::role::Role;
+use beach_runtime_tokio::control::{Asked, Control};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::setup::command_text;
+use super::{Freshness, HostEndpoint, Share};
+use crate::control::{self, Known, Request};
+use crate::greeting::Invites;
+
+/// The socket, and questions that the host's machine is needed for.
+pub(super) struct Questions {
+    pub(super) socket: Option<Control>,
+    waiting: Vec<(Question, oneshot::Sender<String>)>,
+}
+
+enum Question {
+    Status,
+    /// The invite that lets type, for the session's own user.
+    Attach,
+    /// Whether this can be done; then it is.
+    Act(ModeratorAction),
+}
+
+/// What follows from a request at once.
+pub(super) enum Followed {
+    /// The host is to be looked at.
+    Waits,
+    Input(HostInput),
+    Nothing,
+}
+
+impl Questions {
+    /// Without a control socket a session works as well.
+    pub(super) fn listen(session: &str) -> Questions {
+        let socket = Control::listen(session).inspect_err(|error| tracing::warn!(%error, "no control socket")).ok();
+        Questions { socket, waiting: Vec::new() }
+    }
+
+    pub(super) fn on_asked(&mut self, asked: Asked) -> Followed {
+        let question = match Request::of(&asked) {
+            Some(Request::Status) => Question::Status,
+            Some(Request::Attach) => Question::Attach,
+            Some(Request::Act(act)) => Question::Act(act),
+            Some(Request::Stop) => {
+                let _ = asked.answer.send(json!({ "stopping": true }).to_string());
+                return Followed::Input(HostInput::Stop);
+            }
+            // The connection ends without an answer.
+            None => return Followed::Nothing,
+        };
+        self.waiting.push((question, asked.answer));
+        Followed::Waits
+    }
+}
+
+impl Share {
+    /// Tells new links after a rotation, and answers what was asked.
+    pub(super) fn answer(&mut self, endpoint: &HostEndpoint) {
+        let invite = |role| endpoint.invite(&self.session.server, role).map(|invite| invite.url()).unwrap_or_default();
+        if self.session.freshness == Freshness::Rotated {
+            self.session.freshness = Freshness::Current;
+            self.session.invites = Invites::new(invite, self.session.view_only);
+            let Invites { join, view } = &self.session.invites;
+            self.told.voice.event("links", &json!({ "join": join, "view": view }));
+        }
+        for (question, asker) in std::mem::take(&mut self.questions.waiting) {
+            let answer = match question {
+                Question::Status => self.status(endpoint),
+                Question::Attach => {
+                    let invite = endpoint.invite(&self.session.server, Role::Control).map(|invite| invite.url());
+                    json!({ "link": invite })
+                }
+                Question::Act(act) => match endpoint.machine().may(&act) {
+                    Ok(()) => {
+                        self.pending.push_back(HostInput::Act(act));
+                        json!({ "done": true })
+                    }
+                    Err(objection) => json!({ "error": objection.to_string() }),
+                },
+            };
+            // Whoever asked may be gone.
+            let _ = asker.send(answer.to_string());
+        }
+    }
+
+    fn status(&self, endpoint: &HostEndpoint) -> serde_json::Value {
+        let known = Known {
+            session: &self.session.id,
+            command: &command_text(&self.program.command),
+            links: &self.session.invites,
+            server: &self.session.server,
+            clock: self.session.clock,
+        };
+        control::answer(&known, &endpoint.machine().status())
+    }
+}

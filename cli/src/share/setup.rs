@@ -1,0 +1,279 @@
+//! From the command line to a host and what surrounds it.
+
+use std::collections::VecDeque;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use beach_core::Entropy;
+use beach_core::crypto::invite::HostSecrets;
+use beach_core::endpoint::{Endpoint, Secrets};
+use beach_core::host::{Approve, Escape, Host, HostConfig, InviteRules, Start};
+use beach_core::peer::str0m::{Certificate, Str0m};
+use beach_core::recording::journal::Recorded as _;
+use beach_core::role::Role;
+use beach_core::terminal::Size;
+use beach_runtime_tokio::clock::Clock;
+use beach_runtime_tokio::network::{Network, logged};
+use beach_runtime_tokio::record::Recording;
+use beach_runtime_tokio::serve::Server;
+use beach_runtime_tokio::tty::{self, Signals};
+use beach_runtime_tokio::{background, entropy, rendezvous, seed};
+use tokio::time::sleep;
+
+use super::told::Told;
+use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKind, Session, Share};
+use crate::args::{self, ShareArgs};
+use crate::audit::Audit;
+use crate::cast::CastFile;
+use crate::control::InvitesShown;
+use crate::greeting::{Greeting, Invites, Remarks};
+use crate::log;
+use crate::output::{self, Voice};
+use crate::rendezvous::Place;
+
+/// Lines of history that the host keeps.
+const HISTORY: usize = 10_000;
+
+/// How long a headless session stays after its command, if nothing else is said: time to click a link in a build log.
+const HEADLESS_LINGER: Duration = Duration::from_secs(5);
+
+/// What a person presses before the answer, if they chose no other escape: what telnet has, and few programs.
+const ASKED_ESCAPE: u8 = 0x1d;
+
+/// What programs in a headless terminal are told of it.
+pub(super) const HEADLESS_TERM: &str = "xterm-256color";
+
+/// What the command line asks for, and what was found for it.
+pub(super) struct Setup {
+    args: ShareArgs,
+    voice: Voice,
+    seat: SeatKind,
+    size: Size,
+    place: Place,
+    secrets: HostSecrets,
+    entropy: Entropy,
+    approve: Approve,
+    command: Vec<OsString>,
+}
+
+impl Setup {
+    /// Leaves the terminal if that is wanted, starts the log and the rendezvous, and draws the secrets.
+    ///
+    /// # Errors
+    /// The exit code; the person was told why.
+    pub(super) async fn new(args: ShareArgs) -> Result<Setup, u8> {
+        if args.detached.is_some()
+            && let Err(error) = background::leave_terminal()
+        {
+            let what = "the session could not leave its terminal";
+            return Err(output::refuse(what, &error.to_string(), "share without --detach"));
+        }
+        log::start(&args.log)
+            .map_err(|cause| output::usage("the log cannot be written", &cause, "choose another --log-file"))?;
+        let seat = SeatKind::of(&args);
+        let own_size = super::own_size().filter(|_| seat == SeatKind::OwnTerminal);
+        let place = Place::find(&args).await?;
+        let mut entropy = entropy();
+        let secrets = HostSecrets::new(&mut entropy);
+        // As every viewer will conclude from the invite.
+        let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
+        let approve = approval(&args, loopback, seat).ok_or_else(|| {
+            output::usage(
+                "nobody is at this terminal to be asked who may type",
+                "the link works from other machines too",
+                "say --no-approve: the link is enough; or --approve: `beach approve` lets people in",
+            )
+        })?;
+        Ok(Setup {
+            voice: Voice::of(args.quiet || args.detached.is_some(), args.json),
+            size: args.detached.or(own_size).unwrap_or(args.size),
+            command: command(&args.command),
+            args,
+            seat,
+            place,
+            secrets,
+            entropy,
+            approve,
+        })
+    }
+
+    /// The host, and what surrounds it.
+    ///
+    /// # Errors
+    /// The exit code; the person was told why.
+    pub(super) fn build(self, epoch: Instant) -> Result<(HostEndpoint, Share), u8> {
+        let id = self.secrets.session().to_string();
+        let invites = Invites::new(|role| self.secrets.invite(&self.place.public, role).url(), self.args.view_only);
+        let header = self.header(&invites);
+        let rows_taken = match self.seat {
+            SeatKind::OwnTerminal => header.rows(self.size).min(self.size.rows - 1),
+            SeatKind::Headless | SeatKind::Detached => 0,
+        };
+        let config = self.config(rows_taken);
+        let recording = file(self.args.record_handshake.as_deref(), "recording", "file", Recording::create)?;
+        let told = self.told(&id)?;
+        let Some(certificate) = Certificate::generate() else {
+            return Err(output::refuse("no certificate could be made", "the cryptography refused", "try again"));
+        };
+        let signals = Signals::start().map_err(|error| {
+            output::refuse("signals cannot be handled", &error.to_string(), "check the system's limits")
+        })?;
+        let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
+        let network = Network::new(&self.place.own, loopback, recording).with_ice_servers(&self.args.paths.ice_server);
+        let (host, engine) = (Host::new(config.clone()), Str0m::new(epoch, certificate));
+        let endpoint = Endpoint::new(host, engine, Secrets::Host(self.secrets), self.entropy);
+        let mut endpoint: HostEndpoint = logged(endpoint.taking(self.args.paths.paths()));
+        if self.args.record_handshake.is_some() {
+            endpoint = endpoint.recording(&config.first_record());
+        }
+        let share = Share {
+            told,
+            network,
+            rendezvous: self.place.embedded.map(|server| tokio::spawn(serve_within(server, self.args.test_fault))),
+            program: Program { command: self.command, pty: None },
+            seat: Seat::new(self.seat, self.size, header, rows_taken),
+            signals,
+            questions: Questions::listen(&id),
+            session: Session {
+                id,
+                server: self.place.public,
+                invites,
+                freshness: Freshness::Current,
+                announced: Announced::NotYet,
+                view_only: self.args.view_only,
+                strict: self.args.paths.strict,
+                clock: Clock::since(epoch),
+            },
+            pending: VecDeque::new(),
+            stopped_by: None,
+        };
+        Ok((endpoint, share))
+    }
+
+    fn header(&self, invites: &Invites) -> Greeting {
+        match self.voice {
+            Voice::Human => {
+                let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
+                let remarks = Remarks {
+                    no_tls: self.place.public.starts_with("http://") && !loopback,
+                    waits: self.args.wait.is_some(),
+                    asks: self.seat == SeatKind::OwnTerminal && self.approve != Approve::Nobody,
+                    qr: self.args.qr,
+                    links: InvitesShown::unless_inside(self.args.links),
+                };
+                Greeting::new(&command_text(&self.command), self.size, invites, remarks)
+            }
+            Voice::Quiet | Voice::Json => Greeting::quiet(invites.main()),
+        }
+    }
+
+    fn config(&self, rows_taken: u16) -> HostConfig {
+        let args = &self.args;
+        let headless = self.seat != SeatKind::OwnTerminal;
+        HostConfig {
+            seed: seed(),
+            size: self.size,
+            rows_taken,
+            history: HISTORY,
+            resize: args.resize.clone(),
+            headless,
+            start: match args.wait {
+                None => Start::AtOnce,
+                Some(within) => Start::WhenJoined(within),
+            },
+            keep: args.keep,
+            approve: self.approve,
+            escape: match args.escape {
+                None => Escape::WhenAsked(ASKED_ESCAPE),
+                Some(args::Escape::Char(key)) => Escape::Always(key),
+                Some(args::Escape::None) => Escape::Never,
+            },
+            max_viewers: args.max_viewers,
+            expire: args.expire,
+            links: InviteRules { once: args.once, expire: args.expire_links },
+            tells_input: args.audit_input,
+            linger: args.linger.unwrap_or(if headless { HEADLESS_LINGER } else { Duration::ZERO }),
+        }
+    }
+
+    fn told(&self, id: &str) -> Result<Told, u8> {
+        let args = &self.args;
+        let term = match self.seat {
+            SeatKind::OwnTerminal => std::env::var("TERM").ok(),
+            SeatKind::Headless | SeatKind::Detached => Some(HEADLESS_TERM.to_owned()),
+        };
+        let cast = file(args.record.as_deref(), "recording", "--record FILE", |path| {
+            CastFile::create(path, args.record_format, self.size, term, command_text(&self.command))
+        })?;
+        let audit = file(args.audit.as_deref(), "audit", "--audit FILE", |path| Audit::open(path, id))?;
+        Ok(Told::new(self.voice, cast, audit))
+    }
+}
+
+/// Opens a file that the command line may name.
+fn file<T>(
+    path: Option<&Path>,
+    name: &str,
+    flag: &str,
+    open: impl FnOnce(&Path) -> std::io::Result<T>,
+) -> Result<Option<T>, u8> {
+    path.map(open).transpose().map_err(|error| {
+        let (what, advice) = (format!("the {name} cannot be written"), format!("choose another {flag}"));
+        output::usage(&what, &error.to_string(), &advice)
+    })
+}
+
+/// Whom the host asks about; nothing if the command line has to say so and does not.
+fn approval(args: &ShareArgs, loopback: bool, seat: SeatKind) -> Option<Approve> {
+    match (args.approve, args.no_approve) {
+        (true, _) => Some(Approve::Everybody),
+        (false, true) => Some(Approve::Nobody),
+        // Nobody who has a link may type.
+        (false, false) if loopback || args.view_only => Some(Approve::Nobody),
+        (false, false) => Some(Approve::Control).filter(|_| seat == SeatKind::OwnTerminal),
+    }
+}
+
+impl SeatKind {
+    fn of(args: &ShareArgs) -> SeatKind {
+        if args.detached.is_some() {
+            SeatKind::Detached
+        } else if !args.headless && !args.json && tty::is_terminal() {
+            SeatKind::OwnTerminal
+        } else {
+            // Events on the very terminal that the command draws on would tear its screen.
+            SeatKind::Headless
+        }
+    }
+}
+
+fn command(given: &[OsString]) -> Vec<OsString> {
+    if !given.is_empty() {
+        return given.to_vec();
+    }
+    let shell = std::env::var_os("SHELL").filter(|shell| Path::new(shell).exists());
+    vec![shell.unwrap_or_else(|| OsStr::new("/bin/sh").to_owned())]
+}
+
+/// The command as a person would name it: the program without its folder.
+pub(super) fn command_text(command: &[OsString]) -> String {
+    let name = Path::new(&command[0]).file_name().unwrap_or(&command[0]);
+    let parts = std::iter::once(name).chain(command[1..].iter().map(OsString::as_os_str));
+    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// The rendezvous inside share; it panics after a time if a test asks for that.
+async fn serve_within(server: Server, fault: Option<Duration>) {
+    let fault = async {
+        match fault {
+            Some(after) => sleep(after).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = rendezvous::run(server, true, rendezvous::HandedOut::default(), Arc::default()) => {}
+        () = fault => panic!("asked for by --test-fault"),
+    }
+}

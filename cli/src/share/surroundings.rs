@@ -1,0 +1,268 @@
+//! What the host wants done, and what happens to it.
+
+use std::ops::ControlFlow;
+
+use beach_core::endpoint::{Input, Output};
+use beach_core::host::{HostExit, HostInput, HostOutput};
+use beach_core::terminal::Size;
+use beach_runtime_tokio::control::{Asked, Control};
+use beach_runtime_tokio::drive::Surroundings;
+use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
+use beach_runtime_tokio::tty::{self, KeyEvent, Keys, Screen, SignalEvent};
+use tokio::task::JoinHandle;
+
+use super::questions::Followed;
+use super::setup::{HEADLESS_TERM, command_text};
+use super::{HostEndpoint, KeysWanted, Share, StoppedBy, own_size};
+use crate::control;
+use crate::output;
+use crate::terminal::Terminal;
+
+/// What shells return for a command that is not there.
+const NO_COMMAND: i32 = 127;
+
+impl Surroundings<HostEndpoint> for Share {
+    type End = HostExit;
+
+    fn perform(&mut self, output: Output<HostOutput>) -> ControlFlow<HostExit> {
+        let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
+        match output {
+            // The endpoint keeps these for itself.
+            HostOutput::Link(_) => {}
+            HostOutput::Start(size) => self.start(size),
+            HostOutput::Write(bytes) => {
+                if let Some(pty) = &mut self.program.pty {
+                    pty.write(bytes);
+                }
+            }
+            HostOutput::Show(bytes) => {
+                if let Some(terminal) = &mut self.seat.terminal {
+                    terminal.show(bytes);
+                }
+            }
+            HostOutput::Resize(size) => {
+                self.told.record(|cast| cast.resize(size));
+                if let Some(pty) = &self.program.pty {
+                    pty.resize(size.cols, size.rows);
+                }
+            }
+            HostOutput::KeysTaken => self.seat.keys = KeysWanted::Yes,
+            HostOutput::HangUp => {
+                if let Some(pty) = &mut self.program.pty {
+                    pty.hang_up();
+                }
+            }
+            HostOutput::Notice(notice) => self.on_notice(notice),
+            HostOutput::Exit(exit) => return ControlFlow::Break(exit),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn performed(&mut self, endpoint: &mut HostEndpoint) -> ControlFlow<HostExit> {
+        self.answer(endpoint);
+        ControlFlow::Continue(())
+    }
+
+    async fn next(&mut self) -> Input<HostInput> {
+        loop {
+            if let Some(input) = self.pending.pop_front() {
+                return Input::Machine(input);
+            }
+            let happened = self.happened().await;
+            match happened {
+                Happened::Network(input) => return input,
+                Happened::Asked(asked) => match self.questions.on_asked(asked) {
+                    Followed::Waits => return Input::Tick,
+                    Followed::Input(input) => return Input::Machine(input),
+                    Followed::Nothing => {}
+                },
+                Happened::Local(event) => {
+                    if let Some(input) = self.on_local(event) {
+                        return Input::Machine(input);
+                    }
+                }
+            }
+        }
+    }
+}
+
+enum Happened {
+    Network(Input<HostInput>),
+    Asked(Asked),
+    Local(Local),
+}
+
+/// What happens on this machine.
+enum Local {
+    Pty(PtyEvent),
+    /// The own terminal takes output again.
+    Writable,
+    Key(KeyEvent),
+    Signal(SignalEvent),
+    RendezvousEnded,
+    AuditDue,
+}
+
+impl Share {
+    async fn happened(&mut self) -> Happened {
+        let blocked = self.seat.is_blocked();
+        if let Some(pty) = &mut self.program.pty {
+            pty.pause_output(blocked);
+        }
+        let keys_wanted = self.seat.keys == KeysWanted::Yes;
+        let (screen, keys) = match &mut self.seat.terminal {
+            Some(terminal) => (Some(&mut terminal.screen), Some(&mut terminal.keys)),
+            None => (None, None),
+        };
+        tokio::select! {
+            input = self.network.next() => Happened::Network(input),
+            event = next_of(self.program.pty.as_mut(), Pty::next) => Happened::Local(Local::Pty(event)),
+            () = next_of(screen, Screen::ready), if blocked => Happened::Local(Local::Writable),
+            event = next_of(keys, Keys::next), if keys_wanted => Happened::Local(Local::Key(event)),
+            signal = self.signals.next() => Happened::Local(Local::Signal(signal)),
+            () = ended(&mut self.rendezvous) => Happened::Local(Local::RendezvousEnded),
+            asked = next_of(self.questions.socket.as_mut(), Control::next) => Happened::Asked(asked),
+            () = self.told.audit_due() => Happened::Local(Local::AuditDue),
+        }
+    }
+
+    fn on_local(&mut self, event: Local) -> Option<HostInput> {
+        match event {
+            Local::Pty(PtyEvent::Output(bytes)) => {
+                self.told.record(|cast| cast.output(&bytes));
+                Some(HostInput::Printed(bytes))
+            }
+            Local::Pty(PtyEvent::Written) => Some(HostInput::Written),
+            Local::Pty(PtyEvent::Exited(exit)) => {
+                self.program.pty = None;
+                Some(HostInput::Ended(exit.code()))
+            }
+            Local::Writable => {
+                if let Some(terminal) = &mut self.seat.terminal {
+                    terminal.write();
+                }
+                None
+            }
+            Local::Key(KeyEvent::Bytes(bytes)) => {
+                self.seat.keys = KeysWanted::No;
+                Some(HostInput::Keys(bytes))
+            }
+            Local::Key(KeyEvent::End) => Some(HostInput::Stop),
+            Local::Signal(signal) => self.on_signal(signal),
+            Local::RendezvousEnded => {
+                tracing::error!("the rendezvous inside share ended");
+                self.stopped_by = Some(StoppedBy::Fault("the rendezvous inside share failed"));
+                Some(HostInput::Stop)
+            }
+            Local::AuditDue => {
+                self.told.on_audit_due();
+                None
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: SignalEvent) -> Option<HostInput> {
+        let code = match signal {
+            SignalEvent::Resize => {
+                return own_size().filter(|_| self.seat.is_own_terminal()).map(HostInput::Resized);
+            }
+            SignalEvent::Continue => {
+                if let Some(terminal) = &self.seat.terminal {
+                    terminal.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
+                }
+                return None;
+            }
+            SignalEvent::Stop => {
+                match &self.seat.terminal {
+                    Some(terminal) => {
+                        terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
+                    }
+                    None => tty::stop(),
+                }
+                return None;
+            }
+            SignalEvent::Terminate => 143,
+            SignalEvent::HangUp => 129,
+            SignalEvent::Interrupt => 130,
+        };
+        self.stopped_by = Some(StoppedBy::Signal(code));
+        Some(HostInput::Stop)
+    }
+
+    /// Starts the command.
+    fn start(&mut self, size: Size) {
+        self.told.record(|cast| cast.start(size));
+        if self.seat.is_own_terminal() {
+            self.take_terminal();
+        }
+        match Pty::spawn(&self.spawn(size)) {
+            Ok(pty) => self.program.pty = Some(pty),
+            Err(error) => {
+                self.seat.terminal = None;
+                self.told.free_screen();
+                let code = match error {
+                    SpawnError::NoCommand(error) => {
+                        let what = format!("`{}` could not be started", command_text(&self.program.command));
+                        output::refuse(&what, &error.to_string(), "check the command after --");
+                        NO_COMMAND
+                    }
+                    SpawnError::NoTerminal(error) => {
+                        let advice = "see whether /dev/pts is mounted, and kernel.pty.max";
+                        i32::from(output::refuse("the system gave no pseudo-terminal", &error.to_string(), advice))
+                    }
+                };
+                self.pending.push_back(HostInput::Ended(code));
+            }
+        }
+    }
+
+    fn take_terminal(&mut self) {
+        match Terminal::start() {
+            Ok(mut terminal) => {
+                terminal.show(format!("\x1b[{};1H\x1b[J", self.seat.rows_taken + 1).into_bytes());
+                self.seat.terminal = Some(terminal);
+                self.told.take_screen();
+            }
+            Err(error) => tracing::error!(%error, "the own terminal cannot be used"),
+        }
+    }
+
+    fn spawn(&self, size: Size) -> Spawn {
+        let mut env = vec![(control::SESSION.into(), self.session.id.clone().into())];
+        if let Some(socket) = &self.questions.socket {
+            env.push((control::SOCKET.into(), socket.path().into()));
+        }
+        if !self.seat.is_own_terminal() {
+            env.push(("TERM".into(), HEADLESS_TERM.into()));
+            env.push(("COLORTERM".into(), "truecolor".into()));
+        }
+        Spawn {
+            program: self.program.command[0].clone(),
+            args: self.program.command[1..].to_vec(),
+            env,
+            // An invite holds a key.
+            env_remove: vec!["BEACH_TARGET".into()],
+            cols: size.cols,
+            rows: size.rows,
+        }
+    }
+}
+
+/// What an optional source reports next; one that is not there never does.
+async fn next_of<'a, S, T>(source: Option<&'a mut S>, next: impl AsyncFnOnce(&'a mut S) -> T) -> T {
+    match source {
+        Some(source) => next(source).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of a task that would run for ever: its end is a fault.
+async fn ended(task: &mut Option<JoinHandle<()>>) {
+    match task {
+        Some(handle) => {
+            let _ = handle.await;
+            *task = None;
+        }
+        None => std::future::pending().await,
+    }
+}
