@@ -14,11 +14,10 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs};
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
-pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ServeArgs};
+pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs};
 pub(crate) use values::{Escape, LogArgs};
 
 use crate::config::Found;
-use crate::replay::ReplayArgs;
 use crate::{config, output};
 
 const EXAMPLES: &str = "\

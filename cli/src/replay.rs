@@ -1,26 +1,12 @@
 //! `beach replay`: a recording again, stage by stage.
 
-use std::path::PathBuf;
-
 use beach_core::host::{HostExit, HostNotice, HostOutput};
 use beach_core::recording::journal::{Replayed, is_whole, read, replay};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
 
-use clap::Args;
-
+use crate::args::ReplayArgs;
 use crate::output;
-
-/// `beach replay`
-#[derive(Debug, Args)]
-pub(crate) struct ReplayArgs {
-    /// Prints each step of the handshakes as well
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
-    /// A file that --record-handshake wrote
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
 
 pub(crate) fn run(args: &ReplayArgs) -> u8 {
     let file = match std::fs::read(&args.file) {

@@ -64,6 +64,17 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+/// `beach replay`
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Prints each step of the handshakes as well
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+    /// A file that --record-handshake wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
 /// `beach completions`
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
