@@ -16,42 +16,12 @@ use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
 use crate::args::{StatusArgs, StopArgs};
-use crate::greeting::Invites;
+pub(crate) use crate::greeting::SOCKET;
+use crate::greeting::{Invites, InvitesShown};
 use crate::output::{self, code};
 
 /// Where the shared command finds the first id of its own session.
 pub(crate) const SESSION: &str = "BEACH_SESSION";
-
-/// Where the shared command finds the socket of its own session.
-pub(crate) const SOCKET: &str = "BEACH_SOCKET";
-
-/// Whether this process runs inside a shared terminal: others see what it prints.
-fn is_inside() -> bool {
-    env::var_os(SOCKET).is_some()
-}
-
-/// Whether links stand in what is printed. Inside a shared terminal a link would be a key for everybody who watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum InvitesShown {
-    Yes,
-    No,
-}
-
-impl InvitesShown {
-    /// No inside a shared terminal, but for a person who says so.
-    pub(crate) fn unless_inside(said: bool) -> InvitesShown {
-        if said || !is_inside() { InvitesShown::Yes } else { InvitesShown::No }
-    }
-
-    /// The answer to `status` as it may be shown.
-    fn of(self, answer: &Value) -> Value {
-        let mut answer = answer.clone();
-        if self == InvitesShown::No {
-            ["join", "view"].into_iter().for_each(|link| answer[link] = Value::Null);
-        }
-        answer
-    }
-}
 
 /// How often `status --watch` looks.
 const WATCH_EVERY: Duration = Duration::from_secs(1);

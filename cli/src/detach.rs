@@ -9,7 +9,8 @@ use beach_core::terminal::Size;
 use beach_runtime_tokio::tty;
 
 use crate::args::{self, AttachArgs, ShareArgs};
-use crate::control::{self, InvitesShown};
+use crate::control;
+use crate::greeting::InvitesShown;
 use crate::greeting::{Greeting, Remarks};
 use crate::join;
 use crate::output::{self, Voice, code};

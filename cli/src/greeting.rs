@@ -4,8 +4,7 @@ use beach_core::role::Role;
 use beach_core::terminal::Size;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
-
-use crate::control::InvitesShown;
+use serde_json::Value;
 
 /// The links of a session, as they are given out. No `Debug`: they hold keys.
 pub(crate) struct Invites {
@@ -22,6 +21,37 @@ impl Invites {
     /// The one that permits most.
     pub(crate) fn main(&self) -> &str {
         self.join.as_deref().unwrap_or(&self.view)
+    }
+}
+
+/// Where the shared command finds the socket of its own session.
+pub(crate) const SOCKET: &str = "BEACH_SOCKET";
+
+/// Whether this process runs inside a shared terminal: others see what it prints.
+fn is_inside() -> bool {
+    std::env::var_os(SOCKET).is_some()
+}
+
+/// Whether links stand in what is printed. Inside a shared terminal a link would be a key for everybody who watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InvitesShown {
+    Yes,
+    No,
+}
+
+impl InvitesShown {
+    /// No inside a shared terminal, but for a person who says so.
+    pub(crate) fn unless_inside(said: bool) -> InvitesShown {
+        if said || !is_inside() { InvitesShown::Yes } else { InvitesShown::No }
+    }
+
+    /// The answer to `status` as it may be shown.
+    pub(crate) fn of(self, answer: &Value) -> Value {
+        let mut answer = answer.clone();
+        if self == InvitesShown::No {
+            ["join", "view"].into_iter().for_each(|link| answer[link] = Value::Null);
+        }
+        answer
     }
 }
 

@@ -312,7 +312,7 @@ mod tests {
         let check = Sas(7);
         let line = asks(MemberId(3), Role::Control, FORGED, check);
         assert!(line.trim_start().starts_with(&check.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
-        assert!(line.contains("\"x' (view); sees: four fal…\" who wants in (control)"), "{line}");
+        assert!(line.contains("\"x' (view); sees: four fa…\" who wants in (control)"), "{line}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use beach_core::terminal::quoted_name;
 use serde_json::Value;
 
 use super::{milliseconds, printable};
-use crate::control::InvitesShown;
+use crate::greeting::InvitesShown;
 
 /// A session as `beach status` shows it, from what the share answered.
 pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
@@ -97,10 +97,10 @@ pub(super) mod tests {
         let member = json!({ "member": 1, "name": FORGED, "role": "view", "kind": "relay" });
         let text = session(&json!({ "session": "s", "members": [member], "asking": [asking] }), InvitesShown::Yes);
         assert!(
-            text.contains("  waits 2     sees: four true words here; \"x' (view); sees: four fal…\" (control)"),
+            text.contains("  waits 2     sees: four true words here; \"x' (view); sees: four fa…\" (control)"),
             "{text}"
         );
-        assert!(text.contains("  member 1    \"x' (view); sees: four fal…\" (view), through"), "{text}");
+        assert!(text.contains("  member 1    \"x' (view); sees: four fa…\" (view), through"), "{text}");
         assert!(!text.contains("zoo"), "{text}");
     }
 }

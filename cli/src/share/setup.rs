@@ -27,7 +27,7 @@ use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKi
 use crate::args::{self, ShareArgs};
 use crate::audit::Audit;
 use crate::cast::CastFile;
-use crate::control::InvitesShown;
+use crate::greeting::InvitesShown;
 use crate::greeting::{Greeting, Invites, Remarks};
 use crate::log;
 use crate::output::{self, Voice};

@@ -25,7 +25,6 @@ const EXCEPTIONS: &[Exception] = &[
     excepted(Rule::Fields, "core/src/host.rs Host", 43),
     excepted(Rule::Fields, "core/src/viewer.rs Viewer", 33),
     excepted(Rule::Fields, "cli/src/join.rs Join", 33),
-    excepted(Rule::Circle, "cli", 7),
 ];
 
 const fn excepted(rule: Rule, subject: &'static str, at_most: usize) -> Exception {
