@@ -108,6 +108,8 @@ fn show_host(at: Timestamp, output: HostOutput) {
         ),
         HostOutput::Link(_)
         | HostOutput::Write(_)
+        | HostOutput::WriteOwn(_)
+        | HostOutput::TakeBack
         | HostOutput::Show(_)
         | HostOutput::Resize(_)
         | HostOutput::KeysTaken

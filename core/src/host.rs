@@ -5,6 +5,7 @@ mod api;
 mod console;
 mod escape;
 mod handshakes;
+mod input;
 mod member;
 mod members;
 mod moderation;
@@ -37,6 +38,7 @@ use self::admission::Pending;
 pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::console::Console;
 pub use self::escape::Escape;
+use self::input::Input;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 use self::program::Echo;
 use self::reconnect::Away;
@@ -133,14 +135,6 @@ enum Program {
     Ended { code: i32, at: Timestamp },
 }
 
-/// Whose input is on its way to the PTY.
-enum Writing {
-    Nobody,
-    Own,
-    Model,
-    Member(LinkId),
-}
-
 /// The host's machine.
 pub struct Host {
     config: HostConfig,
@@ -151,8 +145,6 @@ pub struct Host {
     register_by: Option<Timestamp>,
     ever_registered: bool,
     connections: DeadlineMap<Connection>,
-    /// Those of whose input some waits for the program.
-    typing: BTreeSet<LinkId>,
     /// Viewers about whom a person is asked.
     asking: BTreeSet<LinkId>,
     /// There is a frame that nobody was given yet.
@@ -191,18 +183,12 @@ pub struct Host {
     synchronized_until: Option<Timestamp>,
     /// Somebody's input was written, and what is printed may be its echo.
     echo: Option<Echo>,
-    writing: Writing,
-    last_writer: LinkId,
-    keys: Option<Vec<u8>>,
+    input: Input,
     /// What the program put into the clipboard last, if it was not told yet; when it may be.
     clipboard: Option<String>,
     clipboard_at: Timestamp,
     /// The title and the bells that everybody was told of, or is to be.
     properties_told: (String, u64),
-    /// Whose paste is under way, and since when nothing came of it: nobody else's input may come in between.
-    pasting: Option<(LinkId, Timestamp)>,
-    /// What ends the paste of somebody who left in the middle of it.
-    unfinished: Vec<u8>,
     out: VecDeque<HostOutput>,
 }
 
@@ -220,7 +206,6 @@ impl Host {
             register_by: None,
             ever_registered: false,
             connections: DeadlineMap::default(),
-            typing: BTreeSet::new(),
             asking: BTreeSet::new(),
             framed: false,
             members_ever: 0,
@@ -247,14 +232,10 @@ impl Host {
             next_frame: Timestamp::ZERO,
             synchronized_until: None,
             echo: None,
-            writing: Writing::Nobody,
-            last_writer: LinkId(0),
-            keys: None,
+            input: Input::default(),
             clipboard: None,
             clipboard_at: Timestamp::ZERO,
             properties_told: (String::new(), 0),
-            pasting: None,
-            unfinished: Vec::new(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
             config,
         }
@@ -468,6 +449,7 @@ impl Host {
             self.expired = true;
             self.stop(now);
         }
+        self.own_keys_stall(now);
         if self.synchronized_until.is_some_and(|until| until <= now) {
             self.synchronized_until = None;
             self.emulator.end_synchronized();
@@ -502,7 +484,7 @@ impl Host {
             let of =
                 |connection: &Connection| connection.member.as_ref().is_some_and(|member| member.lane.inbound.waits());
             let asks = |connection: &Connection| connection.check.is_some() && connection.awaits(Awaits::Person);
-            put(&mut self.typing, link, connection.is_some_and(of));
+            self.input.set_typing(link, connection.is_some_and(of));
             put(&mut self.asking, link, connection.is_some_and(asks));
         }
     }
@@ -558,7 +540,8 @@ impl Machine for Host {
             HostInput::Tick => {}
             HostInput::Link(event) => self.on_event(now, event),
             HostInput::Printed(bytes) => self.on_printed(now, bytes),
-            HostInput::Written => self.on_written(),
+            HostInput::Written => self.on_written(now),
+            HostInput::TakenBack(taken) => self.on_taken_back(now, taken),
             HostInput::Ended(code) => self.end(now, code),
             HostInput::Keys(bytes) => self.on_keys(now, bytes),
             HostInput::Resized(size) => {
@@ -591,7 +574,6 @@ impl Machine for Host {
         }
         deadline = earliest(deadline, self.console.deadline());
         deadline = earliest(deadline, self.clipboard_deadline());
-        deadline = earliest(deadline, self.paste_deadline());
         deadline = earliest(deadline, self.input_deadline(self.now));
         if self.program == Program::NotStarted {
             deadline = earliest(deadline, self.join_deadline());

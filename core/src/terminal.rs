@@ -61,6 +61,8 @@ pub use overlay::{Overlay, OverlayCell};
 pub use paint::{Options, Painter};
 pub use paste::Paste;
 #[cfg(feature = "host")]
+pub(crate) use paste::{PASTE_BEGINS, PASTE_ENDS};
+#[cfg(feature = "host")]
 pub use query_scanner::MAX_OSC;
 pub use screen::{DEFAULT_HISTORY, MAX_HISTORY, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use pty_process::{Command, Size};
 use rustix::io::Errno;
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::termios::{LocalModes, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr, tcgetpgrp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
@@ -38,6 +40,9 @@ pub const DRAIN_SILENCE: Duration = Duration::from_millis(500);
 
 /// How long output is drained at most after the command ended, however much a process left behind still writes.
 pub const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// A signal character that the terminal took has taken effect after this time, or waits behind input that no program reads.
+const SIGNAL_PATIENCE: Duration = Duration::from_millis(5);
 
 /// How long a command may take to obey SIGHUP before SIGKILL follows: long enough for a shell to save its history.
 pub const HANG_UP_GRACE: Duration = Duration::from_secs(2);
@@ -139,6 +144,8 @@ pub struct Pty {
     /// When the last output was handed over, until the caller comes back.
     handed_over: Option<std::time::Instant>,
     writing: Option<Writing>,
+    /// A signal character that was written last, and may not have taken effect.
+    signal: Option<Signalled>,
     /// Nothing more can be read: every process has closed the terminal.
     end_of_output: bool,
     exit: Option<Ended>,
@@ -152,6 +159,21 @@ pub struct Pty {
 struct Writing {
     bytes: Vec<u8>,
     taken: usize,
+    author: Author,
+}
+
+/// Whose keys are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Author {
+    /// The person's at the terminal around this one: signals among them go past everything.
+    Own,
+    Other,
+}
+
+/// A signal character that the terminal took.
+struct Signalled {
+    byte: u8,
+    effective_at: Instant,
 }
 
 /// The command has ended; its output may still come.
@@ -168,6 +190,7 @@ enum Turn {
     Ended(io::Result<ExitStatus>),
     DrainedLongEnough,
     KillDue,
+    SignalDue,
 }
 
 impl Pty {
@@ -197,6 +220,7 @@ impl Pty {
             gathered: OUTPUT_BYTES_MAX,
             handed_over: None,
             writing: None,
+            signal: None,
             end_of_output: false,
             exit: None,
             kill_at: None,
@@ -232,10 +256,10 @@ impl Pty {
                     }
                     self.end_of_output = true;
                 }
-                Turn::Wrote(Ok(taken)) => {
-                    if let Some(writing) = &mut self.writing {
-                        writing.taken += taken;
-                    }
+                Turn::Wrote(Ok(taken)) => self.wrote(taken),
+                Turn::SignalDue => {
+                    self.check_signal();
+                    self.advance();
                 }
                 Turn::Wrote(Err(error)) => {
                     tracing::debug!(%error, "writing to the terminal failed");
@@ -263,16 +287,142 @@ impl Pty {
     /// `Written` also comes when the command is gone, so a writer never waits for nobody. What the terminal takes at once is with it
     /// when this returns: somebody waits for the echo.
     pub fn write(&mut self, bytes: Vec<u8>) {
+        self.begin(bytes, Author::Other);
+    }
+
+    /// As [`write`](Pty::write), for keys of the person at the terminal around this one. A signal character among them (Ctrl-C,
+    /// Ctrl-Z, Ctrl-\\, if the program left them their meaning) takes effect even while the terminal takes no more, since no program
+    /// reads: the input before the character is dropped, as the terminal itself does at a signal.
+    pub fn write_own(&mut self, bytes: Vec<u8>) {
+        self.begin(bytes, Author::Own);
+    }
+
+    /// Gives up the write that is outstanding, and says how many of its bytes the terminal took. `None`, and nothing is given up, if
+    /// there is none: its [`PtyEvent::Written`] was told already.
+    pub fn take_back(&mut self) -> Option<usize> {
+        self.writing.take().map(|writing| writing.taken)
+    }
+
+    fn begin(&mut self, bytes: Vec<u8>, author: Author) {
         debug_assert!(self.writing.is_none(), "one write at a time: wait for Written");
         match &mut self.writing {
             // Our bug, and a release build must still not lose a key.
             Some(writing) => writing.bytes.extend_from_slice(&bytes),
-            None => {
-                // It does not block; whatever is wrong shows itself again when the rest is written.
-                let taken = rustix::io::write(&self.terminal, &bytes).unwrap_or(0);
-                self.writing = Some(Writing { bytes, taken });
+            None => self.writing = Some(Writing { bytes, taken: 0, author }),
+        }
+        self.advance();
+    }
+
+    /// Writes what the terminal takes at once, up to a signal character, and a signal character in any case.
+    fn advance(&mut self) {
+        while self.signal.is_none() {
+            let end = self.writable();
+            let Some(writing) = self.writing.as_ref().filter(|writing| writing.taken < end) else { return };
+            // It does not block; whatever is wrong shows itself again when the rest is written.
+            let taken = rustix::io::write(&self.terminal, &writing.bytes[writing.taken..end]).unwrap_or(0);
+            self.wrote(taken);
+            if !self.force_signal() {
+                return;
             }
         }
+    }
+
+    /// Where the part of the write ends that may be written now: behind the next signal character.
+    fn writable(&self) -> usize {
+        let Some(writing) = &self.writing else { return 0 };
+        let signal = self.next_signal(writing);
+        signal.map_or(writing.bytes.len(), |at| at + 1)
+    }
+
+    /// Where the next signal character stands, if the write is the person's own and such characters mean signals now.
+    fn next_signal(&self, writing: &Writing) -> Option<usize> {
+        if writing.author == Author::Other {
+            return None;
+        }
+        let signals = self.signals()?;
+        let at = writing.bytes[writing.taken..].iter().position(|byte| signals.iter().any(|(key, _)| key == byte))?;
+        Some(writing.taken + at)
+    }
+
+    /// The characters that mean signals now, and which.
+    fn signals(&self) -> Option<[(u8, Signal); 3]> {
+        let settings = tcgetattr(&self.terminal).ok().filter(|it| it.local_modes.contains(LocalModes::ISIG))?;
+        let keys = [
+            (SpecialCodeIndex::VINTR, Signal::INT),
+            (SpecialCodeIndex::VQUIT, Signal::QUIT),
+            (SpecialCodeIndex::VSUSP, Signal::TSTP),
+        ];
+        // A zero says that there is no such key; it is taken for one that nobody can type in ASCII.
+        Some(keys.map(|(index, signal)| {
+            (Some(settings.special_codes[index]).filter(|key| *key != 0).unwrap_or(0xff), signal)
+        }))
+    }
+
+    /// The terminal took so many more bytes.
+    fn wrote(&mut self, taken: usize) {
+        let Some(writing) = &self.writing else { return };
+        let signal = self.next_signal(writing).filter(|at| *at < writing.taken + taken);
+        let byte = signal.map(|at| writing.bytes[at]);
+        if let Some(writing) = &mut self.writing {
+            writing.taken += taken;
+        }
+        if let Some(byte) = byte {
+            self.signal = Some(Signalled { byte, effective_at: Instant::now() + SIGNAL_PATIENCE });
+        }
+    }
+
+    /// If a signal character waits for room, makes room, and writes the character. Whether the write got further.
+    fn force_signal(&mut self) -> bool {
+        let Some(writing) = self.writing.as_ref().filter(|_| self.signal.is_none()) else { return false };
+        let Some(at) = self.next_signal(writing) else { return false };
+        let delivered = self.deliver(writing.bytes[at]);
+        if let Some(writing) = self.writing.as_mut().filter(|_| delivered) {
+            writing.taken = at + 1;
+        }
+        delivered
+    }
+
+    /// A signal character was taken a while ago. Its signal empties the queue of the program's input; if something is in there, the
+    /// character waits behind it.
+    fn check_signal(&mut self) {
+        let Some(Signalled { byte, .. }) = self.signal.take() else { return };
+        let waits = self.inside().and_then(|inside| Ok(ioctl_fionread(&inside)?)).is_ok_and(|unread| unread > 0);
+        if waits {
+            tracing::debug!("a signal waited behind input that is not read");
+            self.deliver(byte);
+        }
+    }
+
+    /// Makes a signal character take effect whatever waits before it; false if that cannot be.
+    fn deliver(&self, byte: u8) -> bool {
+        let Some(signals) = self.signals() else { return false };
+        let Some((_, signal)) = signals.into_iter().find(|(key, _)| *key == byte) else { return false };
+        let keeps = tcgetattr(&self.terminal).is_ok_and(|it| it.local_modes.contains(LocalModes::NOFLSH));
+        // Where a signal drops what was typed before it, the terminal can be emptied, and then does itself what the character means.
+        if !keeps && self.empty().is_ok() && rustix::io::write(&self.terminal, &[byte]) == Ok(1) {
+            return true;
+        }
+        tcgetpgrp(&self.terminal).and_then(|group| kill_process_group(group, signal)).is_ok()
+    }
+
+    /// Drops all input that no program has read: what the terminal has not looked at, and then what waits to be read.
+    fn empty(&self) -> io::Result<()> {
+        tcflush(&self.terminal, QueueSelector::OFlush)?;
+        tcflush(self.inside()?, QueueSelector::IFlush)?;
+        Ok(())
+    }
+
+    /// The end of the terminal that programs have, for as long as one call takes: while it is open, the last program's end is not seen.
+    #[cfg(target_os = "linux")]
+    fn inside(&self) -> io::Result<std::os::fd::OwnedFd> {
+        use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        Ok(ioctl_tiocgptpeer(&self.terminal, flags)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn inside(&self) -> io::Result<std::os::fd::OwnedFd> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 
     /// Gives the terminal a new size, in cells. The kernel tells the foreground programs, unless the size is the same.
@@ -300,10 +450,9 @@ impl Pty {
 
     /// Events that need no waiting.
     fn settled(&mut self) -> Option<PtyEvent> {
-        let done = self
-            .writing
-            .as_ref()
-            .is_some_and(|writing| self.exit.is_some() || self.end_of_output || writing.taken >= writing.bytes.len());
+        let done =
+            self.writing.as_ref().is_some_and(|writing| writing.taken >= writing.bytes.len() && self.signal.is_none());
+        let done = done || (self.writing.is_some() && (self.exit.is_some() || self.end_of_output));
         if done {
             self.writing = None;
             return Some(PtyEvent::Written);
@@ -319,15 +468,19 @@ impl Pty {
 
     /// Waits for whatever comes first. Every branch is cancel-safe.
     async fn turn(&mut self) -> Turn {
+        let end = self.writable();
+        let effective_at = self.signal.as_ref().map(|signal| signal.effective_at);
         let (mut reader, mut writer) = self.terminal.split();
         let running = self.exit.is_none();
-        let rest = self.writing.as_ref().map(|writing| &writing.bytes[writing.taken..]);
+        let rest =
+            self.writing.as_ref().filter(|_| self.signal.is_none()).map(|writing| &writing.bytes[writing.taken..end]);
         let drained_at = self.exit.as_ref().filter(|_| !self.paused).map(|ended| ended.silent_at.min(ended.give_up_at));
         tokio::select! {
             read = reader.read(&mut self.buffer), if !self.end_of_output && !self.paused => Turn::Read(read),
             wrote = writer.write(rest.unwrap_or_default()), if rest.is_some() => Turn::Wrote(wrote),
             status = self.child.wait(), if running => Turn::Ended(status),
             () = at(drained_at), if drained_at.is_some() => Turn::DrainedLongEnough,
+            () = at(effective_at), if effective_at.is_some() => Turn::SignalDue,
             () = at(self.kill_at), if self.kill_at.is_some() => Turn::KillDue,
             // The command has ended and its output is not wanted now: the caller asks again when it is.
             else => future::pending().await,
@@ -363,7 +516,7 @@ impl Pty {
         let Some(child) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
             return;
         };
-        let foreground = rustix::termios::tcgetpgrp(&self.terminal).ok().filter(|group| *group != child);
+        let foreground = tcgetpgrp(&self.terminal).ok().filter(|group| *group != child);
         for group in [Some(child), foreground].into_iter().flatten() {
             for signal in signals {
                 if let Err(error) = kill_process_group(group, *signal) {
@@ -700,5 +853,84 @@ mod tests {
         }
 
         assert!(received == sent);
+    }
+
+    /// What programs are typed that do not read, in pieces as a viewer's write is.
+    async fn fill(pty: &mut Pty) {
+        for _ in 0..10 {
+            pty.write(b"x\r".repeat(2048));
+            if timeout(Duration::from_millis(100), written(pty)).await.is_err() {
+                assert!(pty.take_back().is_some_and(|taken| taken < 4096), "it is pending");
+                return;
+            }
+        }
+        panic!("a program that does not read has read 40 KiB");
+    }
+
+    async fn written(pty: &mut Pty) {
+        while next(pty).await != PtyEvent::Written {}
+    }
+
+    #[tokio::test]
+    async fn a_signal_takes_effect_although_no_program_reads() {
+        for (key, code) in [(b"\x03", 130), (b"\x1c", 131)] {
+            let mut pty = spawn("ulimit -c 0; echo ready; exec sleep 100");
+            until_output_contains(&mut pty, "ready").await;
+            fill(&mut pty).await;
+            let start = std::time::Instant::now();
+
+            pty.write_own(key.to_vec());
+
+            let (_, exit) = to_the_end(&mut pty).await;
+            assert_eq!(exit.code(), code);
+            assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_the_terminal_took_behind_unread_input_takes_effect_too() {
+        let mut pty = spawn("echo ready; exec sleep 100");
+        until_output_contains(&mut pty, "ready").await;
+        // More than programs may leave unread, and less than the terminal takes in all.
+        pty.write(b"x\r".repeat(3000));
+        written(&mut pty).await;
+
+        pty.write_own(b"a\x03".to_vec());
+
+        assert_eq!(to_the_end(&mut pty).await.1.code(), 130);
+    }
+
+    #[tokio::test]
+    async fn a_signal_reaches_who_keeps_what_was_typed_before_it() {
+        let mut pty = spawn("stty noflsh; echo ready; exec sleep 100");
+        until_output_contains(&mut pty, "ready").await;
+        fill(&mut pty).await;
+
+        pty.write_own(b"\x03".to_vec());
+
+        assert_eq!(to_the_end(&mut pty).await.1.code(), 130);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_reads_gets_its_signal_as_ever_and_what_follows_it() {
+        let mut pty = spawn("trap 'echo caught' INT; echo ready; while :; do read -r line && echo \"got $line\"; done");
+        until_output_contains(&mut pty, "ready").await;
+
+        pty.write_own(b"lost\x03kept\r".to_vec());
+
+        let output = until_output_contains(&mut pty, "got kept").await;
+        let output = String::from_utf8_lossy(&output).into_owned();
+        assert!(output.contains("^C") && output.matches("caught").count() == 1, "{output:?}");
+    }
+
+    #[tokio::test]
+    async fn where_keys_mean_no_signals_the_first_in_line_are_the_own_ones() {
+        let mut pty = spawn("stty raw -echo; echo ready; sleep 0.5; exec od -An -c -v -w1");
+        until_output_contains(&mut pty, "ready").await;
+        fill(&mut pty).await;
+
+        pty.write_own(b"\x03".to_vec());
+
+        until_output_contains(&mut pty, "003").await;
     }
 }

@@ -35,6 +35,15 @@ impl Surroundings<HostEndpoint> for Share {
                     pty.write(bytes);
                 }
             }
+            HostOutput::WriteOwn(bytes) => {
+                if let Some(pty) = &mut self.program.pty {
+                    pty.write_own(bytes);
+                }
+            }
+            HostOutput::TakeBack => {
+                let taken = self.program.pty.as_mut().and_then(Pty::take_back);
+                self.pending.extend(taken.map(HostInput::TakenBack));
+            }
             HostOutput::Show(bytes) => {
                 if let Some(terminal) = &mut self.seat.terminal {
                     terminal.show(bytes);

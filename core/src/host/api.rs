@@ -78,11 +78,12 @@ pub enum HostInput {
     Link(Event),
     /// The program printed this.
     Printed(Vec<u8>),
-    /// The PTY took what was last written.
+    /// The PTY took all of the last [`HostOutput::Write`] or [`HostOutput::WriteOwn`].
     Written,
     /// The program ended: its exit code, 128 + signal if one ended it. All it printed came before.
     Ended(i32),
-    /// The person at the host's own terminal typed this. One at a time: see [`HostOutput::KeysTaken`].
+    /// The person at the host's own terminal typed this. After it the next comes at [`HostOutput::KeysTaken`], which waits
+    /// while 64 KiB of the host's keys are not with the program, and no longer than a second if the program takes none.
     Keys(Vec<u8>),
     /// The host's own terminal has this size.
     Resized(Size),
@@ -90,6 +91,8 @@ pub enum HostInput {
     Stop,
     /// A person decided this; nothing comes of what [`Host::may`] objects to.
     Act(ModeratorAction),
+    /// The last write is given back, but for this many bytes, which the PTY took. Answers [`HostOutput::TakeBack`].
+    TakenBack(usize),
 }
 
 /// What a host wants done.
@@ -99,13 +102,19 @@ pub enum HostOutput {
     Link(Command),
     /// Start the command, in a PTY of this size.
     Start(Size),
-    /// Write this to the PTY. One at a time, until [`HostInput::Written`].
+    /// Write this to the PTY. One write at a time, until [`HostInput::Written`] or [`HostInput::TakenBack`].
     Write(Vec<u8>),
+    /// Write the host's own keys to the PTY, as with [`Write`](HostOutput::Write). If one of them is a signal (Ctrl-C) for the
+    /// PTY, the signal takes effect even while the PTY takes no more: all input before it is dropped, as the signal does.
+    WriteOwn(Vec<u8>),
+    /// Give the pending write back, and tell by [`HostInput::TakenBack`] how much the PTY took. Nothing is to be told if
+    /// [`HostInput::Written`] is on its way.
+    TakeBack,
     /// To the own terminal, if there is one: what the program printed, and at times something of ours over its bottom rows.
     Show(Vec<u8>),
     /// The PTY has this size now.
     Resize(Size),
-    /// The last [`HostInput::Keys`] are on their way: the next may come.
+    /// The next [`HostInput::Keys`] may come.
     KeysTaken,
     /// Hang up the PTY.
     HangUp,
@@ -189,6 +198,8 @@ impl LinkUser for Host {
             HostOutput::Link(command) => Ok(command),
             other @ (HostOutput::Start(_)
             | HostOutput::Write(_)
+            | HostOutput::WriteOwn(_)
+            | HostOutput::TakeBack
             | HostOutput::Show(_)
             | HostOutput::Resize(_)
             | HostOutput::KeysTaken

@@ -12,7 +12,7 @@ use super::{Host, HostOutput, ModeratorAction, Program};
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::link::PathKind;
-use crate::terminal::{Banner, quoted_name};
+use crate::terminal::{Banner, PASTE_BEGINS, PASTE_ENDS, quoted_name};
 use crate::time::Timestamp;
 
 /// An answer that comes sooner was not meant for this question: it may have taken the place of another one.
@@ -20,6 +20,9 @@ const ANSWER_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a message is shown.
 const MESSAGE_FOR: Duration = Duration::from_secs(3);
+
+/// A terminal sends a paste without pauses: after so long a silence a paste without an end is over, and keys are keys.
+const OWN_PASTE_SILENCE: Duration = Duration::from_secs(2);
 
 /// Most digits of a member's number.
 const MAX_DIGITS: usize = 9;
@@ -29,8 +32,7 @@ pub(super) struct Console {
     escape: Escape,
     /// The escape was typed, as these bytes, and the next key is a command.
     escaped: Option<Vec<u8>>,
-    /// A paste is under way: none of it is a command. How many bytes of its end were read.
-    pasting: Option<usize>,
+    pasting: Option<OwnPaste>,
     view: View,
     message: Option<(String, Timestamp)>,
     /// Who is asked about, and since when that can be read.
@@ -40,14 +42,25 @@ pub(super) struct Console {
     moved: bool,
 }
 
-/// The brackets around a paste, in terminals where a program asked for them (xterm, mode 2004).
-const PASTE_BEGINS: &[u8] = b"\x1b[200~";
-const PASTE_ENDS: &[u8] = b"\x1b[201~";
+/// A paste at the own terminal (xterm, mode 2004): none of its text is a command.
+#[derive(Clone, Copy, Debug)]
+struct OwnPaste {
+    /// Bytes of its end that were read.
+    read: usize,
+    /// When the paste counts as over although its end did not come.
+    until: Timestamp,
+}
 
-/// How much of a paste's end was read with one more byte; nothing if it has ended.
-fn after_pasted(read: usize, byte: u8) -> Option<usize> {
-    let read = if byte == PASTE_ENDS[read] { read + 1 } else { usize::from(byte == PASTE_ENDS[0]) };
-    Some(read).filter(|read| *read < PASTE_ENDS.len())
+impl OwnPaste {
+    fn new(now: Timestamp) -> OwnPaste {
+        OwnPaste { read: 0, until: now + OWN_PASTE_SILENCE }
+    }
+
+    /// After one more byte; nothing if the paste has ended.
+    fn after(self, now: Timestamp, byte: u8) -> Option<OwnPaste> {
+        let read = if byte == PASTE_ENDS[self.read] { self.read + 1 } else { usize::from(byte == PASTE_ENDS[0]) };
+        (read < PASTE_ENDS.len()).then_some(OwnPaste { read, ..OwnPaste::new(now) })
+    }
 }
 
 /// What was asked for, and stays until the next key.
@@ -100,6 +113,11 @@ impl Console {
         }
     }
 
+    /// Until when keys of others must not come into the middle of a paste at the own terminal.
+    pub(super) fn paste_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.pasting.map(|paste| paste.until).filter(|until| now < *until)
+    }
+
     /// When a message has been shown long enough.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.message.as_ref().map(|(_, until)| *until)
@@ -111,31 +129,28 @@ impl Host {
         !self.config.headless && self.program == Program::Running
     }
 
-    /// Takes what was typed at the own terminal; what is the program's waits in `keys`.
+    /// Reads what was typed at the own terminal; what is the program's is queued.
     pub(super) fn on_keys(&mut self, now: Timestamp, bytes: Vec<u8>) {
         let passed = if self.has_console() { self.read_keys(now, bytes) } else { bytes };
-        if passed.is_empty() {
-            self.out.push_back(HostOutput::KeysTaken);
-        } else {
-            self.keys = Some(passed);
-        }
+        self.queue_keys(now, passed);
     }
 
     fn read_keys(&mut self, now: Timestamp, bytes: Vec<u8>) -> Vec<u8> {
         let wanted = self.console.question.is_some() || self.paused || !matches!(self.console.view, View::Nothing);
         let escape = self.console.escape.key(wanted);
+        self.console.pasting = self.console.pasting.filter(|paste| now < paste.until);
         // What it was begun for may have gone in between. Pastes are followed all the same: one may begin before it is wanted.
         let mut passed = self.console.escaped.take_if(|_| escape.is_none()).unwrap_or_default();
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
-            if let Some(read) = self.console.pasting {
+            if let Some(paste) = self.console.pasting {
                 passed.push(rest[0]);
-                self.console.pasting = after_pasted(read, rest[0]);
+                self.console.pasting = paste.after(now, rest[0]);
                 rest = &rest[1..];
                 continue;
             }
             if rest.starts_with(PASTE_BEGINS) {
-                self.console.pasting = Some(0);
+                self.console.pasting = Some(OwnPaste::new(now));
             }
             let key = first_key(rest);
             let (begin, after) = rest.split_at(key.map_or(1, |key| key.length));
@@ -232,7 +247,7 @@ impl Host {
         false
     }
 
-    fn message(&mut self, now: Timestamp, text: &str) {
+    pub(super) fn message(&mut self, now: Timestamp, text: &str) {
         self.console.message = Some((text.to_owned(), now + MESSAGE_FOR));
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::member::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
-use super::{Connection, Host, HostNotice, HostOutput, Parting, Program, Writing};
+use super::{Connection, Host, HostNotice, HostOutput, Parting, Program};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Lane, Refusal};
@@ -92,13 +92,8 @@ impl Host {
 
     /// The one way out: goodbye, a failed handshake, a link down and silence all end here.
     pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
-        let Some(mut connection) = self.connections.remove(&link) else { return };
-        if matches!(self.writing, Writing::Member(writer) if writer == link) {
-            self.writing = Writing::Own;
-        }
-        if let Some(member) = connection.member.as_mut() {
-            self.break_off_paste(link, member);
-        }
+        self.forget_input(link);
+        let Some(connection) = self.connections.remove(&link) else { return };
         let origin = connection.member.as_ref().map(|member| member.origin);
         match connection.member.filter(|_| connection.live_at.is_some()) {
             Some(member) => self.notice(HostNotice::Left(member.id, cause)),
@@ -113,22 +108,16 @@ impl Host {
         self.sizes_changed();
     }
 
-    /// Whoever pastes types no more: what the program took of it must end.
-    pub(super) fn break_off_paste(&mut self, link: LinkId, member: &mut Member) {
-        if self.pasting.is_some_and(|(author, _)| author == link) {
-            self.pasting = None;
-            self.unfinished.extend(member.lane.inbound.break_off());
-        }
-    }
-
     /// Says goodbye, as soon as the control lane is there; the link ends when that is acknowledged, or soon after.
     pub(super) fn part(&mut self, now: Timestamp, link: LinkId, goodbye: Goodbye, cause: Cause) {
         let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.parting.is_none()) else {
             return;
         };
-        let within = if connection.control_up { GOODBYE_WITHIN } else { CONTROL_WITHIN };
+        let is_up = connection.control_up;
+        let within = if is_up { GOODBYE_WITHIN } else { CONTROL_WITHIN };
         connection.parting = Some(Parting { by: now + within, cause, goodbye: goodbye.clone() });
-        if connection.control_up {
+        self.drop_input(link);
+        if is_up {
             self.say(link, &FromHost::Goodbye(goodbye));
         }
     }

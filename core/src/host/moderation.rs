@@ -197,7 +197,7 @@ impl Host {
     fn set_role(&mut self, now: Timestamp, id: MemberId, role: Role) {
         let Some(link) = self.link_of(id) else { return };
         if role == Role::View {
-            self.silence(link);
+            self.drop_input(link);
         }
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let Some(member) = connection.member.as_mut() else { return };
@@ -212,24 +212,12 @@ impl Host {
         self.sizes_changed();
     }
 
-    /// What somebody typed and the program did not take yet is dropped.
-    fn silence(&mut self, link: LinkId) {
-        let Some(mut member) = self.connections.get_mut(&link).and_then(|connection| connection.member.take()) else {
-            return;
-        };
-        self.break_off_paste(link, &mut member);
-        member.lane.inbound.discard();
-        if let Some(connection) = self.connections.get_mut(&link) {
-            connection.member = Some(member);
-        }
-    }
-
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
         self.connections.touch_all();
         self.dirty = true;
         for link in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.silence(link);
+            self.drop_input(link);
         }
         self.notice(HostNotice::Paused(paused));
         self.tell_all(&FromHost::Paused(paused));

@@ -1,14 +1,11 @@
-//! The shared command: its start, what is typed into it, and its end, which is the session's.
+//! The shared command: its start, its output, and its end, which is the session's.
 
 use std::time::Duration;
 
 use super::members::{CONTROL_WITHIN, FRAME_INTERVAL};
-use super::{Connection, Host, HostExit, HostNotice, HostOutput, Program, Writing};
-use crate::id::LinkId;
+use super::{Connection, Host, HostExit, HostOutput, Program};
 use crate::session::handshake::Cause;
 use crate::session::link::Command;
-use crate::sync::inbound::MAX_WRITE;
-use crate::terminal::Modes;
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
 
@@ -33,11 +30,15 @@ pub(super) struct Echo {
     pause: Duration,
 }
 
-/// A paste that goes on no more ends after this time: others want to type.
-const PASTE_PATIENCE: Duration = Duration::from_secs(3);
-
 /// Someone who is in mid-handshake when the session ends gets this long to see the last screen.
 const LATE_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+impl Echo {
+    /// A viewer's input is written now.
+    pub(super) fn expected(now: Timestamp) -> Echo {
+        Echo { until: now + ECHO_WITHIN, printed: false, pause: ECHO_PAUSE }
+    }
+}
 
 impl Connection {
     /// Until when the last screen and a goodbye are owed, once it is confirmed and the program ended at `end`.
@@ -91,7 +92,7 @@ impl Host {
         self.synchronized_until = None;
         self.dirty = true;
         self.next_frame = now;
-        self.writing = Writing::Nobody;
+        self.input.program_ended();
         for connection in self.connections.values_mut() {
             if let Some(member) = connection.member.as_mut() {
                 member.lane.inbound.discard();
@@ -132,119 +133,6 @@ impl Host {
             self.link(Command::Unregister);
             self.link(Command::HangUp);
             self.out.push_back(HostOutput::Exit(exit));
-        }
-    }
-
-    pub(super) fn pump_writes(&mut self, now: Timestamp) {
-        if !self.config.headless {
-            // The own terminal answers the program's queries.
-            self.emulator.take_replies();
-        }
-        if self.program != Program::Running {
-            self.emulator.take_replies();
-            if self.keys.take().is_some() {
-                self.out.push_back(HostOutput::KeysTaken);
-            }
-            return;
-        }
-        if !matches!(self.writing, Writing::Nobody) {
-            return;
-        }
-        let replies = self.emulator.take_replies();
-        if !replies.is_empty() {
-            self.writing = Writing::Model;
-            self.out.push_back(HostOutput::Write(replies));
-            return;
-        }
-        if !self.unfinished.is_empty() {
-            self.writing = Writing::Model;
-            self.out.push_back(HostOutput::Write(std::mem::take(&mut self.unfinished)));
-            return;
-        }
-        if self.pump_paste(now) {
-            return;
-        }
-        if let Some(keys) = self.keys.take() {
-            self.writing = Writing::Own;
-            self.out.push_back(HostOutput::Write(keys));
-            self.out.push_back(HostOutput::KeysTaken);
-            return;
-        }
-        // Everybody in turn, from whoever comes after the last one.
-        let after = LinkId(self.last_writer.0.wrapping_add(1));
-        let turn: Vec<_> = self.typing.range(after..).chain(self.typing.range(..after)).copied().collect();
-        for link in turn {
-            if self.write_of(now, link) {
-                return;
-            }
-        }
-    }
-
-    /// Writes what comes next of this member, if anything does.
-    fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
-        let bracketed = self.emulator.modes().contains(Modes::BRACKETED_PASTE);
-        let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
-            return false;
-        };
-        if member.input.ready_at(MAX_WRITE) > now {
-            return false;
-        }
-        let Some(bytes) = member.lane.inbound.next_write(bracketed) else { return false };
-        member.input.take(now, bytes.len().min(MAX_WRITE));
-        self.pasting = member.lane.inbound.is_pasting().then_some((link, now));
-        self.writing = Writing::Member(link);
-        self.last_writer = link;
-        self.echo = Some(Echo { until: now + ECHO_WITHIN, printed: false, pause: ECHO_PAUSE });
-        let id = member.id;
-        if self.config.tells_input {
-            self.notice(HostNotice::Typed(id, bytes.clone()));
-        }
-        self.out.push_back(HostOutput::Write(bytes));
-        true
-    }
-
-    /// Goes on with a paste that is under way; whether nobody else may write now.
-    fn pump_paste(&mut self, now: Timestamp) -> bool {
-        let Some((author, since)) = self.pasting else { return false };
-        if self.write_of(now, author) {
-            return true;
-        }
-        if now < since + PASTE_PATIENCE {
-            return true;
-        }
-        self.pasting = None;
-        let member = self.connections.get_mut(&author).and_then(|connection| connection.member.as_mut());
-        let end = member.map(|member| member.lane.inbound.break_off()).unwrap_or_default();
-        if end.is_empty() {
-            return false;
-        }
-        self.writing = Writing::Model;
-        self.out.push_back(HostOutput::Write(end));
-        true
-    }
-
-    /// When somebody who typed too much may go on.
-    pub(super) fn input_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = |connection: &Connection| {
-            let member = connection.member.as_ref().filter(|member| member.lane.inbound.waits())?;
-            Some(member.input.ready_at(MAX_WRITE)).filter(|at| *at > now)
-        };
-        let idle = matches!(self.writing, Writing::Nobody);
-        self.typing.iter().filter(|_| idle).filter_map(|link| waits(self.connections.get(link)?)).min()
-    }
-
-    /// When a paste that stalls is broken off.
-    pub(super) fn paste_deadline(&self) -> Option<Timestamp> {
-        let waits = matches!(self.writing, Writing::Nobody);
-        self.pasting.filter(|_| waits).map(|(_, since)| since + PASTE_PATIENCE)
-    }
-
-    pub(super) fn on_written(&mut self) {
-        if let Writing::Member(link) = std::mem::replace(&mut self.writing, Writing::Nobody) {
-            let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
-                return;
-            };
-            member.lane.inbound.written();
         }
     }
 

@@ -7,7 +7,7 @@ use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Attempt, Command, Path};
 use crate::time::Timestamp;
 
-use super::{Connection, Host, HostNotice, Writing};
+use super::{Connection, Host, HostNotice};
 
 /// Whose link is gone.
 pub(super) struct Away {
@@ -100,17 +100,7 @@ impl Host {
         connection.path = Some(path);
         // It has its screen; whether it says anything more is its own affair.
         connection.handshake.enter(now, Stage::Live);
-        if let Writing::Member(writer) = &mut self.writing
-            && *writer == old
-        {
-            *writer = link;
-        }
-        if self.last_writer == old {
-            self.last_writer = link;
-        }
-        if let Some((author, _)) = self.pasting.as_mut().filter(|(author, _)| *author == old) {
-            *author = link;
-        }
+        self.input.renamed(old, link);
         self.notice(HostNotice::Stage(link, Stage::Live));
         self.notice(HostNotice::Back(id, path));
         self.dirty = true;

@@ -82,7 +82,7 @@ impl Host {
                 path: connection.path?,
                 since: connection.live_at?,
                 round_trip: member.lane.round_trip(),
-                typed_last: *link == self.last_writer,
+                typed_last: self.input.last_writer() == Some(*link),
                 away: connection.away.as_ref().map(|away| away.since),
             })
         });

@@ -160,7 +160,31 @@ pub(crate) struct Inbound {
     taken: u64,
     queue: VecDeque<InputEvent>,
     bytes: usize,
-    paste: Option<Paste>,
+    paste: Pasting,
+    /// The end of a write that the PTY gave back: the next write begins with these bytes.
+    returned: Vec<u8>,
+}
+
+/// How far a viewer's paste is.
+#[cfg(feature = "host")]
+#[derive(Default)]
+enum Pasting {
+    /// None is under way.
+    #[default]
+    Nothing,
+    /// Its beginning was handed over, and its end was not.
+    Open(Paste),
+    /// The host's own keys ended it: its remaining pieces are dropped.
+    CutOff,
+}
+
+/// What a write to the PTY is made of. One write never mixes the two.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    Keys,
+    /// A part of one paste.
+    Paste,
 }
 
 /// The viewer used more credit than it has.
@@ -187,12 +211,22 @@ impl Inbound {
     }
 
     /// What to write to the PTY next. Pastes are put between brackets if the program asked for that.
-    pub(crate) fn next_write(&mut self, bracketed: bool) -> Option<Vec<u8>> {
+    pub(crate) fn next_write(&mut self, bracketed: bool) -> Option<(Vec<u8>, Content)> {
+        if !self.returned.is_empty() {
+            return Some((std::mem::take(&mut self.returned), Content::Keys));
+        }
         let mut write = Vec::new();
+        let mut content = Content::Keys;
         while let Some(event) = self.queue.front() {
-            if !write.is_empty() && write.len() + event.bytes() > MAX_WRITE {
+            let (next, begins) = match event {
+                InputEvent::Keys(_) => (Content::Keys, false),
+                InputEvent::Paste { first, .. } => (Content::Paste, *first),
+            };
+            let full = write.len() + event.bytes() > MAX_WRITE;
+            if !write.is_empty() && (full || begins || next != content) {
                 break;
             }
+            content = next;
             let event = self.queue.pop_front()?;
             self.bytes -= event.bytes();
             self.handed += 1;
@@ -201,34 +235,62 @@ impl Inbound {
                     write.extend(self.break_off());
                     write.extend(bytes);
                 }
-                InputEvent::Paste { bytes, first, last } => {
-                    if first {
-                        write.extend(self.break_off());
-                    }
-                    let paste = self.paste.get_or_insert_with(|| Paste::new(bracketed));
-                    write.extend(paste.piece(&bytes, last));
-                    if last {
-                        self.paste = None;
-                    }
-                }
+                InputEvent::Paste { bytes, first, last } => write.extend(self.piece(&bytes, first, last, bracketed)),
             }
         }
-        (!write.is_empty()).then_some(write)
+        if write.is_empty() {
+            // Dropped pieces count as taken.
+            self.written();
+            return None;
+        }
+        Some((write, content))
+    }
+
+    fn piece(&mut self, bytes: &[u8], first: bool, last: bool, bracketed: bool) -> Vec<u8> {
+        let mut write = if first { self.break_off() } else { Vec::new() };
+        let mut paste = match std::mem::take(&mut self.paste) {
+            Pasting::Open(paste) => paste,
+            Pasting::Nothing => Paste::new(bracketed),
+            Pasting::CutOff => {
+                self.paste = if last { Pasting::Nothing } else { Pasting::CutOff };
+                return write;
+            }
+        };
+        write.extend(paste.piece(bytes, last));
+        if !last {
+            self.paste = Pasting::Open(paste);
+        }
+        write
     }
 
     /// Whether a paste has begun and not ended: nobody else's keys may come in between.
     pub(crate) fn is_pasting(&self) -> bool {
-        self.paste.is_some()
+        matches!(self.paste, Pasting::Open(_))
     }
 
     /// Whether something waits to be written.
     pub(crate) fn waits(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || !self.returned.is_empty()
     }
 
     /// Ends a paste whose author does not: what the program must be told.
     pub(crate) fn break_off(&mut self) -> Vec<u8> {
-        self.paste.take().map(|mut paste| paste.piece(&[], true)).unwrap_or_default()
+        match std::mem::take(&mut self.paste) {
+            Pasting::Open(mut paste) => paste.piece(&[], true),
+            Pasting::Nothing | Pasting::CutOff => Vec::new(),
+        }
+    }
+
+    /// The host's own keys end the paste that is under way, and the remaining pieces are dropped.
+    pub(crate) fn cut_off(&mut self) {
+        if self.is_pasting() {
+            self.paste = Pasting::CutOff;
+        }
+    }
+
+    /// The PTY gave this end of the last write back: the next write begins with these bytes.
+    pub(crate) fn put_back(&mut self, bytes: Vec<u8>) {
+        self.returned = bytes;
     }
 
     /// Drops what waits, as if it had been taken: there is no program to take it.
@@ -237,7 +299,8 @@ impl Inbound {
         self.taken = self.handed;
         self.queue.clear();
         self.bytes = 0;
-        self.paste = None;
+        self.cut_off();
+        self.returned.clear();
     }
 
     /// All events up to this number arrived.
@@ -275,7 +338,7 @@ mod tests {
             }
         }
         let mut written = Vec::new();
-        while let Some(bytes) = inbound.next_write(false) {
+        while let Some((bytes, _)) = inbound.next_write(false) {
             written.extend(bytes);
             inbound.written();
         }

@@ -5,8 +5,8 @@
 //! (`allowPasteControls` of xterm, which is off); so does this, at the host, since who pastes may be a stranger.
 
 /// What opens and closes a paste for a program that asked for brackets.
-const OPEN: &[u8] = b"\x1b[200~";
-const CLOSE: &[u8] = b"\x1b[201~";
+pub(crate) const PASTE_BEGINS: &[u8] = b"\x1b[200~";
+pub(crate) const PASTE_ENDS: &[u8] = b"\x1b[201~";
 
 /// Longest character in UTF-8 without its last byte: what a piece may end with and the next go on with.
 const MAX_BEGUN: usize = 3;
@@ -33,9 +33,9 @@ impl Paste {
 
     /// What to give the program for the next piece. The last one closes the paste; it may be empty.
     pub fn piece(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
-        let mut out = Vec::with_capacity(bytes.len() + OPEN.len() + CLOSE.len() + MAX_BEGUN);
+        let mut out = Vec::with_capacity(bytes.len() + PASTE_BEGINS.len() + PASTE_ENDS.len() + MAX_BEGUN);
         if self.bracketed && !self.opened {
-            out.extend_from_slice(OPEN);
+            out.extend_from_slice(PASTE_BEGINS);
         }
         self.opened = true;
         let mut text = std::mem::take(&mut self.begun);
@@ -53,7 +53,7 @@ impl Paste {
         if last {
             self.release(&mut out);
             if self.bracketed {
-                out.extend_from_slice(CLOSE);
+                out.extend_from_slice(PASTE_ENDS);
             }
         }
         out
@@ -91,11 +91,11 @@ impl Paste {
     fn pass(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         if !self.marker.is_empty() {
             self.marker.extend_from_slice(bytes);
-            if self.marker == OPEN || self.marker == CLOSE {
+            if self.marker == PASTE_BEGINS || self.marker == PASTE_ENDS {
                 self.marker.clear();
                 return;
             }
-            if !OPEN.starts_with(&self.marker) && !CLOSE.starts_with(&self.marker) {
+            if !PASTE_BEGINS.starts_with(&self.marker) && !PASTE_ENDS.starts_with(&self.marker) {
                 self.release(out);
             }
             return;
@@ -138,8 +138,8 @@ mod tests {
     fn text_passes_as_it_is_between_brackets_if_the_program_asked_for_them() {
         let text = "let s = \"naïve ✓ 日本 👩‍🚀\";\tok [201~ [200~".as_bytes();
         assert_eq!(given(text, false), text);
-        assert_eq!(given(text, true), [OPEN, text, CLOSE].concat());
-        assert_eq!(given(b"", true), [OPEN, CLOSE].concat());
+        assert_eq!(given(text, true), [PASTE_BEGINS, text, PASTE_ENDS].concat());
+        assert_eq!(given(b"", true), [PASTE_BEGINS, PASTE_ENDS].concat());
         assert_eq!(given(b"", false), b"");
     }
 
@@ -160,7 +160,10 @@ mod tests {
             "a\x1b[201",
         ] {
             let out = given(attack.as_bytes(), true);
-            let inside = out.strip_prefix(OPEN).and_then(|out| out.strip_suffix(CLOSE)).expect("the brackets stand");
+            let inside = out
+                .strip_prefix(PASTE_BEGINS)
+                .and_then(|out| out.strip_suffix(PASTE_ENDS))
+                .expect("the brackets stand");
             assert!(!inside.contains(&0x1b), "{attack:?}: {inside:?}");
             assert!(std::str::from_utf8(inside).is_ok_and(|text| !text.contains('\u{9b}')), "{attack:?}");
         }
@@ -181,7 +184,7 @@ mod tests {
         let mut paste = Paste::new(true);
         for _ in 0..1000 {
             paste.piece(b"\x1b[201\xf0\x9f\x91", false);
-            assert!(paste.begun.len() <= MAX_BEGUN && paste.marker.len() < CLOSE.len());
+            assert!(paste.begun.len() <= MAX_BEGUN && paste.marker.len() < PASTE_ENDS.len());
         }
     }
 }

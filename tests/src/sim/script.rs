@@ -413,6 +413,8 @@ impl Scene {
                 HostOutput::Notice(notice) => self.heed(notice),
                 HostOutput::Start(_)
                 | HostOutput::Write(_)
+                | HostOutput::WriteOwn(_)
+                | HostOutput::TakeBack
                 | HostOutput::Show(_)
                 | HostOutput::Resize(_)
                 | HostOutput::KeysTaken

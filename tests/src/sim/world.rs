@@ -247,6 +247,8 @@ pub struct HostNode<E: Engine> {
     pty_at: Timestamp,
     /// What the PTY was given to write.
     pub written: Vec<u8>,
+    /// Bytes at the end of `written` that a program which reads nothing left at the PTY.
+    unread: usize,
     /// What the program printed, as the host was given it.
     pub printed: Vec<Vec<u8>>,
     /// How the PTY's size changed.
@@ -476,6 +478,7 @@ impl<E: Engine> World<E> {
             program_ended: false,
             pty_at: Timestamp::ZERO,
             written: Vec::new(),
+            unread: 0,
             printed: Vec::new(),
             resized: vec![plan.config.size],
             shown: Vec::new(),
@@ -1044,12 +1047,22 @@ impl<E: Engine> World<E> {
                 host.program = Some(program);
                 self.act(index, acts);
             }
-            HostOutput::Write(bytes) => {
+            HostOutput::Write(bytes) | HostOutput::WriteOwn(bytes) => {
                 host.written.extend(&bytes);
                 let ended = host.program_ended;
+                // A program that reads takes it all; one that does not, nothing.
+                host.unread = bytes.len();
                 if let Some(acts) = host.program.as_mut().and_then(|program| program.take(&bytes)).filter(|_| !ended) {
+                    host.unread = 0;
                     self.later(ms(1), What::Host(index, Box::new(HostInput::Written)));
                     self.act(index, acts);
+                }
+            }
+            HostOutput::TakeBack => {
+                if host.unread > 0 {
+                    host.written.truncate(host.written.len() - host.unread);
+                    host.unread = 0;
+                    self.later(ms(0), What::Host(index, Box::new(HostInput::TakenBack(0))));
                 }
             }
             HostOutput::Show(bytes) => host.shown.extend(bytes),
