@@ -21,7 +21,8 @@ use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNo
 use beach_runtime_tokio::drive::{Surroundings, drive};
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
-use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen, SignalEvent, Signals};
+use beach_runtime_tokio::signals::{self, SignalEvent, Signals};
+use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen};
 use beach_runtime_tokio::{entropy, prompt, seed};
 use serde_json::json;
 use tokio::time::{sleep, sleep_until};
@@ -495,7 +496,7 @@ impl Join {
             }
             self.pending.push_back(ViewerInput::Redraw);
         } else {
-            tty::stop();
+            signals::stop();
         }
     }
 

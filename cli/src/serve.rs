@@ -7,7 +7,7 @@ use std::sync::Arc;
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::rendezvous::{self, HandedOut};
 use beach_runtime_tokio::serve::Server;
-use beach_runtime_tokio::tty::{self, SignalEvent, Signals};
+use beach_runtime_tokio::signals::{self, SignalEvent, Signals};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -79,7 +79,7 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
             }
             SignalEvent::Terminate | SignalEvent::HangUp => return 0,
             SignalEvent::Interrupt => return 130,
-            SignalEvent::Stop => tty::stop(),
+            SignalEvent::Stop => signals::stop(),
             SignalEvent::Resize | SignalEvent::Continue => {}
         }
     }

@@ -18,7 +18,8 @@ use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
-use beach_runtime_tokio::tty::{self, Signals};
+use beach_runtime_tokio::signals::Signals;
+use beach_runtime_tokio::tty;
 use beach_runtime_tokio::{background, entropy, rendezvous, seed};
 use tokio::time::sleep;
 

@@ -8,7 +8,8 @@ use beach_core::terminal::Size;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::Surroundings;
 use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
-use beach_runtime_tokio::tty::{self, KeyEvent, Keys, Screen, SignalEvent};
+use beach_runtime_tokio::signals::{self, SignalEvent};
+use beach_runtime_tokio::tty::{KeyEvent, Keys, Screen};
 use tokio::task::JoinHandle;
 
 use super::questions::Followed;
@@ -186,7 +187,7 @@ impl Share {
                     Some(terminal) => {
                         terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
                     }
-                    None => tty::stop(),
+                    None => signals::stop(),
                 }
                 return None;
             }

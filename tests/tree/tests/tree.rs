@@ -16,7 +16,6 @@ const EXCEPTIONS: &[Exception] = &[
     excepted(Rule::FileLines, "core/src/viewer.rs", 736),
     excepted(Rule::FileLines, "runtime-tokio/src/serve.rs", 573),
     excepted(Rule::FileLines, "runtime-tokio/src/signal.rs", 553),
-    excepted(Rule::FileLines, "runtime-tokio/src/tty.rs", 558),
     excepted(Rule::FunctionLines, "cli/src/join.rs on_notice", 91),
     excepted(Rule::FunctionLines, "cli/src/join.rs run", 90),
     excepted(Rule::FunctionLines, "core/src/endpoint/sealing.rs on_envelope", 109),

@@ -1,0 +1,78 @@
+//! The signals that the system sends to this process.
+
+use std::future;
+use std::io;
+
+use rustix::process::Signal as ProcessSignal;
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+
+/// A signal sent to this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalEvent {
+    /// SIGWINCH: the terminal's size changed; see [`size`](crate::tty::size).
+    Resize,
+    /// SIGTERM, or SIGQUIT, which would otherwise end the process with its terminal still raw and its memory in a file.
+    Terminate,
+    /// SIGHUP: the terminal is gone.
+    HangUp,
+    /// SIGINT; in raw mode ^C is a key, so this came from elsewhere.
+    Interrupt,
+    /// SIGTSTP from elsewhere, to be answered with [`RawMode::suspend`](crate::tty::RawMode::suspend).
+    Stop,
+    /// SIGCONT: running again, whoever stopped it.
+    Continue,
+}
+
+/// Stops this process as ^Z would, while raw mode is off: the handler for SIGTSTP has swallowed it.
+pub fn stop() {
+    if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), ProcessSignal::STOP) {
+        tracing::warn!(%error, "not stopped");
+    }
+}
+
+/// The signals of this process. From the first start on, and for the life of the process, they no longer have their
+/// usual effect: whoever starts this must act on them.
+pub struct Signals {
+    resize: SignalStream,
+    terminate: SignalStream,
+    quit: SignalStream,
+    hang_up: SignalStream,
+    interrupt: SignalStream,
+    stop: SignalStream,
+    resumed: SignalStream,
+}
+
+impl Signals {
+    /// Starts listening. Needs a tokio runtime with I/O enabled.
+    ///
+    /// # Errors
+    /// The system refused a handler.
+    pub fn start() -> io::Result<Self> {
+        Ok(Self {
+            resize: signal(SignalKind::window_change())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            stop: signal(SignalKind::from_raw(ProcessSignal::TSTP.as_raw()))?,
+            resumed: signal(SignalKind::from_raw(ProcessSignal::CONT.as_raw()))?,
+        })
+    }
+
+    /// Waits for the next signal. Cancel-safe. Several of one kind may arrive as one, as signals do. Those that end the
+    /// program come first.
+    pub async fn next(&mut self) -> SignalEvent {
+        tokio::select! {
+            biased;
+            Some(()) = self.terminate.recv() => SignalEvent::Terminate,
+            Some(()) = self.quit.recv() => SignalEvent::Terminate,
+            Some(()) = self.hang_up.recv() => SignalEvent::HangUp,
+            Some(()) = self.interrupt.recv() => SignalEvent::Interrupt,
+            Some(()) = self.stop.recv() => SignalEvent::Stop,
+            Some(()) = self.resumed.recv() => SignalEvent::Continue,
+            Some(()) = self.resize.recv() => SignalEvent::Resize,
+            // The streams end only with the runtime.
+            else => future::pending().await,
+        }
+    }
+}
