@@ -3,6 +3,8 @@
 //! One value, one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). It starts
 //! no task and keeps no queue: whoever owns it decides when to read and holds at most one write.
 
+mod writing;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::future;
@@ -13,12 +15,13 @@ use std::time::Duration;
 
 use pty_process::{Command, Size};
 use rustix::io::Errno;
-use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, Signal, kill_process_group};
-use rustix::termios::{LocalModes, QueueSelector, SpecialCodeIndex, tcflush, tcgetattr, tcgetpgrp};
+use rustix::termios::tcgetpgrp;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
+
+use self::writing::{Signalled, Writing};
 
 /// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; eight of them make one turn of the
 /// loop worth its cost.
@@ -40,9 +43,6 @@ pub const DRAIN_SILENCE: Duration = Duration::from_millis(500);
 
 /// How long output is drained at most after the command ended, however much a process left behind still writes.
 pub const DRAIN_MAX: Duration = Duration::from_secs(2);
-
-/// A signal character that the terminal took has taken effect after this time, or waits behind input that no program reads.
-const SIGNAL_PATIENCE: Duration = Duration::from_millis(5);
 
 /// How long a command may take to obey SIGHUP before SIGKILL follows: long enough for a shell to save its history.
 pub const HANG_UP_GRACE: Duration = Duration::from_secs(2);
@@ -155,27 +155,6 @@ pub struct Pty {
     paused: bool,
 }
 
-/// The one outstanding write.
-struct Writing {
-    bytes: Vec<u8>,
-    taken: usize,
-    author: Author,
-}
-
-/// Whose keys are written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Author {
-    /// The person's at the terminal around this one: signals among them go past everything.
-    Own,
-    Other,
-}
-
-/// A signal character that the terminal took.
-struct Signalled {
-    byte: u8,
-    effective_at: Instant,
-}
-
 /// The command has ended; its output may still come.
 struct Ended {
     exit: Exit,
@@ -280,149 +259,6 @@ impl Pty {
                 }
             }
         }
-    }
-
-    /// Hands `bytes` to the command. One write may be outstanding: wait for [`PtyEvent::Written`] before the next.
-    ///
-    /// `Written` also comes when the command is gone, so a writer never waits for nobody. What the terminal takes at once is with it
-    /// when this returns: somebody waits for the echo.
-    pub fn write(&mut self, bytes: Vec<u8>) {
-        self.begin(bytes, Author::Other);
-    }
-
-    /// As [`write`](Pty::write), for keys of the person at the terminal around this one. A signal character among them (Ctrl-C,
-    /// Ctrl-Z, Ctrl-\\, if the program left them their meaning) takes effect even while the terminal takes no more, since no program
-    /// reads: the input before the character is dropped, as the terminal itself does at a signal.
-    pub fn write_own(&mut self, bytes: Vec<u8>) {
-        self.begin(bytes, Author::Own);
-    }
-
-    /// Gives up the write that is outstanding, and says how many of its bytes the terminal took. `None`, and nothing is given up, if
-    /// there is none: its [`PtyEvent::Written`] was told already.
-    pub fn take_back(&mut self) -> Option<usize> {
-        self.writing.take().map(|writing| writing.taken)
-    }
-
-    fn begin(&mut self, bytes: Vec<u8>, author: Author) {
-        debug_assert!(self.writing.is_none(), "one write at a time: wait for Written");
-        match &mut self.writing {
-            // Our bug, and a release build must still not lose a key.
-            Some(writing) => writing.bytes.extend_from_slice(&bytes),
-            None => self.writing = Some(Writing { bytes, taken: 0, author }),
-        }
-        self.advance();
-    }
-
-    /// Writes what the terminal takes at once, up to a signal character, and a signal character in any case.
-    fn advance(&mut self) {
-        while self.signal.is_none() {
-            let end = self.writable();
-            let Some(writing) = self.writing.as_ref().filter(|writing| writing.taken < end) else { return };
-            // It does not block; whatever is wrong shows itself again when the rest is written.
-            let taken = rustix::io::write(&self.terminal, &writing.bytes[writing.taken..end]).unwrap_or(0);
-            self.wrote(taken);
-            if !self.force_signal() {
-                return;
-            }
-        }
-    }
-
-    /// Where the part of the write ends that may be written now: behind the next signal character.
-    fn writable(&self) -> usize {
-        let Some(writing) = &self.writing else { return 0 };
-        let signal = self.next_signal(writing);
-        signal.map_or(writing.bytes.len(), |at| at + 1)
-    }
-
-    /// Where the next signal character stands, if the write is the person's own and such characters mean signals now.
-    fn next_signal(&self, writing: &Writing) -> Option<usize> {
-        if writing.author == Author::Other {
-            return None;
-        }
-        let signals = self.signals()?;
-        let at = writing.bytes[writing.taken..].iter().position(|byte| signals.iter().any(|(key, _)| key == byte))?;
-        Some(writing.taken + at)
-    }
-
-    /// The characters that mean signals now, and which.
-    fn signals(&self) -> Option<[(u8, Signal); 3]> {
-        let settings = tcgetattr(&self.terminal).ok().filter(|it| it.local_modes.contains(LocalModes::ISIG))?;
-        let keys = [
-            (SpecialCodeIndex::VINTR, Signal::INT),
-            (SpecialCodeIndex::VQUIT, Signal::QUIT),
-            (SpecialCodeIndex::VSUSP, Signal::TSTP),
-        ];
-        // A zero says that there is no such key; it is taken for one that nobody can type in ASCII.
-        Some(keys.map(|(index, signal)| {
-            (Some(settings.special_codes[index]).filter(|key| *key != 0).unwrap_or(0xff), signal)
-        }))
-    }
-
-    /// The terminal took so many more bytes.
-    fn wrote(&mut self, taken: usize) {
-        let Some(writing) = &self.writing else { return };
-        let signal = self.next_signal(writing).filter(|at| *at < writing.taken + taken);
-        let byte = signal.map(|at| writing.bytes[at]);
-        if let Some(writing) = &mut self.writing {
-            writing.taken += taken;
-        }
-        if let Some(byte) = byte {
-            self.signal = Some(Signalled { byte, effective_at: Instant::now() + SIGNAL_PATIENCE });
-        }
-    }
-
-    /// If a signal character waits for room, makes room, and writes the character. Whether the write got further.
-    fn force_signal(&mut self) -> bool {
-        let Some(writing) = self.writing.as_ref().filter(|_| self.signal.is_none()) else { return false };
-        let Some(at) = self.next_signal(writing) else { return false };
-        let delivered = self.deliver(writing.bytes[at]);
-        if let Some(writing) = self.writing.as_mut().filter(|_| delivered) {
-            writing.taken = at + 1;
-        }
-        delivered
-    }
-
-    /// A signal character was taken a while ago. Its signal empties the queue of the program's input; if something is in there, the
-    /// character waits behind it.
-    fn check_signal(&mut self) {
-        let Some(Signalled { byte, .. }) = self.signal.take() else { return };
-        let waits = self.inside().and_then(|inside| Ok(ioctl_fionread(&inside)?)).is_ok_and(|unread| unread > 0);
-        if waits {
-            tracing::debug!("a signal waited behind input that is not read");
-            self.deliver(byte);
-        }
-    }
-
-    /// Makes a signal character take effect whatever waits before it; false if that cannot be.
-    fn deliver(&self, byte: u8) -> bool {
-        let Some(signals) = self.signals() else { return false };
-        let Some((_, signal)) = signals.into_iter().find(|(key, _)| *key == byte) else { return false };
-        let keeps = tcgetattr(&self.terminal).is_ok_and(|it| it.local_modes.contains(LocalModes::NOFLSH));
-        // Where a signal drops what was typed before it, the terminal can be emptied, and then does itself what the character means.
-        if !keeps && self.empty().is_ok() && rustix::io::write(&self.terminal, &[byte]) == Ok(1) {
-            return true;
-        }
-        tcgetpgrp(&self.terminal).and_then(|group| kill_process_group(group, signal)).is_ok()
-    }
-
-    /// Drops all input that no program has read: what the terminal has not looked at, and then what waits to be read.
-    fn empty(&self) -> io::Result<()> {
-        tcflush(&self.terminal, QueueSelector::OFlush)?;
-        tcflush(self.inside()?, QueueSelector::IFlush)?;
-        Ok(())
-    }
-
-    /// The end of the terminal that programs have, for as long as one call takes: while it is open, the last program's end is not seen.
-    #[cfg(target_os = "linux")]
-    fn inside(&self) -> io::Result<std::os::fd::OwnedFd> {
-        use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        Ok(ioctl_tiocgptpeer(&self.terminal, flags)?)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn inside(&self) -> io::Result<std::os::fd::OwnedFd> {
-        Err(io::Error::from(io::ErrorKind::Unsupported))
     }
 
     /// Gives the terminal a new size, in cells. The kernel tells the foreground programs, unless the size is the same.
