@@ -139,7 +139,11 @@ where
                 }
             }
             Record::Note(at, note) => show(Replayed::Note(*at, note.clone())),
-            Record::Host { .. } | Record::Viewer(_) => return Err(ReplayError::Malformed),
+            #[cfg(feature = "host")]
+            Record::Host { .. } => return Err(ReplayError::Malformed),
+            #[cfg(not(feature = "host"))]
+            Record::Host => return Err(ReplayError::Malformed),
+            Record::Viewer(_) => return Err(ReplayError::Malformed),
         }
     }
     Ok(())
