@@ -2,7 +2,7 @@
 //!
 //! A Unix socket for each session, in a folder that only its owner may enter. Both ends ask the kernel for the other's user id, and speak
 //! to nobody but their own user. One line comes in, one line goes out, and the connection stays until the share ends, so that somebody can
-//! wait for the end; but not for longer than [`IDLE_FOR`], and when there are too many, the one that has been idle longest goes.
+//! wait for the end; but not for longer than a minute, and when there are too many, the one that has been idle longest goes.
 
 use std::collections::VecDeque;
 use std::env;

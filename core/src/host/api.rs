@@ -41,7 +41,7 @@ pub struct HostConfig {
     pub approve: Approve,
     /// The key that the person at the own terminal gives commands with.
     pub escape: Escape,
-    /// Most viewers at once; [`MAX_VIEWERS`](MAX_VIEWERS) at most.
+    /// Most viewers at once; [`MAX_VIEWERS`](super::MAX_VIEWERS) at most.
     pub max_viewers: usize,
     /// The session ends so long after it was registered, if it has not by then.
     pub expire: Option<Duration>,

@@ -1,6 +1,6 @@
 //! Scripts: what people do to one session, as a list of steps, played on a bare host (tier A1) and checked after every step.
 //!
-//! [`Step`] is what may happen, [`random`] draws a script, [`Scene`] plays it. Later subjects add steps, and checks to [`Scene::check`].
+//! [`Step`] is what may happen, [`random`] draws a script, [`Scene`] plays it. Later subjects add steps, and checks to `Scene::check`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
