@@ -1,49 +1,179 @@
-//! The state machines of beach: the offer/answer/ICE handshake, session membership and terminal framing.
+//! The state machines of beach: handshakes, sessions, a terminal as numbered lines, and what travels between two sides.
 //!
-//! This crate has no sockets, no clock, no threads, no async, no PTY and no ambient randomness. Time, randomness and addresses come in
-//! as arguments; what to do comes out as values.
+//! This crate opens no socket and no file, reads no clock, starts no thread, knows no async runtime and no pseudo-terminal, and draws no
+//! random number that was not given to it. Time, randomness, addresses and bytes come in as arguments; what to do comes out as values.
+//! Whoever brings those things is called the *runtime* here. `beach-runtime-tokio` is one; this page tells how to write another.
 //!
-//! # The map
+//! # The rooms
 //!
-//! - [`host`], [`viewer`] and [`rendezvous`] are the three machines; [`machine`] is their calling convention.
-//! - [`session::link`] is the seam: what host and viewer say to links and hear from them. Above it there are no secrets and no datagrams.
-//! - [`endpoint`] stands below the seam: it seals, keeps one [`peer::engine`] a link, and turns links into datagrams. [`peer::str0m`] is the
-//!   real engine.
+//! - [`host`], [`viewer`] and [`rendezvous`] are the three machines; [`machine`] is their calling convention, [`time`] their time.
+//! - [`session`] has what a host and a viewer share about one connection. [`session::link`] is the *seam*: above it there are no secrets
+//!   and no datagrams. [`session::handshake`] has the stages and their deadlines.
+//! - [`endpoint`] stands below the seam. It contains a host or a viewer, seals what goes through the rendezvous, and turns links into
+//!   datagrams, over a peer connection for each link: [`peer::engine`] says what that must do, [`peer::str0m`] does it.
+//! - [`ice`] has ways between two machines: STUN, TURN, the relay. [`crypto`] has [invites](crypto::invite) and what follows from them.
 //! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what travels.
-//! - [`keyboard`] reads what the viewer's own terminal sends, [`predict`] shows what typing will do before the host has said so.
-//! - [`session::handshake`] has the stages and their deadlines, [`crypto::invite`] the links that people share, [`recording::journal`] recordings that are
-//!   replayed, [`recording::asciicast`] those that are watched.
+//! - [`keyboard`] reads what a person's own terminal sends; [`predict`] shows what typing will do before the host has said so.
+//! - [`recording::journal`] has recordings that are replayed, [`recording::asciicast`] those that are watched.
 //!
-//! # Driving a machine
+//! # The loop
 //!
-//! Whoever runs a machine handles one input, performs everything that follows, and waits for the next input or the deadline:
+//! A runtime hands the machine one input, performs all outputs that follow, and waits for the next input, at most until the machine's
+//! deadline. Here nobody answers at the rendezvous, so nothing but time moves the viewer; a runtime has a clock and waits where this loop
+//! only counts:
 //!
 //! ```
-//! use beach_core::machine::{Machine, Tick};
-//! use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
-//! use beach_core::time::Timestamp;
+//! use std::collections::VecDeque;
+//! use std::time::{Duration, Instant};
 //!
-//! let mut inputs = vec![RendezvousInput::Opened(1, None), RendezvousInput::Text(1, r#"{"type":"ping"}"#.into())].into_iter();
-//! let mut said = Vec::new();
-//! let mut machine = Rendezvous::new();
+//! use beach_core::Entropy;
+//! use beach_core::crypto::invite::{HostSecrets, Invite};
+//! use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
+//! use beach_core::machine::Machine;
+//! use beach_core::peer::str0m::{Certificate, Str0m};
+//! use beach_core::predict::Mode;
+//! use beach_core::role::Role;
+//! use beach_core::session::handshake::Stage;
+//! use beach_core::terminal::{Abilities, Options, Size};
+//! use beach_core::time::Timestamp;
+//! use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerOutput};
+//!
+//! // A person has this from the host, as a URL: see `Invite::parse`.
+//! let invite: Invite = HostSecrets::new(&mut Entropy::new([1; 32])).invite("http://192.0.2.1:8080", Role::Control);
+//!
+//! // 32 bytes from the operating system, one seed for each purpose. The first one ends up in recordings, the second must not.
+//! let (seed, secret_seed) = ([2; 32], [3; 32]);
+//! let viewer = Viewer::new(ViewerConfig {
+//!     seed,
+//!     role: invite.role,
+//!     name: "somebody".to_owned(),
+//!     size: Size::new(80, 24),
+//!     wait: None,
+//!     options: Options { abilities: Abilities::ALL, alternate: false },
+//!     predict: Mode::Auto,
+//!     history: 1000,
+//!     clipboard: false,
+//!     stays: true,
+//!     reconnect: Duration::from_secs(60),
+//! });
+//! let epoch = Instant::now();
+//! let engine = Str0m::new(epoch, Certificate::generate().expect("the system has randomness"));
+//! let mut endpoint = Endpoint::new(viewer, engine, Secrets::Viewer(invite), Entropy::new(secret_seed));
+//!
+//! // What the runtime has to report: here answers to outputs; in a real one sockets, the terminal and the person too.
+//! let mut happened: VecDeque<Input<ViewerInput>> = VecDeque::from([Input::Tick]);
 //! let mut now = Timestamp::ZERO;
-//! let mut input = Some(RendezvousInput::from(Tick));
-//! while let Some(next) = input {
-//!     machine.handle(now, next);
-//!     while let Some(output) = machine.poll() {
+//! let exit = 'session: loop {
+//!     endpoint.handle(now, happened.pop_front().unwrap_or(Input::Tick));
+//!     while let Some(output) = endpoint.poll() {
 //!         match output {
-//!             RendezvousOutput::Send(connection, text) => said.push((connection, text)),
-//!             RendezvousOutput::Datagram(..) => unreachable!("nobody sent one"),
-//!             RendezvousOutput::Close(connection) => unreachable!("nobody misbehaved on {connection}"),
-//!             RendezvousOutput::Drained => unreachable!("nobody asked it to end"),
+//!             // Open a WebSocket to `/ws` of the invite's server, then say `SignalUp`. Nobody is there.
+//!             Output::Dial => happened.push_back(Input::SignalDown("connection refused".to_owned())),
+//!             Output::HangUp => {}
+//!             // A text message, and a binary message, on that WebSocket.
+//!             Output::Signal(_text) => {}
+//!             Output::Relay(_bytes) => {}
+//!             // One UDP socket for each local address; none could be opened here.
+//!             Output::Bind(generation) => happened.push_back(Input::Bound(generation, Vec::new())),
+//!             Output::Datagram { .. } => {}
+//!             // TCP to TURN servers; who has no TCP for that says `TurnDown` at once.
+//!             Output::TurnDial(stream, _) => happened.push_back(Input::TurnDown(stream)),
+//!             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
+//!             // Only after `Endpoint::recording`.
+//!             Output::Record(_) => {}
+//!             // Only after `Endpoint::noting`.
+//!             Output::Note(_) => {}
+//!             Output::Machine(ViewerOutput::Show(_bytes)) => happened.push_back(Input::Machine(ViewerInput::Shown)),
+//!             Output::Machine(ViewerOutput::Notice(_for_people)) => {}
+//!             Output::Machine(ViewerOutput::KeysTaken | ViewerOutput::CursorAsked) => {}
+//!             Output::Machine(ViewerOutput::Link(_)) => unreachable!("an endpoint keeps these for itself"),
+//!             Output::Machine(ViewerOutput::Exit(exit)) => break 'session exit,
 //!         }
 //!     }
-//!     // A real driver waits here: for a socket, or until `machine.deadline()`.
-//!     now = machine.deadline().map_or(now, |deadline| deadline.min(now));
-//!     input = inputs.next();
-//! }
-//! assert_eq!(said, [(1, r#"{"type":"pong"}"#.to_owned())]);
+//!     if happened.is_empty() {
+//!         // A runtime waits here, for whatever happens first, and asks its clock afterwards: `Timestamp::from(epoch.elapsed())`.
+//!         now = endpoint.deadline().expect("a viewer that is not connected waits for something").max(now);
+//!     }
+//! };
+//! let ViewerExit::Failed(failure) = exit else { panic!("nobody was there to let it in: {exit:?}") };
+//! assert_eq!(failure.stage, Stage::ReachingRendezvous);
+//! assert!(now >= Timestamp::from(Stage::ReachingRendezvous.deadline().expect("it has one")));
 //! ```
+//!
+//! The rules of the loop:
+//!
+//! - **Time** is counted from the machine's own start, in microseconds ([`time::Timestamp`]), and never goes backwards. Its clock should go on
+//!   while the computer sleeps (`CLOCK_BOOTTIME`). [`peer::str0m::Str0m`] takes the instant of time zero.
+//! - **Begin** with one `Tick`. What a machine wants before anything has happened comes out of `poll` after it.
+//! - **Drain** `poll` to `None` after every `handle`, even when one of the outputs ends the session: a record may come behind it.
+//! - **Deadlines** change with every input: ask [`deadline`](machine::Machine::deadline) again before each wait. A tick that comes too early does
+//!   no harm; one that comes more than five seconds late is taken for a sleep of the machine, and what was known of the network is asked
+//!   again.
+//! - **One at a time**: after [`Show`](viewer::ViewerOutput::Show) the next one waits for [`Shown`](viewer::ViewerInput::Shown); the next
+//!   [`Keys`](viewer::ViewerInput::Keys) or paste waits for [`KeysTaken`](viewer::ViewerOutput::KeysTaken); the first may come at any time.
+//! - **It is over** at `Exit`. Nothing follows from it; close the WebSocket after what was said before has left.
+//!
+//! # The network of a runtime
+//!
+//! **The rendezvous** is a WebSocket at `SERVER/ws`, where `SERVER` is [`Invite::server`](crypto::invite::Invite::server), `http` becomes `ws` and
+//! `https` becomes `wss`. [`Dial`](endpoint::Output::Dial) abandons a connection that is there and opens one, within five seconds; then comes
+//! [`RendezvousAt`](endpoint::Input::RendezvousAt) with the address that was reached, if it is known, and
+//! [`SignalUp`](endpoint::Input::SignalUp). Each text message is a [`Signal`](endpoint::Input::Signal) (at most
+//! [`MAX_MESSAGE`](wire::signal::MAX_MESSAGE) bytes), each binary one a [`Relayed`](endpoint::Input::Relayed). The runtime reads none of them.
+//! [`SignalDown`](endpoint::Input::SignalDown) says that a dial failed or the connection ended, with a cause for people; the endpoint then
+//! dials again when it wants to. After [`HangUp`](endpoint::Output::HangUp) nothing is said of that connection any more. Pings at WebSocket
+//! level are the runtime's to answer; the endpoint has its own.
+//!
+//! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address, each bound to that address
+//! and any free port; say [`Bound`](endpoint::Input::Bound) with the generation and the addresses, in the order in which they shall be offered.
+//! Usable is what is neither link-local, unspecified nor multicast; loopback addresses count only if the invite's server is on loopback
+//! ([`Invite::is_loopback`](crypto::invite::Invite::is_loopback)), and then alone. A [`Datagram`](endpoint::Output::Datagram) leaves by the socket
+//! whose address is its `source`. What arrives becomes a [`Datagram`](endpoint::Input::Datagram) with the socket's own address as `destination`.
+//! Errors of a socket are no events: what is lost is said again, or another path is taken. When the computer's addresses change, say
+//! [`Moved`](endpoint::Input::Moved).
+//!
+//! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with [`TurnDown`](endpoint::Input::TurnDown), and TURN over UDP
+//! and the rendezvous' relay remain.
+//!
+//! **Certificates.** One [`Certificate`](peer::str0m::Certificate) a process. Its hash travels sealed, so nobody has to sign it.
+//!
+//! # Examples
+//!
+//! In `core/examples/`, each run by a test: `std_viewer` joins a session over sockets of the standard library, `in_memory` has all three
+//! machines in one process and time that jumps, `replay` reads a recording.
+//!
+//! # Features
+//!
+//! | feature | default | what it is |
+//! |---|---|---|
+//! | `host` | yes | [`host`], [`rendezvous`], and the model of a terminal that a host needs |
+//! | `str0m` | yes | [`peer::str0m`]; without it a runtime brings a [`peer::engine::Engine`] of its own |
+//! | `test-util` | no | secrets as text, and checks that can be switched off: for leak tests. A release build refuses it |
+//!
+//! # Glossary
+//!
+//! | word | what it means here |
+//! |---|---|
+//! | attempt | one try to build the peer connection of a link; counted from 1 within the link |
+//! | connection | of the host: one link, from the first message of a handshake on, and the member it becomes |
+//! | envelope | a sealed message between host and viewer, carried by the rendezvous, which cannot read it |
+//! | epoch | of predictions: a row of keys whose effects stand or fall together. Of a runtime: the instant of time zero |
+//! | head | what a viewer must know of a screen beside its lines: window, cursor, modes, versions |
+//! | invite | the URL that lets somebody join; people call it a link |
+//! | lane | one of the two streams of a link: control (reliable, in order) or terminal (datagrams) |
+//! | line | a row of the main screen, numbered from the first one ever; its content has versions until it is final |
+//! | line commits | what became of the lines above the window: final with which version, or given up |
+//! | link | the association of a host with one viewer, from the first message to the last; named by a [`LinkId`](id::LinkId) |
+//! | member | a viewer whose link was confirmed; named by a [`MemberId`](id::MemberId), which stays when they come back on another link |
+//! | path | the pair of a local and a remote address over which a link goes |
+//! | peer | one side of one attempt: ICE, DTLS, SCTP and SRTP of one peer connection |
+//! | pending | waiting for a person's decision |
+//! | rendezvous | the server at which host and viewer find each other, and which relays if nothing else does |
+//! | role | what an invite permits: `control` (watch and type) or `view` (watch) |
+//! | sas | short authentication string (RFC 6189): four words that both sides of a handshake see, for people to compare |
+//! | seam | between machine and endpoint: commands go down, events come up |
+//! | stage | how far a handshake is; each has a deadline, and each failure names its stage |
+//! | window | of a screen: the lines that the host's terminal shows now. Of a sender: how much may be on its way |
 
 #[cfg(all(feature = "test-util", not(debug_assertions)))]
 compile_error!("`test-util` shows secrets and switches checks off: no build without debug assertions may have it");

@@ -16,7 +16,7 @@ mod tmux;
 mod wait;
 
 pub use beach::{Host, Links, Rendezvous, beach, beach_of, ended_in_three_lines, in_three_lines, join, share};
-pub use binary::binary;
+pub use binary::{binary, example};
 pub use cells::{Cell, Color, Rows, cells_of, differences};
 pub use lab::{Lab, Nat, PUBLIC};
 pub use machines::{Machine, Machines};

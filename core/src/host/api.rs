@@ -104,12 +104,6 @@ pub enum HostOutput {
     Start(Size),
     /// Write this to the PTY. One write at a time, until [`HostInput::Written`] or [`HostInput::TakenBack`].
     Write(Vec<u8>),
-    /// Write the host's own keys to the PTY, as with [`Write`](HostOutput::Write). If one of them is a signal (Ctrl-C) for the
-    /// PTY, the signal takes effect even while the PTY takes no more: all input before it is dropped, as the signal does.
-    WriteOwn(Vec<u8>),
-    /// Give the pending write back, and tell by [`HostInput::TakenBack`] how much the PTY took. Nothing is to be told if
-    /// [`HostInput::Written`] is on its way.
-    TakeBack,
     /// To the own terminal, if there is one: what the program printed, and at times something of ours over its bottom rows.
     Show(Vec<u8>),
     /// The PTY has this size now.
@@ -122,6 +116,12 @@ pub enum HostOutput {
     Notice(HostNotice),
     /// It is over.
     Exit(HostExit),
+    /// Write the host's own keys to the PTY, as with [`Write`](HostOutput::Write). If one of them is a signal (Ctrl-C) for the
+    /// PTY, the signal takes effect even while the PTY takes no more: all input before it is dropped, as the signal does.
+    WriteOwn(Vec<u8>),
+    /// Give the pending write back, and tell by [`HostInput::TakenBack`] how much the PTY took. Nothing is to be told if
+    /// [`HostInput::Written`] is on its way.
+    TakeBack,
 }
 
 /// What people and programs may want to know.

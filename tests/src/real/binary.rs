@@ -1,4 +1,4 @@
-//! The program under test.
+//! The program under test, and the examples of core.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,22 @@ use std::sync::OnceLock;
 /// If it cannot be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| env::var_os("BEACH_BIN").map_or_else(build, PathBuf::from))
+    BINARY.get_or_init(|| {
+        env::var_os("BEACH_BIN")
+            .map_or_else(|| build(&["-p", "beach-cli", "--bin", "beach"]).join("beach"), PathBuf::from)
+    })
 }
 
-fn build() -> PathBuf {
+/// Where this example of core is, built with the features that the tests have.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn example(name: &str) -> PathBuf {
+    build(&["--workspace", "--example", name]).join("examples").join(name)
+}
+
+/// Builds this, and says in which folder it lies.
+fn build(what: &[&str]) -> PathBuf {
     // target/PROFILE/deps/TEST
     let test = env::current_exe().expect("a test has a path");
     let folder = test.ancestors().nth(2).expect("a test lies in target/PROFILE/deps");
@@ -25,11 +37,13 @@ fn build() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = folder.parent().expect("a profile lies in target");
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "-p", "beach-cli", "--bin", "beach", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--profile", profile])
+        .args(what)
+        .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .expect("cargo runs");
-    assert!(built.success(), "beach could not be built");
-    folder.join("beach")
+    assert!(built.success(), "{what:?} could not be built");
+    folder.to_owned()
 }
