@@ -24,9 +24,9 @@ fuzz_target!(|data: &[u8]| {
                 screen.merge_line(segment.space, segment.number, segment.version, segment.is_final, line);
             }
         }
-        if let Some((head, fates)) = down.screen {
+        if let Some((head, commits)) = down.screen {
             screen.merge_head(head);
-            screen.merge_fates(&fates);
+            screen.merge_commits(&commits);
         }
         assert!(screen.lines_held() <= MAX_HISTORY + MAX_LINES_OUTSIDE + MAX_ROWS as usize);
         let _ = (screen.complete(), screen.whole(), screen.text());
