@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use beach_core::host::{Escape, HostInput, HostOutput, ModeratorAction};
+use beach_core::host::{Escape, Host, HostInput, HostOutput, ModeratorAction};
 use beach_core::id::MemberId;
+use beach_core::machine::Machine as _;
 use beach_core::role::Role;
+use beach_core::session::link::Event;
+use beach_core::terminal::MAX_REPLIES;
+use beach_core::time::Timestamp;
 use beach_core::viewer::ViewerInput;
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, World, fake_engine, ms, secs};
@@ -179,4 +183,30 @@ fn keys_of_the_host_that_no_program_reads_are_bounded_and_the_escape_is_read_beh
 
     assert!(world.hosts[0].node.machine().status().paused);
     assert!(written(&world).ends_with("a\x03"), "a signal is never dropped");
+}
+
+#[test]
+fn answers_that_no_program_reads_are_bounded() {
+    let mut plan = HostPlan::new(1);
+    plan.config.headless = true;
+    let mut host = Host::new(plan.config);
+    let mut now = Timestamp::ZERO;
+    let mut tell = |input: HostInput| {
+        now = now + ms(1);
+        host.handle(now, input);
+        let outputs = std::iter::from_fn(|| host.poll());
+        outputs.filter_map(|output| if let HostOutput::Write(bytes) = output { Some(bytes) } else { None }).collect()
+    };
+    let _: Vec<Vec<u8>> = tell(HostInput::Link(Event::SignalUp));
+    tell(HostInput::Link(Event::Registered));
+    let first = tell(HostInput::Printed(b"\x1b[c".to_vec()));
+    assert_eq!(first.len(), 1, "an answer is on its way");
+
+    for _ in 0..200 {
+        assert!(tell(HostInput::Printed(b"\x1b[c".repeat(1000))).is_empty(), "the first one is not written yet");
+    }
+
+    let then = tell(HostInput::Written);
+    let sizes: Vec<_> = then.iter().map(Vec::len).collect();
+    assert!(matches!(sizes[..], [1..=MAX_REPLIES]), "{sizes:?}");
 }

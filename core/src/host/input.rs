@@ -207,14 +207,14 @@ impl Host {
     }
 
     pub(super) fn pump_writes(&mut self, now: Timestamp) {
-        let replies = self.emulator.take_replies();
         if self.program != Program::Running {
+            self.emulator.take_replies();
             self.input.keys.clear();
             return;
         }
         // The host's own terminal, if there is one, answers the program's queries.
-        if self.config.headless {
-            self.input.owed.extend(replies);
+        if !self.config.headless {
+            self.emulator.take_replies();
         }
         if self.input.in_flight.is_some() {
             if !self.input.keys.is_empty() {
@@ -223,6 +223,8 @@ impl Host {
             }
             return;
         }
+        // While a write is pending the model keeps its answers, of which it bounds the bytes.
+        self.input.owed.extend(self.emulator.take_replies());
         if !self.input.keys.is_empty() {
             return self.write_own();
         }
