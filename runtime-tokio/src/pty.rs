@@ -400,10 +400,12 @@ mod tests {
     /// No test needs longer; one that does has hung.
     const DEADLINE: Duration = Duration::from_secs(10);
 
+    /// A shell for which signals mean what they usually do: whoever runs the tests may ignore some (nohup, `&` in a script), and a
+    /// shell cannot take that back.
     fn shell(script: &str) -> Spawn {
         Spawn {
-            program: "/bin/sh".into(),
-            args: vec!["-c".into(), script.into()],
+            program: "env".into(),
+            args: ["--default-signal", "/bin/sh", "-c", script].map(Into::into).to_vec(),
             env: Vec::new(),
             env_remove: Vec::new(),
             cols: 80,
