@@ -1,8 +1,11 @@
 //! The viewer: joins a session, shows its terminal and types into it. It only routes, as the host does.
 
 mod api;
+mod input;
+mod join;
 mod reconnect;
 mod render;
+mod session;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,26 +18,18 @@ use crate::predict::Predictor;
 use crate::role::Role;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{
-    Attempt, Command, Envelope, Event, Hello, Lane, LinkDown, Progress, Refusal, Verdict, WANTS_CLIPBOARD,
-};
+use crate::session::link::{Command, Envelope, Event, Lane, Progress};
 use crate::support::entropy::Entropy;
 use crate::sync::assemble::Assembler;
 use crate::sync::uplink::Uplink;
-use crate::terminal::{MAX_CLIPBOARD, Overlay, Painter, Screen};
+use crate::terminal::{Overlay, Painter, Screen};
 use crate::time::{Timestamp, earliest};
-use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
+use crate::wire::frame::FromViewer;
 
 pub use self::api::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
-
-/// A host that lost the rendezvous dials again after at most nine seconds, and is told within a few more.
-const HOST_BACK_WITHIN: Duration = Duration::from_secs(15);
-
-/// Between two tries to join a session that does not exist yet.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The viewer's machine.
 pub struct Viewer {
@@ -250,327 +245,6 @@ impl Viewer {
             | Event::Down(..)
             | Event::Path(..) => {}
         }
-    }
-
-    fn attempt(&self) -> Attempt {
-        self.handshake.attempt()
-    }
-
-    fn is_at(&self, link: LinkId, attempt: Attempt) -> bool {
-        link == self.link && attempt == self.attempt()
-    }
-
-    /// From here on the rendezvous is not needed: what it says, or that it is gone, changes nothing.
-    fn is_linked(&self) -> bool {
-        self.handshake.stage() >= Stage::OpeningControl
-    }
-
-    /// Whether the lanes of `link` carry, and no handshake of that link is under way.
-    fn stands(&self, link: LinkId) -> bool {
-        self.carries(link) && (link != self.link || self.is_linked())
-    }
-
-    // The rendezvous.
-
-    fn on_signal_up(&mut self) {
-        self.dialer.up();
-        // A link that stands is told again too: its datagrams may have to be relayed.
-        if !self.rests() && (self.handshake.stage() < Stage::Authenticating || self.is_linked()) {
-            self.ask_again = None;
-            self.command(Command::Join(self.link, self.resumes()));
-        }
-    }
-
-    /// Whose place it asks for.
-    fn resumes(&self) -> Option<LinkId> {
-        self.origin.filter(|origin| *origin != self.link)
-    }
-
-    fn on_signal_down(&mut self, now: Timestamp, cause: String) {
-        self.last_cause.clone_from(&cause);
-        if self.is_linked() && !self.config.stays {
-            self.dialer.hang_up();
-            return;
-        }
-        let was_up = self.dialer.is_up();
-        self.dialer.down(now);
-        if self.is_linked() {
-            if was_up {
-                // The host's process may have been the rendezvous as well.
-                self.doubt(now);
-            }
-            return;
-        }
-        self.unreached_at = Some(now);
-        if self.handshake.stage() < Stage::Authenticating {
-            if self.handshake.stage() != Stage::ReachingRendezvous {
-                // It had been reached: it has its whole time to come back.
-                self.handshake.enter_afresh(now, Stage::ReachingRendezvous);
-                self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
-            }
-            self.notice(ViewerNotice::Unreachable(cause));
-        } else if self.handshake.stage() < Stage::Securing && !self.starts_anew(now) {
-            // The other side cannot answer any more: it was told that this link is gone.
-            self.fail(now, Cause::Signal(cause));
-        }
-    }
-
-    fn on_joined(&mut self, now: Timestamp) {
-        if self.handshake.stage() < Stage::Authenticating {
-            self.advance(now, Stage::Authenticating);
-            let hello = Hello {
-                name: self.config.name.clone(),
-                size: Some(self.config.size),
-                history: self.config.history,
-                capabilities: if self.config.clipboard { WANTS_CLIPBOARD } else { 0 },
-            };
-            self.command(Command::Hello(self.link, hello));
-        }
-    }
-
-    fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if self.is_linked() {
-            // The rendezvous began anew, and the host is not back at it yet.
-            self.ask_again = (refusal == Refusal::NoSession).then(|| now + ASK_AGAIN_AFTER);
-            return;
-        }
-        let may_come = refusal == Refusal::NoSession && self.handshake.stage() < Stage::Authenticating;
-        let wanted = self.config.wait.map(|wait| Timestamp::ZERO + wait);
-        // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
-        let likely = self.unreached_at.map(|at| at + HOST_BACK_WITHIN);
-        if may_come && wanted.max(likely).is_some_and(|until| now < until) {
-            self.enter(now, Stage::WaitingForHost);
-            self.handshake.enter_afresh(now, Stage::WaitingForHost);
-            self.ask_again = Some(now + ASK_AGAIN_AFTER);
-        } else {
-            self.fail(now, Cause::Refused(refusal));
-        }
-    }
-
-    // The handshake.
-
-    fn on_verdict(&mut self, now: Timestamp, verdict: Verdict) {
-        if self.handshake.stage() >= Stage::Offer {
-            return;
-        }
-        match verdict {
-            Verdict::Accepted => self.advance(now, Stage::Offer),
-            Verdict::Waiting => {
-                if self.handshake.stage() == Stage::WaitingForApproval {
-                    // A host that has paused says so again and again: it is there, and the time for a decision begins anew.
-                    return self.handshake.enter_afresh(now, Stage::WaitingForApproval);
-                }
-                self.advance(now, Stage::WaitingForApproval);
-                self.check.into_iter().for_each(|check| self.notice(ViewerNotice::Sas(check)));
-            }
-            Verdict::Refused(refusal) => self.fail(now, Cause::Refused(refusal)),
-        }
-    }
-
-    fn on_envelope(&mut self, now: Timestamp, envelope: Envelope) {
-        match envelope {
-            Envelope::Offer(attempt) if attempt > self.attempt() && !self.is_linked() => {
-                // Its peer gets sockets of its own, so the carrier has none any more.
-                if !self.carries(self.link) {
-                    self.drop_carrier();
-                }
-                self.handshake.begin_attempt(now, attempt);
-                self.command(Command::Accept(self.link, attempt));
-                self.command(Command::Envelope(self.link, Envelope::Answer(attempt)));
-                self.enter(now, Stage::CheckingPaths);
-            }
-            Envelope::Candidate(attempt, candidate) if attempt >= self.attempt() => {
-                if attempt == self.attempt() {
-                    self.handshake.note_remote(candidate);
-                    self.note_paths();
-                }
-                self.command(Command::Candidate(self.link, attempt, candidate));
-            }
-            Envelope::Verdict(verdict) => self.on_verdict(now, verdict),
-            Envelope::Failed(attempt, down) if attempt == self.attempt() && !self.is_linked() => {
-                self.fail(now, Cause::DownThere(down));
-            }
-            Envelope::Goodbye => {
-                if !self.is_linked() {
-                    self.fail(now, Cause::Left);
-                }
-            }
-            // Old attempts, and answers, which only viewers give.
-            Envelope::Offer(_) | Envelope::Candidate(..) | Envelope::Failed(..) | Envelope::Answer(_) => {}
-        }
-    }
-
-    fn note_paths(&mut self) {
-        if self.handshake.stage() == Stage::CheckingPaths {
-            let (local, remote) = self.handshake.paths_tried();
-            self.notice(ViewerNotice::Paths(local, remote));
-        }
-    }
-
-    fn on_down(&mut self, now: Timestamp, down: LinkDown) {
-        if !self.is_linked() {
-            let envelope = Envelope::Failed(self.attempt(), down.clone());
-            self.command(Command::Envelope(self.link, envelope));
-        }
-        self.fail(now, Cause::Down(down));
-    }
-
-    fn fail(&mut self, now: Timestamp, cause: Cause) {
-        let excusable = !matches!(&cause, Cause::Down(down) if !down.is_excusable());
-        if self.carries(self.link) && self.was_live && excusable {
-            return self.lose(now, cause);
-        }
-        if self.tries_again(now, &cause) {
-            return;
-        }
-        let failure = self.handshake.fail(now, cause);
-        self.leave(now, ViewerExit::Failed(failure));
-    }
-
-    fn leave(&mut self, now: Timestamp, exit: ViewerExit) {
-        if self.exit.is_none() {
-            self.exit = Some((exit, now + LAST_SCREEN_WITHIN));
-        }
-    }
-
-    // The session.
-
-    fn on_frame(&mut self, now: Timestamp, bytes: &[u8]) {
-        // A host that speaks nonsense on a confirmed link is at fault, but what it sent before still stands.
-        let Ok(frame) = FromHost::decode(bytes) else { return };
-        match frame {
-            FromHost::Welcome { member, role } => self.member = Some((member, role)),
-            FromHost::Title(title) => {
-                self.painter.title(&title);
-                self.paint_from = self.paint_from.or(Some(now));
-                self.notice(ViewerNotice::Title(title));
-            }
-            FromHost::Bell => self.notice(ViewerNotice::Bell),
-            FromHost::Clipboard { text, last } => self.on_clipboard(&text, last),
-            FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
-            FromHost::Role(role) => {
-                self.member = self.member.map(|(member, _)| (member, role));
-                self.notice(ViewerNotice::Role(role));
-            }
-            FromHost::Paused(paused) => self.notice(ViewerNotice::Paused(paused)),
-            FromHost::Goodbye(goodbye) => {
-                self.send(&FromViewer::GoodbyeHeard);
-                let exit = match goodbye {
-                    Goodbye::Ended(code) => ViewerExit::Ended(code),
-                    Goodbye::Stopped => ViewerExit::Stopped,
-                    Goodbye::Expired => ViewerExit::Expired,
-                    Goodbye::Removed(why) => ViewerExit::Removed(why),
-                };
-                self.leave(now, exit);
-            }
-        }
-    }
-
-    fn on_datagram(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(down) = Down::decode(bytes) else { return };
-        self.heard(now, &down.acks);
-        let taken = self.lane.typed.taken();
-        self.lane.receive(now, &down);
-        let has_taken = self.lane.typed.taken() > taken;
-        let news = down.screen.is_some() || !down.segments.is_empty();
-        for segment in down.segments {
-            let (space, number, version) = (segment.space, segment.number, segment.version);
-            if let Some((line, is_final)) = self.assembler.add(segment) {
-                self.screen.merge_line(space, number, version, is_final, line);
-            }
-        }
-        if let Some((head, commits)) = down.screen {
-            self.screen.merge_head(head);
-            self.screen.merge_commits(&commits);
-        }
-        if has_taken || (news && self.screen.complete()) {
-            self.judge_predictions(now);
-        }
-        if !news {
-            return;
-        }
-        // A host that never pauses may never be caught up with: a line of every row is a screen.
-        let waits = matches!(self.handshake.stage(), Stage::OpeningControl | Stage::FirstScreen);
-        if waits && self.screen.whole() {
-            self.enter(now, Stage::Live);
-            if std::mem::replace(&mut self.was_live, true) {
-                self.leave_rendezvous();
-                return self.screen_changed(now);
-            }
-            let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
-            self.notice(ViewerNotice::FirstScreen(member, role));
-            self.leave_rendezvous();
-        }
-        self.screen_changed(now);
-    }
-
-    /// Once the screen is there and the control lane too, all there is to say travels on the link. Whoever may need the relay stays.
-    fn leave_rendezvous(&mut self) {
-        let control_up = self.carrier.as_ref().is_some_and(|carrier| carrier.control_up);
-        if control_up && self.handshake.stage() == Stage::Live && !self.config.stays {
-            self.dialer.hang_up();
-            self.command(Command::HangUp);
-        }
-    }
-
-    fn on_clipboard(&mut self, text: &str, last: bool) {
-        if self.clipboard.len() + text.len() > MAX_CLIPBOARD {
-            self.clipboard.clear();
-            return;
-        }
-        self.clipboard.push_str(text);
-        if last {
-            let text = std::mem::take(&mut self.clipboard);
-            if self.config.clipboard {
-                self.notice(ViewerNotice::Clipboard(text));
-            }
-        }
-    }
-
-    fn send(&mut self, frame: &FromViewer) {
-        if let Some(carrier) = self.carrier.as_ref().filter(|carrier| carrier.control_up) {
-            self.command(Command::Send(carrier.link, Lane::Control, frame.encode()));
-        }
-    }
-
-    /// When it is too late for the control lane, which need not be there for the screen to be.
-    fn control_by(&self) -> Option<Timestamp> {
-        let carrier = self.carrier.as_ref().filter(|carrier| !carrier.control_up && carrier.link == self.link)?;
-        let waits = self.handshake.stage() == Stage::Live;
-        waits.then(|| carrier.since + Stage::OpeningControl.deadline().unwrap_or_default())
-    }
-
-    /// What it may do here, as far as it was told.
-    fn role(&self) -> Role {
-        self.member.map_or(self.config.role, |(_, role)| role)
-    }
-
-    fn on_keys(&mut self, now: Timestamp, bytes: &[u8]) {
-        if self.role() == Role::View {
-            self.notice(ViewerNotice::ReadOnly);
-        } else {
-            self.painter.follow();
-            if self.lane.typed.push(bytes) > 0 {
-                self.notice(ViewerNotice::Overflow);
-            }
-            self.predictor.typed(now, bytes, self.lane.typed.newest(), &self.screen);
-            self.overlay_changed(now);
-        }
-        self.keys_owed = true;
-    }
-
-    fn on_paste(&mut self, now: Timestamp, bytes: Vec<u8>, first: bool, last: bool) {
-        if self.role() == Role::View {
-            self.notice(ViewerNotice::ReadOnly);
-        } else {
-            self.painter.follow();
-            if !self.lane.typed.paste(bytes, first, last) {
-                self.notice(ViewerNotice::Overflow);
-            }
-            self.predictor.pasted(self.lane.typed.newest());
-            self.overlay_changed(now);
-        }
-        self.keys_owed = true;
     }
 
     // What goes out after every input.

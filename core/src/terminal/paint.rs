@@ -6,12 +6,11 @@
 //! screen.
 
 mod pen;
+mod resize;
 mod rows;
 mod scrollback;
 mod settings;
 mod view;
-
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,19 +22,12 @@ use super::screen::Screen;
 use super::size::Size;
 use crate::time::{Timestamp, earliest};
 pub(in crate::terminal) use pen::Pen;
+use resize::Moved;
 use rows::{Key, Row, Rows};
 pub(in crate::terminal) use rows::{Writer, go_to};
 use scrollback::Scrollback;
 use settings::Settings;
 use view::{View, bordered, cursor_of, overlaid};
-
-/// A terminal that was asked where its cursor is has this long to say; after it the screen is only painted anew. More
-/// than the round trip to a terminal behind ssh, less than a person waits for a window to settle.
-const REPORT_WITHIN: Duration = Duration::from_millis(200);
-
-/// What was painted less than this before a change of the size became known may have met the new size: the way to the
-/// terminal takes time, and tmux tells the programs in its panes of a change up to 250 ms late.
-const IN_DOUBT: Duration = Duration::from_millis(300);
 
 /// How a painter paints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,20 +65,6 @@ pub struct Painter {
     asks: u32,
 }
 
-/// What is to be known of the terminal before the last change of its size.
-#[derive(Clone, Copy, Debug)]
-struct Moved {
-    size: Size,
-    /// The row of the cursor.
-    row: u16,
-    /// What was painted since then may have reached it after, if anything was.
-    doubtful: Option<Timestamp>,
-    /// How many answers are to come.
-    asked: u16,
-    /// When it is given up; set by the first paint that has to wait.
-    until: Option<Timestamp>,
-}
-
 impl Painter {
     /// A painter for a terminal of that size, of which nothing is known yet.
     pub fn new(local: Size, options: Options) -> Painter {
@@ -107,12 +85,6 @@ impl Painter {
             refills: true,
             asks: 0,
         }
-    }
-
-    /// How often the terminal was asked where its cursor is since the last call: so many answers are to be given to
-    /// [`cursor_report`](Painter::cursor_report).
-    pub fn take_asks(&mut self) -> u32 {
-        std::mem::take(&mut self.asks)
     }
 
     /// Begins: what the person had on the screen goes into the scrollback, and the screen is blank. With
@@ -183,68 +155,6 @@ impl Painter {
         earliest(asking, self.scrollback.deadline())
     }
 
-    /// The terminal has a new size. It may have moved rows into its scrollback or out of it, so it is asked where its
-    /// cursor is now; the answer is for [`cursor_report`](Painter::cursor_report).
-    pub fn resize(&mut self, now: Timestamp, size: Size, out: &mut Vec<u8>) {
-        let before = self.local;
-        self.local = size;
-        if !self.started || self.options.alternate || !self.options.abilities.cursor_reports {
-            return self.redraw();
-        }
-        let in_main = self.showing == Some(Space::Main);
-        let cursor = if in_main { self.cursor } else { self.main_cursor };
-        self.alternate = rows::unknown(size.rows);
-        self.scrollback.forget();
-        if let (None, Some((row, _))) = (self.moved, cursor) {
-            let since = Timestamp::from(now.since_start().saturating_sub(IN_DOUBT));
-            let doubtful = Some(since).filter(|since| in_main && self.painted.is_some_and(|painted| painted >= *since));
-            self.moved = Some(Moved { size: before, row, doubtful, asked: 0, until: None });
-        }
-        if self.moved.is_none() {
-            return self.redraw();
-        }
-        self.cursor = None;
-        if in_main {
-            self.ask(now, out);
-        }
-    }
-
-    /// The terminal said where its cursor is, counted from 1 as it does.
-    pub fn cursor_report(&mut self, row: u16, _col: u16, out: &mut Vec<u8>) {
-        let Some(moved) = &mut self.moved else { return };
-        if moved.asked == 0 {
-            return;
-        }
-        moved.asked -= 1;
-        if moved.asked > 0 {
-            return;
-        }
-        let moved = *moved;
-        let row = row.saturating_sub(1);
-        let grew = self.local.rows > moved.size.rows;
-        let doubtful = moved.doubtful.is_some() && row == moved.row.min(self.local.rows - 1);
-        if grew && !doubtful {
-            self.refills = row > moved.row;
-        }
-        if doubtful {
-            // Either nothing moved the cursor, or what was painted for the old size put it back there.
-            self.repeat(&moved);
-        } else if let Some(down @ 1..) = row.checked_sub(moved.row) {
-            // So many rows came back out of the scrollback: there they go again, whatever they are.
-            out.extend_from_slice(b"\x1b[0m\x1b[r");
-            go_to(out, self.local.rows - 1, 0);
-            out.resize(out.len() + usize::from(down.min(self.local.rows)), b'\n');
-        } else if self.local.cols == moved.size.cols {
-            let up = usize::from(moved.row.saturating_sub(row));
-            let rows = self.main.iter().take(up).map_while(|row| {
-                let row = row.as_ref()?;
-                Some((row.key.filter(|key| key.left == 0)?.number, row.line.clone()))
-            });
-            self.scrollback.moved(rows);
-        }
-        self.forget_main();
-    }
-
     /// Forgets what the terminal shows, and in which modes, since somebody else may have had it: the next paint writes
     /// every row and sets every mode.
     pub fn redraw(&mut self) {
@@ -313,36 +223,6 @@ impl Painter {
     /// [`is_cropped`](Painter::is_cropped).
     pub fn origin(&self) -> (u16, u16) {
         self.view.origin
-    }
-
-    /// Whether the terminal's answer is waited for. When it took too long, the screen is only painted anew.
-    fn is_waiting(&mut self, now: Timestamp) -> bool {
-        let asking = self.moved.filter(|moved| moved.asked > 0);
-        let late = asking.and_then(|moved| moved.until).is_some_and(|until| until <= now);
-        if let Some(moved) = self.moved.as_mut().filter(|moved| moved.asked > 0 && moved.until.is_none()) {
-            moved.until = Some(now + REPORT_WITHIN);
-        }
-        if let Some(moved) = asking.filter(|_| late) {
-            self.repeat(&moved);
-            self.forget_main();
-        }
-        asking.is_some() && !late
-    }
-
-    /// Nobody can say what became of the newest lines in the scrollback, so they go there again: those that the terminal
-    /// may have taken out of it to fill a larger window, and those that may have met the wrong size on their way.
-    fn repeat(&mut self, moved: &Moved) {
-        let returned = if self.refills { self.local.rows.saturating_sub(moved.size.rows) } else { 0 };
-        self.scrollback.repeat(returned.into(), moved.doubtful);
-    }
-
-    fn ask(&mut self, now: Timestamp, out: &mut Vec<u8>) {
-        if let Some(moved) = &mut self.moved {
-            out.extend_from_slice(b"\x1b[6n");
-            self.asks += 1;
-            moved.asked = moved.asked.saturating_add(1);
-            moved.until = Some(now + REPORT_WITHIN);
-        }
     }
 
     fn forget_main(&mut self) {
