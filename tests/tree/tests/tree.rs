@@ -12,8 +12,6 @@ const EXCEPTIONS: &[Exception] = &[
     excepted(Rule::FileLines, "cli/src/join.rs", 680),
     excepted(Rule::FileLines, "core/src/endpoint.rs", 606),
     excepted(Rule::FileLines, "core/src/host.rs", 605),
-    excepted(Rule::FileLines, "runtime-tokio/src/serve.rs", 573),
-    excepted(Rule::FileLines, "runtime-tokio/src/signal.rs", 553),
     excepted(Rule::FunctionLines, "cli/src/join.rs on_notice", 91),
     excepted(Rule::FunctionLines, "cli/src/join.rs run", 90),
     excepted(Rule::FunctionLines, "core/src/endpoint/sealing.rs on_envelope", 109),
