@@ -11,7 +11,9 @@ use beach_core::rendezvous::RendezvousInput;
 use beach_core::wire::signal::IceUrl;
 use turn_server_proto::types::TransportType;
 
-use super::{What, Who, World, place};
+use super::network::place;
+use super::queue::What;
+use super::{Who, World};
 use crate::sim::turn::{TURN_AT, TurnPost};
 
 /// How far everybody is from it.

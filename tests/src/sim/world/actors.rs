@@ -1,0 +1,242 @@
+//! Hosts and viewers, as they are in a world.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use beach_core::Entropy;
+use beach_core::endpoint::note::Note;
+use beach_core::endpoint::{Endpoint, Paths, Secrets};
+use beach_core::host::{Host, HostExit, HostInput, HostNotice, HostOutput};
+use beach_core::peer::engine::Engine;
+use beach_core::recording::journal::Recorded as _;
+use beach_core::rendezvous::ConnectionId;
+use beach_core::role::Role;
+use beach_core::terminal::{Emulator, Options, Size};
+use beach_core::time::Timestamp;
+use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
+
+use super::plan::{HostPlan, ViewerPlan, host_secrets};
+use super::queue::What;
+use super::{Who, World};
+use crate::sim::network::{Bursts, Pipe, Wire};
+use crate::sim::node::Node;
+use crate::sim::program::{Program, Script};
+
+/// What is known of any node.
+pub(super) struct Common {
+    pub(super) start: Timestamp,
+    pub(super) signal: Wire,
+    pub(super) connection: Option<ConnectionId>,
+    pub(super) sockets: Vec<SocketAddr>,
+    pub(super) gone: bool,
+    pub(super) spins: (Timestamp, u32),
+    pub(super) held_back: Vec<What>,
+}
+
+impl Common {
+    pub(super) fn new(at: Duration, signal: Wire) -> Common {
+        let start = Timestamp::from(at);
+        Common {
+            start,
+            signal,
+            connection: None,
+            sockets: Vec::new(),
+            gone: false,
+            spins: (Timestamp::ZERO, 0),
+            held_back: Vec::new(),
+        }
+    }
+
+    pub(super) fn local(&self, now: Timestamp) -> Timestamp {
+        Timestamp::from(now.since(self.start))
+    }
+}
+
+/// A host in the world.
+pub struct HostNode<E: Engine> {
+    /// It.
+    pub node: Node<Host, E>,
+    pub(super) common: Common,
+    pub(super) script: Script,
+    pub(super) program: Option<Program>,
+    pub(super) program_ended: bool,
+    pub(super) pty_at: Timestamp,
+    /// What the PTY was given to write.
+    pub written: Vec<u8>,
+    /// Bytes at the end of `written` that a program which reads nothing left at the PTY.
+    pub(super) unread: usize,
+    /// What the program printed, as the host was given it.
+    pub printed: Vec<Vec<u8>>,
+    /// How the PTY's size changed.
+    pub resized: Vec<Size>,
+    /// What its own terminal was given.
+    pub shown: Vec<u8>,
+    /// What it said, and when.
+    pub notices: Vec<(Timestamp, HostNotice)>,
+    /// How it ended, and when.
+    pub exit: Option<(Timestamp, HostExit)>,
+    /// When it dialled.
+    pub dialled: Vec<Timestamp>,
+    /// Whether it hung up the PTY.
+    pub hung_up: bool,
+    /// The notes of its endpoint, and when each was made.
+    pub notes: Vec<(Timestamp, Note)>,
+    /// Its recording.
+    pub recording: Vec<u8>,
+    pub(super) records: bool,
+    /// What it put out, if it records itself.
+    pub outputs: Vec<HostOutput>,
+}
+
+/// A viewer in the world.
+pub struct ViewerNode<E: Engine> {
+    /// It.
+    pub node: Node<Viewer, E>,
+    pub(super) common: Common,
+    /// Its way to the host; may be changed.
+    pub wire: Wire,
+    /// Losses in a row, on its way to the host and on the way back.
+    pub bursts: [Bursts; 2],
+    pub(super) pipes: [Option<Pipe>; 2],
+    pub(super) host: usize,
+    pub(super) role: Role,
+    /// What its own terminal shows.
+    pub terminal: Emulator,
+    /// Its own terminal takes nothing.
+    pub terminal_stalled: bool,
+    pub(super) owed_shown: bool,
+    pub(super) typing: VecDeque<Vec<u8>>,
+    pub(super) keys_out: bool,
+    /// What it said, and when.
+    pub notices: Vec<(Timestamp, ViewerNotice)>,
+    /// How it ended, and when.
+    pub exit: Option<(Timestamp, ViewerExit)>,
+    /// Bytes of datagrams that were sent to it.
+    pub bytes_sent: u64,
+    /// The notes of its endpoint, and when each was made.
+    pub notes: Vec<(Timestamp, Note)>,
+    /// Its recording.
+    pub recording: Vec<u8>,
+    pub(super) records: bool,
+    /// What it put out, if it records itself.
+    pub outputs: Vec<ViewerOutput>,
+}
+
+impl<E: Engine> ViewerNode<E> {
+    /// When it started.
+    pub fn started(&self) -> Timestamp {
+        self.common.start
+    }
+
+    /// What its invite permits.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether its process runs.
+    pub fn is_here(&self) -> bool {
+        !self.common.gone
+    }
+}
+
+impl<E: Engine> World<E> {
+    /// A host that starts as planned.
+    pub fn add_host(&mut self, plan: HostPlan) -> usize {
+        let index = self.hosts.len();
+        let common = Common::new(plan.at.max(self.now.since_start()), plan.signal);
+        let machine = Host::new(plan.config.clone());
+        let node = if self.is_bare {
+            Node::Bare(machine)
+        } else {
+            let engine = (self.engine)(Who::Host(index), common.start);
+            let secrets = Secrets::Host(host_secrets(plan.secrets));
+            let mut endpoint =
+                Endpoint::new(machine, engine, secrets, Entropy::new(self.dice.seed())).taking(plan.paths).noting();
+            if plan.records {
+                endpoint = endpoint.recording(&plan.config.first_record());
+            }
+            Node::Whole(Box::new(endpoint))
+        };
+        self.later_at(common.start, What::Host(index, Box::new(HostInput::Tick)));
+        self.hosts.push(HostNode {
+            node,
+            common,
+            script: plan.script,
+            program: None,
+            program_ended: false,
+            pty_at: Timestamp::ZERO,
+            written: Vec::new(),
+            unread: 0,
+            printed: Vec::new(),
+            resized: vec![plan.config.size],
+            shown: Vec::new(),
+            notices: Vec::new(),
+            exit: None,
+            dialled: Vec::new(),
+            hung_up: false,
+            notes: Vec::new(),
+            recording: Vec::new(),
+            records: plan.records,
+            outputs: Vec::new(),
+        });
+        index
+    }
+
+    /// A viewer that starts as planned. In tier A1, of host 0.
+    pub fn add_viewer(&mut self, plan: ViewerPlan) -> usize {
+        let index = self.viewers.len();
+        let common = Common::new(plan.at.max(self.now.since_start()), plan.signal);
+        let config = ViewerConfig {
+            seed: self.dice.seed(),
+            role: plan.invite.role,
+            name: plan.name.unwrap_or_else(|| format!("viewer {index}")),
+            size: plan.size,
+            wait: plan.wait,
+            history: plan.history,
+            options: Options::default(),
+            predict: plan.predict,
+            clipboard: plan.clipboard,
+            stays: plan.paths != Paths::DirectOnly,
+            reconnect: plan.reconnect,
+        };
+        let machine = Viewer::new(config.clone());
+        let role = plan.invite.role;
+        let node = if self.is_bare {
+            Node::Bare(machine)
+        } else {
+            let engine = (self.engine)(Who::Viewer(index), common.start);
+            let mut endpoint =
+                Endpoint::new(machine, engine, Secrets::Viewer(plan.invite), Entropy::new(self.dice.seed()))
+                    .taking(plan.paths)
+                    .noting();
+            if plan.records {
+                endpoint = endpoint.recording(&config.first_record());
+            }
+            Node::Whole(Box::new(endpoint))
+        };
+        self.later_at(common.start, What::Viewer(index, Box::new(ViewerInput::Tick)));
+        self.viewers.push(ViewerNode {
+            node,
+            common,
+            wire: plan.wire,
+            bursts: [Bursts::default(); 2],
+            pipes: plan.pipes,
+            host: 0,
+            role,
+            terminal: Emulator::new(plan.size, 20_000),
+            terminal_stalled: false,
+            owed_shown: false,
+            typing: VecDeque::new(),
+            keys_out: false,
+            notices: Vec::new(),
+            exit: None,
+            bytes_sent: 0,
+            notes: Vec::new(),
+            recording: Vec::new(),
+            records: plan.records,
+            outputs: Vec::new(),
+        });
+        index
+    }
+}

@@ -1,0 +1,133 @@
+//! How hosts and viewers of a world are to be.
+
+use std::time::Duration;
+
+use beach_core::Entropy;
+use beach_core::crypto::invite::{HostSecrets, Invite};
+use beach_core::endpoint::Paths;
+use beach_core::host::{Approve, Escape, HostConfig, InviteRules, MAX_VIEWERS, Resize, Start};
+use beach_core::predict::Mode;
+use beach_core::role::Role;
+use beach_core::terminal::Size;
+
+use super::{ms, secs};
+use crate::sim::network::{Pipe, Wire};
+use crate::sim::program::Script;
+
+/// How a host is to be.
+pub struct HostPlan {
+    /// When it starts.
+    pub at: Duration,
+    /// Of its secrets: see [`host_secrets`].
+    pub secrets: u64,
+    /// Its configuration.
+    pub config: HostConfig,
+    /// What runs in it.
+    pub script: Script,
+    /// Which paths it takes.
+    pub paths: Paths,
+    /// Its way to the rendezvous.
+    pub signal: Wire,
+    /// Whether it records itself.
+    pub records: bool,
+}
+
+impl HostPlan {
+    /// A headless host of a shell, of 80 × 24, at once.
+    pub fn new(secrets: u64) -> HostPlan {
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&secrets.to_be_bytes());
+        let config = HostConfig {
+            seed,
+            size: Size::new(80, 24),
+            history: 1000,
+            resize: Resize::Owner,
+            headless: true,
+            rows_taken: 0,
+            start: Start::AtOnce,
+            linger: secs(5),
+            keep: secs(600),
+            approve: Approve::Nobody,
+            escape: Escape::WhenAsked(0x1d),
+            max_viewers: MAX_VIEWERS,
+            expire: None,
+            links: InviteRules::default(),
+            tells_input: false,
+        };
+        HostPlan {
+            at: ms(0),
+            secrets,
+            config,
+            script: Script::Shell,
+            paths: Paths::DirectOnly,
+            signal: Wire::steady(ms(10)),
+            records: false,
+        }
+    }
+}
+
+/// How a viewer is to be.
+pub struct ViewerPlan {
+    /// When it starts.
+    pub at: Duration,
+    /// What it knows.
+    pub invite: Invite,
+    /// What it calls itself; else by its number.
+    pub name: Option<String>,
+    /// The size of its terminal.
+    pub size: Size,
+    /// How long it waits for a session that does not exist yet.
+    pub wait: Option<Duration>,
+    /// When it shows typing before the host has said that it is so.
+    pub predict: Mode,
+    /// Most lines of history that it wants.
+    pub history: u32,
+    /// Whether it wants to hear of the clipboard.
+    pub clipboard: bool,
+    /// Which paths it takes.
+    pub paths: Paths,
+    /// How long it tries to come back.
+    pub reconnect: Duration,
+    /// Its way to hosts.
+    pub wire: Wire,
+    /// Its way to the rendezvous.
+    pub signal: Wire,
+    /// The narrowest places of its way to the host, and of the way back.
+    pub pipes: [Option<Pipe>; 2],
+    /// Whether it records itself.
+    pub records: bool,
+}
+
+impl ViewerPlan {
+    /// A viewer of 100 × 30 with this invite, 20 ms away, at once.
+    pub fn new(invite: Invite) -> ViewerPlan {
+        ViewerPlan {
+            at: ms(0),
+            invite,
+            name: None,
+            size: Size::new(100, 30),
+            wait: None,
+            predict: Mode::Auto,
+            history: 1000,
+            clipboard: false,
+            paths: Paths::DirectOnly,
+            reconnect: secs(600),
+            wire: Wire::steady(ms(20)),
+            signal: Wire::steady(ms(10)),
+            pipes: [None; 2],
+            records: false,
+        }
+    }
+
+    /// With the invite for `role` of the host with these secrets.
+    pub fn of(secrets: u64, role: Role) -> ViewerPlan {
+        ViewerPlan::new(host_secrets(secrets).invite("http://rendezvous.test", role))
+    }
+}
+
+/// A host's secrets, always the same for one number.
+pub fn host_secrets(number: u64) -> HostSecrets {
+    let mut seed = [0x55; 32];
+    seed[..8].copy_from_slice(&number.to_be_bytes());
+    HostSecrets::new(&mut Entropy::new(seed))
+}
