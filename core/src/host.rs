@@ -10,19 +10,20 @@ mod member;
 mod members;
 mod moderation;
 mod program;
+mod properties;
 mod reconnect;
+mod registration;
+mod resize;
 mod status;
 
 use std::collections::{BTreeSet, VecDeque};
-use std::time::Duration;
 
-use self::member::{Member, terminal_size};
+use self::member::Member;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Machine;
 use crate::role::Role;
 use crate::session::address::AddressClass;
-use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{Command, Envelope, Event, Path, Progress, Refusal};
 use crate::support::deadline_map::{DeadlineMap, EXACT};
@@ -41,17 +42,14 @@ pub use self::escape::Escape;
 use self::input::Input;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 use self::program::Echo;
+use self::properties::Properties;
 use self::reconnect::Away;
+use self::registration::{Registered, Registration};
+use self::resize::Resizing;
 pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 256;
-
-/// At most four size changes a second: each makes programs draw everything anew.
-const RESIZE_INTERVAL: Duration = Duration::from_millis(250);
-
-/// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at all.
-const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 
 /// One link: a handshake, and the member it became.
 struct Connection {
@@ -138,12 +136,7 @@ enum Program {
 /// The host's machine.
 pub struct Host {
     config: HostConfig,
-    dialer: Dialer,
-    registration: Handshake,
-    registered: bool,
-    /// The rendezvous is connected, and has not said that it has the session; until when it may stay silent.
-    register_by: Option<Timestamp>,
-    ever_registered: bool,
+    registration: Registration,
     connections: DeadlineMap<Connection>,
     /// Viewers about whom a person is asked.
     asking: BTreeSet<LinkId>,
@@ -168,43 +161,28 @@ pub struct Host {
     expired: bool,
     exited: bool,
     now: Timestamp,
-    started_at: Timestamp,
-    last_cause: String,
     emulator: Emulator,
     /// The person at the own terminal.
     console: Console,
-    /// The size of the own terminal, or the one configured without one.
-    own_size: Size,
-    /// What was decided last, if it is not done yet.
-    wanted_size: Option<Size>,
-    next_resize: Timestamp,
+    resizing: Resizing,
     dirty: bool,
     next_frame: Timestamp,
     synchronized_until: Option<Timestamp>,
     /// Somebody's input was written, and what is printed may be its echo.
     echo: Option<Echo>,
     input: Input,
-    /// What the program put into the clipboard last, if it was not told yet; when it may be.
-    clipboard: Option<String>,
-    clipboard_at: Timestamp,
-    /// The title and the bells that everybody was told of, or is to be.
-    properties_told: (String, u64),
+    properties: Properties,
     out: VecDeque<HostOutput>,
 }
 
 impl Host {
     /// A host that dials on its first input.
     pub fn new(config: HostConfig) -> Host {
-        let dialer = Dialer::new(Entropy::new(config.seed).fork());
         let mut emulator = Emulator::new(config.size, config.history);
         emulator.feed(&b"\n".repeat(usize::from(config.rows_taken.min(config.size.rows - 1))));
         emulator.frame();
         Host {
-            dialer,
-            registration: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
-            registered: false,
-            register_by: None,
-            ever_registered: false,
+            registration: Registration::new(Entropy::new(config.seed).fork()),
             connections: DeadlineMap::default(),
             asking: BTreeSet::new(),
             framed: false,
@@ -221,21 +199,15 @@ impl Host {
             expired: false,
             exited: false,
             now: Timestamp::ZERO,
-            started_at: Timestamp::ZERO,
-            last_cause: "no answer".to_owned(),
             emulator,
             console: Console::new(config.escape),
-            own_size: config.size,
-            wanted_size: None,
-            next_resize: Timestamp::ZERO,
+            resizing: Resizing::new(config.size),
             dirty: true,
             next_frame: Timestamp::ZERO,
             synchronized_until: None,
             echo: None,
             input: Input::default(),
-            clipboard: None,
-            clipboard_at: Timestamp::ZERO,
-            properties_told: (String::new(), 0),
+            properties: Properties::default(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
             config,
         }
@@ -267,8 +239,7 @@ impl Host {
     fn on_event(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::SignalUp => {
-                self.dialer.up();
-                self.register_by = Some(now + REGISTER_WITHIN);
+                self.registration.up(now);
                 self.link(Command::Register);
             }
             Event::SignalDown(cause) => self.on_signal_down(now, cause),
@@ -331,29 +302,20 @@ impl Host {
     // The rendezvous.
 
     fn on_signal_down(&mut self, now: Timestamp, cause: String) {
-        self.dialer.down(now);
-        self.register_by = None;
-        self.last_cause.clone_from(&cause);
+        let was_registered = self.registration.down(now, &cause);
         self.connections.touch_all();
-        if std::mem::take(&mut self.registered) {
+        if was_registered {
             self.notice(HostNotice::RendezvousLost(cause));
         }
     }
 
     fn on_registered(&mut self, now: Timestamp) {
-        self.dialer.answered();
-        self.register_by = None;
-        if self.registered {
-            return;
+        match self.registration.confirmed(now) {
+            Registered::Already => return,
+            Registered::First => self.links_since = now,
+            Registered::Again => {}
         }
-        self.registered = true;
         self.connections.touch_all();
-        self.registration.enter(now, Stage::Live);
-        if !self.ever_registered {
-            self.ever_registered = true;
-            self.started_at = now;
-            self.links_since = now;
-        }
         self.notice(HostNotice::Registered);
         if self.config.start == Start::AtOnce {
             self.start_program();
@@ -361,56 +323,30 @@ impl Host {
     }
 
     fn on_register_refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if self.ever_registered {
+        if self.registration.since().is_some() {
             // Somebody else's connection may linger at the rendezvous: try again later.
             self.link(Command::HangUp);
             self.on_signal_down(now, refusal.to_string());
         } else {
-            let failure = self.registration.fail(now, Cause::Refused(refusal));
+            let failure = self.registration.refused(now, refusal);
             self.exit(HostExit::Failed(failure));
         }
-    }
-
-    /// Somebody's size changed, or somebody came or left.
-    fn sizes_changed(&mut self) {
-        let members = self
-            .connections
-            .values()
-            .filter(|connection| connection.is_here())
-            .filter_map(|connection| connection.member.as_ref());
-        let sizes = members.map(|member| (member.name.as_str(), member.role, member.size));
-        self.wanted_size = Some(terminal_size(&self.config.resize, self.own_size, sizes));
-    }
-
-    /// Gives the program and the model the size that is wanted.
-    fn resize(&mut self, now: Timestamp) {
-        let Some(size) = self.wanted_size.take() else { return };
-        if size != self.emulator.head().size {
-            self.next_resize = now + RESIZE_INTERVAL;
-            self.emulator.resize(size);
-            self.emulator.frame();
-            self.dirty = true;
-            self.framed = true;
-            self.out.push_back(HostOutput::Resize(size));
-        }
-        self.terminal_settled();
     }
 
     // Time.
 
     fn on_time(&mut self, now: Timestamp) {
-        if self.dialer.try_expired(now) {
+        if self.registration.try_expired(now) {
             self.on_signal_down(now, "no answer within 5 s".to_owned());
         }
-        if self.register_by.is_some_and(|by| by <= now) {
+        if self.registration.registers_by().is_some_and(|by| by <= now) {
             self.link(Command::HangUp);
             self.on_signal_down(now, "it does not register the session".to_owned());
         }
-        if self.wanted_size.is_some() && self.next_resize <= now {
+        if self.resizing.deadline().is_some_and(|at| at <= now) {
             self.resize(now);
         }
-        if self.dialer.due(now) && !self.exited {
-            self.dialer.dial(now);
+        if !self.exited && self.registration.redial(now) {
             self.link(Command::Dial);
         }
         let due = self.connections.due(now);
@@ -433,11 +369,11 @@ impl Host {
         }
         // Without the rendezvous the offer could not travel, and the old attempt may still get there.
         let stalled = |connection: &Connection| connection.fresh_attempt_at().is_some_and(|at| at <= now);
-        for link in self.of(&due, |connection| self.registered && stalled(connection)) {
+        for link in self.of(&due, |connection| self.registration.is_registered() && stalled(connection)) {
             self.open(now, link, Stage::Answer);
         }
-        if !self.ever_registered && self.registration.overdue(now) {
-            let failure = self.registration.fail(now, Cause::Signal(self.last_cause.clone()));
+        if self.registration.begins_by().is_some_and(|by| by <= now) {
+            let failure = self.registration.failed(now);
             self.exit(HostExit::Failed(failure));
         }
         if let (Program::NotStarted, Some(deadline)) = (self.program, self.join_deadline())
@@ -474,7 +410,7 @@ impl Host {
             time = earliest(time, member.lane.deadline(self.paused));
             time = earliest(time, self.properties_at(connection, member));
         }
-        earliest(time, connection.fresh_attempt_at().filter(|_| self.registered))
+        earliest(time, connection.fresh_attempt_at().filter(|_| self.registration.is_registered()))
     }
 
     /// Re-indexes changed connections: `typing` has unwritten input, `asking` waits for a person.
@@ -503,13 +439,14 @@ impl Host {
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
-        self.config.expire.filter(|_| self.ever_registered && !self.stopping).map(|expire| self.started_at + expire)
+        let since = self.registration.since().filter(|_| !self.stopping)?;
+        self.config.expire.map(|expire| since + expire)
     }
 
     fn join_deadline(&self) -> Option<Timestamp> {
         match self.config.start {
-            Start::WhenJoined(Some(within)) if self.ever_registered => Some(self.started_at + within),
-            Start::WhenJoined(_) | Start::AtOnce => None,
+            Start::WhenJoined(Some(within)) => self.registration.since().map(|since| since + within),
+            Start::WhenJoined(None) | Start::AtOnce => None,
         }
     }
 
@@ -533,9 +470,7 @@ impl Machine for Host {
             return;
         }
         self.now = now;
-        if self.dialer.deadline().is_none() && !self.dialer.is_up() {
-            self.dialer.dial(now);
-        }
+        self.registration.begin(now);
         match input {
             HostInput::Tick => {}
             HostInput::Link(event) => self.on_event(now, event),
@@ -544,11 +479,7 @@ impl Machine for Host {
             HostInput::TakenBack(taken) => self.on_taken_back(now, taken),
             HostInput::Ended(code) => self.end(now, code),
             HostInput::Keys(bytes) => self.on_keys(now, bytes),
-            HostInput::Resized(size) => {
-                self.own_size = size;
-                self.terminal_moved();
-                self.sizes_changed();
-            }
+            HostInput::Resized(size) => self.own_terminal_resized(size),
             HostInput::Stop => self.stop(now),
             HostInput::Act(act) => self.act(now, act),
         }
@@ -565,22 +496,20 @@ impl Machine for Host {
         if self.exited {
             return None;
         }
-        let mut deadline = earliest(self.dialer.deadline(), self.synchronized_until);
-        deadline = earliest(deadline, self.register_by);
-        deadline = earliest(deadline, self.wanted_size.map(|_| self.next_resize));
+        let mut deadline = earliest(self.registration.dials_at(), self.synchronized_until);
+        deadline = earliest(deadline, self.registration.registers_by());
+        deadline = earliest(deadline, self.resizing.deadline());
         deadline = earliest(deadline, self.connections.deadline());
         if self.dirty && !self.paused && self.connections.values().any(Connection::takes_frames) {
             deadline = earliest(deadline, Some(self.next_frame));
         }
         deadline = earliest(deadline, self.console.deadline());
-        deadline = earliest(deadline, self.clipboard_deadline());
+        deadline = earliest(deadline, self.properties.clipboard_deadline().filter(|_| !self.paused));
         deadline = earliest(deadline, self.input_deadline(self.now));
         if self.program == Program::NotStarted {
             deadline = earliest(deadline, self.join_deadline());
         }
-        if !self.ever_registered {
-            deadline = earliest(deadline, self.registration.deadline());
-        }
+        deadline = earliest(deadline, self.registration.begins_by());
         deadline = earliest(deadline, self.expires_at());
         earliest(deadline, self.ending_deadline())
     }

@@ -171,7 +171,7 @@ impl Host {
         let Some(pending) = connection.pending.as_mut() else { return };
         pending.told_at = now;
         connection.handshake.enter_afresh(now, Stage::WaitingForApproval);
-        if self.registered {
+        if self.registration.is_registered() {
             self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Waiting)));
         }
     }

@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use super::member::{MAX_VIOLATIONS, Member, PROPERTIES_INTERVAL, may_type};
+use super::member::{MAX_VIOLATIONS, may_type};
 use super::{Connection, Host, HostNotice, HostOutput, Parting, Program};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Lane, Refusal};
 use crate::time::Timestamp;
-use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_CLIPBOARD_PART, MAX_TEXT, Up};
+use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT, Up};
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 pub(super) const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
 pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
-
-/// Between two texts for the clipboard: one takes up to half of what the control lane buffers.
-const CLIPBOARD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A goodbye waits this long for the control lane: one lost first packet costs SCTP three seconds, two cost nine.
 pub(super) const CONTROL_WITHIN: Duration = Duration::from_secs(10);
@@ -157,86 +154,6 @@ impl Host {
             self.pump_properties(now);
         }
     }
-
-    /// What the program puts into the clipboard, for those who want it: the newest, once a second at most.
-    fn pump_clipboard(&mut self, now: Timestamp) {
-        self.clipboard = self.emulator.take_clipboard().or(self.clipboard.take());
-        if self.clipboard_at > now {
-            return;
-        }
-        let Some(text) = self.clipboard.take() else { return };
-        self.clipboard_at = now + CLIPBOARD_INTERVAL;
-        let parts = parts_of(&text, MAX_CLIPBOARD_PART);
-        let wants =
-            |connection: &Connection| connection.takes_frames() && connection.control_up && connection.wants_clipboard;
-        for (link, _) in self.connections.iter().filter(|(_, connection)| wants(connection)) {
-            for (index, part) in parts.iter().enumerate() {
-                let frame = FromHost::Clipboard { text: (*part).to_owned(), last: index + 1 == parts.len() };
-                self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Control, frame.encode())));
-            }
-        }
-    }
-
-    /// Title and bell, which travel on the control lane.
-    fn pump_properties(&mut self, now: Timestamp) {
-        self.pump_clipboard(now);
-        let title = clip(self.emulator.title().unwrap_or_default());
-        let bells = self.emulator.bells();
-        let links = if (self.properties_told.0.as_str(), self.properties_told.1) == (title, bells) {
-            self.connections.due(now)
-        } else {
-            self.properties_told = (title.to_owned(), bells);
-            self.connections.keys().copied().collect()
-        };
-        for link in links {
-            let takes = |connection: &&Connection| connection.takes_frames() && connection.control_up;
-            if self.connections.get(&link).filter(takes).is_none() {
-                continue;
-            }
-            let member = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut());
-            let Some(member) = member.filter(|member| member.properties_at <= now) else { continue };
-            let mut send = |frame: FromHost| {
-                let command = Command::Send(link, Lane::Control, frame.encode());
-                self.out.push_back(HostOutput::Link(command));
-            };
-            if member.title_sent.as_deref() != Some(title) {
-                member.title_sent = Some(title.to_owned());
-                member.properties_at = now + PROPERTIES_INTERVAL;
-                send(FromHost::Title(title.to_owned()));
-            }
-            if member.bells_sent != bells {
-                member.bells_sent = bells;
-                member.properties_at = now + PROPERTIES_INTERVAL;
-                send(FromHost::Bell);
-            }
-        }
-    }
-
-    /// When it is to be told of a title or bell that it could not be told at once.
-    pub(super) fn properties_at(&self, connection: &Connection, member: &Member) -> Option<Timestamp> {
-        let (title, bells) = &self.properties_told;
-        let behind = member.title_sent.as_deref() != Some(title) || member.bells_sent != *bells;
-        Some(member.properties_at).filter(|_| behind && connection.control_up && !self.paused)
-    }
-
-    pub(super) fn clipboard_deadline(&self) -> Option<Timestamp> {
-        self.clipboard.as_ref().map(|_| self.clipboard_at).filter(|_| !self.paused)
-    }
-}
-
-/// `text` in pieces of at most `longest` bytes.
-fn parts_of(mut text: &str, longest: usize) -> Vec<&str> {
-    let mut parts = Vec::new();
-    while !text.is_empty() {
-        let mut end = text.len().min(longest);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let (part, rest) = text.split_at(end);
-        parts.push(part);
-        text = rest;
-    }
-    parts
 }
 
 /// The longest beginning of `text` that a frame holds.

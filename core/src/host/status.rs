@@ -97,7 +97,7 @@ impl Host {
         pending.sort_by_key(|pending| pending.id.0);
         HostStatus {
             size: self.emulator.head().size,
-            registered: self.registered,
+            registered: self.registration.is_registered(),
             paused: self.paused,
             members,
             pending,

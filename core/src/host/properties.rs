@@ -1,0 +1,149 @@
+//! What viewers are told of the program beside its screen: the title, the bell and the clipboard, on the control lane.
+
+use std::time::Duration;
+
+use super::member::{Member, PROPERTIES_INTERVAL};
+use super::members::clip;
+use super::{Connection, Host, HostOutput};
+use crate::session::link::{Command, Lane};
+use crate::time::Timestamp;
+use crate::wire::frame::{FromHost, MAX_CLIPBOARD_PART};
+
+/// Between two texts for the clipboard: one takes up to half of what the control lane buffers.
+const CLIPBOARD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is told, and was.
+#[derive(Default)]
+pub(super) struct Properties {
+    /// What the program put into the clipboard last, if nobody was told of that yet.
+    clipboard: Option<String>,
+    /// When the next text for the clipboard may be told.
+    clipboard_at: Timestamp,
+    /// The title and the number of bells that everybody was told of, or is to be.
+    told: (String, u64),
+}
+
+impl Properties {
+    /// The text for the clipboard that is told now, if one is: the newest, once a second at most.
+    fn next_clipboard(&mut self, now: Timestamp, newer: Option<String>) -> Option<String> {
+        self.clipboard = newer.or(self.clipboard.take());
+        if self.clipboard_at > now {
+            return None;
+        }
+        let text = self.clipboard.take()?;
+        self.clipboard_at = now + CLIPBOARD_INTERVAL;
+        Some(text)
+    }
+
+    /// When the clipboard is told that could not be told at once.
+    pub(super) fn clipboard_deadline(&self) -> Option<Timestamp> {
+        self.clipboard.as_ref().map(|_| self.clipboard_at)
+    }
+
+    /// Whether this is news for everybody; it is told from now on.
+    fn is_news(&mut self, title: &str, bells: u64) -> bool {
+        let is_news = (self.told.0.as_str(), self.told.1) != (title, bells);
+        if is_news {
+            self.told = (title.to_owned(), bells);
+        }
+        is_news
+    }
+}
+
+impl Host {
+    /// What the program puts into the clipboard, for those who want it.
+    fn pump_clipboard(&mut self, now: Timestamp) {
+        let Some(text) = self.properties.next_clipboard(now, self.emulator.take_clipboard()) else { return };
+        let parts = parts_of(&text, MAX_CLIPBOARD_PART);
+        let wants =
+            |connection: &Connection| connection.takes_frames() && connection.control_up && connection.wants_clipboard;
+        for (link, _) in self.connections.iter().filter(|(_, connection)| wants(connection)) {
+            for (index, part) in parts.iter().enumerate() {
+                let frame = FromHost::Clipboard { text: (*part).to_owned(), last: index + 1 == parts.len() };
+                self.out.push_back(HostOutput::Link(Command::Send(*link, Lane::Control, frame.encode())));
+            }
+        }
+    }
+
+    /// Title and bell, which travel on the control lane.
+    pub(super) fn pump_properties(&mut self, now: Timestamp) {
+        self.pump_clipboard(now);
+        let title = clip(self.emulator.title().unwrap_or_default());
+        let bells = self.emulator.bells();
+        let links = if self.properties.is_news(title, bells) {
+            self.connections.keys().copied().collect()
+        } else {
+            self.connections.due(now)
+        };
+        for link in links {
+            let takes = |connection: &&Connection| connection.takes_frames() && connection.control_up;
+            if self.connections.get(&link).filter(takes).is_none() {
+                continue;
+            }
+            let member = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut());
+            let Some(member) = member.filter(|member| member.properties_at <= now) else { continue };
+            let mut send = |frame: FromHost| {
+                let command = Command::Send(link, Lane::Control, frame.encode());
+                self.out.push_back(HostOutput::Link(command));
+            };
+            if member.title_sent.as_deref() != Some(title) {
+                member.title_sent = Some(title.to_owned());
+                member.properties_at = now + PROPERTIES_INTERVAL;
+                send(FromHost::Title(title.to_owned()));
+            }
+            if member.bells_sent != bells {
+                member.bells_sent = bells;
+                member.properties_at = now + PROPERTIES_INTERVAL;
+                send(FromHost::Bell);
+            }
+        }
+    }
+
+    /// When a member is told of a title or bell that could not be told at once.
+    pub(super) fn properties_at(&self, connection: &Connection, member: &Member) -> Option<Timestamp> {
+        let (title, bells) = &self.properties.told;
+        let behind = member.title_sent.as_deref() != Some(title) || member.bells_sent != *bells;
+        Some(member.properties_at).filter(|_| behind && connection.control_up && !self.paused)
+    }
+}
+
+/// `text` in pieces of at most `longest` bytes.
+fn parts_of(mut text: &str, longest: usize) -> Vec<&str> {
+    let mut parts = Vec::new();
+    while !text.is_empty() {
+        let mut end = text.len().min(longest);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let (part, rest) = text.split_at(end);
+        parts.push(part);
+        text = rest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clipboard_is_told_once_a_second_and_then_its_newest_text() {
+        let at = |ms| Timestamp::from(Duration::from_millis(ms));
+        let text = |text: &str| Some(text.to_owned());
+        let mut properties = Properties::default();
+        assert_eq!(properties.next_clipboard(at(0), text("a")), text("a"));
+        assert_eq!(
+            (properties.next_clipboard(at(1), text("b")), properties.clipboard_deadline()),
+            (None, Some(at(1000)))
+        );
+        assert_eq!(properties.next_clipboard(at(999), text("c")), None);
+        assert_eq!(properties.next_clipboard(at(1000), None), text("c"));
+        assert_eq!((properties.next_clipboard(at(3000), None), properties.clipboard_deadline()), (None, None));
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(parts_of("aéé", 2), ["a", "é", "é"]);
+        assert_eq!(parts_of("", 2), [""; 0]);
+    }
+}

@@ -1,0 +1,167 @@
+//! The session at the rendezvous: reached, registered, lost, and reached again.
+
+use std::time::Duration;
+
+use crate::session::dialer::Dialer;
+use crate::session::handshake::{Cause, Failure, Handshake, Stage};
+use crate::session::link::Refusal;
+use crate::support::entropy::Entropy;
+use crate::time::Timestamp;
+
+/// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at all.
+const REGISTER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the rendezvous knows of the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Unknown,
+    /// The rendezvous is connected and was asked; until when it may stay silent.
+    Asked {
+        by: Timestamp,
+    },
+    Registered,
+}
+
+/// What a registration means that the rendezvous confirms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registered {
+    /// The session has begun.
+    First,
+    /// The rendezvous has the session again.
+    Again,
+    /// Nothing new.
+    Already,
+}
+
+/// The host's side of it.
+pub(super) struct Registration {
+    dialer: Dialer,
+    /// The first registration, which has a deadline; later ones have none.
+    first: Handshake,
+    state: State,
+    /// When the session was registered first.
+    since: Option<Timestamp>,
+    last_cause: String,
+}
+
+impl Registration {
+    pub(super) fn new(entropy: Entropy) -> Registration {
+        Registration {
+            dialer: Dialer::new(entropy),
+            first: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
+            state: State::Unknown,
+            since: None,
+            last_cause: "no answer".to_owned(),
+        }
+    }
+
+    pub(super) fn is_registered(&self) -> bool {
+        self.state == State::Registered
+    }
+
+    /// When the session was registered first, if it was.
+    pub(super) fn since(&self) -> Option<Timestamp> {
+        self.since
+    }
+
+    /// Begins the first try. The caller has emitted `Dial`.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        if self.dialer.deadline().is_none() && !self.dialer.is_up() {
+            self.dialer.dial(now);
+        }
+    }
+
+    /// The rendezvous is connected. The caller emits `Register`.
+    pub(super) fn up(&mut self, now: Timestamp) {
+        self.dialer.up();
+        self.state = State::Asked { by: now + REGISTER_WITHIN };
+    }
+
+    /// The connection ended or could not be made; whether the session was registered.
+    pub(super) fn down(&mut self, now: Timestamp, cause: &str) -> bool {
+        self.dialer.down(now);
+        cause.clone_into(&mut self.last_cause);
+        std::mem::replace(&mut self.state, State::Unknown) == State::Registered
+    }
+
+    pub(super) fn confirmed(&mut self, now: Timestamp) -> Registered {
+        self.dialer.answered();
+        if self.is_registered() {
+            return Registered::Already;
+        }
+        self.state = State::Registered;
+        self.first.enter(now, Stage::Live);
+        match self.since {
+            Some(_) => Registered::Again,
+            None => {
+                self.since = Some(now);
+                Registered::First
+            }
+        }
+    }
+
+    /// The first registration was refused.
+    pub(super) fn refused(&self, now: Timestamp, refusal: Refusal) -> Failure {
+        self.first.fail(now, Cause::Refused(refusal))
+    }
+
+    /// The first registration took too long.
+    pub(super) fn failed(&self, now: Timestamp) -> Failure {
+        self.first.fail(now, Cause::Signal(self.last_cause.clone()))
+    }
+
+    /// Whether a try to connect ran out of time: the caller says so and calls [`down`](Registration::down).
+    pub(super) fn try_expired(&self, now: Timestamp) -> bool {
+        self.dialer.try_expired(now)
+    }
+
+    /// Begins another try if its time has come; whether the caller emits `Dial`.
+    pub(super) fn redial(&mut self, now: Timestamp) -> bool {
+        let is_due = self.dialer.due(now);
+        if is_due {
+            self.dialer.dial(now);
+        }
+        is_due
+    }
+
+    // Deadlines.
+
+    pub(super) fn dials_at(&self) -> Option<Timestamp> {
+        self.dialer.deadline()
+    }
+
+    pub(super) fn registers_by(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Asked { by } => Some(by),
+            State::Unknown | State::Registered => None,
+        }
+    }
+
+    pub(super) fn begins_by(&self) -> Option<Timestamp> {
+        self.first.deadline().filter(|_| self.since.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_registered_first_then_already_then_again_after_a_loss() {
+        let at = |secs| Timestamp::from(Duration::from_secs(secs));
+        let mut registration = Registration::new(Entropy::new([1; 32]));
+        registration.begin(at(0));
+        assert_eq!(registration.begins_by(), Some(at(15)));
+        registration.up(at(1));
+        assert_eq!(registration.registers_by(), Some(at(6)));
+
+        assert_eq!(registration.confirmed(at(2)), Registered::First);
+        assert_eq!(registration.confirmed(at(3)), Registered::Already);
+        assert_eq!((registration.registers_by(), registration.begins_by()), (None, None));
+
+        assert!(registration.down(at(4), "gone") && !registration.down(at(4), "gone"));
+        assert!(!registration.redial(at(4)) && registration.redial(registration.dials_at().expect("it tries again")));
+        registration.up(at(5));
+        assert_eq!((registration.confirmed(at(6)), registration.since()), (Registered::Again, Some(at(2))));
+    }
+}
