@@ -10,7 +10,6 @@ pub mod drive;
 mod interfaces;
 pub mod limits;
 pub mod network;
-mod outbound;
 pub mod patience;
 pub mod prompt;
 pub mod pty;
@@ -23,6 +22,7 @@ pub mod stun;
 pub mod tty;
 pub mod turn;
 pub mod udp;
+mod websocket;
 
 use std::os::fd::OwnedFd;
 

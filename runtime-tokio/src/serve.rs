@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::outbound::Outbound;
+use crate::websocket::QueueSender;
 
 /// Connections at once, whatever their state: bounds memory and descriptors (the process's own descriptor limit must allow
 /// as many). One more is accepted and closed at once, so that its client knows.
@@ -109,7 +109,7 @@ enum Open {
 
 /// The way to a connection's task.
 struct Handle {
-    outbound: Outbound,
+    outbound: QueueSender,
     /// Fires, or is dropped without firing, when the connection shall end without sending what is queued.
     cut: oneshot::Sender<()>,
 }

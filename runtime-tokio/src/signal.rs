@@ -15,19 +15,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use async_tungstenite::tokio::ClientStream;
-use async_tungstenite::tungstenite::Message;
-use async_tungstenite::tungstenite::protocol::WebSocketConfig;
-use async_tungstenite::{WebSocketReceiver, WebSocketSender};
-use futures_util::StreamExt as _;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::dial::{Found, Socket, Target, connect};
 use self::error::socket_cause;
-use crate::outbound::{self, Outbound, Waiting};
+use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, QueueReceiver, QueueSender, goodbye, pump, queue};
 
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
 /// is as good as down.
@@ -36,17 +30,8 @@ pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
 /// Texts that may wait to be sent. A handshake takes about a dozen; more than this means the connection is stuck.
 pub const OUTBOUND_MAX: usize = 256;
 
-/// Largest message accepted, in bytes. Offers and answers are a few KiB.
-pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
-
 /// Texts received and not yet asked for. When it is full, the socket is not read: the sender is held back.
 const INBOUND_MAX: usize = 64;
-
-/// How long one message may take to leave before the connection counts as dead.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long a closed connection may still take to send what was queued and to say goodbye.
-const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 
 /// What the connection did.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,16 +71,13 @@ pub struct Signal {
 /// One connection, from dial to down. Dropping it closes the connection in the background, within
 /// [`GOODBYE_DEADLINE`].
 struct Link {
-    outbound: Outbound,
+    outbound: QueueSender,
     events: mpsc::Receiver<SignalEvent>,
     found: Arc<Found>,
     /// The task sees this end close.
     _hang_up: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
-
-type SocketReader = WebSocketReceiver<ClientStream<TcpStream>>;
-type SocketWriter = WebSocketSender<ClientStream<TcpStream>>;
 
 impl Signal {
     /// A client of the rendezvous at `url`: `http(s)://host[:port]`, or the same with `ws(s)`; a path is kept as a prefix.
@@ -200,7 +182,7 @@ impl Signal {
 
 impl Link {
     fn start(target: Target) -> Self {
-        let (outbound, to_send) = outbound::queue(OUTBOUND_MAX);
+        let (outbound, to_send) = queue(OUTBOUND_MAX);
         let (report, events) = mpsc::channel(INBOUND_MAX);
         let (hang_up, mut hung_up) = oneshot::channel();
         let found = Arc::new(Found::default());
@@ -223,84 +205,36 @@ impl Link {
     }
 }
 
-/// Limits for a socket that carries small texts. The defaults would allocate 128 KiB for each and queue without bound.
-pub(crate) fn limits() -> WebSocketConfig {
-    /// Holds a usual message; larger ones grow it.
-    const BUFFER_BYTES: usize = 4 * 1024;
-    /// Four messages of the largest size.
-    const WRITE_BUFFER_BYTES_MAX: usize = 64 * 1024;
-    WebSocketConfig::default()
-        .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(Some(MESSAGE_BYTES_MAX))
-        .max_frame_size(Some(MESSAGE_BYTES_MAX))
-}
-
 /// Runs an open connection. `None`: the owner hung up.
 async fn carry(
     socket: Socket,
-    mut to_send: Waiting,
-    report: &mpsc::Sender<SignalEvent>,
+    mut to_send: QueueReceiver,
+    reports: &mpsc::Sender<SignalEvent>,
     mut hung_up: oneshot::Receiver<()>,
 ) -> Option<String> {
     let (mut writer, mut reader) = socket.split();
-    if report.send(SignalEvent::Up).await.is_err() {
+    if reports.send(SignalEvent::Up).await.is_err() {
         return None;
     }
-    // Reading and writing wait independently: neither a full inbox nor a slow network holds the other up.
-    let cause = tokio::select! {
-        cause = read_all(&mut reader, report) => cause,
-        cause = write_all(&mut writer, &mut to_send) => cause,
-        _ = &mut hung_up => None,
+    let report = |arrival| match arrival {
+        Arrival::Text(text) => {
+            tracing::trace!(bytes = text.len(), "from the rendezvous");
+            SignalEvent::Text(text)
+        }
+        Arrival::Datagram(bytes) => SignalEvent::Datagram(bytes),
     };
-    if cause.is_none() {
-        let goodbye = async {
-            while let Some(text) = to_send.last_text() {
-                writer.send(text).await?;
-            }
-            writer.close(None).await
-        };
-        if let Ok(Err(error)) = timeout(GOODBYE_DEADLINE, goodbye).await {
-            tracing::debug!(cause = socket_cause(&error), "the goodbye to the rendezvous failed");
+    let end = tokio::select! {
+        end = pump(&mut writer, &mut reader, &mut to_send, reports, report) => end,
+        _ = &mut hung_up => End::Finished,
+    };
+    match end {
+        // The owner has let go.
+        End::Finished | End::Abandoned => {
+            goodbye(&mut writer, &mut to_send, None).await;
+            None
         }
+        End::Closed => Some("the rendezvous closed the connection".to_owned()),
+        End::Stuck => Some("the rendezvous has stopped reading".to_owned()),
+        End::ReadFailed(error) | End::WriteFailed(error) => Some(socket_cause(&error)),
     }
-    cause
-}
-
-async fn read_all(reader: &mut SocketReader, report: &mpsc::Sender<SignalEvent>) -> Option<String> {
-    loop {
-        match reader.next().await {
-            Some(Ok(Message::Text(text))) => {
-                tracing::trace!(bytes = text.len(), "from the rendezvous");
-                if report.send(SignalEvent::Text(text.as_str().to_owned())).await.is_err() {
-                    // Hung up: the goodbye is the other branch's.
-                    return None;
-                }
-            }
-            Some(Ok(Message::Binary(bytes))) => {
-                if report.send(SignalEvent::Datagram(bytes.to_vec())).await.is_err() {
-                    return None;
-                }
-            }
-            // Pings are answered by the next read.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(_))) | None => {
-                return Some("the rendezvous closed the connection".to_owned());
-            }
-            Some(Err(error)) => return Some(socket_cause(&error)),
-        }
-    }
-}
-
-async fn write_all(writer: &mut SocketWriter, to_send: &mut Waiting) -> Option<String> {
-    while let Some(message) = to_send.next().await {
-        tracing::trace!(bytes = message.len(), "to the rendezvous");
-        match timeout(WRITE_DEADLINE, writer.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return Some(socket_cause(&error)),
-            Err(_) => return Some("the rendezvous has stopped reading".to_owned()),
-        }
-    }
-    None
 }

@@ -1,15 +1,13 @@
 //! One TCP connection of the server, from its first byte to its last.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
+use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::TokioAdapter;
+use async_tungstenite::tungstenite::Utf8Bytes;
 use async_tungstenite::tungstenite::error::Error;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role};
-use async_tungstenite::tungstenite::{Message, Utf8Bytes};
-use async_tungstenite::{WebSocketReceiver, WebSocketSender, WebSocketStream};
-use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
@@ -17,21 +15,13 @@ use tokio::time::timeout;
 
 use super::http::{HEAD_DEADLINE, HEAD_TOO_LARGE, Route, read_head, route};
 use super::{ConnectionId, Handle, OUTBOUND_MAX, Report};
-use crate::outbound::{self, Waiting};
-use crate::signal::limits;
-
-/// How long one message may take to leave.
-pub(super) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a connection that is being closed may take for what was queued, and for the closing itself.
-const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
+use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, WRITE_DEADLINE, goodbye, limits, pump, queue};
 
 /// What is read and thrown away after the last answer. Closing with unread input resets the connection, and the reset can
 /// overtake the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 
 type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
-type SocketReader = WebSocketReceiver<TokioAdapter<TcpStream>>;
-type SocketWriter = WebSocketSender<TokioAdapter<TcpStream>>;
 
 /// One TCP connection, from its first byte to its last.
 pub(super) async fn serve(
@@ -90,81 +80,42 @@ async fn linger(mut stream: TcpStream) {
 }
 
 /// Runs an open WebSocket until either side ends it.
-async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, report: &mpsc::Sender<Report>) {
-    let (outbound, mut to_send) = outbound::queue(OUTBOUND_MAX);
+async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, reports: &mpsc::Sender<Report>) {
+    let (outbound, mut to_send) = queue(OUTBOUND_MAX);
     let (cut, mut cut_now) = oneshot::channel();
     let handle = Handle { outbound, cut };
-    if report.send(Report::Opened(connection, peer, handle)).await.is_err() {
+    if reports.send(Report::Opened(connection, peer, handle)).await.is_err() {
         return;
     }
     let (mut writer, mut reader) = socket.split();
-    // Reading and writing wait independently: neither a full event queue nor a slow peer holds the other up.
+    let report = |arrival| match arrival {
+        Arrival::Text(text) => {
+            tracing::trace!(connection, bytes = text.len(), "text");
+            Report::Text(connection, text)
+        }
+        Arrival::Datagram(bytes) => Report::Datagram(connection, bytes),
+    };
     let end = tokio::select! {
-        end = read_all(connection, &mut reader, report) => end,
-        end = write_all(&mut writer, &mut to_send) => end,
-        Ok(()) = &mut cut_now => End::Abrupt("too slow"),
+        end = pump(&mut writer, &mut reader, &mut to_send, reports, report) => Some(end),
+        Ok(()) = &mut cut_now => None,
     };
-    let code = match end {
-        End::Abrupt(cause) => {
-            tracing::debug!(connection, cause, "connection ended");
-            return;
-        }
-        End::Orderly => CloseCode::Normal,
-        End::TooLarge => CloseCode::Size,
+    let Some(code) = end.as_ref().and_then(closing_code) else {
+        tracing::debug!(connection, ?end, "connection ended without a goodbye");
+        return;
     };
-    let goodbye = async {
-        while let Some(text) = to_send.last_text() {
-            writer.send(text).await?;
-        }
-        writer.close(Some(CloseFrame { code, reason: Utf8Bytes::from_static("") })).await
-    };
-    let said = timeout(GOODBYE_DEADLINE, goodbye).await.is_ok_and(|closed| closed.is_ok());
+    let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
+    let said = goodbye(&mut writer, &mut to_send, Some(frame)).await;
     if let (true, Ok(socket)) = (said, WebSocketStream::reunite(writer, reader)) {
         linger(socket.into_inner().into_inner()).await;
     }
 }
 
-/// Why a WebSocket ended.
-enum End {
-    /// One side closed it.
-    Orderly,
-    /// The peer sent more than a message may be.
-    TooLarge,
-    /// Nothing can be said to the peer any more.
-    Abrupt(&'static str),
-}
-
-async fn read_all(connection: ConnectionId, reader: &mut SocketReader, report: &mpsc::Sender<Report>) -> End {
-    loop {
-        match reader.next().await {
-            Some(Ok(Message::Text(text))) => {
-                tracing::trace!(connection, bytes = text.len(), "text");
-                let text = text.as_str().to_owned();
-                if report.send(Report::Text(connection, text)).await.is_err() {
-                    return End::Abrupt("the server is gone");
-                }
-            }
-            Some(Ok(Message::Binary(bytes))) => {
-                if report.send(Report::Datagram(connection, bytes.to_vec())).await.is_err() {
-                    return End::Abrupt("the server is gone");
-                }
-            }
-            // Pings are answered by the next read.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return End::Orderly,
-            Some(Err(Error::Capacity(_))) => return End::TooLarge,
-            Some(Err(_)) => return End::Abrupt("reading failed"),
-        }
+/// With which code the server says goodbye; `None`: nothing can be said to the peer any more.
+fn closing_code(end: &End) -> Option<CloseCode> {
+    match end {
+        End::Closed | End::Finished => Some(CloseCode::Normal),
+        // The peer sent more than a message may be.
+        End::ReadFailed(Error::Capacity(_)) => Some(CloseCode::Size),
+        End::Abandoned | End::Stuck | End::ReadFailed(_) | End::WriteFailed(_) => None,
     }
-}
-
-async fn write_all(writer: &mut SocketWriter, to_send: &mut Waiting) -> End {
-    while let Some(message) = to_send.next().await {
-        match timeout(WRITE_DEADLINE, writer.send(message)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return End::Abrupt("writing failed"),
-            Err(_) => return End::Abrupt("writing stuck"),
-        }
-    }
-    End::Orderly
 }

@@ -7,10 +7,10 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::connection::WRITE_DEADLINE;
 use super::http::{HEAD_BYTES_MAX, HEAD_DEADLINE};
 use super::*;
-use crate::signal::{MESSAGE_BYTES_MAX, Signal, SignalEvent};
+use crate::signal::{Signal, SignalEvent};
+use crate::websocket::{MESSAGE_BYTES_MAX, WRITE_DEADLINE};
 
 /// No test needs longer; one that does has hung.
 const DEADLINE: Duration = Duration::from_secs(10);

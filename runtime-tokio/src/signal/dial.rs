@@ -12,8 +12,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::DIAL_DEADLINE;
 use super::error::{handshake_cause, io_cause};
-use super::{DIAL_DEADLINE, limits};
+use crate::websocket::limits;
 
 /// How long one address may be tried alone before the next is tried as well (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);

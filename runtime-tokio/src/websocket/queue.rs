@@ -8,25 +8,25 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 const DATAGRAMS_MAX: usize = 24;
 
 /// The end that is filled.
-pub(crate) struct Outbound {
+pub(crate) struct QueueSender {
     texts: mpsc::Sender<String>,
     datagrams: mpsc::Sender<Vec<u8>>,
 }
 
-/// The end that is emptied. It ends when the other one is dropped.
-pub(crate) struct Waiting {
+/// The end that is emptied. The queue is at its end once the other end is dropped and everything is taken.
+pub(crate) struct QueueReceiver {
     texts: mpsc::Receiver<String>,
     datagrams: mpsc::Receiver<Vec<u8>>,
 }
 
 /// A queue for so many texts.
-pub(crate) fn queue(texts_max: usize) -> (Outbound, Waiting) {
+pub(crate) fn queue(texts_max: usize) -> (QueueSender, QueueReceiver) {
     let (fill_texts, texts) = mpsc::channel(texts_max);
     let (fill_datagrams, datagrams) = mpsc::channel(DATAGRAMS_MAX);
-    (Outbound { texts: fill_texts, datagrams: fill_datagrams }, Waiting { texts, datagrams })
+    (QueueSender { texts: fill_texts, datagrams: fill_datagrams }, QueueReceiver { texts, datagrams })
 }
 
-impl Outbound {
+impl QueueSender {
     /// Queues a text.
     pub(crate) fn text(&self, text: String) -> Result<(), TrySendError<String>> {
         self.texts.try_send(text)
@@ -40,7 +40,7 @@ impl Outbound {
     }
 }
 
-impl Waiting {
+impl QueueReceiver {
     /// Waits for what goes next; `None` at the end. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         tokio::select! {
@@ -62,18 +62,18 @@ mod tests {
 
     #[tokio::test]
     async fn texts_go_first_and_too_many_datagrams_are_dropped() {
-        let (outbound, mut waiting) = queue(2);
-        (0..100).for_each(|_| outbound.datagram(vec![1]));
-        outbound.text("first".to_owned()).expect("room");
-        drop(outbound);
-        assert_eq!(waiting.next().await, Some(Message::text("first")));
-        assert_eq!(waiting.next().await, None, "the end is that of the texts");
-        let (outbound, mut waiting) = queue(2);
-        (0..100).for_each(|_| outbound.datagram(vec![1]));
+        let (sender, mut receiver) = queue(2);
+        (0..100).for_each(|_| sender.datagram(vec![1]));
+        sender.text("first".to_owned()).expect("room");
+        drop(sender);
+        assert_eq!(receiver.next().await, Some(Message::text("first")));
+        assert_eq!(receiver.next().await, None, "the end is that of the texts");
+        let (sender, mut receiver) = queue(2);
+        (0..100).for_each(|_| sender.datagram(vec![1]));
         for _ in 0..DATAGRAMS_MAX {
-            assert_eq!(waiting.next().await, Some(Message::binary(vec![1])));
+            assert_eq!(receiver.next().await, Some(Message::binary(vec![1])));
         }
-        outbound.text("last".to_owned()).expect("room");
-        assert_eq!(waiting.next().await, Some(Message::text("last")));
+        sender.text("last".to_owned()).expect("room");
+        assert_eq!(receiver.next().await, Some(Message::text("last")));
     }
 }
