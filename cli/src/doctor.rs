@@ -142,7 +142,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
                     };
                 }
                 SignalEvent::Datagram(_) => {}
-                SignalEvent::Down(cause) => return Err(cause),
+                SignalEvent::Down(cause) => return Err(cause.to_string()),
             }
         }
     };

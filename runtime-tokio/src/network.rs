@@ -198,7 +198,7 @@ impl Network {
                     self.received += bytes.len() as u64;
                     Input::Relayed(bytes)
                 }
-                SignalEvent::Down(cause) => Input::SignalDown(cause),
+                SignalEvent::Down(cause) => Input::SignalDown(cause.to_string()),
             },
         }
     }

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use self::dial::{Found, Socket, Target, connect};
-use self::error::socket_cause;
+pub use self::error::{CertificateFlaw, SignalError};
 use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, QueueReceiver, QueueSender, goodbye, pump, queue};
 
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
@@ -42,8 +42,8 @@ pub enum SignalEvent {
     Text(String),
     /// It relayed this.
     Datagram(Vec<u8>),
-    /// Not connected any more, or the dial failed; the cause, in words for a person. Nothing follows until the next dial.
-    Down(String),
+    /// Not connected any more, or the dial failed. Nothing follows until the next dial.
+    Down(SignalError),
 }
 
 impl fmt::Debug for SignalEvent {
@@ -60,12 +60,12 @@ impl fmt::Debug for SignalEvent {
 
 /// A client of one rendezvous. Needs a tokio runtime with I/O and time enabled.
 pub struct Signal {
-    target: Result<Target, String>,
+    target: Result<Target, SignalError>,
     link: Option<Link>,
     /// The task of the connection that was hung up last; it may still be sending.
     leaving: Option<JoinHandle<()>>,
     /// A cause that did not come from the link's task.
-    down: Option<String>,
+    down: Option<SignalError>,
 }
 
 /// One connection, from dial to down. Dropping it closes the connection in the background, within
@@ -145,7 +145,7 @@ impl Signal {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.link = None;
-                self.down = Some("the rendezvous takes messages too slowly".to_owned());
+                self.down = Some(SignalError::TooSlow);
             }
             // The link has ended; its `Down` is among its events.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
@@ -170,10 +170,10 @@ impl Signal {
         let event = match link.events.recv().await {
             Some(event) => event,
             // The task ended without a word: it panicked.
-            None => SignalEvent::Down("the connection to the rendezvous failed inside this program".to_owned()),
+            None => SignalEvent::Down(SignalError::Fault),
         };
         if let SignalEvent::Down(cause) = &event {
-            tracing::debug!(cause, "rendezvous connection down");
+            tracing::debug!(%cause, "rendezvous connection down");
             self.link = None;
         }
         event
@@ -211,7 +211,7 @@ async fn carry(
     mut to_send: QueueReceiver,
     reports: &mpsc::Sender<SignalEvent>,
     mut hung_up: oneshot::Receiver<()>,
-) -> Option<String> {
+) -> Option<SignalError> {
     let (mut writer, mut reader) = socket.split();
     if reports.send(SignalEvent::Up).await.is_err() {
         return None;
@@ -233,8 +233,8 @@ async fn carry(
             goodbye(&mut writer, &mut to_send, None).await;
             None
         }
-        End::Closed => Some("the rendezvous closed the connection".to_owned()),
-        End::Stuck => Some("the rendezvous has stopped reading".to_owned()),
-        End::ReadFailed(error) | End::WriteFailed(error) => Some(socket_cause(&error)),
+        End::Closed => Some(SignalError::ClosedByRendezvous),
+        End::Stuck => Some(SignalError::NotReading),
+        End::ReadFailed(error) | End::WriteFailed(error) => Some(error.into()),
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::http::{HEAD_BYTES_MAX, HEAD_DEADLINE};
 use super::*;
-use crate::signal::{Signal, SignalEvent};
+use crate::signal::{Signal, SignalError, SignalEvent};
 use crate::websocket::{MESSAGE_BYTES_MAX, WRITE_DEADLINE};
 
 /// No test needs longer; one that does has hung.
@@ -62,7 +62,7 @@ async fn client_next(client: &mut Signal) -> SignalEvent {
     timeout(DEADLINE, client.next()).await.expect("an event within the deadline")
 }
 
-fn down(event: SignalEvent) -> String {
+fn down(event: SignalEvent) -> SignalError {
     match event {
         SignalEvent::Down(cause) => cause,
         event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_)) => {
@@ -291,7 +291,7 @@ async fn a_close_delivers_what_was_queued_and_is_reported_once() {
 
     let text = client_next(&mut client).await;
     assert_eq!(text, SignalEvent::Text("last words".to_owned()));
-    assert_eq!(down(client_next(&mut client).await), "the rendezvous closed the connection");
+    assert_eq!(down(client_next(&mut client).await), SignalError::ClosedByRendezvous);
     assert_eq!(next(&mut server).await, ServerEvent::Closed { connection });
     assert!(server.open.is_empty());
 }

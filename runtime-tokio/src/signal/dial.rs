@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::DIAL_DEADLINE;
-use super::error::{handshake_cause, io_cause};
+use super::error::{Scheme, SignalError};
 use crate::websocket::limits;
 
 /// How long one address may be tried alone before the next is tried as well (RFC 8305, section 5).
@@ -34,7 +34,7 @@ pub(super) struct Target {
     /// Without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
-    tls: bool,
+    scheme: Scheme,
     /// What the WebSocket handshake asks for.
     pub(super) request: String,
 }
@@ -52,36 +52,38 @@ pub(super) struct Found {
 pub(super) type Socket = WebSocketStream<ClientStream<TcpStream>>;
 
 impl Target {
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let bad = || "the rendezvous address is not of the form http://HOST[:PORT] or https://HOST[:PORT]".to_owned();
-        let uri: Uri = url.parse().map_err(|_| bad())?;
-        let tls = match uri.scheme_str() {
-            Some("http" | "ws") => false,
-            Some("https" | "wss") => true,
-            Some(_) | None => return Err(bad()),
+    pub(super) fn parse(url: &str) -> Result<Self, SignalError> {
+        let uri: Uri = url.parse().map_err(|_| SignalError::BadAddress)?;
+        let scheme = match uri.scheme_str() {
+            Some("http" | "ws") => Scheme::Plain,
+            Some("https" | "wss") => Scheme::Tls,
+            Some(_) | None => return Err(SignalError::BadAddress),
         };
-        let (scheme, default_port) = if tls { ("wss", 443) } else { ("ws", 80) };
-        let authority = uri.authority().ok_or_else(bad)?;
+        let (name, default_port) = match scheme {
+            Scheme::Tls => ("wss", 443),
+            Scheme::Plain => ("ws", 80),
+        };
+        let authority = uri.authority().ok_or(SignalError::BadAddress)?;
         let host = authority.host();
         if host.is_empty() || authority.as_str().contains('@') {
-            return Err(bad());
+            return Err(SignalError::BadAddress);
         }
         let port = match authority.as_str().strip_prefix(host) {
             Some("") => default_port,
-            Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or_else(bad)?,
-            None => return Err(bad()),
+            Some(_) => authority.port_u16().filter(|port| *port != 0).ok_or(SignalError::BadAddress)?,
+            None => return Err(SignalError::BadAddress),
         };
         let prefix = uri.path().trim_end_matches('/');
         Ok(Self {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
-            tls,
-            request: format!("{scheme}://{host}:{port}{prefix}{PATH}"),
+            scheme,
+            request: format!("{name}://{host}:{port}{prefix}{PATH}"),
         })
     }
 }
 
-pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, String> {
+pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, SignalError> {
     let deadline = Instant::now() + DIAL_DEADLINE;
     let handshake = async {
         let stream = reach(target).await?;
@@ -103,23 +105,23 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, St
                 }
                 socket
             })
-            .map_err(|error| handshake_cause(&error, target.tls))
+            .map_err(|error| SignalError::of_handshake(error, target.scheme))
     };
     match timeout_at(deadline, handshake).await {
         Ok(result) => result,
-        Err(_) => Err(format!("no answer within {} s", DIAL_DEADLINE.as_secs())),
+        Err(_) => Err(SignalError::NoAnswer),
     }
 }
 
 /// A TCP connection to whichever address answers first. Each gets a head start of [`STAGGER`] over the next, less when
 /// it fails at once.
-async fn reach(target: &Target) -> Result<TcpStream, String> {
+async fn reach(target: &Target) -> Result<TcpStream, SignalError> {
     let resolved = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await
-        .map_err(|_| format!("the name {} cannot be resolved", target.host))?;
+        .map_err(|_| SignalError::UnknownName(target.host.clone()))?;
     let mut waiting = interleave(resolved.collect()).into_iter();
-    let mut attempts = JoinSet::new();
-    let mut failure = format!("the name {} has no address", target.host);
+    let mut attempts: JoinSet<io::Result<TcpStream>> = JoinSet::new();
+    let mut failure = SignalError::NoAddress(target.host.clone());
     let mut next_at = Instant::now();
     loop {
         let exhausted = waiting.len() == 0;
@@ -130,7 +132,7 @@ async fn reach(target: &Target) -> Result<TcpStream, String> {
             Some(attempt) = attempts.join_next() => match attempt {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => {
-                    failure = io_cause(&error);
+                    failure = SignalError::from(error);
                     next_at = Instant::now();
                 }
                 Err(_) => next_at = Instant::now(),

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::dial::{ADDRESSES_MAX, interleave};
-use super::error::handshake_cause;
+use super::error::Scheme;
 use super::*;
 use crate::serve::{Server, ServerEvent};
 
@@ -39,7 +39,7 @@ fn dialled(url: String) -> Signal {
     signal
 }
 
-fn down(event: SignalEvent) -> String {
+fn down(event: SignalEvent) -> SignalError {
     match event {
         SignalEvent::Down(cause) => cause,
         event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_)) => {
@@ -75,7 +75,7 @@ async fn an_address_that_makes_no_sense_is_down_at_the_dial() {
         "http://h:x",
         "/s/x",
     ] {
-        assert!(down(next(&mut dialled(url.to_owned())).await).contains("not of the form"), "{url}");
+        assert_eq!(down(next(&mut dialled(url.to_owned())).await), SignalError::BadAddress, "{url}");
     }
 }
 
@@ -118,7 +118,8 @@ async fn nothing_listening_is_said_at_once() {
 
     let cause = down(next(&mut dialled(url)).await);
 
-    assert_eq!(cause, "connection refused: nothing listens there");
+    assert_eq!(cause, SignalError::Refused);
+    assert_eq!(cause.to_string(), "connection refused: nothing listens there");
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,7 +129,8 @@ async fn a_server_that_never_answers_is_down_at_the_deadline() {
 
     let cause = down(next(&mut dialled(url)).await);
 
-    assert_eq!(cause, "no answer within 5 s");
+    assert_eq!(cause, SignalError::NoAnswer);
+    assert_eq!(cause.to_string(), "no answer within 5 s");
     assert_eq!(started.elapsed().as_secs(), DIAL_DEADLINE.as_secs());
 }
 
@@ -142,7 +144,7 @@ async fn a_web_server_that_is_no_rendezvous_is_named_so() {
         event = server.next() => panic!("nothing should happen, but: {event:?}"),
     };
 
-    assert!(down(event).contains("HTTP 404"));
+    assert_eq!(down(event), SignalError::Http(404));
 }
 
 #[tokio::test]
@@ -155,7 +157,7 @@ async fn tls_to_a_server_without_it_fails_with_a_cause() {
         event = server.next() => panic!("nothing should happen, but: {event:?}"),
     };
 
-    assert!(down(event).contains("may not speak https"));
+    assert_eq!(down(event), SignalError::ClosedInTls);
 }
 
 #[test]
@@ -164,12 +166,13 @@ fn a_bad_certificate_is_described_in_words() {
     for (flaw, words) in [
         (Flaw::UnknownIssuer, "the server's certificate is not signed by a known authority"),
         (Flaw::Expired, "the server's certificate has expired"),
+        (Flaw::NotValidYet, "the server's certificate is not valid yet: is the clock right?"),
         (Flaw::NotValidForName, "the server's certificate is for another name"),
         (Flaw::Revoked, "the server's certificate is not acceptable"),
     ] {
         let error = rustls::Error::InvalidCertificate(flaw);
         let error = Error::Io(io::Error::new(io::ErrorKind::InvalidData, error));
-        assert_eq!(handshake_cause(&error, true), words);
+        assert_eq!(SignalError::of_handshake(error, Scheme::Tls).to_string(), words);
     }
 }
 
@@ -196,7 +199,7 @@ async fn too_many_waiting_texts_are_down_once() {
         signal.send("x".to_owned());
     }
 
-    assert!(down(next(&mut signal).await).contains("too slowly"));
+    assert_eq!(down(next(&mut signal).await), SignalError::TooSlow);
     assert!(timeout(Duration::from_millis(20), signal.next()).await.is_err());
 }
 
@@ -244,5 +247,5 @@ async fn a_rendezvous_that_goes_away_is_down_with_a_cause() {
 
     drop(server);
 
-    assert_eq!(down(next(&mut signal).await), "the rendezvous dropped the connection");
+    assert_eq!(down(next(&mut signal).await), SignalError::Dropped);
 }
