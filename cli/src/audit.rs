@@ -19,21 +19,21 @@ const EACH: Duration = Duration::from_secs(1);
 pub(crate) struct Audit {
     file: PrivateFile,
     session: String,
-    failures: BTreeMap<Failure, Failures>,
+    failures: BTreeMap<Countable, Failures>,
 }
 
 /// What may happen without anybody being let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Failure {
+pub(crate) enum Countable {
     Join,
     WrongKey,
 }
 
-impl Failure {
+impl Countable {
     fn event(self) -> &'static str {
         match self {
-            Failure::Join => "join_failed",
-            Failure::WrongKey => "wrong_key",
+            Countable::Join => "join_failed",
+            Countable::WrongKey => "wrong_key",
         }
     }
 }
@@ -91,9 +91,9 @@ impl Audit {
     }
 
     /// A join failed; [`Audit::on_time`] writes that.
-    pub(crate) fn count(&mut self, failure: Failure, fields: Value) {
+    pub(crate) fn count(&mut self, kind: Countable, fields: Value) {
         let Value::Object(fields) = fields else { return };
-        self.failures.entry(failure).or_default().count(Instant::now(), fields);
+        self.failures.entry(kind).or_default().count(Instant::now(), fields);
     }
 
     /// When counted failures are to be written.

@@ -21,7 +21,7 @@ use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNo
 use beach_runtime_tokio::drive::{Surroundings, drive};
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
-use beach_runtime_tokio::signals::{self, SignalEvent, Signals};
+use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys, RawMode, Screen};
 use beach_runtime_tokio::{entropy, prompt, seed};
 use serde_json::json;
@@ -500,25 +500,25 @@ impl Join {
         }
     }
 
-    fn on_signal(&mut self, signal: SignalEvent) {
+    fn on_signal(&mut self, signal: SystemSignal) {
         self.ended_by = Some(match signal {
-            SignalEvent::Resize => {
+            SystemSignal::Resize => {
                 if let Some((cols, rows)) = tty::size().filter(|_| self.interactive) {
                     self.pending.push_back(ViewerInput::Resized(Size::new(cols, rows)));
                 }
                 return;
             }
-            SignalEvent::Stop => return self.suspend(),
-            SignalEvent::Continue => {
+            SystemSignal::Stop => return self.suspend(),
+            SystemSignal::Continue => {
                 if let Some(terminal) = &self.terminal {
                     terminal.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
                     self.pending.push_back(ViewerInput::Redraw);
                 }
                 return;
             }
-            SignalEvent::Terminate => 143,
-            SignalEvent::HangUp => 129,
-            SignalEvent::Interrupt => 130,
+            SystemSignal::Terminate => 143,
+            SystemSignal::HangUp => 129,
+            SystemSignal::Interrupt => 130,
         });
         self.pending.push_back(ViewerInput::Leave);
     }

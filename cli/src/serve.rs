@@ -7,7 +7,7 @@ use std::sync::Arc;
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::rendezvous::{self, HandedOut};
 use beach_runtime_tokio::serve::Server;
-use beach_runtime_tokio::signals::{self, SignalEvent, Signals};
+use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -73,14 +73,14 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
     let mut drains = false;
     loop {
         match signals.next().await {
-            SignalEvent::Terminate if !std::mem::replace(&mut drains, true) => {
+            SystemSignal::Terminate if !std::mem::replace(&mut drains, true) => {
                 tracing::info!("draining");
                 drain.notify_one();
             }
-            SignalEvent::Terminate | SignalEvent::HangUp => return 0,
-            SignalEvent::Interrupt => return 130,
-            SignalEvent::Stop => signals::stop(),
-            SignalEvent::Resize | SignalEvent::Continue => {}
+            SystemSignal::Terminate | SystemSignal::HangUp => return 0,
+            SystemSignal::Interrupt => return 130,
+            SystemSignal::Stop => signals::stop(),
+            SystemSignal::Resize | SystemSignal::Continue => {}
         }
     }
 }

@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use beach_core::rendezvous::ConnectionId;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -36,9 +37,6 @@ const EVENTS_MAX: usize = 256;
 
 /// How long accepting rests after a failure. Out of file descriptors is the usual one, and it passes only with time.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-
-/// Names one connection for the life of a [`Server`]; never used again.
-pub type ConnectionId = u64;
 
 /// What happened on a WebSocket.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 /// A signal sent to this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignalEvent {
+pub enum SystemSignal {
     /// SIGWINCH: the terminal's size changed; see [`size`](crate::tty::size).
     Resize,
     /// SIGTERM, or SIGQUIT, which would otherwise end the process with its terminal still raw and its memory in a file.
@@ -61,16 +61,16 @@ impl Signals {
 
     /// Waits for the next signal. Cancel-safe. Several of one kind may arrive as one, as signals do. Those that end the
     /// program come first.
-    pub async fn next(&mut self) -> SignalEvent {
+    pub async fn next(&mut self) -> SystemSignal {
         tokio::select! {
             biased;
-            Some(()) = self.terminate.recv() => SignalEvent::Terminate,
-            Some(()) = self.quit.recv() => SignalEvent::Terminate,
-            Some(()) = self.hang_up.recv() => SignalEvent::HangUp,
-            Some(()) = self.interrupt.recv() => SignalEvent::Interrupt,
-            Some(()) = self.stop.recv() => SignalEvent::Stop,
-            Some(()) = self.resumed.recv() => SignalEvent::Continue,
-            Some(()) = self.resize.recv() => SignalEvent::Resize,
+            Some(()) = self.terminate.recv() => SystemSignal::Terminate,
+            Some(()) = self.quit.recv() => SystemSignal::Terminate,
+            Some(()) = self.hang_up.recv() => SystemSignal::HangUp,
+            Some(()) = self.interrupt.recv() => SystemSignal::Interrupt,
+            Some(()) = self.stop.recv() => SystemSignal::Stop,
+            Some(()) = self.resumed.recv() => SystemSignal::Continue,
+            Some(()) = self.resize.recv() => SystemSignal::Resize,
             // The streams end only with the runtime.
             else => future::pending().await,
         }

@@ -34,7 +34,7 @@ impl Share {
             }
             HostNotice::WrongKey(link, count) => {
                 tracing::warn!(%link, count, "somebody tried a wrong key");
-                self.told.count(audit::Failure::WrongKey, json!({ "link": link.to_string() }));
+                self.told.count(audit::Countable::WrongKey, json!({ "link": link.to_string() }));
             }
             HostNotice::Joined(member, role, name, path) => self.joined(member, role, &name, path),
             HostNotice::Path(member, path) => {
@@ -104,7 +104,7 @@ impl Share {
         let cause = output::cause(&failure.cause);
         tracing::info!(%link, stage, cause, "a handshake failed");
         let fields = json!({ "link": link.to_string(), "stage": stage, "cause": cause });
-        self.told.count(audit::Failure::Join, fields);
+        self.told.count(audit::Countable::Join, fields);
     }
 
     fn joined(&mut self, member: MemberId, role: Role, name: &str, path: Path) {

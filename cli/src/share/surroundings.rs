@@ -8,7 +8,7 @@ use beach_core::terminal::Size;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::Surroundings;
 use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
-use beach_runtime_tokio::signals::{self, SignalEvent};
+use beach_runtime_tokio::signals::{self, SystemSignal};
 use beach_runtime_tokio::tty::{KeyEvent, Keys, Screen};
 use tokio::task::JoinHandle;
 
@@ -108,7 +108,7 @@ enum Local {
     /// The own terminal takes output again.
     Writable,
     Key(KeyEvent),
-    Signal(SignalEvent),
+    Signal(SystemSignal),
     RendezvousEnded,
     AuditDue,
 }
@@ -171,18 +171,18 @@ impl Share {
         }
     }
 
-    fn on_signal(&mut self, signal: SignalEvent) -> Option<HostInput> {
+    fn on_signal(&mut self, signal: SystemSignal) -> Option<HostInput> {
         let code = match signal {
-            SignalEvent::Resize => {
+            SystemSignal::Resize => {
                 return own_size().filter(|_| self.seat.is_own_terminal()).map(HostInput::Resized);
             }
-            SignalEvent::Continue => {
+            SystemSignal::Continue => {
                 if let Some(terminal) = &self.seat.terminal {
                     terminal.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
                 }
                 return None;
             }
-            SignalEvent::Stop => {
+            SystemSignal::Stop => {
                 match &self.seat.terminal {
                     Some(terminal) => {
                         terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
@@ -191,9 +191,9 @@ impl Share {
                 }
                 return None;
             }
-            SignalEvent::Terminate => 143,
-            SignalEvent::HangUp => 129,
-            SignalEvent::Interrupt => 130,
+            SystemSignal::Terminate => 143,
+            SystemSignal::HangUp => 129,
+            SystemSignal::Interrupt => 130,
         };
         self.stopped_by = Some(StoppedBy::Signal(code));
         Some(HostInput::Stop)

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use tokio::time::sleep_until;
 
-use crate::audit::{Audit, Failure};
+use crate::audit::{Audit, Countable};
 use crate::cast::CastFile;
 use crate::output::{self, Voice, WrittenFile};
 
@@ -64,9 +64,9 @@ impl Told {
     }
 
     /// A join failed: counted for the audit, as anybody can make joins fail.
-    pub(super) fn count(&mut self, failure: Failure, fields: Value) {
+    pub(super) fn count(&mut self, kind: Countable, fields: Value) {
         if let Some(audit) = &mut self.audit {
-            audit.count(failure, fields);
+            audit.count(kind, fields);
         }
     }
 

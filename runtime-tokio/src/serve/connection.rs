@@ -8,13 +8,14 @@ use async_tungstenite::tungstenite::Utf8Bytes;
 use async_tungstenite::tungstenite::error::Error;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use beach_core::rendezvous::ConnectionId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::http::{HEAD_DEADLINE, HEAD_TOO_LARGE, Route, read_head, route};
-use super::{ConnectionId, Handle, OUTBOUND_MAX, Report};
+use super::{Handle, OUTBOUND_MAX, Report};
 use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, WRITE_DEADLINE, goodbye, limits, pump, queue};
 
 /// What is read and thrown away after the last answer. Closing with unread input resets the connection, and the reset can

@@ -86,7 +86,7 @@ impl RawMode {
         self.resume()
     }
 
-    /// Puts the terminal (back) into raw mode. For [`SignalEvent::Continue`](crate::signals::SignalEvent::Continue): after a stop that nobody announced, the
+    /// Puts the terminal (back) into raw mode. For [`SystemSignal::Continue`](crate::signals::SystemSignal::Continue): after a stop that nobody announced, the
     /// shell has changed the terminal.
     ///
     /// # Errors
