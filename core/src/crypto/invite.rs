@@ -94,6 +94,9 @@ pub enum InviteError {
 
 impl Invite {
     /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY`. Without a scheme, `https`, but `http` for loopback and bare addresses.
+    ///
+    /// # Errors
+    /// The place or the key is missing, damaged, or of a newer kind; a link without `#` is [`InviteError::NoKey`].
     pub fn parse(target: &str) -> Result<Invite, InviteError> {
         let (place, fragment) = match target.trim().split_once('#') {
             Some((place, fragment)) => (place, Some(fragment)),
@@ -104,6 +107,9 @@ impl Invite {
     }
 
     /// Reads the place from `target` and the key from `key` (with or without its `#`), for people who type the key at a prompt.
+    ///
+    /// # Errors
+    /// As [`parse`](Invite::parse), but for the missing key.
     pub fn parse_with_key(target: &str, key: &str) -> Result<Invite, InviteError> {
         let place = target.trim().split('#').next().unwrap_or_default();
         let (server, session) = parse_place(place)?;

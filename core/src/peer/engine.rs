@@ -44,6 +44,9 @@ pub trait Peer {
     fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>);
 
     /// The other side, as its description says. Once.
+    ///
+    /// # Errors
+    /// DTLS does not begin with this description: the attempt is over.
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown>;
 
     /// Another address of the other side. After [`set_remote`](Peer::set_remote).
@@ -53,6 +56,9 @@ pub trait Peer {
     fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool;
 
     /// A datagram arrived.
+    ///
+    /// # Errors
+    /// The datagram ended the link. One that makes no sense is dropped without an error.
     fn receive(
         &mut self,
         now: Timestamp,
@@ -62,9 +68,15 @@ pub trait Peer {
     ) -> Result<(), LinkDown>;
 
     /// Sends on a lane; `false` if there is no room now and nothing was taken.
+    ///
+    /// # Errors
+    /// The link is over. A full lane is no error.
     fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown>;
 
     /// It is later now.
+    ///
+    /// # Errors
+    /// The link is over: the other side is silent, or a limit was reached.
     fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown>;
 
     /// What happened, and what to send.

@@ -68,6 +68,9 @@ pub fn write(record: &Record, file: &mut Vec<u8>) {
 }
 
 /// Reads a file into records, as far as they are whole: whoever recorded may have been killed. See [`is_whole`].
+///
+/// # Errors
+/// The file is not a recording of this version, or a record in it is damaged. A last one that is cut off is left out.
 pub fn read(mut file: &[u8]) -> Result<Vec<Record>, ReplayError> {
     let mut records = Vec::new();
     while let Some((length, rest)) = file.split_first_chunk::<4>() {
@@ -95,6 +98,9 @@ pub fn is_whole(mut file: &[u8]) -> bool {
 }
 
 /// Replays a recording, and tells `show` of everything that the machine put out then and puts out now.
+///
+/// # Errors
+/// The first record does not say what was recorded, or the machine puts out something else than it did then.
 pub fn replay(records: &[Record], mut show: impl FnMut(Replayed)) -> Result<(), ReplayError> {
     match records.split_first() {
         #[cfg(feature = "host")]

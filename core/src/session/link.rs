@@ -337,5 +337,8 @@ impl LinkDown {
 /// A machine whose outputs are partly for the links.
 pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     /// Is it for the links, or for the runtime?
+    ///
+    /// # Errors
+    /// The output itself, if it is for the runtime.
     fn split(output: Self::Output) -> Result<Command, Self::Output>;
 }

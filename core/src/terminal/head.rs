@@ -142,6 +142,9 @@ pub enum BadHead {
 
 impl Head {
     /// Whether the head makes sense; a decoded one may not.
+    ///
+    /// # Errors
+    /// The part that makes no sense: the first of them.
     pub fn check(&self) -> Result<(), BadHead> {
         if !self.size.is_valid() {
             return Err(BadHead::Size);

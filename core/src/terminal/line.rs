@@ -66,6 +66,9 @@ impl Line {
     }
 
     /// The line that `bytes` stand for. Every byte string either is the one encoding of a line or is refused.
+    ///
+    /// # Errors
+    /// The bytes are not the encoding of any line.
     pub fn decode(bytes: &[u8]) -> Result<Line, BadLine> {
         codec::decode(bytes)
     }

@@ -198,6 +198,9 @@ impl FromHost {
     }
 
     /// Reads a frame.
+    ///
+    /// # Errors
+    /// The bytes are too many, of an unknown encoding, not understood, or beyond a limit.
     pub fn decode(bytes: &[u8]) -> Result<FromHost, WireError> {
         let mut frame = decode(bytes, MAX_FRAME)?;
         match &mut frame {
@@ -223,6 +226,9 @@ impl FromViewer {
     }
 
     /// Reads a frame.
+    ///
+    /// # Errors
+    /// The bytes are too many, of an unknown encoding, not understood, or beyond a limit.
     pub fn decode(bytes: &[u8]) -> Result<FromViewer, WireError> {
         let frame = decode(bytes, MAX_FRAME)?;
         match &frame {
@@ -239,6 +245,9 @@ impl Down {
     }
 
     /// Reads a datagram.
+    ///
+    /// # Errors
+    /// The bytes are too many, of an unknown encoding, not understood, or beyond a limit.
     pub fn decode(bytes: &[u8]) -> Result<Down, WireError> {
         let down: Down = decode(bytes, MAX_FRAME)?;
         let numbered = [down.seq, down.arrived, down.taken].into_iter().all(is_number);
@@ -266,6 +275,9 @@ impl Up {
     }
 
     /// Reads a datagram.
+    ///
+    /// # Errors
+    /// The bytes are too many, of an unknown encoding, not understood, or beyond a limit.
     pub fn decode(bytes: &[u8]) -> Result<Up, WireError> {
         let up: Up = decode(bytes, MAX_FRAME)?;
         let numbered = is_number(up.seq) && (up.events.is_empty() || (up.first > 0 && is_number(up.first)));

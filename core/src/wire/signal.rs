@@ -239,6 +239,9 @@ pub fn to_text<T: Serialize>(message: &T) -> String {
 }
 
 /// Reads what somebody says to a rendezvous.
+///
+/// # Errors
+/// The text is too long, not understood, or beyond a limit.
 pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
     let message = parse(text)?;
     match &message {
@@ -254,6 +257,9 @@ pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
 }
 
 /// Reads what a rendezvous says.
+///
+/// # Errors
+/// The text is too long, not understood, or beyond a limit.
 pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
     let message = parse(text)?;
     match &message {
@@ -395,6 +401,9 @@ pub(crate) fn encode_hello(hello: &Hello) -> Vec<u8> {
 }
 
 /// Decodes it; the name loses what is not printable and what is too long.
+///
+/// # Errors
+/// The bytes are too many, of an unknown encoding, not understood, or beyond a limit.
 pub fn decode_hello(bytes: &[u8]) -> Result<Hello, WireError> {
     let mut hello: Hello = decode(bytes, MAX_ENVELOPE)?;
     hello.name = clean_title(&hello.name).chars().take(MAX_NAME).collect();
