@@ -100,7 +100,7 @@ struct Cell {
     taken: Option<Taken>,
     /// If the host shows this, it echoes.
     proves: bool,
-    /// It replaced a prediction that was open: the screen may show this before its time, and something else in between.
+    /// Whether it replaced a prediction that was open: the screen may show this before its time, and something else in between.
     again: bool,
     /// The screen shows this already.
     shown: bool,

@@ -69,7 +69,7 @@ pub type ConnectionId = u64;
 /// What happens to a rendezvous.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RendezvousInput {
-    /// It is later now.
+    /// Time has passed.
     Tick,
     /// Somebody connected, from there if that is known.
     Opened(ConnectionId, Option<IpAddr>),
@@ -81,7 +81,7 @@ pub enum RendezvousInput {
     Closed(ConnectionId),
     /// Hand these servers out from now on; who is here is told, as credentials run out.
     Ice(Vec<IceUrl>),
-    /// It shall end as soon as no handshake is under way; nobody new connects from here on.
+    /// End as soon as no handshake is under way, and take no new connections from now on.
     Drain,
 }
 
@@ -211,7 +211,7 @@ impl Rendezvous {
         }
     }
 
-    /// The same, carrying no datagrams.
+    /// Makes a rendezvous that relays no datagrams.
     #[must_use]
     pub fn without_relay(mut self) -> Rendezvous {
         self.relays = false;

@@ -182,7 +182,7 @@ impl HostSecrets {
         HostSecrets { control, view, static_private, static_public, token: entropy.bytes() }
     }
 
-    /// The same host with other keys, and so other links and another session id.
+    /// Secrets of the same host with new keys, which make other invites and another session id.
     #[must_use]
     pub fn rotated(&self, entropy: &mut Entropy) -> HostSecrets {
         let control = Key(entropy.bytes());

@@ -123,7 +123,7 @@ where
             Lane::Control if !verified => self.events.push_back(Event::Down(id, attempt, LinkDown::SpokeTooEarly)),
             Lane::Control if live.inbox.len() < MAX_WAITING => live.inbox.push_back((lane, bytes)),
             Lane::Control => self.events.push_back(Event::Down(id, attempt, LinkDown::Congested)),
-            // It will come again: nothing on this lane is told only once.
+            // The message is dropped: the sender repeats everything on this lane.
             Lane::Terminal => {}
         }
     }

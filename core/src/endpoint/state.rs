@@ -52,7 +52,7 @@ pub(super) struct Live<P> {
     /// Our half of the confirmation key.
     pub(super) half: [u8; 32],
     pub(super) accepted: bool,
-    /// It may go directly or by a detour, whichever carries.
+    /// Whether the link may change between direct paths and detours, whichever carries.
     pub(super) renews: bool,
     /// What goes out on a path that is suspect goes through the rendezvous as well.
     pub(super) copies: bool,

@@ -44,7 +44,7 @@ impl RoundTrips {
         }
     }
 
-    /// The newest one.
+    /// The newest round trip.
     pub(crate) fn latest(&self) -> Option<Duration> {
         self.latest
     }
@@ -55,7 +55,7 @@ pub(crate) fn is_check(bytes: &[u8]) -> bool {
     bytes.len() >= STUN_HEADER && bytes[..2] == REQUEST
 }
 
-/// Whether it is the answer to one. Whose it is says the engine; here it is only counted.
+/// Whether a datagram is the answer to a check. The engine knows to which; here answers are only counted.
 pub(crate) fn is_answer(bytes: &[u8]) -> bool {
     bytes.len() >= STUN_HEADER && bytes[..2] == SUCCESS
 }
@@ -65,11 +65,11 @@ fn transaction(bytes: &[u8], kind: [u8; 2]) -> Option<[u8; 12]> {
     header[8..].try_into().ok()
 }
 
-/// A lane's datagram is answered at once, and so is a check. When no answer has come for this long, or for two round trips and half of
-/// this, the path is suspect. Less would suspect a path that loses one datagram in five for nothing.
+/// A lane's datagram is answered at once, and so is a check. The path is suspect when no answer has come for this long, or for two round
+/// trips and half of this. With less, a path that loses one datagram in five would be suspect without a reason.
 const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 
-/// So long the other side is taken to be in doubt of the direct path after it said so.
+/// How long the other side is taken to suspect the direct path after it said so.
 const MIRROR_FOR: Duration = Duration::from_secs(2);
 
 /// A path is dead when its checks are unanswered for so long, the second one included; or when the other side has been in doubt for so
@@ -79,7 +79,7 @@ const DEAD_AFTER: Duration = Duration::from_millis(2500);
 /// Pause between two tries to be direct again.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// After so many that came to nothing, two minutes, the pause doubles each time.
+/// After this many failed tries, two minutes, the pause doubles each time.
 const RENEWALS_IN_A_ROW: u32 = 24;
 
 /// The longest pause: a link that cannot be direct costs little.
@@ -87,8 +87,8 @@ const RENEW_AT_MOST: Duration = Duration::from_secs(60);
 
 /// Whether the direct path that a link uses still carries both ways, and what is to be done if not.
 ///
-/// What is sent on a suspect path goes through the relay as well, with the word that it is suspect; the other side then does so too,
-/// as it may be the one that is not heard. Copies are harmless: DTLS and SRTP take each datagram once.
+/// Datagrams on a suspect path are copied to the relay, with the word that the path is suspect. The other side then copies its own too, as
+/// it may be the side that is not heard. Copies are harmless: DTLS and SRTP take each datagram once.
 #[derive(Default)]
 pub(crate) struct PathMonitor {
     /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Not all are answered, but those that
@@ -120,7 +120,7 @@ impl PathMonitor {
         self.patience.unwrap_or(SUSPECT_AFTER)
     }
 
-    /// One came directly.
+    /// A datagram of a lane came directly.
     pub(crate) fn heard(&mut self) {
         self.waiting = None;
     }
@@ -130,7 +130,7 @@ impl PathMonitor {
         self.unanswered = Some(self.unanswered.map_or((now, 1), |(since, count)| (since, count.saturating_add(1))));
     }
 
-    /// One was answered. The path has proved itself: when it dies again, that is another time.
+    /// A check was answered. The path has proved itself: a later death counts as a new one.
     pub(crate) fn answered(&mut self) {
         (self.unanswered, self.waiting) = (None, None);
         self.renewed = self.renewed.map(|(at, _)| (at, 0));
@@ -150,7 +150,7 @@ impl PathMonitor {
         since.is_some_and(|since| since + patience <= now)
     }
 
-    /// Whether it is to the other side.
+    /// Whether the path is suspect to the other side.
     pub(crate) fn is_doubted(&self, now: Timestamp) -> bool {
         self.doubted.is_some_and(|(_, last)| now < last + MIRROR_FOR)
     }
@@ -164,7 +164,7 @@ impl PathMonitor {
         if now < at {
             return false;
         }
-        // The first time that it is off without anything being wrong, it has only just found no direct path.
+        // A link that goes through the relay for the first time has only just found no direct path.
         let begins = self.renewed.is_none() && at == Timestamp::ZERO;
         let count = self.renewed.map_or(0, |(_, count)| count.saturating_add(1));
         self.renewed = Some((now, count));
@@ -172,7 +172,7 @@ impl PathMonitor {
         !begins
     }
 
-    /// When it shall, as things are.
+    /// When the direct path has to prove itself next, if nothing changes.
     pub(crate) fn renewal(&self, off: bool) -> Option<Timestamp> {
         let dead = self.unanswered.filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
         let doubted = self.doubted.map(|(first, last)| (first + DEAD_AFTER, last + MIRROR_FOR));
@@ -271,7 +271,7 @@ mod tests {
             watch.doubted(at(now * 100));
             watch.renews(at(now * 100), false)
         };
-        // The doubt is counted afresh, and tried no sooner than any other time.
+        // The suspicion is counted afresh, and the next try comes no sooner than usual.
         assert_eq!((0..80).filter(&mut each).collect::<Vec<u64>>(), [25, 75]);
     }
 }

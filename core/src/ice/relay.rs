@@ -62,7 +62,7 @@ impl<'a> Relayed<'a> {
     /// Reads one.
     ///
     /// # Errors
-    /// It is too short or too long.
+    /// The bytes are fewer than the header, or more than a datagram may have.
     pub fn decode(bytes: &'a [u8]) -> Result<Relayed<'a>, WireError> {
         let (link, rest) = bytes.split_first_chunk().ok_or(WireError::Malformed)?;
         let (attempt, rest) = rest.split_first_chunk().ok_or(WireError::Malformed)?;

@@ -63,9 +63,9 @@ impl fmt::Debug for Credentials {
 /// What a server does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// It tells how a socket is seen.
+    /// Tells the address at which a socket is seen.
     Stun,
-    /// It relays; without credentials, whoever hands it out makes them.
+    /// Relays datagrams. Without credentials here, whoever hands the URL out makes them.
     Turn(Transport, Option<Credentials>),
 }
 
@@ -86,7 +86,7 @@ impl IceServer {
         self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 
-    /// The same server by its address.
+    /// This server, named by its address.
     #[must_use]
     pub fn at(&self, address: SocketAddr) -> IceServer {
         IceServer { host: address.ip().to_string(), port: address.port(), service: self.service.clone() }

@@ -133,7 +133,7 @@ pub fn question_of(id: u128) -> Vec<u8> {
 const CHANGE_REQUEST: AttributeType = AttributeType::new(0x0003);
 const CHANGE_PORT: u32 = 0x2;
 
-/// The same, to be answered from another port of the server, if it has one.
+/// A binding request that the server answers from another of its ports, if it has one.
 pub fn question_for_other_port(id: u128) -> Vec<u8> {
     let kind = MessageType::from_class_method(MessageClass::Request, BINDING);
     let mut question = Message::builder(kind, TransactionId::from(id), MessageWriteVec::new());

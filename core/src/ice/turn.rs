@@ -31,17 +31,17 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 const TIMES: u32 = 6;
 
-/// So long a socket is tried if there is another one.
+/// How long a socket is tried if there is another one.
 const SOCKET_PATIENCE: Duration = Duration::from_secs(1);
 
-/// A connection is waited for so long; so is the first answer of a server.
+/// How long a connection, or the first answer of a server, is waited for.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// After all sockets failed a server rests, twice as long each time.
 const FIRST_REST: Duration = Duration::from_secs(5);
 const LONGEST_REST: Duration = Duration::from_secs(300);
 
-/// Steps that may follow from one input of a client before it has to wait: a bound on what is another's code.
+/// Most steps that a client may take after one input before it has to wait: a bound on code that is not ours.
 const MAX_STEPS: usize = 256;
 
 /// When a client that used up its steps goes on.
@@ -71,7 +71,7 @@ pub enum Effect {
     Allocated(SocketAddr),
     /// or no more.
     Lost(SocketAddr),
-    /// It relayed this.
+    /// The server relayed this datagram.
     Arrived {
         /// From there.
         source: SocketAddr,
@@ -101,7 +101,7 @@ struct Server {
     allocation: Option<Allocation>,
     /// Tries that failed since the last one that did not.
     failed: u32,
-    /// No try before.
+    /// The earliest time of the next try.
     again: Timestamp,
 }
 
@@ -112,7 +112,7 @@ struct Allocation {
     client: Option<TurnClient>,
     since: Timestamp,
     relayed: Vec<SocketAddr>,
-    /// Whom the server does not let in.
+    /// Peers that the server refuses to let in.
     refused: BTreeSet<IpAddr>,
     /// Peers whose datagrams have a channel, and so a short head.
     channels: BTreeSet<SocketAddr>,
@@ -165,7 +165,7 @@ impl Allocation {
             && !self.refused.contains(&ip)
             && let Some(client) = &mut self.client
         {
-            // That it is there, or asked for, is as good as asking.
+            // An allocation that is there, or asked for, is as good as a new one.
             let _ = client.create_permission(TransportType::Udp, ip, instant(now));
             self.wake = now;
         }
@@ -192,7 +192,7 @@ impl Allocations {
         !self.servers.is_empty()
     }
 
-    /// Somebody may need them, from these sockets.
+    /// Links may need relayed candidates from now on; these are the sockets.
     pub fn want(&mut self, now: Timestamp, sockets: &[SocketAddr]) {
         self.wanted = true;
         let before = std::mem::replace(&mut self.sockets, sockets.to_vec());
@@ -212,7 +212,7 @@ impl Allocations {
         }
     }
 
-    /// Nobody does any more.
+    /// No link needs relayed candidates any more.
     pub fn release(&mut self, now: Timestamp) {
         self.wanted = false;
         self.permitted.clear();
@@ -222,7 +222,7 @@ impl Allocations {
             {
                 // Where there is none, there is nothing to delete.
                 let _ = client.delete(instant(now));
-                // Said once: what is not heard runs out.
+                // Sent once: an allocation whose end is not heard runs out by itself.
                 self.transmit(now, index);
             }
             self.lose(index);
@@ -235,7 +235,7 @@ impl Allocations {
         self.servers.iter().filter_map(|server| server.allocation.as_ref()).flat_map(|own| own.relayed.iter().copied())
     }
 
-    /// Lets datagrams from there in.
+    /// Lets datagrams from this address in.
     pub fn permit(&mut self, now: Timestamp, ip: IpAddr) {
         if self.permitted.len() < MAX_PERMITTED && self.permitted.insert(ip) {
             for allocation in self.servers.iter_mut().filter_map(|server| server.allocation.as_mut()) {
@@ -244,7 +244,8 @@ impl Allocations {
         }
     }
 
-    /// Sends through the server that relays at `source`; whether there is one. What is of a lane will be followed by more.
+    /// Sends through the server that relays at `source`; returns whether there is one. A datagram of a lane is followed by more, so the
+    /// peer gets a channel.
     pub fn send(
         &mut self,
         now: Timestamp,
@@ -275,7 +276,7 @@ impl Allocations {
         true
     }
 
-    /// Whether a datagram is a server's; what follows is an effect.
+    /// Takes a datagram if it comes from a server; returns whether it did.
     pub fn receive(&mut self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
         let is_from = |server: &Server| {
             let client = server.allocation.as_ref().and_then(|allocation| allocation.client.as_ref());
@@ -286,25 +287,25 @@ impl Allocations {
         self.on_bytes(now, index, bytes)
     }
 
-    /// A connection is there.
+    /// The connection is open.
     pub fn stream_up(&mut self, now: Timestamp, stream: StreamId) {
         let Some(index) = self.of(stream) else { return };
         let Server { address, transport, credentials, allocation, .. } = &mut self.servers[index];
         let Some(allocation) = allocation.as_mut().filter(|allocation| allocation.client.is_none()) else { return };
-        // The client wants to know our end; nobody else does.
+        // Only the client wants to know the local address.
         let local = SocketAddr::new(if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() }, 1);
         allocation.client = Some(client_of(*transport, local, *address, credentials));
         (allocation.since, allocation.wake) = (now, now);
     }
 
-    /// Bytes came on it.
+    /// Bytes came on the connection.
     pub fn stream_bytes(&mut self, now: Timestamp, stream: StreamId, bytes: &[u8]) {
         if let Some(index) = self.of(stream).filter(|_| !bytes.is_empty()) {
             self.on_bytes(now, index, bytes);
         }
     }
 
-    /// It is gone, or was never there.
+    /// The stream to the server is gone, or could not be opened.
     pub fn stream_down(&mut self, now: Timestamp, stream: StreamId) {
         if let Some(index) = self.of(stream) {
             self.fail(now, index);
@@ -330,7 +331,7 @@ impl Allocations {
         true
     }
 
-    /// Whatever is due.
+    /// Does what is due.
     pub fn on_time(&mut self, now: Timestamp) {
         for index in 0..self.servers.len() {
             let sockets = self.sockets_for(index).count();
@@ -363,7 +364,7 @@ impl Allocations {
         self.servers.iter().enumerate().filter_map(each).min()
     }
 
-    /// What follows next.
+    /// The next effect.
     pub fn poll(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
@@ -480,7 +481,7 @@ impl Allocations {
         }
     }
 
-    /// This try came to nothing, or what it came to is gone.
+    /// The try failed, or its allocation is gone.
     fn fail(&mut self, now: Timestamp, index: usize) {
         let sockets = self.sockets_for(index).count().max(1);
         let had = self.servers[index].allocation.as_ref().is_some_and(|own| !own.relayed.is_empty());
@@ -488,7 +489,7 @@ impl Allocations {
         let server = &mut self.servers[index];
         server.failed = server.failed.saturating_add(1);
         let tries = if server.transport == Transport::Udp { sockets as u32 } else { 1 };
-        // What was there a moment ago is asked for again at once, and so is another socket; then less and less.
+        // An allocation that was there a moment ago is asked for again at once, and so is one from another socket; further tries pause.
         server.again = if (had && server.failed == 1) || !server.failed.is_multiple_of(tries) {
             now
         } else {

@@ -73,7 +73,7 @@ pub trait Peer {
     /// The link is over. A full lane is no error.
     fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown>;
 
-    /// It is later now.
+    /// Time has passed.
     ///
     /// # Errors
     /// The link is over: the other side is silent, or a limit was reached.
@@ -106,6 +106,6 @@ pub enum PeerOutput {
     ControlOpen,
     /// A message arrived.
     Message(Lane, Vec<u8>),
-    /// It is of no more use.
+    /// The peer is of no more use.
     Down(LinkDown),
 }

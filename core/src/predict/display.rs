@@ -11,7 +11,8 @@ use thiserror::Error;
 const SLOW_FROM: Duration = Duration::from_millis(30);
 const SLOW_UNTIL: Duration = Duration::from_millis(20);
 
-/// The same for underlining: on such links a person may type several words before knowing that they arrived.
+/// From which round trip on predictions are underlined, and until which they stay so: on such links a person may type several words
+/// before knowing that they arrived.
 const UNDERLINES_FROM: Duration = Duration::from_millis(80);
 const UNDERLINES_UNTIL: Duration = Duration::from_millis(50);
 

@@ -98,7 +98,7 @@ impl Cast {
         self.event(now, "m", &clean_title(text))
     }
 
-    /// It is over: half a character that was left is none, and version 3 has the exit code.
+    /// Ends the recording: half a character that is left is dropped, and version 3 gets the exit code.
     pub fn end(mut self, now: Timestamp, code: i32) -> String {
         let mut lines = String::new();
         if !self.tail.is_empty() {

@@ -213,7 +213,7 @@ impl OutputDigest {
 
 /// The first record of a machine's recording.
 pub trait Recorded {
-    /// It.
+    /// That record.
     fn first_record(&self) -> Record;
 }
 

@@ -213,7 +213,7 @@ impl Handshake {
         self.deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    /// The same at a stage that is not the current one, begun `since`.
+    /// The failure of a stage that is not the current one and began at `since`.
     pub(crate) fn fail_at(&self, now: Timestamp, stage: Stage, since: Timestamp, cause: Cause) -> Failure {
         Failure { stage, after: now.since(since), ..self.fail(now, cause) }
     }

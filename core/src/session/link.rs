@@ -262,11 +262,11 @@ pub struct Path {
     pub local: SocketAddr,
     /// Theirs.
     pub remote: SocketAddr,
-    /// Who is in between.
+    /// What the datagrams pass through.
     pub kind: PathKind,
 }
 
-/// Who is between the two ends of a path. None of them can read what passes.
+/// What the datagrams pass through between the two ends of a path. Nothing of it can read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PathKind {

@@ -70,7 +70,7 @@ impl<V> DeadlineMap<V> {
         self.touched = self.all.keys().copied().collect();
     }
 
-    /// Who is to be looked at now, in order: touched, or its time has come.
+    /// The links to look at now, in order: those that were touched, and those whose time has come.
     pub(crate) fn due(&self, now: Timestamp) -> Vec<LinkId> {
         let late = self.order.iter().take_while(|(at, _)| *at <= now).map(|(_, link)| *link);
         let mut due: Vec<_> = late.chain(self.touched.iter().copied()).collect();
@@ -80,13 +80,13 @@ impl<V> DeadlineMap<V> {
         due
     }
 
-    /// Who was touched and not scheduled since; may name some that are gone, and some twice.
+    /// The links that were touched and not scheduled since. Some may be gone, and some may stand there twice.
     #[cfg(feature = "host")]
     pub(crate) fn touched(&self) -> &[LinkId] {
         &self.touched
     }
 
-    /// Who was touched since this was last asked: to be scheduled. May name some that are gone.
+    /// The links that were touched since the last call, to be scheduled. Some may be gone.
     pub(crate) fn take_touched(&mut self) -> Vec<LinkId> {
         let mut touched = std::mem::take(&mut self.touched);
         touched.sort_unstable();

@@ -1,4 +1,4 @@
-//! Which datagrams arrived: told by the receiving side, concluded from by the sending one.
+//! Which datagrams arrived: the receiving side tells, and the sending side concludes which ones are lost.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::wire::frame::{Acks, MAX_ACK_RANGES, MAX_ACKS};
 /// Later datagrams that must have been acknowledged before one counts as lost: fewer would take reordering for loss (RFC 9002, 6.1.1).
 const PASSED_BY: usize = 3;
 
-/// What is acknowledged soon, not at once, is so at the latest when this many datagrams wait for it.
+/// Most datagrams that wait for one delayed acknowledgement.
 const SOON_AT_MOST: u32 = 2;
 
 /// How soon an acknowledgement must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wants {
-    /// Never: it was an acknowledgement itself.
+    /// Never: the datagram was an acknowledgement itself.
     Nothing,
     /// With whatever goes next, at the latest after this time.
     Within(Duration),
@@ -26,7 +26,7 @@ pub(crate) enum Wants {
 /// The receiving side.
 #[derive(Default)]
 pub(crate) struct Received {
-    /// Newest first, inclusive, apart from one another.
+    /// Ranges of numbers that arrived: newest first, inclusive, none touching another.
     ranges: VecDeque<(u64, u64)>,
     newest_at: Timestamp,
     waiting: u32,
@@ -51,17 +51,17 @@ impl Received {
         self.owed_at = earliest(self.owed_at, Some(at));
     }
 
-    /// When an acknowledgement must be sent, if nothing else takes it along.
+    /// When an acknowledgement must be sent, if no datagram takes it along before.
     pub(crate) fn owed_at(&self) -> Option<Timestamp> {
         self.owed_at
     }
 
-    /// What to say of what arrived.
+    /// The acknowledgement to send.
     pub(crate) fn tell(&mut self, now: Timestamp) -> Acks {
         self.owed_at = None;
         self.waiting = 0;
         let held = u32::try_from(now.since(self.newest_at).as_micros()).unwrap_or(u32::MAX);
-        // Of the length itself there is one byte, of a varint at most a byte for each seven bits.
+        // The length takes one byte, a varint at most a byte for each seven bits.
         let mut room = MAX_ACKS - length(u64::from(held)) - 1;
         let fits = |(first, last): &&(u64, u64)| {
             let size = length(*first) + length(*last);
@@ -75,7 +75,7 @@ impl Received {
     fn insert(&mut self, seq: u64) {
         let after = self.ranges.iter().position(|(first, _)| *first <= seq.saturating_add(1));
         match after {
-            // It touches or lies in the range at `at`, or lies above it.
+            // The number lies in the range at `at`, touches it, or lies above it.
             Some(at) => {
                 let (first, last) = self.ranges[at];
                 if (first..=last).contains(&seq) {
@@ -120,7 +120,7 @@ const MAX_GIVEN_UP: usize = 64;
 pub(crate) struct Flight<T> {
     next: u64,
     sent: BTreeMap<u64, Sent<T>>,
-    /// When those were sent that counted as lost: if they were only late, that must be learnt, or all that follow will be too.
+    /// Send times of datagrams that counted as lost: when one arrives after all, patience must grow, or all that follow count as lost too.
     given_up: VecDeque<(u64, Timestamp)>,
 }
 
@@ -130,11 +130,11 @@ struct Sent<T> {
     load: T,
 }
 
-/// What an acknowledgement says.
+/// What follows from an acknowledgement.
 pub(crate) struct Concluded<T> {
     pub(crate) arrived: Vec<T>,
     pub(crate) lost: Vec<T>,
-    /// The round trip of the newest datagram that it says arrived.
+    /// The round trip of the newest datagram that it acknowledges.
     pub(crate) round_trip: Option<Duration>,
 }
 
@@ -145,13 +145,13 @@ impl<T> Default for Flight<T> {
 }
 
 impl<T> Flight<T> {
-    /// A number for a datagram that nobody waits for.
+    /// A number for a datagram that need not be acknowledged.
     pub(crate) fn number(&mut self) -> u64 {
         self.next += 1;
         self.next - 1
     }
 
-    /// The newest on its way.
+    /// The number of the newest datagram in flight.
     pub(crate) fn newest(&self) -> Option<u64> {
         self.sent.last_key_value().map(|(seq, _)| *seq)
     }
@@ -171,7 +171,7 @@ impl<T> Flight<T> {
         self.sent.is_empty()
     }
 
-    /// What is on its way.
+    /// The datagrams in flight.
     #[cfg(feature = "host")]
     pub(crate) fn loads(&self) -> impl Iterator<Item = &T> {
         self.sent.values().map(|sent| &sent.load)
@@ -182,7 +182,7 @@ impl<T> Flight<T> {
         self.sent.contains_key(&seq)
     }
 
-    /// Takes what arrived, and what must be lost, off the flight.
+    /// Takes the datagrams that arrived, and those that must be lost, out of flight.
     pub(crate) fn acknowledge(&mut self, now: Timestamp, acks: &Acks) -> Concluded<T> {
         let mut newly: Vec<u64> = Vec::new();
         for (first, last) in &acks.ranges {
@@ -214,13 +214,13 @@ impl<T> Flight<T> {
         concluded
     }
 
-    /// Takes everything off the flight, for good.
+    /// Takes all datagrams out of flight and forgets them.
     pub(crate) fn abandon(&mut self) -> Vec<T> {
         self.given_up.clear();
         std::mem::take(&mut self.sent).into_values().map(|sent| sent.load).collect()
     }
 
-    /// Takes off the flight what is unanswered for `patience`, with when it was sent.
+    /// Takes the datagrams that are unanswered for `patience` out of flight; each with its send time.
     pub(crate) fn expire(&mut self, now: Timestamp, patience: Duration) -> Vec<(Timestamp, T)> {
         let mut lost = Vec::new();
         while let Some(first) = self.sent.first_entry() {
@@ -242,7 +242,7 @@ impl<T> Flight<T> {
         Some(sent.load)
     }
 
-    /// When the oldest is unanswered for `patience`.
+    /// When the oldest datagram in flight will have been unanswered for `patience`.
     pub(crate) fn expires_at(&self, patience: Duration) -> Option<Timestamp> {
         self.sent.first_key_value().map(|(_, sent)| sent.at + patience)
     }

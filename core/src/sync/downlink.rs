@@ -9,10 +9,10 @@ use crate::terminal::Emulator;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, Up};
 
-/// An acknowledgement of input waits so long for the echo to take it along.
+/// How long an acknowledgement of input waits for the echo, which takes it along.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
 
-/// So does the news that the program took some.
+/// How long the news that the program took input waits for the echo.
 const TAKEN_WITHIN: Duration = Duration::from_millis(20);
 
 /// One viewer's lane.
@@ -21,7 +21,7 @@ pub(crate) struct Downlink {
     pub(crate) inbound: Inbound,
     received: Received,
     taken_told: u64,
-    /// Since when the viewer does not know how much was taken.
+    /// Since when the viewer does not know how much input the program took.
     untold_since: Option<Timestamp>,
 }
 
@@ -72,20 +72,20 @@ impl Downlink {
             return None;
         }
         if down.wants_ack {
-            // If it is lost, so is what it carries, and what takes its place says this again.
+            // If the datagram is lost, the next one that carries its content tells this again.
             (self.taken_told, self.untold_since) = (taken, None);
         }
         down.acks = self.received.tell(now);
         Some(down.encode())
     }
 
-    /// What is on its way went by a link that is gone; the next one may be of another kind.
+    /// The link is gone: everything in flight is lost, and the next link may be of another kind.
     pub(crate) fn moved(&mut self) {
         self.outbound.moved();
         self.taken_told = 0;
     }
 
-    /// How long its acknowledgements take.
+    /// The smoothed round trip of this viewer's acknowledgements.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.outbound.round_trip()
     }

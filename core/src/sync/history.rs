@@ -77,13 +77,13 @@ impl History {
         self.settle(slots);
     }
 
-    /// Whether a line may be sent now.
+    /// Whether lines of history may be sent now.
     pub(super) fn has_more(&self, now: Timestamp, emulator: &Emulator) -> bool {
         let may = now >= self.calm_at && self.cursor - self.settled < MAX_OPEN;
         !self.again.is_empty() || (may && self.cursor < emulator.top())
     }
 
-    /// When it may, if it must wait until then.
+    /// When lines of history may be sent, if they must wait.
     pub(super) fn calm_at(&self, now: Timestamp, emulator: &Emulator) -> Option<Timestamp> {
         (self.cursor < emulator.top() && now < self.calm_at).then_some(self.calm_at)
     }
@@ -113,13 +113,13 @@ impl History {
 
     /// A line's content was lost.
     pub(super) fn missing_again(&mut self, space: Space, number: u64) {
-        // What stands in the window or has not been looked at yet is found there.
+        // A line that stands in the window, or that was not looked at yet, is found there.
         if space == Space::Main && (self.settled..self.cursor).contains(&number) {
             self.again.insert(number);
         }
     }
 
-    /// That a version is the last one has to be told again.
+    /// A datagram was lost that told which version of a line is the last one: that is told again.
     pub(super) fn untold_again(&mut self) {
         self.untold = true;
     }
@@ -129,7 +129,7 @@ impl History {
         self.untold
     }
 
-    /// What is to be told now, as far as it fits.
+    /// The commits to send now, as many as fit.
     pub(super) fn commits(&self, emulator: &Emulator, slots: &Slots) -> LineCommits {
         let top = emulator.top();
         let mut commits = LineCommits { start: self.start.unwrap_or(0), from: self.settled, runs: Vec::new() };
@@ -153,7 +153,7 @@ impl History {
         commits
     }
 
-    /// These commits go out; returns the spans that they tell of.
+    /// Notes that these commits are sent; returns the spans that they cover.
     pub(super) fn tell(&mut self, commits: &LineCommits, slots: &mut Slots) -> Vec<(u64, u64)> {
         self.untold = commits.runs.len() + 2 > crate::terminal::MAX_COMMIT_RUNS;
         let spans: Vec<_> = commits.spans().map(|(first, count, _)| (first, first + count)).collect();
@@ -179,7 +179,7 @@ impl History {
         self.untold = true;
     }
 
-    /// Moves past what is settled.
+    /// Moves past the lines that are settled.
     pub(super) fn settle(&mut self, slots: &mut Slots) {
         loop {
             if let Some(gap) = self.gaps.front().filter(|gap| gap.first <= self.settled) {

@@ -31,7 +31,7 @@ pub(crate) struct Typed {
     taken: u64,
     arrived: u64,
     sent: u64,
-    /// And at all up to this one.
+    /// The number of the newest event that was ever sent.
     sent_ever: u64,
     events: VecDeque<InputEvent>,
     bytes: usize,
@@ -67,12 +67,12 @@ impl Typed {
         self.bytes + MAX_WRITE <= CREDIT && self.events.len() + MAX_PIECES < MAX_EVENTS
     }
 
-    /// Whether some may have got to the program without being known to.
+    /// Whether the program may have taken input that this side does not know to be taken.
     pub(crate) fn is_uncertain(&self) -> bool {
         self.taken < self.sent_ever
     }
 
-    /// Another that begins with what was never sent.
+    /// A queue for a new host, which begins with the events that were never sent.
     pub(crate) fn renewed(&mut self) -> Typed {
         let uncertain = usize::try_from(self.sent_ever.saturating_sub(self.taken)).unwrap_or(usize::MAX);
         let mut renewed = Typed::default();
@@ -85,7 +85,7 @@ impl Typed {
         self.taken + self.events.len() as u64
     }
 
-    /// The program took all up to this number.
+    /// Notes that the program took all events up to this number.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
     }
@@ -100,7 +100,7 @@ impl Typed {
         self.sent < self.newest()
     }
 
-    /// The next events to send: what was not sent, and before it, if it fits too, what may be lost.
+    /// The next events to send: those never sent, preceded, if they fit too, by those that may be lost.
     pub(crate) fn next(&mut self) -> Option<(u64, Vec<InputEvent>)> {
         if !self.is_behind() {
             return None;
@@ -113,7 +113,7 @@ impl Typed {
         Some((first, events))
     }
 
-    /// The host has all up to `upto`, and the program took all up to `taken`.
+    /// Notes that the host has all events up to `upto`, and the program took all up to `taken`.
     pub(crate) fn acknowledge(&mut self, upto: u64, taken: u64) {
         self.arrived = self.arrived.max(upto.min(self.newest()));
         self.sent = self.sent.max(self.arrived);

@@ -31,13 +31,13 @@ const MAX_IN_FLIGHT: usize = 192;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     pub(super) head: Option<u64>,
-    /// Spans of lines whose fate it tells.
+    /// Spans of lines that its commits cover.
     pub(super) told: Vec<(u64, u64)>,
     pub(super) parts: Vec<Part>,
-    /// The frame it belongs to; none for small ones, which the window does not count.
+    /// The frame that the datagram belongs to; none for small datagrams, which the window does not count.
     frame: Option<u64>,
     is_bulk: bool,
-    /// It carries nothing but how much input the program took.
+    /// The datagram tells only how much input the program took.
     is_note: bool,
 }
 
@@ -58,10 +58,10 @@ pub(crate) struct Outbound {
     /// Small datagrams that will be said again unless they were answered.
     repeats: VecDeque<(Timestamp, u64, Load)>,
     ready: VecDeque<(Payload, Load)>,
-    /// When what was held back for its time may go.
+    /// When a frame that was held back may go.
     held_until: Option<Timestamp>,
     lost_note: bool,
-    /// What is ready was said before: it is not said again once more.
+    /// The datagram that is ready repeats an earlier one, so it is not repeated once more.
     is_copy: bool,
 }
 
@@ -93,17 +93,17 @@ impl Outbound {
         self.flight.send(now, Load { is_note: true, ..Load::default() })
     }
 
-    /// Whether such a datagram was lost since this was last asked.
+    /// Whether such a datagram was lost since the last call.
     pub(crate) fn take_lost_note(&mut self) -> bool {
         std::mem::take(&mut self.lost_note)
     }
 
-    /// A number for a datagram that nobody waits for.
+    /// A number for a datagram that need not be acknowledged.
     pub(crate) fn number(&mut self) -> u64 {
         self.flight.number()
     }
 
-    /// The viewer says what arrived.
+    /// Takes an acknowledgement of the viewer.
     pub(crate) fn acknowledge(&mut self, now: Timestamp, acks: &Acks) {
         self.trip.heard(now);
         let concluded = self.flight.acknowledge(now, acks);
@@ -126,7 +126,7 @@ impl Outbound {
         self.history.settle(&mut self.slots);
     }
 
-    /// What is on its way is lost, and how long that takes is to be measured anew.
+    /// Counts everything in flight as lost, and measures the round trip anew.
     pub(crate) fn moved(&mut self) {
         self.repeats.clear();
         for load in
@@ -138,7 +138,7 @@ impl Outbound {
         self.next_frame_at = Timestamp::ZERO;
     }
 
-    /// How long acknowledgements take.
+    /// The smoothed round trip.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.trip.smoothed()
     }
@@ -150,7 +150,7 @@ impl Outbound {
         idle && self.head_acked == version && self.clean_at == version && self.history.is_settled(emulator.top())
     }
 
-    /// What goes next, with its number, if anything may. `urgent`: somebody waits for an echo.
+    /// The next datagram and its number, if one may go. `urgent`: a person waits for an echo.
     pub(crate) fn next(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) -> Option<(u64, Payload)> {
         if self.ready.is_empty() {
             let nothing_new = self.head_sent == emulator.head().version;
@@ -178,7 +178,7 @@ impl Outbound {
         earliest(earliest(expiry, repeat), self.held_until)
     }
 
-    /// Lost is what is unanswered for too long; says whether something small is to be said again besides.
+    /// Counts datagrams that are unanswered for too long as lost; returns whether a small one has to be repeated besides.
     fn on_time(&mut self, now: Timestamp) -> bool {
         let expired = self.flight.expire(now, self.trip.timeout());
         self.trip.count(0, expired.len());
@@ -198,7 +198,7 @@ impl Outbound {
         repeats
     }
 
-    /// What a lost datagram carried is missing again.
+    /// Marks the content of a lost datagram as missing.
     fn forget(&mut self, load: Load) {
         self.lost_note |= load.is_note;
         self.clean_at = 0;
@@ -221,7 +221,7 @@ impl Outbound {
     /// Packs what is missing and may go, most urgent first.
     fn plan(&mut self, now: Timestamp, emulator: &Emulator, urgent: bool) {
         self.held_until = None;
-        // One datagram a timeout finds out whether anybody hears.
+        // One datagram a timeout probes whether the viewer still hears.
         let silent = self.trip.is_silent();
         if self.flight.len() >= MAX_IN_FLIGHT || (silent && !self.flight.is_empty()) {
             return;
@@ -303,7 +303,7 @@ impl Outbound {
             }
         }
         for (payload, mut load) in packer.finish() {
-            // Of frames in a row the next one makes up for a lost one; an echo has nothing behind it.
+            // The next frame makes up for a lost one, but after an echo no frame follows.
             load.frame = frame.filter(|_| !first_alone || payload.size() > SMALL);
             self.ready.push_back((payload, load));
         }

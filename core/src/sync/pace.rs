@@ -22,7 +22,7 @@ const LEAST_TIMEOUT: Duration = Duration::from_millis(50);
 /// The longest such time.
 const MOST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is added to the smoothed round trip at least.
+/// The least that is added to the smoothed round trip.
 const LEAST_SLACK: Duration = Duration::from_millis(10);
 
 /// Timeouts in a row after which patience grows, and nothing but a probe is sent.
@@ -92,7 +92,7 @@ impl RoundTrip {
         self.worst = Some(self.worst.map_or(took, |worst| worst.max(took)));
     }
 
-    /// So many arrived, so many were lost.
+    /// Counts datagrams that arrived and that were lost.
     pub(crate) fn count(&mut self, arrived: usize, lost: usize) {
         for _ in 0..arrived {
             self.loss -= self.loss.div_ceil(LOSS_WEIGHT);
@@ -117,7 +117,7 @@ impl RoundTrip {
         self.misses = 0;
     }
 
-    /// Nobody has answered for some time: only a probe now and then may go.
+    /// Whether nothing was answered for some time, so that only a probe may go now and then.
     pub(crate) fn is_silent(&self) -> bool {
         self.misses >= PATIENT_MISSES
     }

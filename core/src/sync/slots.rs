@@ -74,11 +74,11 @@ pub(super) struct Part {
 /// What is missing because of a lost part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
-    /// It was not the newest, or arrived another way.
+    /// The part was not the newest one, or its content arrived another way.
     Nothing,
     /// The part itself.
     Content,
-    /// That its version is the last one.
+    /// The word that its version is the last one.
     Finality,
 }
 
@@ -104,7 +104,7 @@ impl Slots {
         (lacks != 0).then_some(Missing { space, number, version, content, parts, lacks })
     }
 
-    /// The missing parts go out.
+    /// Notes that the missing parts are sent.
     pub(super) fn send(&mut self, line: &Missing<'_>, is_final: bool, mut each: impl FnMut(u8)) {
         let fresh =
             Slot { version: line.version, parts: line.parts, sent: 0, arrived: 0, told: Told::No, known: false };
@@ -119,7 +119,7 @@ impl Slots {
         (0..line.parts).filter(|part| line.lacks & (1 << part) != 0).for_each(&mut each);
     }
 
-    /// A part arrived.
+    /// Notes that a part arrived.
     pub(super) fn arrived(&mut self, part: &Part) {
         let Some(slot) = self.0.get_mut(&(part.space, part.number)) else { return };
         slot.known |= slot.parts == 1;
@@ -133,7 +133,7 @@ impl Slots {
         }
     }
 
-    /// A part is lost; says what is missing now.
+    /// Notes that a part is lost; returns what is missing now.
     pub(super) fn lost(&mut self, part: &Part) -> Lost {
         let Some(slot) = self.0.get_mut(&(part.space, part.number)).filter(|slot| slot.version == part.version) else {
             return Lost::Nothing;

@@ -9,7 +9,7 @@ use crate::sync::pace::RoundTrip;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, Up};
 
-/// What does not begin a frame is acknowledged in company, or after this time: history comes in rows of datagrams.
+/// How long the acknowledgement of a datagram that begins no frame waits for more of them: history comes in rows of datagrams.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// Most datagrams of input on their way: the credit is 16 KiB, and each takes most of a kilobyte unless somebody types.
@@ -20,7 +20,7 @@ const MAX_IN_FLIGHT: usize = 64;
 pub(crate) struct Uplink {
     pub(crate) typed: Typed,
     received: Received,
-    /// Each by the number of its first event.
+    /// The datagrams in flight, each by the number of its first event.
     flight: Flight<u64>,
     trip: RoundTrip,
     repeats: VecDeque<(Timestamp, u64, u64)>,
@@ -47,7 +47,7 @@ impl Uplink {
         concluded.lost.into_iter().for_each(|first| self.typed.lost(first));
     }
 
-    /// What is on its way went by a link that is gone; the next one may be of another kind.
+    /// The link is gone: everything in flight is lost, and the next link may be of another kind.
     pub(crate) fn moved(&mut self) {
         self.repeats.clear();
         self.flight.abandon().into_iter().for_each(|first| self.typed.lost(first));
@@ -60,7 +60,7 @@ impl Uplink {
         self.flight.newest()
     }
 
-    /// For another host's end, with what was never sent.
+    /// An uplink to a new host, which begins with the input that was never sent.
     pub(crate) fn renewed(&mut self) -> Uplink {
         Uplink { typed: self.typed.renewed(), ..Uplink::default() }
     }
@@ -86,7 +86,7 @@ impl Uplink {
             (up.wants_ack, up.first, up.events) = (true, first, events);
             let last = first + up.events.len() as u64 - 1;
             up.seq = self.flight.send(now, first);
-            // What was said before is not said again once more.
+            // A repetition is not repeated once more.
             if last > self.said {
                 self.said = last;
                 let repeats = self.trip.repeats().iter().map(|after| (now + *after, up.seq, first));
@@ -115,7 +115,7 @@ impl Uplink {
         for (sent_at, first) in expired {
             self.trip.miss(now, sent_at);
             self.typed.lost(first);
-            // What goes again for that reason is said as often as what is new.
+            // Events that go again for that reason are repeated as often as new ones.
             self.said = self.typed.arrived();
         }
         while self.repeats.front().is_some_and(|(at, ..)| *at <= now) {

@@ -30,7 +30,7 @@ pub struct Abilities {
     pub titles: bool,
     /// The kitty keyboard protocol.
     pub kitty_keyboard: bool,
-    /// It says where the cursor is (CSI 6n) and moves rows between its screen and a scrollback.
+    /// The terminal says where its cursor is (CSI 6n), and moves rows between its screen and a scrollback.
     pub cursor_reports: bool,
 }
 
@@ -87,7 +87,7 @@ impl Abilities {
         }
     }
 
-    /// The same, knowing `TERM_PROGRAM` too: some terminals call themselves xterm otherwise.
+    /// Adds what `TERM_PROGRAM` tells: some terminals call themselves xterm in `TERM`.
     #[must_use]
     pub fn with_program(mut self, program: Option<&str>) -> Abilities {
         if program.is_some_and(|program| is_complete(&program.to_ascii_lowercase())) && self.cursor_reports {

@@ -39,7 +39,7 @@ pub enum BadLine {
     /// Longer than [`MAX_LINE_BYTES`].
     #[error("the line is too long")]
     TooLong,
-    /// It ends in the middle.
+    /// The encoding ends in the middle of a line.
     #[error("the line is cut short")]
     Truncated,
     /// Wider than [`MAX_COLS`](super::MAX_COLS).

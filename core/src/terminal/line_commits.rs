@@ -8,13 +8,13 @@ pub const MAX_COMMIT_RUNS: usize = 24;
 /// The version that stands for a line which this viewer will not get.
 pub const GIVEN_UP: u64 = 0;
 
-/// The version that stands for nothing: of these lines something else is said, or was.
+/// The version that stands for nothing: the final version of these lines is told elsewhere.
 pub const UNSAID: u64 = u64::MAX;
 
 /// What a viewer must know of lines above the window to put them into its own scrollback, in order, each once.
 ///
-/// A viewer cannot conclude from the window's having moved that what it holds of a line was the last word: it may have missed a version.
-/// So it is told, and only of lines that it may hold in a version which did not come marked as final.
+/// A window that moved does not tell a viewer that its version of a line is the last one: the viewer may have missed a version. So the
+/// host tells the last version, but only of lines whose version at the viewer may not have been marked as final.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCommits {
     /// The first line of history that this viewer gets at all; constant while the link lives.

@@ -43,7 +43,7 @@ pub const MAX_CLIPBOARD_PART: usize = 900;
 pub enum FromHost {
     /// The first frame on the control lane.
     Welcome {
-        /// Who the viewer is here.
+        /// The number of the viewer in this session.
         member: MemberId,
         /// What it may do.
         role: Role,
@@ -60,7 +60,7 @@ pub enum FromHost {
     Clipboard {
         /// A part of it.
         text: String,
-        /// It is the last part.
+        /// Whether this part is the last one.
         last: bool,
     },
     /// What the viewer may do from now on.
@@ -86,7 +86,7 @@ pub enum FromViewer {
 pub struct Down {
     /// Counts this direction's datagrams of a link from 1.
     pub seq: u64,
-    /// It says more than what arrived, so that it has arrived must be said in turn.
+    /// Whether the datagram must be acknowledged: it carries more than acknowledgements.
     pub wants_ack: bool,
     /// The viewer's datagrams that arrived.
     pub acks: Acks,
@@ -105,7 +105,7 @@ pub struct Down {
 pub struct Up {
     /// Counts this direction's datagrams of a link from 1.
     pub seq: u64,
-    /// It says more than what arrived, so that it has arrived must be said in turn.
+    /// Whether the datagram must be acknowledged: it carries more than acknowledgements.
     pub wants_ack: bool,
     /// The host's datagrams that arrived.
     pub acks: Acks,
@@ -133,7 +133,7 @@ pub struct Segment {
     pub number: u64,
     /// Grows with every change.
     pub version: u64,
-    /// It left the window: this version is its last.
+    /// Whether the line left the window, so that this version is its last.
     pub is_final: bool,
     /// Which part this is, from 0.
     pub part: u8,
@@ -151,7 +151,7 @@ pub enum InputEvent {
     Keys(#[serde(with = "serde_bytes")] Vec<u8>),
     /// A part of a paste, at most [`MAX_INPUT_EVENT`] bytes; without the brackets, which are the host's to put around it.
     Paste {
-        /// It.
+        /// The bytes of the part.
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
         /// The paste begins with it.

@@ -44,7 +44,7 @@ pub enum ToRendezvous {
         role: Role,
         /// What the viewer speaks.
         versions: Vec<u16>,
-        /// It was there before, by this link.
+        /// The link by which the viewer was a member before, if the viewer comes back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumes: Option<LinkId>,
     },
@@ -188,7 +188,7 @@ impl FromRendezvous {
         }
     }
 
-    /// The same, telling the host where the viewer is.
+    /// Adds for the host from what kind of address the viewer comes.
     #[must_use]
     #[cfg(feature = "host")]
     pub(crate) fn coming_from(mut self, class: Option<AddressClass>) -> FromRendezvous {

@@ -15,7 +15,7 @@ const REPORT_WITHIN: Duration = Duration::from_millis(200);
 /// terminal takes time, and tmux tells the programs in its panes of a change up to 250 ms late.
 const IN_DOUBT: Duration = Duration::from_millis(300);
 
-/// What is to be known of the terminal before the last change of its size.
+/// The terminal before the last change of its size.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moved {
     size: Size,
@@ -25,7 +25,7 @@ pub(super) struct Moved {
     doubtful: Option<Timestamp>,
     /// How many answers are to come.
     pub(super) asked: u16,
-    /// When it is given up; set by the first paint that has to wait.
+    /// When the wait for the answers ends; set by the first paint that has to wait.
     pub(super) until: Option<Timestamp>,
 }
 
@@ -83,7 +83,7 @@ impl Painter {
             // Either nothing moved the cursor, or what was painted for the old size put it back there.
             self.repeat(&moved);
         } else if let Some(down @ 1..) = row.checked_sub(moved.row) {
-            // So many rows came back out of the scrollback: there they go again, whatever they are.
+            // This many rows came back out of the scrollback: they go there again, whatever they show.
             out.extend_from_slice(b"\x1b[0m\x1b[r");
             go_to(out, self.local.rows - 1, 0);
             out.resize(out.len() + usize::from(down.min(self.local.rows)), b'\n');
