@@ -4,12 +4,13 @@ mod admission;
 mod api;
 mod console;
 mod escape;
+mod frames;
 mod handshakes;
 mod input;
+mod lifecycle;
 mod member;
 mod members;
 mod moderation;
-mod program;
 mod properties;
 mod reconnect;
 mod registration;
@@ -39,9 +40,10 @@ use self::admission::Pending;
 pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::console::Console;
 pub use self::escape::Escape;
+use self::frames::Frames;
 use self::input::Input;
+use self::lifecycle::{Lifecycle, Stop};
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
-use self::program::Echo;
 use self::properties::Properties;
 use self::reconnect::Away;
 use self::registration::{Registered, Registration};
@@ -126,13 +128,6 @@ fn put(set: &mut BTreeSet<LinkId>, link: LinkId, is_in: bool) {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Program {
-    NotStarted,
-    Running,
-    Ended { code: i32, at: Timestamp },
-}
-
 /// The host's machine.
 pub struct Host {
     config: HostConfig,
@@ -140,8 +135,6 @@ pub struct Host {
     connections: DeadlineMap<Connection>,
     /// Viewers about whom a person is asked.
     asking: BTreeSet<LinkId>,
-    /// There is a frame that nobody was given yet.
-    framed: bool,
     members_ever: u32,
     /// Links that have said hello, newest last: each says it once.
     used: VecDeque<LinkId>,
@@ -154,22 +147,13 @@ pub struct Host {
     used_up: Vec<Role>,
     /// The host keeps everything to itself.
     paused: bool,
-    program: Program,
-    stopping: bool,
-    stopped: bool,
-    /// By its own time.
-    expired: bool,
-    exited: bool,
+    lifecycle: Lifecycle,
     now: Timestamp,
     emulator: Emulator,
     /// The person at the own terminal.
     console: Console,
     resizing: Resizing,
-    dirty: bool,
-    next_frame: Timestamp,
-    synchronized_until: Option<Timestamp>,
-    /// Somebody's input was written, and what is printed may be its echo.
-    echo: Option<Echo>,
+    frames: Frames,
     input: Input,
     properties: Properties,
     out: VecDeque<HostOutput>,
@@ -185,7 +169,6 @@ impl Host {
             registration: Registration::new(Entropy::new(config.seed).fork()),
             connections: DeadlineMap::default(),
             asking: BTreeSet::new(),
-            framed: false,
             members_ever: 0,
             used: VecDeque::new(),
             wrong_keys: 0,
@@ -193,19 +176,12 @@ impl Host {
             links_since: Timestamp::ZERO,
             used_up: Vec::new(),
             paused: false,
-            program: Program::NotStarted,
-            stopping: false,
-            stopped: false,
-            expired: false,
-            exited: false,
+            lifecycle: Lifecycle::Waiting,
             now: Timestamp::ZERO,
             emulator,
             console: Console::new(config.escape),
             resizing: Resizing::new(config.size),
-            dirty: true,
-            next_frame: Timestamp::ZERO,
-            synchronized_until: None,
-            echo: None,
+            frames: Frames::new(),
             input: Input::default(),
             properties: Properties::default(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
@@ -346,7 +322,7 @@ impl Host {
         if self.resizing.deadline().is_some_and(|at| at <= now) {
             self.resize(now);
         }
-        if !self.exited && self.registration.redial(now) {
+        if !self.lifecycle.is_exited() && self.registration.redial(now) {
             self.link(Command::Dial);
         }
         let due = self.connections.due(now);
@@ -376,20 +352,17 @@ impl Host {
             let failure = self.registration.failed(now);
             self.exit(HostExit::Failed(failure));
         }
-        if let (Program::NotStarted, Some(deadline)) = (self.program, self.join_deadline())
+        if let (Lifecycle::Waiting, Some(deadline)) = (self.lifecycle, self.join_deadline())
             && deadline <= now
         {
             self.exit(HostExit::NobodyJoined);
         }
         if self.expires_at().is_some_and(|at| at <= now) {
-            self.expired = true;
-            self.stop(now);
+            self.stop(now, Stop::Expiry);
         }
         self.own_keys_stall(now);
-        if self.synchronized_until.is_some_and(|until| until <= now) {
-            self.synchronized_until = None;
-            self.emulator.end_synchronized();
-            self.dirty = true;
+        if self.frames.synchronized_deadline().is_some_and(|until| until <= now) {
+            self.break_synchronized();
         }
     }
 
@@ -439,7 +412,7 @@ impl Host {
     }
 
     fn expires_at(&self) -> Option<Timestamp> {
-        let since = self.registration.since().filter(|_| !self.stopping)?;
+        let since = self.registration.since().filter(|_| !self.lifecycle.is_stopped())?;
         self.config.expire.map(|expire| since + expire)
     }
 
@@ -466,7 +439,7 @@ impl Machine for Host {
     type Output = HostOutput;
 
     fn handle(&mut self, now: Timestamp, input: HostInput) {
-        if self.exited {
+        if self.lifecycle.is_exited() {
             return;
         }
         self.now = now;
@@ -477,10 +450,10 @@ impl Machine for Host {
             HostInput::Printed(bytes) => self.on_printed(now, bytes),
             HostInput::Written => self.on_written(now),
             HostInput::TakenBack(taken) => self.on_taken_back(now, taken),
-            HostInput::Ended(code) => self.end(now, code),
+            HostInput::Ended(code) => self.on_ended(now, code),
             HostInput::Keys(bytes) => self.on_keys(now, bytes),
             HostInput::Resized(size) => self.own_terminal_resized(size),
-            HostInput::Stop => self.stop(now),
+            HostInput::Stop => self.stop(now, Stop::Person),
             HostInput::Act(act) => self.act(now, act),
         }
         self.on_time(now);
@@ -493,20 +466,20 @@ impl Machine for Host {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        if self.exited {
+        if self.lifecycle.is_exited() {
             return None;
         }
-        let mut deadline = earliest(self.registration.dials_at(), self.synchronized_until);
+        let mut deadline = earliest(self.registration.dials_at(), self.frames.synchronized_deadline());
         deadline = earliest(deadline, self.registration.registers_by());
         deadline = earliest(deadline, self.resizing.deadline());
         deadline = earliest(deadline, self.connections.deadline());
-        if self.dirty && !self.paused && self.connections.values().any(Connection::takes_frames) {
-            deadline = earliest(deadline, Some(self.next_frame));
+        if !self.paused && self.connections.values().any(Connection::takes_frames) {
+            deadline = earliest(deadline, self.frames.deadline());
         }
         deadline = earliest(deadline, self.console.deadline());
         deadline = earliest(deadline, self.properties.clipboard_deadline().filter(|_| !self.paused));
         deadline = earliest(deadline, self.input_deadline(self.now));
-        if self.program == Program::NotStarted {
+        if self.lifecycle == Lifecycle::Waiting {
             deadline = earliest(deadline, self.join_deadline());
         }
         deadline = earliest(deadline, self.registration.begins_by());

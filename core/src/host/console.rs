@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::admission::Awaits;
 use super::escape::{Escape, first_key, name};
-use super::{Host, HostOutput, ModeratorAction, Program};
+use super::{Host, HostOutput, ModeratorAction};
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::link::PathKind;
@@ -126,7 +126,7 @@ impl Console {
 
 impl Host {
     fn has_console(&self) -> bool {
-        !self.config.headless && self.program == Program::Running
+        !self.config.headless && self.lifecycle.is_running()
     }
 
     /// Reads what was typed at the own terminal; what is the program's is queued.

@@ -33,13 +33,13 @@ impl Host {
         let known = resumes.map(|origin| self.place_of(origin).is_some());
         let refusal = if self.used.contains(&link) {
             Some(Refusal::Misuse)
-        } else if self.is_too_late(now) && known != Some(true) {
+        } else if self.lifecycle.is_too_late(now) && known != Some(true) {
             Some(Refusal::NoSession)
         } else if !versions.iter().any(|version| VERSIONS.contains(version)) {
             Some(Refusal::Version(VERSIONS.to_vec()))
         } else if known == Some(false) {
             Some(Refusal::Forgotten)
-        } else if self.in_handshake() >= MAX_HANDSHAKES || self.is_over() {
+        } else if self.in_handshake() >= MAX_HANDSHAKES || self.lifecycle.is_stopped() {
             Some(Refusal::Full)
         } else {
             None
@@ -210,7 +210,7 @@ impl Host {
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();
         }
-        self.dirty = true;
+        self.frames.changed();
         self.sizes_changed();
     }
 

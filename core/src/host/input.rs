@@ -7,8 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::program::Echo;
-use super::{Connection, Host, HostNotice, HostOutput, Program};
+use super::{Connection, Host, HostNotice, HostOutput};
 use crate::id::LinkId;
 use crate::sync::inbound::{Content, MAX_WRITE};
 use crate::terminal::{Modes, PASTE_BEGINS, PASTE_ENDS};
@@ -207,7 +206,7 @@ impl Host {
     }
 
     pub(super) fn pump_writes(&mut self, now: Timestamp) {
-        if self.program != Program::Running {
+        if !self.lifecycle.is_running() {
             self.emulator.take_replies();
             self.input.keys.clear();
             return;
@@ -282,7 +281,7 @@ impl Host {
         member.input.take(now, bytes.len().min(MAX_WRITE));
         self.input.pasting = member.lane.inbound.is_pasting().then_some((link, now));
         self.input.last_writer = Some(link);
-        self.echo = Some(Echo::expected(now));
+        self.frames.expect_echo(now);
         let id = member.id;
         if self.config.tells_input {
             self.notice(HostNotice::Typed(id, bytes.clone()));

@@ -3,15 +3,12 @@
 use std::time::Duration;
 
 use super::member::{MAX_VIOLATIONS, may_type};
-use super::{Connection, Host, HostNotice, HostOutput, Parting, Program};
+use super::{Host, HostNotice, Parting};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Lane, Refusal};
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT, Up};
-
-/// Under steady output at most one frame in this time: 60 a second, what screens show.
-pub(super) const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
 pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
@@ -29,7 +26,7 @@ impl Host {
 
     fn on_datagram(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
         let Ok(up) = Up::decode(bytes) else { return self.violate(now, link) };
-        let running = self.program == Program::Running;
+        let running = self.lifecycle.is_running();
         let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.parting.is_none()) else {
             return;
         };
@@ -121,38 +118,6 @@ impl Host {
 
     pub(super) fn say(&mut self, link: LinkId, frame: &FromHost) {
         self.link(Command::Send(link, Lane::Control, frame.encode()));
-    }
-
-    pub(super) fn pump_frames(&mut self, now: Timestamp) {
-        if !self.connections.values().any(Connection::takes_frames) {
-            return;
-        }
-        let mut urgent = false;
-        if self.dirty && self.next_frame <= now && !self.paused {
-            self.dirty = false;
-            self.framed = true;
-            urgent = self.emulator.frame() && self.pace(now);
-        }
-        let links = if std::mem::take(&mut self.framed) {
-            self.connections.keys().copied().collect()
-        } else {
-            self.connections.due(now)
-        };
-        for link in links {
-            if !self.connections.get(&link).is_some_and(Connection::takes_frames) {
-                continue;
-            }
-            let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
-                continue;
-            };
-            let screen = (!self.paused).then_some(&self.emulator);
-            while let Some(bytes) = member.lane.next(now, screen, urgent) {
-                self.out.push_back(HostOutput::Link(Command::Send(link, Lane::Terminal, bytes)));
-            }
-        }
-        if !self.paused {
-            self.pump_properties(now);
-        }
     }
 }
 

@@ -103,7 +103,7 @@ impl Host {
         self.input.renamed(old, link);
         self.notice(HostNotice::Stage(link, Stage::Live));
         self.notice(HostNotice::Back(id, path));
-        self.dirty = true;
+        self.frames.changed();
         self.sizes_changed();
     }
 

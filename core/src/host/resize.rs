@@ -65,8 +65,7 @@ impl Host {
         if let Some(size) = self.resizing.begin(now, self.emulator.head().size) {
             self.emulator.resize(size);
             self.emulator.frame();
-            self.dirty = true;
-            self.framed = true;
+            self.frames.made();
             self.out.push_back(HostOutput::Resize(size));
         }
         self.terminal_settled();

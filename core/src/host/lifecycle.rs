@@ -1,0 +1,230 @@
+//! A session's life: its command starts, runs and ends, and so does the session.
+
+use std::time::Duration;
+
+use super::members::CONTROL_WITHIN;
+use super::{Connection, Host, HostExit, HostOutput};
+use crate::session::handshake::Cause;
+use crate::session::link::Command;
+use crate::time::Timestamp;
+use crate::wire::frame::Goodbye;
+
+/// Viewers that are there when the command ends get this long for the last screen and the goodbye.
+const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(3);
+
+/// Viewers that are in mid-handshake when the session ends get this long to see the last screen.
+const LATE_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lifecycle {
+    /// The command has not started.
+    Waiting,
+    /// The command runs.
+    Running,
+    /// The command has ended: viewers get its last screen and a goodbye.
+    Ending(Ending),
+    /// The machine does nothing any more.
+    Exited,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ending {
+    at: Timestamp,
+    end: End,
+}
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The command ended by itself, with this code.
+    Command(i32, Linger),
+    /// The command was hung up on.
+    Stopped(Stop),
+}
+
+/// How long the last screen stays for viewers that still join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linger {
+    Until(Timestamp),
+    /// The session was stopped after its command had ended.
+    CutShort,
+}
+
+/// What stopped a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// A person, or a program of theirs.
+    Person,
+    /// The session's own time was over.
+    Expiry,
+}
+
+impl Stop {
+    fn exit(self) -> HostExit {
+        match self {
+            Stop::Person => HostExit::Stopped,
+            Stop::Expiry => HostExit::Expired,
+        }
+    }
+}
+
+impl Ending {
+    /// Until when the last screen stays for viewers that still join.
+    fn lingers_until(self) -> Timestamp {
+        match self.end {
+            End::Command(_, Linger::Until(until)) => until,
+            End::Command(_, Linger::CutShort) | End::Stopped(_) => self.at,
+        }
+    }
+
+    fn goodbye(self) -> Goodbye {
+        match self.end {
+            End::Command(code, _) => Goodbye::Ended(code),
+            End::Stopped(Stop::Person) => Goodbye::Stopped,
+            End::Stopped(Stop::Expiry) => Goodbye::Expired,
+        }
+    }
+
+    fn exit(self) -> HostExit {
+        match self.end {
+            End::Command(code, _) => HostExit::Ended(code),
+            End::Stopped(stop) => stop.exit(),
+        }
+    }
+}
+
+impl Lifecycle {
+    pub(super) fn is_running(self) -> bool {
+        self == Lifecycle::Running
+    }
+
+    pub(super) fn is_exited(self) -> bool {
+        self == Lifecycle::Exited
+    }
+
+    /// Whether the session was stopped: nobody may join any more.
+    pub(super) fn is_stopped(self) -> bool {
+        match self {
+            Lifecycle::Waiting | Lifecycle::Running => false,
+            Lifecycle::Ending(Ending { end: End::Command(_, Linger::Until(_)), .. }) => false,
+            Lifecycle::Ending(Ending { end: End::Command(_, Linger::CutShort) | End::Stopped(_), .. }) => true,
+            Lifecycle::Exited => true,
+        }
+    }
+
+    /// Whether the command has ended and its last screen is kept no longer: a viewer that joins now is too late.
+    pub(super) fn is_too_late(self, now: Timestamp) -> bool {
+        match self {
+            Lifecycle::Ending(ending) => ending.lingers_until() <= now,
+            Lifecycle::Waiting | Lifecycle::Running | Lifecycle::Exited => false,
+        }
+    }
+}
+
+impl Connection {
+    /// Until when the last screen and a goodbye are owed to a member, if the command ended at `end`.
+    fn owed_until(&self, end: Timestamp) -> Option<Timestamp> {
+        let within = if self.control_up { LAST_SCREEN_WITHIN } else { CONTROL_WITHIN };
+        self.live_at.map(|live| end.max(live) + within)
+    }
+}
+
+impl Host {
+    pub(super) fn start_program(&mut self) {
+        if self.lifecycle == Lifecycle::Waiting {
+            self.lifecycle = Lifecycle::Running;
+            let size = self.emulator.head().size;
+            self.out.push_back(HostOutput::Start(size));
+        }
+    }
+
+    /// The command has ended by itself.
+    pub(super) fn on_ended(&mut self, now: Timestamp, code: i32) {
+        if self.lifecycle.is_running() {
+            self.end(now, End::Command(code, Linger::Until(now + self.config.linger)));
+        }
+    }
+
+    fn end(&mut self, now: Timestamp, end: End) {
+        self.lifecycle = Lifecycle::Ending(Ending { at: now, end });
+        self.emulator.end_synchronized();
+        self.frames.program_ended(now);
+        self.input.program_ended();
+        for connection in self.connections.values_mut() {
+            if let Some(member) = connection.member.as_mut() {
+                member.lane.inbound.discard();
+            }
+        }
+    }
+
+    /// Hangs up, and parts from everybody as if the command had ended, without lingering.
+    pub(super) fn stop(&mut self, now: Timestamp, stop: Stop) {
+        match &mut self.lifecycle {
+            Lifecycle::Waiting => self.exit(stop.exit()),
+            Lifecycle::Running => {
+                self.out.push_back(HostOutput::HangUp);
+                self.end(now, End::Stopped(stop));
+            }
+            Lifecycle::Ending(Ending { end: End::Command(_, linger), .. }) => *linger = Linger::CutShort,
+            Lifecycle::Ending(Ending { end: End::Stopped(_), .. }) | Lifecycle::Exited => {}
+        }
+    }
+
+    pub(super) fn exit(&mut self, exit: HostExit) {
+        if !self.lifecycle.is_exited() {
+            self.lifecycle = Lifecycle::Exited;
+            self.link(Command::Unregister);
+            self.link(Command::HangUp);
+            self.out.push_back(HostOutput::Exit(exit));
+        }
+    }
+
+    pub(super) fn pump_ending(&mut self, now: Timestamp) {
+        let Lifecycle::Ending(ending) = self.lifecycle else { return };
+        let mut leave = Vec::new();
+        for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
+            let shown =
+                connection.member.as_ref().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
+            if shown && self.frames.is_current() {
+                leave.push(*link);
+            }
+        }
+        for link in leave {
+            self.part(now, link, ending.goodbye(), Cause::Left);
+        }
+        let owed = |connection: &Connection| connection.owed_until(ending.at).is_none_or(|until| now < until);
+        let end = ending.lingers_until();
+        let late = end + LATE_HANDSHAKE_WITHIN <= now;
+        if late || (end <= now && !self.connections.values().any(owed)) {
+            self.exit(ending.exit());
+        }
+    }
+
+    /// When the ending may take its next step: the end of the linger, of a member's time for the last screen, of all patience.
+    pub(super) fn ending_deadline(&self) -> Option<Timestamp> {
+        let Lifecycle::Ending(ending) = self.lifecycle else { return None };
+        let end = ending.lingers_until();
+        let connections = self.connections.values().filter_map(|connection| connection.owed_until(ending.at));
+        [end, end + LATE_HANDSHAKE_WITHIN].into_iter().chain(connections).filter(|deadline| *deadline > self.now).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_ended_lingers_and_one_that_was_stopped_does_not() {
+        let at = |secs| Timestamp::from(Duration::from_secs(secs));
+        let ended = |end| Lifecycle::Ending(Ending { at: at(10), end });
+        let lingers = ended(End::Command(3, Linger::Until(at(40))));
+        assert!(!lingers.is_too_late(at(39)) && lingers.is_too_late(at(40)) && !lingers.is_stopped());
+        for end in [End::Command(3, Linger::CutShort), End::Stopped(Stop::Expiry)] {
+            assert!(ended(end).is_too_late(at(10)) && ended(end).is_stopped());
+        }
+        let (cut, expired) = (End::Command(3, Linger::CutShort), End::Stopped(Stop::Expiry));
+        let exits = [cut, expired].map(|end| Ending { at: at(10), end }.exit());
+        assert_eq!(exits, [HostExit::Ended(3), HostExit::Expired]);
+    }
+}
