@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod connection;
 mod console;
 mod escape;
 mod frames;
@@ -19,7 +20,6 @@ mod status;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use self::member::Member;
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Machine;
@@ -36,8 +36,9 @@ use crate::wire::frame::Goodbye;
 pub use self::admission::{Awaits, MAX_PENDING};
 pub use self::member::{MAX_VIEWERS, Resize};
 
-use self::admission::Pending;
 pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
+use self::admission::Pending;
+use self::connection::Connection;
 use self::console::Console;
 pub use self::escape::Escape;
 use self::frames::Frames;
@@ -45,80 +46,12 @@ use self::input::Input;
 use self::lifecycle::{Lifecycle, Stop};
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 use self::properties::Properties;
-use self::reconnect::Away;
 use self::registration::{Registered, Registration};
 use self::resize::Resizing;
 pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 256;
-
-/// One link: a handshake, and the member it became.
-struct Connection {
-    handshake: Handshake,
-    role: Option<Role>,
-    /// Where it is, as the rendezvous says.
-    from: Option<AddressClass>,
-    /// How often the links had changed when it came.
-    rotations: u32,
-    name: String,
-    /// The size of its terminal, as it said at first.
-    size: Option<Size>,
-    /// Most lines of history that it wants.
-    history: u32,
-    wants_clipboard: bool,
-    member: Option<Member>,
-    /// When both sides were confirmed.
-    live_at: Option<Timestamp>,
-    /// Which way the link goes, since then.
-    path: Option<Path>,
-    control_up: bool,
-    parting: Option<Parting>,
-    /// The link on which it was a member first, if this one takes its place.
-    resumes: Option<LinkId>,
-    away: Option<Away>,
-    /// The viewer waits to be let in.
-    pending: Option<Pending>,
-    /// The number under which a person, or the end of a pause, lets the viewer in.
-    approved: Option<MemberId>,
-    /// What both sides can compare.
-    check: Option<Sas>,
-}
-
-/// Goodbye is on its way, or waits for the control lane.
-struct Parting {
-    /// Until when its acknowledgement is waited for.
-    by: Timestamp,
-    cause: Cause,
-    goodbye: Goodbye,
-}
-
-impl Connection {
-    fn takes_frames(&self) -> bool {
-        self.is_here() && self.parting.is_none()
-    }
-
-    /// When the handshake fails. Nobody's patience runs out because the host has paused.
-    fn fails_at(&self, paused: bool) -> Option<Timestamp> {
-        let waits = paused && self.pending.is_some();
-        self.handshake.deadline().filter(|_| self.away.is_none() && !waits)
-    }
-
-    /// When another attempt is made, if this one has come to nothing.
-    fn fresh_attempt_at(&self) -> Option<Timestamp> {
-        self.handshake.fresh_attempt_at().filter(|_| self.away.is_none())
-    }
-
-    fn part_by(&self) -> Option<Timestamp> {
-        self.parting.as_ref().map(|parting| parting.by)
-    }
-
-    /// When it is too late for the control lane, which need not be there for the terminal to be.
-    fn control_by(&self) -> Option<Timestamp> {
-        let waits = !self.control_up && self.away.is_none() && self.handshake.stage() == Stage::Live;
-        self.live_at.filter(|_| waits).map(|live| live + Stage::OpeningControl.deadline().unwrap_or_default())
-    }
-}
 
 fn put(set: &mut BTreeSet<LinkId>, link: LinkId, is_in: bool) {
     if is_in {
@@ -196,7 +129,7 @@ impl Host {
 
     /// Links that are up or on their way: what must return to zero when everybody has left.
     pub fn links(&self) -> usize {
-        self.connections.values().filter(|connection| connection.away.is_none()).count()
+        self.connections.values().filter(|connection| !connection.is_away()).count()
     }
 
     /// Viewers whose link is up.
@@ -226,7 +159,7 @@ impl Host {
             Event::Forged(link) => self.on_forged(now, link),
             Event::Outdated(link) => self.turn_away(now, link, Refusal::Expired),
             Event::Hello(link, role, hello) => self.on_hello(now, link, role, hello),
-            Event::Sas(link, check) => self.on_check(link, check),
+            Event::Sas(link, sas) => self.on_sas(link, sas),
             Event::Envelope(link, envelope) => self.on_envelope(now, link, envelope),
             Event::Progress(link, attempt, progress) => {
                 let stage = match progress {
@@ -244,25 +177,25 @@ impl Host {
             Event::Confirmed(link, attempt, path) => self.on_confirmed(now, link, attempt, path),
             Event::Path(link, attempt, path) => {
                 let Some(connection) = self.current(link, attempt) else { return };
-                connection.path = Some(path);
-                if let Some(id) = connection.member.as_ref().map(|member| member.id) {
-                    self.notice(HostNotice::Path(id, path));
-                }
+                let Some(member) = connection.member_mut() else { return };
+                member.path = path;
+                let id = member.id;
+                self.notice(HostNotice::Path(id, path));
             }
             Event::ControlUp(link, attempt) => self.on_control_up(now, link, attempt),
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {
                 // A link that is up needs no rendezvous.
                 let needs = |connection: &Connection| {
-                    connection.away.is_none() && connection.handshake.stage() < Stage::Securing
+                    !connection.is_away() && connection.handshake.stage() < Stage::Securing
                 };
                 if self.connections.get(&link).is_some_and(needs) {
                     self.remove(now, link, Cause::Gone);
                 }
             }
             Event::Down(link, attempt, down) => {
-                if self.current(link, attempt).is_some() {
-                    if self.connections[&link].member.is_none() {
+                if let Some(connection) = self.current(link, attempt) {
+                    if connection.member().is_none() {
                         self.link(Command::Envelope(link, Envelope::Failed(attempt, down.clone())));
                     }
                     self.lose(now, link, Cause::Down(down));
@@ -337,8 +270,7 @@ impl Host {
             self.lose(now, link, Cause::NoControl);
         }
         for link in self.of(&due, |connection| connection.part_by().is_some_and(|by| by <= now)) {
-            let cause = self.connections[&link].parting.as_ref().map_or(Cause::Left, |parting| parting.cause.clone());
-            self.remove(now, link, cause);
+            self.parted(now, link);
         }
         for link in self.of(&due, |connection| connection.kept_until().is_some_and(|until| until <= now)) {
             self.give_up(now, link);
@@ -373,15 +305,13 @@ impl Host {
 
     /// When something follows for a connection although nothing happens.
     fn time_of(&self, connection: &Connection) -> Option<Timestamp> {
-        if connection.away.is_some() {
-            return connection.kept_until();
-        }
         let mut time = earliest(connection.fails_at(self.paused), connection.part_by());
         time = earliest(time, connection.remind_at().filter(|_| self.paused));
         time = earliest(time, connection.control_by());
-        if let Some(member) = connection.member.as_ref().filter(|_| connection.takes_frames()) {
+        time = earliest(time, connection.kept_until());
+        if let Some(member) = connection.member().filter(|_| connection.takes_frames()) {
             time = earliest(time, member.lane.deadline(self.paused));
-            time = earliest(time, self.properties_at(connection, member));
+            time = earliest(time, self.properties_at(member));
         }
         earliest(time, connection.fresh_attempt_at().filter(|_| self.registration.is_registered()))
     }
@@ -390,9 +320,8 @@ impl Host {
     fn attend(&mut self) {
         for link in self.connections.touched().to_vec() {
             let connection = self.connections.get(&link);
-            let of =
-                |connection: &Connection| connection.member.as_ref().is_some_and(|member| member.lane.inbound.waits());
-            let asks = |connection: &Connection| connection.check.is_some() && connection.awaits(Awaits::Person);
+            let of = |connection: &Connection| connection.member().is_some_and(|member| member.lane.inbound.waits());
+            let asks = |connection: &Connection| connection.pending().is_some_and(Pending::can_be_asked);
             self.input.set_typing(link, connection.is_some_and(of));
             put(&mut self.asking, link, connection.is_some_and(asks));
         }

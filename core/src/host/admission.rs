@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::connection::{Connection, Request, State};
 use super::member::MAX_VIEWERS;
-use super::{Connection, Host, HostNotice, InviteRules};
+use super::{Host, HostNotice, InviteRules};
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
@@ -26,31 +27,45 @@ pub enum Awaits {
     Resume,
 }
 
-/// A viewer that proved its invite and was not let in yet.
+/// Whether a person lets a pending viewer in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Approval {
+    /// A person is asked.
+    Asked,
+    /// A person has approved.
+    Given,
+    /// The host's rules let the viewer in.
+    NotNeeded,
+}
+
+/// A viewer that proved its invite and was not let in yet.
 pub(super) struct Pending {
     pub(super) id: MemberId,
-    pub(super) awaits: Awaits,
+    pub(super) request: Request,
+    pub(super) approval: Approval,
     pub(super) since: Timestamp,
     /// When the viewer was told last that it waits.
     told_at: Timestamp,
+    /// The words that both sides can compare, as soon as they are known.
+    pub(super) sas: Option<Sas>,
 }
 
-impl Connection {
-    pub(super) fn awaits(&self, awaited: Awaits) -> bool {
-        self.pending.is_some_and(|pending| pending.awaits == awaited)
+impl Pending {
+    pub(super) fn awaits(&self) -> Awaits {
+        match self.approval {
+            Approval::Asked => Awaits::Person,
+            Approval::Given | Approval::NotNeeded => Awaits::Resume,
+        }
     }
 
-    /// Whether a viewer's place is taken: by a member, or by a viewer on the way that nobody needs to decide about any more.
-    fn takes_place(&self) -> bool {
-        let on_the_way =
-            self.role.is_some() && self.resumes.is_none() && (self.pending.is_none() || self.approved.is_some());
-        self.is_here() || (self.member.is_none() && on_the_way)
+    /// Whether a person can be asked about the viewer now.
+    pub(super) fn can_be_asked(&self) -> bool {
+        self.awaits() == Awaits::Person && self.sas.is_some()
     }
 
-    /// When a pending viewer is told again that it waits, in a pause.
-    pub(super) fn remind_at(&self) -> Option<Timestamp> {
-        self.pending.map(|pending| pending.told_at + REMIND_EVERY)
+    /// When the viewer is told again that it waits, in a pause.
+    pub(super) fn remind_at(&self) -> Timestamp {
+        self.told_at + REMIND_EVERY
     }
 }
 
@@ -63,16 +78,14 @@ impl Host {
 
     /// Whether the invite of a viewer that is no member yet was withdrawn since. A member that comes back needs no invite.
     pub(super) fn is_withdrawn(&self, connection: &Connection) -> bool {
-        connection.member.is_none() && connection.resumes.is_none() && connection.rotations != self.rotations
+        connection.needs_invite() && connection.rotations != self.rotations
     }
 
     /// Why the invite for this role lets nobody in any more, if it does not.
     pub(super) fn link_refuses(&self, now: Timestamp, link: LinkId, role: Role) -> Option<Refusal> {
         let InviteRules { once, expire } = self.config.links;
         // A viewer on the way in may still fail, and leave the invite to somebody else.
-        let other = |(id, connection): (&LinkId, &Connection)| {
-            *id != link && connection.role == Some(role) && connection.resumes.is_none() && connection.member.is_none()
-        };
+        let other = |(id, connection): (&LinkId, &Connection)| *id != link && connection.invited_as() == Some(role);
         if expire.is_some_and(|expire| self.links_since + expire <= now) {
             Some(Refusal::Expired)
         } else if once && (self.used_up.contains(&role) || self.connections.iter().any(other)) {
@@ -83,50 +96,49 @@ impl Host {
     }
 
     /// Has a viewer wait. The oldest of those about whom nobody has decided makes room, if too many wait.
-    pub(super) fn must_wait(&mut self, now: Timestamp, link: LinkId, awaits: Awaits) {
-        let pending = || self.connections.iter().filter_map(|(link, connection)| Some((*link, connection.pending?)));
+    pub(super) fn must_wait(&mut self, now: Timestamp, link: LinkId, request: Request, approval: Approval) {
+        let pending = || self.connections.iter().filter_map(|(link, connection)| Some((*link, connection.pending()?)));
         if pending().count() >= MAX_PENDING {
-            let unanswered = pending().filter(|(_, pending)| pending.awaits == Awaits::Person);
+            let unanswered = pending().filter(|(_, pending)| pending.awaits() == Awaits::Person);
             let Some((oldest, _)) = unanswered.min_by_key(|(_, pending)| pending.id.0) else {
                 return self.refuse_hello(now, link, Refusal::Full);
             };
             self.refuse_pending(now, oldest, Refusal::Full);
         }
         self.members_ever += 1;
-        let pending = Pending { id: MemberId(self.members_ever), awaits, since: now, told_at: now };
+        let id = MemberId(self.members_ever);
         let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.pending = Some(pending);
+        connection.state = State::Waiting(Pending { id, request, approval, since: now, told_at: now, sas: None });
         connection.handshake.enter(now, Stage::WaitingForApproval);
         self.notice(HostNotice::Stage(link, Stage::WaitingForApproval));
         self.link(Command::Verdict(link, Verdict::Waiting));
     }
 
     /// The words of a handshake are known: now a person can be asked.
-    pub(super) fn on_check(&mut self, link: LinkId, check: Sas) {
+    pub(super) fn on_sas(&mut self, link: LinkId, sas: Sas) {
         let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.check = Some(check);
-        if let (Some(Pending { id, awaits: Awaits::Person, .. }), Some(role)) = (connection.pending, connection.role) {
-            let (name, from) = (connection.name.clone(), connection.from);
+        let from = connection.from;
+        let Some(pending) = connection.pending_mut() else { return };
+        pending.sas = Some(sas);
+        if pending.can_be_asked() {
+            let notice =
+                HostNotice::Asks(pending.id, pending.request.role, pending.request.hello.name.clone(), sas, from);
             self.ring();
-            self.notice(HostNotice::Asks(id, role, name, check, from));
+            self.notice(notice);
         }
     }
 
     /// The link of a viewer that waits, for whatever.
     pub(super) fn pending(&self, id: MemberId) -> Option<LinkId> {
-        let is_it = |connection: &Connection| connection.pending.is_some_and(|pending| pending.id == id);
+        let is_it = |connection: &Connection| connection.pending().is_some_and(|pending| pending.id == id);
         self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
     }
 
     /// A person approves.
     pub(super) fn approve(&mut self, now: Timestamp, link: LinkId) {
-        let paused = self.paused;
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        let Some(pending) = connection.pending.as_mut() else { return };
-        connection.approved = Some(pending.id);
-        if paused {
-            pending.awaits = Awaits::Resume;
-        } else {
+        let Some(pending) = self.connections.get_mut(&link).and_then(Connection::pending_mut) else { return };
+        pending.approval = Approval::Given;
+        if !self.paused {
             self.let_in(now, link);
         }
     }
@@ -134,24 +146,25 @@ impl Host {
     /// Begins the connection of a viewer that waits no longer.
     fn let_in(&mut self, now: Timestamp, link: LinkId) {
         let Some(connection) = self.connections.get(&link) else { return };
-        let Some(pending) = connection.pending else { return };
+        let Some(pending) = connection.pending() else { return };
         if self.is_withdrawn(connection) {
             return self.refuse_pending(now, link, Refusal::Expired);
         }
-        if connection.approved.is_none() && self.is_full() {
+        if pending.approval != Approval::Given && self.is_full() {
             return self.refuse_pending(now, link, Refusal::Full);
         }
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.pending = None;
-        connection.approved = Some(pending.id);
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.let_in();
+        }
         self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Accepted)));
         self.open(now, link, Stage::Answer);
     }
 
     /// The pause has ended: lets in everybody who waited for that, and gives a person the whole time again to decide about the others.
     pub(super) fn admit_after_pause(&mut self, now: Timestamp) {
-        let held = self.connections.iter().filter(|(_, connection)| connection.awaits(Awaits::Resume));
-        let mut held: Vec<_> = held.filter_map(|(link, connection)| Some((connection.pending?.id.0, *link))).collect();
+        let pending = self.connections.iter().filter_map(|(link, connection)| Some((*link, connection.pending()?)));
+        let held = pending.filter(|(_, pending)| pending.awaits() == Awaits::Resume);
+        let mut held: Vec<_> = held.map(|(link, pending)| (pending.id.0, link)).collect();
         held.sort_unstable();
         for (_, link) in held {
             self.let_in(now, link);
@@ -160,7 +173,7 @@ impl Host {
 
     /// Tells every pending viewer that it waits, from which its own patience begins anew.
     pub(super) fn remind_all(&mut self, now: Timestamp) {
-        let pending = self.connections.iter().filter(|(_, connection)| connection.pending.is_some());
+        let pending = self.connections.iter().filter(|(_, connection)| connection.pending().is_some());
         for link in pending.map(|(link, _)| *link).collect::<Vec<_>>() {
             self.remind(now, link);
         }
@@ -168,7 +181,7 @@ impl Host {
 
     pub(super) fn remind(&mut self, now: Timestamp, link: LinkId) {
         let Some(connection) = self.connections.get_mut(&link) else { return };
-        let Some(pending) = connection.pending.as_mut() else { return };
+        let Some(pending) = connection.pending_mut() else { return };
         pending.told_at = now;
         connection.handshake.enter_afresh(now, Stage::WaitingForApproval);
         if self.registration.is_registered() {
@@ -191,7 +204,7 @@ impl Host {
 
     /// Refuses a viewer on the way in whose invite was withdrawn.
     pub(super) fn withdraw(&mut self, now: Timestamp, link: LinkId) {
-        if self.connections.get(&link).is_some_and(|connection| connection.pending.is_some()) {
+        if self.connections.get(&link).is_some_and(|connection| connection.pending().is_some()) {
             self.refuse_pending(now, link, Refusal::Expired);
         } else {
             // Past the verdict a viewer takes no other one that is sealed, and before it none can be sealed.

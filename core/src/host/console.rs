@@ -314,7 +314,7 @@ impl Host {
 
     /// Who waits for the longest, and how many others.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
-        let waiting = self.asking.iter().filter_map(|link| self.connections.get(link)?.pending);
+        let waiting = self.asking.iter().filter_map(|link| self.connections.get(link)?.pending());
         let first = waiting.map(|pending| pending.id).min()?;
         Some((first, self.asking.len() - 1))
     }
@@ -340,7 +340,8 @@ impl Host {
     fn question(&self) -> Option<String> {
         let (id, others) = self.asked_first()?;
         let connection = &self.connections[&self.pending(id)?];
-        let wants = match connection.role? {
+        let pending = connection.pending()?;
+        let wants = match pending.request.role {
             Role::Control => "type",
             Role::View => "watch",
         };
@@ -350,8 +351,8 @@ impl Host {
         };
         let more = if others > 0 { format!(" (+{others})") } else { String::new() };
         let from = connection.from.map(|from| format!(" ({from})")).unwrap_or_default();
-        let who = format!("beach: {}{from} wants to {wants}:", quoted_name(&connection.name));
-        let what = format!("{} ({how}){more}", connection.check?);
+        let who = format!("beach: {}{from} wants to {wants}:", quoted_name(&pending.request.hello.name));
+        let what = format!("{} ({how}){more}", pending.sas?);
         // One row if there is room, else two that break where reading does.
         let columns = usize::from(self.emulator.head().size.cols);
         let fits = who.chars().count() + 1 + what.chars().count() <= columns;
@@ -367,7 +368,7 @@ impl Host {
 
     fn headline(&self) -> String {
         let (here, pending) =
-            (self.members(), self.connections.values().filter(|connection| connection.pending.is_some()).count());
+            (self.members(), self.connections.values().filter(|connection| connection.pending().is_some()).count());
         let viewers = if here == 1 { "viewer" } else { "viewers" };
         let waiting = if pending > 0 { format!(", {pending} waiting") } else { String::new() };
         let paused = if self.paused { ", paused" } else { "" };

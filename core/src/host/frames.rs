@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Connection, Host, HostOutput};
+use super::connection::Connection;
+use super::{Host, HostOutput};
 use crate::session::link::{Command, Lane};
 use crate::time::Timestamp;
 
@@ -168,7 +169,7 @@ impl Host {
             if !self.connections.get(&link).is_some_and(Connection::takes_frames) {
                 continue;
             }
-            let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
+            let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
                 continue;
             };
             let screen = (!self.paused).then_some(&self.emulator);

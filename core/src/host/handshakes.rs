@@ -1,14 +1,15 @@
 //! From "somebody wants in" to a member whose lanes are open.
 
-use super::admission::Awaits;
-use super::member::Member;
+use super::admission::Approval;
+use super::connection::{Connection, Entry, Request, State};
+use super::member::{Control, Member, Presence};
 use super::members::GOODBYE_WITHIN;
-use super::{Connection, Host, HostNotice, MAX_HANDSHAKES, Start};
+use super::{Host, HostNotice, MAX_HANDSHAKES, Start};
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict, WANTS_CLIPBOARD};
+use crate::session::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict};
 use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
 
@@ -49,33 +50,15 @@ impl Host {
             return;
         }
         let handshake = Handshake::new(now, Stage::Authenticating);
-        let connection = Connection {
-            handshake,
-            role: None,
-            from,
-            rotations: self.rotations,
-            name: String::new(),
-            size: None,
-            history: 0,
-            wants_clipboard: false,
-            member: None,
-            live_at: None,
-            path: None,
-            control_up: false,
-            parting: None,
-            resumes,
-            away: None,
-            pending: None,
-            approved: None,
-            check: None,
-        };
+        let state = State::Proving { resumes };
+        let connection = Connection { handshake, from, rotations: self.rotations, state };
         self.connections.insert(link, connection);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
     }
 
     /// Turns away whoever has proved nothing for the longest time: strangers must not keep others out.
     fn make_room(&mut self, now: Timestamp) {
-        let unproved = self.connections.iter().filter(|(_, connection)| connection.role.is_none());
+        let unproved = self.connections.iter().filter(|(_, connection)| connection.is_proving());
         let oldest = unproved.min_by_key(|(_, connection)| connection.handshake.deadline()).map(|(link, _)| *link);
         if let Some(link) = oldest {
             self.turn_away(now, link, Refusal::Full);
@@ -84,7 +67,7 @@ impl Host {
 
     pub(super) fn on_forged(&mut self, now: Timestamp, link: LinkId) {
         // Before the hello it is a wrong key. Later it is somebody in between, and the true envelope may still come.
-        if self.connections.get(&link).is_some_and(|connection| connection.role.is_none()) {
+        if self.connections.get(&link).is_some_and(Connection::is_proving) {
             self.wrong_keys += 1;
             self.notice(HostNotice::WrongKey(link, self.wrong_keys));
             self.turn_away(now, link, Refusal::WrongKey);
@@ -98,41 +81,44 @@ impl Host {
     }
 
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
-        let is_full = self.is_full();
-        let is_withdrawn = self.connections.get(&link).is_some_and(|connection| self.is_withdrawn(connection));
-        let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.role.is_none()) else {
-            return;
-        };
-        let resumes = connection.resumes.is_some();
-        connection.role = Some(role);
-        connection.name = hello.name;
-        connection.size = hello.size;
-        connection.history = hello.history;
-        connection.wants_clipboard = hello.capabilities & WANTS_CLIPBOARD != 0;
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let State::Proving { resumes } = connection.state else { return };
         self.used.push_back(link);
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
         }
-        if !resumes {
-            let refusal = if is_withdrawn {
-                Some(Refusal::Expired)
-            } else if is_full {
-                Some(Refusal::Full)
-            } else {
-                self.link_refuses(now, link, role)
-            };
-            if let Some(refusal) = refusal {
-                return self.refuse_hello(now, link, refusal);
+        let request = Request { role, hello };
+        let entry = match resumes {
+            Some(origin) => Entry::Back(origin),
+            None => {
+                if let Some(refusal) = self.admission_refuses(now, link, role) {
+                    return self.refuse_hello(now, link, refusal);
+                }
+                if self.config.approve.asks(role) {
+                    return self.must_wait(now, link, request, Approval::Asked);
+                }
+                if self.paused {
+                    return self.must_wait(now, link, request, Approval::NotNeeded);
+                }
+                Entry::New(None)
             }
-            if self.config.approve.asks(role) {
-                return self.must_wait(now, link, Awaits::Person);
-            }
-            if self.paused {
-                return self.must_wait(now, link, Awaits::Resume);
-            }
+        };
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.state = State::Connecting(request, entry);
         }
         self.link(Command::Verdict(link, Verdict::Accepted));
         self.open(now, link, Stage::Answer);
+    }
+
+    /// Why a viewer that proved the invite for `role` is not to become a member, if so.
+    fn admission_refuses(&self, now: Timestamp, link: LinkId, role: Role) -> Option<Refusal> {
+        if self.connections.get(&link).is_some_and(|connection| self.is_withdrawn(connection)) {
+            Some(Refusal::Expired)
+        } else if self.is_full() {
+            Some(Refusal::Full)
+        } else {
+            self.link_refuses(now, link, role)
+        }
     }
 
     /// Makes a peer and offers it.
@@ -163,7 +149,7 @@ impl Host {
                 }
             }
             Envelope::Failed(attempt, down) => {
-                if self.current(link, attempt).is_some_and(|connection| connection.member.is_none()) {
+                if self.current(link, attempt).is_some_and(|connection| connection.member().is_none()) {
                     self.remove(now, link, Cause::DownThere(down));
                 }
             }
@@ -186,22 +172,15 @@ impl Host {
         if self.connections.get(&link).is_some_and(|connection| self.is_withdrawn(connection)) {
             return self.withdraw(now, link);
         }
-        let bells = self.emulator.bells();
+        let (bells, next_id) = (self.emulator.bells(), MemberId(self.members_ever + 1));
         let Some(connection) = self.current(link, attempt) else { return };
-        let (Some(role), None, None) = (connection.role, &connection.member, connection.pending) else { return };
-        if let Some(origin) = connection.resumes {
-            return self.come_back(now, link, attempt, origin, path);
-        }
-        let (name, history, size) = (connection.name.clone(), u64::from(connection.history), connection.size);
-        let id = connection.approved.unwrap_or(MemberId(self.members_ever + 1));
+        let (id, role, name) = match connection.entry() {
+            None => return,
+            Some((_, Entry::Back(origin))) => return self.come_back(now, link, origin, path),
+            Some((request, Entry::New(id))) => (id.unwrap_or(next_id), request.role, request.hello.name.clone()),
+        };
+        connection.become_member(|request| Box::new(Member::new(id, link, request, now, path, bells)));
         self.members_ever = self.members_ever.max(id.0);
-        let mut member = Member::new(id, link, role, name.clone(), bells, history);
-        member.size = size;
-        if let Some(connection) = self.connections.get_mut(&link) {
-            connection.member = Some(member);
-            connection.live_at = Some(now);
-            connection.path = Some(path);
-        }
         if !self.used_up.contains(&role) {
             self.used_up.push(role);
         }
@@ -217,13 +196,20 @@ impl Host {
     pub(super) fn on_control_up(&mut self, now: Timestamp, link: LinkId, attempt: Attempt) {
         self.advance(now, link, attempt, Stage::FirstScreen);
         let Some(connection) = self.current(link, attempt) else { return };
-        let Some(member) = connection.member.as_ref() else { return };
+        let Some(member) = connection.member_mut() else { return };
         let (id, role) = (member.id, member.role);
-        connection.control_up = true;
-        let goodbye = connection.parting.as_mut().map(|parting| {
-            parting.by = now + GOODBYE_WITHIN;
-            parting.goodbye.clone()
-        });
+        let goodbye = match &mut member.presence {
+            Presence::Here(control) => {
+                *control = Control::Open;
+                None
+            }
+            Presence::Parting(control, parting) => {
+                *control = Control::Open;
+                parting.by = now + GOODBYE_WITHIN;
+                Some(parting.goodbye.clone())
+            }
+            Presence::Away(_) => return,
+        };
         self.say(link, &FromHost::Welcome { member: id, role });
         if self.paused {
             self.say(link, &FromHost::Paused(true));

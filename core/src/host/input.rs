@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Connection, Host, HostNotice, HostOutput};
+use super::connection::Connection;
+use super::{Host, HostNotice, HostOutput};
 use crate::id::LinkId;
 use crate::sync::inbound::{Content, MAX_WRITE};
 use crate::terminal::{Modes, PASTE_BEGINS, PASTE_ENDS};
@@ -257,7 +258,7 @@ impl Host {
     /// Writes all of the host's keys. They end a viewer's paste at once: they would be a part of it.
     fn write_own(&mut self) {
         if let Some((author, _)) = self.input.pasting.take()
-            && let Some(member) = self.connections.get_mut(&author).and_then(|connection| connection.member.as_mut())
+            && let Some(member) = self.connections.get_mut(&author).and_then(Connection::member_mut)
         {
             member.lane.inbound.cut_off();
         }
@@ -271,7 +272,7 @@ impl Host {
     /// Writes what comes next of this member, if anything does.
     fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
         let bracketed = self.emulator.modes().contains(Modes::BRACKETED_PASTE);
-        let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
+        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
             return false;
         };
         if member.input.ready_at(MAX_WRITE) > now {
@@ -300,7 +301,7 @@ impl Host {
             return true;
         }
         self.input.pasting = None;
-        if let Some(member) = self.connections.get_mut(&author).and_then(|connection| connection.member.as_mut()) {
+        if let Some(member) = self.connections.get_mut(&author).and_then(Connection::member_mut) {
             member.lane.inbound.break_off();
         }
         self.input.close_bracket();
@@ -315,7 +316,7 @@ impl Host {
     /// When input that waits goes on although nothing happens.
     pub(super) fn input_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let waits = |connection: &Connection| {
-            let member = connection.member.as_ref().filter(|member| member.lane.inbound.waits())?;
+            let member = connection.member().filter(|member| member.lane.inbound.waits())?;
             Some(member.input.ready_at(MAX_WRITE)).filter(|at| *at > now)
         };
         let idle = self.input.in_flight.is_none();
@@ -336,7 +337,7 @@ impl Host {
             Writer::Gone => self.input.bracket.feed(&bytes),
             Writer::Member(link, _) => {
                 self.input.bracket.feed(&bytes);
-                if let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut())
+                if let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut)
                 {
                     member.lane.inbound.written();
                 }
@@ -370,7 +371,7 @@ impl Host {
         let rest = bytes.split_off(whole);
         self.input.bracket.feed(&bytes);
         self.input.owed.extend_from_slice(&bytes[taken..]);
-        let member = link.and_then(|link| self.connections.get_mut(&link)?.member.as_mut());
+        let member = link.and_then(|link| self.connections.get_mut(&link)?.member_mut());
         match (recall, content, member) {
             (Recall::No | Recall::ForKeys, Content::Keys, Some(member)) if !rest.is_empty() => {
                 member.lane.inbound.put_back(rest);
@@ -390,7 +391,7 @@ impl Host {
         } else if is_pasting || self.input.last_writer == Some(link) {
             self.input.close_bracket();
         }
-        if let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) {
+        if let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) {
             member.lane.inbound.discard();
         }
     }

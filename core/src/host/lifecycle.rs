@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use super::member::Control;
 use super::members::CONTROL_WITHIN;
-use super::{Connection, Host, HostExit, HostOutput};
+use super::connection::Connection;
+use super::{Host, HostExit, HostOutput};
 use crate::session::handshake::Cause;
 use crate::session::link::Command;
 use crate::time::Timestamp;
@@ -125,8 +127,12 @@ impl Lifecycle {
 impl Connection {
     /// Until when the last screen and a goodbye are owed to a member, if the command ended at `end`.
     fn owed_until(&self, end: Timestamp) -> Option<Timestamp> {
-        let within = if self.control_up { LAST_SCREEN_WITHIN } else { CONTROL_WITHIN };
-        self.live_at.map(|live| end.max(live) + within)
+        let member = self.member()?;
+        let within = match member.presence.control() {
+            Some(Control::Open) => LAST_SCREEN_WITHIN,
+            Some(Control::Opening) | None => CONTROL_WITHIN,
+        };
+        Some(end.max(member.since) + within)
     }
 }
 
@@ -152,7 +158,7 @@ impl Host {
         self.frames.program_ended(now);
         self.input.program_ended();
         for connection in self.connections.values_mut() {
-            if let Some(member) = connection.member.as_mut() {
+            if let Some(member) = connection.member_mut() {
                 member.lane.inbound.discard();
             }
         }
@@ -185,7 +191,7 @@ impl Host {
         let mut leave = Vec::new();
         for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
             let shown =
-                connection.member.as_ref().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
+                connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
             if shown && self.frames.is_current() {
                 leave.push(*link);
             }

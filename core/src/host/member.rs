@@ -4,12 +4,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::connection::Request;
+use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
+use crate::session::handshake::Cause;
+use crate::session::link::{Hello, Path, WANTS_CLIPBOARD};
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
 use crate::time::Timestamp;
+use crate::wire::frame::Goodbye;
 
 /// Most viewers of one session: a hundred are measured (docs/BENCHMARKS.md), and some to spare.
 pub const MAX_VIEWERS: usize = 128;
@@ -20,55 +25,128 @@ const INPUT_RATE: u64 = 64 * 1024;
 const INPUT_BURST: u64 = 256 * 1024;
 
 /// Messages that a member's role does not permit before it is removed.
-pub(crate) const MAX_VIOLATIONS: u32 = 3;
+pub(super) const MAX_VIOLATIONS: u32 = 3;
 
 /// Title and bell are told at most this often: unlike frames nobody acknowledges them, and what a program sets in the 15 s until a
 /// silent viewer is removed must fit the control lane's 128 KiB.
-pub(crate) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
 
-/// A viewer whose link is up.
-pub(crate) struct Member {
-    pub(crate) id: MemberId,
+/// A viewer that both sides have confirmed.
+pub(super) struct Member {
+    pub(super) id: MemberId,
     /// The link it came on: by what it proved there it may come back.
-    pub(crate) origin: LinkId,
-    pub(crate) role: Role,
-    pub(crate) name: String,
+    pub(super) origin: LinkId,
+    pub(super) role: Role,
+    pub(super) name: String,
     /// The size of its terminal, as far as it said.
-    pub(crate) size: Option<Size>,
-    pub(crate) lane: Downlink,
-    pub(crate) violations: u32,
+    pub(super) size: Option<Size>,
+    pub(super) lane: Downlink,
+    pub(super) violations: u32,
     /// Until when input that its role does not permit is dropped without a word: it may not know yet.
-    pub(crate) pardoned_until: Timestamp,
+    pub(super) pardoned_until: Timestamp,
     /// What may go to the program of what it types.
-    pub(crate) input: TokenBucket,
-    /// Nothing while it is not known what arrived.
-    pub(crate) title_sent: Option<String>,
-    pub(crate) bells_sent: u64,
-    /// When it may be told of the next title or bell.
-    pub(crate) properties_at: Timestamp,
+    pub(super) input: TokenBucket,
+    pub(super) told: Told,
+    pub(super) wants_clipboard: bool,
+    /// Since when the member is on its link.
+    pub(super) since: Timestamp,
+    /// Which way the link goes.
+    pub(super) path: Path,
+    pub(super) presence: Presence,
 }
 
-impl Member {
-    pub(crate) fn new(id: MemberId, origin: LinkId, role: Role, name: String, bells: u64, history: u64) -> Member {
-        Member {
-            id,
-            origin,
-            role,
-            name,
-            size: None,
-            lane: Downlink::new(history),
-            violations: 0,
-            pardoned_until: Timestamp::ZERO,
-            input: TokenBucket::new(Timestamp::ZERO, INPUT_RATE, INPUT_BURST),
-            title_sent: Some(String::new()),
-            bells_sent: bells,
-            properties_at: Timestamp::ZERO,
+/// What a member was told of the program beside the screen.
+pub(super) struct Told {
+    /// The title; nothing while it is not known what arrived.
+    pub(super) title: Option<String>,
+    pub(super) bells: u64,
+    /// When the member may be told of the next title or bell.
+    pub(super) next_at: Timestamp,
+}
+
+/// Whether a member is on a link.
+pub(super) enum Presence {
+    Here(Control),
+    /// Goodbye is on its way, or waits for the control lane.
+    Parting(Control, Parting),
+    /// The link is gone, and the member's place is kept.
+    Away(Away),
+}
+
+/// The control lane of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Control {
+    Opening,
+    Open,
+}
+
+/// A goodbye.
+pub(super) struct Parting {
+    /// Until when its acknowledgement is waited for.
+    pub(super) by: Timestamp,
+    pub(super) cause: Cause,
+    pub(super) goodbye: Goodbye,
+}
+
+impl Presence {
+    /// The control lane, if there is a link.
+    pub(super) fn control(&self) -> Option<Control> {
+        match self {
+            Presence::Here(control) | Presence::Parting(control, _) => Some(*control),
+            Presence::Away(_) => None,
         }
     }
 }
 
+impl Member {
+    /// A member that is on the link `origin` since `since`, and has been told of so many bells.
+    pub(super) fn new(id: MemberId, origin: LinkId, request: Request, since: Timestamp, path: Path, bells: u64) -> Member {
+        let Request { role, hello } = request;
+        Member {
+            id,
+            origin,
+            role,
+            wants_clipboard: wants_clipboard(&hello),
+            name: hello.name,
+            size: hello.size,
+            lane: Downlink::new(u64::from(hello.history)),
+            violations: 0,
+            pardoned_until: Timestamp::ZERO,
+            input: TokenBucket::new(Timestamp::ZERO, INPUT_RATE, INPUT_BURST),
+            told: Told { title: Some(String::new()), bells, next_at: Timestamp::ZERO },
+            since,
+            path,
+            presence: Presence::Here(Control::Opening),
+        }
+    }
+
+    /// The member is on another link since `since`, and said this there.
+    pub(super) fn come_back(&mut self, hello: Hello, since: Timestamp, path: Path) {
+        self.wants_clipboard = wants_clipboard(&hello);
+        self.size = hello.size.or(self.size);
+        self.name = hello.name;
+        self.told.title = None;
+        self.lane.moved();
+        self.since = since;
+        self.path = path;
+        self.presence = Presence::Here(Control::Opening);
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self.presence, Presence::Away(_))
+    }
+
+    pub(super) fn is_parting(&self) -> bool {
+        matches!(self.presence, Presence::Parting(..))
+    }
+}
+
+fn wants_clipboard(hello: &Hello) -> bool {
+    hello.capabilities & WANTS_CLIPBOARD != 0
+}
+
 /// Who may type: those who proved the control key.
-pub(crate) fn may_type(role: Role) -> bool {
+pub(super) fn may_type(role: Role) -> bool {
     match role {
         Role::Control => true,
         Role::View => false,
@@ -91,7 +169,7 @@ pub enum Resize {
 const LEAST: Size = Size { cols: 20, rows: 5 };
 
 /// The size that the terminal has: `own` is the host's, `members` are the others by name, with their roles and the sizes they told.
-pub(crate) fn terminal_size<'a>(
+pub(super) fn terminal_size<'a>(
     policy: &Resize,
     own: Size,
     members: impl Iterator<Item = (&'a str, Role, Option<Size>)>,

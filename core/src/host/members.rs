@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::member::{MAX_VIOLATIONS, may_type};
-use super::{Host, HostNotice, Parting};
+use super::connection::Connection;
+use super::member::{Control, MAX_VIOLATIONS, Parting, Presence, may_type};
+use super::{Host, HostNotice};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Lane, Refusal};
@@ -27,20 +28,18 @@ impl Host {
     fn on_datagram(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
         let Ok(up) = Up::decode(bytes) else { return self.violate(now, link) };
         let running = self.lifecycle.is_running();
-        let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.parting.is_none()) else {
-            return;
-        };
-        let Some(member) = connection.member.as_mut() else { return };
+        let Some(connection) = self.connections.get_mut(&link) else { return };
+        let stage = connection.handshake.stage();
+        let Some(member) = connection.member_mut().filter(|member| !member.is_parting()) else { return };
         // What somebody typed before they knew is dropped, and no offence.
         let pardoned = now < member.pardoned_until;
         let may = may_type(member.role) || pardoned;
         let dropped = self.paused || !may_type(member.role);
-        let first = (Stage::OpeningControl..Stage::Live).contains(&connection.handshake.stage());
         let received = member.lane.receive(now, up, may);
         if !running || dropped {
             member.lane.inbound.discard();
         }
-        if first {
+        if (Stage::OpeningControl..Stage::Live).contains(&stage) {
             connection.handshake.enter(now, Stage::Live);
             self.notice(HostNotice::Stage(link, Stage::Live));
         }
@@ -51,12 +50,10 @@ impl Host {
 
     fn on_frame(&mut self, now: Timestamp, link: LinkId, bytes: &[u8]) {
         let Ok(frame) = FromViewer::decode(bytes) else { return self.violate(now, link) };
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        let Some(member) = connection.member.as_mut() else { return };
-        if let Some(parting) = &connection.parting {
-            let cause = parting.cause.clone();
+        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else { return };
+        if member.is_parting() {
             if matches!(frame, FromViewer::GoodbyeHeard | FromViewer::Goodbye) {
-                self.remove(now, link, cause);
+                self.parted(now, link);
             }
             return;
         }
@@ -72,9 +69,7 @@ impl Host {
     }
 
     pub(super) fn violate(&mut self, now: Timestamp, link: LinkId) {
-        let Some(member) = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut()) else {
-            return;
-        };
+        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else { return };
         member.violations += 1;
         let (id, count) = (member.id, member.violations);
         self.notice(HostNotice::Violation(id, count));
@@ -88,15 +83,14 @@ impl Host {
     pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
         self.forget_input(link);
         let Some(connection) = self.connections.remove(&link) else { return };
-        let origin = connection.member.as_ref().map(|member| member.origin);
-        match connection.member.filter(|_| connection.live_at.is_some()) {
-            Some(member) => self.notice(HostNotice::Left(member.id, cause)),
+        match connection.member() {
+            Some(member) => {
+                self.notice(HostNotice::Left(member.id, cause));
+                self.link(Command::Release(member.origin));
+            }
             None => self.notice(HostNotice::Failed(link, connection.handshake.fail(now, cause))),
         }
-        if let Some(origin) = origin {
-            self.link(Command::Release(origin));
-        }
-        if connection.away.is_none() {
+        if !connection.is_away() {
             self.link(Command::Close(link));
         }
         self.sizes_changed();
@@ -104,15 +98,27 @@ impl Host {
 
     /// Says goodbye, as soon as the control lane is there; the link ends when that is acknowledged, or soon after.
     pub(super) fn part(&mut self, now: Timestamp, link: LinkId, goodbye: Goodbye, cause: Cause) {
-        let Some(connection) = self.connections.get_mut(&link).filter(|connection| connection.parting.is_none()) else {
-            return;
+        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else { return };
+        let Presence::Here(control) = member.presence else { return };
+        let within = match control {
+            Control::Open => GOODBYE_WITHIN,
+            Control::Opening => CONTROL_WITHIN,
         };
-        let is_up = connection.control_up;
-        let within = if is_up { GOODBYE_WITHIN } else { CONTROL_WITHIN };
-        connection.parting = Some(Parting { by: now + within, cause, goodbye: goodbye.clone() });
+        member.presence = Presence::Parting(control, Parting { by: now + within, cause, goodbye: goodbye.clone() });
         self.drop_input(link);
-        if is_up {
+        if control == Control::Open {
             self.say(link, &FromHost::Goodbye(goodbye));
+        }
+    }
+
+    /// A goodbye was acknowledged, or has waited for that long enough.
+    pub(super) fn parted(&mut self, now: Timestamp, link: LinkId) {
+        let cause = self.connections.get(&link).and_then(Connection::member).and_then(|member| match &member.presence {
+            Presence::Parting(_, parting) => Some(parting.cause.clone()),
+            Presence::Here(_) | Presence::Away(_) => None,
+        });
+        if let Some(cause) = cause {
+            self.remove(now, link, cause);
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Awaits;
-use super::{Connection, Host, HostNotice};
+use super::connection::Connection;
+use super::member::Control;
+use super::{Host, HostNotice};
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::handshake::Cause;
@@ -101,15 +103,15 @@ impl Host {
     /// # Errors
     /// Why not.
     pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
-        let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections.get(&link));
+        let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections[&link].pending());
         let member = |id: MemberId| match self.link_of(id) {
-            Some(link) => Ok(self.connections[&link].member.as_ref().map(|member| member.role)),
+            Some(link) => Ok(self.connections[&link].member().map(|member| member.role)),
             None if pending(id).is_some() => Err(ActionError::Waiting(id.0)),
             None => Err(ActionError::Nobody(id.0)),
         };
         match act {
             ModeratorAction::Approve(id) => match pending(*id) {
-                Some(viewer) if viewer.awaits(Awaits::Resume) => Err(ActionError::Already),
+                Some(pending) if pending.awaits() == Awaits::Resume => Err(ActionError::Already),
                 Some(_) if self.is_full() => Err(ActionError::Full),
                 Some(_) => Ok(()),
                 None => member(*id).and(Err(ActionError::NotWaiting(id.0))),
@@ -168,9 +170,8 @@ impl Host {
 
     /// The link of a member that is there or away.
     fn link_of(&self, id: MemberId) -> Option<LinkId> {
-        let is_it = |connection: &Connection| {
-            connection.parting.is_none() && connection.member.as_ref().is_some_and(|it| it.id == id)
-        };
+        let is_it =
+            |connection: &Connection| connection.member().is_some_and(|member| member.id == id && !member.is_parting());
         self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
     }
 
@@ -187,7 +188,7 @@ impl Host {
     fn kick(&mut self, now: Timestamp, id: MemberId) {
         let Some(link) = self.link_of(id) else { return self.decide(now, id, false) };
         let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
-        if self.connections[&link].away.is_some() {
+        if self.connections[&link].is_away() {
             self.remove(now, link, cause);
         } else {
             self.part(now, link, Goodbye::Removed(why), cause);
@@ -199,13 +200,12 @@ impl Host {
         if role == Role::View {
             self.drop_input(link);
         }
-        let Some(connection) = self.connections.get_mut(&link) else { return };
-        let Some(member) = connection.member.as_mut() else { return };
+        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else { return };
         member.role = role;
         member.pardoned_until = now + GRACE;
-        let here = connection.control_up && connection.away.is_none();
+        let hears = member.presence.control() == Some(Control::Open);
         self.notice(HostNotice::Role(id, role));
-        if here {
+        if hears {
             self.say(link, &FromHost::Role(role));
         }
         // The sizes of those who may type count.
@@ -225,7 +225,7 @@ impl Host {
 
     fn tell_all(&mut self, frame: &FromHost) {
         debug_assert!(frame.encode().len() <= MAX_TEXT + 64, "it fits");
-        let here = self.connections.iter().filter(|(_, connection)| connection.takes_frames() && connection.control_up);
+        let here = self.connections.iter().filter(|(_, connection)| connection.takes_messages());
         for link in here.map(|(link, _)| *link).collect::<Vec<_>>() {
             self.say(link, frame);
         }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::member::{Member, PROPERTIES_INTERVAL};
+use super::connection::Connection;
+use super::member::{Control, Member, PROPERTIES_INTERVAL};
 use super::members::clip;
-use super::{Connection, Host, HostOutput};
+use super::{Host, HostOutput};
 use crate::session::link::{Command, Lane};
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, MAX_CLIPBOARD_PART};
@@ -55,8 +56,9 @@ impl Host {
     fn pump_clipboard(&mut self, now: Timestamp) {
         let Some(text) = self.properties.next_clipboard(now, self.emulator.take_clipboard()) else { return };
         let parts = parts_of(&text, MAX_CLIPBOARD_PART);
-        let wants =
-            |connection: &Connection| connection.takes_frames() && connection.control_up && connection.wants_clipboard;
+        let wants = |connection: &Connection| {
+            connection.takes_messages() && connection.member().is_some_and(|member| member.wants_clipboard)
+        };
         for (link, _) in self.connections.iter().filter(|(_, connection)| wants(connection)) {
             for (index, part) in parts.iter().enumerate() {
                 let frame = FromHost::Clipboard { text: (*part).to_owned(), last: index + 1 == parts.len() };
@@ -76,34 +78,33 @@ impl Host {
             self.connections.due(now)
         };
         for link in links {
-            let takes = |connection: &&Connection| connection.takes_frames() && connection.control_up;
-            if self.connections.get(&link).filter(takes).is_none() {
+            if !self.connections.get(&link).is_some_and(Connection::takes_messages) {
                 continue;
             }
-            let member = self.connections.get_mut(&link).and_then(|connection| connection.member.as_mut());
-            let Some(member) = member.filter(|member| member.properties_at <= now) else { continue };
+            let member = self.connections.get_mut(&link).and_then(Connection::member_mut);
+            let Some(member) = member.filter(|member| member.told.next_at <= now) else { continue };
             let mut send = |frame: FromHost| {
                 let command = Command::Send(link, Lane::Control, frame.encode());
                 self.out.push_back(HostOutput::Link(command));
             };
-            if member.title_sent.as_deref() != Some(title) {
-                member.title_sent = Some(title.to_owned());
-                member.properties_at = now + PROPERTIES_INTERVAL;
+            if member.told.title.as_deref() != Some(title) {
+                member.told.title = Some(title.to_owned());
+                member.told.next_at = now + PROPERTIES_INTERVAL;
                 send(FromHost::Title(title.to_owned()));
             }
-            if member.bells_sent != bells {
-                member.bells_sent = bells;
-                member.properties_at = now + PROPERTIES_INTERVAL;
+            if member.told.bells != bells {
+                member.told.bells = bells;
+                member.told.next_at = now + PROPERTIES_INTERVAL;
                 send(FromHost::Bell);
             }
         }
     }
 
     /// When a member is told of a title or bell that could not be told at once.
-    pub(super) fn properties_at(&self, connection: &Connection, member: &Member) -> Option<Timestamp> {
+    pub(super) fn properties_at(&self, member: &Member) -> Option<Timestamp> {
         let (title, bells) = &self.properties.told;
-        let behind = member.title_sent.as_deref() != Some(title) || member.bells_sent != *bells;
-        Some(member.properties_at).filter(|_| behind && connection.control_up && !self.paused)
+        let behind = member.told.title.as_deref() != Some(title) || member.told.bells != *bells;
+        Some(member.told.next_at).filter(|_| behind && member.presence.control() == Some(Control::Open) && !self.paused)
     }
 }
 

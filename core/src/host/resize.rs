@@ -55,7 +55,7 @@ impl Host {
     /// A member's size or role changed, or a member came or left.
     pub(super) fn sizes_changed(&mut self) {
         let here = self.connections.values().filter(|connection| connection.is_here());
-        let members = here.filter_map(|connection| connection.member.as_ref());
+        let members = here.filter_map(|connection| connection.member());
         let sizes = members.map(|member| (member.name.as_str(), member.role, member.size));
         self.resizing.decide(&self.config.resize, sizes);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
-use super::admission::{Awaits, Pending};
+use super::admission::Awaits;
 use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::role::Role;
@@ -73,25 +73,32 @@ impl Host {
     /// Who is there.
     pub fn status(&self) -> HostStatus {
         let members = self.connections.iter().filter_map(|(link, connection)| {
-            let member = connection.member.as_ref().filter(|_| connection.parting.is_none())?;
+            let member = connection.member().filter(|member| !member.is_parting())?;
             Some(MemberStatus {
                 id: member.id,
                 role: member.role,
                 name: member.name.clone(),
                 from: connection.from,
-                path: connection.path?,
-                since: connection.live_at?,
+                path: member.path,
+                since: member.since,
                 round_trip: member.lane.round_trip(),
                 typed_last: self.input.last_writer() == Some(*link),
-                away: connection.away.as_ref().map(|away| away.since),
+                away: connection.away().map(|away| away.since),
             })
         });
         let mut members: Vec<_> = members.collect();
         members.sort_by_key(|member| member.id.0);
         let pending = self.connections.values().filter_map(|connection| {
-            let Pending { id, awaits, since, .. } = connection.pending?;
-            let (role, name, from) = (connection.role?, connection.name.clone(), connection.from);
-            Some(PendingStatus { id, role, name, from, since, awaits, check: connection.check? })
+            let pending = connection.pending()?;
+            Some(PendingStatus {
+                id: pending.id,
+                role: pending.request.role,
+                name: pending.request.hello.name.clone(),
+                from: connection.from,
+                since: pending.since,
+                awaits: pending.awaits(),
+                check: pending.sas?,
+            })
         });
         let mut pending: Vec<_> = pending.collect();
         pending.sort_by_key(|pending| pending.id.0);

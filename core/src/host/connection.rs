@@ -1,0 +1,201 @@
+//! One viewer's connection: how far the viewer is on the way in, and whether a member is here.
+
+use super::admission::{Approval, Pending};
+use super::member::{Control, Member, Presence};
+use super::reconnect::Away;
+use crate::id::{LinkId, MemberId};
+use crate::role::Role;
+use crate::session::address::AddressClass;
+use crate::session::handshake::{Handshake, Stage};
+use crate::session::link::Hello;
+use crate::time::Timestamp;
+
+/// One link: its handshake, and what became of the viewer.
+pub(super) struct Connection {
+    pub(super) handshake: Handshake,
+    /// Where the viewer is, as the rendezvous says.
+    pub(super) from: Option<AddressClass>,
+    /// How often the invites had been withdrawn when the viewer came.
+    pub(super) rotations: u32,
+    pub(super) state: State,
+}
+
+pub(super) enum State {
+    /// The viewer has proved nothing yet. `resumes` is the link on which a member that comes back was first.
+    Proving { resumes: Option<LinkId> },
+    /// The viewer proved an invite, and is not let in yet.
+    Waiting(Pending),
+    /// The viewer is let in, and both sides are not confirmed yet.
+    Connecting(Request, Entry),
+    /// The viewer is a member.
+    Member(Box<Member>),
+}
+
+/// What a viewer proved and said in its hello.
+pub(super) struct Request {
+    pub(super) role: Role,
+    pub(super) hello: Hello,
+}
+
+/// What a viewer that is let in becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A new member, under this number if the viewer waited and so has one.
+    New(Option<MemberId>),
+    /// The member that was first on this link.
+    Back(LinkId),
+}
+
+impl Connection {
+    pub(super) fn member(&self) -> Option<&Member> {
+        match &self.state {
+            State::Member(member) => Some(member),
+            State::Proving { .. } | State::Waiting(_) | State::Connecting(..) => None,
+        }
+    }
+
+    pub(super) fn member_mut(&mut self) -> Option<&mut Member> {
+        match &mut self.state {
+            State::Member(member) => Some(member),
+            State::Proving { .. } | State::Waiting(_) | State::Connecting(..) => None,
+        }
+    }
+
+    pub(super) fn pending(&self) -> Option<&Pending> {
+        match &self.state {
+            State::Waiting(pending) => Some(pending),
+            State::Proving { .. } | State::Connecting(..) | State::Member(_) => None,
+        }
+    }
+
+    pub(super) fn pending_mut(&mut self) -> Option<&mut Pending> {
+        match &mut self.state {
+            State::Waiting(pending) => Some(pending),
+            State::Proving { .. } | State::Connecting(..) | State::Member(_) => None,
+        }
+    }
+
+    /// A viewer that waited is let in.
+    pub(super) fn let_in(&mut self) {
+        let state = std::mem::replace(&mut self.state, State::Proving { resumes: None });
+        self.state = match state {
+            State::Waiting(Pending { id, request, .. }) => State::Connecting(request, Entry::New(Some(id))),
+            other @ (State::Proving { .. } | State::Connecting(..) | State::Member(_)) => other,
+        };
+    }
+
+    /// What a viewer that is let in becomes.
+    pub(super) fn entry(&self) -> Option<(&Request, Entry)> {
+        match &self.state {
+            State::Connecting(request, entry) => Some((request, *entry)),
+            State::Proving { .. } | State::Waiting(_) | State::Member(_) => None,
+        }
+    }
+
+    /// Both sides are confirmed: a viewer that is let in becomes the member that `made` makes of its request.
+    pub(super) fn become_member(&mut self, made: impl FnOnce(Request) -> Box<Member>) {
+        let state = std::mem::replace(&mut self.state, State::Proving { resumes: None });
+        self.state = match state {
+            State::Connecting(request, _) => State::Member(made(request)),
+            other @ (State::Proving { .. } | State::Waiting(_) | State::Member(_)) => other,
+        };
+    }
+
+    /// Whether the viewer has proved nothing yet.
+    pub(super) fn is_proving(&self) -> bool {
+        matches!(self.state, State::Proving { .. })
+    }
+
+    /// The role of a viewer that is on its way to become a new member, by an invite that it has proved.
+    pub(super) fn invited_as(&self) -> Option<Role> {
+        match &self.state {
+            State::Waiting(pending) => Some(pending.request.role),
+            State::Connecting(request, Entry::New(_)) => Some(request.role),
+            State::Proving { .. } | State::Connecting(_, Entry::Back(_)) | State::Member(_) => None,
+        }
+    }
+
+    /// Whether the viewer needs an invite: a member needs none, and one that comes back neither.
+    pub(super) fn needs_invite(&self) -> bool {
+        match &self.state {
+            State::Proving { resumes } => resumes.is_none(),
+            State::Waiting(_) | State::Connecting(_, Entry::New(_)) => true,
+            State::Connecting(_, Entry::Back(_)) | State::Member(_) => false,
+        }
+    }
+
+    /// Whether a viewer's place is taken: by a member, or by a viewer on the way in that needs no decision any more.
+    pub(super) fn takes_place(&self) -> bool {
+        match &self.state {
+            State::Proving { .. } | State::Connecting(_, Entry::Back(_)) => false,
+            State::Waiting(pending) => pending.approval == Approval::Given,
+            State::Connecting(_, Entry::New(_)) => true,
+            State::Member(member) => !member.is_away(),
+        }
+    }
+
+    /// Whether a member is on the link.
+    pub(super) fn is_here(&self) -> bool {
+        self.member().is_some_and(|member| !member.is_away())
+    }
+
+    /// The absence of a member whose place is kept.
+    pub(super) fn away(&self) -> Option<&Away> {
+        match &self.member()?.presence {
+            Presence::Away(away) => Some(away),
+            Presence::Here(_) | Presence::Parting(..) => None,
+        }
+    }
+
+    /// Whether there is no link: the place of a member is kept.
+    pub(super) fn is_away(&self) -> bool {
+        self.away().is_some()
+    }
+
+    /// Whether a member is here, and is shown what the program prints.
+    pub(super) fn takes_frames(&self) -> bool {
+        self.member().is_some_and(|member| matches!(member.presence, Presence::Here(_)))
+    }
+
+    /// Whether a member is here, and the control lane is open.
+    pub(super) fn takes_messages(&self) -> bool {
+        self.member().is_some_and(|member| matches!(member.presence, Presence::Here(Control::Open)))
+    }
+
+    /// When the handshake fails. Nobody's patience runs out because the host has paused.
+    pub(super) fn fails_at(&self, paused: bool) -> Option<Timestamp> {
+        let waits = paused && self.pending().is_some();
+        self.handshake.deadline().filter(|_| !self.is_away() && !waits)
+    }
+
+    /// When a pending viewer is told again that it waits, in a pause.
+    pub(super) fn remind_at(&self) -> Option<Timestamp> {
+        self.pending().map(Pending::remind_at)
+    }
+
+    /// When a member goes although its goodbye was not acknowledged.
+    pub(super) fn part_by(&self) -> Option<Timestamp> {
+        match &self.member()?.presence {
+            Presence::Parting(_, parting) => Some(parting.by),
+            Presence::Here(_) | Presence::Away(_) => None,
+        }
+    }
+
+    /// When the place of a member that is away is given up.
+    pub(super) fn kept_until(&self) -> Option<Timestamp> {
+        self.away().map(|away| away.until)
+    }
+
+    /// When another attempt is made, if this one has come to nothing.
+    pub(super) fn fresh_attempt_at(&self) -> Option<Timestamp> {
+        self.handshake.fresh_attempt_at().filter(|_| !self.is_away())
+    }
+
+    /// When it is too late for the control lane, which need not be there for the terminal to be.
+    pub(super) fn control_by(&self) -> Option<Timestamp> {
+        let is_live = self.handshake.stage() == Stage::Live;
+        let waits = |member: &&Member| is_live && member.presence.control() == Some(Control::Opening);
+        let within = Stage::OpeningControl.deadline().unwrap_or_default();
+        self.member().filter(waits).map(|member| member.since + within)
+    }
+}
