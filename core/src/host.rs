@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod check;
 mod connection;
 mod console;
 mod escape;
@@ -17,27 +18,25 @@ mod reconnect;
 mod registration;
 mod resize;
 mod status;
+mod timers;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::crypto::sas::Sas;
-use crate::id::{LinkId, MemberId};
+use crate::id::LinkId;
 use crate::machine::Machine;
 use crate::role::Role;
-use crate::session::address::AddressClass;
-use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{Command, Envelope, Event, Path, Progress, Refusal};
-use crate::support::deadline_map::{DeadlineMap, EXACT};
+use crate::session::handshake::{Cause, Stage};
+use crate::session::link::{Command, Envelope, Event, Progress, Refusal};
+use crate::support::deadline_map::DeadlineMap;
 use crate::support::entropy::Entropy;
-use crate::terminal::{Emulator, Size};
-use crate::time::{Timestamp, earliest};
-use crate::wire::frame::Goodbye;
+use crate::terminal::Emulator;
+use crate::time::Timestamp;
 
 pub use self::admission::{Awaits, MAX_PENDING};
 pub use self::member::{MAX_VIEWERS, Resize};
 
-pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::admission::Pending;
+pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::connection::Connection;
 use self::console::Console;
 pub use self::escape::Escape;
@@ -186,9 +185,8 @@ impl Host {
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {
                 // A link that is up needs no rendezvous.
-                let needs = |connection: &Connection| {
-                    !connection.is_away() && connection.handshake.stage() < Stage::Securing
-                };
+                let needs =
+                    |connection: &Connection| !connection.is_away() && connection.handshake.stage() < Stage::Securing;
                 if self.connections.get(&link).is_some_and(needs) {
                     self.remove(now, link, Cause::Gone);
                 }
@@ -242,80 +240,6 @@ impl Host {
         }
     }
 
-    // Time.
-
-    fn on_time(&mut self, now: Timestamp) {
-        if self.registration.try_expired(now) {
-            self.on_signal_down(now, "no answer within 5 s".to_owned());
-        }
-        if self.registration.registers_by().is_some_and(|by| by <= now) {
-            self.link(Command::HangUp);
-            self.on_signal_down(now, "it does not register the session".to_owned());
-        }
-        if self.resizing.deadline().is_some_and(|at| at <= now) {
-            self.resize(now);
-        }
-        if !self.lifecycle.is_exited() && self.registration.redial(now) {
-            self.link(Command::Dial);
-        }
-        let due = self.connections.due(now);
-        for link in self.of(&due, |connection| connection.fails_at(self.paused).is_some_and(|at| at <= now)) {
-            self.link(Command::Envelope(link, Envelope::Goodbye));
-            self.lose(now, link, Cause::NoAnswer);
-        }
-        for link in self.of(&due, |connection| self.paused && connection.remind_at().is_some_and(|at| at <= now)) {
-            self.remind(now, link);
-        }
-        for link in self.of(&due, |connection| connection.control_by().is_some_and(|by| by <= now)) {
-            self.lose(now, link, Cause::NoControl);
-        }
-        for link in self.of(&due, |connection| connection.part_by().is_some_and(|by| by <= now)) {
-            self.parted(now, link);
-        }
-        for link in self.of(&due, |connection| connection.kept_until().is_some_and(|until| until <= now)) {
-            self.give_up(now, link);
-        }
-        // Without the rendezvous the offer could not travel, and the old attempt may still get there.
-        let stalled = |connection: &Connection| connection.fresh_attempt_at().is_some_and(|at| at <= now);
-        for link in self.of(&due, |connection| self.registration.is_registered() && stalled(connection)) {
-            self.open(now, link, Stage::Answer);
-        }
-        if self.registration.begins_by().is_some_and(|by| by <= now) {
-            let failure = self.registration.failed(now);
-            self.exit(HostExit::Failed(failure));
-        }
-        if let (Lifecycle::Waiting, Some(deadline)) = (self.lifecycle, self.join_deadline())
-            && deadline <= now
-        {
-            self.exit(HostExit::NobodyJoined);
-        }
-        if self.expires_at().is_some_and(|at| at <= now) {
-            self.stop(now, Stop::Expiry);
-        }
-        self.own_keys_stall(now);
-        if self.frames.synchronized_deadline().is_some_and(|until| until <= now) {
-            self.break_synchronized();
-        }
-    }
-
-    /// Those of them for whom that is so.
-    fn of(&self, links: &[LinkId], is_so: impl Fn(&Connection) -> bool) -> Vec<LinkId> {
-        links.iter().copied().filter(|link| self.connections.get(link).is_some_and(&is_so)).collect()
-    }
-
-    /// When something follows for a connection although nothing happens.
-    fn time_of(&self, connection: &Connection) -> Option<Timestamp> {
-        let mut time = earliest(connection.fails_at(self.paused), connection.part_by());
-        time = earliest(time, connection.remind_at().filter(|_| self.paused));
-        time = earliest(time, connection.control_by());
-        time = earliest(time, connection.kept_until());
-        if let Some(member) = connection.member().filter(|_| connection.takes_frames()) {
-            time = earliest(time, member.lane.deadline(self.paused));
-            time = earliest(time, self.properties_at(member));
-        }
-        earliest(time, connection.fresh_attempt_at().filter(|_| self.registration.is_registered()))
-    }
-
     /// Re-indexes changed connections: `typing` has unwritten input, `asking` waits for a person.
     fn attend(&mut self) {
         for link in self.connections.touched().to_vec() {
@@ -330,25 +254,8 @@ impl Host {
     fn schedule(&mut self) {
         self.attend();
         for link in self.connections.take_touched() {
-            let time = self.connections.get(&link).and_then(|connection| self.time_of(connection));
+            let time = self.connections.get(&link).and_then(|connection| self.connection_deadline(connection));
             self.connections.schedule(link, time);
-        }
-        let exact = || {
-            self.connections.deadline()
-                == self.connections.values().filter_map(|connection| self.time_of(connection)).min()
-        };
-        debug_assert!(self.connections.len() > EXACT || exact(), "who changed was touched");
-    }
-
-    fn expires_at(&self) -> Option<Timestamp> {
-        let since = self.registration.since().filter(|_| !self.lifecycle.is_stopped())?;
-        self.config.expire.map(|expire| since + expire)
-    }
-
-    fn join_deadline(&self) -> Option<Timestamp> {
-        match self.config.start {
-            Start::WhenJoined(Some(within)) => self.registration.since().map(|since| since + within),
-            Start::WhenJoined(None) | Start::AtOnce => None,
         }
     }
 
@@ -388,6 +295,9 @@ impl Machine for Host {
         self.on_time(now);
         self.pump(now);
         self.schedule();
+        if cfg!(debug_assertions) {
+            self.check();
+        }
     }
 
     fn poll(&mut self) -> Option<HostOutput> {
@@ -398,21 +308,6 @@ impl Machine for Host {
         if self.lifecycle.is_exited() {
             return None;
         }
-        let mut deadline = earliest(self.registration.dials_at(), self.frames.synchronized_deadline());
-        deadline = earliest(deadline, self.registration.registers_by());
-        deadline = earliest(deadline, self.resizing.deadline());
-        deadline = earliest(deadline, self.connections.deadline());
-        if !self.paused && self.connections.values().any(Connection::takes_frames) {
-            deadline = earliest(deadline, self.frames.deadline());
-        }
-        deadline = earliest(deadline, self.console.deadline());
-        deadline = earliest(deadline, self.properties.clipboard_deadline().filter(|_| !self.paused));
-        deadline = earliest(deadline, self.input_deadline(self.now));
-        if self.lifecycle == Lifecycle::Waiting {
-            deadline = earliest(deadline, self.join_deadline());
-        }
-        deadline = earliest(deadline, self.registration.begins_by());
-        deadline = earliest(deadline, self.expires_at());
-        earliest(deadline, self.ending_deadline())
+        self.timers().into_iter().filter_map(|(_, at)| at).min()
     }
 }

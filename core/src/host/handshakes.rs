@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
 
 /// Links remembered as used: somebody who replays a recorded hello would otherwise hold a viewer's place for some seconds.
-const MAX_USED_LINKS: usize = 1024;
+pub(super) const MAX_USED_LINKS: usize = 1024;
 
 impl Host {
     pub(super) fn on_joined(

@@ -154,6 +154,20 @@ impl Input {
         (!asked).then_some(HostOutput::TakeBack)
     }
 
+    /// When the PTY is asked how much of a full queue it took.
+    pub(super) fn keys_deadline(&self) -> Option<Timestamp> {
+        match self.flow {
+            Flow::Full(at) => Some(at),
+            Flow::Free | Flow::Asked | Flow::Stalled => None,
+        }
+    }
+
+    /// What is true of input after everything that happens.
+    pub(super) fn check(&self) {
+        let asked_back = self.in_flight.as_ref().is_some_and(|write| write.recall != Recall::No);
+        assert!(self.keys.is_empty() || asked_back, "the host's keys wait for no write but one that is asked back");
+    }
+
     /// Bytes of the host's keys that the program has not taken.
     fn own_waiting(&self) -> usize {
         let pending = self.in_flight.as_ref().filter(|write| matches!(write.writer, Writer::Own(_)));
@@ -182,12 +196,10 @@ impl Host {
     }
 
     /// A full queue of the host's keys has waited long enough: the PTY is asked how much it took.
-    pub(super) fn own_keys_stall(&mut self, now: Timestamp) {
-        if matches!(self.input.flow, Flow::Full(at) if at <= now) {
-            self.input.flow = Flow::Asked;
-            let asked = self.input.recall(Recall::ForKeys);
-            self.out.extend(asked);
-        }
+    pub(super) fn own_keys_stall(&mut self) {
+        self.input.flow = Flow::Asked;
+        let asked = self.input.recall(Recall::ForKeys);
+        self.out.extend(asked);
     }
 
     /// The PTY took so many bytes of the host's keys.
@@ -323,9 +335,7 @@ impl Host {
         let typed = self.input.typing.iter().filter_map(|link| waits(self.connections.get(link)?)).min();
         let pasted = self.input.pasting.map(|(_, since)| since + PASTE_PATIENCE);
         let held = self.console.paste_until(now).filter(|_| !self.input.typing.is_empty());
-        let when_idle = [typed, pasted, held].into_iter().flatten().filter(|_| idle);
-        let stalls = if let Flow::Full(at) = self.input.flow { Some(at) } else { None };
-        when_idle.chain(stalls).min()
+        [typed, pasted, held].into_iter().flatten().filter(|_| idle).min()
     }
 
     /// The PTY took all of the last write.
@@ -337,8 +347,7 @@ impl Host {
             Writer::Gone => self.input.bracket.feed(&bytes),
             Writer::Member(link, _) => {
                 self.input.bracket.feed(&bytes);
-                if let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut)
-                {
+                if let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) {
                     member.lane.inbound.written();
                 }
             }

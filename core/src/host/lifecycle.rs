@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::connection::Connection;
 use super::member::Control;
 use super::members::CONTROL_WITHIN;
-use super::connection::Connection;
 use super::{Host, HostExit, HostOutput};
 use crate::session::handshake::Cause;
 use crate::session::link::Command;
@@ -190,8 +190,7 @@ impl Host {
         let Lifecycle::Ending(ending) = self.lifecycle else { return };
         let mut leave = Vec::new();
         for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
-            let shown =
-                connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
+            let shown = connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
             if shown && self.frames.is_current() {
                 leave.push(*link);
             }

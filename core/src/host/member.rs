@@ -100,7 +100,14 @@ impl Presence {
 
 impl Member {
     /// A member that is on the link `origin` since `since`, and has been told of so many bells.
-    pub(super) fn new(id: MemberId, origin: LinkId, request: Request, since: Timestamp, path: Path, bells: u64) -> Member {
+    pub(super) fn new(
+        id: MemberId,
+        origin: LinkId,
+        request: Request,
+        since: Timestamp,
+        path: Path,
+        bells: u64,
+    ) -> Member {
         let Request { role, hello } = request;
         Member {
             id,

@@ -113,10 +113,11 @@ impl Host {
 
     /// A goodbye was acknowledged, or has waited for that long enough.
     pub(super) fn parted(&mut self, now: Timestamp, link: LinkId) {
-        let cause = self.connections.get(&link).and_then(Connection::member).and_then(|member| match &member.presence {
-            Presence::Parting(_, parting) => Some(parting.cause.clone()),
-            Presence::Here(_) | Presence::Away(_) => None,
-        });
+        let cause =
+            self.connections.get(&link).and_then(Connection::member).and_then(|member| match &member.presence {
+                Presence::Parting(_, parting) => Some(parting.cause.clone()),
+                Presence::Here(_) | Presence::Away(_) => None,
+            });
         if let Some(cause) = cause {
             self.remove(now, link, cause);
         }

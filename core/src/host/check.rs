@@ -1,0 +1,56 @@
+//! What is true of a host after every input, whatever the input was. Debug builds look.
+
+use std::collections::BTreeSet;
+
+use super::admission::{Awaits, MAX_PENDING};
+use super::connection::{Connection, State};
+use super::handshakes::MAX_USED_LINKS;
+use super::lifecycle::Lifecycle;
+use super::{Host, MAX_HANDSHAKES};
+use crate::session::handshake::Stage;
+use crate::support::deadline_map::EXACT;
+
+impl Connection {
+    fn check(&self) {
+        let stage = self.handshake.stage();
+        match &self.state {
+            State::Proving { .. } | State::Waiting(_) => {
+                assert_eq!(self.handshake.attempt(), 0, "no offer was made to a viewer that is not let in");
+            }
+            State::Connecting(..) => {
+                assert!(stage >= Stage::Answer && self.handshake.attempt() > 0, "an offer was made")
+            }
+            State::Member(_) => assert!(stage >= Stage::OpeningControl, "both sides of a member's link are confirmed"),
+        }
+    }
+}
+
+impl Host {
+    /// Checks all invariants; with more connections than so many it does not, as tests of many are about what they cost.
+    pub(super) fn check(&self) {
+        if self.lifecycle == Lifecycle::Exited || self.connections.len() > EXACT {
+            return;
+        }
+        let deadline = self.connections.values().filter_map(|connection| self.connection_deadline(connection)).min();
+        assert_eq!(self.connections.deadline(), deadline, "every connection that changed was scheduled");
+        let mut ids = BTreeSet::new();
+        let mut pending = 0;
+        for (link, connection) in self.connections.iter() {
+            connection.check();
+            assert!(!self.is_withdrawn(connection), "nobody is on the way in by a withdrawn invite");
+            let member = connection.member().map(|member| member.id);
+            let waits = connection.pending();
+            for id in member.into_iter().chain(waits.map(|pending| pending.id)) {
+                assert!(ids.insert(id.0) && id.0 <= self.members_ever, "numbers are unique");
+            }
+            pending += usize::from(waits.is_some());
+            let until_resume = waits.is_some_and(|pending| pending.awaits() == Awaits::Resume);
+            assert!(self.paused || !until_resume, "only a pause has an end that a viewer can wait for");
+            let can_be_asked = waits.is_some_and(|pending| pending.can_be_asked());
+            assert_eq!(self.asking.contains(link), can_be_asked, "the console knows every question");
+        }
+        assert!(self.asking.len() <= pending && pending <= MAX_PENDING, "the viewers that wait are counted");
+        assert!(self.used.len() <= MAX_USED_LINKS && self.in_handshake() <= MAX_HANDSHAKES, "strangers are bounded");
+        self.input.check();
+    }
+}

@@ -1,0 +1,220 @@
+//! Every deadline of the host, each written once: what is waited for, until when, and what follows then.
+
+use super::connection::Connection;
+use super::lifecycle::{Lifecycle, Stop};
+use super::{Host, HostExit, Start};
+use crate::id::LinkId;
+use crate::session::handshake::{Cause, Stage};
+use crate::session::link::{Command, Envelope};
+use crate::time::Timestamp;
+
+/// Why the host wants the time. Simultaneous timers are handled in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// The rendezvous is connected and has not confirmed the session.
+    Registering,
+    /// The program gets another size.
+    Resize,
+    /// A try to reach the rendezvous ends, or the next one begins.
+    Dial,
+    /// One of the connections has a deadline: see [`ConnectionTimer`].
+    Connections,
+    /// The session was never registered.
+    FirstRegistration,
+    /// No viewer has joined a session that waits for one.
+    Start,
+    /// The session's own time is over.
+    Expiry,
+    /// The program takes none of the host's keys.
+    Keys,
+    /// A synchronised update was not closed.
+    Synchronized,
+    /// The next frame may be made.
+    Frame,
+    /// A message on the own terminal was shown long enough.
+    Console,
+    /// Viewers may be told of the clipboard again.
+    Clipboard,
+    /// A paste goes on no more, or a member that typed too much may go on.
+    Input,
+    /// The ending takes its next step.
+    Ending,
+}
+
+impl Timer {
+    const ALL: [Timer; 14] = [
+        Timer::Registering,
+        Timer::Resize,
+        Timer::Dial,
+        Timer::Connections,
+        Timer::FirstRegistration,
+        Timer::Start,
+        Timer::Expiry,
+        Timer::Keys,
+        Timer::Synchronized,
+        Timer::Frame,
+        Timer::Console,
+        Timer::Clipboard,
+        Timer::Input,
+        Timer::Ending,
+    ];
+}
+
+/// Why one connection wants the time. Simultaneous timers are handled in this order, each for all connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ConnectionTimer {
+    /// The handshake's stage has taken too long.
+    Stage,
+    /// A pending viewer is told again that it waits.
+    Reminder,
+    /// The control lane has not opened.
+    Control,
+    /// A goodbye was not acknowledged.
+    Goodbye,
+    /// The place of a member that is away is kept no longer.
+    Place,
+    /// A fresh attempt is made.
+    Attempt,
+    /// The viewer's screen goes on.
+    Frame,
+    /// The viewer is told of a title or bell.
+    Properties,
+}
+
+impl ConnectionTimer {
+    const ALL: [ConnectionTimer; 8] = [
+        ConnectionTimer::Stage,
+        ConnectionTimer::Reminder,
+        ConnectionTimer::Control,
+        ConnectionTimer::Goodbye,
+        ConnectionTimer::Place,
+        ConnectionTimer::Attempt,
+        ConnectionTimer::Frame,
+        ConnectionTimer::Properties,
+    ];
+}
+
+impl Host {
+    /// All deadlines.
+    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 14] {
+        Timer::ALL.map(|timer| (timer, self.time_of(timer)))
+    }
+
+    fn time_of(&self, timer: Timer) -> Option<Timestamp> {
+        match timer {
+            Timer::Registering => self.registration.registers_by(),
+            Timer::Resize => self.resizing.deadline(),
+            Timer::Dial => self.registration.dials_at(),
+            Timer::Connections => self.connections.deadline(),
+            Timer::FirstRegistration => self.registration.begins_by(),
+            Timer::Start => match self.config.start {
+                Start::WhenJoined(Some(within)) if self.lifecycle == Lifecycle::Waiting => {
+                    self.registration.since().map(|since| since + within)
+                }
+                Start::WhenJoined(_) | Start::AtOnce => None,
+            },
+            Timer::Expiry => {
+                let since = self.registration.since().filter(|_| !self.lifecycle.is_stopped())?;
+                self.config.expire.map(|expire| since + expire)
+            }
+            Timer::Keys => self.input.keys_deadline(),
+            Timer::Synchronized => self.frames.synchronized_deadline(),
+            Timer::Frame => {
+                let is_shown = !self.paused && self.connections.values().any(Connection::takes_frames);
+                self.frames.deadline().filter(|_| is_shown)
+            }
+            Timer::Console => self.console.deadline(),
+            Timer::Clipboard => self.properties.clipboard_deadline().filter(|_| !self.paused),
+            Timer::Input => self.input_deadline(self.now),
+            Timer::Ending => self.ending_deadline(),
+        }
+    }
+
+    fn connection_time(&self, connection: &Connection, timer: ConnectionTimer) -> Option<Timestamp> {
+        let shown = connection.member().filter(|_| connection.takes_frames());
+        match timer {
+            ConnectionTimer::Stage => connection.fails_at(self.paused),
+            ConnectionTimer::Reminder => connection.remind_at().filter(|_| self.paused),
+            ConnectionTimer::Control => connection.control_by(),
+            ConnectionTimer::Goodbye => connection.part_by(),
+            ConnectionTimer::Place => connection.kept_until(),
+            // Without the rendezvous the offer could not travel, and the old attempt may still get there.
+            ConnectionTimer::Attempt => connection.fresh_attempt_at().filter(|_| self.registration.is_registered()),
+            ConnectionTimer::Frame => shown.and_then(|member| member.lane.deadline(self.paused)),
+            ConnectionTimer::Properties => shown.and_then(|member| self.properties_at(member)),
+        }
+    }
+
+    /// When something follows for a connection although nothing happens.
+    pub(super) fn connection_deadline(&self, connection: &Connection) -> Option<Timestamp> {
+        ConnectionTimer::ALL.into_iter().filter_map(|timer| self.connection_time(connection, timer)).min()
+    }
+
+    /// Handles everything that is due.
+    pub(super) fn on_time(&mut self, now: Timestamp) {
+        for timer in Timer::ALL {
+            // Connections that changed are looked at whatever the time is; they have no time yet.
+            if timer == Timer::Connections || self.time_of(timer).is_some_and(|at| at <= now) {
+                self.on_timer(now, timer);
+            }
+        }
+    }
+
+    fn on_timer(&mut self, now: Timestamp, timer: Timer) {
+        match timer {
+            Timer::Registering => {
+                self.link(Command::HangUp);
+                self.on_signal_down(now, "it does not register the session".to_owned());
+            }
+            Timer::Resize => self.resize(now),
+            Timer::Dial => {
+                if self.registration.try_expired(now) {
+                    self.on_signal_down(now, "no answer within 5 s".to_owned());
+                } else if !self.lifecycle.is_exited() && self.registration.redial(now) {
+                    self.link(Command::Dial);
+                }
+            }
+            Timer::Connections => self.on_connection_time(now),
+            Timer::FirstRegistration => {
+                let failure = self.registration.failed(now);
+                self.exit(HostExit::Failed(failure));
+            }
+            Timer::Start => self.exit(HostExit::NobodyJoined),
+            Timer::Expiry => self.stop(now, Stop::Expiry),
+            Timer::Keys => self.own_keys_stall(),
+            Timer::Synchronized => self.break_synchronized(),
+            // What these are about is looked at after every input.
+            Timer::Frame | Timer::Console | Timer::Clipboard | Timer::Input | Timer::Ending => {}
+        }
+    }
+
+    fn on_connection_time(&mut self, now: Timestamp) {
+        let due = self.connections.due(now);
+        for timer in ConnectionTimer::ALL {
+            let is_due = |link: &LinkId| {
+                let connection = self.connections.get(link);
+                connection.and_then(|connection| self.connection_time(connection, timer)).is_some_and(|at| at <= now)
+            };
+            let links: Vec<_> = due.iter().copied().filter(is_due).collect();
+            for link in links {
+                self.on_connection_timer(now, link, timer);
+            }
+        }
+    }
+
+    fn on_connection_timer(&mut self, now: Timestamp, link: LinkId, timer: ConnectionTimer) {
+        match timer {
+            ConnectionTimer::Stage => {
+                self.link(Command::Envelope(link, Envelope::Goodbye));
+                self.lose(now, link, Cause::NoAnswer);
+            }
+            ConnectionTimer::Reminder => self.remind(now, link),
+            ConnectionTimer::Control => self.lose(now, link, Cause::NoControl),
+            ConnectionTimer::Goodbye => self.parted(now, link),
+            ConnectionTimer::Place => self.give_up(now, link),
+            ConnectionTimer::Attempt => self.open(now, link, Stage::Answer),
+            // What these are about is looked at after every input.
+            ConnectionTimer::Frame | ConnectionTimer::Properties => {}
+        }
+    }
+}
