@@ -17,6 +17,7 @@ mod properties;
 mod reconnect;
 mod registration;
 mod resize;
+mod screen;
 mod status;
 mod timers;
 
@@ -35,18 +36,16 @@ use crate::time::Timestamp;
 pub use self::admission::{Awaits, MAX_PENDING};
 pub use self::member::{MAX_VIEWERS, Resize};
 
-use self::admission::Pending;
+use self::admission::{Admission, Pending};
 pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::connection::Connection;
 use self::console::Console;
 pub use self::escape::Escape;
-use self::frames::Frames;
 use self::input::Input;
 use self::lifecycle::{Lifecycle, Stop};
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
-use self::properties::Properties;
 use self::registration::{Registered, Registration};
-use self::resize::Resizing;
+use self::screen::Screen;
 pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
@@ -65,57 +64,31 @@ pub struct Host {
     config: HostConfig,
     registration: Registration,
     connections: DeadlineMap<Connection>,
-    /// Viewers about whom a person is asked.
-    asking: BTreeSet<LinkId>,
-    members_ever: u32,
-    /// Links that have said hello, newest last: each says it once.
-    used: VecDeque<LinkId>,
-    wrong_keys: u64,
-    /// How often the links have changed.
-    rotations: u32,
-    /// Since when its links let people in.
-    links_since: Timestamp,
-    /// Roles whose link was used, if each may be once.
-    used_up: Vec<Role>,
+    admission: Admission,
     /// The host keeps everything to itself.
     paused: bool,
     lifecycle: Lifecycle,
     now: Timestamp,
-    emulator: Emulator,
     /// The person at the own terminal.
     console: Console,
-    resizing: Resizing,
-    frames: Frames,
+    screen: Screen,
     input: Input,
-    properties: Properties,
     out: VecDeque<HostOutput>,
 }
 
 impl Host {
     /// A host that dials on its first input.
     pub fn new(config: HostConfig) -> Host {
-        let mut emulator = Emulator::new(config.size, config.history);
-        emulator.feed(&b"\n".repeat(usize::from(config.rows_taken.min(config.size.rows - 1))));
-        emulator.frame();
         Host {
             registration: Registration::new(Entropy::new(config.seed).fork()),
             connections: DeadlineMap::default(),
-            asking: BTreeSet::new(),
-            members_ever: 0,
-            used: VecDeque::new(),
-            wrong_keys: 0,
-            rotations: 0,
-            links_since: Timestamp::ZERO,
-            used_up: Vec::new(),
+            admission: Admission::default(),
             paused: false,
             lifecycle: Lifecycle::Waiting,
             now: Timestamp::ZERO,
-            emulator,
             console: Console::new(config.escape),
-            resizing: Resizing::new(config.size),
-            frames: Frames::new(),
+            screen: Screen::new(&config),
             input: Input::default(),
-            properties: Properties::default(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
             config,
         }
@@ -123,7 +96,7 @@ impl Host {
 
     /// The terminal model, for tests and recorders.
     pub fn emulator(&self) -> &Emulator {
-        &self.emulator
+        &self.screen.emulator
     }
 
     /// Links that are up or on their way: what must return to zero when everybody has left.
@@ -219,7 +192,7 @@ impl Host {
     fn on_registered(&mut self, now: Timestamp) {
         match self.registration.confirmed(now) {
             Registered::Already => return,
-            Registered::First => self.links_since = now,
+            Registered::First => self.admission.begin(now),
             Registered::Again => {}
         }
         self.connections.touch_all();
@@ -244,10 +217,13 @@ impl Host {
     fn attend(&mut self) {
         for link in self.connections.touched().to_vec() {
             let connection = self.connections.get(&link);
-            let of = |connection: &Connection| connection.member().is_some_and(|member| member.lane.inbound.waits());
-            let asks = |connection: &Connection| connection.pending().is_some_and(Pending::can_be_asked);
-            self.input.set_typing(link, connection.is_some_and(of));
-            put(&mut self.asking, link, connection.is_some_and(asks));
+            let types = |connection: &Connection| connection.member().is_some_and(|member| member.lane.inbound.waits());
+            self.input.set_typing(link, connection.is_some_and(types));
+            if connection.and_then(Connection::pending).is_some_and(Pending::can_be_asked) {
+                self.admission.asks(link);
+            } else {
+                self.admission.asks_not(link);
+            }
         }
     }
 

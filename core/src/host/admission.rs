@@ -1,5 +1,6 @@
 //! Admission: whether an invite lets somebody in, whether there is a place, and who waits for a decision or for the end of a pause.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::connection::{Connection, Request, State};
@@ -17,6 +18,115 @@ pub const MAX_PENDING: usize = 32;
 
 /// In a pause each pending viewer is told this often that the host is there: its own patience is 120 s.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
+
+/// Links remembered as used: a recorded hello that is replayed would otherwise hold a viewer's place for some seconds.
+const MAX_USED_LINKS: usize = 1024;
+
+/// What the host remembers of its invites and of the viewers that came.
+#[derive(Default)]
+pub(super) struct Admission {
+    /// The highest number of a member or pending viewer so far.
+    members_ever: u32,
+    /// Links that have said hello, newest last: each says hello once.
+    used: VecDeque<LinkId>,
+    /// How often a wrong key was tried.
+    wrong_keys: u64,
+    /// How often the invites were withdrawn.
+    rotations: u32,
+    /// Since when the invites let viewers in.
+    invites_since: Timestamp,
+    /// Roles whose invite has let a viewer in.
+    used_up: Vec<Role>,
+    /// Connections of the viewers about whom a person is asked.
+    asking: BTreeSet<LinkId>,
+}
+
+impl Admission {
+    /// The number of another member or pending viewer.
+    pub(super) fn next_id(&mut self) -> MemberId {
+        self.members_ever += 1;
+        MemberId(self.members_ever)
+    }
+
+    /// The session is registered: from now on the invites let viewers in.
+    pub(super) fn begin(&mut self, now: Timestamp) {
+        self.invites_since = now;
+    }
+
+    pub(super) fn has_said_hello(&self, link: LinkId) -> bool {
+        self.used.contains(&link)
+    }
+
+    pub(super) fn said_hello(&mut self, link: LinkId) {
+        self.used.push_back(link);
+        if self.used.len() > MAX_USED_LINKS {
+            self.used.pop_front();
+        }
+    }
+
+    /// A wrong key was tried; how often by now.
+    pub(super) fn wrong_key(&mut self) -> u64 {
+        self.wrong_keys += 1;
+        self.wrong_keys
+    }
+
+    /// How often the invites were withdrawn.
+    pub(super) fn rotations(&self) -> u32 {
+        self.rotations
+    }
+
+    /// The invites are withdrawn, and there are other ones.
+    fn withdraw_all(&mut self, now: Timestamp) {
+        self.rotations += 1;
+        self.invites_since = now;
+        self.used_up.clear();
+    }
+
+    /// The invite for `role` has let a viewer in.
+    pub(super) fn use_up(&mut self, role: Role) {
+        if !self.used_up.contains(&role) {
+            self.used_up.push(role);
+        }
+    }
+
+    /// Why the invite for `role` lets nobody in any more, if so. `others` tells whether another viewer is on the way in by it.
+    fn refuses(
+        &self,
+        rules: InviteRules,
+        now: Timestamp,
+        role: Role,
+        others: impl FnOnce() -> bool,
+    ) -> Option<Refusal> {
+        if rules.expire.is_some_and(|expire| self.invites_since + expire <= now) {
+            Some(Refusal::Expired)
+        } else if rules.once && (self.used_up.contains(&role) || others()) {
+            Some(Refusal::Used)
+        } else {
+            None
+        }
+    }
+
+    /// The viewer of this connection can be asked about.
+    pub(super) fn asks(&mut self, link: LinkId) {
+        self.asking.insert(link);
+    }
+
+    /// The viewer of this connection cannot be asked about, or there is none.
+    pub(super) fn asks_not(&mut self, link: LinkId) {
+        self.asking.remove(&link);
+    }
+
+    /// Connections of the viewers about whom a person is asked.
+    pub(super) fn asking(&self) -> &BTreeSet<LinkId> {
+        &self.asking
+    }
+
+    /// What is true of it after everything that happens.
+    pub(super) fn check(&self, ids: &BTreeSet<u32>) {
+        assert!(self.used.len() <= MAX_USED_LINKS, "links that were used are bounded");
+        assert!(ids.last().is_none_or(|id| *id <= self.members_ever), "every number was given");
+    }
+}
 
 /// What a viewer waits for that was not let in yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,21 +188,14 @@ impl Host {
 
     /// Whether the invite of a viewer that is no member yet was withdrawn since. A member that comes back needs no invite.
     pub(super) fn is_withdrawn(&self, connection: &Connection) -> bool {
-        connection.needs_invite() && connection.rotations != self.rotations
+        connection.needs_invite() && connection.rotations != self.admission.rotations
     }
 
     /// Why the invite for this role lets nobody in any more, if it does not.
     pub(super) fn link_refuses(&self, now: Timestamp, link: LinkId, role: Role) -> Option<Refusal> {
-        let InviteRules { once, expire } = self.config.links;
         // A viewer on the way in may still fail, and leave the invite to somebody else.
-        let other = |(id, connection): (&LinkId, &Connection)| *id != link && connection.invited_as() == Some(role);
-        if expire.is_some_and(|expire| self.links_since + expire <= now) {
-            Some(Refusal::Expired)
-        } else if once && (self.used_up.contains(&role) || self.connections.iter().any(other)) {
-            Some(Refusal::Used)
-        } else {
-            None
-        }
+        let is_other = |(id, connection): (&LinkId, &Connection)| *id != link && connection.invited_as() == Some(role);
+        self.admission.refuses(self.config.links, now, role, || self.connections.iter().any(is_other))
     }
 
     /// Has a viewer wait. The oldest of those about whom nobody has decided makes room, if too many wait.
@@ -105,8 +208,7 @@ impl Host {
             };
             self.refuse_pending(now, oldest, Refusal::Full);
         }
-        self.members_ever += 1;
-        let id = MemberId(self.members_ever);
+        let id = self.admission.next_id();
         let Some(connection) = self.connections.get_mut(&link) else { return };
         connection.state = State::Waiting(Pending { id, request, approval, since: now, told_at: now, sas: None });
         connection.handshake.enter(now, Stage::WaitingForApproval);
@@ -191,9 +293,7 @@ impl Host {
 
     /// Makes all invites of before worthless, for whoever is on the way in as well. Members stay, and may come back.
     pub(super) fn rotate(&mut self, now: Timestamp) {
-        self.rotations += 1;
-        self.links_since = now;
-        self.used_up.clear();
+        self.admission.withdraw_all(now);
         self.link(Command::Rotate);
         self.notice(HostNotice::Rotated);
         let withdrawn = self.connections.iter().filter(|(_, connection)| self.is_withdrawn(connection));
@@ -222,5 +322,39 @@ impl Host {
     pub(super) fn refuse_pending(&mut self, now: Timestamp, link: LinkId, refusal: Refusal) {
         self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Refused(refusal.clone()))));
         self.remove(now, link, Cause::Refused(refusal));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from(Duration::from_secs(secs))
+    }
+
+    #[test]
+    fn an_invite_expires_and_is_used_up_until_it_is_replaced() {
+        let rules = InviteRules { once: true, expire: Some(Duration::from_secs(60)) };
+        let mut admission = Admission::default();
+        admission.begin(at(10));
+        let refuses = |admission: &Admission, now, others| admission.refuses(rules, at(now), Role::View, || others);
+        assert_eq!(refuses(&admission, 69, false), None);
+        assert_eq!(refuses(&admission, 69, true), Some(Refusal::Used));
+        assert_eq!(refuses(&admission, 70, true), Some(Refusal::Expired));
+        admission.use_up(Role::View);
+        assert_eq!(refuses(&admission, 20, false), Some(Refusal::Used));
+        assert_eq!(admission.refuses(rules, at(20), Role::Control, || false), None);
+        assert_eq!(admission.refuses(InviteRules::default(), at(99), Role::View, || true), None);
+
+        admission.withdraw_all(at(80));
+        assert_eq!((refuses(&admission, 139, false), admission.rotations()), (None, 1));
+    }
+
+    #[test]
+    fn the_newest_links_are_remembered_as_used() {
+        let mut admission = Admission::default();
+        (0..=MAX_USED_LINKS as u64).for_each(|link| admission.said_hello(LinkId(link)));
+        assert!(!admission.has_said_hello(LinkId(0)) && admission.has_said_hello(LinkId(1)));
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::admission::{Awaits, MAX_PENDING};
 use super::connection::{Connection, State};
-use super::handshakes::MAX_USED_LINKS;
 use super::lifecycle::Lifecycle;
 use super::{Host, MAX_HANDSHAKES};
 use crate::session::handshake::Stage;
@@ -41,16 +40,20 @@ impl Host {
             let member = connection.member().map(|member| member.id);
             let waits = connection.pending();
             for id in member.into_iter().chain(waits.map(|pending| pending.id)) {
-                assert!(ids.insert(id.0) && id.0 <= self.members_ever, "numbers are unique");
+                assert!(ids.insert(id.0), "numbers are unique");
             }
             pending += usize::from(waits.is_some());
             let until_resume = waits.is_some_and(|pending| pending.awaits() == Awaits::Resume);
             assert!(self.paused || !until_resume, "only a pause has an end that a viewer can wait for");
             let can_be_asked = waits.is_some_and(|pending| pending.can_be_asked());
-            assert_eq!(self.asking.contains(link), can_be_asked, "the console knows every question");
+            assert_eq!(self.admission.asking().contains(link), can_be_asked, "the console knows every question");
         }
-        assert!(self.asking.len() <= pending && pending <= MAX_PENDING, "the viewers that wait are counted");
-        assert!(self.used.len() <= MAX_USED_LINKS && self.in_handshake() <= MAX_HANDSHAKES, "strangers are bounded");
+        assert!(
+            self.admission.asking().len() <= pending && pending <= MAX_PENDING,
+            "the viewers that wait are counted"
+        );
+        assert!(self.in_handshake() <= MAX_HANDSHAKES, "strangers are bounded");
+        self.admission.check(&ids);
         self.input.check();
     }
 }

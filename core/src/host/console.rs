@@ -254,16 +254,16 @@ impl Host {
     /// The own terminal gets what the program printed, as it is; a banner is away meanwhile.
     pub(super) fn show_printed(&mut self, bytes: Vec<u8>) {
         if self.config.headless {
-            self.emulator.feed(&bytes);
+            self.screen.emulator.feed(&bytes);
             return;
         }
         let mut lifted = Vec::new();
-        self.console.banner.lift(&self.emulator, &mut lifted);
+        self.console.banner.lift(&self.screen.emulator, &mut lifted);
         let was_laid = !lifted.is_empty();
-        self.emulator.feed(&bytes);
+        self.screen.emulator.feed(&bytes);
         let mut laid = Vec::new();
         if was_laid {
-            self.console.banner.lay(&self.emulator, &mut laid);
+            self.console.banner.lay(&self.screen.emulator, &mut laid);
         }
         if laid.is_empty() {
             lifted.extend(bytes);
@@ -283,7 +283,7 @@ impl Host {
     pub(super) fn terminal_settled(&mut self) {
         if std::mem::take(&mut self.console.moved) {
             let mut out = Vec::new();
-            self.console.banner.resized(&self.emulator, &mut out);
+            self.console.banner.resized(&self.screen.emulator, &mut out);
             self.out.push_back(HostOutput::Show(out));
         }
     }
@@ -299,10 +299,10 @@ impl Host {
         let text = if self.has_console() { self.to_read() } else { String::new() };
         let mut out = Vec::new();
         if text != self.console.banner.text() {
-            self.console.banner.lift(&self.emulator, &mut out);
+            self.console.banner.lift(&self.screen.emulator, &mut out);
             self.console.banner.set(&text);
         }
-        self.console.banner.lay(&self.emulator, &mut out);
+        self.console.banner.lay(&self.screen.emulator, &mut out);
         if !out.is_empty() {
             self.out.push_back(HostOutput::Show(out));
         }
@@ -314,9 +314,9 @@ impl Host {
 
     /// Who waits for the longest, and how many others.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
-        let waiting = self.asking.iter().filter_map(|link| self.connections.get(link)?.pending());
+        let waiting = self.admission.asking().iter().filter_map(|link| self.connections.get(link)?.pending());
         let first = waiting.map(|pending| pending.id).min()?;
-        Some((first, self.asking.len() - 1))
+        Some((first, self.admission.asking().len() - 1))
     }
 
     fn to_read(&self) -> String {
@@ -354,7 +354,7 @@ impl Host {
         let who = format!("beach: {}{from} wants to {wants}:", quoted_name(&pending.request.hello.name));
         let what = format!("{} ({how}){more}", pending.sas?);
         // One row if there is room, else two that break where reading does.
-        let columns = usize::from(self.emulator.head().size.cols);
+        let columns = usize::from(self.screen.emulator.head().size.cols);
         let fits = who.chars().count() + 1 + what.chars().count() <= columns;
         Some(format!("{who}{}{what}", if fits { " " } else { "\n       " }))
     }
@@ -378,7 +378,7 @@ impl Host {
     fn listed(&self) -> String {
         let status = self.status();
         // As many as a banner has rows for, below its first one.
-        let room = usize::from(self.emulator.head().size.rows / 2).saturating_sub(1);
+        let room = usize::from(self.screen.emulator.head().size.rows / 2).saturating_sub(1);
         let all = status.members.len() + status.pending.len();
         let members = status.members.iter().map(|member| {
             let path = match member.path.kind {
@@ -416,7 +416,7 @@ impl Host {
 
     /// Somebody asks: a bell, which changes no screen.
     pub(super) fn ring(&mut self) {
-        if self.has_console() && self.emulator.is_settled() {
+        if self.has_console() && self.screen.emulator.is_settled() {
             self.out.push_back(HostOutput::Show(b"\x07".to_vec()));
         }
     }

@@ -139,28 +139,30 @@ impl Frames {
 impl Host {
     pub(super) fn on_printed(&mut self, now: Timestamp, bytes: Vec<u8>) {
         self.show_printed(bytes);
-        self.frames.printed(now);
-        if self.emulator.synchronized() {
-            self.frames.hold(now);
+        self.screen.frames.printed(now);
+        if self.screen.emulator.synchronized() {
+            self.screen.frames.hold(now);
         } else {
-            self.frames.release();
+            self.screen.frames.release();
         }
     }
 
     /// A synchronised update was open for too long.
     pub(super) fn break_synchronized(&mut self) {
-        self.frames.release();
-        self.emulator.end_synchronized();
-        self.frames.changed();
+        self.screen.frames.release();
+        self.screen.emulator.end_synchronized();
+        self.screen.frames.changed();
     }
 
     pub(super) fn pump_frames(&mut self, now: Timestamp) {
         if !self.connections.values().any(Connection::takes_frames) {
             return;
         }
-        let has_echo =
-            !self.paused && self.frames.begin(now) && self.emulator.frame() && self.frames.pace(now) == Pace::Echo;
-        let links = if std::mem::take(&mut self.frames.fresh) {
+        let has_echo = !self.paused
+            && self.screen.frames.begin(now)
+            && self.screen.emulator.frame()
+            && self.screen.frames.pace(now) == Pace::Echo;
+        let links = if std::mem::take(&mut self.screen.frames.fresh) {
             self.connections.keys().copied().collect()
         } else {
             self.connections.due(now)
@@ -172,7 +174,7 @@ impl Host {
             let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
                 continue;
             };
-            let screen = (!self.paused).then_some(&self.emulator);
+            let screen = (!self.paused).then_some(&self.screen.emulator);
             while let Some(bytes) = member.lane.next(now, screen, has_echo) {
                 self.out.push_back(HostOutput::Link(Command::Send(link, Lane::Terminal, bytes)));
             }

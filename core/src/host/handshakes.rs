@@ -5,16 +5,13 @@ use super::connection::{Connection, Entry, Request, State};
 use super::member::{Control, Member, Presence};
 use super::members::GOODBYE_WITHIN;
 use super::{Host, HostNotice, MAX_HANDSHAKES, Start};
-use crate::id::{LinkId, MemberId};
+use crate::id::LinkId;
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict};
 use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
-
-/// Links remembered as used: somebody who replays a recorded hello would otherwise hold a viewer's place for some seconds.
-pub(super) const MAX_USED_LINKS: usize = 1024;
 
 impl Host {
     pub(super) fn on_joined(
@@ -32,7 +29,7 @@ impl Host {
             self.make_room(now);
         }
         let known = resumes.map(|origin| self.place_of(origin).is_some());
-        let refusal = if self.used.contains(&link) {
+        let refusal = if self.admission.has_said_hello(link) {
             Some(Refusal::Misuse)
         } else if self.lifecycle.is_too_late(now) && known != Some(true) {
             Some(Refusal::NoSession)
@@ -51,7 +48,7 @@ impl Host {
         }
         let handshake = Handshake::new(now, Stage::Authenticating);
         let state = State::Proving { resumes };
-        let connection = Connection { handshake, from, rotations: self.rotations, state };
+        let connection = Connection { handshake, from, rotations: self.admission.rotations(), state };
         self.connections.insert(link, connection);
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
     }
@@ -68,8 +65,8 @@ impl Host {
     pub(super) fn on_forged(&mut self, now: Timestamp, link: LinkId) {
         // Before the hello it is a wrong key. Later it is somebody in between, and the true envelope may still come.
         if self.connections.get(&link).is_some_and(Connection::is_proving) {
-            self.wrong_keys += 1;
-            self.notice(HostNotice::WrongKey(link, self.wrong_keys));
+            let count = self.admission.wrong_key();
+            self.notice(HostNotice::WrongKey(link, count));
             self.turn_away(now, link, Refusal::WrongKey);
         }
     }
@@ -83,10 +80,7 @@ impl Host {
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let State::Proving { resumes } = connection.state else { return };
-        self.used.push_back(link);
-        if self.used.len() > MAX_USED_LINKS {
-            self.used.pop_front();
-        }
+        self.admission.said_hello(link);
         let request = Request { role, hello };
         let entry = match resumes {
             Some(origin) => Entry::Back(origin),
@@ -172,24 +166,24 @@ impl Host {
         if self.connections.get(&link).is_some_and(|connection| self.is_withdrawn(connection)) {
             return self.withdraw(now, link);
         }
-        let (bells, next_id) = (self.emulator.bells(), MemberId(self.members_ever + 1));
+        let bells = self.screen.emulator.bells();
         let Some(connection) = self.current(link, attempt) else { return };
         let (id, role, name) = match connection.entry() {
             None => return,
             Some((_, Entry::Back(origin))) => return self.come_back(now, link, origin, path),
-            Some((request, Entry::New(id))) => (id.unwrap_or(next_id), request.role, request.hello.name.clone()),
+            Some((request, Entry::New(id))) => (id, request.role, request.hello.name.clone()),
         };
-        connection.become_member(|request| Box::new(Member::new(id, link, request, now, path, bells)));
-        self.members_ever = self.members_ever.max(id.0);
-        if !self.used_up.contains(&role) {
-            self.used_up.push(role);
+        let id = id.unwrap_or_else(|| self.admission.next_id());
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.become_member(|request| Box::new(Member::new(id, link, request, now, path, bells)));
         }
+        self.admission.use_up(role);
         self.link(Command::Keep(link));
         self.notice(HostNotice::Joined(id, role, name, path));
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();
         }
-        self.frames.changed();
+        self.screen.frames.changed();
         self.sizes_changed();
     }
 

@@ -220,13 +220,13 @@ impl Host {
 
     pub(super) fn pump_writes(&mut self, now: Timestamp) {
         if !self.lifecycle.is_running() {
-            self.emulator.take_replies();
+            self.screen.emulator.take_replies();
             self.input.keys.clear();
             return;
         }
         // The host's own terminal, if there is one, answers the program's queries.
         if !self.config.headless {
-            self.emulator.take_replies();
+            self.screen.emulator.take_replies();
         }
         if self.input.in_flight.is_some() {
             if !self.input.keys.is_empty() {
@@ -236,7 +236,7 @@ impl Host {
             return;
         }
         // While a write is pending the model keeps its answers, of which it bounds the bytes.
-        self.input.owed.extend(self.emulator.take_replies());
+        self.input.owed.extend(self.screen.emulator.take_replies());
         if !self.input.keys.is_empty() {
             return self.write_own();
         }
@@ -283,7 +283,7 @@ impl Host {
 
     /// Writes what comes next of this member, if anything does.
     fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
-        let bracketed = self.emulator.modes().contains(Modes::BRACKETED_PASTE);
+        let bracketed = self.screen.emulator.modes().contains(Modes::BRACKETED_PASTE);
         let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
             return false;
         };
@@ -294,7 +294,7 @@ impl Host {
         member.input.take(now, bytes.len().min(MAX_WRITE));
         self.input.pasting = member.lane.inbound.is_pasting().then_some((link, now));
         self.input.last_writer = Some(link);
-        self.frames.expect_echo(now);
+        self.screen.frames.expect_echo(now);
         let id = member.id;
         if self.config.tells_input {
             self.notice(HostNotice::Typed(id, bytes.clone()));

@@ -140,7 +140,7 @@ impl Host {
     pub(super) fn start_program(&mut self) {
         if self.lifecycle == Lifecycle::Waiting {
             self.lifecycle = Lifecycle::Running;
-            let size = self.emulator.head().size;
+            let size = self.screen.emulator.head().size;
             self.out.push_back(HostOutput::Start(size));
         }
     }
@@ -154,8 +154,8 @@ impl Host {
 
     fn end(&mut self, now: Timestamp, end: End) {
         self.lifecycle = Lifecycle::Ending(Ending { at: now, end });
-        self.emulator.end_synchronized();
-        self.frames.program_ended(now);
+        self.screen.emulator.end_synchronized();
+        self.screen.frames.program_ended(now);
         self.input.program_ended();
         for connection in self.connections.values_mut() {
             if let Some(member) = connection.member_mut() {
@@ -190,8 +190,9 @@ impl Host {
         let Lifecycle::Ending(ending) = self.lifecycle else { return };
         let mut leave = Vec::new();
         for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
-            let shown = connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.emulator));
-            if shown && self.frames.is_current() {
+            let shown =
+                connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.screen.emulator));
+            if shown && self.screen.frames.is_current() {
                 leave.push(*link);
             }
         }

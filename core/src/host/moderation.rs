@@ -215,7 +215,7 @@ impl Host {
     fn pause(&mut self, paused: bool) {
         self.paused = paused;
         self.connections.touch_all();
-        self.frames.changed();
+        self.screen.frames.changed();
         for link in self.connections.keys().copied().collect::<Vec<_>>() {
             self.drop_input(link);
         }

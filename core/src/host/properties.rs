@@ -54,7 +54,9 @@ impl Properties {
 impl Host {
     /// What the program puts into the clipboard, for those who want it.
     fn pump_clipboard(&mut self, now: Timestamp) {
-        let Some(text) = self.properties.next_clipboard(now, self.emulator.take_clipboard()) else { return };
+        let Some(text) = self.screen.properties.next_clipboard(now, self.screen.emulator.take_clipboard()) else {
+            return;
+        };
         let parts = parts_of(&text, MAX_CLIPBOARD_PART);
         let wants = |connection: &Connection| {
             connection.takes_messages() && connection.member().is_some_and(|member| member.wants_clipboard)
@@ -70,9 +72,9 @@ impl Host {
     /// Title and bell, which travel on the control lane.
     pub(super) fn pump_properties(&mut self, now: Timestamp) {
         self.pump_clipboard(now);
-        let title = clip(self.emulator.title().unwrap_or_default());
-        let bells = self.emulator.bells();
-        let links = if self.properties.is_news(title, bells) {
+        let title = clip(self.screen.emulator.title().unwrap_or_default());
+        let bells = self.screen.emulator.bells();
+        let links = if self.screen.properties.is_news(title, bells) {
             self.connections.keys().copied().collect()
         } else {
             self.connections.due(now)
@@ -102,7 +104,7 @@ impl Host {
 
     /// When a member is told of a title or bell that could not be told at once.
     pub(super) fn properties_at(&self, member: &Member) -> Option<Timestamp> {
-        let (title, bells) = &self.properties.told;
+        let (title, bells) = &self.screen.properties.told;
         let behind = member.told.title.as_deref() != Some(title) || member.told.bells != *bells;
         Some(member.told.next_at).filter(|_| behind && member.presence.control() == Some(Control::Open) && !self.paused)
     }

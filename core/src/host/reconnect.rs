@@ -79,7 +79,7 @@ impl Host {
         self.input.renamed(old, link);
         self.notice(HostNotice::Stage(link, Stage::Live));
         self.notice(HostNotice::Back(id, path));
-        self.frames.changed();
+        self.screen.frames.changed();
         self.sizes_changed();
     }
 

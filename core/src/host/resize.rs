@@ -47,7 +47,7 @@ impl Resizing {
 impl Host {
     /// The host's own terminal has this size.
     pub(super) fn own_terminal_resized(&mut self, size: Size) {
-        self.resizing.own = size;
+        self.screen.resizing.own = size;
         self.terminal_moved();
         self.sizes_changed();
     }
@@ -57,15 +57,15 @@ impl Host {
         let here = self.connections.values().filter(|connection| connection.is_here());
         let members = here.filter_map(|connection| connection.member());
         let sizes = members.map(|member| (member.name.as_str(), member.role, member.size));
-        self.resizing.decide(&self.config.resize, sizes);
+        self.screen.resizing.decide(&self.config.resize, sizes);
     }
 
     /// Gives the program and the model the size that was decided.
     pub(super) fn resize(&mut self, now: Timestamp) {
-        if let Some(size) = self.resizing.begin(now, self.emulator.head().size) {
-            self.emulator.resize(size);
-            self.emulator.frame();
-            self.frames.made();
+        if let Some(size) = self.screen.resizing.begin(now, self.screen.emulator.head().size) {
+            self.screen.emulator.resize(size);
+            self.screen.emulator.frame();
+            self.screen.frames.made();
             self.out.push_back(HostOutput::Resize(size));
         }
         self.terminal_settled();

@@ -103,7 +103,7 @@ impl Host {
         let mut pending: Vec<_> = pending.collect();
         pending.sort_by_key(|pending| pending.id.0);
         HostStatus {
-            size: self.emulator.head().size,
+            size: self.screen.emulator.head().size,
             registered: self.registration.is_registered(),
             paused: self.paused,
             members,

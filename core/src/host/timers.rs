@@ -103,7 +103,7 @@ impl Host {
     fn time_of(&self, timer: Timer) -> Option<Timestamp> {
         match timer {
             Timer::Registering => self.registration.registers_by(),
-            Timer::Resize => self.resizing.deadline(),
+            Timer::Resize => self.screen.resizing.deadline(),
             Timer::Dial => self.registration.dials_at(),
             Timer::Connections => self.connections.deadline(),
             Timer::FirstRegistration => self.registration.begins_by(),
@@ -118,13 +118,13 @@ impl Host {
                 self.config.expire.map(|expire| since + expire)
             }
             Timer::Keys => self.input.keys_deadline(),
-            Timer::Synchronized => self.frames.synchronized_deadline(),
+            Timer::Synchronized => self.screen.frames.synchronized_deadline(),
             Timer::Frame => {
                 let is_shown = !self.paused && self.connections.values().any(Connection::takes_frames);
-                self.frames.deadline().filter(|_| is_shown)
+                self.screen.frames.deadline().filter(|_| is_shown)
             }
             Timer::Console => self.console.deadline(),
-            Timer::Clipboard => self.properties.clipboard_deadline().filter(|_| !self.paused),
+            Timer::Clipboard => self.screen.properties.clipboard_deadline().filter(|_| !self.paused),
             Timer::Input => self.input_deadline(self.now),
             Timer::Ending => self.ending_deadline(),
         }

@@ -1,0 +1,25 @@
+//! The terminal's screen: its model, and what viewers are shown and told of it.
+
+use super::HostConfig;
+use super::frames::Frames;
+use super::properties::Properties;
+use super::resize::Resizing;
+use crate::terminal::Emulator;
+
+pub(super) struct Screen {
+    pub(super) emulator: Emulator,
+    pub(super) resizing: Resizing,
+    pub(super) frames: Frames,
+    pub(super) properties: Properties,
+}
+
+impl Screen {
+    /// An empty screen, whose cursor is below the rows that the own terminal has in use.
+    pub(super) fn new(config: &HostConfig) -> Screen {
+        let mut emulator = Emulator::new(config.size, config.history);
+        emulator.feed(&b"\n".repeat(usize::from(config.rows_taken.min(config.size.rows - 1))));
+        emulator.frame();
+        let resizing = Resizing::new(config.size);
+        Screen { emulator, resizing, frames: Frames::new(), properties: Properties::default() }
+    }
+}
