@@ -4,6 +4,7 @@ mod admission;
 mod api;
 mod check;
 mod connection;
+mod connections;
 mod console;
 mod escape;
 mod frames;
@@ -21,14 +22,11 @@ mod screen;
 mod status;
 mod timers;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
-use crate::id::LinkId;
 use crate::machine::Machine;
-use crate::role::Role;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, Event, Progress, Refusal};
-use crate::support::deadline_map::DeadlineMap;
 use crate::support::entropy::Entropy;
 use crate::terminal::Emulator;
 use crate::time::Timestamp;
@@ -39,6 +37,7 @@ pub use self::member::{MAX_VIEWERS, Resize};
 use self::admission::{Admission, Pending};
 pub use self::api::{HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Start};
 use self::connection::Connection;
+use self::connections::Connections;
 use self::console::Console;
 pub use self::escape::Escape;
 use self::input::Input;
@@ -51,19 +50,11 @@ pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 /// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
 pub const MAX_HANDSHAKES: usize = 256;
 
-fn put(set: &mut BTreeSet<LinkId>, link: LinkId, is_in: bool) {
-    if is_in {
-        set.insert(link);
-    } else {
-        set.remove(&link);
-    }
-}
-
 /// The host's machine.
 pub struct Host {
     config: HostConfig,
     registration: Registration,
-    connections: DeadlineMap<Connection>,
+    connections: Connections,
     admission: Admission,
     /// The host keeps everything to itself.
     paused: bool,
@@ -81,7 +72,7 @@ impl Host {
     pub fn new(config: HostConfig) -> Host {
         Host {
             registration: Registration::new(Entropy::new(config.seed).fork()),
-            connections: DeadlineMap::default(),
+            connections: Connections::default(),
             admission: Admission::default(),
             paused: false,
             lifecycle: Lifecycle::Waiting,
@@ -217,8 +208,9 @@ impl Host {
     fn attend(&mut self) {
         for link in self.connections.touched().to_vec() {
             let connection = self.connections.get(&link);
-            let types = |connection: &Connection| connection.member().is_some_and(|member| member.lane.inbound.waits());
-            self.input.set_typing(link, connection.is_some_and(types));
+            if let Some(member) = connection.and_then(Connection::member) {
+                self.input.index(member.id, &member.lane.inbound);
+            }
             if connection.and_then(Connection::pending).is_some_and(Pending::can_be_asked) {
                 self.admission.asks(link);
             } else {

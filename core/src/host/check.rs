@@ -54,6 +54,7 @@ impl Host {
         );
         assert!(self.in_handshake() <= MAX_HANDSHAKES, "strangers are bounded");
         self.admission.check(&ids);
-        self.input.check();
+        self.connections.check();
+        self.input.check(&self.connections.member_ids().into_iter().collect());
     }
 }

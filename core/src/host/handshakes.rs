@@ -174,9 +174,7 @@ impl Host {
             Some((request, Entry::New(id))) => (id, request.role, request.hello.name.clone()),
         };
         let id = id.unwrap_or_else(|| self.admission.next_id());
-        if let Some(connection) = self.connections.get_mut(&link) {
-            connection.become_member(|request| Box::new(Member::new(id, link, request, now, path, bells)));
-        }
+        self.connections.become_member(link, |request| Box::new(Member::new(id, link, request, now, path, bells)));
         self.admission.use_up(role);
         self.link(Command::Keep(link));
         self.notice(HostNotice::Joined(id, role, name, path));

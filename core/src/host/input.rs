@@ -7,10 +7,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::connection::Connection;
 use super::{Host, HostNotice, HostOutput};
-use crate::id::LinkId;
-use crate::sync::inbound::{Content, MAX_WRITE};
+use crate::id::MemberId;
+use crate::sync::inbound::{Content, Inbound, MAX_WRITE};
 use crate::terminal::{Modes, PASTE_BEGINS, PASTE_ENDS};
 use crate::time::Timestamp;
 
@@ -39,10 +38,10 @@ pub(super) struct Input {
     /// The bracket that a viewer's bytes have opened, as the program sees them.
     bracket: Bracket,
     /// Whose paste is under way, and since when no piece of the paste came.
-    pasting: Option<(LinkId, Timestamp)>,
+    pasting: Option<(MemberId, Timestamp)>,
     /// Members with unwritten input.
-    typing: BTreeSet<LinkId>,
-    last_writer: Option<LinkId>,
+    typing: BTreeSet<MemberId>,
+    last_writer: Option<MemberId>,
 }
 
 /// Whether the program keeps up with the host's keys.
@@ -72,7 +71,7 @@ enum Writer {
     Owed,
     /// A member that has been removed.
     Gone,
-    Member(LinkId, Content),
+    Member(MemberId, Content),
 }
 
 /// Whether the write is asked back from the PTY.
@@ -107,27 +106,16 @@ impl Bracket {
 
 impl Input {
     /// The member that typed last.
-    pub(super) fn last_writer(&self) -> Option<LinkId> {
+    pub(super) fn last_writer(&self) -> Option<MemberId> {
         self.last_writer
     }
 
-    /// Whether a member has unwritten input.
-    pub(super) fn set_typing(&mut self, link: LinkId, types: bool) {
-        super::put(&mut self.typing, link, types);
-    }
-
-    /// A member's link has another name now.
-    pub(super) fn renamed(&mut self, old: LinkId, new: LinkId) {
-        if let Some(InFlight { writer: Writer::Member(link, _), .. }) = &mut self.in_flight
-            && *link == old
-        {
-            *link = new;
-        }
-        if self.last_writer == Some(old) {
-            self.last_writer = Some(new);
-        }
-        if let Some((author, _)) = self.pasting.as_mut().filter(|(author, _)| *author == old) {
-            *author = new;
+    /// Takes note of whether a member has unwritten input.
+    pub(super) fn index(&mut self, id: MemberId, inbound: &Inbound) {
+        if inbound.waits() {
+            self.typing.insert(id);
+        } else {
+            self.typing.remove(&id);
         }
     }
 
@@ -154,6 +142,11 @@ impl Input {
         (!asked).then_some(HostOutput::TakeBack)
     }
 
+    /// Whether the pending write is of this member.
+    fn is_pending_of(&self, id: MemberId) -> bool {
+        self.in_flight.as_ref().is_some_and(|write| matches!(write.writer, Writer::Member(writer, _) if writer == id))
+    }
+
     /// When the PTY is asked how much of a full queue it took.
     pub(super) fn keys_deadline(&self) -> Option<Timestamp> {
         match self.flow {
@@ -163,7 +156,14 @@ impl Input {
     }
 
     /// What is true of input after everything that happens.
-    pub(super) fn check(&self) {
+    pub(super) fn check(&self, members: &BTreeSet<MemberId>) {
+        let writer = self.in_flight.as_ref().and_then(|write| match write.writer {
+            Writer::Member(id, _) => Some(id),
+            Writer::Own(_) | Writer::Owed | Writer::Gone => None,
+        });
+        let author = self.pasting.map(|(author, _)| author);
+        let all = writer.into_iter().chain(author).chain(self.typing.iter().copied());
+        assert!(all.into_iter().all(|id| members.contains(&id)), "what is typed is of members alone");
         let asked_back = self.in_flight.as_ref().is_some_and(|write| write.recall != Recall::No);
         assert!(self.keys.is_empty() || asked_back, "the host's keys wait for no write but one that is asked back");
     }
@@ -248,11 +248,11 @@ impl Host {
             return;
         }
         // Everybody in turn, beginning after the member that wrote last.
-        let after = self.input.last_writer.map_or(LinkId(0), |last| LinkId(last.0.wrapping_add(1)));
+        let after = self.input.last_writer.map_or(MemberId(0), |last| MemberId(last.0.wrapping_add(1)));
         let typing = &self.input.typing;
         let turn: Vec<_> = typing.range(after..).chain(typing.range(..after)).copied().collect();
-        for link in turn {
-            if self.write_of(now, link) {
+        for id in turn {
+            if self.write_of(now, id) {
                 return;
             }
         }
@@ -270,7 +270,7 @@ impl Host {
     /// Writes all of the host's keys. They end a viewer's paste at once: they would be a part of it.
     fn write_own(&mut self) {
         if let Some((author, _)) = self.input.pasting.take()
-            && let Some(member) = self.connections.get_mut(&author).and_then(Connection::member_mut)
+            && let Some(member) = self.connections.member_mut(author)
         {
             member.lane.inbound.cut_off();
         }
@@ -282,24 +282,21 @@ impl Host {
     }
 
     /// Writes what comes next of this member, if anything does.
-    fn write_of(&mut self, now: Timestamp, link: LinkId) -> bool {
+    fn write_of(&mut self, now: Timestamp, id: MemberId) -> bool {
         let bracketed = self.screen.emulator.modes().contains(Modes::BRACKETED_PASTE);
-        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
-            return false;
-        };
+        let Some(member) = self.connections.member_mut(id) else { return false };
         if member.input.ready_at(MAX_WRITE) > now {
             return false;
         }
         let Some((bytes, content)) = member.lane.inbound.next_write(bracketed) else { return false };
         member.input.take(now, bytes.len().min(MAX_WRITE));
-        self.input.pasting = member.lane.inbound.is_pasting().then_some((link, now));
-        self.input.last_writer = Some(link);
+        self.input.pasting = member.lane.inbound.is_pasting().then_some((id, now));
+        self.input.last_writer = Some(id);
         self.screen.frames.expect_echo(now);
-        let id = member.id;
         if self.config.tells_input {
             self.notice(HostNotice::Typed(id, bytes.clone()));
         }
-        self.write(Writer::Member(link, content), bytes);
+        self.write(Writer::Member(id, content), bytes);
         true
     }
 
@@ -313,7 +310,7 @@ impl Host {
             return true;
         }
         self.input.pasting = None;
-        if let Some(member) = self.connections.get_mut(&author).and_then(Connection::member_mut) {
+        if let Some(member) = self.connections.member_mut(author) {
             member.lane.inbound.break_off();
         }
         self.input.close_bracket();
@@ -327,12 +324,12 @@ impl Host {
 
     /// When input that waits goes on although nothing happens.
     pub(super) fn input_deadline(&self, now: Timestamp) -> Option<Timestamp> {
-        let waits = |connection: &Connection| {
-            let member = connection.member().filter(|member| member.lane.inbound.waits())?;
+        let ready_at = |id: &MemberId| {
+            let member = self.connections.member(*id).filter(|member| member.lane.inbound.waits())?;
             Some(member.input.ready_at(MAX_WRITE)).filter(|at| *at > now)
         };
         let idle = self.input.in_flight.is_none();
-        let typed = self.input.typing.iter().filter_map(|link| waits(self.connections.get(link)?)).min();
+        let typed = self.input.typing.iter().filter_map(ready_at).min();
         let pasted = self.input.pasting.map(|(_, since)| since + PASTE_PATIENCE);
         let held = self.console.paste_until(now).filter(|_| !self.input.typing.is_empty());
         [typed, pasted, held].into_iter().flatten().filter(|_| idle).min()
@@ -345,9 +342,9 @@ impl Host {
             Writer::Own(_) => self.own_keys_moved(now, bytes.len()),
             Writer::Owed => {}
             Writer::Gone => self.input.bracket.feed(&bytes),
-            Writer::Member(link, _) => {
+            Writer::Member(id, _) => {
                 self.input.bracket.feed(&bytes);
-                if let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) {
+                if let Some(member) = self.connections.member_mut(id) {
                     member.lane.inbound.written();
                 }
             }
@@ -361,7 +358,7 @@ impl Host {
     pub(super) fn on_taken_back(&mut self, now: Timestamp, taken: usize) {
         let Some(InFlight { writer, mut bytes, recall }) = self.input.in_flight.take() else { return };
         let taken = taken.min(bytes.len());
-        let (link, content) = match writer {
+        let (id, content) = match writer {
             Writer::Own(owed) => {
                 let mut keys = bytes.split_off(taken.max(owed));
                 keys.append(&mut self.input.keys);
@@ -374,13 +371,13 @@ impl Host {
                 return;
             }
             Writer::Gone => (None, Content::Keys),
-            Writer::Member(link, content) => (Some(link), content),
+            Writer::Member(id, content) => (Some(id), content),
         };
         let whole = whole_sequence(&bytes, taken);
         let rest = bytes.split_off(whole);
         self.input.bracket.feed(&bytes);
         self.input.owed.extend_from_slice(&bytes[taken..]);
-        let member = link.and_then(|link| self.connections.get_mut(&link)?.member_mut());
+        let member = id.and_then(|id| self.connections.member_mut(id));
         match (recall, content, member) {
             (Recall::No | Recall::ForKeys, Content::Keys, Some(member)) if !rest.is_empty() => {
                 member.lane.inbound.put_back(rest);
@@ -391,27 +388,28 @@ impl Host {
     }
 
     /// What this member typed and the PTY has not taken is dropped, and a paste of theirs ends.
-    pub(super) fn drop_input(&mut self, link: LinkId) {
-        let is_pending = matches!(&self.input.in_flight, Some(InFlight { writer: Writer::Member(writer, _), .. }) if *writer == link);
-        let is_pasting = self.input.pasting.take_if(|(author, _)| *author == link).is_some();
+    pub(super) fn drop_input(&mut self, id: MemberId) {
+        let is_pending = self.input.is_pending_of(id);
+        let is_pasting = self.input.pasting.take_if(|(author, _)| *author == id).is_some();
         if is_pending {
             let asked = self.input.recall(Recall::Drop);
             self.out.extend(asked);
-        } else if is_pasting || self.input.last_writer == Some(link) {
+        } else if is_pasting || self.input.last_writer == Some(id) {
             self.input.close_bracket();
         }
-        if let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) {
+        if let Some(member) = self.connections.member_mut(id) {
             member.lane.inbound.discard();
         }
     }
 
     /// A member is removed: as [`drop_input`](Host::drop_input), and a pending write is nobody's.
-    pub(super) fn forget_input(&mut self, link: LinkId) {
-        self.drop_input(link);
-        if let Some(InFlight { writer, .. }) = &mut self.input.in_flight
-            && matches!(writer, Writer::Member(of, _) if *of == link)
+    pub(super) fn forget_input(&mut self, id: MemberId) {
+        self.drop_input(id);
+        self.input.typing.remove(&id);
+        if self.input.is_pending_of(id)
+            && let Some(write) = &mut self.input.in_flight
         {
-            *writer = Writer::Gone;
+            write.writer = Writer::Gone;
         }
     }
 }

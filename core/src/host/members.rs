@@ -81,7 +81,9 @@ impl Host {
 
     /// The one way out: goodbye, a failed handshake, a link down and silence all end here.
     pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
-        self.forget_input(link);
+        if let Some(id) = self.connections.get(&link).and_then(Connection::member).map(|member| member.id) {
+            self.forget_input(id);
+        }
         let Some(connection) = self.connections.remove(&link) else { return };
         match connection.member() {
             Some(member) => {
@@ -105,7 +107,8 @@ impl Host {
             Control::Opening => CONTROL_WITHIN,
         };
         member.presence = Presence::Parting(control, Parting { by: now + within, cause, goodbye: goodbye.clone() });
-        self.drop_input(link);
+        let id = member.id;
+        self.drop_input(id);
         if control == Control::Open {
             self.say(link, &FromHost::Goodbye(goodbye));
         }

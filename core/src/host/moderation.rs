@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Awaits;
-use super::connection::Connection;
 use super::member::Control;
 use super::{Host, HostNotice};
 use crate::id::{LinkId, MemberId};
@@ -105,7 +104,7 @@ impl Host {
     pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
         let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections[&link].pending());
         let member = |id: MemberId| match self.link_of(id) {
-            Some(link) => Ok(self.connections[&link].member().map(|member| member.role)),
+            Some(_) => Ok(self.connections.member(id).map(|member| member.role)),
             None if pending(id).is_some() => Err(ActionError::Waiting(id.0)),
             None => Err(ActionError::Nobody(id.0)),
         };
@@ -170,9 +169,8 @@ impl Host {
 
     /// The link of a member that is there or away.
     fn link_of(&self, id: MemberId) -> Option<LinkId> {
-        let is_it =
-            |connection: &Connection| connection.member().is_some_and(|member| member.id == id && !member.is_parting());
-        self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
+        self.connections.member(id).filter(|member| !member.is_parting())?;
+        self.connections.link_of(id)
     }
 
     fn decide(&mut self, now: Timestamp, id: MemberId, yes: bool) {
@@ -198,9 +196,9 @@ impl Host {
     fn set_role(&mut self, now: Timestamp, id: MemberId, role: Role) {
         let Some(link) = self.link_of(id) else { return };
         if role == Role::View {
-            self.drop_input(link);
+            self.drop_input(id);
         }
-        let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else { return };
+        let Some(member) = self.connections.member_mut(id) else { return };
         member.role = role;
         member.pardoned_until = now + GRACE;
         let hears = member.presence.control() == Some(Control::Open);
@@ -216,8 +214,8 @@ impl Host {
         self.paused = paused;
         self.connections.touch_all();
         self.screen.frames.changed();
-        for link in self.connections.keys().copied().collect::<Vec<_>>() {
-            self.drop_input(link);
+        for id in self.connections.member_ids() {
+            self.drop_input(id);
         }
         self.notice(HostNotice::Paused(paused));
         self.tell_all(&FromHost::Paused(paused));

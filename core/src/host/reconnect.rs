@@ -67,16 +67,16 @@ impl Host {
         if !before.is_away() {
             self.link(Command::Close(old));
         }
-        let Some(connection) = self.connections.get_mut(&link) else { return };
         let State::Member(mut member) = before.state else { return };
         let id = member.id;
-        connection.become_member(|request| {
+        self.connections.become_member(link, |request| {
             member.come_back(request.hello, now, path);
             member
         });
-        // It has its screen; whether it says anything more is its own affair.
-        connection.handshake.enter(now, Stage::Live);
-        self.input.renamed(old, link);
+        // The viewer has its screen; whether it says anything more is its own affair.
+        if let Some(connection) = self.connections.get_mut(&link) {
+            connection.handshake.enter(now, Stage::Live);
+        }
         self.notice(HostNotice::Stage(link, Stage::Live));
         self.notice(HostNotice::Back(id, path));
         self.screen.frames.changed();

@@ -72,7 +72,7 @@ pub struct MemberStatus {
 impl Host {
     /// Who is there.
     pub fn status(&self) -> HostStatus {
-        let members = self.connections.iter().filter_map(|(link, connection)| {
+        let members = self.connections.values().filter_map(|connection| {
             let member = connection.member().filter(|member| !member.is_parting())?;
             Some(MemberStatus {
                 id: member.id,
@@ -82,7 +82,7 @@ impl Host {
                 path: member.path,
                 since: member.since,
                 round_trip: member.lane.round_trip(),
-                typed_last: self.input.last_writer() == Some(*link),
+                typed_last: self.input.last_writer() == Some(member.id),
                 away: connection.away().map(|away| away.since),
             })
         });
