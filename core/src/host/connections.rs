@@ -77,3 +77,46 @@ impl Connections {
         assert_eq!(self.places.len(), members, "every member has a place");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::connection::{Entry, State};
+    use crate::role::Role;
+    use crate::session::handshake::{Handshake, Stage};
+    use crate::session::link::{Hello, Path, PathKind};
+    use crate::time::Timestamp;
+
+    fn connecting(entry: Entry) -> Connection {
+        let hello = Hello { name: "viewer".to_owned(), size: None, history: 0, capabilities: 0 };
+        let state = State::Connecting(Request { role: Role::View, hello }, entry);
+        Connection { handshake: Handshake::new(Timestamp::ZERO, Stage::Answer), from: None, rotations: 0, state }
+    }
+
+    #[test]
+    fn a_member_is_found_by_its_number_on_whatever_link_it_is() {
+        let (first, second, id) = (LinkId(7), LinkId(3), MemberId(1));
+        let path =
+            Path { local: ([127, 0, 0, 1], 1).into(), remote: ([127, 0, 0, 1], 2).into(), kind: PathKind::Direct };
+        let mut connections = Connections::default();
+        connections.insert(first, connecting(Entry::New(None)));
+        assert_eq!((connections.link_of(id), connections.member_ids()), (None, vec![]));
+        connections.become_member(first, |request| Box::new(Member::new(id, first, request, Timestamp::ZERO, path, 0)));
+        assert_eq!((connections.link_of(id), connections.member_ids()), (Some(first), vec![id]));
+
+        connections.insert(second, connecting(Entry::Back(first)));
+        let State::Member(member) = connections.remove(&first).expect("the connection is there").state else {
+            panic!("a member was on the link");
+        };
+        assert!(connections.member(id).is_none());
+        connections.become_member(second, |_| member);
+        assert_eq!(
+            (connections.link_of(id), connections.member_mut(id).map(|member| member.origin)),
+            (Some(second), Some(first))
+        );
+        connections.check();
+        assert!(connections.remove(&second).is_some() && connections.remove(&second).is_none());
+        assert_eq!(connections.member_ids(), []);
+        connections.check();
+    }
+}

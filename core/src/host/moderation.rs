@@ -96,6 +96,13 @@ pub enum ActionError {
     Empty,
 }
 
+/// What a person decides about a viewer that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    LetIn,
+    Refuse,
+}
+
 impl Host {
     /// Whether an act would be one now.
     ///
@@ -136,9 +143,9 @@ impl Host {
             return;
         }
         match act {
-            ModeratorAction::Approve(id) => self.decide(now, id, true),
+            ModeratorAction::Approve(id) => self.decide(now, id, Decision::LetIn),
             ModeratorAction::Deny { member, keep_links } => {
-                self.decide(now, member, false);
+                self.decide(now, member, Decision::Refuse);
                 if !keep_links {
                     self.rotate(now);
                 }
@@ -173,18 +180,17 @@ impl Host {
         self.connections.link_of(id)
     }
 
-    fn decide(&mut self, now: Timestamp, id: MemberId, yes: bool) {
+    fn decide(&mut self, now: Timestamp, id: MemberId, decision: Decision) {
         let Some(link) = self.pending(id) else { return };
-        self.notice(HostNotice::Decided(id, yes));
-        if yes {
-            self.approve(now, link);
-        } else {
-            self.refuse_pending(now, link, Refusal::Denied);
+        self.notice(HostNotice::Decided(id, decision == Decision::LetIn));
+        match decision {
+            Decision::LetIn => self.approve(now, link),
+            Decision::Refuse => self.refuse_pending(now, link, Refusal::Denied),
         }
     }
 
     fn kick(&mut self, now: Timestamp, id: MemberId) {
-        let Some(link) = self.link_of(id) else { return self.decide(now, id, false) };
+        let Some(link) = self.link_of(id) else { return self.decide(now, id, Decision::Refuse) };
         let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
         if self.connections[&link].is_away() {
             self.remove(now, link, cause);

@@ -218,3 +218,58 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::host::{Approve, Escape, HostConfig, HostInput, HostOutput, InviteRules, Resize};
+    use crate::machine::Machine;
+    use crate::session::link::Event;
+    use crate::terminal::Size;
+
+    fn config() -> HostConfig {
+        HostConfig {
+            seed: [1; 32],
+            size: Size::default(),
+            rows_taken: 0,
+            history: 100,
+            resize: Resize::Owner,
+            headless: true,
+            start: Start::WhenJoined(Some(Duration::from_secs(60))),
+            linger: Duration::ZERO,
+            keep: Duration::from_secs(60),
+            approve: Approve::Nobody,
+            escape: Escape::Never,
+            max_viewers: 1,
+            expire: Some(Duration::from_secs(3600)),
+            links: InviteRules::default(),
+            tells_input: false,
+        }
+    }
+
+    /// The timers that are set, and the seconds at which they are due.
+    fn set(host: &Host) -> Vec<(Timer, f64)> {
+        let set = host.timers().into_iter().filter_map(|(timer, at)| Some((timer, at? - Timestamp::ZERO)));
+        set.map(|(timer, after)| (timer, after.as_secs_f64())).collect()
+    }
+
+    #[test]
+    fn each_wait_of_a_new_session_has_its_timer_and_the_first_is_the_deadline() {
+        let at = |secs| Timestamp::from(Duration::from_secs(secs));
+        let mut host = Host::new(config());
+        host.handle(at(0), HostInput::Tick);
+        assert_eq!(set(&host), [(Timer::Dial, 5.0), (Timer::FirstRegistration, 15.0)]);
+        host.handle(at(1), HostInput::Link(Event::SignalUp));
+        assert_eq!(set(&host), [(Timer::Registering, 6.0), (Timer::FirstRegistration, 15.0)]);
+        host.handle(at(2), HostInput::Link(Event::Registered));
+        assert_eq!(set(&host), [(Timer::Start, 62.0), (Timer::Expiry, 3602.0)]);
+        assert_eq!(host.deadline(), Some(at(62)));
+
+        while host.poll().is_some() {}
+        host.handle(at(62), HostInput::Tick);
+        let exit = std::iter::from_fn(|| host.poll()).find(|output| matches!(output, HostOutput::Exit(_)));
+        assert_eq!((exit, host.deadline()), (Some(HostOutput::Exit(HostExit::NobodyJoined)), None));
+    }
+}
