@@ -1,4 +1,4 @@
-//! The host: shares a terminal. It only routes: what is computed stands in `handshake`, `roster`, `sync` and `terminal`.
+//! The host's machine: shares a terminal. It passes what happens on to the small machines in its folder.
 
 mod admission;
 mod api;
@@ -56,7 +56,7 @@ pub struct Host {
     registration: Registration,
     connections: Connections,
     admission: Admission,
-    /// The host keeps everything to itself.
+    /// In a pause viewers see nothing and type nothing.
     paused: bool,
     lifecycle: Lifecycle,
     now: Timestamp,
@@ -90,7 +90,7 @@ impl Host {
         &self.screen.emulator
     }
 
-    /// Links that are up or on their way: what must return to zero when everybody has left.
+    /// Links that are up or on their way. The number returns to zero when all viewers have left.
     pub fn links(&self) -> usize {
         self.connections.values().filter(|connection| !connection.is_away()).count()
     }
@@ -163,9 +163,9 @@ impl Host {
                     self.lose(now, link, Cause::Down(down));
                 }
             }
-            // Links say themselves whether they are still heard.
+            // A link reports by itself when its other side is silent.
             Event::Woken => {}
-            // What only viewers are told; a rendezvous that says it to a host talks nonsense.
+            // A rendezvous tells these to viewers alone; from one that tells them to a host they mean nothing.
             Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) => {}
         }
     }
@@ -195,7 +195,7 @@ impl Host {
 
     fn on_register_refused(&mut self, now: Timestamp, refusal: Refusal) {
         if self.registration.since().is_some() {
-            // Somebody else's connection may linger at the rendezvous: try again later.
+            // The host's last connection may linger at the rendezvous: the host tries again later.
             self.link(Command::HangUp);
             self.on_signal_down(now, refusal.to_string());
         } else {
@@ -204,7 +204,8 @@ impl Host {
         }
     }
 
-    /// Re-indexes changed connections: `typing` has unwritten input, `asking` waits for a person.
+    /// Re-indexes changed connections: `input` knows members with unwritten input, `admission` viewers that a person
+    /// decides about.
     fn attend(&mut self) {
         for link in self.connections.touched().to_vec() {
             let connection = self.connections.get(&link);
@@ -227,7 +228,7 @@ impl Host {
         }
     }
 
-    // What goes out after every input.
+    // What follows every input.
 
     fn pump(&mut self, now: Timestamp) {
         self.attend();

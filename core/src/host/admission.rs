@@ -1,4 +1,5 @@
-//! Admission: whether an invite lets somebody in, whether there is a place, and who waits for a decision or for the end of a pause.
+//! Admission: whether an invite lets a viewer in, whether there is a place, and which viewers wait for a decision or
+//! for the end of a pause.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -13,10 +14,11 @@ use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, Refusal, Verdict};
 use crate::time::Timestamp;
 
-/// Most viewers that wait at once: they are listed one by one, and a person can decide about so many. They take no viewer's place.
+/// Most viewers that wait at once: a person can read a list of so many. Viewers that wait take no member's place.
 pub const MAX_PENDING: usize = 32;
 
-/// In a pause each pending viewer is told this often that the host is there: its own patience is 120 s.
+/// In a pause each pending viewer is told this often that the host is there: viewers give up after 120 s without a
+/// word.
 const REMIND_EVERY: Duration = Duration::from_secs(60);
 
 /// Links remembered as used: a recorded hello that is replayed would otherwise hold a viewer's place for some seconds.
@@ -89,7 +91,8 @@ impl Admission {
         }
     }
 
-    /// Why the invite for `role` lets nobody in any more, if so. `others` tells whether another viewer is on the way in by it.
+    /// Why the invite for `role` lets nobody in any more, if so. `others` tells whether another viewer is on the way in
+    /// by it.
     fn refuses(
         &self,
         rules: InviteRules,
@@ -121,19 +124,19 @@ impl Admission {
         &self.asking
     }
 
-    /// What is true of it after everything that happens.
+    /// What is true of admission after every input.
     pub(super) fn check(&self, ids: &BTreeSet<u32>) {
         assert!(self.used.len() <= MAX_USED_LINKS, "links that were used are bounded");
         assert!(ids.last().is_none_or(|id| *id <= self.members_ever), "every number was given");
     }
 }
 
-/// What a viewer waits for that was not let in yet.
+/// What a pending viewer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaits {
     /// A person at the host decides.
     Person,
-    /// The pause ends. A person has approved already, or need not.
+    /// The pause ends. A person has approved the viewer already, or need not.
     Resume,
 }
 
@@ -148,7 +151,7 @@ pub(super) enum Approval {
     NotNeeded,
 }
 
-/// A viewer that proved its invite and was not let in yet.
+/// A viewer that proved an invite and is not let in yet.
 pub(super) struct Pending {
     pub(super) id: MemberId,
     pub(super) request: Request,
@@ -180,13 +183,14 @@ impl Pending {
 }
 
 impl Host {
-    /// Whether as many viewers are here, or on the way, as may be.
+    /// Whether members and viewers on the way in take all places.
     pub(super) fn is_full(&self) -> bool {
         let taken = self.connections.values().filter(|connection| connection.takes_place()).count();
         taken >= self.config.max_viewers.min(MAX_VIEWERS)
     }
 
-    /// Whether the invite of a viewer that is no member yet was withdrawn since. A member that comes back needs no invite.
+    /// Whether the invite of a viewer that is no member yet was withdrawn since. A member that comes back needs no
+    /// invite.
     pub(super) fn is_withdrawn(&self, connection: &Connection) -> bool {
         connection.needs_invite() && connection.rotations != self.admission.rotations
     }
@@ -198,7 +202,7 @@ impl Host {
         self.admission.refuses(self.config.links, now, role, || self.connections.iter().any(is_other))
     }
 
-    /// Has a viewer wait. The oldest of those about whom nobody has decided makes room, if too many wait.
+    /// Has a viewer wait. If too many wait, the oldest viewer that a person has not decided about is refused.
     pub(super) fn must_wait(&mut self, now: Timestamp, link: LinkId, request: Request, approval: Approval) {
         let pending = || self.connections.iter().filter_map(|(link, connection)| Some((*link, connection.pending()?)));
         if pending().count() >= MAX_PENDING {
@@ -230,7 +234,7 @@ impl Host {
         }
     }
 
-    /// The link of a viewer that waits, for whatever.
+    /// The link of a pending viewer, whatever the viewer waits for.
     pub(super) fn pending(&self, id: MemberId) -> Option<LinkId> {
         let is_it = |connection: &Connection| connection.pending().is_some_and(|pending| pending.id == id);
         self.connections.iter().find(|(_, connection)| is_it(connection)).map(|(link, _)| *link)
@@ -262,7 +266,7 @@ impl Host {
         self.open(now, link, Stage::Answer);
     }
 
-    /// The pause has ended: lets in everybody who waited for that, and gives a person the whole time again to decide about the others.
+    /// The pause has ended: lets in all viewers that waited for its end, in the order in which they came.
     pub(super) fn admit_after_pause(&mut self, now: Timestamp) {
         let pending = self.connections.iter().filter_map(|(link, connection)| Some((*link, connection.pending()?)));
         let held = pending.filter(|(_, pending)| pending.awaits() == Awaits::Resume);
@@ -273,7 +277,8 @@ impl Host {
         }
     }
 
-    /// Tells every pending viewer that it waits, from which its own patience begins anew.
+    /// Tells every pending viewer again that it waits. The time in which a person decides begins anew, here and at the
+    /// viewer.
     pub(super) fn remind_all(&mut self, now: Timestamp) {
         let pending = self.connections.iter().filter(|(_, connection)| connection.pending().is_some());
         for link in pending.map(|(link, _)| *link).collect::<Vec<_>>() {
@@ -291,7 +296,8 @@ impl Host {
         }
     }
 
-    /// Makes all invites of before worthless, for whoever is on the way in as well. Members stay, and may come back.
+    /// Withdraws all invites made before now, and refuses viewers that are on the way in by them. Members stay, and may
+    /// come back.
     pub(super) fn rotate(&mut self, now: Timestamp) {
         self.admission.withdraw_all(now);
         self.link(Command::Rotate);
@@ -307,18 +313,19 @@ impl Host {
         if self.connections.get(&link).is_some_and(|connection| connection.pending().is_some()) {
             self.refuse_pending(now, link, Refusal::Expired);
         } else {
-            // Past the verdict a viewer takes no other one that is sealed, and before it none can be sealed.
+            // A sealed verdict can be sent neither before the hello is answered nor after a verdict: the refusal goes
+            // in clear.
             self.turn_away(now, link, Refusal::Expired);
         }
     }
 
-    /// Answers a hello with no.
+    /// Answers a hello with a refusal.
     pub(super) fn refuse_hello(&mut self, now: Timestamp, link: LinkId, refusal: Refusal) {
         self.link(Command::Verdict(link, Verdict::Refused(refusal.clone())));
         self.remove(now, link, Cause::Refused(refusal));
     }
 
-    /// Tells a viewer that waits: no.
+    /// Refuses a pending viewer.
     pub(super) fn refuse_pending(&mut self, now: Timestamp, link: LinkId, refusal: Refusal) {
         self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Refused(refusal.clone()))));
         self.remove(now, link, Cause::Refused(refusal));

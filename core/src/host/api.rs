@@ -1,4 +1,4 @@
-//! What goes into a host and comes out of it.
+//! The host's configuration, inputs and outputs.
 
 use std::time::Duration;
 
@@ -15,48 +15,49 @@ use crate::session::handshake::{Cause, Failure, Stage};
 use crate::session::link::{Command, Event, LinkUser, Path};
 use crate::terminal::Size;
 
-/// Everything that makes a host what it is.
+/// The configuration of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostConfig {
-    /// Of ids and jitter. Not of keys.
+    /// Seed of ids and jitter; not of keys.
     pub seed: [u8; 32],
-    /// The terminal's size, as long as no own terminal says otherwise.
+    /// The terminal's size until [`HostInput::Resized`] tells that of an own terminal.
     pub size: Size,
-    /// Rows of the own terminal that are taken before the command starts: it begins below them, on the model's screen as on that one,
-    /// so that what a program learns of its cursor is true for both.
+    /// Rows of the own terminal that are in use before the command starts. The command's output begins below them on
+    /// the model's screen too, so that a cursor position that the program learns is true for both.
     pub rows_taken: u16,
-    /// Lines of history kept.
+    /// Lines of history that the model keeps.
     pub history: usize,
-    /// Who decides how large the terminal is.
+    /// Whose size the terminal has.
     pub resize: Resize,
-    /// The model answers the program's queries: there is no own terminal that would.
+    /// There is no own terminal, and the model answers the program's queries.
     pub headless: bool,
     /// When the command starts.
     pub start: Start,
-    /// How long the last screen stays for whoever still joins.
+    /// How long after the command's end viewers may still join and see the last screen.
     pub linger: Duration,
-    /// How long the place of a member is kept whose link is gone.
+    /// How long the host keeps the place of a member whose link is gone.
     pub keep: Duration,
-    /// Who is let in only after a person said so.
+    /// Which viewers are let in only after a person has approved.
     pub approve: Approve,
-    /// The key that the person at the own terminal gives commands with.
+    /// The key that begins a command of the person at the own terminal.
     pub escape: Escape,
     /// Most viewers at once; [`MAX_VIEWERS`](super::MAX_VIEWERS) at most.
     pub max_viewers: usize,
-    /// The session ends so long after it was registered, if it has not by then.
+    /// The session ends so long after it was registered first.
     pub expire: Option<Duration>,
-    /// Whom its links let in.
+    /// What the session's invites are good for.
     pub links: InviteRules,
-    /// Who typed what is noticed, for whoever writes it down.
+    /// [`HostNotice::Typed`] tells what members type.
     pub tells_input: bool,
 }
 
-/// Whom the links of a session let in. Who is in stays, and comes back after an interruption, whatever they say.
+/// What a session's invites are good for. They do not concern members, not even those that come back after an
+/// interruption.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteRules {
-    /// Each lets in one viewer, and then nobody any more.
+    /// Each invite lets in one viewer.
     pub once: bool,
-    /// So long after they were made they let nobody in any more.
+    /// Invites let nobody in from so long after they were made.
     pub expire: Option<Duration>,
 }
 
@@ -65,31 +66,33 @@ pub struct InviteRules {
 pub enum Start {
     /// As soon as the session is registered.
     AtOnce,
-    /// When a viewer's link is up; past the time, if one is given, the host gives up.
+    /// When the first viewer is a member. If none is after the time that is given, the host gives up.
     WhenJoined(Option<Duration>),
 }
 
 /// What happens to a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostInput {
-    /// It is later now.
+    /// Time has passed.
     Tick,
-    /// From the links.
+    /// An event of the links or the rendezvous.
     Link(Event),
     /// The program printed this.
     Printed(Vec<u8>),
     /// The PTY took all of the last [`HostOutput::Write`] or [`HostOutput::WriteOwn`].
     Written,
-    /// The program ended: its exit code, 128 + signal if one ended it. All it printed came before.
+    /// The program ended with this exit code, which is 128 + the signal if one ended it. All output of the program came
+    /// before.
     Ended(i32),
-    /// The person at the host's own terminal typed this. After it the next comes at [`HostOutput::KeysTaken`], which waits
-    /// while 64 KiB of the host's keys are not with the program, and no longer than a second if the program takes none.
+    /// The person at the host's own terminal typed this. The next keys come after [`HostOutput::KeysTaken`], which
+    /// waits while the program has not taken 64 KiB of the host's keys, and for a second at most if the program takes
+    /// none.
     Keys(Vec<u8>),
     /// The host's own terminal has this size.
     Resized(Size),
-    /// Stop sharing.
+    /// The session is to be stopped.
     Stop,
-    /// A person decided this; nothing comes of what [`Host::may`] objects to.
+    /// A person decided this. An act that [`Host::may`] objects to changes nothing.
     Act(ModeratorAction),
     /// The last write is given back, but for this many bytes, which the PTY took. Answers [`HostOutput::TakeBack`].
     TakenBack(usize),
@@ -98,29 +101,30 @@ pub enum HostInput {
 /// What a host wants done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostOutput {
-    /// To the links.
+    /// A command to the links or the rendezvous.
     Link(Command),
     /// Start the command, in a PTY of this size.
     Start(Size),
     /// Write this to the PTY. One write at a time, until [`HostInput::Written`] or [`HostInput::TakenBack`].
     Write(Vec<u8>),
-    /// To the own terminal, if there is one: what the program printed, and at times something of ours over its bottom rows.
+    /// Show this on the own terminal, if there is one: what the program printed, and at times a banner over the bottom
+    /// rows.
     Show(Vec<u8>),
-    /// The PTY has this size now.
+    /// Give the PTY this size.
     Resize(Size),
     /// The next [`HostInput::Keys`] may come.
     KeysTaken,
     /// Hang up the PTY.
     HangUp,
-    /// For people and programs who watch.
+    /// News for people and programs that watch the session.
     Notice(HostNotice),
-    /// It is over.
+    /// The session is over, and the machine does nothing any more.
     Exit(HostExit),
-    /// Write the host's own keys to the PTY, as with [`Write`](HostOutput::Write). If one of them is a signal (Ctrl-C) for the
-    /// PTY, the signal takes effect even while the PTY takes no more: all input before it is dropped, as the signal does.
+    /// Write the host's own keys to the PTY, as with [`Write`](HostOutput::Write). If one of them is a signal (Ctrl-C)
+    /// for the PTY, the signal takes effect even while the PTY takes no more, and drops all input before.
     WriteOwn(Vec<u8>),
-    /// Give the pending write back, and tell by [`HostInput::TakenBack`] how much the PTY took. Nothing is to be told if
-    /// [`HostInput::Written`] is on its way.
+    /// Give the pending write back, and tell by [`HostInput::TakenBack`] how much the PTY took. Nothing is to be told
+    /// if [`HostInput::Written`] is on its way.
     TakeBack,
 }
 
@@ -129,50 +133,50 @@ pub enum HostOutput {
 pub enum HostNotice {
     /// The rendezvous has the session; for the first time, or again.
     Registered,
-    /// The rendezvous is lost; it is dialled again.
+    /// The connection to the rendezvous is lost, and why; the host dials again.
     RendezvousLost(String),
     /// A handshake entered a stage.
     Stage(LinkId, Stage),
     /// A handshake ended without a link.
     Failed(LinkId, Failure),
-    /// The rendezvous refused so many joins by now, as they were too many at once.
+    /// The rendezvous has refused so many joins by now, as too many came at once.
     TurnedAway(u64),
-    /// Somebody without the right key tried, for the n-th time.
+    /// A wrong key was tried on this link, for the n-th time in this session.
     WrongKey(LinkId, u64),
-    /// Somebody waits to be let in, and sees the same words; where they are, as the rendezvous says.
+    /// A viewer waits for a person's decision, and sees the same words; where the viewer is, as the rendezvous says.
     Asks(MemberId, Role, String, Sas, Option<AddressClass>),
-    /// They were let in, or not.
+    /// A pending viewer was let in, or refused.
     Decided(MemberId, bool),
     /// What a member may do from now on.
     Role(MemberId, Role),
-    /// Whether the host keeps everything to itself.
+    /// Whether the session is paused.
     Paused(bool),
-    /// Other links let people in from now on.
+    /// All invites made before were withdrawn.
     Rotated,
-    /// A member's input goes to the program; only if it was asked for.
+    /// A member's input goes to the program; only told if [`HostConfig::tells_input`] says so.
     Typed(MemberId, Vec<u8>),
-    /// A viewer is in.
+    /// A viewer is a member.
     Joined(MemberId, Role, String, Path),
     /// A member's link goes another way now.
     Path(MemberId, Path),
-    /// A member's link is gone, and why; its place is kept.
+    /// A member's link is gone, and why; the member's place is kept.
     Away(MemberId, Cause),
-    /// It is back on another link.
+    /// A member that was away is back on another link.
     Back(MemberId, Path),
-    /// A viewer is gone.
+    /// A member has left, and why.
     Left(MemberId, Cause),
-    /// A member sent what its role does not permit; how often by now.
+    /// A member sent what the role of the member does not permit; how often by now.
     Violation(MemberId, u32),
 }
 
-/// How it ended.
+/// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostExit {
     /// The command ended with this code.
     Ended(i32),
-    /// Somebody stopped it before the command started or ended.
+    /// A person stopped the session before the command ended.
     Stopped,
-    /// So did its own time.
+    /// The session's own time was over before the command ended.
     Expired,
     /// The session could not be registered.
     Failed(Failure),

@@ -67,7 +67,7 @@ impl Connections {
         Some(connection)
     }
 
-    /// What is true of them after everything that happens.
+    /// What is true of connections after every input.
     pub(super) fn check(&self) {
         for (id, link) in &self.places {
             let found = self.links.get(link).and_then(Connection::member).map(|member| member.id);

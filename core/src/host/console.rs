@@ -1,5 +1,5 @@
-//! The person at the host's own terminal: is asked who may come in, and can see who is there, without leaving the
-//! program that is running.
+//! The console: the person at the host's own terminal is asked about viewers that want in, and can see and remove
+//! members, without leaving the program that is running.
 //!
 //! What is shown stands in a [`Banner`] over the bottom rows; what is typed passes on to the program, but for the
 //! [`Escape`] and what follows it.
@@ -15,7 +15,8 @@ use crate::session::link::PathKind;
 use crate::terminal::{Banner, PASTE_BEGINS, PASTE_ENDS, quoted_name};
 use crate::time::Timestamp;
 
-/// An answer that comes sooner was not meant for this question: it may have taken the place of another one.
+/// An answer within this time was not meant for the question that is shown, which may have taken the place of another
+/// one.
 const ANSWER_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a message is shown.
@@ -35,7 +36,7 @@ pub(super) struct Console {
     pasting: Option<OwnPaste>,
     view: View,
     message: Option<(String, Timestamp)>,
-    /// Who is asked about, and since when that can be read.
+    /// The viewer that the question is about, and since when the question can be read.
     question: Option<(MemberId, Timestamp)>,
     banner: Banner,
     /// The terminal's size changed while something was shown.
@@ -69,13 +70,13 @@ enum View {
     #[default]
     Nothing,
     Help,
-    /// Who was there when it was asked for.
+    /// The list of members and pending viewers, as it was when it was asked for.
     Members(String),
-    /// Who goes: digits so far, and who there is to choose from.
+    /// The digits typed so far of the number of the member that goes, and the list to choose from.
     Kick(String, String),
 }
 
-/// What somebody at the keyboard wants.
+/// A command of the person at the keyboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Command {
     Answer(bool),
@@ -139,7 +140,8 @@ impl Host {
         let wanted = self.console.question.is_some() || self.paused || !matches!(self.console.view, View::Nothing);
         let escape = self.console.escape.key(wanted);
         self.console.pasting = self.console.pasting.filter(|paste| now < paste.until);
-        // What it was begun for may have gone in between. Pastes are followed all the same: one may begin before it is wanted.
+        // What the escape was typed for may be gone by now. Pastes are followed even while no key is an escape: a paste
+        // may begin before.
         let mut passed = self.console.escaped.take_if(|_| escape.is_none()).unwrap_or_default();
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -159,7 +161,7 @@ impl Host {
             if let Some(held) = self.console.escaped.take() {
                 match pressed.and_then(Command::of) {
                     Some(command) => self.command(now, command),
-                    // Twice is once for the program.
+                    // The escape typed twice is one for the program.
                     None if is_escape && pressed.is_some() => passed.extend_from_slice(begin),
                     None if is_escape => self.console.escaped = Some(held),
                     None => {
@@ -176,7 +178,7 @@ impl Host {
                     return passed;
                 }
             } else if matches!(self.console.view, View::Help | View::Members(_)) {
-                // Whatever it is, it only says that this was read.
+                // Any key closes the view, and does nothing else.
                 self.console.view = View::Nothing;
                 return passed;
             } else {
@@ -217,7 +219,7 @@ impl Host {
         }
     }
 
-    /// One more key of the number of who goes; whether more may follow.
+    /// One more key of the number of the member that goes; whether more may follow.
     fn choose(&mut self, now: Timestamp, key: Option<u8>) -> bool {
         let View::Kick(digits, _) = &mut self.console.view else { return false };
         match key {
@@ -274,12 +276,12 @@ impl Host {
         self.out.push_back(HostOutput::Show(lifted));
     }
 
-    /// The own terminal has another size, and has done what it does to its rows then.
+    /// The own terminal has another size, and has wrapped or moved its rows as it does.
     pub(super) fn terminal_moved(&mut self) {
         self.console.moved |= self.console.banner.is_laid();
     }
 
-    /// The model has followed.
+    /// The model has that size too.
     pub(super) fn terminal_settled(&mut self) {
         if std::mem::take(&mut self.console.moved) {
             let mut out = Vec::new();
@@ -288,7 +290,7 @@ impl Host {
         }
     }
 
-    /// Shows what is to be read, or takes away what was.
+    /// Shows what is to be read, or takes the banner away.
     pub(super) fn pump_console(&mut self, now: Timestamp) {
         if self.config.headless || self.console.moved {
             return;
@@ -312,7 +314,7 @@ impl Host {
         }
     }
 
-    /// Who waits for the longest, and how many others.
+    /// The viewer that has waited for a decision the longest, and how many others wait.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
         let waiting = self.admission.asking().iter().filter_map(|link| self.connections.get(link)?.pending());
         let first = waiting.map(|pending| pending.id).min()?;
@@ -414,7 +416,7 @@ impl Host {
         rows.join("\n")
     }
 
-    /// Somebody asks: a bell, which changes no screen.
+    /// A viewer asks to be let in: rings the bell, which changes no screen.
     pub(super) fn ring(&mut self) {
         if self.has_console() && self.screen.emulator.is_settled() {
             self.out.push_back(HostOutput::Show(b"\x07".to_vec()));

@@ -1,4 +1,4 @@
-//! From "somebody wants in" to a member whose lanes are open.
+//! Handshakes: from a request to join to a member whose lanes are open.
 
 use super::admission::Approval;
 use super::connection::{Connection, Entry, Request, State};
@@ -53,7 +53,7 @@ impl Host {
         self.notice(HostNotice::Stage(link, Stage::Authenticating));
     }
 
-    /// Turns away whoever has proved nothing for the longest time: strangers must not keep others out.
+    /// Turns away the viewer that has proved nothing for the longest time: strangers must not keep others out.
     fn make_room(&mut self, now: Timestamp) {
         let unproved = self.connections.iter().filter(|(_, connection)| connection.is_proving());
         let oldest = unproved.min_by_key(|(_, connection)| connection.handshake.deadline()).map(|(link, _)| *link);
@@ -63,7 +63,8 @@ impl Host {
     }
 
     pub(super) fn on_forged(&mut self, now: Timestamp, link: LinkId) {
-        // Before the hello it is a wrong key. Later it is somebody in between, and the true envelope may still come.
+        // Before the hello a forged envelope comes of a wrong key. After it somebody in between forged one, and the
+        // true envelope may still come.
         if self.connections.get(&link).is_some_and(Connection::is_proving) {
             let count = self.admission.wrong_key();
             self.notice(HostNotice::WrongKey(link, count));
@@ -71,7 +72,7 @@ impl Host {
         }
     }
 
-    /// Refuses in clear.
+    /// Refuses a viewer by a message in clear.
     pub(super) fn turn_away(&mut self, now: Timestamp, link: LinkId, refusal: Refusal) {
         self.link(Command::Refuse(link, refusal.clone()));
         self.remove(now, link, Cause::Refused(refusal));
@@ -115,7 +116,7 @@ impl Host {
         }
     }
 
-    /// Makes a peer and offers it.
+    /// Begins another attempt: makes a peer and sends its offer.
     pub(super) fn open(&mut self, now: Timestamp, link: LinkId, stage: Stage) {
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let attempt = connection.handshake.attempt() + 1;
@@ -148,7 +149,7 @@ impl Host {
                 }
             }
             Envelope::Goodbye => self.remove(now, link, Cause::Left),
-            // Only hosts offer and judge.
+            // Only hosts send offers and verdicts.
             Envelope::Offer(_) | Envelope::Verdict(_) => {}
         }
     }

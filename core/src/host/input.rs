@@ -1,8 +1,8 @@
 //! What goes to the program: the host's own keys first, then what viewers type, one write at a time.
 //!
-//! A program that reads nothing leaves a write pending. The host's keys take such a write back, so that nothing a viewer
-//! or a program does keeps them waiting; `revoke`, `kick` and `pause` take it back too, and drop the bytes that the PTY has
-//! not taken.
+//! A program that reads nothing leaves a write pending. The host's keys take such a write back, so that nothing a
+//! viewer or a program does keeps them waiting; `revoke`, `kick` and `pause` take it back too, and drop the bytes that
+//! the PTY has not taken.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,8 +19,8 @@ const PASTE_PATIENCE: Duration = Duration::from_secs(3);
 /// The host's own keys wait in a queue of this many bytes; while the queue is longer, no further keys are asked for.
 const OWN_QUEUE: usize = 64 * 1024;
 
-/// A program that took none of a full queue for this time reads nothing. The keyboard is then read all the same, for the
-/// escape and for signals, and keys that do not fit are dropped.
+/// A program that took none of a full queue for this time reads nothing. The keyboard is then read all the same, for
+/// the escape and for signals, and keys that do not fit are dropped.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Longest rest of an escape sequence that is written for it to be whole, in bytes.
@@ -37,7 +37,7 @@ pub(super) struct Input {
     owed: Vec<u8>,
     /// The bracket that a viewer's bytes have opened, as the program sees them.
     bracket: Bracket,
-    /// Whose paste is under way, and since when no piece of the paste came.
+    /// The member whose paste is under way, and since when no piece of the paste came.
     pasting: Option<(MemberId, Timestamp)>,
     /// Members with unwritten input.
     typing: BTreeSet<MemberId>,
@@ -155,7 +155,7 @@ impl Input {
         }
     }
 
-    /// What is true of input after everything that happens.
+    /// What is true of input after every input of the host.
     pub(super) fn check(&self, members: &BTreeSet<MemberId>) {
         let writer = self.in_flight.as_ref().and_then(|write| match write.writer {
             Writer::Member(id, _) => Some(id),

@@ -207,7 +207,8 @@ impl Host {
         }
     }
 
-    /// When the ending may take its next step: the end of the linger, of a member's time for the last screen, of all patience.
+    /// When the ending may take its next step: the end of the linger, of a member's time for the last screen, of all
+    /// patience.
     pub(super) fn ending_deadline(&self) -> Option<Timestamp> {
         let Lifecycle::Ending(ending) = self.lifecycle else { return None };
         let end = ending.lingers_until();

@@ -1,4 +1,5 @@
-//! Members: who is here, who may type, and whose size counts. The rules stand here, once, and are checked on the host for every message.
+//! Members: what the host knows of each, which of them may type, and whose size counts. The host checks these rules for
+//! every message.
 
 use std::time::Duration;
 
@@ -16,35 +17,35 @@ use crate::terminal::Size;
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
 
-/// Most viewers of one session: a hundred are measured (docs/BENCHMARKS.md), and some to spare.
+/// Most viewers of one session: a hundred are measured (docs/BENCHMARKS.md), and there are some to spare.
 pub const MAX_VIEWERS: usize = 128;
 
-/// Bytes a second that a member may type into the program, and at once: a fast paste of a screenful is no flood, a script that types is.
-/// What is more waits at the viewer, as its credit is used up.
+/// Bytes a second that a member may type into the program, and bytes at once: a fast paste of a screenful passes, a
+/// script that types without end is slowed down. Further input waits at the viewer, whose credit is used up.
 const INPUT_RATE: u64 = 64 * 1024;
 const INPUT_BURST: u64 = 256 * 1024;
 
-/// Messages that a member's role does not permit before it is removed.
+/// A member is removed after so many messages that the member's role does not permit.
 pub(super) const MAX_VIOLATIONS: u32 = 3;
 
-/// Title and bell are told at most this often: unlike frames nobody acknowledges them, and what a program sets in the 15 s until a
-/// silent viewer is removed must fit the control lane's 128 KiB.
+/// A member is told of titles and bells at most this often. They are not acknowledged as frames are, and those of the
+/// 15 s until a silent viewer is removed must fit the control lane's 128 KiB.
 pub(super) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A viewer that both sides have confirmed.
 pub(super) struct Member {
     pub(super) id: MemberId,
-    /// The link it came on: by what it proved there it may come back.
+    /// The link on which the member was first. The keys proved there let the member come back.
     pub(super) origin: LinkId,
     pub(super) role: Role,
     pub(super) name: String,
-    /// The size of its terminal, as far as it said.
+    /// The size of the member's terminal, if the member told it.
     pub(super) size: Option<Size>,
     pub(super) lane: Downlink,
     pub(super) violations: u32,
-    /// Until when input that its role does not permit is dropped without a word: it may not know yet.
+    /// Until when input that the role does not permit is no violation: the member may not know of the role yet.
     pub(super) pardoned_until: Timestamp,
-    /// What may go to the program of what it types.
+    /// How much of the member's input may go to the program.
     pub(super) input: TokenBucket,
     pub(super) told: Told,
     pub(super) wants_clipboard: bool,
@@ -57,7 +58,7 @@ pub(super) struct Member {
 
 /// What a member was told of the program beside the screen.
 pub(super) struct Told {
-    /// The title; nothing while it is not known what arrived.
+    /// The title; nothing while it is unknown which one arrived.
     pub(super) title: Option<String>,
     pub(super) bells: u64,
     /// When the member may be told of the next title or bell.
@@ -152,7 +153,7 @@ fn wants_clipboard(hello: &Hello) -> bool {
     hello.capabilities & WANTS_CLIPBOARD != 0
 }
 
-/// Who may type: those who proved the control key.
+/// Whether members of this role may type.
 pub(super) fn may_type(role: Role) -> bool {
     match role {
         Role::Control => true,
@@ -160,22 +161,24 @@ pub(super) fn may_type(role: Role) -> bool {
     }
 }
 
-/// Who decides how large the terminal is.
+/// Whose size the terminal has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resize {
-    /// The host's own terminal, or what was configured without one. Viewers never change it.
+    /// That of the host's own terminal, or the one configured without one. Viewers never change it.
     #[default]
     Owner,
-    /// The smallest of the host's own and those of members who may type, but at least 20 columns and 5 rows of theirs.
+    /// The smallest of the host's own size and those of members who may type; of theirs at least 20 columns and 5 rows.
     Smallest,
-    /// The member of this name, while they are here, but at least 20 columns and 5 rows. Members choose their names themselves.
+    /// That of the member of this name while they are here, but at least 20 columns and 5 rows. Members choose their
+    /// names themselves.
     Named(String),
 }
 
 /// The smallest size that a viewer can give the terminal, in columns and rows: below it programs become useless.
 const LEAST: Size = Size { cols: 20, rows: 5 };
 
-/// The size that the terminal has: `own` is the host's, `members` are the others by name, with their roles and the sizes they told.
+/// The size that the terminal has: `own` is the host's, `members` are the others by name, with their roles and the
+/// sizes they told.
 pub(super) fn terminal_size<'a>(
     policy: &Resize,
     own: Size,

@@ -1,4 +1,4 @@
-//! What members say, what they are told, and the one way out.
+//! Messages of members, goodbyes, and the one way out.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::session::link::{Command, Lane, Refusal};
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, FromViewer, Goodbye, MAX_TEXT, Up};
 
-/// An acknowledgement of a goodbye is waited for this long: one repetition by SCTP, and a round trip.
+/// The host waits this long for the acknowledgement of a goodbye: for one repetition by SCTP, and a round trip.
 pub(super) const GOODBYE_WITHIN: Duration = Duration::from_secs(3);
 
 /// A goodbye waits this long for the control lane: one lost first packet costs SCTP three seconds, two cost nine.
@@ -31,7 +31,7 @@ impl Host {
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let stage = connection.handshake.stage();
         let Some(member) = connection.member_mut().filter(|member| !member.is_parting()) else { return };
-        // What somebody typed before they knew is dropped, and no offence.
+        // Input typed before the member knew of another role is dropped, and no violation.
         let pardoned = now < member.pardoned_until;
         let may = may_type(member.role) || pardoned;
         let dropped = self.paused || !may_type(member.role);
@@ -63,7 +63,7 @@ impl Host {
                 self.sizes_changed();
             }
             FromViewer::Goodbye => self.remove(now, link, Cause::Left),
-            // Of a goodbye that nobody said.
+            // The host has said no goodbye that this could acknowledge.
             FromViewer::GoodbyeHeard => {}
         }
     }
@@ -79,7 +79,7 @@ impl Host {
         }
     }
 
-    /// The one way out: goodbye, a failed handshake, a link down and silence all end here.
+    /// The one way out: a goodbye, a failed handshake, a link that is down and silence all end here.
     pub(super) fn remove(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
         if let Some(id) = self.connections.get(&link).and_then(Connection::member).map(|member| member.id) {
             self.forget_input(id);
@@ -98,7 +98,7 @@ impl Host {
         self.sizes_changed();
     }
 
-    /// Says goodbye, as soon as the control lane is there; the link ends when that is acknowledged, or soon after.
+    /// Says goodbye as soon as the control lane is open. The link ends when the goodbye is acknowledged, or soon after.
     pub(super) fn part(&mut self, now: Timestamp, link: LinkId, goodbye: Goodbye, cause: Cause) {
         let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else { return };
         let Presence::Here(control) = member.presence else { return };
@@ -114,7 +114,7 @@ impl Host {
         }
     }
 
-    /// A goodbye was acknowledged, or has waited for that long enough.
+    /// A goodbye was acknowledged, or its acknowledgement has not come in time.
     pub(super) fn parted(&mut self, now: Timestamp, link: LinkId) {
         let cause =
             self.connections.get(&link).and_then(Connection::member).and_then(|member| match &member.presence {

@@ -1,4 +1,4 @@
-//! What the person at the host decides: who gets in, who may type, who goes, whether anybody sees anything.
+//! Moderation: the person at the host lets viewers in, lets members type, removes members, and pauses the session.
 
 use std::time::Duration;
 
@@ -15,18 +15,19 @@ use crate::terminal::clean_title;
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, Goodbye, MAX_TEXT};
 
-/// What was typed before somebody knew that they may not any more is no offence: several round trips of the slowest link.
+/// Input that a member typed before they knew that they may not any more is no violation: several round trips of the
+/// slowest link.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Who is let in only after a person said so.
+/// Which viewers are let in only after a person has approved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Approve {
-    /// Nobody: the link is enough.
+    /// None: the invite is enough.
     #[default]
     Nobody,
-    /// Who may type.
+    /// Viewers that may type.
     Control,
-    /// Everybody.
+    /// All viewers.
     Everybody,
 }
 
@@ -40,58 +41,58 @@ impl Approve {
     }
 }
 
-/// What a person decides. Members have numbers, and so has who waits to be let in.
+/// What a person decides. Members and pending viewers have numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModeratorAction {
-    /// Let them in.
+    /// Let a pending viewer in.
     Approve(MemberId),
-    /// Do not; as they have the links, these change, unless they are kept.
+    /// Refuse a pending viewer. The viewer has an invite, so all invites are withdrawn, unless they are kept.
     Deny {
-        /// Whom.
+        /// The viewer that is refused.
         member: MemberId,
-        /// The links stay as they are: they may ask again.
+        /// The invites stay good: the viewer may ask again.
         keep_links: bool,
     },
-    /// They may type from now on,
+    /// Let a member type from now on.
     Grant(MemberId),
-    /// or may not any more.
+    /// Let a member type no more.
     Revoke(MemberId),
-    /// They go, and what they could come back with is forgotten; the links as well, unless they are kept.
+    /// Remove a member, for good, or refuse a pending viewer. All invites are withdrawn too, unless they are kept.
     Kick {
-        /// Who.
+        /// The member that goes.
         member: MemberId,
-        /// The links stay as they are: with the one that it had it may join again.
+        /// The invites stay good: the member may join again as a new one.
         keep_links: bool,
     },
-    /// Other links let people in from now on; who is in stays.
+    /// Withdraw all invites and make other ones. Members stay.
     Rotate,
-    /// Nobody but the host sees what happens from now on, and nobody else types.
+    /// Viewers see nothing and type nothing from now on.
     Pause,
-    /// They do again.
+    /// End the pause.
     Resume,
-    /// Tell everybody.
+    /// Tell all members this.
     Say(String),
 }
 
-/// Why that cannot be.
+/// Why an act would change nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActionError {
-    /// There is nobody of that number.
+    /// No member and no pending viewer has that number.
     #[error("there is no member {0}")]
     Nobody(u32),
-    /// Who has that number does not wait to be let in.
+    /// The member of that number does not wait to be let in.
     #[error("member {0} does not wait to be let in")]
     NotWaiting(u32),
-    /// It waits to be let in.
+    /// The viewer of that number is no member yet: the viewer waits to be let in.
     #[error("{0} waits to be let in")]
     Waiting(u32),
-    /// As many viewers are in, or on the way, as may be.
+    /// Members and viewers on the way in take all places.
     #[error("the session is full")]
     Full,
-    /// It is so already.
+    /// The act would change nothing.
     #[error("it is so already")]
     Already,
-    /// There is nothing to say.
+    /// The text is empty, or nothing of it may be shown.
     #[error("there is nothing to say")]
     Empty,
 }
@@ -104,10 +105,10 @@ enum Decision {
 }
 
 impl Host {
-    /// Whether an act would be one now.
+    /// Whether an act would change anything now.
     ///
     /// # Errors
-    /// Why not.
+    /// [`ActionError`] says why the act would change nothing. [`HostInput::Act`](super::HostInput::Act) ignores such an act.
     pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
         let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections[&link].pending());
         let member = |id: MemberId| match self.link_of(id) {
@@ -174,7 +175,7 @@ impl Host {
         }
     }
 
-    /// The link of a member that is there or away.
+    /// The link of a member that is here or away, and not parting.
     fn link_of(&self, id: MemberId) -> Option<LinkId> {
         self.connections.member(id).filter(|member| !member.is_parting())?;
         self.connections.link_of(id)

@@ -13,7 +13,7 @@ use crate::wire::frame::{FromHost, MAX_CLIPBOARD_PART};
 /// Between two texts for the clipboard: one takes up to half of what the control lane buffers.
 const CLIPBOARD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is told, and was.
+/// What viewers are told, and were told.
 #[derive(Default)]
 pub(super) struct Properties {
     /// What the program put into the clipboard last, if nobody was told of that yet.

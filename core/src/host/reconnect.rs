@@ -1,5 +1,5 @@
-//! Members whose link is gone: their place is kept for a while, with all that they have and have not got, and they come back to it on
-//! another link.
+//! Members whose link is gone. The host keeps a member's place for a while, with its screen and its input, and the
+//! member comes back to that place on another link.
 
 use super::connection::{Connection, State};
 use super::member::{MAX_VIEWERS, Member, Presence};
@@ -19,7 +19,7 @@ pub(super) struct Away {
 }
 
 impl Host {
-    /// The member of the link that was first called `origin`.
+    /// The link of the member that was first on the link `origin`.
     pub(super) fn place_of(&self, origin: LinkId) -> Option<LinkId> {
         let of = |connection: &Connection| {
             connection.member().is_some_and(|member| member.origin == origin && !member.is_parting())
@@ -27,7 +27,7 @@ impl Host {
         self.connections.iter().find(|(_, connection)| of(connection)).map(|(link, _)| *link)
     }
 
-    /// A link is down. Whoever was on it may come back, unless it was at fault or was leaving.
+    /// A link is down. A member on it may come back, unless the member was at fault or was leaving.
     pub(super) fn lose(&mut self, now: Timestamp, link: LinkId, cause: Cause) {
         let excusable = match &cause {
             Cause::NoAnswer | Cause::NoControl => true,
@@ -52,7 +52,7 @@ impl Host {
         }
     }
 
-    /// Somebody has been away for too long.
+    /// A member has been away for too long.
     pub(super) fn give_up(&mut self, now: Timestamp, link: LinkId) {
         let cause = self.connections.get(&link).and_then(Connection::away).map(|away| away.cause.clone());
         if let Some(cause) = cause {
@@ -60,7 +60,8 @@ impl Host {
         }
     }
 
-    /// The new link of a member is confirmed: it takes its place on it, whether or not the old one was known to be gone.
+    /// Another link of a member is confirmed: the member moves to it, whether or not the host knew that the old link
+    /// was gone.
     pub(super) fn come_back(&mut self, now: Timestamp, link: LinkId, origin: LinkId, path: Path) {
         let before = self.place_of(origin).and_then(|old| Some((old, self.connections.remove(&old)?)));
         let Some((old, before)) = before else { return self.remove(now, link, Cause::NoAnswer) };
@@ -73,7 +74,7 @@ impl Host {
             member.come_back(request.hello, now, path);
             member
         });
-        // The viewer has its screen; whether it says anything more is its own affair.
+        // The member has a screen already, so nothing more is to be waited for.
         if let Some(connection) = self.connections.get_mut(&link) {
             connection.handshake.enter(now, Stage::Live);
         }
@@ -83,7 +84,7 @@ impl Host {
         self.sizes_changed();
     }
 
-    /// Links that are not a member's yet.
+    /// Connections without a member.
     pub(super) fn in_handshake(&self) -> usize {
         self.connections.values().filter(|connection| connection.member().is_none()).count()
     }

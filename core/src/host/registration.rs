@@ -8,7 +8,8 @@ use crate::session::link::Refusal;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
-/// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at all.
+/// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at
+/// all.
 const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the rendezvous knows of the session.

@@ -1,4 +1,4 @@
-//! Who is there: what somebody who asks is told.
+//! The status of a session: its members and pending viewers.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::session::link::Path;
 use crate::terminal::Size;
 use crate::time::Timestamp;
 
-/// A session, now.
+/// The status of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostStatus {
-    /// The size of its terminal.
+    /// The size of the terminal.
     pub size: Size,
-    /// The rendezvous has the session, so that more can join.
+    /// The rendezvous has the session, so that viewers can join.
     pub registered: bool,
-    /// The host keeps what happens to itself.
+    /// The session is paused: viewers see nothing and type nothing.
     pub paused: bool,
-    /// Who is there, in the order in which they came.
+    /// Members that are here or away, in the order in which they came.
     pub members: Vec<MemberStatus>,
     /// Viewers that wait to be let in, in the order in which they came.
     pub pending: Vec<PendingStatus>,
@@ -32,45 +32,45 @@ pub struct HostStatus {
 pub struct PendingStatus {
     /// The number that a decision names.
     pub id: MemberId,
-    /// What it could do.
+    /// The role of the viewer's invite.
     pub role: Role,
-    /// The name it gave itself; printable.
+    /// The name that the viewer chose; printable.
     pub name: String,
-    /// Where it is, as the rendezvous says.
+    /// Where the viewer is, as the rendezvous says.
     pub from: Option<AddressClass>,
-    /// Since when.
+    /// Since when the viewer waits.
     pub since: Timestamp,
-    /// For what.
+    /// What the viewer waits for.
     pub awaits: Awaits,
     /// The words that the viewer sees too.
     pub check: Sas,
 }
 
-/// A member, now.
+/// The status of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberStatus {
-    /// Its number.
+    /// The member's number.
     pub id: MemberId,
-    /// What it may do.
+    /// The member's role.
     pub role: Role,
-    /// The name it gave itself; printable.
+    /// The name that the member chose; printable.
     pub name: String,
-    /// Where it was when it came, as the rendezvous says.
+    /// Where the member was when the link was made, as the rendezvous says.
     pub from: Option<AddressClass>,
-    /// Which way its link goes.
+    /// Which way the member's link goes.
     pub path: Path,
-    /// When it came.
+    /// Since when the member is on the link.
     pub since: Timestamp,
-    /// How long its acknowledgements take, if some were measured.
+    /// The round trip of the member's acknowledgements, if one was measured.
     pub round_trip: Option<Duration>,
-    /// It is the one who typed last.
+    /// This member typed last, of all members.
     pub typed_last: bool,
-    /// Since when its link is gone, if it is; its place is kept.
+    /// Since when the member's link is gone, if so; the member's place is kept.
     pub away: Option<Timestamp>,
 }
 
 impl Host {
-    /// Who is there.
+    /// The session's status now.
     pub fn status(&self) -> HostStatus {
         let members = self.connections.values().filter_map(|connection| {
             let member = connection.member().filter(|member| !member.is_parting())?;
