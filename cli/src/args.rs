@@ -15,7 +15,7 @@ pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, 
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
 pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs};
-pub(crate) use values::{Escape, LogArgs};
+pub(crate) use values::LogArgs;
 
 use crate::config::Found;
 use crate::{config, output};

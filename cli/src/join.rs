@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use beach_core::crypto::invite::{Invite, InviteError};
 use beach_core::crypto::sas::Sas;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
-use beach_core::keyboard::{Keyboard, Typed};
+use beach_core::keyboard::{Action, Escapes, Keyboard, Typed};
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
 use beach_core::role::Role;
@@ -28,7 +28,6 @@ use serde_json::json;
 use tokio::time::{sleep, sleep_until};
 
 use crate::args::JoinArgs;
-use crate::escape::{Action, Escapes};
 use crate::output::{self, Spinner, Voice, code};
 use crate::{control, log};
 
@@ -104,7 +103,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         keys,
         keys_wanted: true,
         keyboard: Keyboard::new(),
-        escapes: Escapes::new(args.escape),
+        escapes: Escapes::new(args.escape.byte()),
         interactive,
         terminal: None,
         unshown: Vec::new(),
@@ -430,29 +429,28 @@ impl Join {
     }
 
     fn on_typed(&mut self, typed: Vec<Typed>) {
-        for typed in typed {
-            match typed {
-                Typed::Keys(bytes) => self.on_keys(&bytes),
-                Typed::Paste { bytes, first, last } => {
-                    self.clear_overlay();
+        let now = self.now();
+        let actions = typed.into_iter().flat_map(|typed| self.escapes.typed(now, typed)).collect();
+        self.on_actions(actions);
+    }
+
+    fn on_actions(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            if !matches!(action, Action::Report(_) | Action::CursorReport { .. }) {
+                self.clear_overlay();
+            }
+            match action {
+                Action::Type(bytes) | Action::Report(bytes) => {
+                    self.keys_wanted = false;
+                    self.pending.push_back(ViewerInput::Keys(bytes));
+                }
+                Action::Paste { bytes, first, last } => {
                     self.keys_wanted = false;
                     self.pending.push_back(ViewerInput::Paste { bytes, first, last });
                 }
-                Typed::CursorReport { row, col } => {
-                    // As terminals count.
+                // As terminals count.
+                Action::CursorReport { row, col } => {
                     self.pending.push_back(ViewerInput::CursorReport { row: row + 1, col: col + 1 });
-                }
-            }
-        }
-    }
-
-    fn on_keys(&mut self, bytes: &[u8]) {
-        self.clear_overlay();
-        for action in self.escapes.read(bytes) {
-            match action {
-                Action::Type(bytes) => {
-                    self.keys_wanted = false;
-                    self.pending.push_back(ViewerInput::Keys(bytes));
                 }
                 Action::Leave => self.pending.push_back(ViewerInput::Leave),
                 Action::Prove => self.pending.push_back(ViewerInput::Prove),
@@ -622,7 +620,8 @@ impl Surroundings<ViewerEndpoint> for Join {
             if let Some(input) = self.pending.pop_front() {
                 return Input::Machine(input);
             }
-            let held_until = self.keyboard.deadline().map(|at| self.epoch + at.since_start());
+            let held_until = self.keyboard.deadline().into_iter().chain(self.escapes.deadline()).min();
+            let held_until = held_until.map(|at| self.epoch + at.since_start());
             let blocked = !self.unshown.is_empty() && self.terminal.is_some();
             let screen = async {
                 match &mut self.terminal {
@@ -658,7 +657,8 @@ impl Surroundings<ViewerEndpoint> for Join {
                 },
                 signal = self.signals.next() => self.on_signal(signal),
                 () = at(held_until), if held_until.is_some() => {
-                    let typed = self.keyboard.on_time(self.now());
+                    let (actions, typed) = (self.escapes.on_time(self.now()), self.keyboard.on_time(self.now()));
+                    self.on_actions(actions);
                     self.on_typed(typed);
                 }
                 () = at(self.away_again), if self.away_again.is_some() => self.show_away(),

@@ -8,7 +8,6 @@ mod config;
 mod control;
 mod detach;
 mod doctor;
-mod escape;
 mod events;
 mod greeting;
 mod join;

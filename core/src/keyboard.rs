@@ -1,17 +1,23 @@
-//! What a person's own terminal sends: keys, pastes, and answers that are nobody's keys.
+//! What a person's own terminal sends: keys, pastes, and answers that are nobody's keys; and the escapes among the keys.
 //!
-//! What this module does not do: it does not name keys. What is typed passes byte for byte, mouse and focus included.
+//! What this module does not do: it does not rewrite keys. What is typed passes byte for byte, mouse and focus included.
 //!
 //! A terminal says what it is and has in sequences that look like keys, and says it when something asked long ago, or a
 //! program that is gone. At the other end they would be typed into somebody's shell, so they end here. What makes them
 //! out is their form (ECMA-48, section 5.4; the control sequences of xterm; the kitty keyboard protocol): only answers
 //! have a private marker other than `<`, or end as reports do.
 
+pub(crate) mod decoder;
+mod encoding;
+pub(crate) mod escape;
+mod escapes;
 mod sequence;
 mod strings;
 
 use std::time::Duration;
 
+pub use self::escape::key_name;
+pub use self::escapes::{Action, Escapes};
 use self::sequence::{Control, PASTE_ENDS};
 use self::strings::Strings;
 use crate::time::Timestamp;
@@ -34,6 +40,12 @@ const MAX_SEQUENCE: usize = 256;
 
 /// Longest string that is kept until it is known what it is; the rest of a longer one is swallowed.
 const MAX_STRING: usize = 4096;
+
+/// A terminal sends a paste without pauses: after so long a silence a paste without an end is over, and keys are keys.
+const PASTE_SILENCE: Duration = Duration::from_secs(2);
+
+/// Longest paste, in bytes: no person's is that long, so what follows are keys.
+const MAX_PASTE: usize = 16 * 1024 * 1024;
 
 /// A cursor report comes within this time, or not at all: after it a third function key with Shift is one again.
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
@@ -70,7 +82,7 @@ pub struct Keyboard {
     state: State,
     /// The sequence that was begun, from its escape on.
     held: Vec<u8>,
-    /// When it was begun; for a string, when its last byte came.
+    /// When it was begun; for a string or a paste, when its last byte came.
     since: Timestamp,
     /// Until when the next cursor reports are answers.
     reports: Vec<Timestamp>,
@@ -88,8 +100,8 @@ enum State {
     Within(Strings),
     /// And an escape in it, which may be half of its end.
     Ending(Strings),
-    /// A paste, with or without a piece passed on. The end's beginning is held.
-    Pasting { begun: bool },
+    /// A paste, with or without a piece passed on, and so many more bytes that may come. The end's beginning is held.
+    Pasting { begun: bool, left: usize },
 }
 
 impl Keyboard {
@@ -114,7 +126,10 @@ impl Keyboard {
         while let Some((&byte, after)) = rest.split_first() {
             rest = match self.state {
                 State::Ground => self.ground(now, rest, &mut typed),
-                State::Pasting { begun } => self.pasting(begun, rest, &mut typed),
+                State::Pasting { begun, left } => {
+                    self.since = now;
+                    self.pasting(begun, left, rest, &mut typed)
+                }
                 State::Escape => {
                     self.escape(byte, now, &mut typed);
                     after
@@ -139,8 +154,8 @@ impl Keyboard {
     /// When [`on_time`](Keyboard::on_time) may have something, if nothing is read before.
     pub fn deadline(&self) -> Option<Timestamp> {
         let patience = match self.state {
-            // A paste may take as long as it likes.
-            State::Ground | State::Pasting { .. } => return None,
+            State::Ground => return None,
+            State::Pasting { .. } => PASTE_SILENCE,
             State::Escape => KEY_PATIENCE,
             // The first byte after the introducer decides whether it is one.
             State::Control | State::Within(_) if self.held.len() <= 2 => KEY_PATIENCE,
@@ -160,6 +175,9 @@ impl Keyboard {
     pub fn on_time(&mut self, now: Timestamp) -> Vec<Typed> {
         let mut typed = Out::default();
         if self.deadline().is_some_and(|deadline| deadline <= now) {
+            if let State::Pasting { begun, .. } = self.state {
+                typed.paste(&std::mem::take(&mut self.held), !begun, true);
+            }
             // An escape in a string that comes to nothing was typed.
             let typed_escape = matches!(self.state, State::Ending(_));
             self.give_up(&mut typed);
@@ -226,7 +244,10 @@ impl Keyboard {
         match Control::of(&held) {
             Control::Key => typed.keys(&held),
             Control::Answer => {}
-            Control::PasteBegins => self.state = State::Pasting { begun: false },
+            Control::PasteBegins => {
+                self.state = State::Pasting { begun: false, left: MAX_PASTE };
+                self.since = now;
+            }
             Control::CursorReport { row, col, may_be_key } => {
                 self.reports.retain(|until| now < *until);
                 if !self.reports.is_empty() {
@@ -282,7 +303,7 @@ impl Keyboard {
         self.escape(byte, now, typed);
     }
 
-    fn pasting<'a>(&mut self, begun: bool, bytes: &'a [u8], typed: &mut Out) -> &'a [u8] {
+    fn pasting<'a>(&mut self, begun: bool, left: usize, bytes: &'a [u8], typed: &mut Out) -> &'a [u8] {
         // What was held goes on or is the paste's.
         if !self.held.is_empty() {
             let wanted = &PASTE_ENDS[self.held.len()..];
@@ -293,19 +314,24 @@ impl Keyboard {
                 self.forget();
             } else if same < bytes.len() {
                 let held = std::mem::take(&mut self.held);
-                typed.paste(&held, !begun, false);
-                self.state = State::Pasting { begun: true };
+                self.pasted(&held, begun, left, typed);
             }
             return &bytes[same..];
         }
-        let at = memchr::memchr(PASTE_ENDS[0], bytes).unwrap_or(bytes.len());
+        let at = memchr::memchr(PASTE_ENDS[0], bytes).unwrap_or(bytes.len()).min(left);
         if at > 0 {
-            typed.paste(&bytes[..at], !begun, false);
-            self.state = State::Pasting { begun: true };
+            self.pasted(&bytes[..at], begun, left, typed);
+            return &bytes[at..];
         }
-        let Some(escape) = bytes.get(at) else { return &[] };
-        self.held.push(*escape);
-        &bytes[at + 1..]
+        self.held.push(bytes[0]);
+        &bytes[1..]
+    }
+
+    /// A piece of a paste, which is the last one if no more bytes may come.
+    fn pasted(&mut self, bytes: &[u8], begun: bool, left: usize, typed: &mut Out) {
+        let left = left.saturating_sub(bytes.len());
+        typed.paste(bytes, !begun, left == 0);
+        self.state = if left == 0 { State::Ground } else { State::Pasting { begun: true, left } };
     }
 
     /// What was begun is no sequence after all: keys, unless only an answer begins like it.

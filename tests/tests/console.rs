@@ -250,6 +250,62 @@ fn members_help_pause_and_kick_are_there_and_gone_again() {
 }
 
 #[test]
+fn keys_that_are_let_go_and_what_the_terminal_says_by_itself_close_nothing_and_choose_nobody() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    joins(&mut world, Role::View);
+    everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+    let said: &[u8] = b"\x1b]11;rgb:0000/1111/2222\x1b\\\x1b[?1u\x1b[57442;1:3u\x1b[<35;1;1M";
+
+    keys(&mut world, b"\x1b[93;5u\x1b[93;5:3u\x1b[109u");
+    keys(&mut world, b"\x1b[109;1:3u");
+    keys(&mut world, said);
+    assert!(banner(&world).join("").contains("1 viewer"), "{:?}", banner(&world));
+    keys(&mut world, b"\x1b[A");
+    assert_untouched(&world);
+
+    keys(&mut world, b"\x1b[93;5u\x1b[107u\x1b[107;1:3u");
+    keys(&mut world, said);
+    assert!(banner(&world)[0].ends_with("or Esc: _"), "{:?}", banner(&world));
+    keys(&mut world, b"\x1b[57400u\x1b[13uls");
+    world.run_for(secs(5));
+
+    assert_eq!(members(&world), 0);
+    assert_eq!(typed(&world), String::from_utf8_lossy(&[said, said, b"ls"].concat()));
+}
+
+#[test]
+fn the_escape_is_found_and_a_paste_followed_however_their_sequences_are_cut() {
+    for cut in 1..7 {
+        let mut world = host(Script::Shell, Escape::Always(0x1d));
+        let (begin, end) = b"\x1b[93;5u".split_at(cut);
+        world.host_input(0, HostInput::Keys(begin.to_vec()));
+        keys(&mut world, end);
+        keys(&mut world, b"p");
+        assert!(world.hosts[0].node.machine().status().paused, "cut at {cut}");
+        keys(&mut world, b"\x1dp");
+
+        let (begin, end) = b"\x1b[200~".split_at(cut.min(5));
+        world.host_input(0, HostInput::Keys(begin.to_vec()));
+        keys(&mut world, end);
+        keys(&mut world, b"\x1dp\x1b[201~");
+
+        assert!(!world.hosts[0].node.machine().status().paused, "it was pasted; cut at {cut}");
+        assert_eq!(typed(&world), "\x1b[200~\x1dp\x1b[201~");
+    }
+}
+
+#[test]
+fn half_a_key_is_the_program_s_within_a_moment() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    keys(&mut world, b"\x1b");
+    world.run_for(ms(6));
+    assert_eq!(typed(&world), "\x1b");
+    keys(&mut world, b"\x1b[93");
+    world.run_for(ms(230));
+    assert_eq!(typed(&world), "\x1b\x1b[93");
+}
+
+#[test]
 fn a_flood_scrolls_under_the_question_and_leaves_nothing_of_it_behind() {
     let mut world = host(Script::Flood { every: ms(7), pages: 800 }, KEY);
     joins(&mut world, Role::Control);

@@ -264,16 +264,21 @@ fn a_paste_is_one_paste_of_small_pieces_and_the_keys_around_it_are_keys() {
 }
 
 #[test]
-fn a_paste_streams_and_one_that_never_ends_stays_one() {
+fn a_paste_streams_and_one_that_never_ends_is_over_after_two_seconds_of_silence() {
     let mut keyboard = Keyboard::new();
     assert_eq!(keyboard.read(at(0), b"\x1b[200~"), []);
     let piece = |bytes: &[u8], first| Typed::Paste { bytes: bytes.to_vec(), first, last: false };
     assert_eq!(keyboard.read(at(1), b"one"), [piece(b"one", true)]);
     assert_eq!(keyboard.read(at(2), b"two\x1b[201"), [piece(b"two", false)]);
-    assert_eq!((keyboard.deadline(), keyboard.on_time(at(60_000))), (None, Vec::new()));
-    assert_eq!(keyboard.read(at(60_000), b"\x1b"), [piece(b"\x1b[201", false)]);
-    let end = Typed::Paste { bytes: Vec::new(), first: false, last: true };
-    assert_eq!(keyboard.read(at(60_000), b"[201~"), [end]);
+    assert_eq!((keyboard.deadline(), keyboard.on_time(at(2001))), (Some(at(2002)), Vec::new()));
+    assert_eq!(keyboard.read(at(2001), b"\x1b"), [piece(b"\x1b[201", false)]);
+    let end = |bytes: &[u8]| Typed::Paste { bytes: bytes.to_vec(), first: false, last: true };
+    assert_eq!(keyboard.read(at(2002), b"[201~"), [end(b"")]);
+
+    assert_eq!(keyboard.read(at(3000), b"\x1b[200~A\x1b[20"), [piece(b"A", true)]);
+    assert_eq!(keyboard.on_time(at(5000)), [end(b"\x1b[20")]);
+    assert_eq!(keyboard.deadline(), None);
+    assert_eq!(keyboard.read(at(5001), b"1~"), [Typed::Keys(b"1~".to_vec())]);
 }
 
 /// Something whole that a terminal sends.

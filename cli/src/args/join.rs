@@ -6,7 +6,7 @@ use std::time::Duration;
 use beach_core::predict::{BadMode, Mode};
 use clap::Args;
 
-use super::values::{Escape, LogArgs, PathArgs, escape_char, seconds};
+use super::values::{EscapeKey, LogArgs, PathArgs, escape_char, seconds};
 
 /// `beach join`
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub(crate) struct JoinArgs {
 
     /// The escape character, or none
     #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
-    pub(crate) escape: Escape,
+    pub(crate) escape: EscapeKey,
 
     #[command(flatten)]
     pub(crate) paths: PathArgs,
@@ -91,7 +91,7 @@ pub(crate) struct AttachArgs {
 
     /// The escape character, or none; the escape and a dot leave, and the session goes on
     #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
-    pub(crate) escape: Escape,
+    pub(crate) escape: EscapeKey,
 }
 
 fn predict(text: &str) -> Result<Mode, BadMode> {

@@ -9,7 +9,7 @@ use beach_core::recording::asciicast::CastFormat;
 use beach_core::terminal::Size;
 use clap::Args;
 
-use super::values::{Escape, LogArgs, PathArgs, escape_char, seconds, server_url};
+use super::values::{EscapeKey, LogArgs, PathArgs, escape_char, seconds, server_url};
 
 /// `beach share`
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ pub(crate) struct ShareArgs {
 
     /// The key that begins a command at this terminal, ? for help, or none [default: ^], while somebody waits to be let in]
     #[arg(long, value_name = "CHAR|none", value_parser = escape_char, conflicts_with = "headless")]
-    pub(crate) escape: Option<Escape>,
+    pub(crate) escape: Option<EscapeKey>,
 
     /// Most viewers at once
     #[arg(long, value_name = "N", default_value_t = MAX_VIEWERS, value_parser = viewers)]

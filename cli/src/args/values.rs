@@ -47,11 +47,22 @@ pub(crate) struct LogArgs {
     pub(crate) debug_log: Option<PathBuf>,
 }
 
-/// An escape character.
+/// The key that begins an escape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Escape {
+pub(crate) enum EscapeKey {
+    /// As a terminal without any protocol sends it.
     Char(u8),
     None,
+}
+
+impl EscapeKey {
+    /// The key, if any begins one.
+    pub(crate) fn byte(self) -> Option<u8> {
+        match self {
+            EscapeKey::Char(byte) => Some(byte),
+            EscapeKey::None => None,
+        }
+    }
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
@@ -72,12 +83,12 @@ pub(super) fn ice_server(text: &str) -> Result<IceServer, String> {
     }
 }
 
-pub(super) fn escape_char(text: &str) -> Result<Escape, String> {
+pub(super) fn escape_char(text: &str) -> Result<EscapeKey, String> {
     match text.as_bytes() {
-        b"none" => Ok(Escape::None),
-        [byte] if byte.is_ascii_graphic() => Ok(Escape::Char(*byte)),
+        b"none" => Ok(EscapeKey::None),
+        [byte] if byte.is_ascii_graphic() => Ok(EscapeKey::Char(*byte)),
         [b'^', letter] if letter.is_ascii_alphabetic() || b"[\\]^_".contains(letter) => {
-            Ok(Escape::Char(letter.to_ascii_uppercase() & 0x1f))
+            Ok(EscapeKey::Char(letter.to_ascii_uppercase() & 0x1f))
         }
         _ => Err("expected one character, ^X, or none".to_owned()),
     }

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 use super::told::Told;
 use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKind, Session, Share};
-use crate::args::{self, ShareArgs};
+use crate::args::ShareArgs;
 use crate::audit::Audit;
 use crate::cast::CastFile;
 use crate::greeting::InvitesShown;
@@ -188,8 +188,7 @@ impl Setup {
             approve: self.approve,
             escape: match args.escape {
                 None => Escape::WhenAsked(ASKED_ESCAPE),
-                Some(args::Escape::Char(key)) => Escape::Always(key),
-                Some(args::Escape::None) => Escape::Never,
+                Some(key) => key.byte().map_or(Escape::Never, Escape::Always),
             },
             max_viewers: args.max_viewers,
             expire: args.expire,

@@ -7,12 +7,15 @@
 use std::time::Duration;
 
 use super::admission::Awaits;
-use super::escape::{Escape, first_key, name};
+use super::escape::Escape;
 use super::{Host, HostOutput, ModeratorAction};
 use crate::id::MemberId;
+use crate::keyboard::decoder::{Decoder, Piece};
+use crate::keyboard::escape::{EscapeReader, Step};
+use crate::keyboard::key_name;
 use crate::role::Role;
 use crate::session::link::PathKind;
-use crate::terminal::{Banner, PASTE_BEGINS, PASTE_ENDS, quoted_name};
+use crate::terminal::{Banner, quoted_name};
 use crate::time::Timestamp;
 
 /// An answer within this time was not meant for the question that is shown, which may have taken the place of another
@@ -22,18 +25,14 @@ const ANSWER_AFTER: Duration = Duration::from_millis(500);
 /// How long a message is shown.
 const MESSAGE_FOR: Duration = Duration::from_secs(3);
 
-/// A terminal sends a paste without pauses: after so long a silence a paste without an end is over, and keys are keys.
-const OWN_PASTE_SILENCE: Duration = Duration::from_secs(2);
-
 /// Most digits of a member's number.
 const MAX_DIGITS: usize = 9;
 
 #[derive(Debug)]
 pub(super) struct Console {
     escape: Escape,
-    /// The escape was typed, as these bytes, and the next key is a command.
-    escaped: Option<Vec<u8>>,
-    pasting: Option<OwnPaste>,
+    decoder: Decoder,
+    reader: EscapeReader,
     view: View,
     message: Option<(String, Timestamp)>,
     /// The viewer that the question is about, and since when the question can be read.
@@ -41,27 +40,6 @@ pub(super) struct Console {
     banner: Banner,
     /// The terminal's size changed while something was shown.
     moved: bool,
-}
-
-/// A paste at the own terminal (xterm, mode 2004): none of its text is a command.
-#[derive(Clone, Copy, Debug)]
-struct OwnPaste {
-    /// Bytes of its end that were read.
-    read: usize,
-    /// When the paste counts as over although its end did not come.
-    until: Timestamp,
-}
-
-impl OwnPaste {
-    fn new(now: Timestamp) -> OwnPaste {
-        OwnPaste { read: 0, until: now + OWN_PASTE_SILENCE }
-    }
-
-    /// After one more byte; nothing if the paste has ended.
-    fn after(self, now: Timestamp, byte: u8) -> Option<OwnPaste> {
-        let read = if byte == PASTE_ENDS[self.read] { self.read + 1 } else { usize::from(byte == PASTE_ENDS[0]) };
-        (read < PASTE_ENDS.len()).then_some(OwnPaste { read, ..OwnPaste::new(now) })
-    }
 }
 
 /// What was asked for, and stays until the next key.
@@ -104,8 +82,8 @@ impl Console {
     pub(super) fn new(escape: Escape) -> Console {
         Console {
             escape,
-            escaped: None,
-            pasting: None,
+            decoder: Decoder::default(),
+            reader: EscapeReader::default(),
             view: View::Nothing,
             message: None,
             question: None,
@@ -116,12 +94,17 @@ impl Console {
 
     /// Until when keys of others must not come into the middle of a paste at the own terminal.
     pub(super) fn paste_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.pasting.map(|paste| paste.until).filter(|until| now < *until)
+        self.decoder.paste_until().filter(|until| now < *until)
     }
 
     /// When a message has been shown long enough.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         self.message.as_ref().map(|(_, until)| *until)
+    }
+
+    /// When the begun sequence of a key waits no longer for its end.
+    pub(super) fn half_key_deadline(&self) -> Option<Timestamp> {
+        self.decoder.deadline()
     }
 }
 
@@ -132,60 +115,67 @@ impl Host {
 
     /// Reads what was typed at the own terminal; what is the program's is queued.
     pub(super) fn on_keys(&mut self, now: Timestamp, bytes: Vec<u8>) {
-        let passed = if self.has_console() { self.read_keys(now, bytes) } else { bytes };
+        let passed = if self.has_console() { self.read_keys(now, &bytes) } else { bytes };
         self.queue_keys(now, passed);
     }
 
-    fn read_keys(&mut self, now: Timestamp, bytes: Vec<u8>) -> Vec<u8> {
+    /// The begun sequence of a key has waited long enough for its end.
+    pub(super) fn end_half_key(&mut self, now: Timestamp) {
+        if let Some(piece) = self.console.decoder.on_time(now) {
+            let bytes = self.console.decoder.bytes().to_vec();
+            let passed = if self.has_console() { self.read_piece(now, piece, &bytes) } else { bytes };
+            self.queue_keys(now, passed);
+        }
+    }
+
+    fn read_keys(&mut self, now: Timestamp, keys: &[u8]) -> Vec<u8> {
+        let mut passed = Vec::new();
+        let mut decoder = std::mem::take(&mut self.console.decoder);
+        let mut rest = keys;
+        while let Some(piece) = decoder.next(now, &mut rest) {
+            passed.extend(self.read_piece(now, piece, decoder.bytes()));
+        }
+        if self.escape().is_none() {
+            // Half a key is followed all the same: the escape may be wanted before the other half comes.
+            passed.extend_from_slice(decoder.give());
+        }
+        self.console.decoder = decoder;
+        passed
+    }
+
+    /// The key that begins a command now.
+    fn escape(&self) -> Option<u8> {
         let wanted = self.console.question.is_some() || self.paused || !matches!(self.console.view, View::Nothing);
-        let escape = self.console.escape.key(wanted);
-        self.console.pasting = self.console.pasting.filter(|paste| now < paste.until);
-        // What the escape was typed for may be gone by now. Pastes are followed even while no key is an escape: a paste
-        // may begin before.
-        let mut passed = self.console.escaped.take_if(|_| escape.is_none()).unwrap_or_default();
-        let mut rest = bytes.as_slice();
-        while !rest.is_empty() {
-            if let Some(paste) = self.console.pasting {
-                passed.push(rest[0]);
-                self.console.pasting = paste.after(now, rest[0]);
-                rest = &rest[1..];
-                continue;
+        self.console.escape.key(wanted)
+    }
+
+    /// What of this piece is the program's, after what of earlier ones is.
+    fn read_piece(&mut self, now: Timestamp, piece: Piece, bytes: &[u8]) -> Vec<u8> {
+        let escape = self.escape();
+        // What the escape was typed for may be gone by now.
+        let mut passed = if escape.is_none() { self.console.reader.give_up() } else { Vec::new() };
+        match (self.console.reader.step(escape, piece, bytes, Command::of), &self.console.view, piece) {
+            (Step::Taken, ..) => {}
+            (Step::Command(reports, command), ..) => {
+                passed.extend(reports);
+                self.command(now, command);
             }
-            if rest.starts_with(PASTE_BEGINS) {
-                self.console.pasting = Some(OwnPaste::new(now));
+            (Step::Typed(bytes), ..) => passed.extend(bytes),
+            (Step::Beside, View::Kick(..), Piece::Key(key)) => {
+                self.console.reader.take(key);
+                self.choose(now, key.byte);
             }
-            let key = first_key(rest);
-            let (begin, after) = rest.split_at(key.map_or(1, |key| key.length));
-            let pressed = key.filter(|key| !key.released).map(|key| key.byte);
-            let is_escape = key.is_some_and(|key| Some(key.byte) == escape);
-            if let Some(held) = self.console.escaped.take() {
-                match pressed.and_then(Command::of) {
-                    Some(command) => self.command(now, command),
-                    // The escape typed twice is one for the program.
-                    None if is_escape && pressed.is_some() => passed.extend_from_slice(begin),
-                    None if is_escape => self.console.escaped = Some(held),
-                    None => {
-                        passed.extend(held);
-                        passed.extend_from_slice(begin);
-                    }
-                }
-            } else if is_escape {
-                if pressed.is_some() {
-                    self.console.escaped = Some(begin.to_vec());
-                }
-            } else if let View::Kick(..) = self.console.view {
-                if !self.choose(now, pressed) {
-                    return passed;
-                }
-            } else if matches!(self.console.view, View::Help | View::Members(_)) {
-                // Any key closes the view, and does nothing else.
+            (Step::Beside, View::Kick(..), Piece::OtherKey) => {}
+            (Step::Beside, View::Help | View::Members(_), Piece::Key(key)) => {
+                self.console.reader.take(key);
                 self.console.view = View::Nothing;
-                return passed;
-            } else {
-                // Nothing is begun and nothing is shown: up to the next escape it is the program's.
-                passed.extend_from_slice(begin);
             }
-            rest = after;
+            // Any key closes the view, and does nothing else.
+            (Step::Beside, View::Help | View::Members(_), Piece::OtherKey) => self.console.view = View::Nothing,
+            (Step::Beside, _, Piece::Pasted | Piece::Released(_) | Piece::Report)
+            | (Step::Beside, View::Nothing, _) => {
+                passed.extend_from_slice(bytes);
+            }
         }
         passed
     }
@@ -219,20 +209,16 @@ impl Host {
         }
     }
 
-    /// One more key of the number of the member that goes; whether more may follow.
-    fn choose(&mut self, now: Timestamp, key: Option<u8>) -> bool {
-        let View::Kick(digits, _) = &mut self.console.view else { return false };
+    /// One more key of the number of the member that goes.
+    fn choose(&mut self, now: Timestamp, key: u8) {
+        let View::Kick(digits, _) = &mut self.console.view else { return };
         match key {
-            None => return true,
-            Some(digit @ b'0'..=b'9') if digits.len() < MAX_DIGITS => {
-                digits.push(digit.into());
-                return true;
-            }
-            Some(0x08 | 0x7f) => {
+            b'0'..=b'9' if digits.len() < MAX_DIGITS => return digits.push(key.into()),
+            0x08 | 0x7f => {
                 digits.pop();
-                return true;
+                return;
             }
-            Some(b'\r' | b'\n') => {
+            b'\r' | b'\n' => {
                 if let Ok(member) = digits.parse().map(MemberId) {
                     let act = ModeratorAction::Kick { member, keep_links: false };
                     let text = match self.may(&act) {
@@ -243,10 +229,9 @@ impl Host {
                     self.message(now, &text);
                 }
             }
-            Some(_) => {}
+            _ => {}
         }
         self.console.view = View::Nothing;
-        false
     }
 
     pub(super) fn message(&mut self, now: Timestamp, text: &str) {
@@ -336,7 +321,7 @@ impl Host {
 
     /// The escape's name, for when it means something.
     fn escape_name(&self) -> Option<String> {
-        self.console.escape.key(true).map(name)
+        self.console.escape.key(true).map(key_name)
     }
 
     fn question(&self) -> Option<String> {

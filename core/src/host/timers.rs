@@ -25,6 +25,8 @@ pub(super) enum Timer {
     Start,
     /// The session's own time is over.
     Expiry,
+    /// The end of a key's sequence does not come.
+    HalfKey,
     /// The program takes none of the host's keys.
     Keys,
     /// A synchronised update was not closed.
@@ -42,7 +44,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Timer; 14] = [
+    const ALL: [Timer; 15] = [
         Timer::Registering,
         Timer::Resize,
         Timer::Dial,
@@ -50,6 +52,7 @@ impl Timer {
         Timer::FirstRegistration,
         Timer::Start,
         Timer::Expiry,
+        Timer::HalfKey,
         Timer::Keys,
         Timer::Synchronized,
         Timer::Frame,
@@ -96,7 +99,7 @@ impl ConnectionTimer {
 
 impl Host {
     /// All deadlines.
-    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 14] {
+    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 15] {
         Timer::ALL.map(|timer| (timer, self.time_of(timer)))
     }
 
@@ -117,6 +120,7 @@ impl Host {
                 let since = self.registration.since().filter(|_| !self.lifecycle.is_stopped())?;
                 self.config.expire.map(|expire| since + expire)
             }
+            Timer::HalfKey => self.console.half_key_deadline(),
             Timer::Keys => self.input.keys_deadline(),
             Timer::Synchronized => self.screen.frames.synchronized_deadline(),
             Timer::Frame => {
@@ -181,6 +185,7 @@ impl Host {
             }
             Timer::Start => self.exit(HostExit::NobodyJoined),
             Timer::Expiry => self.stop(now, Stop::Expiry),
+            Timer::HalfKey => self.end_half_key(now),
             Timer::Keys => self.own_keys_stall(),
             Timer::Synchronized => self.break_synchronized(),
             // What these are about is looked at after every input.
