@@ -4,7 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};
 
-use beach_core::crypto::invite::{HostSecrets, Invite};
+use beach_core::crypto::invite::Invite;
+use beach_core::crypto::keys::HostSecrets;
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_core::wire::signal::{FromRendezvous, IceUrl, MAX_ICE_SERVERS, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_runtime_tokio::signal::{Signal, SignalEvent};

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use beach_core::Entropy;
-use beach_core::crypto::invite::HostSecrets;
+use beach_core::crypto::keys::HostSecrets;
 use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 use beach_core::host::{
     Approve, Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Resize, Start,

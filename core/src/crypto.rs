@@ -1,6 +1,8 @@
-//! Keys: the invite that carries one, the channel that it opens through the rendezvous, and the words that two people compare.
+//! Keys, the invites that carry them, the channel that they open through the rendezvous, and the words that two people compare.
 
 pub(crate) mod channel;
 pub(crate) mod confirmation;
 pub mod invite;
+pub mod keys;
+pub(crate) mod noise;
 pub mod sas;

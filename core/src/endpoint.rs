@@ -20,7 +20,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::crypto::confirmation::Side;
-use crate::crypto::invite::{HostSecrets, Invite, Psk};
+use crate::crypto::invite::Invite;
+use crate::crypto::keys::{HostSecrets, Psk};
 use crate::ice::server_url::IceServer;
 use crate::ice::stun::Gatherer;
 use crate::ice::turn::{Allocations, StreamId};

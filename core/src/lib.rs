@@ -27,7 +27,8 @@
 //! use std::time::{Duration, Instant};
 //!
 //! use beach_core::Entropy;
-//! use beach_core::crypto::invite::{HostSecrets, Invite};
+//! use beach_core::crypto::invite::Invite;
+//! use beach_core::crypto::keys::HostSecrets;
 //! use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
 //! use beach_core::machine::Machine;
 //! use beach_core::peer::str0m::{Certificate, Str0m};

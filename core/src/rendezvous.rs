@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::crypto::invite::id_matches;
+use crate::crypto::keys::id_matches;
 use crate::ice::relay::Relayed;
 use crate::id::{LinkId, SessionId};
 use crate::machine::{Machine, Tick};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::Entropy;
-use beach_core::crypto::invite::HostSecrets;
+use beach_core::crypto::keys::HostSecrets;
 use beach_core::endpoint::{Endpoint, Secrets};
 use beach_core::host::{Approve, Escape, Host, HostConfig, InviteRules, Start};
 use beach_core::peer::str0m::{Certificate, Str0m};

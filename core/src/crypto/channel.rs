@@ -1,11 +1,8 @@
-//! Sealing: Noise envelopes over signalling. With the confirmation of what they agreed on, the only cryptography that is ours.
-//!
-//! `NXpsk0_25519_AESGCM_SHA256`, the viewer initiates; the pre-shared key is that of its role. On the wire an envelope is
+//! Sealing: numbered envelopes over signalling, after the Noise handshake. With the confirmation of what both sides agreed on, the only
+//! cryptography that is ours. On the wire an envelope is
 //!
 //! ```text
-//! 1 ‖ noise message 1            viewer → host
-//! 2 ‖ noise message 2            host → viewer
-//! 3 ‖ number (8, BE) ‖ sealed    both; the number is the nonce
+//! 3 ‖ number (8, BE) ‖ sealed    both ways; the number is the nonce
 //! ```
 //!
 //! A rendezvous may drop, repeat and reorder envelopes: each side keeps a replay window, acknowledges, and repeats what is not
@@ -17,18 +14,11 @@ use std::time::Duration;
 use hkdf::Hkdf;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
-use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
-use snow::resolvers::{CryptoResolver, DefaultResolver};
-use snow::types::{Cipher, Dh, Hash, Random};
-use snow::{Builder, HandshakeState, StatelessTransportState};
+use snow::{HandshakeState, StatelessTransportState};
 use zeroize::Zeroize;
 
 use crate::crypto::confirmation::Confirmation;
-use crate::crypto::invite::Psk;
 use crate::crypto::sas::Sas;
-use crate::id::{LinkId, SessionId};
-use crate::role::Role;
-use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
 /// Longest envelope, sealed, in bytes: fits a 16 KiB signalling message after base64, with room for its frame.
@@ -46,11 +36,10 @@ const REPEAT_AFTER: Duration = Duration::from_millis(500);
 /// Longest pause between repetitions; with the stages' deadlines it bounds how many there are.
 const REPEAT_AT_MOST: Duration = Duration::from_secs(4);
 
-const FIRST: u8 = 1;
-const SECOND: u8 = 2;
 const NUMBERED: u8 = 3;
 const HEADER: usize = 9;
-const TAG: usize = 16;
+/// Bytes of an AES-GCM tag.
+pub(super) const TAG: usize = 16;
 
 /// Why an envelope was not opened. Whoever sent it did not hold the key, or it was damaged or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,119 +59,6 @@ pub(crate) enum SealError {
     /// More envelopes outstanding than a handshake needs.
     #[error("too many envelopes unacknowledged")]
     Full,
-}
-
-#[derive(Clone, Copy)]
-/// What both sides must agree on before the first message opens.
-pub(crate) struct Prologue<'a> {
-    pub(crate) session: SessionId,
-    pub(crate) role: Role,
-    pub(crate) versions: &'a [u16],
-    pub(crate) link: LinkId,
-    /// The link whose member comes back.
-    pub(crate) resumes: Option<LinkId>,
-}
-
-impl Prologue<'_> {
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = b"beach/1".to_vec();
-        bytes.extend_from_slice(&self.session.0);
-        bytes.extend_from_slice(self.role.word().as_bytes());
-        bytes.push(0);
-        bytes.push(u8::try_from(self.versions.len()).unwrap_or(u8::MAX));
-        for version in self.versions {
-            bytes.extend_from_slice(&version.to_be_bytes());
-        }
-        bytes.extend_from_slice(&self.link.0.to_be_bytes());
-        if let Some(resumes) = self.resumes {
-            bytes.extend_from_slice(b"resume");
-            bytes.extend_from_slice(&resumes.0.to_be_bytes());
-        }
-        bytes
-    }
-}
-
-/// The public half of a static key.
-pub(crate) fn public_key(private: &[u8; 32]) -> [u8; 32] {
-    let mut dh = DefaultResolver.resolve_dh(&DHChoice::Curve25519).expect("the default resolver has X25519");
-    dh.set(private);
-    let mut public = [0; 32];
-    public.copy_from_slice(dh.pubkey());
-    public
-}
-
-/// The viewer's half of a handshake: message 1 is out, message 2 is awaited.
-pub(crate) struct Initiator {
-    state: HandshakeState,
-    first: Vec<u8>,
-}
-
-impl Initiator {
-    pub(crate) fn new(entropy: &mut Entropy, psk: &Psk, prologue: &Prologue<'_>, hello: &[u8]) -> Initiator {
-        let prologue = prologue.bytes();
-        let mut state = builder(entropy)
-            .psk(0, &psk.0)
-            .and_then(|builder| builder.prologue(&prologue))
-            .and_then(Builder::build_initiator)
-            .expect("the parameters are complete");
-        let first = write(&mut state, FIRST, hello);
-        Initiator { state, first }
-    }
-
-    /// Message 1, to be sent and repeated byte for byte.
-    pub(crate) fn first(&self) -> &[u8] {
-        &self.first
-    }
-
-    /// Opens message 2. `Forged` leaves the handshake as it was: somebody else may have sent that.
-    pub(crate) fn finish(&mut self, second: &[u8]) -> Result<Opened, SealError> {
-        let payload = read(&mut self.state, SECOND, second)?;
-        let mut host_static = [0; 32];
-        let known = self.state.get_remote_static().ok_or(SealError::Forged)?;
-        host_static.copy_from_slice(known);
-        Ok(Opened { payload, host_static })
-    }
-
-    /// The channel, once [`finish`](Initiator::finish) succeeded.
-    pub(crate) fn into_channel(self) -> Channel {
-        Channel::new(self.state)
-    }
-}
-
-/// Message 2, opened.
-pub(crate) struct Opened {
-    pub(crate) payload: Vec<u8>,
-    pub(crate) host_static: [u8; 32],
-}
-
-/// The host's half of a handshake: message 1 was authentic, message 2 is not yet written.
-pub(crate) struct Responder(HandshakeState);
-
-impl Responder {
-    /// Opens message 1: `Forged` is a wrong key, a wrong role, another session or another link.
-    pub(crate) fn accept(
-        entropy: &mut Entropy,
-        psk: &Psk,
-        static_private: &[u8; 32],
-        prologue: &Prologue<'_>,
-        first: &[u8],
-    ) -> Result<(Responder, Vec<u8>), SealError> {
-        let prologue = prologue.bytes();
-        let mut state = builder(entropy)
-            .psk(0, &psk.0)
-            .and_then(|builder| builder.local_private_key(static_private))
-            .and_then(|builder| builder.prologue(&prologue))
-            .and_then(Builder::build_responder)
-            .expect("the parameters are complete");
-        let hello = read(&mut state, FIRST, first)?;
-        Ok((Responder(state), hello))
-    }
-
-    /// Message 2, and the channel that begins after it.
-    pub(crate) fn reply(mut self, payload: &[u8]) -> (Channel, Vec<u8>) {
-        let second = write(&mut self.0, SECOND, payload);
-        (Channel::new(self.0), second)
-    }
 }
 
 /// Numbered envelopes in both directions, and the keys that the confirmation needs.
@@ -213,7 +89,7 @@ struct Inside<'a> {
 }
 
 impl Channel {
-    fn new(state: HandshakeState) -> Channel {
+    pub(super) fn new(state: HandshakeState) -> Channel {
         let mut hash = [0; 32];
         hash.copy_from_slice(state.get_handshake_hash());
         let transport = state.into_stateless_transport_mode().expect("both messages have passed");
@@ -349,71 +225,15 @@ impl Window {
     }
 }
 
-fn builder(entropy: &mut Entropy) -> Builder<'static> {
-    let params: NoiseParams = "Noise_NXpsk0_25519_AESGCM_SHA256".parse().expect("the name is well-formed");
-    Builder::with_resolver(params, Box::new(Seeded(entropy.bytes())))
-}
-
-fn write(state: &mut HandshakeState, kind: u8, payload: &[u8]) -> Vec<u8> {
-    // An ephemeral key, a static key, and two tags at most.
-    let mut message = vec![0; 1 + payload.len() + 32 + 32 + 2 * TAG];
-    message[0] = kind;
-    let length = state.write_message(payload, &mut message[1..]).expect("the buffer has room and the turn is ours");
-    message.truncate(1 + length);
-    message
-}
-
-fn read(state: &mut HandshakeState, kind: u8, message: &[u8]) -> Result<Vec<u8>, SealError> {
-    if message.len() > MAX_ENVELOPE || message.first() != Some(&kind) {
-        return Err(SealError::Malformed);
-    }
-    let mut payload = vec![0; message.len()];
-    let length = state.read_message(&message[1..], &mut payload).map_err(|_| SealError::Forged)?;
-    payload.truncate(length);
-    Ok(payload)
-}
-
-/// snow's own primitives, but its random bytes follow from a seed.
-struct Seeded([u8; 32]);
-
-impl Drop for Seeded {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl CryptoResolver for Seeded {
-    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(Dice(Entropy::new(self.0))))
-    }
-
-    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        DefaultResolver.resolve_dh(choice)
-    }
-
-    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        DefaultResolver.resolve_hash(choice)
-    }
-
-    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        DefaultResolver.resolve_cipher(choice)
-    }
-}
-
-struct Dice(Entropy);
-
-impl Random for Dice {
-    fn try_fill_bytes(&mut self, dest: &mut [u8]) -> Result<(), snow::Error> {
-        self.0.fill(dest);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::crypto::confirmation::Side;
-    use crate::crypto::invite::HostSecrets;
+    use crate::crypto::keys::{HostSecrets, public_key};
+    use crate::crypto::noise::{Initiator, Prologue, Responder};
+    use crate::id::LinkId;
+    use crate::role::Role;
+    use crate::support::entropy::Entropy;
 
     fn pair() -> (Channel, Channel) {
         let mut entropy = Entropy::new([1; 32]);
@@ -439,28 +259,6 @@ mod tests {
         assert_eq!(opened.payload, b"welcome");
         assert_eq!(opened.host_static, public_key(secrets.static_private()));
         (host, viewer.into_channel())
-    }
-
-    #[test]
-    fn a_wrong_key_role_session_or_link_fails_on_the_first_message() {
-        let mut entropy = Entropy::new([1; 32]);
-        let secrets = HostSecrets::new(&mut entropy);
-        let right =
-            Prologue { session: secrets.session(), role: Role::View, versions: &[1], link: LinkId(9), resumes: None };
-        let viewer = Initiator::new(&mut entropy, &secrets.psk(Role::View), &right, b"");
-        let wrong = [
-            (Role::Control, Prologue { ..right }),
-            (Role::View, Prologue { role: Role::Control, ..right }),
-            (Role::View, Prologue { versions: &[1, 2], ..right }),
-            (Role::View, Prologue { session: SessionId([0; 16]), ..right }),
-            (Role::View, Prologue { link: LinkId(8), ..right }),
-            (Role::View, Prologue { resumes: Some(LinkId(8)), ..right }),
-        ];
-        for (psk, prologue) in wrong {
-            let psk = secrets.psk(psk);
-            let got = Responder::accept(&mut entropy, &psk, secrets.static_private(), &prologue, viewer.first());
-            assert_eq!(got.err(), Some(SealError::Forged));
-        }
     }
 
     #[test]

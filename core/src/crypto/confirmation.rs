@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::crypto::invite::Psk;
+use crate::crypto::keys::Psk;
 use crate::role::Role;
 
 /// Proves, over the lanes, that the DTLS peer is the one that the envelopes were exchanged with.

@@ -1,7 +1,7 @@
 //! The secrets of an endpoint as text, for tests that look whether one leaks.
 
 use super::{Endpoint, Secrets};
-use crate::crypto::invite::HostSecrets;
+use crate::crypto::keys::HostSecrets;
 use crate::machine::Machine;
 use crate::peer::engine::Engine;
 

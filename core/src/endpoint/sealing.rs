@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::crypto::channel::{Initiator, Prologue, Responder, SealError};
-use crate::crypto::invite::HostSecrets;
+use crate::crypto::channel::SealError;
+use crate::crypto::keys::HostSecrets;
+use crate::crypto::noise::{Initiator, Prologue, Responder};
 use crate::id::LinkId;
 use crate::peer::engine::Engine;
 use crate::session::link::{Envelope, Event, LinkUser, Refusal, Verdict};

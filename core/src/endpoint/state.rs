@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::crypto::channel::{Channel, Initiator, Responder};
+use crate::crypto::channel::Channel;
 use crate::crypto::confirmation::Confirmation;
+use crate::crypto::noise::{Initiator, Responder};
 use crate::ice::path_monitor::{PathMonitor, RoundTrips};
 use crate::id::LinkId;
 use crate::peer::engine::Peer;

@@ -4,7 +4,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::crypto::channel::MAX_ENVELOPE;
-use crate::crypto::invite::HostSecrets;
+use crate::crypto::keys::HostSecrets;
 use crate::id::{LinkId, SessionId};
 use crate::role::Role;
 use crate::session::address::AddressClass;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::crypto::invite::{HostSecrets, Invite};
+use beach_core::crypto::invite::Invite;
+use beach_core::crypto::keys::HostSecrets;
 use beach_core::endpoint::Paths;
 use beach_core::host::{Approve, Escape, HostConfig, InviteRules, MAX_VIEWERS, Resize, Start};
 use beach_core::predict::Mode;
