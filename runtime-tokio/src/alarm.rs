@@ -1,8 +1,9 @@
-//! One timer, set anew in every turn of the loop.
+//! One timer, which every turn of the loop sets anew.
 //!
-//! The runtime's own timers wake its thread up each time one is set earlier than all the others, which is two calls of the system too
-//! many between a key and its echo. On Linux the timer is a file of its own instead, which counts the time that the machine sleeps. It is left alone when the deadline moves away: it
-//! then rings early, once, and is set again.
+//! The runtime's own timers wake its thread up each time one is set earlier than all the others, which is two calls of
+//! the system too many between a key and its echo. On Linux the timer is a file of its own instead, which counts the
+//! time that the machine sleeps. A deadline that moves away leaves the timer alone: the timer then rings early, once,
+//! and is set again.
 
 use std::future;
 use std::time::Instant;
@@ -17,15 +18,15 @@ use {
     tokio::io::unix::AsyncFd,
 };
 
-/// A deadline is the same if it differs by less: it was reckoned from another clock.
+/// Two deadlines that differ by less than this are the same deadline, reckoned from two clocks.
 #[cfg(target_os = "linux")]
 const SLACK: Duration = Duration::from_micros(50);
 
-/// See the module. Needs a tokio runtime with I/O and time enabled.
+/// A timer, as the module says. Needs a tokio runtime with I/O and time enabled.
 pub(crate) struct Alarm {
     #[cfg(target_os = "linux")]
     timer: Option<AsyncFd<OwnedFd>>,
-    /// When it rings.
+    /// When the timer rings.
     #[cfg(target_os = "linux")]
     set: Option<Instant>,
 }

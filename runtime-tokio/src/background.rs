@@ -1,18 +1,18 @@
-//! What a process does that goes on when its terminal is gone.
+//! How a process leaves its terminal and goes on without one.
 
 use std::fs::OpenOptions;
 use std::io;
 
-/// Becomes the leader of a session without a terminal: none can hang up on it.
+/// Makes this process the leader of a session without a terminal, so that no terminal can hang up on it.
 ///
 /// # Errors
-/// It leads a group of processes already.
+/// This process leads a group of processes already.
 pub fn leave_terminal() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())
 }
 
-/// What it prints goes nowhere from now on.
+/// Whatever this process prints goes nowhere from now on.
 ///
 /// # Errors
 /// The system refuses.

@@ -1,33 +1,34 @@
-//! The machines' clock. It goes on while the machine sleeps, so that whoever wakes finds its deadlines past, and knows.
+//! The clock of the state machines. The clock goes on while the computer sleeps: after a sleep, deadlines are past, and
+//! a state machine concludes that it was suspended.
 
 use std::time::{Duration, Instant};
 
 use beach_core::time::Timestamp;
 
-/// Counts from an epoch.
+/// A clock that counts from an epoch.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     epoch: Instant,
-    /// What the system's clock said at the epoch, if it has one that goes on.
+    /// What the system's clock said at the epoch, if the system has a clock that goes on in a sleep.
     at_epoch: Option<Duration>,
 }
 
 impl Clock {
-    /// From `epoch`, which is not long ago.
+    /// A clock that counts from `epoch`, which is not long ago.
     #[must_use]
     pub fn since(epoch: Instant) -> Clock {
         let elapsed = epoch.elapsed();
         Clock { epoch, at_epoch: since_boot().map(|now| now.saturating_sub(elapsed)) }
     }
 
-    /// Now.
+    /// The time since the epoch.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let elapsed = self.at_epoch.and_then(|at_epoch| since_boot()?.checked_sub(at_epoch));
         Timestamp::from(elapsed.unwrap_or_else(|| self.epoch.elapsed()))
     }
 
-    /// When it will be `at`, on the clock of the runtime's timers, which stands still while the machine sleeps.
+    /// The time `at` on the clock of the runtime's timers, which stands still while the computer sleeps.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
         Instant::now() + at.since(self.now())
     }
@@ -39,7 +40,7 @@ fn since_boot() -> Option<Duration> {
     Duration::try_from(time).ok()
 }
 
-/// Elsewhere it depends on the system what `Instant` does in a sleep.
+/// On other systems than Linux, what `Instant` does in a sleep depends on the system.
 #[cfg(not(target_os = "linux"))]
 fn since_boot() -> Option<Duration> {
     None

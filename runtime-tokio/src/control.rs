@@ -1,8 +1,9 @@
 //! The control socket: how other programs of the same user ask a running share something.
 //!
-//! A Unix socket for each session, in a folder that only its owner may enter. Both ends ask the kernel for the other's user id, and speak
-//! to nobody but their own user. One line comes in, one line goes out, and the connection stays until the share ends, so that somebody can
-//! wait for the end; but not for longer than a minute, and when there are too many, the one that has been idle longest goes.
+//! A Unix socket for each session, in a folder that only its owner may enter. Both ends ask the kernel for the other's
+//! user id, and speak to nobody but their own user. One line comes in, one line goes out, and the connection stays
+//! until the share ends, so that somebody can wait for the end; but not for longer than a minute, and when there are
+//! too many, the one that has been idle longest goes.
 
 use std::collections::VecDeque;
 use std::env;
@@ -37,7 +38,7 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// Between two tries to accept, after one failed.
 const REST: Duration = Duration::from_millis(100);
 
-/// Somebody of the same user asks this.
+/// A program of the same user asks this.
 #[derive(Debug)]
 pub struct Asked {
     /// The line, without its end.
@@ -64,10 +65,11 @@ pub fn folder() -> io::Result<PathBuf> {
     base.map(|base| base.join("beach")).ok_or_else(|| io::Error::other("HOME is not set"))
 }
 
-/// The sockets that are there, by the names of their sessions, in order. Not all need have somebody behind them.
+/// The sockets in the folder, by the names of their sessions, in order. A share that was killed leaves its socket
+/// behind.
 ///
 /// # Errors
-/// The folder cannot be read. That it is not there is none.
+/// The folder cannot be read. A folder that is not there has no sockets, which is no error.
 pub fn sessions() -> io::Result<Vec<(String, PathBuf)>> {
     let entries = match fs::read_dir(folder()?) {
         Ok(entries) => entries,
@@ -93,7 +95,7 @@ impl Control {
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         close_to_others(&folder)?;
         let path = folder.join(format!("{session}.sock"));
-        // A session id is never used twice: what has its name is left over.
+        // A session id is never used twice: a file of this name is left over.
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -106,7 +108,7 @@ impl Control {
         Ok(Control { path, asked, _tasks: tasks })
     }
 
-    /// Where it is.
+    /// Where the socket is.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -123,7 +125,7 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // It may be gone already.
+        // The file may be gone already.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -151,12 +153,12 @@ struct Connections {
 
 struct Connection {
     task: AbortHandle,
-    /// A line came, and is not answered yet.
+    /// Whether a line came that is not answered yet.
     busy: Arc<AtomicBool>,
 }
 
 impl Connections {
-    /// Serves one more; the oldest idle one makes room.
+    /// Serves one more connection; the oldest idle one makes room.
     fn add(&mut self, stream: UnixStream, ask: mpsc::Sender<Asked>) {
         self.known.retain(|connection| !connection.task.is_finished());
         if self.known.len() >= MAX_CONNECTIONS {
@@ -232,7 +234,7 @@ pub struct Answered {
 /// Asks the share behind this socket.
 ///
 /// # Errors
-/// Nobody is there, another user is, or there is no answer within 2 s.
+/// No share listens there, another user's does, or the share does not answer within 2 s.
 pub async fn ask(socket: &Path, line: &str) -> io::Result<Answered> {
     let talk = async {
         let mut stream = UnixStream::connect(socket).await?;

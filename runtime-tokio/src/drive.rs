@@ -11,12 +11,12 @@ use tokio::task::yield_now;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 
-/// Inputs handled before the loop gives other tasks a turn, even if more are ready: a flood on one side must not starve the other tasks
-/// of the thread.
+/// Inputs handled before the loop gives other tasks a turn, even if more are ready: a flood on one side must not starve
+/// the other tasks of the thread.
 const TURN: u32 = 64;
 
-/// How long it may be busy before it does so. Only then does the runtime look which other sources have become ready: while a program
-/// floods, a turn takes milliseconds, and a key must not wait for 64 of them.
+/// How long the loop may be busy before it does so. Only then does the runtime look which other sources have become
+/// ready: while a program floods, a turn takes milliseconds, and a key must not wait for 64 of them.
 const BUSY_AT_MOST: Duration = Duration::from_millis(1);
 
 /// The world around a machine: performs what it wants and reports what happens.
@@ -74,7 +74,8 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
                 () = alarm.at(deadline) => Tick.into(),
             }
         });
-        // Only while it waits does the runtime look around; a source that is ready at once may still have taken its time.
+        // Only while it waits does the runtime look around; a source that is ready at once may still have taken its
+        // time.
         let mut waited = false;
         let next = poll_fn(|context| {
             let polled = next.as_mut().poll(context);

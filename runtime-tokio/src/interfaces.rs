@@ -15,21 +15,23 @@ use {
     tokio::io::unix::AsyncFd,
 };
 
-/// A change comes in several messages: an address goes, another comes, routes follow. They are taken together.
+/// A change comes in several messages: an address goes, another comes, routes follow. Messages within this time are one
+/// change.
 const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 
-/// Without messages: a person who changes the network waits about as long for its address.
+/// How often the addresses are looked up where the kernel tells nothing: a person who changes the network waits about
+/// as long for its address.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Links, and addresses of both families, of `rtnetlink(7)`: `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`.
 #[cfg(target_os = "linux")]
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
 
-/// See the module. Needs a tokio runtime with I/O and time enabled.
+/// Watches this machine's addresses. Needs a tokio runtime with I/O and time enabled.
 pub(crate) struct Interfaces {
     #[cfg(target_os = "linux")]
     told: Option<AsyncFd<OwnedFd>>,
-    /// When to look.
+    /// When the addresses are looked up next.
     look_at: Option<Instant>,
 }
 
@@ -74,7 +76,7 @@ impl Interfaces {
         let Some(told) = self.told.as_ref().filter(|_| self.look_at.is_none()) else { return future::pending().await };
         let mut message = [0; 4096];
         let Ok(mut ready) = told.readable().await else { return future::pending().await };
-        // What it says does not matter; a full buffer says no less.
+        // The content does not matter: any message, and a buffer that ran over, means that something changed.
         while let Ok(Ok(_)) = ready.try_io(|told| Ok(recv(told.get_ref(), &mut message[..], RecvFlags::empty())?)) {}
     }
 

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// pseudo-terminal 17. A share was seen to work with 32 in all, and to fail halfway with fewer.
 const FILES: usize = 29;
 
-/// Checks that enough files can be opened. Without, libraries would panic where they cannot open theirs.
+/// Checks that enough files can be opened: with fewer, libraries would panic where they cannot open theirs.
 ///
 /// # Errors
 /// As the system says when one more file cannot be opened.
@@ -21,8 +21,8 @@ pub fn check_open_files() -> io::Result<()> {
     opened.map(drop)
 }
 
-/// From now on, a file that reaches the limit of its size (`ulimit -f`) is an error of the write, and does not end this process.
-/// Commands that it starts have the signal's usual effect. Needs a tokio runtime with I/O enabled.
+/// From now on, a file that reaches the limit of its size (`ulimit -f`) is an error of the write, and does not end this
+/// process. Commands that it starts have the signal's usual effect. Needs a tokio runtime with I/O enabled.
 ///
 /// # Errors
 /// The system refused the handler.

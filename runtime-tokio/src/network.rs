@@ -19,10 +19,10 @@ use crate::signal::{Signal, SignalEvent};
 use crate::turn::{StreamEvent, Streams};
 use crate::udp::{UdpSockets, usable_addresses};
 
-/// A name that takes longer to look up is as good as dead; nobody waits for it.
+/// How long a name lookup may take. A server whose name takes longer is left out.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
 
-/// The same endpoint, putting out its notes if the log is at level debug; before the first input.
+/// The same endpoint, which puts out its notes if the log is at level debug. To be called before the first input.
 #[must_use]
 pub fn logged<M: Machine, E: Engine>(endpoint: Endpoint<M, E>) -> Endpoint<M, E> {
     if tracing::enabled!(tracing::Level::DEBUG) { endpoint.noting() } else { endpoint }
@@ -32,16 +32,16 @@ pub fn logged<M: Machine, E: Engine>(endpoint: Endpoint<M, E>) -> Endpoint<M, E>
 pub struct Network {
     signal: Signal,
     sockets: Option<UdpSockets>,
-    /// Only loopback addresses are candidates: the other side is on this machine.
+    /// Whether only loopback addresses are candidates, since the other side is on this machine.
     loopback: bool,
     recording: Option<Recording>,
     bound: VecDeque<(Generation, Vec<SocketAddr>)>,
     interfaces: Interfaces,
-    /// Sockets were asked for.
+    /// Whether the endpoint asked for sockets.
     wants_sockets: bool,
-    /// Connected, and not said yet.
+    /// Whether the rendezvous is connected and the endpoint is not told yet.
     up: bool,
-    /// Names being looked up.
+    /// The name lookups under way.
     lookups: JoinSet<Option<IceServer>>,
     streams: Streams,
     sent: u64,
@@ -49,7 +49,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Will reach the rendezvous at `server` (`http(s)://host:port`). Needs a tokio runtime.
+    /// The network of an endpoint whose rendezvous is at `server` (`http(s)://host:port`). Connects nothing yet. Needs
+    /// a tokio runtime.
     #[must_use]
     pub fn new(server: &str, loopback: bool, recording: Option<Recording>) -> Network {
         Network {
@@ -85,7 +86,7 @@ impl Network {
         self
     }
 
-    /// Performs what is for the network, and returns what is not.
+    /// Performs an output that is for the network; returns any other.
     pub fn perform<O>(&mut self, output: Output<O>) -> Option<O> {
         match output {
             Output::Machine(output) => return Some(output),
@@ -120,7 +121,7 @@ impl Network {
         None
     }
 
-    /// Leaves the rendezvous, once what was said to it is sent; bounded.
+    /// Leaves the rendezvous once all queued texts are sent, or after a second.
     pub async fn close(&mut self) {
         self.signal.close().await;
     }
@@ -132,7 +133,7 @@ impl Network {
     }
 
     fn bind(&mut self, generation: Generation) {
-        // The earlier ones close first: their ports are not to be found again.
+        // The earlier sockets close first, so that the new ones do not get their ports.
         self.sockets = None;
         self.wants_sockets = true;
         let bound = match UdpSockets::bind(&usable_addresses(self.loopback)) {
@@ -204,7 +205,7 @@ impl Network {
     }
 }
 
-/// The addresses after a change, if it was one.
+/// The addresses after a change; `None` if nothing changed.
 fn moved(sockets: &mut Option<UdpSockets>, wanted: bool, loopback: bool) -> Option<Vec<SocketAddr>> {
     let addresses = usable_addresses(loopback);
     match sockets {

@@ -1,6 +1,8 @@
-//! Writing to a file that may take nothing for a while: a pipe whose reader stopped, a terminal that is held with Ctrl-S.
+//! Writing to a file that may take nothing for a while: a pipe whose reader stopped, a terminal that is held with
+//! Ctrl-S.
 //!
-//! A loop that drives a session must not wait for such a file. [`write_within`] gives up after a time that the caller names.
+//! A loop that drives a session must not wait for such a file. [`write_within`] gives up after a time that the caller
+//! names.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

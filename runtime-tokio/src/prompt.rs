@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 
-/// Longest line read.
+/// Longest line read, in bytes.
 const LINE_MAX: usize = 4096;
 
 /// Asks on the terminal, whatever stdin and stdout are, and reads a line without showing it.
@@ -25,7 +25,7 @@ pub fn read_secret(question: &str) -> io::Result<String> {
     line
 }
 
-/// Reads one line of stdin and not a byte more: what follows is typing.
+/// Reads one line of stdin and not a byte more: the bytes behind the line are keys for the session.
 ///
 /// # Errors
 /// Stdin cannot be read, or is not text.
@@ -33,7 +33,7 @@ pub fn read_stdin_line() -> io::Result<String> {
     read_line(&mut Unbuffered)
 }
 
-/// Stdin without a buffer of ours, in which what follows the line would stay.
+/// Stdin without a buffer of ours, which would keep the bytes behind the line.
 struct Unbuffered;
 
 impl io::Read for Unbuffered {
@@ -42,7 +42,7 @@ impl io::Read for Unbuffered {
     }
 }
 
-/// Makes the terminal stdin again, after something else was read from it.
+/// Makes the terminal this process's stdin, after a line was read from a pipe there.
 ///
 /// # Errors
 /// There is no terminal.

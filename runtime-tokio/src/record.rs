@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::patience::write_within;
 
-/// How long a file that is a pipe or a terminal may take nothing: whoever writes has a session to drive.
+/// How long a file that is a pipe or a terminal may take nothing: the loop that writes has a session to drive.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A file that only its owner may read, appended to.
@@ -71,13 +71,13 @@ impl Recording {
     /// Starts a recording in a new file, mode 0600.
     ///
     /// # Errors
-    /// If there is a file already, and as the file system says.
+    /// There is a file already; else as the file system says.
     pub fn create_new(path: &Path) -> io::Result<Recording> {
         let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
         Ok(Recording { file: PrivateFile::of(file)?, failed: false })
     }
 
-    /// Appends, at once. The first failure ends the recording: nothing is written after it.
+    /// Appends, at once. The first failure ends the recording: nothing is written after the failure.
     ///
     /// # Errors
     /// As the file system says, the first time; never again.
@@ -88,7 +88,7 @@ impl Recording {
         self.file.write(bytes).inspect_err(|_| self.failed = true)
     }
 
-    /// Appends. A disk that is full ends the recording, not the session; it is logged once.
+    /// Appends. A disk that is full ends the recording, not the session; the failure is logged once.
     pub fn append(&mut self, bytes: &[u8]) {
         if let Err(error) = self.try_append(bytes) {
             tracing::error!(%error, "the recording ends here");

@@ -15,9 +15,9 @@ use crate::drive::{Surroundings, drive};
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 
-/// Serves a rendezvous on `server`, and on the UDP port of the same number a STUN server, until `drain` says that it shall end and no
-/// handshake is under way any more. It carries datagrams of those who cannot reach each other if it `relays`, and hands out `ice` besides
-/// itself.
+/// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `drain` is notified and
+/// no handshake is under way any more. A rendezvous that `relays` carries the datagrams of peers that cannot reach each
+/// other. Peers are told the servers of `ice`, and the STUN server.
 pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify>) {
     let stun = Stun::bind(server.local_addr()).await;
     let mut rendezvous = if relays { Rendezvous::new() } else { Rendezvous::new().without_relay() };
@@ -32,15 +32,16 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify
 
 /// The servers that are handed out, and what makes credentials for those that have none.
 pub struct HandedOut {
-    /// Their hosts are addresses.
+    /// The servers, whose hosts are addresses.
     pub servers: Vec<IceServer>,
-    /// What they share with us.
+    /// The secret that the servers share with the rendezvous, from which credentials are made.
     pub secret: Option<Zeroizing<String>>,
-    /// How long credentials are good for; at half of it everybody gets new ones.
+    /// How long credentials are good for. New ones are handed out after half of this time.
     pub lifetime: Duration,
 }
 
-/// An hour: who got credentials and left can use the server that long.
+/// How long credentials are good for if nothing else is said: a peer that leaves can use the server for so long at
+/// most.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 impl Default for HandedOut {
@@ -50,12 +51,12 @@ impl Default for HandedOut {
 }
 
 impl HandedOut {
-    /// Whether they have to be made anew.
+    /// Whether credentials run out, and have to be made anew.
     fn expire(&self) -> bool {
         self.secret.is_some() && self.servers.iter().any(|server| matches!(server.service, Service::Turn(_, None)))
     }
 
-    /// As of now.
+    /// The servers' addresses with credentials as of now.
     fn urls(&self) -> impl Iterator<Item = IceUrl> {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         self.servers.iter().filter_map(move |server| {
@@ -73,7 +74,7 @@ struct Sockets {
     server: Server,
     drain: Arc<Notify>,
     ice: HandedOut,
-    /// It answers STUN itself.
+    /// Whether there is a STUN server on the rendezvous' own port.
     itself: bool,
     renewal: Interval,
     handed_out: bool,
@@ -94,7 +95,7 @@ impl Surroundings<Rendezvous> for Sockets {
 
     async fn next(&mut self) -> RendezvousInput {
         let event = tokio::select! {
-            // Before anybody is served: who joins is told of them.
+            // The servers come before the first connection: a peer that joins is told of them.
             biased;
             _ = self.renewal.tick(), if !self.handed_out || self.ice.expire() => {
                 self.handed_out = true;

@@ -25,8 +25,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::websocket::QueueSender;
 
-/// Connections at once, whatever their state: bounds memory and descriptors (the process's own descriptor limit must allow
-/// as many). One more is accepted and closed at once, so that its client knows.
+/// Connections at once, whatever their state: bounds memory and descriptors (the process's own descriptor limit must
+/// allow as many). One more is accepted and closed at once, so that its client knows.
 pub const MAX_CONNECTIONS: usize = 4096;
 
 /// Texts that may wait for one connection. A peer that reads this slowly reconnects better than it catches up.
@@ -43,28 +43,29 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 pub enum ServerEvent {
     /// A WebSocket is open; texts may be sent to it.
     Opened {
-        /// Its name.
+        /// The connection's name.
         connection: ConnectionId,
-        /// Where it comes from, as TCP says; a proxy's address behind a proxy.
+        /// Where the connection comes from, as TCP says; a proxy's address behind a proxy.
         peer: SocketAddr,
     },
-    /// It sent this text, of at most 16 KiB.
+    /// A connection sent this text, of at most 16 KiB.
     Text {
-        /// From whom.
+        /// Which connection.
         connection: ConnectionId,
-        /// What.
+        /// The text.
         text: String,
     },
-    /// It sent this to be relayed, of at most 16 KiB.
+    /// A connection sent this datagram to be relayed, of at most 16 KiB.
     Datagram {
-        /// From whom.
+        /// Which connection.
         connection: ConnectionId,
-        /// What.
+        /// The datagram.
         bytes: Vec<u8>,
     },
-    /// It is gone, for whatever reason, [`Server::close`] included. Once for every `Opened`; nothing of it follows.
+    /// A connection is gone, for whatever reason, [`Server::close`] included. Once for every `Opened`; nothing of the
+    /// connection follows.
     Closed {
-        /// Which.
+        /// Which connection.
         connection: ConnectionId,
     },
 }
@@ -86,7 +87,7 @@ impl fmt::Debug for ServerEvent {
 /// A listening server and its connections. Needs a tokio runtime with I/O and time enabled; dropping it ends every
 /// connection at once.
 pub struct Server {
-    /// None any more once nobody new may come.
+    /// `None` once no connection is accepted any more.
     listener: Option<TcpListener>,
     local_addr: SocketAddr,
     next_connection: ConnectionId,
@@ -101,7 +102,7 @@ pub struct Server {
 /// An open WebSocket, as the server sees it.
 enum Open {
     Live(Handle),
-    /// Told to close; its `Closed` is on the way.
+    /// The connection was told to close; its `Closed` is on the way.
     Closing,
 }
 
@@ -142,18 +143,18 @@ impl Server {
         })
     }
 
-    /// Where it listens, with the real port.
+    /// Where the server listens, with the real port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Nobody new comes in from now on; the port is free for another server.
+    /// Accepts no connection from now on; the port is free for another server.
     pub fn close_door(&mut self) {
         self.listener = None;
     }
 
-    /// Waits for the next event. Cancel-safe. It also accepts connections: nobody is let in while nobody waits here.
+    /// Waits for the next event. Cancel-safe. Connections are accepted here too: none is while nobody waits here.
     pub async fn next(&mut self) -> ServerEvent {
         loop {
             tokio::select! {
@@ -171,8 +172,8 @@ impl Server {
         }
     }
 
-    /// Queues a text for a connection, at most [`OUTBOUND_MAX`]; one too many ends that connection. To a connection that
-    /// is gone it does nothing.
+    /// Queues a text for a connection, at most [`OUTBOUND_MAX`]; one too many ends that connection. To a connection
+    /// that is gone it does nothing.
     pub fn send(&mut self, connection: ConnectionId, text: String) {
         let Some(open) = self.open.get_mut(&connection) else {
             return;
@@ -183,11 +184,11 @@ impl Server {
             Err(mpsc::error::TrySendError::Full(_)) => {
                 tracing::debug!(connection, "outbound queue full: closed");
                 if let Open::Live(handle) = std::mem::replace(open, Open::Closing) {
-                    // An error here: it has ended by itself.
+                    // An error here: the connection has ended by itself.
                     let _ = handle.cut.send(());
                 }
             }
-            // It has ended; its `Closed` is on the way.
+            // The connection has ended; its `Closed` is on the way.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
         }
     }
@@ -202,7 +203,7 @@ impl Server {
     /// Closes a connection once what is queued for it is sent, or after a second. `Closed` follows; no more texts do.
     pub fn close(&mut self, connection: ConnectionId) {
         if let Some(open) = self.open.get_mut(&connection) {
-            // The handle goes, and with it the sender: the task sees the end of its queue.
+            // The handle goes, and the sender with it: the task sees the end of its queue.
             *open = Open::Closing;
         }
     }
@@ -251,13 +252,13 @@ impl Server {
             if work.catch_unwind().await.is_err() {
                 tracing::error!(connection, "a connection's task panicked");
             }
-            // An error here: the server is gone, and with it whoever wanted to know.
+            // An error here: the server is gone.
             let _ = report.send(Report::Closed(connection)).await;
         });
     }
 }
 
-/// Whoever comes next; nobody once the door is closed.
+/// The next connection; none once the door is closed.
 async fn knock(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     match listener {
         Some(listener) => listener.accept().await,

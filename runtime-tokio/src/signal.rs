@@ -38,9 +38,9 @@ const INBOUND_MAX: usize = 64;
 pub enum SignalEvent {
     /// Connected; texts flow.
     Up,
-    /// The rendezvous sent this.
+    /// The rendezvous sent this text.
     Text(String),
-    /// It relayed this.
+    /// The rendezvous relayed this datagram.
     Datagram(Vec<u8>),
     /// Not connected any more, or the dial failed. Nothing follows until the next dial.
     Down(SignalError),
@@ -74,14 +74,14 @@ struct Link {
     outbound: QueueSender,
     events: mpsc::Receiver<SignalEvent>,
     found: Arc<Found>,
-    /// The task sees this end close.
+    /// The task hangs up when this is dropped.
     _hang_up: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Signal {
-    /// A client of the rendezvous at `url`: `http(s)://host[:port]`, or the same with `ws(s)`; a path is kept as a prefix.
-    /// Connects nothing yet; an address that makes no sense shows as [`SignalEvent::Down`] at the first dial.
+    /// A client of the rendezvous at `url`: `http(s)://host[:port]`, or the same with `ws(s)`; a path is kept as a
+    /// prefix. Connects nothing yet; an address that makes no sense shows as [`SignalEvent::Down`] at the first dial.
     #[must_use]
     pub fn new(url: String) -> Self {
         Self { target: Target::parse(&url), link: None, leaving: None, down: None }
@@ -98,38 +98,38 @@ impl Signal {
         }
     }
 
-    /// The address at which the rendezvous was reached, once it was.
+    /// The address at which the rendezvous was reached; `None` before that.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.link.as_ref()?.found.peer.get().copied()
     }
 
-    /// What the rendezvous, or the proxy before it, says it is, if it says so; printable and short.
+    /// The name of the software of the rendezvous, or of the proxy before it, if the answer has one; printable, at most
+    /// 64 characters.
     #[must_use]
     pub fn software(&self) -> Option<&str> {
         self.link.as_ref()?.found.software.get().map(String::as_str)
     }
 
-    /// What the time was there when the connection was made, to the second, if it said so.
+    /// The rendezvous' time when the connection was made, to the second, if the answer has it.
     #[must_use]
     pub fn time(&self) -> Option<SystemTime> {
         self.link.as_ref()?.found.time.get().copied()
     }
 
-    /// Ends the connection without a `Down`. What was queued is still sent, in the background, if that takes no longer
-    /// than a second.
+    /// Ends the connection without a `Down`. Queued texts are still sent, in the background, for a second at most.
     pub fn hang_up(&mut self) {
         self.leaving = self.link.take().map(|link| link.task);
         self.down = None;
     }
 
-    /// Hangs up, and waits until what was queued is sent, a second at most: for a program that is about to end.
+    /// Hangs up, and waits until the queued texts are sent, a second at most: for a program that is about to end.
     pub async fn close(&mut self) {
         if self.link.is_some() {
             self.hang_up();
         }
         if let Some(task) = self.leaving.take() {
-            // A task that panicked has said so; there is nothing left to wait for.
+            // A task that panicked has logged that; there is nothing left to wait for.
             let _ = timeout(GOODBYE_DEADLINE, task).await;
         }
     }
@@ -169,7 +169,7 @@ impl Signal {
         };
         let event = match link.events.recv().await {
             Some(event) => event,
-            // The task ended without a word: it panicked.
+            // The task ended without a word: the task panicked.
             None => SignalEvent::Down(SignalError::Fault),
         };
         if let SignalEvent::Down(cause) = &event {

@@ -15,11 +15,11 @@ pub enum SystemSignal {
     Terminate,
     /// SIGHUP: the terminal is gone.
     HangUp,
-    /// SIGINT; in raw mode ^C is a key, so this came from elsewhere.
+    /// SIGINT. In raw mode ^C is a key, so another process sent the signal.
     Interrupt,
-    /// SIGTSTP from elsewhere, to be answered with [`RawMode::suspend`](crate::tty::RawMode::suspend).
+    /// SIGTSTP from another process, to be answered with [`RawMode::suspend`](crate::tty::RawMode::suspend).
     Stop,
-    /// SIGCONT: running again, whoever stopped it.
+    /// SIGCONT: this process runs again after a stop.
     Continue,
 }
 
@@ -30,8 +30,8 @@ pub fn stop() {
     }
 }
 
-/// The signals of this process. From the first start on, and for the life of the process, they no longer have their
-/// usual effect: whoever starts this must act on them.
+/// The signals of this process. From the first start on, and for the life of the process, the signals no longer have
+/// their usual effect: the caller must act on them.
 pub struct Signals {
     resize: SignalStream,
     terminate: SignalStream,

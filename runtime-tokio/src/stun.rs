@@ -1,4 +1,5 @@
-//! STUN: a server beside the rendezvous, which tells whoever asks over UDP how they are seen; and the question, asked once.
+//! STUN: a server beside the rendezvous, which tells clients from which address their datagrams come; and a client, for
+//! `doctor`.
 
 use std::convert::Infallible;
 use std::future;
@@ -9,14 +10,14 @@ use beach_core::ice::stun::{answer, question_for_other_port, question_of, told, 
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// Longest question. Ours have 20 bytes, and what is larger wants more than is told here.
+/// Longest question, in bytes. Ours have 20; a longer one asks for more than this server tells.
 const QUESTION_BYTES_MAX: usize = 548;
 
-/// The socket, and one on another port, for who wants to know whether their router lets such answers in.
+/// The server's socket, and one on another port, for clients that test whether their router lets answers from there in.
 pub(crate) struct Stun(Option<(UdpSocket, Option<UdpSocket>)>);
 
 impl Stun {
-    /// On the UDP port of this address; if it cannot be had, there is no server.
+    /// Binds the UDP port of this address; if that fails, there is no server.
     pub(crate) async fn bind(address: SocketAddr) -> Stun {
         let socket = UdpSocket::bind(address).await;
         let socket =
@@ -25,17 +26,17 @@ impl Stun {
         Stun(socket.ok().map(|socket| (socket, other)))
     }
 
-    /// Whether it is there.
+    /// Whether there is a server.
     pub(crate) fn answers(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Answers for ever.
+    /// Answers questions for ever.
     pub(crate) async fn run(&self) -> Infallible {
         let Some((socket, other)) = &self.0 else { return future::pending().await };
         let mut question = [0; QUESTION_BYTES_MAX];
         loop {
-            // An error is an answer that did not get to somebody.
+            // An error here: an earlier answer could not be delivered.
             let Ok((length, source)) = socket.recv_from(&mut question).await else {
                 tokio::task::yield_now().await;
                 continue;
@@ -51,7 +52,7 @@ impl Stun {
     }
 }
 
-/// Times that a server is asked, and how long each answer is waited for.
+/// How long the answer to each try is waited for.
 const TRIES: [Duration; 4] =
     [Duration::from_millis(250), Duration::from_millis(500), Duration::from_millis(750), Duration::from_secs(1)];
 
@@ -78,12 +79,12 @@ pub async fn ask_for_other_port(socket: &UdpSocket, server: SocketAddr) -> Optio
     Some(false)
 }
 
-/// How `server` sees `socket`; `None` if it does not say within two and a half seconds.
+/// The address from which `server` sees the datagrams of `socket` come; `None` without an answer within 2.5 s.
 pub async fn ask(socket: &UdpSocket, server: SocketAddr) -> Option<SocketAddr> {
     let id = transaction(&mut crate::entropy());
     let mut bytes = [0; QUESTION_BYTES_MAX];
     for patience in TRIES {
-        // What cannot be sent is not answered.
+        // A question that cannot be sent is one that is not answered.
         let _ = socket.send_to(&question_of(id), server).await;
         let heard = async {
             loop {

@@ -15,7 +15,7 @@ use tokio::time::{Instant as TokioInstant, timeout};
 use crate::clock::Clock;
 use crate::udp::{UdpSockets, at};
 
-/// A connection that takes longer is none.
+/// How long a TCP connection to a server may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Writes that wait for a slow connection; more are dropped, as the network would.
@@ -24,7 +24,7 @@ const WAITING_MAX: usize = 64;
 /// A connection that takes nothing for so long is dead: by then the path through it was given up.
 const WRITE_WITHIN: Duration = Duration::from_secs(15);
 
-/// Read at a time.
+/// Bytes read at a time.
 const READ_BYTES: usize = 16 * 1024;
 
 /// Reads that wait to be taken.
@@ -59,7 +59,7 @@ impl Streams {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Whole or not at all: half of it would make nonsense of what follows.
+    /// Writes all of `bytes` or nothing: a part would make nonsense of the rest of the stream.
     pub(crate) fn write(&self, stream: StreamId, bytes: Vec<u8>) {
         if let Some(writer) = self.writers.get(&stream)
             && writer.try_send(bytes).is_err()
@@ -75,10 +75,10 @@ impl Streams {
     /// What happens next. Cancel-safe.
     pub(crate) async fn next(&mut self) -> StreamEvent {
         loop {
-            // Never the end: a sender is kept.
+            // The channel never ends: one of its senders is kept.
             let Some(event) = self.reports.recv().await else { return std::future::pending().await };
             let (StreamEvent::Up(stream) | StreamEvent::Bytes(stream, _) | StreamEvent::Down(stream)) = &event;
-            // What was hung up says nothing more.
+            // A connection that was hung up reports nothing more.
             if self.writers.contains_key(stream) {
                 return event;
             }
@@ -99,7 +99,7 @@ async fn carry(
         let _ = report.send(StreamEvent::Down(stream)).await;
         return;
     };
-    // Keys do not wait for company.
+    // A key leaves at once, and does not wait until a segment is full.
     let _ = connection.set_nodelay(true);
     let (mut reader, mut writer) = connection.into_split();
     if report.send(StreamEvent::Up(stream)).await.is_err() {
@@ -127,7 +127,8 @@ async fn carry(
     let _ = report.send(StreamEvent::Down(stream)).await;
 }
 
-/// Where `server` relays for us, from one of these sockets or over TCP; `None` if it does not say within `within`.
+/// The address at which `server` relays for us, from one of these sockets or over TCP; `None` without an answer within
+/// `within`.
 pub async fn allocate(
     sockets: &mut UdpSockets,
     server: SocketAddr,
@@ -171,7 +172,7 @@ pub async fn allocate(
             () = at(deadline.into_iter().chain([until]).min()) => {}
         }
     }
-    // It need not be kept until it runs out.
+    // The server need not keep the allocation until its lifetime ends.
     allocations.release(clock.now());
     while let Some(effect) = allocations.poll() {
         if let Effect::Datagram { source, destination, bytes } = effect {

@@ -17,8 +17,8 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, sleep_until};
 
-/// Most addresses used of each family. Each costs a socket and multiplies the pairs that are checked; six cover a laptop
-/// with cable, radio and a few tunnels.
+/// Most addresses used of each family. Each costs a socket and multiplies the pairs that are checked; six cover a
+/// laptop with cable, radio and a few tunnels.
 pub const ADDRESSES_PER_FAMILY_MAX: usize = 6;
 
 /// The receive buffer asked for, in bytes. The usual default of 208 KiB drops bursts (measured: a third of the
@@ -32,7 +32,7 @@ const DATAGRAM_BYTES_MAX: usize = 65_535;
 /// are normal; a socket that only errs would otherwise spin.
 const ERRORS_IN_A_ROW_MAX: u32 = 16;
 
-/// How long a socket that only errs is left alone.
+/// How long a socket that only errs rests.
 const REST: Duration = Duration::from_millis(100);
 
 /// One datagram that arrived.
@@ -54,8 +54,9 @@ impl fmt::Debug for Datagram {
     }
 }
 
-/// The local addresses worth offering to a peer, in a fixed order: interfaces that run before those that do not, then by
-/// interface index, then by address. At most [`ADDRESSES_PER_FAMILY_MAX`] of each family, each once. Never link-local.
+/// The local addresses worth offering to a peer, in a fixed order: interfaces that run before those that do not, then
+/// by interface index, then by address. At most [`ADDRESSES_PER_FAMILY_MAX`] of each family, each once. Never
+/// link-local.
 ///
 /// With `loopback`, exactly `127.0.0.1` and `::1`: for two sides on one machine, and for tests.
 #[must_use]
@@ -159,8 +160,8 @@ impl UdpSockets {
         Ok(Self { sockets, turn: 0, buffer: vec![0; DATAGRAM_BYTES_MAX], dropped: AtomicU64::new(0) })
     }
 
-    /// Keeps the sockets of these addresses, closes the others, and binds what is new; whether anything changed. Afterwards there may be
-    /// none.
+    /// Keeps the sockets of these addresses, closes the others, and binds what is new; whether anything changed.
+    /// Afterwards there may be none.
     pub fn follow(&mut self, addresses: &[IpAddr]) -> bool {
         let before = self.local_addresses();
         self.sockets.retain(|bound| addresses.contains(&bound.local.ip()));
@@ -182,8 +183,8 @@ impl UdpSockets {
         self.sockets.iter().map(|bound| bound.local).collect()
     }
 
-    /// Waits for the next datagram on any socket, taking turns between them. Cancel-safe. Receive errors (a peer's "port
-    /// unreachable") are logged at trace and end nothing.
+    /// Waits for the next datagram on any socket, taking turns between them. Cancel-safe. Receive errors (a peer's
+    /// "port unreachable") are logged at trace and end nothing.
     pub async fn next(&mut self) -> Datagram {
         loop {
             let wake_at = self.sockets.iter().filter_map(|bound| bound.resting_until).min();

@@ -59,8 +59,8 @@ pub(crate) enum End {
     WriteFailed(Error),
 }
 
-/// Sends what is queued and reports what arrives, until either comes to an end. Reading and writing wait independently: neither a full
-/// channel of reports nor a slow peer holds the other up.
+/// Sends what is queued and reports what arrives, until either comes to an end. Reading and writing wait independently:
+/// neither a full channel of reports nor a slow peer holds the other up.
 pub(crate) async fn pump<T>(
     writer: &mut (impl Sink<Message, Error = Error> + Unpin),
     reader: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
@@ -105,7 +105,8 @@ async fn write_all(writer: &mut (impl Sink<Message, Error = Error> + Unpin), to_
     End::Finished
 }
 
-/// Sends the texts that are still queued, then the close frame, all within [`GOODBYE_DEADLINE`]; tells whether all of this left.
+/// Sends the texts that are still queued, then the close frame, all within [`GOODBYE_DEADLINE`]; tells whether all of
+/// this left.
 pub(crate) async fn goodbye(
     writer: &mut (impl Sink<Message, Error = Error> + Unpin),
     to_send: &mut QueueReceiver,

@@ -18,13 +18,13 @@ use super::http::{HEAD_DEADLINE, HEAD_TOO_LARGE, Route, read_head, route};
 use super::{Handle, OUTBOUND_MAX, Report};
 use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, WRITE_DEADLINE, goodbye, limits, pump, queue};
 
-/// What is read and thrown away after the last answer. Closing with unread input resets the connection, and the reset can
-/// overtake the answer.
+/// How many bytes are read and thrown away after the last answer. Closing with unread input resets the connection, and
+/// the reset can overtake the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 
 type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 
-/// One TCP connection, from its first byte to its last.
+/// Serves one TCP connection, from its first byte to its last.
 pub(super) async fn serve(
     connection: ConnectionId,
     mut stream: TcpStream,
@@ -32,7 +32,7 @@ pub(super) async fn serve(
     report: &mpsc::Sender<Report>,
 ) {
     let prepared = stream.set_nodelay(true).and_then(|()| {
-        // Finds the peers that vanished without a word, in hours; the machine above is faster.
+        // Finds peers that vanished without a word, in hours; the rendezvous machine is faster.
         socket2::SockRef::from(&stream).set_keepalive(true)
     });
     if let Err(error) = prepared {

@@ -11,7 +11,7 @@ use async_tungstenite::tungstenite::http::uri::Authority;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-/// How long a client may take to send its HTTP head. Slower ones only want to hold a place.
+/// How long a client may take to send its HTTP head. A slower client only wants to hold a place.
 pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Largest HTTP head, in bytes. A browser behind two proxies sends about 2 KiB.
@@ -38,8 +38,8 @@ pub(super) struct Answer {
     status: &'static str,
     body: &'static str,
 }
-/// Reads up to and including the empty line. Gives the head's length; what follows it may be in `head` too. `None`: it
-/// is longer than [`HEAD_BYTES_MAX`].
+/// Reads up to and including the empty line. Returns the head's length; bytes behind the head may be in `head` too.
+/// `None`: the head is longer than [`HEAD_BYTES_MAX`].
 pub(super) async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<Option<usize>> {
     const END: &[u8] = b"\r\n\r\n";
     let mut searched = 0;
@@ -104,7 +104,7 @@ fn accept(head: &[u8]) -> Result<Option<Vec<u8>>, Error> {
             return Ok(None);
         }
         let mut accepted = create_response(&request)?;
-        // For whoever wonders which version it is, and whether the clocks agree.
+        // `beach doctor` shows the version, and compares the clocks.
         let date = httpdate::fmt_http_date(SystemTime::now());
         for (name, value) in [("server", concat!("beach/", env!("CARGO_PKG_VERSION"))), ("date", &date)] {
             if let Ok(value) = value.parse() {

@@ -19,13 +19,13 @@ use crate::websocket::limits;
 /// How long one address may be tried alone before the next is tried as well (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
-/// Most addresses tried of one name. A name with more is a load balancer's, and its first few will do.
+/// Most addresses tried of one name. A name with more addresses is a load balancer's, and its first few will do.
 pub(super) const ADDRESSES_MAX: usize = 8;
 
 /// Where the rendezvous takes WebSockets.
 const PATH: &str = "/ws";
 
-/// Longest name of a server's software.
+/// Longest name of a server's software, in characters.
 const SOFTWARE_CHARS_MAX: usize = 64;
 
 /// The parts of the rendezvous's address.
@@ -42,10 +42,11 @@ pub(super) struct Target {
 /// What was learnt of the rendezvous while dialling.
 #[derive(Default)]
 pub(super) struct Found {
-    /// Where it was reached.
+    /// The address at which the rendezvous was reached.
     pub(super) peer: OnceLock<SocketAddr>,
-    /// What it, or the proxy before it, says the time is, and what it is.
+    /// The time, as the rendezvous, or the proxy before it, says.
     pub(super) time: OnceLock<SystemTime>,
+    /// The name of the software that answered.
     pub(super) software: OnceLock<String>,
 }
 
@@ -90,7 +91,7 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, Si
         if let Ok(peer) = stream.peer_addr() {
             found.peer.get_or_init(|| peer);
         }
-        // Fails when a provider is installed already, which is as good.
+        // An error here: a provider is installed already, which is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         client_async_tls_with_connector_and_config(target.request.as_str(), stream, None, Some(limits()))
             .await
@@ -113,8 +114,8 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, Si
     }
 }
 
-/// A TCP connection to whichever address answers first. Each gets a head start of [`STAGGER`] over the next, less when
-/// it fails at once.
+/// A TCP connection to the address that answers first. Each address gets a head start of [`STAGGER`] over the next,
+/// less if it fails before.
 async fn reach(target: &Target) -> Result<TcpStream, SignalError> {
     let resolved = tokio::net::lookup_host((target.host.as_str(), target.port))
         .await

@@ -43,11 +43,11 @@ impl fmt::Debug for KeyEvent {
 
 /// What is typed on stdin.
 ///
-/// Stdin is shared with other processes, so it is never made non-blocking. A terminal is opened once more instead, as an open file of
-/// our own that may be, and read by the loop: a thread in between would cost every key two changes of context. Anything else is read by
-/// a thread, which waits so that the loop does not.
+/// Stdin is shared with other processes, so it is never made non-blocking. A terminal is opened once more instead, as
+/// an open file of our own that does not block, and the loop reads it: a thread in between would cost every key two
+/// changes of context. A thread reads anything else, and waits so that the loop need not.
 ///
-/// Dropping this takes not another byte, so what is typed ahead stays for the shell.
+/// After the drop no byte is taken any more, so that keys typed ahead stay for the shell.
 pub struct Keys(Source);
 
 enum Source {
@@ -57,7 +57,7 @@ enum Source {
     },
     Thread {
         events: mpsc::Receiver<KeyEvent>,
-        /// The thread sees this end close.
+        /// The thread ends when this is dropped.
         _stop: OwnedFd,
     },
 }
@@ -79,7 +79,7 @@ impl Keys {
         thread::Builder::new().name("keys".to_owned()).spawn(move || {
             while let Some(event) = read_keys(input.as_fd(), stopped.as_fd()) {
                 let last = event == KeyEvent::End;
-                // An error here: nobody wants keys any more.
+                // An error here: the receiver is gone.
                 if sender.blocking_send(event).is_err() || last {
                     return;
                 }
@@ -123,7 +123,7 @@ async fn read_terminal(terminal: &AsyncFd<OwnedFd>) -> KeyEvent {
     }
 }
 
-/// Waits for keys and takes them. `None`: told to stop.
+/// Waits for keys and takes them. `None`: the thread is told to stop.
 fn read_keys(input: BorrowedFd<'_>, stopped: BorrowedFd<'_>) -> Option<KeyEvent> {
     let mut buffer = [0; KEY_BYTES_MAX];
     loop {

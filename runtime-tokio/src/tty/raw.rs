@@ -17,17 +17,17 @@ use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios};
 /// waits for little; large enough that a full screen is a few writes.
 const OUTPUT_CHUNK_BYTES: usize = 1024;
 
-/// How long the epilogue may wait for a terminal that takes no output. It is a courtesy; an exit must not hang on it.
+/// How long the epilogue may wait for a terminal that takes no output: an exit must not hang on a courtesy.
 pub(super) const EPILOGUE_PATIENCE: Duration = Duration::from_millis(200);
 
 /// How often a busy output is looked at again while the epilogue waits.
 const EPILOGUE_STEP: Duration = Duration::from_millis(2);
 
-/// How long a stop may take to reach every thread. Another thread than the caller's may be the one to take the signal, and
-/// raw mode must not come back before the stop. Costs nothing when the stop happens: the time runs on meanwhile.
+/// How long a stop may take to reach every thread. Another thread than the caller's may be the one to take the signal,
+/// and raw mode must not come back before the stop. A stop that happens costs nothing: the time runs on meanwhile.
 const STOP_PATIENCE: Duration = Duration::from_millis(100);
 
-/// How to give the terminal back; `Some` exactly while it is raw.
+/// How to give the terminal back; `Some` exactly while the terminal is raw.
 static SAVED: Mutex<Option<Saved>> = Mutex::new(None);
 
 /// Who may write to the terminal.
@@ -44,7 +44,7 @@ pub struct RawMode {
 
 /// Serialises output with the moment the terminal is given back: nothing of a screen is written after the epilogue.
 pub(super) struct Gate {
-    /// The terminal is given back: no more output.
+    /// Whether the terminal is given back, and takes no more output.
     pub(super) shut: AtomicBool,
     /// Held for each chunk, and for the epilogue.
     writing: Mutex<()>,
@@ -86,8 +86,8 @@ impl RawMode {
         self.resume()
     }
 
-    /// Puts the terminal (back) into raw mode. For [`SystemSignal::Continue`](crate::signals::SystemSignal::Continue): after a stop that nobody announced, the
-    /// shell has changed the terminal.
+    /// Puts the terminal (back) into raw mode. For [`SystemSignal::Continue`](crate::signals::SystemSignal::Continue):
+    /// after a stop that nobody announced, the shell has changed the terminal.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -114,21 +114,23 @@ impl Drop for RawMode {
     }
 }
 
-/// Gives the terminal back now: its settings, then the epilogue. Output of [`Screen`](super::Screen) that is not written yet is
-/// discarded: flush it first. Idempotent, from any thread, and never blocks for longer than a fraction of a second.
+/// Gives the terminal back now: its settings, then the epilogue. Output of [`Screen`](super::Screen) that is not
+/// written yet is discarded: flush it first. Idempotent, from any thread, and never blocks for longer than a fraction
+/// of a second.
 pub fn restore_now() {
-    // Held to the end: whoever comes second returns when the terminal is restored, not before. Nothing in here may panic,
-    // or log, since the panic hook comes through here.
+    // Held to the end: a second caller returns when the terminal is restored, not before. Nothing in here may panic or
+    // log, since the panic hook calls this.
     let mut raw = lock(&SAVED);
     if let Some(saved) = raw.take() {
-        // The settings first, and without waiting for output: they matter most. An error means that the terminal is gone.
+        // The settings first, and without waiting for output: they matter most. An error means that the terminal is
+        // gone.
         let _ = rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &saved.original);
         GATE.finish(stdout(), saved.epilogue);
     }
 }
 
-/// Makes a panic restore the terminal before its message is printed. The hook there was runs after. Once is enough; more
-/// does no harm.
+/// Makes a panic restore the terminal before its message is printed. The earlier hook runs after. Further calls do
+/// nothing.
 pub fn install_panic_hook() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
@@ -164,7 +166,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Writes what is taken without waiting; says how much that was. Behind a shut gate everything is taken, by nobody.
+    /// Writes what the terminal takes without waiting, and returns the number of bytes taken. A shut gate takes and
+    /// drops everything.
     pub(super) fn write_at_once(&self, output: BorrowedFd<'_>, bytes: &[u8]) -> usize {
         let _writing = lock(&self.writing);
         let mut taken = 0;
@@ -172,7 +175,7 @@ impl Gate {
             match rustix::io::write(output, &bytes[taken..]) {
                 Ok(written) => taken += written,
                 Err(Errno::INTR) => {}
-                // Whoever waits for it will see what else may be wrong.
+                // Any other error shows itself again at the next write.
                 Err(_) => return taken,
             }
         }
@@ -187,7 +190,8 @@ impl Gate {
             match self.writing.try_lock() {
                 Ok(writing) => break writing,
                 Err(TryLockError::Poisoned(poisoned)) => break poisoned.into_inner(),
-                // A write is under way. When it does not end, the terminal is stalled, and no epilogue would get through.
+                // A write is under way. When it does not end, the terminal is stalled, and no epilogue would get
+                // through.
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return,
                 Err(TryLockError::WouldBlock) => thread::sleep(EPILOGUE_STEP),
             }
@@ -219,7 +223,7 @@ fn writable(output: BorrowedFd<'_>, patience: Option<Duration>) -> io::Result<bo
         }
     }
 }
-/// What these locks hold is whole at every moment, so a panic elsewhere takes nothing from it.
+/// The locked values are whole at every moment, so a lock is used on after a panic of another holder.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

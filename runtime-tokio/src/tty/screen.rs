@@ -1,4 +1,4 @@
-//! What is drawn on stdout.
+//! Output to the terminal on stdout.
 
 use std::future;
 use std::io;
@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::raw::{GATE, Gate};
 use super::reopen;
 
-/// The terminal's output. What the terminal takes at once is written at once; the rest is written on a thread of its own, so that a
-/// stalled terminal (^S, a frozen window) never holds the loop up. It holds one write: while that one is under way, newer output is
-/// merged by whoever makes it.
+/// The terminal's output. What the terminal takes at once is written at once; the rest is written on a thread of its
+/// own, so that a stalled terminal (^S, a frozen window) never holds the loop up. One write may be under way: meanwhile
+/// the caller collects newer output.
 pub struct Screen {
     /// The terminal as an open file of our own that does not block.
     direct: Option<OwnedFd>,
@@ -44,7 +44,7 @@ impl Screen {
             let mut gone = false;
             while let Some(bytes) = writes.blocking_recv() {
                 if !gone && let Err(error) = gate.write(output.as_fd(), &bytes) {
-                    // From here on output goes nowhere; the hang-up signal says so to whoever acts on it.
+                    // From here on output goes nowhere; the hang-up signal ends the program.
                     tracing::debug!(%error, "the terminal takes no more output");
                     gone = true;
                 }
@@ -88,7 +88,7 @@ impl Screen {
     pub async fn ready(&mut self) {
         let submitted = self.submitted;
         if self.finished.wait_for(|count| *count == submitted).await.is_err() {
-            // The thread is gone, which takes a panic in it: nothing will ever be written.
+            // The thread panicked: nothing will ever be written.
             future::pending().await
         }
     }

@@ -1,10 +1,10 @@
-//! What waits to leave on a WebSocket: texts, all of them and in order; and datagrams, a few, behind the texts.
+//! The queue of messages that are to leave on a WebSocket: all texts, in order, and a few datagrams behind the texts.
 
 use async_tungstenite::tungstenite::Message;
 use tokio::sync::mpsc::{self, error::TrySendError};
 
-/// Datagrams that may wait: 16 KiB of ours, 150 ms on a line of 1 Mbit/s. One more is dropped, as a router would: its sender measures
-/// the way and sends less. A longer queue would only make everything late.
+/// Datagrams that may wait: 16 KiB of ours, 150 ms on a line of 1 Mbit/s. One more is dropped, as a router would drop
+/// it: its sender measures the path and sends less. A longer queue would only make everything late.
 const DATAGRAMS_MAX: usize = 24;
 
 /// The end that is filled.
@@ -41,7 +41,7 @@ impl QueueSender {
 }
 
 impl QueueReceiver {
-    /// Waits for what goes next; `None` at the end. Cancel-safe.
+    /// Waits for the next message; `None` at the end of the queue. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         tokio::select! {
             biased;
@@ -50,7 +50,7 @@ impl QueueReceiver {
         }
     }
 
-    /// A text that is there already: what is still said at the end.
+    /// The next text that waits already, for the goodbye.
     pub(crate) fn last_text(&mut self) -> Option<Message> {
         self.texts.try_recv().ok().map(Message::text)
     }
