@@ -37,9 +37,6 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 /// The time away is told in seconds.
 const EACH_SECOND: Duration = Duration::from_secs(1);
 
-/// How long a remark stands: time to read a line.
-const REMARK: Duration = Duration::from_secs(4);
-
 /// The size that a viewer without a terminal has.
 const NO_TERMINAL: (u16, u16) = (80, 24);
 
@@ -113,14 +110,12 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
         paths: None,
         path: None,
         pending: VecDeque::new(),
-        overlaid: false,
         away_since: None,
         away_again: None,
         check: None,
         own: args.own.clone(),
         paused: false,
         lost_said: false,
-        remark_until: None,
         test_panic: args.test_panic,
         cropped_said: false,
         clipboard_owed: None,
@@ -194,8 +189,6 @@ struct Join {
     paths: Option<(usize, usize)>,
     path: Option<Path>,
     pending: VecDeque<ViewerInput>,
-    /// Our own text is on the screen; the next key takes it away.
-    overlaid: bool,
     /// Since when nothing comes, and when that is said anew.
     away_since: Option<Instant>,
     away_again: Option<Instant>,
@@ -206,8 +199,6 @@ struct Join {
     paused: bool,
     /// Some of what was typed went nowhere.
     lost_said: bool,
-    /// So does the time, if it is a remark.
-    remark_until: Option<Instant>,
     test_panic: bool,
     cropped_said: bool,
     /// For the person's clipboard, which they asked for.
@@ -271,13 +262,13 @@ impl Join {
                 tracing::warn!(cause, "nothing comes any more; reconnecting");
                 self.away_since = Some(Instant::now());
                 self.voice.event("reconnecting", &json!({ "cause": cause, "at_ms": at_ms }));
-                self.show_away();
+                self.show_standing();
             }
             ViewerNotice::Back(after) => {
                 tracing::info!(?after, "back");
                 (self.away_since, self.away_again) = (None, None);
                 self.spinner.clear();
-                self.clear_overlay();
+                self.show_standing();
                 let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
                 self.voice.event("reconnected", &json!({ "after_ms": after_ms, "at_ms": at_ms }));
             }
@@ -318,20 +309,8 @@ impl Join {
             ViewerNotice::Paused(paused) => {
                 self.voice.event("paused", &json!({ "paused": paused, "at_ms": at_ms }));
                 self.paused = paused;
-                self.show_paused();
+                self.show_standing();
             }
-        }
-    }
-
-    /// Over the screen, which stands still.
-    fn show_paused(&mut self) {
-        if self.paused && self.terminal.is_some() {
-            let leave = self.escapes.name();
-            self.overlay(&[&format!(
-                "beach: the host has paused the session; nothing is typed or shown.  {leave}. leaves"
-            )]);
-        } else {
-            self.clear_overlay();
         }
     }
 
@@ -342,16 +321,27 @@ impl Join {
             let check = self.check.filter(|_| self.stage == Stage::WaitingForApproval);
             self.spinner.show(check.map_or(text.clone(), |check| format!("{text}; the host sees: {check}")));
         }
-        self.show_away();
+        if self.away_since.is_some() {
+            self.show_standing();
+        }
     }
 
-    /// Over the screen, for as long as nothing comes.
-    fn show_away(&mut self) {
-        let Some(since) = self.away_since.filter(|_| self.terminal.is_some()) else { return };
-        let lost = if self.lost_said { " Some of what was typed is lost." } else { "" };
-        let (seconds, leave) = (since.elapsed().as_secs(), self.escapes.name());
-        self.overlay(&[&format!("beach: reconnecting, {seconds} s ({}).{lost}  {leave}. leaves", self.stage)]);
-        self.away_again = Some(Instant::now() + EACH_SECOND);
+    /// Over the screen, for as long as nothing comes or the host has paused the session.
+    fn show_standing(&mut self) {
+        if self.terminal.is_none() {
+            return;
+        }
+        let leave = self.escapes.name();
+        let text = if let Some(since) = self.away_since {
+            let lost = if self.lost_said { " Some of what was typed is lost." } else { "" };
+            self.away_again = Some(Instant::now() + EACH_SECOND);
+            let seconds = since.elapsed().as_secs();
+            Some(format!("beach: reconnecting, {seconds} s ({}).{lost}  {leave}. leaves", self.stage))
+        } else {
+            let paused = format!("beach: the host has paused the session; nothing is typed or shown.  {leave}. leaves");
+            self.paused.then_some(paused)
+        };
+        self.pending.push_back(ViewerInput::Standing(text));
     }
 
     fn path_is(&mut self, path: Path, at_ms: u64) {
@@ -401,27 +391,18 @@ impl Join {
         }
     }
 
-    /// Draws a line of our own over the top of the screen, for a while.
-    fn remark(&mut self, line: &str) {
-        self.overlay(&[line]);
-        self.remark_until = self.terminal.is_some().then(|| Instant::now() + REMARK);
+    /// Shows a sentence over the bottom of the screen, for a while.
+    fn remark(&mut self, text: &str) {
+        if self.terminal.is_some() {
+            self.pending.push_back(ViewerInput::Remark(format!("beach: {text}")));
+        }
     }
 
-    /// Draws lines of our own over the top of the screen.
-    fn overlay(&mut self, lines: &[&str]) {
-        if self.terminal.is_none() {
-            return;
+    /// Shows lines over the bottom of the screen until the next key.
+    fn page(&mut self, lines: &[&str]) {
+        if self.terminal.is_some() {
+            self.pending.push_back(ViewerInput::Page(lines.join("\n")));
         }
-        let width = tty::size().map_or(80, |(cols, _)| usize::from(cols));
-        let mut text = b"\x1b7\x1b[0;7m".to_vec();
-        for (row, line) in lines.iter().enumerate() {
-            let line: String = line.chars().take(width).collect();
-            text.extend_from_slice(format!("\x1b[{};1H{line:<width$}", row + 1).as_bytes());
-        }
-        text.extend_from_slice(b"\x1b[0m\x1b8");
-        self.unshown.extend_from_slice(&text);
-        self.overlaid = true;
-        self.write();
     }
 
     fn now(&self) -> Timestamp {
@@ -436,14 +417,12 @@ impl Join {
 
     fn on_actions(&mut self, actions: Vec<Action>) {
         for action in actions {
-            if !matches!(action, Action::Report(_) | Action::CursorReport { .. }) {
-                self.clear_overlay();
-            }
             match action {
                 Action::Type(bytes) | Action::Report(bytes) => {
                     self.keys_wanted = false;
                     self.pending.push_back(ViewerInput::Keys(bytes));
                 }
+                Action::Turn => self.pending.push_back(ViewerInput::Turn),
                 Action::Paste { bytes, first, last } => {
                     self.keys_wanted = false;
                     self.pending.push_back(ViewerInput::Paste { bytes, first, last });
@@ -468,22 +447,15 @@ impl Join {
         }
     }
 
-    fn clear_overlay(&mut self) {
-        self.remark_until = None;
-        if std::mem::take(&mut self.overlaid) {
-            self.pending.push_back(ViewerInput::Redraw);
-        }
-    }
-
     fn help(&mut self) {
         let e = self.escapes.name();
-        self.overlay(&[
+        self.page(&[
             "beach: escapes, at the start of a line",
             &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
             &format!("  {e}r   redraw             {e}p   look for a better path"),
             &format!("  {e}^Z  suspend"),
             &format!("  {e}h {e}j {e}k {e}l   show what is left, below, above, right of a small window"),
-            &format!("  {e}{e}   {e} itself           {e}?   this help; it goes with the next key"),
+            &format!("  {e}{e}   {e} itself           {e}?   this help, until the next key"),
         ]);
     }
 
@@ -596,6 +568,7 @@ impl Surroundings<ViewerEndpoint> for Join {
     }
 
     fn performed(&mut self, endpoint: &mut ViewerEndpoint) -> ControlFlow<ViewerExit> {
+        self.escapes.show_page(endpoint.machine().page_keys());
         if std::mem::take(&mut self.connected_owed) {
             self.take_terminal(endpoint.round_trip());
             self.write();
@@ -610,7 +583,7 @@ impl Surroundings<ViewerEndpoint> for Join {
         }
         if std::mem::take(&mut self.status_wanted) {
             let [path, traffic] = self.status_lines(endpoint.round_trip());
-            self.overlay(&[&path, &traffic]);
+            self.page(&[&path, &traffic]);
         }
         ControlFlow::Continue(())
     }
@@ -661,8 +634,7 @@ impl Surroundings<ViewerEndpoint> for Join {
                     self.on_actions(actions);
                     self.on_typed(typed);
                 }
-                () = at(self.away_again), if self.away_again.is_some() => self.show_away(),
-                () = at(self.remark_until), if self.remark_until.is_some() => self.clear_overlay(),
+                () = at(self.away_again), if self.away_again.is_some() => self.show_standing(),
                 () = sleep(Spinner::TURN), if self.spinner.is_visible() => self.spinner.turn(),
             }
             if self.status_wanted {

@@ -3,6 +3,7 @@
 mod api;
 mod input;
 mod join;
+mod notices;
 mod reconnect;
 mod render;
 mod session;
@@ -10,6 +11,7 @@ mod session;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use self::notices::Notices;
 use self::reconnect::{Away, Carrier, Doubt};
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
@@ -26,10 +28,20 @@ use crate::terminal::{Overlay, Painter, Screen};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::FromViewer;
 
+pub use self::notices::{MAX_REMARKS, MAX_TEXT as MAX_NOTICE, READABLE};
+
 pub use self::api::{ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 
 /// A terminal that does not take the last screen by then is left as it is.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whether the viewer ends.
+enum End {
+    Open,
+    /// With that exit, once the own terminal took the last screen, or at that time.
+    Leaving(ViewerExit, Timestamp),
+    Over,
+}
 
 /// The viewer's machine.
 pub struct Viewer {
@@ -65,15 +77,14 @@ pub struct Viewer {
     predictor: Predictor,
     /// What local echo shows over the screen.
     overlay: Overlay,
+    notices: Notices,
     /// What stood on the own terminal was moved out of the way.
     started: bool,
     paint_from: Option<Timestamp>,
     /// What goes to the own terminal before the next frame.
     unshown: Vec<u8>,
     showing: bool,
-    /// How it ends, and when at the latest.
-    exit: Option<(ViewerExit, Timestamp)>,
-    exited: bool,
+    end: End,
     last_cause: String,
     /// What the program puts into the clipboard, as far as it came.
     clipboard: String,
@@ -110,12 +121,12 @@ impl Viewer {
             painter: Painter::new(config.size, config.options),
             predictor: Predictor::new(config.predict),
             overlay: Overlay::default(),
+            notices: Notices::default(),
             started: false,
             paint_from: None,
             unshown: Vec::new(),
             showing: false,
-            exit: None,
-            exited: false,
+            end: End::Open,
             last_cause: "no answer".to_owned(),
             clipboard: String::new(),
             out: VecDeque::from([ViewerOutput::Notice(ViewerNotice::Stage(stage)), ViewerOutput::Link(Command::Dial)]),
@@ -136,6 +147,11 @@ impl Viewer {
     /// Whether the host's size does not fit the own terminal, so that only a part is shown.
     pub fn is_cropped(&self) -> bool {
         self.painter.is_cropped()
+    }
+
+    /// How many keys the page over the screen still takes: they turn the page or close it, and are not typed.
+    pub fn page_keys(&self) -> usize {
+        self.notices.page_keys(self.config.size)
     }
 
     /// What puts the own terminal back in order; for every way out that does not come by `handle`.
@@ -247,6 +263,65 @@ impl Viewer {
         }
     }
 
+    fn take(&mut self, now: Timestamp, input: ViewerInput) {
+        match input {
+            ViewerInput::Tick => {}
+            ViewerInput::Link(event) => self.on_event(now, event),
+            ViewerInput::Keys(bytes) => self.on_keys(now, &bytes),
+            ViewerInput::Paste { bytes, first, last } => self.on_paste(now, bytes, first, last),
+            ViewerInput::CursorReport { row, col } => {
+                self.painter.cursor_report(row, col, &mut self.unshown);
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Pan { rows, cols } => {
+                self.painter.pan(rows, cols);
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Resized(size) => {
+                self.painter.resize(now, size, &mut self.unshown);
+                self.paint_from = self.paint_from.or(Some(now));
+                self.config.size = size;
+                self.send(&FromViewer::Size(size));
+            }
+            ViewerInput::Prove => {
+                if let Some(link) = self.carrier.as_ref().map(|carrier| carrier.link) {
+                    self.command(Command::Renew(link));
+                    self.doubt(now);
+                }
+            }
+            ViewerInput::Remark(text) => {
+                self.notices.remark(&text);
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Page(text) => {
+                self.notices.page(&text);
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Turn => self.turn_page(now),
+            ViewerInput::Standing(text) => {
+                self.notices.stand(text.as_deref());
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Shown => self.showing = false,
+            ViewerInput::Redraw => {
+                self.painter.redraw();
+                self.paint_from = Some(now);
+            }
+            ViewerInput::Leave => {
+                if self.carrier.as_ref().is_some_and(|carrier| carrier.control_up) {
+                    self.send(&FromViewer::Goodbye);
+                }
+                // A datagram may be lost, and nobody stays to send it again.
+                if self.handshake.stage() >= Stage::Offer {
+                    self.command(Command::Envelope(self.link, Envelope::Goodbye));
+                }
+                self.paint_from = None;
+                self.showing = false;
+                self.leave(now, ViewerExit::Left);
+            }
+        }
+    }
+
     // What goes out after every input.
 
     fn pump(&mut self, now: Timestamp) {
@@ -265,9 +340,8 @@ impl Viewer {
             self.note_sent(now);
         }
         // What came last is shown before leaving, unless the own terminal takes nothing any more.
-        let shown = self.is_shown();
-        if let Some((exit, _)) = self.exit.take_if(|(_, by)| shown || *by <= now) {
-            self.exited = true;
+        let is_due = matches!(&self.end, End::Leaving(_, by) if *by <= now || self.is_shown());
+        if is_due && let End::Leaving(exit, _) = std::mem::replace(&mut self.end, End::Over) {
             self.drop_carrier();
             self.command(Command::Close(self.link));
             self.command(Command::HangUp);
@@ -278,6 +352,9 @@ impl Viewer {
     fn on_time(&mut self, now: Timestamp) {
         if self.predictor.deadline().is_some_and(|at| at <= now) {
             self.judge_predictions(now);
+        }
+        if self.notices.on_time(now) {
+            self.paint_from = Some(now);
         }
         if self.dialer.try_expired(now) {
             self.on_signal_down(now, "no answer within 5 s".to_owned());
@@ -330,73 +407,31 @@ impl Machine for Viewer {
     type Output = ViewerOutput;
 
     fn handle(&mut self, now: Timestamp, input: ViewerInput) {
-        if self.exited {
+        if matches!(self.end, End::Over) {
             return;
         }
         if !std::mem::replace(&mut self.dialled, true) {
             self.dialer.dial(now);
         }
-        match input {
-            ViewerInput::Tick => {}
-            ViewerInput::Link(event) => self.on_event(now, event),
-            ViewerInput::Keys(bytes) => self.on_keys(now, &bytes),
-            ViewerInput::Paste { bytes, first, last } => self.on_paste(now, bytes, first, last),
-            ViewerInput::CursorReport { row, col } => {
-                self.painter.cursor_report(row, col, &mut self.unshown);
-                self.paint_from = Some(now);
-            }
-            ViewerInput::Pan { rows, cols } => {
-                self.painter.pan(rows, cols);
-                self.paint_from = Some(now);
-            }
-            ViewerInput::Resized(size) => {
-                self.painter.resize(now, size, &mut self.unshown);
-                self.paint_from = self.paint_from.or(Some(now));
-                self.config.size = size;
-                self.send(&FromViewer::Size(size));
-            }
-            ViewerInput::Prove => {
-                if let Some(link) = self.carrier.as_ref().map(|carrier| carrier.link) {
-                    self.command(Command::Renew(link));
-                    self.doubt(now);
-                }
-            }
-            ViewerInput::Shown => self.showing = false,
-            ViewerInput::Redraw => {
-                self.painter.redraw();
-                self.paint_from = Some(now);
-            }
-            ViewerInput::Leave => {
-                if self.carrier.as_ref().is_some_and(|carrier| carrier.control_up) {
-                    self.send(&FromViewer::Goodbye);
-                }
-                // A datagram may be lost, and nobody stays to send it again.
-                if self.handshake.stage() >= Stage::Offer {
-                    self.command(Command::Envelope(self.link, Envelope::Goodbye));
-                }
-                self.paint_from = None;
-                self.showing = false;
-                self.leave(now, ViewerExit::Left);
-            }
-        }
-        if self.exit.is_none() {
+        self.take(now, input);
+        if matches!(self.end, End::Open) {
             self.on_time(now);
         }
         self.pump(now);
     }
-
     fn poll(&mut self) -> Option<ViewerOutput> {
         self.out.pop_front()
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        if self.exited {
-            return None;
-        }
         let mut deadline = earliest(self.dialer.deadline(), self.ask_again);
-        deadline = match &self.exit {
-            Some((_, by)) => earliest(deadline, Some(*by)),
-            None => earliest(earliest(deadline, self.handshake.deadline()), self.away_deadline()),
+        deadline = match &self.end {
+            End::Over => return None,
+            End::Leaving(_, by) => earliest(deadline, Some(*by)),
+            End::Open => {
+                let own = earliest(self.handshake.deadline(), self.notices.deadline());
+                earliest(earliest(deadline, own), self.away_deadline())
+            }
         };
         deadline = earliest(deadline, self.control_by());
         if self.carrier.is_some() && !self.holds_back() {

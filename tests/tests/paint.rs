@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use beach_core::terminal::{
     Emulator, Head, Line, LineCommits, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Options, Overlay, OverlayCell, Painter,
-    Screen, Size, Space,
+    Screen, Size, Space, banner_rows,
 };
 use beach_core::time::Timestamp;
 use proptest::collection::vec;
@@ -398,4 +398,94 @@ fn a_change_of_the_windows_height_loses_no_line_and_repeats_some_only_when_it_ca
         assert_eq!(missing, [0usize; 0], "{known:?}");
         assert!(matches!(known, Known::AfterAPaint | Known::Unanswered) || repeated == 0, "{known:?}: {repeated}");
     }
+}
+
+/// What the painter knows of the terminal when it ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Painted,
+    Forgotten,
+}
+
+/// What a terminal shows of a session and keeps in its scrollback at the end, with rows of ours at some moments.
+fn shown_with_banners(
+    size: Size,
+    local: Size,
+    options: Options,
+    steps: &[Step],
+    banners: &[Option<String>],
+    end: End,
+) -> (Vec<Vec<Cell>>, Vec<Vec<Cell>>) {
+    let mut feed = Feed { emulator: Emulator::new(size, 1_000_000), sent: BTreeMap::new(), wire: Vec::new() };
+    let mut person = Person::new(local);
+    person.painter = Painter::new(local, options);
+    person.bare = Bare::new(local);
+    let mut out = Vec::new();
+    person.painter.start(&mut out);
+    person.bare.feed(&std::mem::take(&mut out));
+    feed.wire.push(Message::LineCommits(LineCommits { start: 0, from: 0, runs: Vec::new() }));
+    for (step, banner) in steps.iter().zip(banners.iter().cycle()) {
+        match step {
+            Step::Write(bytes) => feed.emulator.feed(bytes),
+            Step::Resize(cols, rows) => feed.emulator.resize(Size::new(*cols, *rows)),
+        }
+        feed.send();
+        feed.wire.drain(..).for_each(|message| take(&mut person.screen, &message));
+        person.now = person.now + std::time::Duration::from_millis(60);
+        person.painter.banner(banner.as_ref().map(|text| banner_rows(text, local.cols)).unwrap_or_default());
+        person.painter.paint(person.now, &mut person.screen, &Overlay::default(), &mut out);
+    }
+    while let Some(at) = person.painter.deadline() {
+        person.now = person.now.max(at);
+        person.painter.paint(person.now, &mut person.screen, &Overlay::default(), &mut out);
+    }
+    assert_eq!(allowed::check(&out, false), Ok(()));
+    // The last banner is still there: the end takes it away.
+    match end {
+        End::Painted => {}
+        End::Forgotten => person.painter.redraw(),
+    }
+    person.painter.finish(&mut out);
+    person.bare.feed(&out);
+    (person.bare.window(), person.bare.history())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn rows_of_ours_leave_no_trace_in_the_window_or_the_scrollback(
+        size in size(), local in size(), steps in session(true), alternate in any::<bool>(),
+        end in prop_oneof![Just(End::Painted), Just(End::Forgotten)], banners in vec(proptest::option::of("[a-z ]{1,60}"), 1..20)
+    ) {
+        let steps = without_erasures(steps);
+        let options = Options { alternate, ..Options::default() };
+        let expected = shown_with_banners(size, local, options, &steps, &[None], end);
+        prop_assert_eq!(shown_with_banners(size, local, options, &steps, &banners, end), expected);
+    }
+}
+
+#[test]
+fn rows_of_ours_stay_over_the_bottom_whatever_is_printed_and_leave_the_cursors_row_in_sight() {
+    let local = Size::new(80, 5);
+    let mut person = Person::new(local);
+    person.painter.banner(banner_rows("one\ntwo", local.cols));
+    let text = |person: &Person| -> Vec<String> {
+        let text = |cells: &Vec<Cell>| cells.iter().map(|cell| cell.text.as_str()).collect::<String>();
+        person.bare.window().iter().map(text).map(|text| text.trim_end().to_owned()).collect()
+    };
+    person.screen.merge_commits(&LineCommits { start: 0, from: 0, runs: Vec::new() });
+    for top in 0..20 {
+        for row in 0..5 {
+            person.screen.merge_line(Space::Main, top + row, 1, row == 0, line(&format!("line {}", top + row)));
+        }
+        let cursor = beach_core::terminal::Cursor { row: 4, ..Default::default() };
+        person.screen.merge_head(Head { cursor, ..head(top + 2, top, 5) });
+        person.paint();
+        let [first, second, last] = [top, top + 1, top + 4].map(|number| format!("line {number}"));
+        assert_eq!(text(&person), [first, second, "one".into(), "two".into(), last]);
+    }
+    person.screen.merge_head(head(30, 19, 5));
+    person.paint();
+    assert_eq!(text(&person), ["line 19", "line 20", "line 21", "one", "two"]);
 }

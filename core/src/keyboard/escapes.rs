@@ -28,6 +28,8 @@ pub enum Action {
         /// Column from the left, 0-based.
         col: u16,
     },
+    /// Turn the page that lies over the screen: see [`Escapes::show_page`].
+    Turn,
     /// Leave the session.
     Leave,
     /// Show the escapes.
@@ -73,6 +75,8 @@ pub struct Escapes {
     decoder: Decoder,
     reader: EscapeReader,
     line: Line,
+    /// So many keys more are for the page that lies over the screen.
+    page_keys: usize,
 }
 
 /// Where in a line the next key stands, as far as keys tell.
@@ -91,12 +95,18 @@ impl Line {
 impl Escapes {
     /// With this key, as a terminal without any protocol sends it; without one nothing is an escape.
     pub fn new(key: Option<u8>) -> Escapes {
-        Escapes { key, decoder: Decoder::default(), reader: EscapeReader::default(), line: Line::Start }
+        Escapes { key, decoder: Decoder::default(), reader: EscapeReader::default(), line: Line::Start, page_keys: 0 }
     }
 
     /// The escape character as a person would type it.
     pub fn name(&self) -> String {
         self.key.map_or_else(String::new, super::key_name)
+    }
+
+    /// A page lies over the screen, opened by an escape, which so many keys turn and close. Each of the next keys, so many, is an
+    /// [`Action::Turn`] unless an escape is made of that key. It is not typed, so the key after it stands at the start of a line.
+    pub fn show_page(&mut self, keys: usize) {
+        self.page_keys = keys;
     }
 
     /// What the terminal sent, with the escapes found.
@@ -155,7 +165,21 @@ impl Escapes {
 
     fn step(&mut self, key: u8, piece: Piece, actions: &mut Vec<Action>) {
         let escape = Some(key).filter(|_| self.line == Line::Start);
-        match self.reader.step(escape, piece, self.decoder.bytes(), Action::of) {
+        let step = self.reader.step(escape, piece, self.decoder.bytes(), Action::of);
+        let is_typed = match step {
+            Step::Beside => matches!(piece, Piece::Key(_) | Piece::OtherKey),
+            Step::Typed(_) => true,
+            Step::Taken | Step::Command(..) => false,
+        };
+        if is_typed && self.page_keys > 0 {
+            if let Piece::Key(key) = piece {
+                self.reader.take(key);
+            }
+            self.page_keys -= 1;
+            self.line = Line::Start;
+            return actions.push(Action::Turn);
+        }
+        match step {
             Step::Beside => {
                 let kind = match piece {
                     Piece::Key(_) | Piece::OtherKey | Piece::Pasted => Action::Type,
@@ -234,6 +258,24 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(read(&bytes), whole);
+    }
+
+    #[test]
+    fn keys_that_turn_a_page_are_not_typed_and_leave_the_start_of_the_line_where_it_is() {
+        let mut escapes = Escapes::new(Some(b'~'));
+        let mut read = |keys: usize, bytes: &str| {
+            escapes.show_page(keys);
+            escapes.read(Timestamp::ZERO, bytes.as_bytes())
+        };
+        assert_eq!(read(0, "~?"), [Action::Help]);
+        assert_eq!(read(2, "q\x1b[A~.x"), [Action::Turn, Action::Turn, Action::Leave, Action::Type(b"x".to_vec())]);
+        assert_eq!(read(0, "\r~?"), [Action::Type(b"\r".to_vec()), Action::Help]);
+        // Escapes work while the page is there; two keys that are none are for the page.
+        assert_eq!(read(1, "~s"), [Action::Status]);
+        assert_eq!(read(1, "~x~?"), [Action::Turn, Action::Help]);
+        // A key that is let go, and a report of the mouse, turn nothing. A key that was taken is let go unseen.
+        assert_eq!(read(1, "\x1b[63;1:3u\x1b[<0;1;1M"), [Action::Report(b"\x1b[63;1:3u\x1b[<0;1;1M".to_vec())]);
+        assert_eq!(read(1, "\x1b[113u\x1b[113;1:3u~?"), [Action::Turn, Action::Help]);
     }
 
     #[test]

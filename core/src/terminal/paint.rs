@@ -5,6 +5,7 @@
 //! region, `ESC[M`. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last row of the full
 //! screen.
 
+mod banner;
 mod pen;
 mod resize;
 mod rows;
@@ -12,15 +13,20 @@ mod scrollback;
 mod settings;
 mod view;
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::abilities::Abilities;
 use super::clipboard::MAX_CLIPBOARD;
 use super::head::{Head, Modes, Space};
+use super::line::Line;
 use super::overlay::Overlay;
 use super::screen::Screen;
 use super::size::Size;
 use crate::time::{Timestamp, earliest};
+use banner::Banner;
+pub use banner::banner_rows;
 pub(in crate::terminal) use pen::Pen;
 use resize::Moved;
 use rows::{Key, Row, Rows};
@@ -49,6 +55,7 @@ pub struct Painter {
     showing: Option<Space>,
     main: Rows,
     alternate: Rows,
+    banner: Banner,
     scrollback: Scrollback,
     settings: Settings,
     /// Where the cursor was left, if it is known.
@@ -76,6 +83,7 @@ impl Painter {
             showing: Some(Space::Main),
             main: rows::unknown(local.rows),
             alternate: rows::unknown(local.rows),
+            banner: Banner::default(),
             scrollback: Scrollback::default(),
             settings: Settings::default(),
             cursor: None,
@@ -125,8 +133,9 @@ impl Painter {
         let Some(head) = screen.head() else { return };
         let cursor = cursor_of(head, overlay);
         self.view.place(self.local, head, cursor);
-        self.draw(screen, head, overlay, &mut body);
         let (at, in_sight) = self.view.cursor(self.local, cursor);
+        let banner = self.banner_rows(in_sight.then_some(at.0));
+        self.draw(screen, head, overlay, banner, &mut body);
         let visible = head.cursor.visible && in_sight;
         let wrote = !body.is_empty();
         if wrote {
@@ -162,6 +171,7 @@ impl Painter {
         self.settings.forget();
         self.alternate = rows::unknown(self.local.rows);
         self.scrollback.forget();
+        self.banner.note_under(&self.main, self.local.rows);
         self.forget_main();
     }
 
@@ -184,6 +194,12 @@ impl Painter {
         self.settings.wish_title(title);
     }
 
+    /// Rows of ours that the next paint lays over the bottom of the terminal, or above the cursor if the cursor is there. No
+    /// rows: the next paint takes those away that are there. The first row of the terminal is never covered.
+    pub fn banner(&mut self, rows: Vec<Line>) {
+        self.banner.rows = rows;
+    }
+
     /// Puts a text into the person's clipboard. To be called only if they asked for that.
     pub fn clipboard(&mut self, text: &str, out: &mut Vec<u8>) {
         if text.len() <= MAX_CLIPBOARD {
@@ -198,7 +214,9 @@ impl Painter {
             self.forget_main();
         }
         self.settings.keyboard(Modes::NONE, out);
+        self.lift_banner(out);
         self.show(Space::Main, out);
+        self.lift_forgotten(out);
         self.settings.restore(out);
         out.extend_from_slice(b"\x1b[0m\x1b[?7h");
         if !self.options.alternate {
@@ -239,6 +257,10 @@ impl Painter {
             Some(_) | None => Space::Alternate,
         };
         let returns = self.showing == Some(Space::Alternate) && space == Space::Main;
+        if space == Space::Alternate {
+            // The main screen waits below without rows of ours: the viewer may leave before that screen returns.
+            self.lift_banner(out);
+        }
         if self.showing != Some(space) {
             self.settings.keyboard(Modes::NONE, out);
         }
@@ -283,12 +305,17 @@ impl Painter {
     }
 
     /// Draws what differs.
-    fn draw(&mut self, screen: &Screen, head: &Head, overlay: &Overlay, out: &mut Vec<u8>) {
+    fn draw(&mut self, screen: &Screen, head: &Head, overlay: &Overlay, banner: Range<u16>, out: &mut Vec<u8>) {
         let (local, (top, left), host) = (self.local, self.view.origin, head.size);
         let cols = usize::from(local.cols);
         let width = usize::from(local.cols.min(host.cols - left));
         let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
-        let shown = if self.showing == Some(Space::Alternate) { &mut self.alternate } else { &mut self.main };
+        let shown = if self.showing == Some(Space::Alternate) {
+            &mut self.alternate
+        } else {
+            self.banner.forgotten.clear();
+            &mut self.main
+        };
         for (row, shown) in (0..).zip(shown) {
             let numbered = screen.numbered_row(top + row);
             let over = numbered.and_then(|numbered| overlaid(numbered.line, top + row, host.cols, overlay));
@@ -299,14 +326,19 @@ impl Painter {
                 left,
                 host,
             });
-            if key.is_some() && shown.as_ref().is_some_and(|shown| shown.key == key) {
+            let text = banner.contains(&row).then(|| &self.banner.rows[usize::from(row - banner.start)]);
+            if text.is_none() && key.is_some() && shown.as_ref().is_some_and(|shown| shown.key == key) {
                 continue;
             }
             let line = over.as_ref().or(numbered.map(|numbered| numbered.line));
             let line = line.map(|line| line.crop(left.into(), width)).unwrap_or_default();
-            let line = bordered(line, top + row, local, host);
-            writer.row(row, shown.as_ref().map(|shown| &shown.line), &line);
-            *shown = Some(Row { key, line });
+            let wanted = Row { key, line: bordered(line, top + row, local, host), under: None };
+            let wanted = match text {
+                Some(text) => Row { key: None, line: text.clone(), under: Some(Box::new(wanted)) },
+                None => wanted,
+            };
+            writer.row(row, shown.as_ref().map(|shown| &shown.line), &wanted.line);
+            *shown = Some(wanted);
         }
         writer.pen.reset(writer.out);
     }

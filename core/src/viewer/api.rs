@@ -84,6 +84,15 @@ pub enum ViewerInput {
     Leave,
     /// The person wants the paths to prove themselves anew.
     Prove,
+    /// Show this text over the bottom of the own terminal, for [`READABLE`](super::READABLE) from its first paint on. At most
+    /// [`MAX_REMARKS`](super::MAX_REMARKS) are kept, and [`MAX_NOTICE`](super::MAX_NOTICE) characters of each; so of those below.
+    Remark(String),
+    /// Show this text likewise until a [`Turn`](ViewerInput::Turn) closes the page, or the beginning of a paste.
+    Page(String),
+    /// Show this text likewise until another one or nothing replaces it.
+    Standing(Option<String>),
+    /// The person pressed a key that is for the page: its next part is shown, or the page closes.
+    Turn,
 }
 
 /// What a viewer wants done.

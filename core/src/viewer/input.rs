@@ -6,6 +6,7 @@ use crate::time::Timestamp;
 
 impl Viewer {
     pub(super) fn on_keys(&mut self, now: Timestamp, bytes: &[u8]) {
+        self.keys_owed = true;
         if self.role() == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
@@ -16,10 +17,10 @@ impl Viewer {
             self.predictor.typed(now, bytes, self.lane.typed.newest(), &self.screen);
             self.overlay_changed(now);
         }
-        self.keys_owed = true;
     }
 
     pub(super) fn on_paste(&mut self, now: Timestamp, bytes: Vec<u8>, first: bool, last: bool) {
+        self.turn_page(now);
         if self.role() == Role::View {
             self.notice(ViewerNotice::ReadOnly);
         } else {
@@ -31,5 +32,12 @@ impl Viewer {
             self.overlay_changed(now);
         }
         self.keys_owed = true;
+    }
+
+    /// The next part of the page over the screen, if there is a page.
+    pub(super) fn turn_page(&mut self, now: Timestamp) {
+        if self.notices.key(self.config.size) {
+            self.paint_from = Some(now);
+        }
     }
 }

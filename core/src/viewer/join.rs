@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LAST_SCREEN_WITHIN, Viewer, ViewerExit, ViewerNotice};
+use super::{End, LAST_SCREEN_WITHIN, Viewer, ViewerExit, ViewerNotice};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Attempt, Command, Envelope, Hello, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD};
@@ -191,8 +191,8 @@ impl Viewer {
     }
 
     pub(super) fn leave(&mut self, now: Timestamp, exit: ViewerExit) {
-        if self.exit.is_none() {
-            self.exit = Some((exit, now + LAST_SCREEN_WITHIN));
+        if matches!(self.end, End::Open) {
+            self.end = End::Leaving(exit, now + LAST_SCREEN_WITHIN);
         }
     }
 }

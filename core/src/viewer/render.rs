@@ -44,6 +44,10 @@ impl Viewer {
         if !std::mem::replace(&mut self.started, true) {
             self.painter.start(&mut bytes);
         }
+        // The time of a remark begins with its first paint, and nothing is painted while the terminal is asked.
+        if !self.painter.is_asking(now) {
+            self.painter.banner(self.notices.rows(now, self.config.size));
+        }
         self.painter.paint(now, &mut self.screen, &self.overlay, &mut bytes);
         (0..self.painter.take_asks()).for_each(|_| self.out.push_back(ViewerOutput::CursorAsked));
         if !bytes.is_empty() {

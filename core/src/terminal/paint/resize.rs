@@ -36,11 +36,17 @@ impl Painter {
         std::mem::take(&mut self.asks)
     }
 
+    /// Whether the terminal is asked where its cursor is, and may still answer: nothing is painted until then.
+    pub fn is_asking(&self, now: Timestamp) -> bool {
+        self.moved.is_some_and(|moved| moved.asked > 0 && moved.until.is_none_or(|until| until > now))
+    }
+
     /// The terminal has a new size. It may have moved rows into its scrollback or out of it, so it is asked where its
     /// cursor is now; the answer is for [`cursor_report`](Painter::cursor_report).
     pub fn resize(&mut self, now: Timestamp, size: Size, out: &mut Vec<u8>) {
         let before = self.local;
         self.local = size;
+        self.banner.forgotten.clear();
         if !self.started || self.options.alternate || !self.options.abilities.cursor_reports {
             return self.redraw();
         }

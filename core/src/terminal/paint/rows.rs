@@ -24,6 +24,8 @@ pub(super) struct Key {
 pub(super) struct Row {
     pub(super) key: Option<Key>,
     pub(super) line: Line,
+    /// What the row would show without a banner over it, if there is one.
+    pub(super) under: Option<Box<Row>>,
 }
 
 /// What one of the terminal's screens shows, from the top; nothing for rows that may show anything.

@@ -1,0 +1,237 @@
+//! Text of ours over the bottom of the viewer's terminal: which text, and for how long.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::terminal::{Line, Size, banner_rows};
+use crate::time::Timestamp;
+
+/// A remark stays readable for this long from its first paint on: time to read two lines.
+pub const READABLE: Duration = Duration::from_secs(4);
+
+/// Most remarks that wait or are shown. One more takes the place of the oldest that waits.
+pub const MAX_REMARKS: usize = 8;
+
+/// Longest text, in characters. The rest of a longer one is not shown.
+pub const MAX_TEXT: usize = 2_000;
+
+/// A sentence that is shown for a while.
+#[derive(Debug)]
+struct Remark {
+    /// In a window too small for all of it, the part that was not shown yet.
+    text: String,
+    /// When its time is over; nothing before its first paint.
+    until: Option<Timestamp>,
+    /// The rows that the first paint had no room for.
+    left: Option<String>,
+}
+
+/// What is to be read over the screen.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    /// What is the case until the opposite is said.
+    standing: Option<String>,
+    /// What stays until a key; the other texts wait for its end.
+    page: Option<String>,
+    /// How many rows of the page were read.
+    turned: usize,
+    remarks: VecDeque<Remark>,
+}
+
+impl Notices {
+    /// Shows a text for [`READABLE`], as soon as there is room for it. A text that is shown or waits already is not queued twice; its
+    /// time begins again.
+    pub(super) fn remark(&mut self, text: &str) {
+        let text = cut(text);
+        if let Some(same) = self.remarks.iter_mut().find(|remark| remark.text == text && remark.left.is_none()) {
+            same.until = None;
+            return;
+        }
+        if self.remarks.len() >= MAX_REMARKS {
+            let waiting = self.remarks.iter().position(|remark| remark.until.is_none());
+            self.remarks.remove(waiting.unwrap_or(0));
+        }
+        self.remarks.push_back(Remark { text, until: None, left: None });
+    }
+
+    /// Shows a text until the next key.
+    pub(super) fn page(&mut self, text: &str) {
+        self.page = Some(cut(text));
+        self.turned = 0;
+        // The page covers the remarks: their time begins again behind it.
+        self.remarks.iter_mut().for_each(|remark| remark.until = None);
+    }
+
+    /// Shows a text until another one or nothing replaces it.
+    pub(super) fn stand(&mut self, text: Option<&str>) {
+        self.standing = text.map(cut);
+    }
+
+    /// How many keys the page still takes, to turn it and to close it.
+    pub(super) fn page_keys(&self, size: Size) -> usize {
+        let rows = self.page.as_ref().map_or(0, |page| banner_rows(page, size.cols).len());
+        let left = rows.saturating_sub(self.turned).div_ceil(room(size));
+        if self.page.is_some() { left.max(1) } else { 0 }
+    }
+
+    /// A key was pressed, or a paste begun. Whether it closed a page, or showed the rest of one, and is not to be typed.
+    pub(super) fn key(&mut self, size: Size) -> bool {
+        let Some(page) = &self.page else { return false };
+        self.turned += room(size);
+        if banner_rows(page, size.cols).len() <= self.turned {
+            self.page = None;
+        }
+        true
+    }
+
+    /// When the first remark's time is over. The others wait while a page is shown.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.remarks.iter().filter_map(|remark| remark.until).min().filter(|_| self.page.is_none())
+    }
+
+    /// Time passed; whether other rows are to be shown now.
+    pub(super) fn on_time(&mut self, now: Timestamp) -> bool {
+        if self.deadline().is_none_or(|at| at > now) {
+            return false;
+        }
+        let over = |remark: &Remark| remark.until.is_some_and(|until| until <= now);
+        for remark in self.remarks.iter_mut().filter(|remark| over(remark)) {
+            if let Some(left) = remark.left.take() {
+                *remark = Remark { text: left, until: None, left: None };
+            }
+        }
+        self.remarks.retain(|remark| !over(remark));
+        true
+    }
+
+    /// The rows for a terminal of that size, which are painted now.
+    pub(super) fn rows(&mut self, now: Timestamp, size: Size) -> Vec<Line> {
+        let room = room(size);
+        if let Some(page) = &self.page {
+            return banner_rows(page, size.cols).into_iter().skip(self.turned).take(room).collect();
+        }
+        let mut rows = self.standing.as_ref().map(|text| banner_rows(text, size.cols)).unwrap_or_default();
+        // A remark has at least one row beside what stands.
+        rows.truncate(if self.remarks.is_empty() { room } else { room.saturating_sub(1).max(1) });
+        for remark in &mut self.remarks {
+            let all = banner_rows(&remark.text, size.cols);
+            let free = room.saturating_sub(rows.len());
+            let is_first = remark.until.is_none();
+            if free == 0 || (all.len() > free && all.len() <= room && is_first) {
+                break;
+            }
+            remark.left = (all.len() > free).then(|| all[free..].iter().map(Line::text).collect::<Vec<_>>().join("\n"));
+            remark.until.get_or_insert(now + READABLE);
+            rows.extend(all.into_iter().take(free));
+        }
+        rows
+    }
+}
+
+/// Most rows of ours: the first row of the terminal is never covered.
+fn room(size: Size) -> usize {
+    usize::from(size.rows.saturating_sub(1)).max(1)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { cols: 20, rows: 6 };
+
+    fn texts(notices: &mut Notices, now: Timestamp) -> Vec<String> {
+        notices.rows(now, SIZE).iter().map(|line| line.text().trim_end().to_owned()).collect()
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_remark_is_readable_for_four_seconds_from_its_first_paint_on() {
+        let mut notices = Notices::default();
+        notices.remark("hello");
+        assert_eq!(notices.deadline(), None, "no paint showed the remark yet");
+        assert_eq!(texts(&mut notices, at(10)), ["hello"]);
+        assert_eq!(notices.deadline(), Some(at(14)));
+        assert!(!notices.on_time(at(13)));
+        assert!(notices.on_time(at(14)));
+        assert!(texts(&mut notices, at(14)).is_empty());
+    }
+
+    #[test]
+    fn a_remark_that_is_repeated_is_queued_once_and_stays_for_its_whole_time_again() {
+        let mut notices = Notices::default();
+        notices.remark("hello");
+        assert_eq!(texts(&mut notices, at(0)), ["hello"]);
+        notices.remark("hello");
+        assert_eq!(texts(&mut notices, at(3)), ["hello"]);
+        assert_eq!(notices.deadline(), Some(at(7)));
+        assert!(notices.on_time(at(7)));
+        assert!(texts(&mut notices, at(7)).is_empty());
+    }
+
+    #[test]
+    fn remarks_without_room_wait_and_the_queue_is_bounded() {
+        let mut notices = Notices::default();
+        for number in 0..100 {
+            notices.remark(&format!("remark {number} has two rows"));
+        }
+        assert_eq!(notices.remarks.len(), MAX_REMARKS);
+        assert_eq!(texts(&mut notices, at(0)).len(), 4, "two fit into five rows");
+        let mut read = 0;
+        while let Some(over) = notices.deadline() {
+            read += 1;
+            assert!(notices.on_time(over));
+            texts(&mut notices, over);
+        }
+        assert_eq!(read, MAX_REMARKS / 2);
+    }
+
+    #[test]
+    fn a_sentence_that_is_longer_than_the_window_is_shown_in_parts() {
+        let mut notices = Notices::default();
+        let text: Vec<String> = (0..60).map(|word| format!("word{word}")).collect();
+        notices.remark(&text.join(" "));
+        let mut read = texts(&mut notices, at(0));
+        while let Some(over) = notices.deadline() {
+            notices.on_time(over);
+            read.extend(texts(&mut notices, over));
+        }
+        assert_eq!(read.join(" "), text.join(" "));
+    }
+
+    #[test]
+    fn a_page_stays_until_a_key_and_remarks_wait_for_its_end() {
+        let mut notices = Notices::default();
+        notices.remark("hello");
+        notices.page("1\n2\n3\n4\n5\n6\n7");
+        assert_eq!(texts(&mut notices, at(0)), ["1", "2", "3", "4", "5"]);
+        assert_eq!(notices.deadline(), None);
+        assert_eq!(notices.page_keys(SIZE), 2);
+        assert!(notices.key(SIZE), "turns to the rest");
+        assert_eq!(notices.page_keys(SIZE), 1);
+        assert_eq!(texts(&mut notices, at(50)), ["6", "7"]);
+        assert!(notices.key(SIZE), "closes the page");
+        assert_eq!(texts(&mut notices, at(60)), ["hello"]);
+        assert_eq!(notices.page_keys(SIZE), 0);
+        assert!(!notices.key(SIZE), "there is no page any more");
+        assert_eq!(notices.deadline(), Some(at(64)));
+    }
+
+    #[test]
+    fn what_stands_is_shown_above_remarks_until_it_is_over() {
+        let mut notices = Notices::default();
+        notices.stand(Some("paused"));
+        notices.remark("hello");
+        assert_eq!(texts(&mut notices, at(0)), ["paused", "hello"]);
+        notices.on_time(at(4));
+        assert_eq!(texts(&mut notices, at(4)), ["paused"]);
+        notices.stand(None);
+        assert!(texts(&mut notices, at(4)).is_empty());
+    }
+}
