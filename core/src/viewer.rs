@@ -424,22 +424,20 @@ impl Machine for Viewer {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        let mut deadline = earliest(self.dialer.deadline(), self.ask_again);
-        deadline = match &self.end {
-            End::Over => return None,
-            End::Leaving(_, by) => earliest(deadline, Some(*by)),
-            End::Open => {
-                let own = earliest(self.handshake.deadline(), self.notices.deadline());
-                earliest(earliest(deadline, own), self.away_deadline())
-            }
-        };
-        deadline = earliest(deadline, self.control_by());
+        let mut deadline = self.show_deadline();
         if self.carrier.is_some() && !self.holds_back() {
             deadline = earliest(deadline, self.lane.deadline());
         }
-        if self.was_live {
-            deadline = earliest(deadline, self.predictor.deadline());
+        match &self.end {
+            End::Over => None,
+            // Of the other deadlines nothing follows any more.
+            End::Leaving(_, by) => earliest(deadline, Some(*by)),
+            End::Open => {
+                let join = earliest(earliest(self.dialer.deadline(), self.ask_again), self.handshake.deadline());
+                let predicted = self.predictor.deadline().filter(|_| self.was_live);
+                deadline = earliest(earliest(deadline, join), earliest(predicted, self.notices.deadline()));
+                earliest(deadline, earliest(self.control_by(), self.away_deadline()))
+            }
         }
-        earliest(deadline, self.show_deadline())
     }
 }
