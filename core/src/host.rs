@@ -42,6 +42,7 @@ use self::console::Console;
 pub use self::escape::Escape;
 use self::input::Input;
 use self::lifecycle::{Lifecycle, Stop};
+use self::moderation::Sharing;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 use self::registration::{Registered, Registration};
 use self::screen::Screen;
@@ -56,8 +57,7 @@ pub struct Host {
     registration: Registration,
     connections: Connections,
     admission: Admission,
-    /// In a pause viewers see nothing and type nothing.
-    paused: bool,
+    sharing: Sharing,
     lifecycle: Lifecycle,
     now: Timestamp,
     /// The person at the own terminal.
@@ -74,7 +74,7 @@ impl Host {
             registration: Registration::new(Entropy::new(config.seed).fork()),
             connections: Connections::default(),
             admission: Admission::default(),
-            paused: false,
+            sharing: Sharing::Open,
             lifecycle: Lifecycle::Waiting,
             now: Timestamp::ZERO,
             console: Console::new(config.escape),

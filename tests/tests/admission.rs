@@ -118,7 +118,7 @@ fn who_is_approved_in_a_pause_is_seen_can_be_removed_and_gets_in_when_it_goes_on
             assert!(world.viewers[0].exit.is_none(), "{}", world.story(0));
         }
         let approve = ModeratorAction::Approve(FIRST);
-        assert_eq!(world.hosts[0].node.machine().may(&approve), Err(ActionError::Already));
+        assert_eq!(world.hosts[0].node.machine().may(&approve), Err(ActionError::Approved(FIRST.0)));
         if removed {
             act(&mut world, ModeratorAction::Kick { member: FIRST, keep_links: true });
             world.run_for(secs(1));

@@ -123,7 +123,7 @@ fn what_cannot_be_decided_is_refused_with_the_reason() {
     for (args, cause) in [
         (&["approve", "7"][..], "there is no member 7"),
         (&["kick", "7"], "there is no member 7"),
-        (&["resume"], "it is so already"),
+        (&["resume"], "the session is not paused"),
         (&["say", "\u{7}"], "there is nothing to say"),
     ] {
         let (code, said) = run(&scratch, args);

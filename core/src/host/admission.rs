@@ -244,7 +244,7 @@ impl Host {
     pub(super) fn approve(&mut self, now: Timestamp, link: LinkId) {
         let Some(pending) = self.connections.get_mut(&link).and_then(Connection::pending_mut) else { return };
         pending.approval = Approval::Given;
-        if !self.paused {
+        if !self.sharing.is_paused() {
             self.let_in(now, link);
         }
     }

@@ -45,7 +45,7 @@ impl Host {
             }
             pending += usize::from(waits.is_some());
             let until_resume = waits.is_some_and(|pending| pending.awaits() == Awaits::Resume);
-            assert!(self.paused || !until_resume, "only a pause has an end that a viewer can wait for");
+            assert!(self.sharing.is_paused() || !until_resume, "only a pause has an end that a viewer can wait for");
             let can_be_asked = waits.is_some_and(|pending| pending.can_be_asked());
             assert_eq!(self.admission.asking().contains(link), can_be_asked, "the console knows every question");
         }

@@ -2,6 +2,7 @@
 
 use super::admission::{Approval, Pending};
 use super::member::{Control, Member, Presence};
+use super::moderation::Sharing;
 use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
@@ -163,8 +164,8 @@ impl Connection {
     }
 
     /// When the handshake fails. Nobody's patience runs out because the host has paused.
-    pub(super) fn fails_at(&self, paused: bool) -> Option<Timestamp> {
-        let waits = paused && self.pending().is_some();
+    pub(super) fn fails_at(&self, sharing: Sharing) -> Option<Timestamp> {
+        let waits = sharing.is_paused() && self.pending().is_some();
         self.handshake.deadline().filter(|_| !self.is_away() && !waits)
     }
 

@@ -145,7 +145,8 @@ impl Host {
 
     /// The key that begins a command now.
     fn escape(&self) -> Option<u8> {
-        let wanted = self.console.question.is_some() || self.paused || !matches!(self.console.view, View::Nothing);
+        let wanted =
+            self.console.question.is_some() || self.sharing.is_paused() || !matches!(self.console.view, View::Nothing);
         self.console.escape.key(wanted)
     }
 
@@ -197,7 +198,7 @@ impl Host {
             Command::Help => self.console.view = View::Help,
             Command::Members => self.console.view = View::Members(self.listed()),
             Command::Kick => self.console.view = View::Kick(String::new(), self.listed()),
-            Command::Pause if self.paused => {
+            Command::Pause if self.sharing.is_paused() => {
                 self.act(now, ModeratorAction::Resume);
                 self.message(now, "viewers see the terminal again");
             }
@@ -358,7 +359,7 @@ impl Host {
             (self.members(), self.connections.values().filter(|connection| connection.pending().is_some()).count());
         let viewers = if here == 1 { "viewer" } else { "viewers" };
         let waiting = if pending > 0 { format!(", {pending} waiting") } else { String::new() };
-        let paused = if self.paused { ", paused" } else { "" };
+        let paused = if self.sharing.is_paused() { ", paused" } else { "" };
         format!("beach: {here} {viewers}{waiting}{paused}")
     }
 

@@ -158,7 +158,7 @@ impl Host {
         if !self.connections.values().any(Connection::takes_frames) {
             return;
         }
-        let has_echo = !self.paused
+        let has_echo = !self.sharing.is_paused()
             && self.screen.frames.begin(now)
             && self.screen.emulator.frame()
             && self.screen.frames.pace(now) == Pace::Echo;
@@ -174,12 +174,12 @@ impl Host {
             let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
                 continue;
             };
-            let screen = (!self.paused).then_some(&self.screen.emulator);
+            let screen = (!self.sharing.is_paused()).then_some(&self.screen.emulator);
             while let Some(bytes) = member.lane.next(now, screen, has_echo) {
                 self.out.push_back(HostOutput::Link(Command::Send(link, Lane::Terminal, bytes)));
             }
         }
-        if !self.paused {
+        if !self.sharing.is_paused() {
             self.pump_properties(now);
         }
     }

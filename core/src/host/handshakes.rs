@@ -92,7 +92,7 @@ impl Host {
                 if self.config.approve.asks(role) {
                     return self.must_wait(now, link, request, Approval::Asked);
                 }
-                if self.paused {
+                if self.sharing.is_paused() {
                     return self.must_wait(now, link, request, Approval::NotNeeded);
                 }
                 Entry::New(None)
@@ -204,7 +204,7 @@ impl Host {
             Presence::Away(_) => return,
         };
         self.say(link, &FromHost::Welcome { member: id, role });
-        if self.paused {
+        if self.sharing.is_paused() {
             self.say(link, &FromHost::Paused(true));
         }
         if let Some(goodbye) = goodbye {

@@ -34,7 +34,7 @@ impl Host {
         // Input typed before the member knew of another role is dropped, and no violation.
         let pardoned = now < member.pardoned_until;
         let may = may_type(member.role) || pardoned;
-        let dropped = self.paused || !may_type(member.role);
+        let dropped = self.sharing.is_paused() || !may_type(member.role);
         let received = member.lane.receive(now, up, may);
         if !running || dropped {
             member.lane.inbound.discard();

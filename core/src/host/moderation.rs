@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::admission::Awaits;
-use super::member::Control;
+use super::member::{Control, Member};
 use super::{Host, HostNotice};
-use crate::id::{LinkId, MemberId};
+use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::handshake::Cause;
 use crate::session::link::Refusal;
@@ -89,12 +89,35 @@ pub enum ActionError {
     /// Members and viewers on the way in take all places.
     #[error("the session is full")]
     Full,
-    /// The act would change nothing.
-    #[error("it is so already")]
-    Already,
+    /// The pending viewer of that number needs no decision, and waits for the end of the pause.
+    #[error("member {0} is approved already, and comes in when the pause ends")]
+    Approved(u32),
+    /// The member of that number has that role.
+    #[error("member {0} has the role {1} already")]
+    Role(u32, Role),
+    /// The session is paused.
+    #[error("the session is paused already")]
+    Paused,
+    /// The session is not paused.
+    #[error("the session is not paused")]
+    NotPaused,
     /// The text is empty, or nothing of it may be shown.
     #[error("there is nothing to say")]
     Empty,
+}
+
+/// Whether viewers take part in what happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sharing {
+    Open,
+    /// Viewers see nothing and type nothing, and nobody is let in.
+    Paused,
+}
+
+impl Sharing {
+    pub(super) fn is_paused(self) -> bool {
+        self == Sharing::Paused
+    }
 }
 
 /// What a person decides about a viewer that waits.
@@ -111,28 +134,28 @@ impl Host {
     /// [`ActionError`] says why the act would change nothing. [`HostInput::Act`](super::HostInput::Act) ignores such an act.
     pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
         let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections[&link].pending());
-        let member = |id: MemberId| match self.link_of(id) {
-            Some(_) => Ok(self.connections.member(id).map(|member| member.role)),
+        let role_of = |id: MemberId| match self.present(id) {
+            Some(member) => Ok(member.role),
             None if pending(id).is_some() => Err(ActionError::Waiting(id.0)),
             None => Err(ActionError::Nobody(id.0)),
         };
         match act {
             ModeratorAction::Approve(id) => match pending(*id) {
-                Some(pending) if pending.awaits() == Awaits::Resume => Err(ActionError::Already),
+                Some(pending) if pending.awaits() == Awaits::Resume => Err(ActionError::Approved(id.0)),
                 Some(_) if self.is_full() => Err(ActionError::Full),
                 Some(_) => Ok(()),
-                None => member(*id).and(Err(ActionError::NotWaiting(id.0))),
+                None => role_of(*id).and(Err(ActionError::NotWaiting(id.0))),
             },
             ModeratorAction::Deny { member: id, .. } if pending(*id).is_some() => Ok(()),
-            ModeratorAction::Deny { member: id, .. } => member(*id).and(Err(ActionError::NotWaiting(id.0))),
-            ModeratorAction::Grant(id) if member(*id)? == Some(Role::Control) => Err(ActionError::Already),
-            ModeratorAction::Revoke(id) if member(*id)? == Some(Role::View) => Err(ActionError::Already),
+            ModeratorAction::Deny { member: id, .. } => role_of(*id).and(Err(ActionError::NotWaiting(id.0))),
+            ModeratorAction::Grant(id) if role_of(*id)? == Role::Control => Err(ActionError::Role(id.0, Role::Control)),
+            ModeratorAction::Revoke(id) if role_of(*id)? == Role::View => Err(ActionError::Role(id.0, Role::View)),
             ModeratorAction::Grant(_) | ModeratorAction::Revoke(_) => Ok(()),
             ModeratorAction::Kick { member: id, .. } if pending(*id).is_some() => Ok(()),
-            ModeratorAction::Kick { member: id, .. } => member(*id).map(|_| ()),
+            ModeratorAction::Kick { member: id, .. } => role_of(*id).map(|_| ()),
             ModeratorAction::Rotate => Ok(()),
-            ModeratorAction::Pause if self.paused => Err(ActionError::Already),
-            ModeratorAction::Resume if !self.paused => Err(ActionError::Already),
+            ModeratorAction::Pause if self.sharing.is_paused() => Err(ActionError::Paused),
+            ModeratorAction::Resume if !self.sharing.is_paused() => Err(ActionError::NotPaused),
             ModeratorAction::Pause | ModeratorAction::Resume => Ok(()),
             ModeratorAction::Say(text) if clean_title(text).trim().is_empty() => Err(ActionError::Empty),
             ModeratorAction::Say(_) => Ok(()),
@@ -161,11 +184,11 @@ impl Host {
             }
             ModeratorAction::Rotate => self.rotate(now),
             ModeratorAction::Pause => {
-                self.pause(true);
+                self.share(Sharing::Paused);
                 self.remind_all(now);
             }
             ModeratorAction::Resume => {
-                self.pause(false);
+                self.share(Sharing::Open);
                 self.admit_after_pause(now);
                 self.remind_all(now);
             }
@@ -175,10 +198,9 @@ impl Host {
         }
     }
 
-    /// The link of a member that is here or away, and not parting.
-    fn link_of(&self, id: MemberId) -> Option<LinkId> {
-        self.connections.member(id).filter(|member| !member.is_parting())?;
-        self.connections.link_of(id)
+    /// A member that is here or away, and not parting.
+    fn present(&self, id: MemberId) -> Option<&Member> {
+        self.connections.member(id).filter(|member| !member.is_parting())
     }
 
     fn decide(&mut self, now: Timestamp, id: MemberId, decision: Decision) {
@@ -191,9 +213,11 @@ impl Host {
     }
 
     fn kick(&mut self, now: Timestamp, id: MemberId) {
-        let Some(link) = self.link_of(id) else { return self.decide(now, id, Decision::Refuse) };
+        let Some((member, link)) = self.present(id).zip(self.connections.link_of(id)) else {
+            return self.decide(now, id, Decision::Refuse);
+        };
         let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
-        if self.connections[&link].is_away() {
+        if member.is_away() {
             self.remove(now, link, cause);
         } else {
             self.part(now, link, Goodbye::Removed(why), cause);
@@ -201,10 +225,10 @@ impl Host {
     }
 
     fn set_role(&mut self, now: Timestamp, id: MemberId, role: Role) {
-        let Some(link) = self.link_of(id) else { return };
         if role == Role::View {
             self.drop_input(id);
         }
+        let Some(link) = self.connections.link_of(id) else { return };
         let Some(member) = self.connections.member_mut(id) else { return };
         member.role = role;
         member.pardoned_until = now + GRACE;
@@ -217,13 +241,14 @@ impl Host {
         self.sizes_changed();
     }
 
-    fn pause(&mut self, paused: bool) {
-        self.paused = paused;
+    fn share(&mut self, sharing: Sharing) {
+        self.sharing = sharing;
         self.connections.touch_all();
         self.screen.frames.changed();
         for id in self.connections.member_ids() {
             self.drop_input(id);
         }
+        let paused = sharing.is_paused();
         self.notice(HostNotice::Paused(paused));
         self.tell_all(&FromHost::Paused(paused));
     }

@@ -106,7 +106,8 @@ impl Host {
     pub(super) fn properties_at(&self, member: &Member) -> Option<Timestamp> {
         let (title, bells) = &self.screen.properties.told;
         let behind = member.told.title.as_deref() != Some(title) || member.told.bells != *bells;
-        Some(member.told.next_at).filter(|_| behind && member.presence.control() == Some(Control::Open) && !self.paused)
+        Some(member.told.next_at)
+            .filter(|_| behind && member.presence.control() == Some(Control::Open) && !self.sharing.is_paused())
     }
 }
 

@@ -105,7 +105,7 @@ impl Host {
         HostStatus {
             size: self.screen.emulator.head().size,
             registered: self.registration.is_registered(),
-            paused: self.paused,
+            paused: self.sharing.is_paused(),
             members,
             pending,
         }

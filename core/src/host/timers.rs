@@ -124,11 +124,11 @@ impl Host {
             Timer::Keys => self.input.keys_deadline(),
             Timer::Synchronized => self.screen.frames.synchronized_deadline(),
             Timer::Frame => {
-                let is_shown = !self.paused && self.connections.values().any(Connection::takes_frames);
+                let is_shown = !self.sharing.is_paused() && self.connections.values().any(Connection::takes_frames);
                 self.screen.frames.deadline().filter(|_| is_shown)
             }
             Timer::Console => self.console.deadline(),
-            Timer::Clipboard => self.screen.properties.clipboard_deadline().filter(|_| !self.paused),
+            Timer::Clipboard => self.screen.properties.clipboard_deadline().filter(|_| !self.sharing.is_paused()),
             Timer::Input => self.input_deadline(self.now),
             Timer::Ending => self.ending_deadline(),
         }
@@ -137,14 +137,14 @@ impl Host {
     fn connection_time(&self, connection: &Connection, timer: ConnectionTimer) -> Option<Timestamp> {
         let shown = connection.member().filter(|_| connection.takes_frames());
         match timer {
-            ConnectionTimer::Stage => connection.fails_at(self.paused),
-            ConnectionTimer::Reminder => connection.remind_at().filter(|_| self.paused),
+            ConnectionTimer::Stage => connection.fails_at(self.sharing),
+            ConnectionTimer::Reminder => connection.remind_at().filter(|_| self.sharing.is_paused()),
             ConnectionTimer::Control => connection.control_by(),
             ConnectionTimer::Goodbye => connection.part_by(),
             ConnectionTimer::Place => connection.kept_until(),
             // Without the rendezvous the offer could not travel, and the old attempt may still get there.
             ConnectionTimer::Attempt => connection.fresh_attempt_at().filter(|_| self.registration.is_registered()),
-            ConnectionTimer::Frame => shown.and_then(|member| member.lane.deadline(self.paused)),
+            ConnectionTimer::Frame => shown.and_then(|member| member.lane.deadline(self.sharing.is_paused())),
             ConnectionTimer::Properties => shown.and_then(|member| self.properties_at(member)),
         }
     }
