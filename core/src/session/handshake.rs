@@ -209,10 +209,6 @@ impl Handshake {
         Some(self.since() + self.stage.deadline()?)
     }
 
-    pub(crate) fn overdue(&self, now: Timestamp) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= now)
-    }
-
     /// The failure of a stage that is not the current one and began at `since`.
     pub(crate) fn fail_at(&self, now: Timestamp, stage: Stage, since: Timestamp, cause: Cause) -> Failure {
         Failure { stage, after: now.since(since), ..self.fail(now, cause) }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use super::{End, LAST_SCREEN_WITHIN, Viewer, ViewerExit, ViewerNotice};
+use crate::crypto::sas::Sas;
 use crate::id::LinkId;
-use crate::session::handshake::{Cause, Stage};
+use crate::session::dialer::Dialer;
+use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{Attempt, Command, Envelope, Hello, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD};
+use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
 /// A host that lost the rendezvous dials again after at most nine seconds, and is told within a few more.
@@ -14,7 +17,59 @@ const HOST_BACK_WITHIN: Duration = Duration::from_secs(15);
 /// Between two tries to join a session that does not exist yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-impl Viewer {
+/// The way to a link, and how far the viewer is on it.
+pub(super) struct Join {
+    pub(super) dialer: Dialer,
+    pub(super) beginning: Beginning,
+    /// The link that is being made, or was made last.
+    pub(super) link: LinkId,
+    pub(super) handshake: Handshake,
+    /// How often the first handshake was begun anew, as the rendezvous went in the middle of one.
+    pub(super) begun_anew: u32,
+    /// When the rendezvous was not reached last.
+    unreached_at: Option<Timestamp>,
+    /// When the rendezvous is asked again for a host that was not there.
+    pub(super) ask_again: Option<Timestamp>,
+    /// Why the rendezvous was not reached last.
+    pub(super) last_cause: String,
+    /// What the host sees too while somebody decides.
+    pub(super) sas: Option<Sas>,
+}
+
+/// The first output wants the rendezvous dialled; the time for it begins with the first input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    Wanted,
+    Begun,
+}
+
+impl Join {
+    pub(super) fn new(link: LinkId, entropy: Entropy) -> Join {
+        Join {
+            dialer: Dialer::new(entropy),
+            beginning: Beginning::Wanted,
+            link,
+            handshake: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
+            begun_anew: 0,
+            unreached_at: None,
+            ask_again: None,
+            last_cause: "no answer".to_owned(),
+            sas: None,
+        }
+    }
+
+    /// The first input came.
+    pub(super) fn start(&mut self, now: Timestamp) {
+        if self.beginning == Beginning::Wanted {
+            self.beginning = Beginning::Begun;
+            self.dialer.dial(now);
+        }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.handshake.stage()
+    }
+
     pub(super) fn attempt(&self) -> Attempt {
         self.handshake.attempt()
     }
@@ -25,61 +80,90 @@ impl Viewer {
 
     /// From here on the rendezvous is not needed: what it says, or that it is gone, changes nothing.
     pub(super) fn is_linked(&self) -> bool {
-        self.handshake.stage() >= Stage::OpeningControl
+        self.stage() >= Stage::OpeningControl
+    }
+
+    /// Whether a session that the rendezvous does not know may still come, if the person wants to wait for it that long.
+    fn may_come(&self, now: Timestamp, wait: Option<Duration>) -> bool {
+        let wanted = wait.map(|wait| Timestamp::ZERO + wait);
+        // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
+        let likely = self.unreached_at.map(|at| at + HOST_BACK_WITHIN);
+        self.stage() < Stage::Authenticating && wanted.max(likely).is_some_and(|until| now < until)
+    }
+}
+
+impl Viewer {
+    pub(super) fn enter(&mut self, now: Timestamp, stage: Stage) {
+        if self.join.stage() != stage {
+            self.join.handshake.enter(now, stage);
+            self.notice(ViewerNotice::Stage(stage));
+        }
+    }
+
+    pub(super) fn advance(&mut self, now: Timestamp, stage: Stage) {
+        if self.join.stage() < stage {
+            self.enter(now, stage);
+        }
     }
 
     /// Whether the lanes of `link` carry, and no handshake of that link is under way.
     pub(super) fn stands(&self, link: LinkId) -> bool {
-        self.carries(link) && (link != self.link || self.is_linked())
+        self.session.carries(link) && (link != self.join.link || self.join.is_linked())
     }
 
     // The rendezvous.
 
     pub(super) fn on_signal_up(&mut self) {
-        self.dialer.up();
+        self.join.dialer.up();
         // A link that stands is told again too: its datagrams may have to be relayed.
-        if !self.rests() && (self.handshake.stage() < Stage::Authenticating || self.is_linked()) {
-            self.ask_again = None;
-            self.command(Command::Join(self.link, self.resumes()));
+        if !self.reconnect.rests() && (self.join.stage() < Stage::Authenticating || self.join.is_linked()) {
+            self.join.ask_again = None;
+            self.command(Command::Join(self.join.link, self.resumes()));
         }
     }
 
     /// Whose place it asks for.
     pub(super) fn resumes(&self) -> Option<LinkId> {
-        self.origin.filter(|origin| *origin != self.link)
+        self.session.origin.filter(|origin| *origin != self.join.link)
     }
 
     pub(super) fn on_signal_down(&mut self, now: Timestamp, cause: String) {
-        self.last_cause.clone_from(&cause);
-        if self.is_linked() && !self.config.stays {
-            self.dialer.hang_up();
+        self.join.last_cause.clone_from(&cause);
+        if self.join.is_linked() && !self.config.stays {
+            self.join.dialer.hang_up();
             return;
         }
-        let was_up = self.dialer.is_up();
-        self.dialer.down(now);
-        if self.is_linked() {
+        let was_up = self.join.dialer.is_up();
+        self.join.dialer.down(now);
+        if self.join.is_linked() {
             if was_up {
                 // The host's process may have been the rendezvous as well.
                 self.doubt(now);
             }
             return;
         }
-        self.unreached_at = Some(now);
-        if self.handshake.stage() < Stage::Authenticating {
-            if self.handshake.stage() != Stage::ReachingRendezvous {
+        self.join.unreached_at = Some(now);
+        if self.join.stage() < Stage::Authenticating {
+            if self.join.stage() != Stage::ReachingRendezvous {
                 // It had been reached: it has its whole time to come back.
-                self.handshake.enter_afresh(now, Stage::ReachingRendezvous);
+                self.join.handshake.enter_afresh(now, Stage::ReachingRendezvous);
                 self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
             }
             self.notice(ViewerNotice::Unreachable(cause));
-        } else if self.handshake.stage() < Stage::Securing && !self.starts_anew(now) {
+        } else if self.join.stage() < Stage::Securing && !self.starts_anew(now) {
             // The other side cannot answer any more: it was told that this link is gone.
             self.fail(now, Cause::Signal(cause));
         }
     }
 
+    /// Dials the rendezvous.
+    pub(super) fn dial(&mut self, now: Timestamp) {
+        self.join.dialer.dial(now);
+        self.command(Command::Dial);
+    }
+
     pub(super) fn on_joined(&mut self, now: Timestamp) {
-        if self.handshake.stage() < Stage::Authenticating {
+        if self.join.stage() < Stage::Authenticating {
             self.advance(now, Stage::Authenticating);
             let hello = Hello {
                 name: self.config.name.clone(),
@@ -87,24 +171,20 @@ impl Viewer {
                 history: self.config.history,
                 capabilities: if self.config.clipboard { WANTS_CLIPBOARD } else { 0 },
             };
-            self.command(Command::Hello(self.link, hello));
+            self.command(Command::Hello(self.join.link, hello));
         }
     }
 
     pub(super) fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if self.is_linked() {
+        if self.join.is_linked() {
             // The rendezvous began anew, and the host is not back at it yet.
-            self.ask_again = (refusal == Refusal::NoSession).then(|| now + ASK_AGAIN_AFTER);
+            self.join.ask_again = (refusal == Refusal::NoSession).then(|| now + ASK_AGAIN_AFTER);
             return;
         }
-        let may_come = refusal == Refusal::NoSession && self.handshake.stage() < Stage::Authenticating;
-        let wanted = self.config.wait.map(|wait| Timestamp::ZERO + wait);
-        // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
-        let likely = self.unreached_at.map(|at| at + HOST_BACK_WITHIN);
-        if may_come && wanted.max(likely).is_some_and(|until| now < until) {
+        if refusal == Refusal::NoSession && self.join.may_come(now, self.config.wait) {
             self.enter(now, Stage::WaitingForHost);
-            self.handshake.enter_afresh(now, Stage::WaitingForHost);
-            self.ask_again = Some(now + ASK_AGAIN_AFTER);
+            self.join.handshake.enter_afresh(now, Stage::WaitingForHost);
+            self.join.ask_again = Some(now + ASK_AGAIN_AFTER);
         } else {
             self.fail(now, Cause::Refused(refusal));
         }
@@ -113,18 +193,18 @@ impl Viewer {
     // The handshake.
 
     pub(super) fn on_verdict(&mut self, now: Timestamp, verdict: Verdict) {
-        if self.handshake.stage() >= Stage::Offer {
+        if self.join.stage() >= Stage::Offer {
             return;
         }
         match verdict {
             Verdict::Accepted => self.advance(now, Stage::Offer),
             Verdict::Waiting => {
-                if self.handshake.stage() == Stage::WaitingForApproval {
+                if self.join.stage() == Stage::WaitingForApproval {
                     // A host that has paused says so again and again: it is there, and the time for a decision begins anew.
-                    return self.handshake.enter_afresh(now, Stage::WaitingForApproval);
+                    return self.join.handshake.enter_afresh(now, Stage::WaitingForApproval);
                 }
                 self.advance(now, Stage::WaitingForApproval);
-                self.check.into_iter().for_each(|check| self.notice(ViewerNotice::Sas(check)));
+                self.join.sas.into_iter().for_each(|check| self.notice(ViewerNotice::Sas(check)));
             }
             Verdict::Refused(refusal) => self.fail(now, Cause::Refused(refusal)),
         }
@@ -132,29 +212,29 @@ impl Viewer {
 
     pub(super) fn on_envelope(&mut self, now: Timestamp, envelope: Envelope) {
         match envelope {
-            Envelope::Offer(attempt) if attempt > self.attempt() && !self.is_linked() => {
+            Envelope::Offer(attempt) if attempt > self.join.attempt() && !self.join.is_linked() => {
                 // Its peer gets sockets of its own, so the carrier has none any more.
-                if !self.carries(self.link) {
+                if !self.session.carries(self.join.link) {
                     self.drop_carrier();
                 }
-                self.handshake.begin_attempt(now, attempt);
-                self.command(Command::Accept(self.link, attempt));
-                self.command(Command::Envelope(self.link, Envelope::Answer(attempt)));
+                self.join.handshake.begin_attempt(now, attempt);
+                self.command(Command::Accept(self.join.link, attempt));
+                self.command(Command::Envelope(self.join.link, Envelope::Answer(attempt)));
                 self.enter(now, Stage::CheckingPaths);
             }
-            Envelope::Candidate(attempt, candidate) if attempt >= self.attempt() => {
-                if attempt == self.attempt() {
-                    self.handshake.note_remote(candidate);
+            Envelope::Candidate(attempt, candidate) if attempt >= self.join.attempt() => {
+                if attempt == self.join.attempt() {
+                    self.join.handshake.note_remote(candidate);
                     self.note_paths();
                 }
-                self.command(Command::Candidate(self.link, attempt, candidate));
+                self.command(Command::Candidate(self.join.link, attempt, candidate));
             }
             Envelope::Verdict(verdict) => self.on_verdict(now, verdict),
-            Envelope::Failed(attempt, down) if attempt == self.attempt() && !self.is_linked() => {
+            Envelope::Failed(attempt, down) if attempt == self.join.attempt() && !self.join.is_linked() => {
                 self.fail(now, Cause::DownThere(down));
             }
             Envelope::Goodbye => {
-                if !self.is_linked() {
+                if !self.join.is_linked() {
                     self.fail(now, Cause::Left);
                 }
             }
@@ -164,29 +244,29 @@ impl Viewer {
     }
 
     pub(super) fn note_paths(&mut self) {
-        if self.handshake.stage() == Stage::CheckingPaths {
-            let (local, remote) = self.handshake.paths_tried();
+        if self.join.stage() == Stage::CheckingPaths {
+            let (local, remote) = self.join.handshake.paths_tried();
             self.notice(ViewerNotice::Paths(local, remote));
         }
     }
 
     pub(super) fn on_down(&mut self, now: Timestamp, down: LinkDown) {
-        if !self.is_linked() {
-            let envelope = Envelope::Failed(self.attempt(), down.clone());
-            self.command(Command::Envelope(self.link, envelope));
+        if !self.join.is_linked() {
+            let envelope = Envelope::Failed(self.join.attempt(), down.clone());
+            self.command(Command::Envelope(self.join.link, envelope));
         }
         self.fail(now, Cause::Down(down));
     }
 
     pub(super) fn fail(&mut self, now: Timestamp, cause: Cause) {
         let excusable = !matches!(&cause, Cause::Down(down) if !down.is_excusable());
-        if self.carries(self.link) && self.was_live && excusable {
+        if self.session.carries(self.join.link) && self.render.is_live() && excusable {
             return self.lose(now, cause);
         }
         if self.tries_again(now, &cause) {
             return;
         }
-        let failure = self.handshake.fail(now, cause);
+        let failure = self.join.handshake.fail(now, cause);
         self.leave(now, ViewerExit::Failed(failure));
     }
 
@@ -194,5 +274,50 @@ impl Viewer {
         if matches!(self.end, End::Open) {
             self.end = End::Leaving(exit, now + LAST_SCREEN_WITHIN);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from(Duration::from_secs(seconds))
+    }
+
+    fn join() -> Join {
+        Join::new(LinkId(1), Entropy::new([1; 32]))
+    }
+
+    #[test]
+    fn the_time_for_the_rendezvous_begins_with_the_first_input_alone() {
+        let mut join = join();
+        assert_eq!(join.dialer.deadline(), None);
+        join.start(at(3));
+        let until = join.dialer.deadline();
+        assert!(until.is_some_and(|until| until > at(3)));
+        join.start(at(4));
+        assert_eq!(join.dialer.deadline(), until);
+    }
+
+    #[test]
+    fn a_session_that_is_not_there_is_waited_for_as_long_as_wanted_or_likely() {
+        let mut join = join();
+        assert!(!join.may_come(at(1), None));
+        assert!(join.may_come(at(9), Some(Duration::from_secs(10))));
+        assert!(!join.may_come(at(10), Some(Duration::from_secs(10))));
+        join.unreached_at = Some(at(20));
+        assert!(join.may_come(at(34), None));
+        assert!(!join.may_come(at(35), None));
+        join.handshake.enter(at(21), Stage::Authenticating);
+        assert!(!join.may_come(at(22), None), "the session was there");
+    }
+
+    #[test]
+    fn only_the_attempt_under_way_counts() {
+        let mut join = join();
+        assert!(join.is_at(LinkId(1), 0) && !join.is_at(LinkId(2), 0));
+        join.handshake.begin_attempt(at(1), 1);
+        assert!(join.is_at(LinkId(1), 1) && !join.is_at(LinkId(1), 0));
     }
 }

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
+use super::session::Carrier;
 use super::{Viewer, ViewerExit, ViewerNotice};
 use crate::id::LinkId;
-use crate::predict::Predictor;
 use crate::session::dialer::jittered;
 use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{Attempt, Command, Envelope, Lane, LinkDown, Refusal};
+use crate::session::link::{Attempt, Command, Envelope, Lane, Refusal};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
@@ -27,31 +27,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 /// So often a first handshake is begun anew: a rendezvous that goes each time is not worth more.
 const MAX_BEGINNINGS: u32 = 3;
 
-/// The link whose lanes carry.
-pub(super) struct Carrier {
-    pub(super) link: LinkId,
-    pub(super) attempt: Attempt,
-    /// When both sides were confirmed.
-    pub(super) since: Timestamp,
-    pub(super) control_up: bool,
-    /// Its own, while that of another link is under way.
-    handshake: Option<Handshake>,
-}
-
-impl Carrier {
-    pub(super) fn new(now: Timestamp, link: LinkId, attempt: Attempt) -> Carrier {
-        Carrier { link, attempt, since: now, control_up: false, handshake: None }
-    }
-}
-
 /// The link has to prove that it carries: a probe is on its way.
-pub(super) struct Doubt {
+struct Doubt {
     until: Timestamp,
     probe: u64,
 }
 
 /// Nothing comes any more.
-pub(super) struct Away {
+struct Away {
     since: Timestamp,
     cause: Cause,
     pause: Duration,
@@ -62,53 +45,27 @@ pub(super) struct Away {
     probe: Option<u64>,
 }
 
-impl Viewer {
-    /// Whether it is away, and the next try has not begun.
+/// Whether the link that carries still does, and the way back if it does not.
+#[derive(Default)]
+pub(super) struct Reconnect {
+    away: Option<Away>,
+    /// Since when what was sent is unanswered, and its number.
+    unanswered: Option<(Timestamp, u64)>,
+    doubted: Option<Doubt>,
+}
+
+impl Reconnect {
+    pub(super) fn is_away(&self) -> bool {
+        self.away.is_some()
+    }
+
+    /// Whether the viewer is away, and the next try has not begun.
     pub(super) fn rests(&self) -> bool {
-        self.away.as_ref().is_some_and(|away| away.again.is_some())
+        self.retry_at().is_some()
     }
 
-    pub(super) fn carries(&self, link: LinkId) -> bool {
-        self.carrier.as_ref().is_some_and(|carrier| carrier.link == link)
-    }
-
-    /// Something came on the carrier.
-    pub(super) fn heard(&mut self, now: Timestamp, acks: &Acks) {
-        // After a sleep there may be old datagrams in the socket; they prove nothing.
-        let answered = |probe: u64| acks.ranges.first().is_some_and(|(_, newest)| *newest >= probe);
-        self.doubted.take_if(|doubt| answered(doubt.probe));
-        // What comes only shows that the other direction carries.
-        self.unanswered.take_if(|(_, sent)| answered(*sent));
-        let Some(away) = self.away.as_ref().filter(|away| away.probe.is_some_and(answered)) else { return };
-        let since = away.since;
-        let Some(carrier) = self.carrier.as_mut() else { return };
-        if carrier.link != self.link {
-            let Some(handshake) = carrier.handshake.take() else { return };
-            let tried = std::mem::replace(&mut self.link, carrier.link);
-            self.handshake = handshake;
-            self.command(Command::Close(tried));
-        }
-        self.away = None;
-        self.notice(ViewerNotice::Back(now.since(since)));
-        self.leave_rendezvous();
-    }
-
-    /// There is a reason to doubt that the link still carries: it has a moment to prove it.
-    pub(super) fn doubt(&mut self, now: Timestamp) {
-        if !self.was_live || self.away.is_some() || self.doubted.is_some() {
-            return;
-        }
-        let until = now + DOUBTED.max(self.lane.round_trip().unwrap_or_default() * 3);
-        if let Some(probe) = self.probe(now) {
-            self.doubted = Some(Doubt { until, probe });
-        }
-    }
-
-    fn probe(&mut self, now: Timestamp) -> Option<u64> {
-        let link = self.carrier.as_ref()?.link;
-        let (number, probe) = self.lane.probe(now);
-        self.command(Command::Send(link, Lane::Terminal, probe));
-        Some(number)
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted.is_some()
     }
 
     /// Whether no input is sent: it may never get to the host, and then it goes on another link.
@@ -116,50 +73,122 @@ impl Viewer {
         self.doubted.is_some() || self.away.is_some()
     }
 
-    /// The same; asks the old link now and then whether it carries again.
-    pub(super) fn probes(&mut self, now: Timestamp) -> bool {
-        if let Some(away) = self.away.as_mut().filter(|away| away.probe_at <= now) {
+    pub(super) fn expects_nothing(&self) -> bool {
+        self.doubted.is_none() && self.unanswered.is_none()
+    }
+
+    /// When the silence of the link is too long.
+    pub(super) fn silent_at(&self) -> Option<Timestamp> {
+        let unanswered = self.unanswered.map(|(since, _)| since + UNANSWERED);
+        earliest(self.doubted.as_ref().map(|doubt| doubt.until), unanswered).filter(|_| self.away.is_none())
+    }
+
+    pub(super) fn away_since(&self) -> Option<Timestamp> {
+        self.away.as_ref().map(|away| away.since)
+    }
+
+    /// When the next try begins.
+    pub(super) fn retry_at(&self) -> Option<Timestamp> {
+        self.away.as_ref().and_then(|away| away.again)
+    }
+
+    /// When the old link is asked again.
+    pub(super) fn probe_at(&self) -> Option<Timestamp> {
+        self.away.as_ref().map(|away| away.probe_at)
+    }
+
+    /// These numbers arrived. Whether the old link of a viewer that is away carries again: since when the viewer is away.
+    fn answered(&mut self, acks: &Acks) -> Option<Timestamp> {
+        // After a sleep there may be old datagrams in the socket; they prove nothing.
+        let answered = |probe: u64| acks.ranges.first().is_some_and(|(_, newest)| *newest >= probe);
+        self.doubted.take_if(|doubt| answered(doubt.probe));
+        // What comes only shows that the other direction carries.
+        self.unanswered.take_if(|(_, sent)| answered(*sent));
+        let away = self.away.as_ref().filter(|away| away.probe.is_some_and(answered))?;
+        Some(away.since)
+    }
+
+    /// `newest` is the number of the newest datagram that an answer is expected to.
+    fn note_sent(&mut self, now: Timestamp, newest: Option<u64>) {
+        // A lost probe is not sent again, so nobody waits for its answer any more.
+        self.unanswered = newest.map(|newest| self.unanswered.unwrap_or((now, newest)));
+    }
+
+    /// The link that carried is another one, or none.
+    fn expect_nothing(&mut self) {
+        (self.unanswered, self.doubted) = (None, None);
+    }
+
+    fn leave(&mut self, now: Timestamp, cause: Cause) {
+        self.doubted = None;
+        self.away = Some(Away { since: now, cause, pause: FIRST_PAUSE, again: None, probe_at: now, probe: None });
+    }
+}
+
+impl Viewer {
+    /// Something came on the carrier.
+    pub(super) fn heard(&mut self, now: Timestamp, acks: &Acks) {
+        let Some(since) = self.reconnect.answered(acks) else { return };
+        let Some(carrier) = self.session.carrier.as_mut() else { return };
+        if carrier.link != self.join.link {
+            let Some(handshake) = carrier.handshake.take() else { return };
+            let tried = std::mem::replace(&mut self.join.link, carrier.link);
+            self.join.handshake = handshake;
+            self.command(Command::Close(tried));
+        }
+        self.reconnect.away = None;
+        self.notice(ViewerNotice::Back(now.since(since)));
+        self.leave_rendezvous();
+    }
+
+    /// There is a reason to doubt that the link still carries: it has a moment to prove it.
+    pub(super) fn doubt(&mut self, now: Timestamp) {
+        if !self.render.is_live() || self.reconnect.holds_back() {
+            return;
+        }
+        let until = now + DOUBTED.max(self.input.lane.round_trip().unwrap_or_default() * 3);
+        if let Some(probe) = self.probe(now) {
+            self.reconnect.doubted = Some(Doubt { until, probe });
+        }
+    }
+
+    fn probe(&mut self, now: Timestamp) -> Option<u64> {
+        let link = self.session.link()?;
+        let (number, probe) = self.input.lane.probe(now);
+        self.command(Command::Send(link, Lane::Terminal, probe));
+        Some(number)
+    }
+
+    /// Sends what is to be sent; if nothing is, asks the old link now and then whether it carries again.
+    pub(super) fn pump_lane(&mut self, now: Timestamp) {
+        let Some(link) = self.session.link() else { return };
+        if let Some(away) = self.reconnect.away.as_mut().filter(|away| away.probe_at <= now) {
             away.probe_at = now + DOUBTED;
             let probe = self.probe(now);
-            if let Some(away) = &mut self.away {
+            if let Some(away) = &mut self.reconnect.away {
                 away.probe = away.probe.or(probe);
             }
         }
-        self.holds_back()
-    }
-
-    /// Since when something is unanswered.
-    pub(super) fn note_sent(&mut self, now: Timestamp) {
-        // What was lost and need not be said again, a probe that is, was no answer; but nobody waits for one any more.
-        self.unanswered = self.lane.awaited().map(|newest| self.unanswered.unwrap_or((now, newest)));
-    }
-
-    /// When silence becomes too long.
-    pub(super) fn away_deadline(&self) -> Option<Timestamp> {
-        match &self.away {
-            Some(away) => {
-                let probe = self.carrier.as_ref().map(|_| away.probe_at);
-                earliest(earliest(away.again, probe), Some(away.since + self.config.reconnect))
-            }
-            None if self.was_live && self.carrier.is_some() => {
-                let doubted = self.doubted.as_ref().map(|doubt| doubt.until);
-                earliest(doubted, self.unanswered.map(|(since, _)| since + UNANSWERED))
-            }
-            None => None,
-        }
-    }
-
-    pub(super) fn on_time_away(&mut self, now: Timestamp) {
-        if self.away_deadline().is_none_or(|at| at > now) {
+        if self.reconnect.holds_back() {
             return;
         }
-        let Some(away) = &mut self.away else {
-            return self.look_elsewhere(now, Cause::Down(LinkDown::Silent));
-        };
-        if away.since + self.config.reconnect <= now {
-            let failure = self.handshake.fail_at(now, Stage::Live, away.since, away.cause.clone());
+        while let Some(bytes) = self.input.lane.next(now) {
+            self.command(Command::Send(link, Lane::Terminal, bytes));
+        }
+        self.reconnect.note_sent(now, self.input.lane.awaited());
+    }
+
+    /// The viewer was away for too long.
+    pub(super) fn give_up(&mut self, now: Timestamp) {
+        if let Some(away) = &self.reconnect.away {
+            let failure = self.join.handshake.fail_at(now, Stage::Live, away.since, away.cause.clone());
             self.leave(now, ViewerExit::Failed(failure));
-        } else if away.again.take_if(|at| *at <= now).is_some() {
+        }
+    }
+
+    /// The pause between two tries is over.
+    pub(super) fn retry(&mut self, now: Timestamp) {
+        if self.reconnect.away.as_mut().is_some_and(|away| away.again.take().is_some()) {
             self.begin(now);
         }
     }
@@ -167,68 +196,68 @@ impl Viewer {
     /// The carrier is of no more use.
     pub(super) fn lose(&mut self, now: Timestamp, cause: Cause) {
         self.drop_carrier();
-        if self.away.is_none() {
+        if !self.reconnect.is_away() {
             self.look_elsewhere(now, cause);
         }
     }
 
     pub(super) fn drop_carrier(&mut self) {
-        if let Some(carrier) = self.carrier.take() {
+        if let Some(carrier) = self.session.carrier.take() {
             self.command(Command::Close(carrier.link));
         }
-        (self.unanswered, self.doubted) = (None, None);
-        self.clipboard.clear();
+        self.reconnect.expect_nothing();
+        self.session.clipboard.clear();
     }
 
     /// Tries to come back on another link, for a while.
-    fn look_elsewhere(&mut self, now: Timestamp, cause: Cause) {
+    pub(super) fn look_elsewhere(&mut self, now: Timestamp, cause: Cause) {
         if self.config.reconnect.is_zero() {
-            let failure = self.handshake.fail(now, cause);
+            let failure = self.join.handshake.fail(now, cause);
             return self.leave(now, ViewerExit::Failed(failure));
         }
-        self.doubted = None;
-        let (pause, probe_at) = (FIRST_PAUSE, now);
-        self.away = Some(Away { since: now, cause: cause.clone(), pause, again: None, probe_at, probe: None });
+        self.reconnect.leave(now, cause.clone());
         self.notice(ViewerNotice::Away(cause));
         self.begin(now);
     }
 
     /// A new link: from the rendezvous on.
     fn begin(&mut self, now: Timestamp) {
-        let handshake = std::mem::replace(&mut self.handshake, Handshake::new(now, Stage::ReachingRendezvous));
-        if let Some(carrier) = self.carrier.as_mut().filter(|carrier| carrier.link == self.link) {
+        let handshake = Handshake::new(now, Stage::ReachingRendezvous);
+        let handshake = std::mem::replace(&mut self.join.handshake, handshake);
+        if let Some(carrier) = self.session.carrier.as_mut().filter(|carrier| carrier.link == self.join.link) {
             carrier.handshake = Some(handshake);
         }
-        self.link = LinkId(self.entropy.number());
-        self.ask_again = None;
+        self.join.link = LinkId(self.entropy.number());
+        self.join.ask_again = None;
         self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
-        if self.dialer.is_up() {
-            self.command(Command::Join(self.link, self.origin));
-        } else if self.dialer.deadline().is_none() {
-            self.dialer.dial(now);
-            self.command(Command::Dial);
+        if self.join.dialer.is_up() {
+            self.command(Command::Join(self.join.link, self.session.origin));
+        } else if self.join.dialer.deadline().is_none() {
+            self.dial(now);
         }
     }
 
     /// The rendezvous went in the middle of the first handshake: once it is back it knows nothing of this link, so another begins. False
-    /// after some of them; who comes back has rules of its own.
+    /// after some of them; a viewer that comes back has rules of its own.
     pub(super) fn starts_anew(&mut self, now: Timestamp) -> bool {
-        if self.away.is_some() || self.was_live || self.begun_anew >= MAX_BEGINNINGS {
+        if self.reconnect.is_away() || self.render.is_live() || self.join.begun_anew >= MAX_BEGINNINGS {
             return false;
         }
-        self.begun_anew += 1;
-        self.command(Command::Close(self.link));
+        self.join.begun_anew += 1;
+        self.command(Command::Close(self.join.link));
         self.begin(now);
         true
     }
 
     /// A try to come back failed; false if this is no such try, or there is no point in another.
     pub(super) fn tries_again(&mut self, now: Timestamp, cause: &Cause) -> bool {
-        if self.away.is_none() {
+        if !self.reconnect.is_away() {
             return false;
         }
         match cause {
-            Cause::Refused(Refusal::Forgotten | Refusal::WrongKey) if self.origin.is_some() => self.start_over(now),
+            Cause::Refused(Refusal::Forgotten | Refusal::WrongKey) if self.session.origin.is_some() => {
+                self.start_over(now);
+            }
             Cause::Refused(Refusal::NoSession | Refusal::Full | Refusal::Misuse | Refusal::Busy) => self.pause(now),
             Cause::Refused(
                 Refusal::Forgotten
@@ -252,52 +281,99 @@ impl Viewer {
     }
 
     fn pause(&mut self, now: Timestamp) {
-        if self.handshake.stage() >= Stage::Offer {
-            self.command(Command::Envelope(self.link, Envelope::Goodbye));
+        if self.join.handshake.stage() >= Stage::Offer {
+            self.command(Command::Envelope(self.join.link, Envelope::Goodbye));
         }
-        self.command(Command::Close(self.link));
-        let Some(away) = &mut self.away else { return };
+        self.command(Command::Close(self.join.link));
+        let Some(away) = &mut self.reconnect.away else { return };
         away.again = Some(now + jittered(away.pause, &mut self.entropy));
         away.pause = (away.pause * 2).min(LONGEST_PAUSE);
-        self.rest(now);
-    }
-
-    /// Between two tries nothing is waited for but the next.
-    fn rest(&mut self, now: Timestamp) {
-        self.link = LinkId(self.entropy.number());
-        self.handshake = Handshake::new(now, Stage::Live);
+        // Between two tries nothing is waited for but the next.
+        self.join.link = LinkId(self.entropy.number());
+        self.join.handshake = Handshake::new(now, Stage::Live);
     }
 
     /// The host does not know this viewer any more: it comes as a new one, with the screen that it has.
     fn start_over(&mut self, now: Timestamp) {
         self.drop_carrier();
-        let had_input = self.lane.typed.is_uncertain();
-        self.command(Command::Close(self.link));
-        if let Some(origin) = self.origin.take() {
+        let had_input = self.input.lane.typed.is_uncertain();
+        self.command(Command::Close(self.join.link));
+        if let Some(origin) = self.session.origin.take() {
             self.command(Command::Release(origin));
         }
-        self.member = None;
-        self.lane = self.lane.renewed();
-        self.predictor = Predictor::new(self.config.predict);
-        self.overlay_changed(now);
+        self.session.member = None;
+        self.input.lane = self.input.lane.renewed();
+        self.render.forget_predictions(now, self.config.predict);
         self.notice(ViewerNotice::Forgotten(had_input));
         self.begin(now);
     }
 
     /// The link is confirmed: its lanes carry from here on.
     pub(super) fn carry(&mut self, now: Timestamp, attempt: Attempt) {
-        if !self.carries(self.link) {
+        let link = self.join.link;
+        if !self.session.carries(link) {
             self.drop_carrier();
         }
-        self.carrier = Some(Carrier::new(now, self.link, attempt));
-        self.lane.moved();
-        (self.unanswered, self.doubted) = (None, None);
-        if self.origin.is_none() {
-            self.origin = Some(self.link);
-            self.command(Command::Keep(self.link));
+        self.session.carrier = Some(Carrier::new(now, link, attempt));
+        self.input.lane.moved();
+        self.reconnect.expect_nothing();
+        if self.session.origin.is_none() {
+            self.session.origin = Some(link);
+            self.command(Command::Keep(link));
         }
-        if let Some(away) = self.away.take() {
+        if let Some(away) = self.reconnect.away.take() {
             self.notice(ViewerNotice::Back(now.since(away.since)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::from(Duration::from_millis(millis))
+    }
+
+    fn acks(newest: u64) -> Acks {
+        Acks { ranges: vec![(newest, newest)], ..Acks::default() }
+    }
+
+    #[test]
+    fn silence_counts_from_the_first_datagram_that_is_unanswered() {
+        let mut reconnect = Reconnect::default();
+        assert_eq!(reconnect.silent_at(), None);
+        reconnect.note_sent(at(0), Some(7));
+        reconnect.note_sent(at(500), Some(8));
+        assert_eq!(reconnect.silent_at(), Some(at(3_000)));
+        assert_eq!(reconnect.answered(&acks(6)), None);
+        assert_eq!(reconnect.silent_at(), Some(at(3_000)));
+        reconnect.answered(&acks(7));
+        assert_eq!(reconnect.silent_at(), None);
+    }
+
+    #[test]
+    fn a_doubted_link_has_less_time_and_only_the_answer_to_its_probe_helps() {
+        let mut reconnect = Reconnect::default();
+        reconnect.note_sent(at(0), Some(7));
+        reconnect.doubted = Some(Doubt { until: at(1_000), probe: 9 });
+        assert!(reconnect.holds_back());
+        assert_eq!(reconnect.silent_at(), Some(at(1_000)));
+        reconnect.answered(&acks(8));
+        assert!(reconnect.holds_back());
+        reconnect.answered(&acks(9));
+        assert!(!reconnect.holds_back() && reconnect.expects_nothing());
+    }
+
+    #[test]
+    fn a_viewer_that_is_away_is_back_when_its_old_link_answers_a_probe() {
+        let mut reconnect = Reconnect::default();
+        reconnect.leave(at(5_000), Cause::NoAnswer);
+        assert!(reconnect.is_away() && !reconnect.rests());
+        assert_eq!((reconnect.silent_at(), reconnect.probe_at()), (None, Some(at(5_000))));
+        assert_eq!(reconnect.answered(&acks(100)), None, "nothing was asked yet");
+        reconnect.away.iter_mut().for_each(|away| away.probe = Some(101));
+        assert_eq!(reconnect.answered(&acks(100)), None);
+        assert_eq!(reconnect.answered(&acks(101)), Some(at(5_000)));
     }
 }

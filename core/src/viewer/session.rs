@@ -1,32 +1,95 @@
 //! The session on a link that carries: what the host says, and the screen as it comes.
 
 use super::{Viewer, ViewerExit, ViewerNotice};
-use crate::id::MemberId;
+use crate::id::{LinkId, MemberId};
 use crate::role::Role;
-use crate::session::handshake::Stage;
-use crate::session::link::{Command, Lane};
+use crate::session::handshake::{Handshake, Stage};
+use crate::session::link::{Attempt, Command, Lane};
 use crate::terminal::MAX_CLIPBOARD;
 use crate::time::Timestamp;
 use crate::wire::frame::{Down, FromHost, FromViewer, Goodbye};
 
+/// The link whose lanes carry.
+pub(super) struct Carrier {
+    pub(super) link: LinkId,
+    pub(super) attempt: Attempt,
+    /// When both sides were confirmed.
+    pub(super) since: Timestamp,
+    pub(super) control_up: bool,
+    /// The handshake of this link, while that of another link is under way.
+    pub(super) handshake: Option<Handshake>,
+}
+
+impl Carrier {
+    pub(super) fn new(now: Timestamp, link: LinkId, attempt: Attempt) -> Carrier {
+        Carrier { link, attempt, since: now, control_up: false, handshake: None }
+    }
+}
+
+/// What the viewer is to the host.
+#[derive(Default)]
+pub(super) struct Session {
+    /// As the host said it.
+    pub(super) member: Option<(MemberId, Role)>,
+    pub(super) carrier: Option<Carrier>,
+    /// The link on which the viewer became a member.
+    pub(super) origin: Option<LinkId>,
+    /// What the program puts into the clipboard, as far as it came.
+    pub(super) clipboard: String,
+}
+
+impl Session {
+    /// The link whose lanes carry.
+    pub(super) fn link(&self) -> Option<LinkId> {
+        self.carrier.as_ref().map(|carrier| carrier.link)
+    }
+
+    pub(super) fn carries(&self, link: LinkId) -> bool {
+        self.link() == Some(link)
+    }
+
+    /// The carrier, if its control lane is open.
+    pub(super) fn control(&self) -> Option<LinkId> {
+        self.carrier.as_ref().filter(|carrier| carrier.control_up).map(|carrier| carrier.link)
+    }
+
+    /// A part of what the program puts into the clipboard came; the whole text after the last part.
+    fn on_clipboard(&mut self, text: &str, last: bool) -> Option<String> {
+        if self.clipboard.len() + text.len() > MAX_CLIPBOARD {
+            self.clipboard.clear();
+            return None;
+        }
+        self.clipboard.push_str(text);
+        last.then(|| std::mem::take(&mut self.clipboard))
+    }
+}
+
 impl Viewer {
-    // The session.
+    pub(super) fn on_control_up(&mut self, now: Timestamp, attempt: Attempt) {
+        if let Some(carrier) = self.session.carrier.as_mut().filter(|carrier| carrier.attempt == attempt) {
+            carrier.control_up = true;
+            self.advance(now, if self.render.is_live() { Stage::Live } else { Stage::FirstScreen });
+            self.leave_rendezvous();
+        }
+    }
 
     pub(super) fn on_frame(&mut self, now: Timestamp, bytes: &[u8]) {
         // A host that speaks nonsense on a confirmed link is at fault, but what it sent before still stands.
         let Ok(frame) = FromHost::decode(bytes) else { return };
         match frame {
-            FromHost::Welcome { member, role } => self.member = Some((member, role)),
+            FromHost::Welcome { member, role } => self.session.member = Some((member, role)),
             FromHost::Title(title) => {
-                self.painter.title(&title);
-                self.paint_from = self.paint_from.or(Some(now));
+                self.render.titled(now, &title);
                 self.notice(ViewerNotice::Title(title));
             }
             FromHost::Bell => self.notice(ViewerNotice::Bell),
-            FromHost::Clipboard { text, last } => self.on_clipboard(&text, last),
+            FromHost::Clipboard { text, last } => {
+                let whole = self.session.on_clipboard(&text, last).filter(|_| self.config.clipboard);
+                whole.into_iter().for_each(|text| self.notice(ViewerNotice::Clipboard(text)));
+            }
             FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
             FromHost::Role(role) => {
-                self.member = self.member.map(|(member, _)| (member, role));
+                self.session.member = self.session.member.map(|(member, _)| (member, role));
                 self.notice(ViewerNotice::Role(role));
             }
             FromHost::Paused(paused) => self.notice(ViewerNotice::Paused(paused)),
@@ -46,79 +109,82 @@ impl Viewer {
     pub(super) fn on_datagram(&mut self, now: Timestamp, bytes: &[u8]) {
         let Ok(down) = Down::decode(bytes) else { return };
         self.heard(now, &down.acks);
-        let taken = self.lane.typed.taken();
-        self.lane.receive(now, &down);
-        let has_taken = self.lane.typed.taken() > taken;
-        let news = down.screen.is_some() || !down.segments.is_empty();
-        for segment in down.segments {
-            let (space, number, version) = (segment.space, segment.number, segment.version);
-            if let Some((line, is_final)) = self.assembler.add(segment) {
-                self.screen.merge_line(space, number, version, is_final, line);
-            }
-        }
-        if let Some((head, commits)) = down.screen {
-            self.screen.merge_head(head);
-            self.screen.merge_commits(&commits);
-        }
-        if has_taken || (news && self.screen.complete()) {
+        let taken = self.input.lane.typed.taken();
+        self.input.lane.receive(now, &down);
+        let has_taken = self.input.lane.typed.taken() > taken;
+        let news = self.render.merge(down);
+        if has_taken || (news && self.render.screen.complete()) {
             self.judge_predictions(now);
         }
         if !news {
             return;
         }
         // A host that never pauses may never be caught up with: a line of every row is a screen.
-        let waits = matches!(self.handshake.stage(), Stage::OpeningControl | Stage::FirstScreen);
-        if waits && self.screen.whole() {
+        let waits = matches!(self.join.handshake.stage(), Stage::OpeningControl | Stage::FirstScreen);
+        if waits && self.render.screen.whole() {
             self.enter(now, Stage::Live);
-            if std::mem::replace(&mut self.was_live, true) {
-                self.leave_rendezvous();
-                return self.screen_changed(now);
+            if !self.render.is_live() {
+                self.render.begin();
+                let (member, role) = self.session.member.unwrap_or((MemberId(0), self.config.role));
+                self.notice(ViewerNotice::FirstScreen(member, role));
             }
-            let (member, role) = self.member.unwrap_or((MemberId(0), self.config.role));
-            self.notice(ViewerNotice::FirstScreen(member, role));
             self.leave_rendezvous();
         }
-        self.screen_changed(now);
+        self.render.screen_changed(now);
     }
 
     /// Once the screen is there and the control lane too, all there is to say travels on the link. Whoever may need the relay stays.
     pub(super) fn leave_rendezvous(&mut self) {
-        let control_up = self.carrier.as_ref().is_some_and(|carrier| carrier.control_up);
-        if control_up && self.handshake.stage() == Stage::Live && !self.config.stays {
-            self.dialer.hang_up();
+        let control_up = self.session.control().is_some();
+        if control_up && self.join.handshake.stage() == Stage::Live && !self.config.stays {
+            self.join.dialer.hang_up();
             self.command(Command::HangUp);
         }
     }
 
-    pub(super) fn on_clipboard(&mut self, text: &str, last: bool) {
-        if self.clipboard.len() + text.len() > MAX_CLIPBOARD {
-            self.clipboard.clear();
-            return;
-        }
-        self.clipboard.push_str(text);
-        if last {
-            let text = std::mem::take(&mut self.clipboard);
-            if self.config.clipboard {
-                self.notice(ViewerNotice::Clipboard(text));
-            }
-        }
-    }
-
     pub(super) fn send(&mut self, frame: &FromViewer) {
-        if let Some(carrier) = self.carrier.as_ref().filter(|carrier| carrier.control_up) {
-            self.command(Command::Send(carrier.link, Lane::Control, frame.encode()));
+        if let Some(link) = self.session.control() {
+            self.command(Command::Send(link, Lane::Control, frame.encode()));
         }
     }
 
     /// When it is too late for the control lane, which need not be there for the screen to be.
     pub(super) fn control_by(&self) -> Option<Timestamp> {
-        let carrier = self.carrier.as_ref().filter(|carrier| !carrier.control_up && carrier.link == self.link)?;
-        let waits = self.handshake.stage() == Stage::Live;
+        let is_late = |carrier: &&Carrier| !carrier.control_up && carrier.link == self.join.link;
+        let carrier = self.session.carrier.as_ref().filter(is_late)?;
+        let waits = self.join.handshake.stage() == Stage::Live;
         waits.then(|| carrier.since + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 
-    /// What it may do here, as far as it was told.
+    /// What the viewer may do here, as far as it was told.
     pub(super) fn role(&self) -> Role {
-        self.member.map_or(self.config.role, |(_, role)| role)
+        self.session.member.map_or(self.config.role, |(_, role)| role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clipboard_is_whole_with_its_last_part_and_too_much_of_one_is_dropped() {
+        let mut session = Session::default();
+        assert_eq!(session.on_clipboard("on", false), None);
+        assert_eq!(session.on_clipboard("e", true).as_deref(), Some("one"));
+        assert_eq!(session.on_clipboard(&"x".repeat(MAX_CLIPBOARD), false), None);
+        assert_eq!(session.on_clipboard("y", true), None);
+        assert_eq!(session.on_clipboard("two", true).as_deref(), Some("two"));
+    }
+
+    #[test]
+    fn only_the_carrier_carries_and_is_spoken_on_once_its_control_lane_is_open() {
+        let (link, other) = (LinkId(1), LinkId(2));
+        let mut session = Session::default();
+        assert!(!session.carries(link));
+        session.carrier = Some(Carrier::new(Timestamp::ZERO, link, 1));
+        assert!(session.carries(link) && !session.carries(other));
+        assert_eq!(session.control(), None);
+        session.carrier.iter_mut().for_each(|carrier| carrier.control_up = true);
+        assert_eq!(session.control(), Some(link));
     }
 }

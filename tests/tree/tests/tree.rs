@@ -14,8 +14,6 @@ const EXCEPTIONS: &[Exception] = &[
     excepted(Rule::FunctionLines, "cli/src/join.rs on_notice", 91),
     excepted(Rule::FunctionLines, "cli/src/join.rs run", 90),
     excepted(Rule::FunctionLines, "core/src/endpoint/sealing.rs on_envelope", 109),
-    excepted(Rule::FunctionLines, "core/src/viewer.rs on_event", 71),
-    excepted(Rule::Fields, "core/src/viewer.rs Viewer", 33),
     excepted(Rule::Fields, "cli/src/join.rs Join", 32),
 ];
 
