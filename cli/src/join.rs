@@ -609,7 +609,7 @@ impl Surroundings<ViewerEndpoint> for Join {
                 }
             };
             tokio::select! {
-                input = self.network.next() => return input,
+                input = self.network.next() => return input.into(),
                 () = screen, if blocked => self.write(),
                 key = keys, if self.keys_wanted => match key {
                     KeyEvent::Bytes(bytes) => {

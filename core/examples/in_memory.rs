@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use beach_core::Entropy;
 use beach_core::crypto::keys::HostSecrets;
-use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
+use beach_core::endpoint::{Endpoint, Input, NetworkInput, Output, Secrets};
 use beach_core::host::{
     Approve, Escape, Host, HostConfig, HostExit, HostInput, HostNotice, HostOutput, InviteRules, Resize, Start,
 };
@@ -92,8 +92,8 @@ impl Network {
 
     fn deliver(&mut self, to: ConnectionId, delivery: Delivery) {
         self.send(match to {
-            HOST => Arrival::Host(delivery.input()),
-            _ => Arrival::Viewer(delivery.input()),
+            HOST => Arrival::Host(delivery.input().into()),
+            _ => Arrival::Viewer(delivery.input().into()),
         });
     }
 }
@@ -109,14 +109,14 @@ enum Delivery {
 }
 
 impl Delivery {
-    fn input<I>(self) -> Input<I> {
+    fn input(self) -> NetworkInput {
         match self {
-            Delivery::Up => Input::SignalUp,
-            Delivery::Down => Input::SignalDown("the rendezvous closed the connection".to_owned()),
-            Delivery::Text(text) => Input::Signal(text),
-            Delivery::Relayed(bytes) => Input::Relayed(bytes),
-            Delivery::Bound(generation, address) => Input::Bound(generation, vec![address]),
-            Delivery::Datagram(source, destination, bytes) => Input::Datagram { source, destination, bytes },
+            Delivery::Up => NetworkInput::SignalUp,
+            Delivery::Down => NetworkInput::SignalDown("the rendezvous closed the connection".to_owned()),
+            Delivery::Text(text) => NetworkInput::Signal(text),
+            Delivery::Relayed(bytes) => NetworkInput::Relayed(bytes),
+            Delivery::Bound(generation, address) => NetworkInput::Bound(generation, vec![address]),
+            Delivery::Datagram(source, destination, bytes) => NetworkInput::Datagram { source, destination, bytes },
         }
     }
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use beach_core::Entropy;
 use beach_core::crypto::invite::Invite;
-use beach_core::endpoint::{Endpoint, Generation, Input, Output, Secrets};
+use beach_core::endpoint::{Endpoint, Generation, Input, NetworkInput, Output, Secrets};
 use beach_core::machine::Machine as _;
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::predict::Mode;
@@ -99,7 +99,7 @@ impl World {
             Output::Relay(datagram) => self.write(BINARY, &datagram),
             Output::Bind(generation) => {
                 let addresses = self.bind(generation).unwrap_or_default();
-                self.pending.push_back(Input::Bound(generation, addresses));
+                self.pending.push_back(NetworkInput::Bound(generation, addresses).into());
             }
             Output::Datagram { source, destination, bytes } => {
                 let is_source = |socket: &&UdpSocket| socket.local_addr().is_ok_and(|address| address == source);
@@ -108,7 +108,7 @@ impl World {
                     let _ = socket.send_to(&bytes, destination);
                 }
             }
-            Output::TurnDial(stream, _) => self.pending.push_back(Input::TurnDown(stream)),
+            Output::TurnDial(stream, _) => self.pending.push_back(NetworkInput::TurnDown(stream).into()),
             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
             // Nobody asked for notes.
             Output::Note(_) => {}
@@ -173,23 +173,23 @@ impl World {
             match self.heard.1.recv_timeout(wait) {
                 Ok(Heard::Connected(dial, stream)) if dial == self.dial => {
                     if let Ok(address) = stream.peer_addr() {
-                        self.pending.push_back(Input::RendezvousAt(address));
+                        self.pending.push_back(NetworkInput::RendezvousAt(address).into());
                     }
                     self.rendezvous = Some(stream);
-                    self.pending.push_back(Input::SignalUp);
+                    self.pending.push_back(NetworkInput::SignalUp.into());
                 }
                 Ok(Heard::Message(dial, opcode, payload)) if dial == self.dial => match opcode {
-                    TEXT => return Input::Signal(String::from_utf8_lossy(&payload).into_owned()),
-                    BINARY => return Input::Relayed(payload),
+                    TEXT => return NetworkInput::Signal(String::from_utf8_lossy(&payload).into_owned()).into(),
+                    BINARY => return NetworkInput::Relayed(payload).into(),
                     PING => self.write(PONG, &payload),
                     _ => {}
                 },
                 Ok(Heard::Disconnected(dial, cause)) if dial == self.dial => {
                     self.hang_up();
-                    return Input::SignalDown(cause);
+                    return NetworkInput::SignalDown(cause).into();
                 }
                 Ok(Heard::Datagram { generation, source, destination, bytes }) if generation == self.generation => {
-                    return Input::Datagram { source, destination, bytes };
+                    return NetworkInput::Datagram { source, destination, bytes }.into();
                 }
                 // Of an earlier connection or generation.
                 Ok(_) => {}

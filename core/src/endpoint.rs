@@ -3,6 +3,7 @@
 //! Everything above is handles and messages; everything secret stands here. One input goes in, then everything that follows from it is
 //! settled, down to the datagrams, before `handle` returns.
 
+mod api;
 mod lanes;
 #[cfg(feature = "test-util")]
 mod needles;
@@ -22,9 +23,8 @@ use serde::Serialize;
 use crate::crypto::confirmation::Side;
 use crate::crypto::invite::Invite;
 use crate::crypto::keys::{HostSecrets, Psk};
-use crate::ice::server_url::IceServer;
 use crate::ice::stun::Gatherer;
-use crate::ice::turn::{Allocations, StreamId};
+use crate::ice::turn::Allocations;
 use crate::id::LinkId;
 use crate::machine::{Machine, Tick};
 use crate::peer::engine::{Engine, Peer, PeerSide};
@@ -36,7 +36,8 @@ use crate::support::entropy::Entropy;
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::{ToRendezvous, encode_hello};
 
-use self::note::{Note, Step};
+pub use self::api::{Generation, Input, NetworkInput, Output, Paths, Secrets};
+use self::note::Step;
 use self::signalling::PING_EVERY;
 use self::state::{Link, Seal};
 
@@ -51,111 +52,6 @@ const SLEPT: Duration = Duration::from_secs(5);
 
 /// After a suspension a ping is answered within this time: the rendezvous may have dropped the connection meanwhile.
 const PONG_AFTER_SLEEP: Duration = Duration::from_secs(1);
-
-/// Numbers the sets of sockets that an endpoint asked for.
-pub type Generation = u16;
-
-/// What happens to an endpoint.
-#[derive(Clone)]
-pub enum Input<I> {
-    /// It is later now.
-    Tick,
-    /// For the machine.
-    Machine(I),
-    /// The rendezvous is connected.
-    SignalUp,
-    /// The rendezvous is not connected any more, and why.
-    SignalDown(String),
-    /// The rendezvous said this.
-    Signal(String),
-    /// The sockets of this generation are open, at these addresses; none if that failed.
-    Bound(Generation, Vec<SocketAddr>),
-    /// A datagram arrived.
-    Datagram {
-        /// From there.
-        source: SocketAddr,
-        /// At this address of ours.
-        destination: SocketAddr,
-        /// The datagram.
-        bytes: Vec<u8>,
-    },
-    /// The sockets are open at these addresses now: some went, some came, the others are as before.
-    Moved(Vec<SocketAddr>),
-    /// The rendezvous was reached at this address; before [`Input::SignalUp`].
-    RendezvousAt(SocketAddr),
-    /// There is this server; its host is an address.
-    IceServer(IceServer),
-    /// The connection to a TURN server is there.
-    TurnUp(StreamId),
-    /// Bytes came on it.
-    TurnBytes(StreamId, Vec<u8>),
-    /// It is gone, or could not be had.
-    TurnDown(StreamId),
-    /// The rendezvous relayed this: see [`Relayed`](crate::ice::relay::Relayed).
-    Relayed(Vec<u8>),
-}
-
-impl<I> From<Tick> for Input<I> {
-    fn from(Tick: Tick) -> Input<I> {
-        Input::Tick
-    }
-}
-
-/// What an endpoint wants done.
-#[derive(Clone)]
-pub enum Output<O> {
-    /// From the machine.
-    Machine(O),
-    /// Connect to the rendezvous; abandon the connection that is there.
-    Dial,
-    /// Leave the rendezvous.
-    HangUp,
-    /// Say this to the rendezvous.
-    Signal(String),
-    /// Open fresh sockets, a socket for each local address, and close those of earlier generations.
-    Bind(Generation),
-    /// Send this datagram.
-    Datagram {
-        /// From this address of ours.
-        source: SocketAddr,
-        /// To there.
-        destination: SocketAddr,
-        /// The datagram.
-        bytes: Vec<u8>,
-    },
-    /// Have the rendezvous relay this, or drop it if it would have to wait long.
-    Relay(Vec<u8>),
-    /// Connect to this TURN server over TCP.
-    TurnDial(StreamId, SocketAddr),
-    /// Write this to it, or drop it whole if it would have to wait long.
-    TurnWrite(StreamId, Vec<u8>),
-    /// Close the connection, once what was written is sent.
-    TurnHangUp(StreamId),
-    /// Append this to the recording.
-    Record(Vec<u8>),
-    /// Write this into the log. Only with [`Endpoint::noting`].
-    Note(Note),
-}
-
-/// Which paths a link may take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Paths {
-    /// A direct one, or where there is none one through a TURN server or through the rendezvous.
-    #[default]
-    Any,
-    /// Direct ones only.
-    DirectOnly,
-    /// Those through a TURN server or the rendezvous only: the other side learns no address of this one.
-    RelayOnly,
-}
-
-/// Which side an endpoint is, and what it knows.
-pub enum Secrets {
-    /// A host's.
-    Host(HostSecrets),
-    /// A viewer's.
-    Viewer(Invite),
-}
 
 /// A machine over an engine.
 pub struct Endpoint<M: Machine, E: Engine> {
@@ -321,6 +217,36 @@ where
         }
     }
 
+    fn on_network(&mut self, now: Timestamp, input: NetworkInput) {
+        match input {
+            NetworkInput::SignalUp => {
+                self.signal_up = true;
+                self.said_at = now;
+                self.pong_by = None;
+                for link in self.links.values_mut() {
+                    if let Seal::Open { channel, .. } = &mut link.seal {
+                        channel.repeat_all(now);
+                    }
+                }
+                self.events.push_back(Event::SignalUp);
+            }
+            NetworkInput::SignalDown(cause) => {
+                self.signal_up = false;
+                self.events.push_back(Event::SignalDown(cause));
+            }
+            NetworkInput::Signal(text) => self.on_signal(now, &text),
+            NetworkInput::Bound(generation, addresses) => self.on_bound(now, generation, addresses),
+            NetworkInput::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
+            NetworkInput::Relayed(bytes) => self.on_relayed(now, &bytes),
+            NetworkInput::Moved(addresses) => self.on_moved(now, addresses),
+            NetworkInput::RendezvousAt(address) => self.rendezvous_at = Some(address),
+            NetworkInput::IceServer(server) => self.learn_server(now, &server),
+            NetworkInput::TurnUp(stream) => self.turn.stream_up(now, stream),
+            NetworkInput::TurnBytes(stream, bytes) => self.turn.stream_bytes(now, stream, &bytes),
+            NetworkInput::TurnDown(stream) => self.turn.stream_down(now, stream),
+        }
+    }
+
     fn obey(&mut self, now: Timestamp, command: Command) {
         match command {
             Command::Dial => {
@@ -464,31 +390,7 @@ where
         match input {
             Input::Tick => {}
             Input::Machine(input) => self.feed(now, input),
-            Input::SignalUp => {
-                self.signal_up = true;
-                self.said_at = now;
-                self.pong_by = None;
-                for link in self.links.values_mut() {
-                    if let Seal::Open { channel, .. } = &mut link.seal {
-                        channel.repeat_all(now);
-                    }
-                }
-                self.events.push_back(Event::SignalUp);
-            }
-            Input::SignalDown(cause) => {
-                self.signal_up = false;
-                self.events.push_back(Event::SignalDown(cause));
-            }
-            Input::Signal(text) => self.on_signal(now, &text),
-            Input::Bound(generation, addresses) => self.on_bound(now, generation, addresses),
-            Input::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
-            Input::Relayed(bytes) => self.on_relayed(now, &bytes),
-            Input::Moved(addresses) => self.on_moved(now, addresses),
-            Input::RendezvousAt(address) => self.rendezvous_at = Some(address),
-            Input::IceServer(server) => self.learn_server(now, &server),
-            Input::TurnUp(stream) => self.turn.stream_up(now, stream),
-            Input::TurnBytes(stream, bytes) => self.turn.stream_bytes(now, stream, &bytes),
-            Input::TurnDown(stream) => self.turn.stream_down(now, stream),
+            Input::Network(input) => self.on_network(now, input),
         }
         self.on_time(now);
         self.pump_questions(now);

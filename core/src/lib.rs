@@ -29,7 +29,7 @@
 //! use beach_core::Entropy;
 //! use beach_core::crypto::invite::Invite;
 //! use beach_core::crypto::keys::HostSecrets;
-//! use beach_core::endpoint::{Endpoint, Input, Output, Secrets};
+//! use beach_core::endpoint::{Endpoint, Input, NetworkInput, Output, Secrets};
 //! use beach_core::machine::Machine;
 //! use beach_core::peer::str0m::{Certificate, Str0m};
 //! use beach_core::predict::Mode;
@@ -69,16 +69,16 @@
 //!     while let Some(output) = endpoint.poll() {
 //!         match output {
 //!             // Open a WebSocket to `/ws` of the invite's server, then say `SignalUp`. Nobody is there.
-//!             Output::Dial => happened.push_back(Input::SignalDown("connection refused".to_owned())),
+//!             Output::Dial => happened.push_back(NetworkInput::SignalDown("connection refused".to_owned()).into()),
 //!             Output::HangUp => {}
 //!             // A text message, and a binary message, on that WebSocket.
 //!             Output::Signal(_text) => {}
 //!             Output::Relay(_bytes) => {}
 //!             // One UDP socket for each local address; none could be opened here.
-//!             Output::Bind(generation) => happened.push_back(Input::Bound(generation, Vec::new())),
+//!             Output::Bind(generation) => happened.push_back(NetworkInput::Bound(generation, Vec::new()).into()),
 //!             Output::Datagram { .. } => {}
 //!             // TCP to TURN servers; who has no TCP for that says `TurnDown` at once.
-//!             Output::TurnDial(stream, _) => happened.push_back(Input::TurnDown(stream)),
+//!             Output::TurnDial(stream, _) => happened.push_back(NetworkInput::TurnDown(stream).into()),
 //!             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
 //!             // Only after `Endpoint::recording`.
 //!             Output::Record(_) => {}
@@ -118,22 +118,22 @@
 //!
 //! **The rendezvous** is a WebSocket at `SERVER/ws`, where `SERVER` is [`Invite::server`](crypto::invite::Invite::server), `http` becomes `ws` and
 //! `https` becomes `wss`. [`Dial`](endpoint::Output::Dial) abandons a connection that is there and opens one, within five seconds; then comes
-//! [`RendezvousAt`](endpoint::Input::RendezvousAt) with the address that was reached, if it is known, and
-//! [`SignalUp`](endpoint::Input::SignalUp). Each text message is a [`Signal`](endpoint::Input::Signal) (at most
-//! [`MAX_MESSAGE`](wire::signal::MAX_MESSAGE) bytes), each binary one a [`Relayed`](endpoint::Input::Relayed). The runtime reads none of them.
-//! [`SignalDown`](endpoint::Input::SignalDown) says that a dial failed or the connection ended, with a cause for people; the endpoint then
+//! [`RendezvousAt`](endpoint::NetworkInput::RendezvousAt) with the address that was reached, if it is known, and
+//! [`SignalUp`](endpoint::NetworkInput::SignalUp). Each text message is a [`Signal`](endpoint::NetworkInput::Signal) (at most
+//! [`MAX_MESSAGE`](wire::signal::MAX_MESSAGE) bytes), each binary one a [`Relayed`](endpoint::NetworkInput::Relayed). The runtime reads none of them.
+//! [`SignalDown`](endpoint::NetworkInput::SignalDown) says that a dial failed or the connection ended, with a cause for people; the endpoint then
 //! dials again when it wants to. After [`HangUp`](endpoint::Output::HangUp) nothing is said of that connection any more. Pings at WebSocket
 //! level are the runtime's to answer; the endpoint has its own.
 //!
 //! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address, each bound to that address
-//! and any free port; say [`Bound`](endpoint::Input::Bound) with the generation and the addresses, in the order in which they shall be offered.
+//! and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and the addresses, in the order in which they shall be offered.
 //! Usable is what is neither link-local, unspecified nor multicast; loopback addresses count only if the invite's server is on loopback
 //! ([`Invite::is_loopback`](crypto::invite::Invite::is_loopback)), and then alone. A [`Datagram`](endpoint::Output::Datagram) leaves by the socket
-//! whose address is its `source`. What arrives becomes a [`Datagram`](endpoint::Input::Datagram) with the socket's own address as `destination`.
+//! whose address is its `source`. What arrives becomes a [`Datagram`](endpoint::NetworkInput::Datagram) with the socket's own address as `destination`.
 //! Errors of a socket are no events: what is lost is said again, or another path is taken. When the computer's addresses change, say
-//! [`Moved`](endpoint::Input::Moved).
+//! [`Moved`](endpoint::NetworkInput::Moved).
 //!
-//! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with [`TurnDown`](endpoint::Input::TurnDown), and TURN over UDP
+//! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with [`TurnDown`](endpoint::NetworkInput::TurnDown), and TURN over UDP
 //! and the rendezvous' relay remain.
 //!
 //! **Certificates.** One [`Certificate`](peer::str0m::Certificate) a process. Its hash travels sealed, so nobody has to sign it.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::note::Note;
-use beach_core::endpoint::{Endpoint, Generation, Input, Output};
+use beach_core::endpoint::{Endpoint, Generation, NetworkInput, Output};
 use beach_core::ice::server_url::IceServer;
 use beach_core::machine::Machine;
 use beach_core::peer::engine::Engine;
@@ -151,36 +151,45 @@ impl Network {
     }
 
     /// What the network reports next. Cancel-safe.
-    pub async fn next<I>(&mut self) -> Input<I> {
+    pub async fn next(&mut self) -> NetworkInput {
         if std::mem::take(&mut self.up) {
-            return Input::SignalUp;
+            return NetworkInput::SignalUp;
         }
         if let Some((generation, addresses)) = self.bound.pop_front() {
-            return Input::Bound(generation, addresses);
+            return NetworkInput::Bound(generation, addresses);
         }
+        loop {
+            if let Some(input) = self.next_of_all().await {
+                return input;
+            }
+        }
+    }
+
+    /// What comes first of the interfaces, lookups, streams, sockets and the rendezvous; nothing for a change that changes nothing.
+    async fn next_of_all(&mut self) -> Option<NetworkInput> {
         let datagram = async {
             match &mut self.sockets {
                 Some(sockets) => sockets.next().await,
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
+        let input = tokio::select! {
             () = self.interfaces.changed() => match moved(&mut self.sockets, self.wants_sockets, self.loopback) {
-                Some(addresses) => Input::Moved(addresses),
-                None => Input::Tick,
+                Some(addresses) => NetworkInput::Moved(addresses),
+                None => return None,
             },
-            Some(Ok(Some(server))) = self.lookups.join_next() => Input::IceServer(server),
+            Some(Ok(Some(server))) = self.lookups.join_next() => NetworkInput::IceServer(server),
             event = self.streams.next() => match event {
-                StreamEvent::Up(stream) => Input::TurnUp(stream),
+                StreamEvent::Up(stream) => NetworkInput::TurnUp(stream),
                 StreamEvent::Bytes(stream, bytes) => {
                     self.received += bytes.len() as u64;
-                    Input::TurnBytes(stream, bytes)
+                    NetworkInput::TurnBytes(stream, bytes)
                 }
-                StreamEvent::Down(stream) => Input::TurnDown(stream),
+                StreamEvent::Down(stream) => NetworkInput::TurnDown(stream),
             },
             datagram = datagram => {
                 self.received += datagram.bytes.len() as u64;
-                Input::Datagram {
+                NetworkInput::Datagram {
                     source: datagram.source,
                     destination: datagram.destination,
                     bytes: datagram.bytes,
@@ -190,18 +199,19 @@ impl Network {
                 SignalEvent::Up => match self.signal.peer() {
                     Some(peer) => {
                         self.up = true;
-                        Input::RendezvousAt(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+                        NetworkInput::RendezvousAt(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
                     }
-                    None => Input::SignalUp,
+                    None => NetworkInput::SignalUp,
                 },
-                SignalEvent::Text(text) => Input::Signal(text),
+                SignalEvent::Text(text) => NetworkInput::Signal(text),
                 SignalEvent::Datagram(bytes) => {
                     self.received += bytes.len() as u64;
-                    Input::Relayed(bytes)
+                    NetworkInput::Relayed(bytes)
                 }
-                SignalEvent::Down(cause) => Input::SignalDown(cause.to_string()),
+                SignalEvent::Down(cause) => NetworkInput::SignalDown(cause.to_string()),
             },
-        }
+        };
+        Some(input)
     }
 }
 

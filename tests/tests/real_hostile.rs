@@ -80,7 +80,7 @@ impl Surroundings<BoldEndpoint> for Wires {
     }
 
     async fn next(&mut self) -> Input<ViewerInput> {
-        self.0.next().await
+        self.0.next().await.into()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use beach_core::endpoint::{Input, Output};
+use beach_core::endpoint::{Input, NetworkInput, Output};
 use beach_core::host::{HostExit, HostInput, HostOutput};
 use beach_core::terminal::Size;
 use beach_runtime_tokio::control::{Asked, Control};
@@ -80,7 +80,7 @@ impl Surroundings<HostEndpoint> for Share {
             }
             let happened = self.happened().await;
             match happened {
-                Happened::Network(input) => return input,
+                Happened::Network(input) => return Input::Network(input),
                 Happened::Asked(asked) => match self.questions.on_asked(asked) {
                     Followed::Waits => return Input::Tick,
                     Followed::Input(input) => return Input::Machine(input),
@@ -97,7 +97,7 @@ impl Surroundings<HostEndpoint> for Share {
 }
 
 enum Happened {
-    Network(Input<HostInput>),
+    Network(NetworkInput),
     Asked(Asked),
     Local(Local),
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::crypto::channel::SealError;
-use crate::crypto::keys::HostSecrets;
+use crate::crypto::keys::{HostSecrets, Psk};
 use crate::crypto::noise::{Initiator, Prologue, Responder};
 use crate::id::LinkId;
 use crate::peer::engine::Engine;
@@ -51,94 +51,19 @@ where
             return;
         };
         let outcome = match (&mut link.seal, &self.secrets) {
-            (Seal::Nothing, Secrets::Host(secrets)) => {
-                let (role, resumes) = (link.role, link.resumes);
-                let psk = match resumes {
-                    Some(earlier) => self.kept.get(&earlier).cloned(),
-                    None => Some(secrets.psk(role)),
-                };
-                // Only who comes back may do so by the session of earlier links.
-                let earlier = self.earlier.iter().filter(|_| resumes.is_some()).map(HostSecrets::session);
-                let mut accepted = Err(SealError::Forged);
-                for session in std::iter::once(secrets.session()).chain(earlier) {
-                    let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
-                    let (Err(SealError::Forged), Some(psk)) = (&accepted, &psk) else { break };
-                    accepted = Responder::accept(&mut self.entropy, psk, secrets.static_private(), &prologue, data);
-                }
-                let mut outdated = || {
-                    self.earlier.iter().any(|before| {
-                        let session = before.session();
-                        let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
-                        let psk = before.psk(role);
-                        Responder::accept(&mut self.entropy, &psk, secrets.static_private(), &prologue, data).is_ok()
-                    })
-                };
-                match accepted {
-                    Err(SealError::Forged) if resumes.is_none() && outdated() => {
-                        self.events.push_back(Event::Outdated(id));
-                        Ok(())
-                    }
-                    Ok((responder, hello)) => match decode_hello(&hello) {
-                        Ok(hello) => {
-                            link.seal = Seal::Proved { responder: Box::new(responder), first: data.to_vec() };
-                            self.events.push_back(Event::Hello(id, link.role, hello));
-                            Ok(())
-                        }
-                        Err(_) => Err(SealError::Malformed),
-                    },
-                    Err(error) => Err(error),
-                }
-            }
-            (Seal::Proved { first, .. }, _) => {
-                if first == data {
-                    Ok(())
-                } else {
-                    Err(SealError::Forged)
-                }
-            }
+            (Seal::Nothing, Secrets::Host(_)) => self.open_first(id, data),
+            (Seal::Proved { first, .. }, _) if first == data => Ok(()),
+            (Seal::Proved { .. }, _) => Err(SealError::Forged),
             (Seal::Open { first, second, .. }, Secrets::Host(_)) if first == data => {
                 let second = second.clone();
                 return self.say_envelope(now, id, second);
             }
-            (Seal::Sent { initiator, .. }, Secrets::Viewer(invite)) => match initiator.finish(data) {
-                Ok(opened) => {
-                    let second = decode_second(&opened.payload);
-                    match second {
-                        Ok(second) if invite.commits_to(&opened.host_static, &second.token_hash) => {
-                            let Seal::Sent { initiator, .. } = std::mem::replace(&mut link.seal, Seal::Nothing) else {
-                                return;
-                            };
-                            let channel = Box::new(initiator.into_channel());
-                            self.events.push_back(Event::Sas(id, channel.check()));
-                            link.seal = Seal::Open { channel, first: Vec::new(), second: data.to_vec() };
-                            self.events.push_back(Event::Verdict(id, second.verdict));
-                            Ok(())
-                        }
-                        Ok(_) => Err(SealError::WrongHost),
-                        Err(_) => Err(SealError::Malformed),
-                    }
-                }
-                Err(error) => Err(error),
-            },
+            (Seal::Sent { .. }, Secrets::Viewer(_)) => self.open_second(id, data),
             (Seal::Open { second, .. }, Secrets::Viewer(_)) if second == data => Ok(()),
-            (Seal::Open { channel, .. }, _) => match channel.open(data) {
-                Ok(Some(body)) => match Sealed::decode(&body) {
-                    Ok(sealed) => {
-                        let (envelope, description) = sealed.open();
-                        if let (Envelope::Offer(attempt) | Envelope::Answer(attempt), Some(description)) =
-                            (&envelope, description)
-                            && link.remote.as_ref().is_none_or(|(newest, _)| newest < attempt)
-                        {
-                            link.remote = Some((*attempt, description));
-                        }
-                        self.events.push_back(Event::Envelope(id, envelope));
-                        Ok(())
-                    }
-                    Err(_) => Err(SealError::Malformed),
-                },
-                Ok(None) => Ok(()),
-                Err(error) => Err(error),
-            },
+            (Seal::Open { channel, .. }, _) => {
+                let body = channel.open(data);
+                body.and_then(|body| body.map_or(Ok(()), |body| self.take_sealed(id, &body)))
+            }
             (Seal::Nothing, Secrets::Viewer(_)) | (Seal::Sent { .. }, Secrets::Host(_)) => Err(SealError::Malformed),
         };
         match outcome {
@@ -155,6 +80,74 @@ where
             }
         }
         self.send_due(now, id);
+    }
+
+    /// Noise message 1 reaches a host: the viewer's hello, by an invite of now, by a withdrawn one, or by neither.
+    fn open_first(&mut self, id: LinkId, data: &[u8]) -> Result<(), SealError> {
+        let Secrets::Host(secrets) = &self.secrets else { return Err(SealError::Malformed) };
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let (role, resumes) = (link.role, link.resumes);
+        let mut accept = |session, psk: &Psk| {
+            let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
+            Responder::accept(&mut self.entropy, psk, secrets.static_private(), &prologue, data)
+        };
+        let mut accepted = Err(SealError::Forged);
+        match resumes {
+            None => accepted = accept(secrets.session(), &secrets.psk(role)),
+            Some(before) => {
+                // Only those who come back may do so by the session of earlier invites.
+                let Some(psk) = self.kept.get(&before) else { return Err(SealError::Forged) };
+                let sessions = std::iter::once(secrets.session()).chain(self.earlier.iter().map(HostSecrets::session));
+                for session in sessions {
+                    accepted = accept(session, psk);
+                    if !matches!(accepted, Err(SealError::Forged)) {
+                        break;
+                    }
+                }
+            }
+        }
+        let mut is_outdated = || self.earlier.iter().any(|it| accept(it.session(), &it.psk(role)).is_ok());
+        if matches!(accepted, Err(SealError::Forged)) && resumes.is_none() && is_outdated() {
+            self.events.push_back(Event::Outdated(id));
+            return Ok(());
+        }
+        let (responder, hello) = accepted?;
+        let hello = decode_hello(&hello).map_err(|_| SealError::Malformed)?;
+        link.seal = Seal::Proved { responder: Box::new(responder), first: data.to_vec() };
+        self.events.push_back(Event::Hello(id, role, hello));
+        Ok(())
+    }
+
+    /// Noise message 2 reaches a viewer: the host's verdict, if the session id commits to that host.
+    fn open_second(&mut self, id: LinkId, data: &[u8]) -> Result<(), SealError> {
+        let Secrets::Viewer(invite) = &self.secrets else { return Err(SealError::Malformed) };
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let Seal::Sent { initiator, .. } = &mut link.seal else { return Ok(()) };
+        let opened = initiator.finish(data)?;
+        let second = decode_second(&opened.payload).map_err(|_| SealError::Malformed)?;
+        if !invite.commits_to(&opened.host_static, &second.token_hash) {
+            return Err(SealError::WrongHost);
+        }
+        let Seal::Sent { initiator, .. } = std::mem::replace(&mut link.seal, Seal::Nothing) else { return Ok(()) };
+        let channel = Box::new(initiator.into_channel());
+        self.events.push_back(Event::Sas(id, channel.check()));
+        link.seal = Seal::Open { channel, first: Vec::new(), second: data.to_vec() };
+        self.events.push_back(Event::Verdict(id, second.verdict));
+        Ok(())
+    }
+
+    /// What a numbered envelope held.
+    fn take_sealed(&mut self, id: LinkId, body: &[u8]) -> Result<(), SealError> {
+        let sealed = Sealed::decode(body).map_err(|_| SealError::Malformed)?;
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let (envelope, description) = sealed.open();
+        if let (Envelope::Offer(attempt) | Envelope::Answer(attempt), Some(description)) = (&envelope, description)
+            && link.remote.as_ref().is_none_or(|(newest, _)| newest < attempt)
+        {
+            link.remote = Some((*attempt, description));
+        }
+        self.events.push_back(Event::Envelope(id, envelope));
+        Ok(())
     }
 
     pub(super) fn verdict(&mut self, now: Timestamp, id: LinkId, verdict: Verdict) {

@@ -79,18 +79,7 @@ where
                 match input {
                     Input::Machine(input) => machine.handle(now, input),
                     Input::Tick => machine.handle(now, Tick.into()),
-                    Input::SignalUp
-                    | Input::SignalDown(_)
-                    | Input::Signal(_)
-                    | Input::Bound(..)
-                    | Input::Relayed(_)
-                    | Input::Moved(_)
-                    | Input::RendezvousAt(_)
-                    | Input::IceServer(_)
-                    | Input::TurnUp(_)
-                    | Input::TurnBytes(..)
-                    | Input::TurnDown(_)
-                    | Input::Datagram { .. } => panic!("below the seam of a bare machine is nothing"),
+                    Input::Network(_) => panic!("below the seam of a bare machine is nothing"),
                 }
                 while let Some(output) = machine.poll() {
                     effects.push(match M::split(output) {

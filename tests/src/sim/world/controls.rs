@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::endpoint::Input;
+use beach_core::endpoint::{Input, NetworkInput};
 use beach_core::host::HostInput;
 use beach_core::peer::engine::Engine;
 use beach_core::rendezvous::Rendezvous;
@@ -132,7 +132,7 @@ impl<E: Engine> World<E> {
             self.addresses.remove(&old);
         }
         self.addresses.insert(address, who);
-        self.drive(who, Input::Moved(vec![address]));
+        self.drive(who, NetworkInput::Moved(vec![address]));
     }
 
     /// A router gives `who` another port towards everybody, and forgets the one before.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::endpoint::Input;
+use beach_core::endpoint::{Input, NetworkInput};
 use beach_core::host::{HostInput, HostOutput};
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
@@ -27,28 +27,11 @@ pub(super) fn wire_of(wires: &[Wire]) -> impl Fn(Who) -> Wire {
 }
 
 impl<E: Engine> World<E> {
-    /// Either kind takes the same inputs from below.
-    pub(super) fn drive(&mut self, who: Who, below: Input<HostInput>) {
+    /// Either kind takes the same inputs from the network.
+    pub(super) fn drive(&mut self, who: Who, input: NetworkInput) {
         match who {
-            Who::Host(index) => self.drive_host(index, below),
-            Who::Viewer(index) => {
-                let input = match below {
-                    Input::Tick | Input::Machine(_) => Input::Tick,
-                    Input::SignalUp => Input::SignalUp,
-                    Input::SignalDown(cause) => Input::SignalDown(cause),
-                    Input::Signal(text) => Input::Signal(text),
-                    Input::Bound(generation, addresses) => Input::Bound(generation, addresses),
-                    Input::Datagram { source, destination, bytes } => Input::Datagram { source, destination, bytes },
-                    Input::Relayed(bytes) => Input::Relayed(bytes),
-                    Input::Moved(addresses) => Input::Moved(addresses),
-                    Input::RendezvousAt(address) => Input::RendezvousAt(address),
-                    Input::IceServer(server) => Input::IceServer(server),
-                    Input::TurnUp(stream) => Input::TurnUp(stream),
-                    Input::TurnBytes(stream, bytes) => Input::TurnBytes(stream, bytes),
-                    Input::TurnDown(stream) => Input::TurnDown(stream),
-                };
-                self.drive_viewer(index, input);
-            }
+            Who::Host(index) => self.drive_host(index, Input::Network(input)),
+            Who::Viewer(index) => self.drive_viewer(index, Input::Network(input)),
         }
     }
 

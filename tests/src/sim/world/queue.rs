@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::endpoint::{Generation, Input};
+use beach_core::endpoint::{Generation, Input, NetworkInput};
 use beach_core::host::HostInput;
 use beach_core::machine::{Machine as _, Tick};
 use beach_core::peer::engine::Engine;
@@ -40,7 +40,7 @@ pub(super) enum What {
     ClosedAtRendezvous(ConnectionId),
     Wake(usize),
     AtTurn(TransportType, SocketAddr, SocketAddr, Vec<u8>),
-    TurnStream(Who, Box<Input<HostInput>>),
+    TurnStream(Who, NetworkInput),
 }
 
 impl<E: Engine> World<E> {
@@ -201,29 +201,29 @@ impl<E: Engine> World<E> {
                 for address in &addresses {
                     self.addresses.insert(*address, who);
                 }
-                self.drive(who, Input::Bound(generation, addresses));
+                self.drive(who, NetworkInput::Bound(generation, addresses));
             }
             What::Datagram { to, source, destination, bytes } => {
                 if self.addresses.get(&destination) == Some(&to) {
-                    self.drive(to, Input::Datagram { source, destination, bytes });
+                    self.drive(to, NetworkInput::Datagram { source, destination, bytes });
                 }
             }
             What::AtTurn(transport, source, to, bytes) => self.at_turn(transport, source, to, bytes),
-            What::TurnStream(who, input) => self.drive(who, *input),
+            What::TurnStream(who, input) => self.drive(who, input),
             What::SignalUp(id) => {
                 if let Some(who) = self.current(id) {
-                    self.drive(who, Input::SignalUp);
+                    self.drive(who, NetworkInput::SignalUp);
                 }
             }
             What::SignalDown(who, id, cause) => {
                 if self.common(who).connection == Some(id) {
                     self.common(who).connection = None;
-                    self.drive(who, Input::SignalDown(cause.to_owned()));
+                    self.drive(who, NetworkInput::SignalDown(cause.to_owned()));
                 }
             }
             What::FromRendezvous(id, text) => {
                 if let Some(who) = self.current(id) {
-                    self.drive(who, Input::Signal(text));
+                    self.drive(who, NetworkInput::Signal(text));
                 }
             }
             What::RelayedTo(id, bytes) => {
@@ -233,7 +233,7 @@ impl<E: Engine> World<E> {
             }
             What::RelayedFrom(id, bytes) => {
                 if let Some(who) = self.current(id) {
-                    self.drive(who, Input::Relayed(bytes));
+                    self.drive(who, NetworkInput::Relayed(bytes));
                 }
             }
             What::Opened(id) => {

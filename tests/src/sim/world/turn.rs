@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::endpoint::Input;
+use beach_core::endpoint::NetworkInput;
 use beach_core::ice::server_url::{Credentials, IceServer, Service, Transport};
 use beach_core::ice::turn::StreamId;
 use beach_core::peer::engine::Engine;
@@ -45,7 +45,7 @@ impl<E: Engine> World<E> {
         let next_port = self.turn.as_ref().map_or(0, TurnPost::next_port);
         self.turn = Some(TurnPost::new(user, password).from_port(next_port));
         for (who, stream) in std::mem::take(&mut self.streams).into_values() {
-            self.later(AWAY, What::TurnStream(who, Box::new(Input::TurnDown(stream))));
+            self.later(AWAY, What::TurnStream(who, NetworkInput::TurnDown(stream)));
         }
     }
 
@@ -54,7 +54,7 @@ impl<E: Engine> World<E> {
         let credentials = Credentials { user: user.to_owned(), password: password.to_owned().into() };
         let service = Service::Turn(transport, Some(credentials));
         let server = IceServer { host: TURN_AT.ip().to_string(), port: TURN_AT.port(), service };
-        self.drive(who, Input::IceServer(server));
+        self.drive(who, NetworkInput::IceServer(server));
     }
 
     /// Has the rendezvous hand servers out from now on.
@@ -82,9 +82,9 @@ impl<E: Engine> World<E> {
     }
 
     pub(super) fn turn_dial(&mut self, who: Who, stream: StreamId) {
-        let answer = if self.turn.is_some() { Input::TurnUp(stream) } else { Input::TurnDown(stream) };
+        let answer = if self.turn.is_some() { NetworkInput::TurnUp(stream) } else { NetworkInput::TurnDown(stream) };
         self.streams.insert(end_of(who, stream), (who, stream));
-        self.later(AWAY * 2, What::TurnStream(who, Box::new(answer)));
+        self.later(AWAY * 2, What::TurnStream(who, answer));
     }
 
     pub(super) fn turn_write(&mut self, who: Who, stream: StreamId, bytes: Vec<u8>) {
@@ -103,7 +103,7 @@ impl<E: Engine> World<E> {
                 self.later(Duration::from_micros(10), What::AtTurn(TransportType::Udp, from, to, bytes));
             } else if transport == TransportType::Tcp {
                 if let Some((who, stream)) = self.streams.get(&to).copied() {
-                    self.later(AWAY, What::TurnStream(who, Box::new(Input::TurnBytes(stream, bytes))));
+                    self.later(AWAY, What::TurnStream(who, NetworkInput::TurnBytes(stream, bytes)));
                 }
             } else {
                 let inside = self.mapped.get(&to).copied().unwrap_or(to);
