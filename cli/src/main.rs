@@ -12,12 +12,13 @@ mod events;
 mod greeting;
 mod join;
 mod log;
+mod next_of;
 mod output;
+mod own_terminal;
 mod rendezvous;
 mod replay;
 mod serve;
 mod share;
-mod terminal;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use beach_runtime_tokio::drive::drive;
 use beach_runtime_tokio::network::Network;
 use beach_runtime_tokio::pty::{Pty, PtyEvent};
 use beach_runtime_tokio::signals::Signals;
-use beach_runtime_tokio::tty;
+use beach_runtime_tokio::tty::{self, Keys};
 use questions::Questions;
 use setup::Setup;
 use tokio::task::JoinHandle;
@@ -30,13 +30,15 @@ use crate::args::ShareArgs;
 use crate::detach;
 use crate::greeting::{Greeting, Invites};
 use crate::output::{self, code};
-use crate::terminal::Terminal;
+use crate::own_terminal::OwnTerminal;
 
 /// A command that was hung up gets this long to end, and is killed meanwhile.
 const HANG_UP_WITHIN: Duration = Duration::from_secs(5);
 
-/// The last output gets this long to reach a slow own terminal.
-const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+/// Puts back what a program that was killed may have left behind. CAN first: a sequence may have been cut short.
+const EPILOGUE: &[u8] =
+    b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[4l\x1b(B\x0f\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
+\x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l\x1b7\x1b[r\x1b8";
 
 type HostEndpoint = Endpoint<Host, Str0m>;
 
@@ -128,7 +130,9 @@ enum SeatKind {
 struct Seat {
     kind: SeatKind,
     /// While the command runs in it.
-    terminal: Option<Terminal>,
+    terminal: Option<OwnTerminal>,
+    /// The keys of that terminal.
+    keyboard: Option<Keys>,
     keys: KeysWanted,
     size: Size,
     header: Greeting,
@@ -146,16 +150,30 @@ enum KeysWanted {
 
 impl Seat {
     fn new(kind: SeatKind, size: Size, header: Greeting, rows_taken: u16) -> Seat {
-        Seat { kind, terminal: None, keys: KeysWanted::Yes, size, header, rows_taken }
+        Seat { kind, terminal: None, keyboard: None, keys: KeysWanted::Yes, size, header, rows_taken }
     }
 
     fn is_own_terminal(&self) -> bool {
         self.kind == SeatKind::OwnTerminal
     }
 
-    /// Whether the terminal has not taken all that was printed.
+    /// Whether the terminal has not taken all that was printed; the PTY is not read meanwhile.
     fn is_blocked(&self) -> bool {
-        self.terminal.as_ref().is_some_and(|terminal| !terminal.unwritten.is_empty())
+        self.terminal.as_ref().is_some_and(OwnTerminal::is_blocked)
+    }
+
+    /// Takes the terminal over; the command begins below the header.
+    fn take_terminal(&mut self) -> std::io::Result<()> {
+        let mut terminal = OwnTerminal::start(EPILOGUE)?;
+        self.keyboard = Some(Keys::start()?);
+        terminal.show(format!("\x1b[{};1H\x1b[J", self.rows_taken + 1).into_bytes());
+        self.terminal = Some(terminal);
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    fn leave(&mut self) {
+        (self.terminal, self.keyboard) = (None, None);
     }
 }
 
@@ -166,10 +184,9 @@ fn own_size() -> Option<Size> {
 impl Share {
     async fn finish(mut self, exit: HostExit) -> u8 {
         if let Some(terminal) = &mut self.seat.terminal {
-            terminal.write();
-            terminal.screen.flush(FLUSH_WITHIN).await;
+            terminal.flush().await;
         }
-        drop(self.seat.terminal.take());
+        self.seat.leave();
         self.told.free_screen();
         self.network.close().await;
         if let Some(mut pty) = self.program.pty.take() {

@@ -9,15 +9,16 @@ use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::Surroundings;
 use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
 use beach_runtime_tokio::signals::{self, SystemSignal};
-use beach_runtime_tokio::tty::{KeyEvent, Keys, Screen};
+use beach_runtime_tokio::tty::{KeyEvent, Keys};
 use tokio::task::JoinHandle;
 
 use super::questions::Followed;
 use super::setup::{HEADLESS_TERM, command_text};
 use super::{HostEndpoint, KeysWanted, Share, StoppedBy, own_size};
 use crate::control;
+use crate::next_of::next_of;
 use crate::output;
-use crate::terminal::Terminal;
+use crate::own_terminal::OwnTerminal;
 
 /// What shells return for a command that is not there.
 const NO_COMMAND: i32 = 127;
@@ -120,15 +121,12 @@ impl Share {
             pty.pause_output(blocked);
         }
         let keys_wanted = self.seat.keys == KeysWanted::Yes;
-        let (screen, keys) = match &mut self.seat.terminal {
-            Some(terminal) => (Some(&mut terminal.screen), Some(&mut terminal.keys)),
-            None => (None, None),
-        };
+        let seat = &mut self.seat;
         tokio::select! {
             input = self.network.next() => Happened::Network(input),
             event = next_of(self.program.pty.as_mut(), Pty::next) => Happened::Local(Local::Pty(event)),
-            () = next_of(screen, Screen::ready), if blocked => Happened::Local(Local::Writable),
-            event = next_of(keys, Keys::next), if keys_wanted => Happened::Local(Local::Key(event)),
+            () = next_of(seat.terminal.as_mut(), OwnTerminal::ready), if blocked => Happened::Local(Local::Writable),
+            event = next_of(seat.keyboard.as_mut(), Keys::next), if keys_wanted => Happened::Local(Local::Key(event)),
             signal = self.signals.next() => Happened::Local(Local::Signal(signal)),
             () = ended(&mut self.rendezvous) => Happened::Local(Local::RendezvousEnded),
             asked = next_of(self.questions.socket.as_mut(), Control::next) => Happened::Asked(asked),
@@ -178,15 +176,13 @@ impl Share {
             }
             SystemSignal::Continue => {
                 if let Some(terminal) = &self.seat.terminal {
-                    terminal.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
+                    terminal.resume();
                 }
                 return None;
             }
             SystemSignal::Stop => {
                 match &self.seat.terminal {
-                    Some(terminal) => {
-                        terminal.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
-                    }
+                    Some(terminal) => terminal.suspend(),
                     None => signals::stop(),
                 }
                 return None;
@@ -208,7 +204,7 @@ impl Share {
         match Pty::spawn(&self.spawn(size)) {
             Ok(pty) => self.program.pty = Some(pty),
             Err(error) => {
-                self.seat.terminal = None;
+                self.seat.leave();
                 self.told.free_screen();
                 let code = match error {
                     SpawnError::NoCommand(error) => {
@@ -227,12 +223,8 @@ impl Share {
     }
 
     fn take_terminal(&mut self) {
-        match Terminal::start() {
-            Ok(mut terminal) => {
-                terminal.show(format!("\x1b[{};1H\x1b[J", self.seat.rows_taken + 1).into_bytes());
-                self.seat.terminal = Some(terminal);
-                self.told.take_screen();
-            }
+        match self.seat.take_terminal() {
+            Ok(()) => self.told.take_screen(),
             Err(error) => tracing::error!(%error, "the own terminal cannot be used"),
         }
     }
@@ -255,14 +247,6 @@ impl Share {
             cols: size.cols,
             rows: size.rows,
         }
-    }
-}
-
-/// What an optional source reports next; one that is not there never does.
-async fn next_of<'a, S, T>(source: Option<&'a mut S>, next: impl AsyncFnOnce(&'a mut S) -> T) -> T {
-    match source {
-        Some(source) => next(source).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,0 +1,152 @@
+//! What people and programs are told of what the viewer notices.
+
+use std::time::{Duration, Instant};
+
+use beach_core::crypto::sas::Sas;
+use beach_core::role::Role;
+use beach_core::session::handshake::{Cause, Stage};
+use beach_core::viewer::{ViewerInput, ViewerNotice};
+use serde_json::json;
+
+use super::{Away, Join};
+use crate::control;
+use crate::output;
+
+/// The time away is told in seconds.
+const EACH_SECOND: Duration = Duration::from_secs(1);
+
+impl Join {
+    pub(super) fn on_notice(&mut self, notice: ViewerNotice) {
+        let at_ms = self.at_ms();
+        match notice {
+            ViewerNotice::Stage(stage) => self.stage_is(stage),
+            ViewerNotice::Paths(local, remote) => {
+                self.told.paths = Some((local, remote));
+                self.progress(self.told.step());
+            }
+            ViewerNotice::Unreachable(cause) => {
+                tracing::warn!(cause, "the rendezvous was not reached; trying again");
+                self.progress(format!("{}: {cause}, trying again", self.told.stage));
+                self.told.voice.event("unreachable", &json!({ "cause": cause, "at_ms": at_ms }));
+            }
+            ViewerNotice::Connected(path) => self.told.path_is(path, at_ms),
+            ViewerNotice::Path(path) => {
+                self.told.path_is(path, at_ms);
+                self.remark(&format!("The session comes {} now", output::way(path)));
+            }
+            ViewerNotice::FirstScreen(member, role) => {
+                let fields = json!({ "member": member.0, "role": role, "at_ms": at_ms });
+                self.told.voice.event("first_screen", &fields);
+                self.owed.terminal = true;
+            }
+            ViewerNotice::Title(title) => self.told.voice.event("title", &json!({ "title": title })),
+            ViewerNotice::Bell => {
+                if self.seat.terminal.is_some() {
+                    self.seat.add(vec![0x07]);
+                    self.write();
+                }
+            }
+            ViewerNotice::Clipboard(text) => self.owed.clipboard = Some(text),
+            ViewerNotice::Away(cause) => self.away(&cause),
+            ViewerNotice::Back(after) => self.back(after),
+            ViewerNotice::Forgotten(had_input) => self.forgotten(had_input),
+            ViewerNotice::Overflow => {
+                self.standing.lost = true;
+                tracing::warn!("more was typed than is kept");
+            }
+            ViewerNotice::Said(text) => {
+                self.remark(&text);
+                self.told.voice.event("notice", &json!({ "text": text }));
+            }
+            ViewerNotice::ReadOnly => {
+                self.remark("This is read-only for you: what you type goes nowhere.  ~. leaves, ~? helps");
+            }
+            ViewerNotice::Sas(check) => self.words_are(check),
+            ViewerNotice::Role(role) => self.role_is(role),
+            ViewerNotice::Paused(paused) => {
+                self.told.voice.event("paused", &json!({ "paused": paused, "at_ms": at_ms }));
+                self.standing.paused = paused;
+                self.show_standing();
+            }
+        }
+    }
+
+    fn stage_is(&mut self, stage: Stage) {
+        tracing::info!(stage = stage.words(), "handshake");
+        self.told.stage = stage;
+        self.progress(self.told.step());
+        self.told.voice.event("stage", &json!({ "stage": stage.words(), "at_ms": self.at_ms() }));
+    }
+
+    fn away(&mut self, cause: &Cause) {
+        let cause = output::cause(cause);
+        tracing::warn!(cause, "nothing comes any more; reconnecting");
+        let now = Instant::now();
+        self.standing.away = Some(Away { since: now, again: now });
+        self.told.voice.event("reconnecting", &json!({ "cause": cause, "at_ms": self.at_ms() }));
+        self.show_standing();
+    }
+
+    fn back(&mut self, after: Duration) {
+        tracing::info!(?after, "back");
+        self.standing.away = None;
+        self.told.spinner.clear();
+        self.show_standing();
+        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        self.told.voice.event("reconnected", &json!({ "after_ms": after_ms, "at_ms": self.at_ms() }));
+    }
+
+    fn forgotten(&mut self, had_input: bool) {
+        let lost = if had_input { ", and some of what was typed did not arrive" } else { "" };
+        self.standing.lost = had_input;
+        tracing::warn!(had_input, "the host did not keep the place");
+        let text = format!("The host did not wait: this is a new visit{lost}");
+        self.told.voice.event("notice", &json!({ "text": text }));
+    }
+
+    fn words_are(&mut self, check: Sas) {
+        self.told.check = Some(check);
+        if let Some(socket) = self.own.clone() {
+            tokio::spawn(control::let_in(socket, check));
+        }
+        self.progress(self.told.step());
+        self.told.voice.event("check", &json!({ "words": check.words(), "at_ms": self.at_ms() }));
+    }
+
+    fn role_is(&mut self, role: Role) {
+        tracing::info!(%role, "the host changed what this viewer may do");
+        self.remark(match role {
+            Role::Control => "The host lets you type now",
+            Role::View => "The host lets you watch only from now on",
+        });
+        self.told.voice.event("role", &json!({ "role": role, "at_ms": self.at_ms() }));
+    }
+
+    /// How far the join is, for a person who does not see a screen yet, or whose screen stands still.
+    fn progress(&mut self, text: String) {
+        if self.seat.terminal.is_none() {
+            self.told.progress(text);
+        }
+        if self.standing.away.is_some() {
+            self.show_standing();
+        }
+    }
+
+    /// Over the screen, for as long as nothing comes or the host has paused the session.
+    pub(super) fn show_standing(&mut self) {
+        if self.seat.terminal.is_none() {
+            return;
+        }
+        let leave = self.typing.escapes.name();
+        let text = if let Some(away) = &mut self.standing.away {
+            away.again = Instant::now() + EACH_SECOND;
+            let lost = if self.standing.lost { " Some of what was typed is lost." } else { "" };
+            let seconds = away.since.elapsed().as_secs();
+            Some(format!("beach: reconnecting, {seconds} s ({}).{lost}  {leave}. leaves", self.told.stage))
+        } else {
+            let paused = format!("beach: the host has paused the session; nothing is typed or shown.  {leave}. leaves");
+            self.standing.paused.then_some(paused)
+        };
+        self.pending.push_back(ViewerInput::Standing(text));
+    }
+}

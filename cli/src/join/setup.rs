@@ -1,0 +1,154 @@
+//! From the command line to a viewer and what surrounds it.
+
+use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::time::Instant;
+
+use beach_core::crypto::invite::{Invite, InviteError};
+use beach_core::endpoint::{Endpoint, Secrets};
+use beach_core::peer::str0m::{Certificate, Str0m};
+use beach_core::recording::journal::Recorded as _;
+use beach_core::terminal::{Abilities, Options, Size};
+use beach_core::viewer::{Viewer, ViewerConfig};
+use beach_runtime_tokio::network::{Network, logged};
+use beach_runtime_tokio::record::Recording;
+use beach_runtime_tokio::signals::Signals;
+use beach_runtime_tokio::tty::{self, Keys};
+use beach_runtime_tokio::{entropy, prompt, seed};
+
+use super::seat::{Seat, SeatKind};
+use super::told::Told;
+use super::typing::Typing;
+use super::{Join, Owed, Standing, ViewerEndpoint};
+use crate::args::JoinArgs;
+use crate::output::{self, Voice};
+use crate::{control, log};
+
+/// The size that a viewer without a terminal has, in columns and rows.
+pub(super) const NO_TERMINAL: (u16, u16) = (80, 24);
+
+/// What the command line asks for, and what was found for it.
+pub(super) struct Setup {
+    args: JoinArgs,
+    invite: Invite,
+    voice: Voice,
+    seat: SeatKind,
+}
+
+impl Setup {
+    /// Starts the log, and finds the invite.
+    ///
+    /// # Errors
+    /// The exit code; the person was told why.
+    pub(super) async fn new(args: JoinArgs) -> Result<Setup, u8> {
+        log::start(&args.log)
+            .map_err(|cause| output::usage("the log cannot be written", &cause, "choose another --log-file"))?;
+        let invite = find_invite(args.target.as_deref())?;
+        if !args.nested && control::is_around(&invite).await {
+            let advice = "join from another terminal, or pass --nested";
+            let what = "this terminal is the session's own";
+            return Err(output::usage(what, "it would show itself within itself", advice));
+        }
+        let voice = Voice::of(args.quiet, args.json);
+        let is_interactive = tty::is_terminal() && voice != Voice::Json;
+        let seat = if is_interactive { SeatKind::OwnTerminal } else { SeatKind::Without };
+        Ok(Setup { args, invite, voice, seat })
+    }
+
+    /// The viewer's endpoint and what stands around it.
+    ///
+    /// # Errors
+    /// The exit code; the person was told why.
+    pub(super) fn build(self, epoch: Instant) -> Result<(ViewerEndpoint, Join), u8> {
+        let config = self.config();
+        let Setup { args, invite, voice, seat } = self;
+        let recording = args.record_handshake.as_deref().map(Recording::create).transpose().map_err(|error| {
+            output::usage("the recording cannot be written", &error.to_string(), "choose another file")
+        })?;
+        let (Some(certificate), Ok(signals)) = (Certificate::generate(), Signals::start()) else {
+            let cause = "the system refused cryptography or signals";
+            return Err(output::refuse("the viewer could not start", cause, "try again"));
+        };
+        let reads_keys = seat == SeatKind::OwnTerminal || !std::io::stdin().is_terminal();
+        let keys = if reads_keys { Keys::start().ok() } else { None };
+        let network =
+            Network::new(&invite.server, invite.is_loopback(), recording).with_ice_servers(&args.paths.ice_server);
+        let told = Told::new(voice, invite.server.clone(), args.paths.strict);
+        let machine = Viewer::new(config.clone());
+        let endpoint = Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy());
+        let mut endpoint: ViewerEndpoint = logged(endpoint.taking(args.paths.paths()));
+        if args.record_handshake.is_some() {
+            endpoint = endpoint.recording(&config.first_record());
+        }
+        let join = Join {
+            epoch,
+            told,
+            network,
+            signals,
+            typing: Typing::new(keys, args.escape.byte()),
+            seat: Seat::new(seat, args.test_panic),
+            standing: Standing::default(),
+            owed: Owed::default(),
+            own: args.own,
+            pending: VecDeque::new(),
+            ended_by: None,
+        };
+        Ok((endpoint, join))
+    }
+
+    fn config(&self) -> ViewerConfig {
+        let args = &self.args;
+        let own_size = tty::size().filter(|_| self.seat == SeatKind::OwnTerminal);
+        let (cols, rows) = own_size.unwrap_or(NO_TERMINAL);
+        ViewerConfig {
+            seed: seed(),
+            role: self.invite.role,
+            name: args.name.clone(),
+            size: Size::new(cols, rows),
+            wait: args.wait,
+            options: Options { abilities: abilities(), alternate: args.alt },
+            predict: args.predict,
+            history: args.history,
+            clipboard: args.clipboard,
+            stays: !args.paths.strict,
+            reconnect: args.reconnect,
+        }
+    }
+}
+
+/// What the person's terminal understands, as its names tell.
+fn abilities() -> Abilities {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    Abilities::of(set("TERM").as_deref(), set("COLORTERM").as_deref(), set("NO_COLOR").is_some())
+        .with_program(set("TERM_PROGRAM").as_deref())
+}
+
+/// The invite that TARGET, stdin, or a person gives.
+fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
+    let unreadable = |error: std::io::Error| {
+        output::usage("the link could not be read", &error.to_string(), "pass it as an argument, or in BEACH_TARGET")
+    };
+    let target = match target {
+        Some("-") => {
+            let line = prompt::read_stdin_line().map_err(unreadable)?;
+            if std::io::stdout().is_terminal() && !std::io::stdin().is_terminal() {
+                // The keyboard is the terminal's, if there is one.
+                let _ = prompt::take_stdin_from_terminal();
+            }
+            line
+        }
+        Some(target) => target.to_owned(),
+        None => {
+            let advice = "beach join LINK, or put the link into BEACH_TARGET";
+            return Err(output::usage("there is no link to join", "none was given", advice));
+        }
+    };
+    let invite = match Invite::parse(&target) {
+        Err(InviteError::NoKey) => {
+            let key = prompt::read_secret("Key (the part of the link after #): ").map_err(unreadable)?;
+            Invite::parse_with_key(&target, &key)
+        }
+        parsed => parsed,
+    };
+    invite.map_err(|error| output::usage("the link cannot be used", &error.to_string(), "copy the whole link again"))
+}

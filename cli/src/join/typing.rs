@@ -1,0 +1,130 @@
+//! What the person types: keys and pastes for the session, escapes for this program.
+
+use std::time::Instant;
+
+use beach_core::keyboard::{Action, Escapes, Keyboard, Typed};
+use beach_core::time::Timestamp;
+use beach_core::viewer::ViewerInput;
+use beach_runtime_tokio::signals;
+use beach_runtime_tokio::tty::{self, KeyEvent, Keys};
+
+use super::Join;
+use super::seat::SeatKind;
+use super::setup::NO_TERMINAL;
+
+/// The keyboard, up to what is typed into the session.
+pub(super) struct Typing {
+    pub(super) keys: Option<Keys>,
+    pub(super) wanted: KeysWanted,
+    pub(super) keyboard: Keyboard,
+    pub(super) escapes: Escapes,
+}
+
+/// Whether the viewer takes more keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeysWanted {
+    Yes,
+    /// The last ones are not taken yet.
+    No,
+}
+
+impl Typing {
+    pub(super) fn new(keys: Option<Keys>, escape: Option<u8>) -> Typing {
+        Typing { keys, wanted: KeysWanted::Yes, keyboard: Keyboard::new(), escapes: Escapes::new(escape) }
+    }
+
+    /// When keys that are held back, since they may begin something longer, are taken for what they are.
+    pub(super) fn held_until(&self, epoch: Instant) -> Option<Instant> {
+        let held_until = self.keyboard.deadline().into_iter().chain(self.escapes.deadline()).min();
+        held_until.map(|at: Timestamp| epoch + at.since_start())
+    }
+}
+
+impl Join {
+    pub(super) fn on_key(&mut self, event: KeyEvent) {
+        match event {
+            KeyEvent::Bytes(bytes) => {
+                // Only a terminal answers, and brackets what is pasted.
+                let typed = match self.seat.terminal {
+                    Some(_) => self.typing.keyboard.read(self.now(), &bytes),
+                    None => vec![Typed::Keys(bytes)],
+                };
+                self.on_typed(typed);
+            }
+            // The terminal is gone; a pipe that ended has just said all it had to say.
+            KeyEvent::End => {
+                self.typing.keys = None;
+                if self.seat.kind == SeatKind::OwnTerminal {
+                    self.pending.push_back(ViewerInput::Leave);
+                }
+            }
+        }
+    }
+
+    /// Takes keys that were held back for what they are.
+    pub(super) fn on_held_keys(&mut self) {
+        let now = self.now();
+        let (actions, typed) = (self.typing.escapes.on_time(now), self.typing.keyboard.on_time(now));
+        self.on_actions(actions);
+        self.on_typed(typed);
+    }
+
+    fn on_typed(&mut self, typed: Vec<Typed>) {
+        let now = self.now();
+        let actions = typed.into_iter().flat_map(|typed| self.typing.escapes.typed(now, typed)).collect();
+        self.on_actions(actions);
+    }
+
+    fn on_actions(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Type(bytes) | Action::Report(bytes) => {
+                    self.typing.wanted = KeysWanted::No;
+                    self.pending.push_back(ViewerInput::Keys(bytes));
+                }
+                Action::Turn => self.pending.push_back(ViewerInput::Turn),
+                Action::Paste { bytes, first, last } => {
+                    self.typing.wanted = KeysWanted::No;
+                    self.pending.push_back(ViewerInput::Paste { bytes, first, last });
+                }
+                // As terminals count.
+                Action::CursorReport { row, col } => {
+                    self.pending.push_back(ViewerInput::CursorReport { row: row + 1, col: col + 1 });
+                }
+                Action::Leave => self.pending.push_back(ViewerInput::Leave),
+                Action::Prove => self.pending.push_back(ViewerInput::Prove),
+                Action::Redraw => self.pending.push_back(ViewerInput::Redraw),
+                Action::Help => self.help(),
+                Action::Status => self.owed.status = true,
+                Action::Suspend => self.suspend(),
+                Action::Pan(rows, cols) => {
+                    let (width, height) = tty::size().unwrap_or(NO_TERMINAL);
+                    let part = |all: u16| i16::try_from(all / 2).unwrap_or(i16::MAX).max(1);
+                    let (rows, cols) = (rows * part(height), cols * part(width));
+                    self.pending.push_back(ViewerInput::Pan { rows, cols });
+                }
+            }
+        }
+    }
+
+    fn help(&mut self) {
+        let e = self.typing.escapes.name();
+        self.page(&[
+            "beach: escapes, at the start of a line",
+            &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
+            &format!("  {e}r   redraw             {e}p   look for a better path"),
+            &format!("  {e}^Z  suspend"),
+            &format!("  {e}h {e}j {e}k {e}l   show what is left, below, above, right of a small window"),
+            &format!("  {e}{e}   {e} itself           {e}?   this help, until the next key"),
+        ]);
+    }
+
+    pub(super) fn suspend(&mut self) {
+        if let Some(terminal) = &self.seat.terminal {
+            terminal.suspend();
+            self.pending.push_back(ViewerInput::Redraw);
+        } else {
+            signals::stop();
+        }
+    }
+}
