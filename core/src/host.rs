@@ -15,6 +15,7 @@ mod member;
 mod members;
 mod moderation;
 mod properties;
+mod question;
 mod reconnect;
 mod registration;
 mod resize;

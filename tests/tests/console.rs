@@ -3,14 +3,19 @@
 
 use beach_core::host::{Approve, Escape, HostInput, ModeratorAction};
 use beach_core::role::Role;
-use beach_core::terminal::{Emulator, Line};
+use beach_core::terminal::{Emulator, Line, Size};
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, World, fake_engine, ms, secs};
 
 /// A host in a terminal of its own, that is asked about everybody who may type.
 fn host(script: Script, escape: Escape) -> World<FakeEngine> {
+    host_in(Size::new(80, 24), script, escape)
+}
+
+fn host_in(size: Size, script: Script, escape: Escape) -> World<FakeEngine> {
     let mut world = World::new(7, fake_engine);
     let mut plan = HostPlan::new(1);
+    plan.config.size = size;
     (plan.config.headless, plan.config.approve, plan.config.escape) = (false, Approve::Control, escape);
     plan.script = script;
     world.add_host(plan);
@@ -125,6 +130,47 @@ fn an_answer_that_was_on_its_way_before_the_question_is_none() {
     keys(&mut world, b"\x1dy");
     world.run_for(secs(2));
     assert_eq!((members(&world), typed(&world).as_str()), (1, ""));
+}
+
+#[test]
+fn a_question_shows_all_words_and_keys_or_says_that_the_window_is_too_small_and_then_nobody_can_answer() {
+    let windows = [(5, 2), (5, 24), (10, 10), (16, 6), (20, 5), (20, 6), (20, 24), (40, 4), (57, 2), (80, 2), (80, 24)];
+    for (cols, rows_of) in windows {
+        let mut world = host_in(Size::new(cols, rows_of), Script::Shell, KEY);
+        joins(&mut world, Role::Control);
+        let check = world.hosts[0].node.machine().status().pending[0].check.to_string();
+        let seen = rows(&mut own(&world)).iter().map(|row| row.text().trim().to_owned()).collect::<Vec<_>>().join(" ");
+
+        let is_asked = seen.contains(&check) && seen.contains("^] y") && seen.contains("type");
+        assert_ne!(is_asked, seen.contains("small"), "{cols}x{rows_of}: {seen:?}");
+        assert!(is_asked || cols < 20 || rows_of < 6, "{cols}x{rows_of} has room: {seen:?}");
+
+        world.run_for(secs(1));
+        if !is_asked {
+            keys(&mut world, b"\x1dy");
+            assert_eq!(world.hosts[0].node.machine().status().pending.len(), 1, "nobody could read the words");
+            world.host_input(0, HostInput::Resized(Size::new(80, 24)));
+            world.run_for(secs(2));
+        }
+        keys(&mut world, b"\x1dy");
+        everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+        assert_eq!(typed(&world), if is_asked { "" } else { "\x1dy" });
+    }
+}
+
+#[test]
+fn the_list_of_those_who_wait_has_the_words_before_the_name() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.name = Some(FORGED.to_owned());
+    world.add_viewer(plan);
+    world.run_for(secs(1));
+    let check = world.hosts[0].node.machine().status().pending[0].check;
+
+    keys(&mut world, b"\x1dm");
+
+    let list = banner(&world);
+    assert!(list[1].trim_start().starts_with(&format!("1 {check}  \"ann' (this machine) want…\"  ")), "{list:?}");
 }
 
 /// A name that says what only the host may say.

@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::admission::Awaits;
 use super::escape::Escape;
+use super::question::{Question, Wording};
 use super::{Host, HostOutput, ModeratorAction};
 use crate::id::MemberId;
 use crate::keyboard::decoder::{Decoder, Piece};
 use crate::keyboard::escape::{EscapeReader, Step};
 use crate::keyboard::key_name;
-use crate::role::Role;
 use crate::session::link::PathKind;
 use crate::terminal::{Banner, quoted_name};
 use crate::time::Timestamp;
@@ -35,7 +35,7 @@ pub(super) struct Console {
     reader: EscapeReader,
     view: View,
     message: Option<(String, Timestamp)>,
-    /// The viewer that the question is about, and since when the question can be read.
+    /// The viewer that the question is about, and since when the question can be read; nothing in a window without room.
     question: Option<(MemberId, Timestamp)>,
     banner: Banner,
     /// The terminal's size changed while something was shown.
@@ -294,9 +294,9 @@ impl Host {
         if !out.is_empty() {
             self.out.push_back(HostOutput::Show(out));
         }
-        let asked = self.asked_first().filter(|_| self.has_console());
-        if asked.map(|(id, _)| id) != self.console.question.map(|(id, _)| id) {
-            self.console.question = asked.map(|(id, _)| (id, now));
+        let asked = self.readable_question().filter(|_| self.has_console());
+        if asked != self.console.question.map(|(id, _)| id) {
+            self.console.question = asked.map(|id| (id, now));
         }
     }
 
@@ -313,7 +313,7 @@ impl Host {
             View::Members(listed) => format!("{}\n{listed}", self.headline()),
             View::Kick(digits, listed) => format!("beach: who goes? number and Enter, or Esc: {digits}_\n{listed}"),
             View::Nothing => match (self.question(), &self.console.message) {
-                (Some(question), _) => question,
+                (Some(question), _) => question.worded(self.screen.emulator.head().size).text(),
                 (None, Some((text, _))) => format!("beach: {text}"),
                 (None, None) => String::new(),
             },
@@ -325,26 +325,21 @@ impl Host {
         self.console.escape.key(true).map(key_name)
     }
 
-    fn question(&self) -> Option<String> {
+    /// The viewer that the question is about, if the window has room for the question.
+    fn readable_question(&self) -> Option<MemberId> {
+        let question = self.question()?;
+        match question.worded(self.screen.emulator.head().size) {
+            Wording::Asks(_) => Some(question.id),
+            Wording::TooSmall(_) => None,
+        }
+    }
+
+    fn question(&self) -> Option<Question<'_>> {
         let (id, others) = self.asked_first()?;
         let connection = &self.connections[&self.pending(id)?];
         let pending = connection.pending()?;
-        let wants = match pending.request.role {
-            Role::Control => "type",
-            Role::View => "watch",
-        };
-        let how = match self.escape_name() {
-            Some(key) => format!("{key} y: yes, {key} n: no"),
-            None => format!("beach approve {0} or deny {0}", id.0),
-        };
-        let more = if others > 0 { format!(" (+{others})") } else { String::new() };
-        let from = connection.from.map(|from| format!(" ({from})")).unwrap_or_default();
-        let who = format!("beach: {}{from} wants to {wants}:", quoted_name(&pending.request.hello.name));
-        let what = format!("{} ({how}){more}", pending.sas?);
-        // One row if there is room, else two that break where reading does.
-        let columns = usize::from(self.screen.emulator.head().size.cols);
-        let fits = who.chars().count() + 1 + what.chars().count() <= columns;
-        Some(format!("{who}{}{what}", if fits { " " } else { "\n       " }))
+        let (name, role) = (&pending.request.hello.name, pending.request.role);
+        Some(Question { id, name, from: connection.from, role, words: pending.sas?, key: self.escape_name(), others })
     }
 
     fn help(&self) -> String {
@@ -392,7 +387,8 @@ impl Host {
                 Awaits::Person => "",
                 Awaits::Resume => " for the end of the pause",
             };
-            format!("{id:>4} {name}  {role}  waits{what}: {}", pending.check)
+            // The words come before a name that might look like them.
+            format!("{id:>4} {}  {name}  {role}  waits{what}", pending.check)
         });
         let mut rows: Vec<String> = pending.chain(members).collect();
         if all > room {

@@ -1,0 +1,145 @@
+//! The question whether somebody may come in, in as many words as the window has room for.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::crypto::sas::Sas;
+use crate::id::MemberId;
+use crate::role::Role;
+use crate::session::address::AddressClass;
+use crate::terminal::{Size, quoted_name};
+
+/// What is asked.
+pub(super) struct Question<'a> {
+    pub(super) id: MemberId,
+    pub(super) name: &'a str,
+    pub(super) from: Option<AddressClass>,
+    pub(super) role: Role,
+    pub(super) words: Sas,
+    /// The escape's name, if there is one.
+    pub(super) key: Option<String>,
+    /// How many others wait as well.
+    pub(super) others: usize,
+}
+
+/// How it is asked in a window.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Wording {
+    /// All words and keys are seen.
+    Asks(String),
+    /// They do not fit; this says so. Nobody can answer what they cannot read.
+    TooSmall(String),
+}
+
+impl Wording {
+    pub(super) fn text(self) -> String {
+        match self {
+            Wording::Asks(text) | Wording::TooSmall(text) => text,
+        }
+    }
+}
+
+impl Question<'_> {
+    /// The question in at most half of the rows, as a banner has them.
+    pub(super) fn worded(&self, size: Size) -> Wording {
+        let (cols, rows) = (usize::from(size.cols), usize::from(size.rows / 2));
+        let fits = |text: &String| text.lines().count() <= rows && text.lines().all(|row| row.width() <= cols);
+        if let Some(text) = self.longest_first(cols).into_iter().find(fits) {
+            return Wording::Asks(text);
+        }
+        let small = ["beach: somebody waits; this window is too small to ask", "beach: window too small", "too small"];
+        let small = small.into_iter().map(|text| wrapped(text, cols)).find(fits);
+        Wording::TooSmall(small.unwrap_or_else(|| "small".to_owned()))
+    }
+
+    fn longest_first(&self, cols: usize) -> [String; 6] {
+        let (words, name) = (self.words, quoted_name(self.name));
+        let what = match self.role {
+            Role::Control => "type",
+            Role::View => "watch",
+        };
+        let (how, shortly) = match &self.key {
+            Some(key) => (format!("{key} y: yes, {key} n: no"), format!("{key} y/n")),
+            None => (format!("beach approve {0} or deny {0}", self.id.0), format!("approve {}", self.id.0)),
+        };
+        let more = if self.others > 0 { format!(" (+{})", self.others) } else { String::new() };
+        let from = self.from.map(|from| format!(" ({from})")).unwrap_or_default();
+        let who = format!("beach: {name}{from} wants to {what}:");
+        let answer = format!("{words} ({how}){more}");
+        [
+            format!("{who} {answer}"),
+            // Two rows that break where reading does.
+            format!("{who}\n       {answer}"),
+            wrapped(&format!("{who} {answer}"), cols),
+            wrapped(&format!("beach: {name} wants to {what}: {answer}"), cols),
+            wrapped(&format!("beach: {what}? {words} ({shortly}){more}"), cols),
+            wrapped(&format!("{words} {what}? {shortly}"), cols),
+        ]
+    }
+}
+
+/// The text in rows that end between words.
+fn wrapped(text: &str, cols: usize) -> String {
+    let mut rows: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match rows.last_mut() {
+            Some(row) if row.width() + 1 + word.width() <= cols => {
+                row.push(' ');
+                row.push_str(word);
+            }
+            Some(_) | None => rows.push(word.to_owned()),
+        }
+    }
+    rows.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_every_window_all_words_and_keys_are_seen_or_that_it_is_too_small() {
+        let longest = Sas(0x3ff_7fe_ffd);
+        for (name, key) in [("ann", Some("^]")), ("漢字 and a name of many characters", Some("~")), ("b", None)] {
+            for (words, others) in [(longest, 0), (Sas(0), 12)] {
+                let key = key.map(str::to_owned);
+                let from = Some(AddressClass::Private);
+                let question = Question { id: MemberId(7), name, from, role: Role::Control, words, key, others };
+                for size in (5..=80).flat_map(|cols| (2..=24).map(move |rows| Size::new(cols, rows))) {
+                    let wording = question.worded(size);
+                    let (asks, text) = (matches!(wording, Wording::Asks(_)), wording.text());
+                    let rows: Vec<_> = text.lines().collect();
+                    assert!(rows.len() <= usize::from(size.rows / 2), "{size:?}: {text}");
+                    assert!(rows.iter().all(|row| row.width() <= usize::from(size.cols)), "{size:?}: {text}");
+                    let all = rows.iter().map(|row| row.trim()).collect::<Vec<_>>().join(" ");
+                    if asks {
+                        assert!(all.contains(&words.to_string()) && all.contains("type"), "{size:?}: {text}");
+                        let answer = question.key.as_deref().map_or("approve 7".to_owned(), |key| format!("{key} y"));
+                        assert!(all.contains(&answer), "{size:?}: {text}");
+                    } else {
+                        assert!(all.ends_with("small"), "{size:?}: {text}");
+                        assert!(size.cols < 20 || size.rows < 6, "{size:?} has room");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn in_a_wide_window_the_question_is_one_row_and_in_a_small_one_the_words_come_first() {
+        let key = Some("^]".to_owned());
+        let (id, role, from) = (MemberId(1), Role::View, Some(AddressClass::Loopback));
+        let question = Question { id, name: "ann", from, role, words: Sas(0), key, others: 1 };
+        let asks = |cols, rows| question.worded(Size::new(cols, rows)).text();
+        let words = "abandon abandon abandon abandon";
+        assert_eq!(
+            asks(120, 24),
+            format!("beach: \"ann\" (this machine) wants to watch: {words} (^] y: yes, ^] n: no) (+1)")
+        );
+        assert_eq!(
+            asks(80, 24),
+            format!("beach: \"ann\" (this machine) wants to watch:\n       {words} (^] y: yes, ^] n: no) (+1)")
+        );
+        assert_eq!(asks(20, 6), "abandon abandon\nabandon abandon\nwatch? ^] y/n");
+        assert_eq!(asks(5, 2), "small");
+    }
+}
