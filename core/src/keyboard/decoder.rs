@@ -150,6 +150,7 @@ impl Decoder {
     }
 
     /// Gives out what is begun; the piece's end follows.
+    #[cfg(feature = "host")]
     pub(crate) fn give(&mut self) -> &[u8] {
         if !self.is_begun() {
             return &[];
@@ -187,6 +188,7 @@ impl Decoder {
     }
 
     /// Until when a paste goes on, if one does.
+    #[cfg(feature = "host")]
     pub(crate) fn paste_until(&self) -> Option<Timestamp> {
         matches!(self.state, State::Pasting { .. }).then(|| self.since + PASTE_SILENCE)
     }
