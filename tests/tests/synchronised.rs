@@ -5,6 +5,7 @@ use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line, Space};
 use beach_core::time::Timestamp;
+use beach_core::viewer::{READABLE, ViewerInput};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, quiet};
 use beach_tests::sim::{
@@ -112,5 +113,38 @@ fn at_up_to_30_percent_loss_every_key_comes_once_and_every_line_once_or_is_said_
 fn over_real_ice_dtls_sctp_and_rtp_it_is_the_same() {
     for_each_seed(FILE, "over_real_ice_dtls_sctp_and_rtp_it_is_the_same", 0..4, |seed| {
         determinism::run(seed, move || holds(real::world(seed), seed * 10, 20));
+    });
+}
+
+#[test]
+fn a_remark_stays_readable_over_a_flood_and_leaves_no_trace_in_the_scrollback() {
+    const SAID: &str = "the build is broken";
+    let name = "a_remark_stays_readable_over_a_flood_and_leaves_no_trace_in_the_scrollback";
+    for_each_seed(FILE, name, 0..6, |seed| {
+        let fake: fn(Who, Timestamp) -> FakeEngine = fake_engine;
+        let mut world = flooded(World::new(seed, fake), 1, seed * 4, 10);
+        let is_shown = |world: &mut World<FakeEngine>| {
+            let terminal = &mut world.viewers[0].terminal;
+            let (lines, rows) = (all_lines(terminal), usize::from(terminal.head().size.rows));
+            lines.iter().rev().take(rows).any(|line| line.contains(SAID))
+        };
+        world.run_for(secs(2));
+        world.viewer_input(0, ViewerInput::Remark(SAID.to_owned()));
+        // The terminal takes one frame after the other.
+        world.run_for(ms(10));
+        let over = world.now() + READABLE;
+        while world.now() + ms(50) < over {
+            assert!(is_shown(&mut world), "gone {:?} early", over - world.now());
+            world.run_for(ms(40));
+        }
+        world.run_to(over + ms(10));
+        assert!(!is_shown(&mut world), "the time is over");
+        world.run_for(secs(30));
+        world.viewers[0].wire.loss = 0;
+        quiet(&mut world);
+        world.run_for(secs(10));
+        let lines = all_lines(&mut world.viewers[0].terminal);
+        assert!(in_order_each_once(&lines) > 100, "{} lines", lines.len());
+        assert!(!lines.iter().any(|line| line.contains(SAID)), "a row of ours is among the program's lines");
     });
 }
