@@ -1,0 +1,47 @@
+//! Whatever a viewer types and the program prints, the person at the host's own terminal stops it at once.
+#![cfg(target_os = "linux")]
+
+use std::time::{Duration, Instant};
+
+use beach_tests::real::{Links, Scratch, Tmux, eventually, holds};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// What is promised is 50 ms. tmux takes some of that to press the key and to look, and a machine that does other things takes more.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// Removed by the host: see docs/CLI.md.
+const REMOVED: i32 = 5;
+
+#[test]
+fn against_a_flood_typing_and_a_paste_without_an_end_ctrl_c_works_at_once_and_the_viewer_is_removed() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let shell = scratch.write("bashrc", "PS1='p\\#$ '\n");
+    let script = format!("exec beach share --listen 127.0.0.1:0 --escape '^]' -- bash --rcfile {}", shell.display());
+    let host = tmux.pane("host", (80, 24), &script);
+    let links = eventually("the links on the host's pane", SOON, || Links::in_text(&host.everything()));
+    let viewer = tmux.pane("viewer", (80, 24), &format!("exec beach join '{}'", links.control));
+    viewer.shows("p1$", SOON);
+    host.types_line("yes");
+    holds("the flood", SOON, || viewer.rows().iter().filter(|row| *row == "y").count() > 20);
+
+    for _ in 0..20 {
+        viewer.types(&"x".repeat(1000));
+    }
+    viewer.types("\x1b[200~A paste that nobody ends");
+    let start = Instant::now();
+    host.presses("C-c");
+    holds("the prompt", SOON, || host.rows().iter().any(|row| row.starts_with("p2$")));
+    let took = start.elapsed();
+    println!("from Ctrl-C to the next prompt, as tmux sees it: {took:?}");
+    assert!(took < AT_ONCE, "{took:?}");
+
+    host.presses("C-]");
+    host.presses("k");
+    host.shows("who goes?", SOON);
+    host.types("1");
+    host.presses("Enter");
+
+    assert_eq!(viewer.end(SOON), REMOVED);
+}
