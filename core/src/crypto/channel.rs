@@ -19,6 +19,7 @@ use zeroize::Zeroize;
 
 use crate::crypto::confirmation::Confirmation;
 use crate::crypto::sas::Sas;
+use crate::support::backoff::Backoff;
 use crate::time::Timestamp;
 
 /// Longest envelope, sealed, in bytes: fits a 16 KiB signalling message after base64, with room for its frame.
@@ -74,7 +75,7 @@ pub(crate) struct Channel {
 struct Outstanding {
     bytes: Vec<u8>,
     again: Timestamp,
-    pause: Duration,
+    backoff: Backoff,
 }
 
 /// The inside of a numbered envelope: what arrived so far, and perhaps something that wants an acknowledgement itself.
@@ -103,7 +104,8 @@ impl Channel {
         }
         let number = self.next;
         let bytes = self.write(Some(body));
-        let outstanding = Outstanding { bytes: bytes.clone(), again: now + REPEAT_AFTER, pause: REPEAT_AFTER };
+        let mut backoff = Backoff::doubling(REPEAT_AFTER, REPEAT_AT_MOST);
+        let outstanding = Outstanding { bytes: bytes.clone(), again: now + backoff.pause(), backoff };
         self.outstanding.insert(number, outstanding);
         Ok(bytes)
     }
@@ -130,8 +132,7 @@ impl Channel {
     pub(crate) fn due(&mut self, now: Timestamp) -> (usize, Vec<Vec<u8>>) {
         let mut due = Vec::new();
         for outstanding in self.outstanding.values_mut().filter(|outstanding| outstanding.again <= now) {
-            outstanding.pause = (outstanding.pause * 2).min(REPEAT_AT_MOST);
-            outstanding.again = now + outstanding.pause;
+            outstanding.again = now + outstanding.backoff.pause();
             due.push(outstanding.bytes.clone());
         }
         let repeated = due.len();

@@ -8,6 +8,7 @@ use crate::crypto::confirmation::Side;
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer};
 use crate::session::link::{Attempt, Event, Lane, LinkDown, LinkUser, Progress};
+use crate::support::backoff::Backoff;
 use crate::time::Timestamp;
 use crate::wire::frame::{Confirm, MAX_FRAME};
 
@@ -56,7 +57,7 @@ where
             verified: false,
             acknowledged: false,
             again: now,
-            pause: CONFIRM_AFTER,
+            backoff: Backoff::by_half(CONFIRM_AFTER, CONFIRM_AT_MOST),
         });
         self.events.push_back(Event::Progress(id, attempt, Progress::Confirming));
         self.confirm(now, id);
@@ -69,8 +70,7 @@ where
         if confirming.acknowledged {
             return;
         }
-        confirming.again = now + confirming.pause;
-        confirming.pause = confirming.pause.mul_f64(1.5).min(CONFIRM_AT_MOST);
+        confirming.again = now + confirming.backoff.pause();
         let bytes = Confirm::new(confirming.mac, confirming.verified, false).encode();
         self.tell_confirmation(now, id);
         self.write_terminal(now, id, &bytes);

@@ -10,6 +10,7 @@ use crate::crypto::noise::{Initiator, Prologue, Responder};
 use crate::id::LinkId;
 use crate::peer::engine::Engine;
 use crate::session::link::{Envelope, Event, LinkUser, Refusal, Verdict};
+use crate::support::backoff::Backoff;
 use crate::time::Timestamp;
 use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_second};
 
@@ -19,6 +20,9 @@ use super::{Endpoint, Secrets};
 
 /// First repetition of Noise message 1, which doubles; as for numbered envelopes.
 const HELLO_AFTER: Duration = Duration::from_millis(500);
+
+/// Longest pause between two repetitions of it: no stage lasts so long.
+const HELLO_AT_MOST: Duration = Duration::from_secs(60);
 
 impl<M, E> Endpoint<M, E>
 where
@@ -37,7 +41,8 @@ where
         let Some(psk) = psk else { return };
         let initiator = Initiator::new(&mut self.entropy, &psk, &prologue, hello);
         let first = initiator.first().to_vec();
-        link.seal = Seal::Sent { initiator: Box::new(initiator), again: now + HELLO_AFTER, pause: HELLO_AFTER };
+        let mut backoff = Backoff::doubling(HELLO_AFTER, HELLO_AT_MOST);
+        link.seal = Seal::Sent { initiator: Box::new(initiator), again: now + backoff.pause(), backoff };
         self.tell(now, Some(id), || Step::HelloSent);
         self.say_envelope(now, id, first);
     }
@@ -184,9 +189,8 @@ where
     pub(super) fn send_due(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let (repeated, due) = match &mut link.seal {
-            Seal::Sent { initiator, again, pause } if *again <= now => {
-                *pause *= 2;
-                *again = now + *pause;
+            Seal::Sent { initiator, again, backoff } if *again <= now => {
+                *again = now + backoff.pause();
                 (1, vec![initiator.first().to_vec()])
             }
             Seal::Open { channel, .. } => channel.due(now),

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crate::crypto::channel::Channel;
 use crate::crypto::confirmation::Confirmation;
@@ -12,6 +11,7 @@ use crate::id::LinkId;
 use crate::peer::engine::Peer;
 use crate::role::Role;
 use crate::session::link::{Attempt, Candidate, Lane, Path, PathKind};
+use crate::support::backoff::Backoff;
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::Description;
 
@@ -39,7 +39,7 @@ pub(super) enum Seal {
     /// Host: a viewer asked to join; its message 1 is awaited. Viewer: the machine has not said hello yet.
     Nothing,
     /// Viewer: message 1 is out.
-    Sent { initiator: Box<Initiator>, again: Timestamp, pause: Duration },
+    Sent { initiator: Box<Initiator>, again: Timestamp, backoff: Backoff },
     /// Host: message 1 was authentic; the machine decides.
     Proved { responder: Box<Responder>, first: Vec<u8> },
     /// Both messages have passed. The host keeps them, in case message 2 was lost.
@@ -92,7 +92,7 @@ pub(super) struct Confirming {
     /// The other side says that ours holds: it may be spoken to.
     pub(super) acknowledged: bool,
     pub(super) again: Timestamp,
-    pub(super) pause: Duration,
+    pub(super) backoff: Backoff,
 }
 
 impl Confirming {

@@ -1,16 +1,10 @@
 //! The session at the rendezvous: reached, registered, lost, and reached again.
 
-use std::time::Duration;
-
-use crate::session::dialer::Dialer;
+use crate::session::dialer::{Dialer, NO_ANSWER_AFTER};
 use crate::session::handshake::{Cause, Failure, Handshake, Stage};
 use crate::session::link::Refusal;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
-
-/// A rendezvous that takes connections and registers nothing is left after this time, like one that does not answer at
-/// all.
-const REGISTER_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the rendezvous knows of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +69,7 @@ impl Registration {
     /// The rendezvous is connected. The caller emits `Register`.
     pub(super) fn up(&mut self, now: Timestamp) {
         self.dialer.up();
-        self.state = State::Asked { by: now + REGISTER_WITHIN };
+        self.state = State::Asked { by: now + NO_ANSWER_AFTER };
     }
 
     /// The connection ended or could not be made; whether the session was registered.
@@ -145,6 +139,8 @@ impl Registration {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

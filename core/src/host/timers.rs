@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::lifecycle::{Lifecycle, Stop};
 use super::{Host, HostExit, Start};
 use crate::id::LinkId;
+use crate::session::dialer::no_answer;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope};
 use crate::time::Timestamp;
@@ -173,7 +174,7 @@ impl Host {
             Timer::Resize => self.resize(now),
             Timer::Dial => {
                 if self.registration.try_expired(now) {
-                    self.on_signal_down(now, "no answer within 5 s".to_owned());
+                    self.on_signal_down(now, no_answer());
                 } else if !self.lifecycle.is_exited() && self.registration.redial(now) {
                     self.link(Command::Dial);
                 }

@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
+use crate::support::backoff::Backoff;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
-/// One try.
-const TRY: Duration = Duration::from_secs(5);
+/// A rendezvous that has not answered after this time is left: no answer to the try to connect, or to the registration after it.
+pub(crate) const NO_ANSWER_AFTER: Duration = Duration::from_secs(5);
+
+/// The cause that people read then.
+pub(crate) fn no_answer() -> String {
+    format!("no answer within {} s", NO_ANSWER_AFTER.as_secs())
+}
 
 /// The first pause; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// The longest pause before jitter, which makes it up to half as long again: a host is back within 10 s of its rendezvous.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
-
-/// A pause times 0.5 to 1.5, so that many who lost the same thing do not all come back at once.
-pub(crate) fn jittered(pause: Duration, entropy: &mut Entropy) -> Duration {
-    pause.mul_f64(0.5 + (entropy.number() % 1024) as f64 / 1024.0)
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -30,18 +31,18 @@ enum State {
 /// The connection to the rendezvous, as the machine sees it.
 pub(crate) struct Dialer {
     state: State,
-    pause: Duration,
+    backoff: Backoff,
     entropy: Entropy,
 }
 
 impl Dialer {
     pub(crate) fn new(entropy: Entropy) -> Dialer {
-        Dialer { state: State::Idle, pause: FIRST_PAUSE, entropy }
+        Dialer { state: State::Idle, backoff: Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE), entropy }
     }
 
     /// Starts a try. The caller emits `Dial`.
     pub(crate) fn dial(&mut self, now: Timestamp) {
-        self.state = State::Trying { until: now + TRY };
+        self.state = State::Trying { until: now + NO_ANSWER_AFTER };
     }
 
     pub(crate) fn up(&mut self) {
@@ -50,7 +51,7 @@ impl Dialer {
 
     /// The rendezvous said something that makes sense: the next failure is a first one. A socket that opens proves nothing yet.
     pub(crate) fn answered(&mut self) {
-        self.pause = FIRST_PAUSE;
+        self.backoff.reset();
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -62,8 +63,7 @@ impl Dialer {
         if let State::Pausing { .. } = self.state {
             return;
         }
-        let pause = jittered(self.pause, &mut self.entropy);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        let pause = self.backoff.jittered(&mut self.entropy);
         self.state = State::Pausing { until: now + pause };
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::session::Carrier;
 use super::{Viewer, ViewerExit, ViewerNotice};
 use crate::id::LinkId;
-use crate::session::dialer::jittered;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{Attempt, Command, Envelope, Lane, Refusal};
+use crate::support::backoff::Backoff;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
@@ -37,7 +37,7 @@ struct Doubt {
 struct Away {
     since: Timestamp,
     cause: Cause,
-    pause: Duration,
+    backoff: Backoff,
     /// When the next try is due, if none is under way.
     again: Option<Timestamp>,
     /// When the old link is asked again, and what it was asked first.
@@ -121,7 +121,14 @@ impl Reconnect {
 
     fn leave(&mut self, now: Timestamp, cause: Cause) {
         self.doubted = None;
-        self.away = Some(Away { since: now, cause, pause: FIRST_PAUSE, again: None, probe_at: now, probe: None });
+        self.away = Some(Away {
+            since: now,
+            cause,
+            backoff: Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE),
+            again: None,
+            probe_at: now,
+            probe: None,
+        });
     }
 }
 
@@ -286,8 +293,7 @@ impl Viewer {
         }
         self.command(Command::Close(self.join.link));
         let Some(away) = &mut self.reconnect.away else { return };
-        away.again = Some(now + jittered(away.pause, &mut self.entropy));
-        away.pause = (away.pause * 2).min(LONGEST_PAUSE);
+        away.again = Some(now + away.backoff.jittered(&mut self.entropy));
         // Between two tries nothing is waited for but the next.
         self.join.link = LinkId(self.entropy.number());
         self.join.handshake = Handshake::new(now, Stage::Live);

@@ -1,6 +1,7 @@
 //! Every deadline of the viewer, each written once: what is waited for, until when, and what follows then.
 
 use super::{End, Viewer, ViewerExit};
+use crate::session::dialer::no_answer;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, LinkDown};
 use crate::time::Timestamp;
@@ -107,7 +108,7 @@ impl Viewer {
             }
             Timer::Dial => {
                 if self.join.dialer.try_expired(now) {
-                    self.on_signal_down(now, "no answer within 5 s".to_owned());
+                    self.on_signal_down(now, no_answer());
                 } else if self.join.dialer.due(now) {
                     self.dial(now);
                 }
