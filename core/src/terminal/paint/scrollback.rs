@@ -94,8 +94,10 @@ impl Scrollback {
         {
             match item {
                 Left::Line(line) => {
-                    let on_screen =
-                        shown.get(place).and_then(Option::as_ref).and_then(|row| row.key.or(row.under.as_ref()?.key));
+                    let on_screen = shown
+                        .get(place)
+                        .and_then(Option::as_ref)
+                        .and_then(|row| row.key.or_else(|| row.under.as_ref()?.key));
                     let flows = on_screen.is_some_and(|key| key.number == line.number && key.left == 0);
                     let broken = pieces(line.line, cols);
                     if !(flows && broken.len() == 1) {
