@@ -85,7 +85,11 @@ pub(crate) enum Command {
     Man(ManArgs),
 }
 
-/// Reads the command line and what the configuration file adds. A mistake in the command line prints why and exits with 2.
+/// Parses the command line and the flags that the configuration file adds. A mistake in the command line prints the
+/// reason and exits with 2.
+///
+/// # Errors
+/// The exit code, after an error message about the configuration.
 pub(crate) fn parse() -> Result<Command, u8> {
     let mut args = normalize(std::env::args_os());
     if let Some(path) = config::path() {
@@ -127,12 +131,12 @@ pub(crate) fn definition() -> clap::Command {
     Cli::command()
 }
 
-/// The command line of the process in the background: that of this process, with the size of its terminal in place of --detach.
+/// The command line of the background process: this process' own, with the terminal's size in place of --detach.
 pub(crate) fn detached(size: Size) -> Vec<OsString> {
     let mut args = normalize(std::env::args_os()).into_iter().skip(1);
     let mut changed: Vec<OsString> = Vec::new();
     for arg in args.by_ref().take_while(|arg| arg != "--") {
-        // Short flags may stand together.
+        // Short flags may stand together, as in `-qd`.
         let text = arg.to_string_lossy();
         match text.strip_prefix('-').filter(|rest| !rest.starts_with('-') && rest.contains('d')) {
             Some("d") => {}

@@ -1,7 +1,7 @@
-//! `--audit FILE`: what happened in a session, and who did it, one JSON object a line. Never a key.
+//! `--audit FILE`: the events of a session with the member behind each, one JSON object a line. No line holds a key.
 //!
-//! Events of members are written as they happen. Failed joins, which anybody can cause who knows the session's id, are counted, and written
-//! once a second.
+//! The audit writes events of members at once. Anybody with the session's id can cause failed joins, so the audit
+//! counts these and writes one line a second.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,10 +11,10 @@ use std::time::{Duration, Instant, SystemTime};
 use beach_runtime_tokio::record::PrivateFile;
 use serde_json::{Map, Value, json};
 
-/// Between two lines about failed joins of one kind.
+/// The time between two lines about failed joins of one kind.
 const EACH: Duration = Duration::from_secs(1);
 
-/// The file: only its owner may read it, and it is only ever appended to.
+/// The audit file. Only its owner may read the file; this program only appends.
 #[derive(Debug)]
 pub(crate) struct Audit {
     file: PrivateFile,
@@ -22,7 +22,7 @@ pub(crate) struct Audit {
     failures: BTreeMap<Countable, Failures>,
 }
 
-/// What may happen without anybody being let in.
+/// An event that somebody without membership can cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Countable {
     Join,
@@ -41,12 +41,12 @@ impl Countable {
 /// Failures of one kind.
 #[derive(Debug, Default)]
 struct Failures {
-    /// How many are not written yet.
+    /// Failures that no line counts yet.
     count: u64,
-    /// The fields of the latest.
+    /// The fields of the latest failure.
     latest: Map<String, Value>,
     written: Option<Instant>,
-    /// When they are to be written.
+    /// The time of the next line.
     due: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ impl Failures {
         self.due.get_or_insert(earliest.max(now));
     }
 
-    /// The fields of the line that is due.
+    /// Returns the fields of the line that is due, and starts a new count.
     fn take(&mut self, now: Instant) -> Value {
         (self.written, self.due) = (Some(now), None);
         let mut fields = std::mem::take(&mut self.latest);
@@ -68,19 +68,19 @@ impl Failures {
 }
 
 impl Audit {
-    /// Goes on with a file, or makes it.
+    /// Opens the file at `path` for appending, or creates the file.
     ///
     /// # Errors
-    /// As the file system says.
+    /// The file system's.
     pub(crate) fn open(path: &Path, session: &str) -> io::Result<Audit> {
         let (file, session) = (PrivateFile::append(path)?, session.to_owned());
         Ok(Audit { file, session, failures: BTreeMap::new() })
     }
 
-    /// Something happened, now.
+    /// Writes one event with the time of now.
     ///
     /// # Errors
-    /// As the file system says.
+    /// The file system's.
     pub(crate) fn note(&self, kind: &str, fields: &Value) -> io::Result<()> {
         let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let mut line = json!({ "time": since.as_millis() as f64 / 1000.0, "session": self.session, "event": kind });
@@ -90,29 +90,29 @@ impl Audit {
         self.file.write(format!("{line}\n").as_bytes())
     }
 
-    /// A join failed; [`Audit::on_time`] writes that.
+    /// Counts a failed join, for [`Audit::on_time`] to write.
     pub(crate) fn count(&mut self, kind: Countable, fields: Value) {
         let Value::Object(fields) = fields else { return };
         self.failures.entry(kind).or_default().count(Instant::now(), fields);
     }
 
-    /// When counted failures are to be written.
+    /// The time at which [`Audit::on_time`] has a line to write.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.failures.values().filter_map(|failures| failures.due).min()
     }
 
-    /// Writes what is due by `now`.
+    /// Writes the lines that are due by `now`.
     ///
     /// # Errors
-    /// As the file system says.
+    /// The file system's.
     pub(crate) fn on_time(&mut self, now: Instant) -> io::Result<()> {
         self.write_failures(now, |failures| failures.due.is_some_and(|due| due <= now))
     }
 
-    /// Writes what is counted and not written yet.
+    /// Writes all remaining counts.
     ///
     /// # Errors
-    /// As the file system says.
+    /// The file system's.
     pub(crate) fn end(mut self) -> io::Result<()> {
         self.write_failures(Instant::now(), |failures| failures.count > 0)
     }

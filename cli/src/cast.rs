@@ -1,4 +1,4 @@
-//! `--record FILE`: what the shared program prints, for players of terminals.
+//! `--record FILE`: an asciicast of the shared program's output.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,9 +12,10 @@ use beach_core::terminal::{Size, quoted_name};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::record::Recording;
 
-/// A recording on disk. Each event is written as it happens, so whatever ends this process, the file is good up to there.
+/// A recording on disk. `CastFile` writes each event at once, so a player can read the file even after this process was
+/// killed.
 ///
-/// Its clock starts with the command: what happened before happened at its beginning.
+/// The recording's clock starts with the command; earlier events have the time 0.
 #[derive(Debug)]
 pub(crate) struct CastFile {
     file: Recording,
@@ -25,10 +26,10 @@ pub(crate) struct CastFile {
 }
 
 impl CastFile {
-    /// Starts one in a new file that only its owner may read.
+    /// Creates a recording that only its owner may read.
     ///
     /// # Errors
-    /// If the file exists, and as the file system says.
+    /// The file exists, or the file system refuses.
     pub(crate) fn create(
         path: &Path,
         format: CastFormat,
@@ -44,7 +45,7 @@ impl CastFile {
         Ok(CastFile { file, cast, size, began: None, names: BTreeMap::new() })
     }
 
-    /// The command starts, in a terminal of this size.
+    /// Writes the header and starts the clock, as the command starts in a terminal of `size`.
     pub(crate) fn start(&mut self, size: Size) -> io::Result<()> {
         self.began = Some(Instant::now());
         self.resize(size)
@@ -74,7 +75,7 @@ impl CastFile {
         self.mark(&format!("{} asks to be let in ({role})", quoted_name(name)))
     }
 
-    /// Something about a member.
+    /// Writes a marker about a member.
     pub(crate) fn about(&mut self, member: MemberId, what: &str) -> io::Result<()> {
         let Some(name) = self.names.get(&member) else { return Ok(()) };
         let text = format!("{name} {what}");
@@ -88,7 +89,7 @@ impl CastFile {
         }
     }
 
-    /// The end: what the session's exit code is.
+    /// Writes the session's exit code as the last event.
     pub(crate) fn end(mut self, code: u8) -> io::Result<()> {
         let now = self.now();
         let lines = self.cast.end(now, i32::from(code));

@@ -1,4 +1,4 @@
-//! What a shell and `man` want to know of the command line: made from its definition, so never out of date.
+//! Completion scripts and man pages, generated from the definition of the command line.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(crate) fn completions(shell: Shell, mut cli: Command) -> u8 {
     0
 }
 
-/// `beach man`: the page of the program, or with a folder the pages of all commands.
+/// `beach man`: prints the program's page, or writes the pages of all commands into `folder`.
 pub(crate) fn man(folder: Option<&Path>, cli: Command) -> u8 {
     let Some(folder) = folder else {
         let mut page = Vec::new();

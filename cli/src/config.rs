@@ -1,7 +1,7 @@
-//! The configuration file: flags by their long names, for those who always give the same ones.
+//! The configuration file: defaults for flags, by their long names.
 //!
-//! What stands at the top is for every command that has the flag, what stands in `[share]`, `[join]` and so on for that one. A flag on the
-//! command line counts more than its environment variable, and that more than the file.
+//! A line at the top sets the flag of every command that has this flag; a line in `[share]`, `[join]` and so on sets
+//! the flag of that command. The command line wins over the environment, and the environment wins over the file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,36 +13,36 @@ use clap::{ArgMatches, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Larger is no configuration.
+/// The size limit of the file, in bytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Why it cannot be used: the line if there is one, and what is wrong there.
+/// A fault of the file, with the number of its line where the fault has a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct BadConfig {
     pub(crate) line: Option<usize>,
     pub(crate) what: String,
 }
 
-/// Where it is: `$XDG_CONFIG_HOME/beach/config.toml`.
+/// The path of the file: `$XDG_CONFIG_HOME/beach/config.toml`.
 pub(crate) fn path() -> Option<PathBuf> {
     use etcetera::BaseStrategy as _;
     Some(etcetera::choose_base_strategy().ok()?.config_dir().join("beach").join("config.toml"))
 }
 
-/// What stands at the path of the configuration.
+/// The result of looking for the file.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// No file.
+    /// There is no file.
     Nothing,
     Text(String),
-    /// Something that the system does not let this process read.
+    /// The system does not let this process read the file.
     Unreadable(io::Error),
 }
 
 /// Reads the file.
 ///
 /// # Errors
-/// The file is no configuration: larger than a megabyte, or not UTF-8.
+/// The file is larger than a megabyte, or not UTF-8.
 pub(crate) fn read(path: &Path) -> Result<Found, BadConfig> {
     let bad = |what: &str| BadConfig { line: None, what: what.to_owned() };
     let read = std::fs::metadata(path).and_then(|found| match found.len() {
@@ -57,7 +57,11 @@ pub(crate) fn read(path: &Path) -> Result<Found, BadConfig> {
     }
 }
 
-/// The arguments that the file adds for the command that `matches` chose: those that neither the command line nor the environment gave.
+/// The arguments that the file adds to the command in `matches`. The file adds no flag that the command line or the
+/// environment gave.
+///
+/// # Errors
+/// `text` is no TOML, or names a flag or a value that no command has.
 pub(crate) fn arguments(text: &str, cli: &Command, matches: &ArgMatches) -> Result<Vec<OsString>, BadConfig> {
     let line = |at: usize| Some(text[..at.min(text.len())].matches('\n').count() + 1);
     let table = DeTable::parse(text).map_err(|error| BadConfig {
@@ -105,7 +109,7 @@ fn has(command: &Command, flag: &str) -> bool {
     command.get_arguments().any(|arg| arg.get_long() == Some(flag) && !arg.is_hide_set())
 }
 
-/// `--flag`, `--flag=value`, or one of them for each part of an array.
+/// Adds `--flag` or `--flag=value`, and for an array one of these for each element.
 fn add(arguments: &mut Vec<OsString>, flag: &str, value: &Spanned<DeValue<'_>>) -> Option<()> {
     let mut with = |value: &str| arguments.push(format!("--{flag}={value}").into());
     match value.get_ref() {

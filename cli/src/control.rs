@@ -1,4 +1,4 @@
-//! What a running share is asked by other programs of its user, and what it answers: `beach status`, `stop`, `approve` and so on.
+//! `beach status`, `stop`, `approve` and so on: the requests to a running share at its control socket, and the answers.
 
 use std::env;
 use std::ffi::OsStr;
@@ -20,21 +20,21 @@ pub(crate) use crate::greeting::SOCKET;
 use crate::greeting::{Invites, InvitesShown};
 use crate::output::{self, code};
 
-/// Where the shared command finds the first id of its own session.
+/// The environment variable of the shared command that holds the first id of its session.
 pub(crate) const SESSION: &str = "BEACH_SESSION";
 
-/// How often `status --watch` looks.
+/// The time between two looks of `status --watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
-/// A share that was told to stop gets this long: viewers are told, and the command may take its time to obey.
+/// The longest time that a share may take to stop: the share tells viewers, and the command may be slow to end.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
 
-/// What may be asked.
+/// A request at the control socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Request {
     Status,
     Stop,
-    /// The link that lets type, for whoever owns the session.
+    /// Asks for the link that permits typing; only the session's own user can reach the socket.
     Attach,
     Act(ModeratorAction),
 }
@@ -61,7 +61,7 @@ impl Request {
         .to_string()
     }
 
-    /// What a line asks; nothing if it is not understood.
+    /// Parses a request; `None` if the line is no known request.
     pub(crate) fn of(asked: &Asked) -> Option<Request> {
         let line: Value = serde_json::from_str(&asked.line).ok()?;
         let member = || line["member"].as_u64().and_then(|number| u32::try_from(number).ok()).map(MemberId);
@@ -84,7 +84,7 @@ impl Request {
     }
 }
 
-/// What is known of a session beside its machine.
+/// The part of a status that the host's machine does not know.
 pub(crate) struct Known<'a> {
     pub(crate) session: &'a str,
     pub(crate) command: &'a str,
@@ -136,7 +136,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
     })
 }
 
-/// The sockets that are meant: that of `id`, else the one of the session around, else all.
+/// The sockets that a command is for: that of `id`, else that of the session around this process, else all.
 fn meant(id: Option<&str>) -> Result<Vec<(String, PathBuf)>, String> {
     let all = control::sessions().map_err(|error| error.to_string())?;
     if let Some(id) = id {
@@ -165,12 +165,12 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
         answers.iter().for_each(|answer| show(&args, answer));
         return code;
     }
-    // A person sees the times go on; whoever reads lines is told of what changed.
+    // A terminal shows the times advance; a pipe gets a new report only after a change.
     let live = !args.json && tty::is_terminal();
     let mut last: Option<Vec<Value>> = None;
     loop {
         let (code, answers) = look(&args).await;
-        // The last one has ended.
+        // The last session has ended.
         if code != 0 {
             return if last.is_some() && code == code::NO_SESSION { 0 } else { code };
         }
@@ -186,7 +186,7 @@ pub(crate) async fn status(args: StatusArgs) -> u8 {
     }
 }
 
-/// For a prompt, which is drawn again and again: it says nothing of what may be wrong.
+/// `beach status --count`, for a shell prompt: prints no errors, since the shell draws the prompt again and again.
 async fn count() -> u8 {
     let Some(socket) = env::var_os(SOCKET).map(PathBuf::from) else { return code::NO_SESSION };
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return code::NO_SESSION };
@@ -205,7 +205,7 @@ fn show(args: &StatusArgs, answer: &Value) {
     }
 }
 
-/// What only time changes is left out.
+/// Removes the fields that change with time alone.
 fn without_times(mut answer: Value) -> Value {
     const TIMES: [&str; 3] = ["since_s", "away_s", "round_trip_ms"];
     match &mut answer {
@@ -219,7 +219,7 @@ fn without_times(mut answer: Value) -> Value {
     answer
 }
 
-/// What the sessions that are meant answer, and the exit code; an error is told.
+/// Asks each session that `args` name. Returns the exit code and the answers; prints errors.
 async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
     let mut answers = Vec::new();
     let sessions = match meant(args.session.as_deref()) {
@@ -237,7 +237,7 @@ async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
                 found = true;
                 answers.push(value);
             }
-            // What a share that was killed left behind is nobody's.
+            // A share that was killed left this socket behind.
             Err(_) if args.session.is_none() && is_left_over(&socket).await => {}
             Err(cause) => {
                 found = true;
@@ -274,7 +274,10 @@ fn none(id: Option<&str>) -> u8 {
     }
 }
 
-/// The one session that is meant, alive; or the code of the error, which is told.
+/// The one running session that a command is for.
+///
+/// # Errors
+/// The exit code, after an error message: there is no such session, or there are several.
 async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     let sessions = meant(id)
         .map_err(|cause| output::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"))?;
@@ -292,7 +295,10 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     alive.pop().ok_or_else(|| none(id))
 }
 
-/// The invite that controls the one session that is meant, and its socket.
+/// The control invite and the socket of the one session that `beach attach` is for.
+///
+/// # Errors
+/// The exit code, after an error message.
 pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     let (session, socket) = one(id, "attach").await?;
     let silent =
@@ -302,20 +308,20 @@ pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     Ok((link, socket))
 }
 
-/// Lets the viewer in who sees these words: people who come back to a session of their own need not ask themselves.
+/// Approves the viewer with these words, for people who attach to their own session.
 pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return };
     let words = check.to_string();
     let mut asking = answer["asking"].as_array().into_iter().flatten();
     let member = asking.find(|asking| asking["check"] == words).and_then(|asking| asking["member"].as_u64());
     if let Some(member) = member.and_then(|member| u32::try_from(member).ok()) {
-        // What comes of it shows.
+        // The viewer's own screen shows the outcome.
         let _ = asked(&socket, &Request::Act(ModeratorAction::Approve(MemberId(member)))).await;
     }
 }
 
-/// Whether an invite leads to the session around this process: to join it would show it within itself. Its first id stands in the
-/// environment; after a rotation the socket tells the invites of now.
+/// Whether an invite leads to the session around this process, which would then show itself within itself. The
+/// environment holds the session's first id; after a rotation the socket tells the current invites.
 pub(crate) async fn is_around(invite: &Invite) -> bool {
     if env::var(SESSION).is_ok_and(|session| session == invite.session.to_string()) {
         return true;
@@ -335,7 +341,7 @@ pub(crate) async fn links_of(link: &str) -> Option<(String, Invites)> {
     Some((text("command")?, Invites { join: text("join"), view: text("view")? }))
 }
 
-/// `beach approve` and the like: what a person decides about a session.
+/// `beach approve` and the other commands of moderation.
 pub(crate) async fn act(session: Option<&str>, command: &str, act: ModeratorAction) -> u8 {
     let (session, socket) = match one(session, command).await {
         Ok(one) => one,

@@ -1,4 +1,4 @@
-//! `share --detach` and `attach`: a session in the background, and back to it.
+//! `share --detach` starts a session in the background; `attach` joins that session.
 
 use std::env;
 use std::io;
@@ -15,7 +15,7 @@ use crate::greeting::{Greeting, Remarks};
 use crate::join;
 use crate::output::{self, Voice, code};
 
-/// Starts the same command line in the background, without a terminal, and says where it is once it is there.
+/// Starts the same command line in the background, without a terminal, and prints its links once they work.
 pub(crate) async fn start(args: &ShareArgs) -> u8 {
     let size = tty::size().map_or(args.size, |(cols, rows)| Size::new(cols, rows));
     let refuse = |error: &io::Error| {
@@ -29,12 +29,12 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
         Ok(child) => child,
         Err(error) => return refuse(&error),
     };
-    // It ends by itself when it cannot register within 15 s, and with it this pipe.
+    // The child ends, and closes this pipe, if the rendezvous does not register the session within 15 s.
     let mut link = String::new();
     let said = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut link));
     let link = link.trim_end();
     if link.is_empty() || !matches!(said, Some(Ok(_))) {
-        // It has said why.
+        // The child has printed the reason.
         return match child.wait() {
             Ok(ended) => ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(code::FAILED),
             Err(error) => refuse(&error),

@@ -1,4 +1,4 @@
-//! `beach doctor`: whether a session would work from here, check by check.
+//! `beach doctor`: checks step by step whether a session would work from this machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Stdio;
@@ -21,20 +21,21 @@ use tokio::time::timeout;
 use crate::args::DoctorArgs;
 use crate::output::{self, code};
 
-/// A rendezvous that needs longer to answer is as good as none.
+/// The longest time that a rendezvous or a TURN server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// A handshake that needs longer has failed: the sum of its stages' deadlines would be more, but none takes all of its time.
+/// The longest time that the trial handshake may take. The deadlines of its stages add up to more, but no handshake
+/// uses all of each.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(40);
 
-/// Clocks that are further apart than this are worth a word: credentials live for seconds to hours.
+/// The largest difference between two clocks that `doctor` accepts: credentials live for seconds to hours.
 const CLOCKS_APART: Duration = Duration::from_secs(10);
 
-/// How a check went.
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Good,
-    /// A session works, but not as well as it could.
+    /// A session works, but with a limit.
     Limited,
     Bad,
 }
@@ -125,7 +126,8 @@ fn addresses(report: &mut Report, local: bool) {
     report.check("ipv6", outcome, text, "nothing need be done; with IPv6 on both sides no router is in the way");
 }
 
-/// Where it was reached, if it was, and the servers that it hands out. It is asked as a host would, with a session that is nobody's.
+/// Asks the rendezvous as a host does, with a session of its own. Returns the rendezvous' address, if it was reached,
+/// and the servers that it hands out.
 async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, Vec<IceUrl>) {
     let started = Instant::now();
     let mut signal = Signal::new(server.to_owned());
@@ -169,7 +171,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
     }
 }
 
-/// Whether the clock is right, as far as the rendezvous' is. The session does not care; certificates and credentials do.
+/// Compares the clock with the rendezvous'. Certificates and credentials depend on the time; the session does not.
 fn clock(report: &mut Report, here: SystemTime, there: SystemTime) {
     let (apart, which) = match here.duration_since(there) {
         Ok(ahead) => (ahead, "ahead of"),
@@ -187,7 +189,7 @@ fn clock(report: &mut Report, here: SystemTime, there: SystemTime) {
     );
 }
 
-/// Whether a TURN server would relay for us.
+/// Checks whether a TURN server gives us a relayed address.
 async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Option<SocketAddr>) {
     let advice =
         "check its address, the credentials and the clock; without it the rendezvous carries what cannot be direct";
@@ -209,7 +211,7 @@ async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Opt
     }
 }
 
-/// Whether UDP gets out, and what the router in between does with it, in the terms of RFC 4787.
+/// Checks whether UDP works, and how the NAT maps addresses, in the terms of RFC 4787.
 async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
     if servers.is_empty() {
         let advice = "give a link, --server URL, or --ice-server stun:HOST:PORT";
@@ -250,7 +252,7 @@ async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
     filtering(report, servers).await;
 }
 
-/// Whom the router lets in, as RFC 5780 finds out: a server answers from another port than the one that was asked.
+/// Checks the NAT's filtering, as RFC 5780 does: the server answers from another port than the request's.
 async fn filtering(report: &mut Report, servers: &[SocketAddr]) {
     for server in servers {
         let any = if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -261,7 +263,7 @@ async fn filtering(report: &mut Report, servers: &[SocketAddr]) {
                 "a datagram from another port comes in: endpoint-independent, or address-dependent filtering",
             ),
             Some(false) => (Outcome::Limited, "none from another port comes in: address and port-dependent filtering"),
-            // It answers from the port that was asked.
+            // The server has no second port.
             None => continue,
         };
         let advice = "nothing need be done: only with a symmetric router on the other side it cannot be direct";
@@ -269,7 +271,7 @@ async fn filtering(report: &mut Report, servers: &[SocketAddr]) {
     }
 }
 
-/// Joins the session for a moment, as `beach join` does.
+/// Joins the session, waits for its first screen, and leaves.
 async fn handshake(report: &mut Report, link: &str) {
     let started = Instant::now();
     let mut stage = "starting".to_owned();
@@ -313,7 +315,7 @@ async fn join(link: &str, stage: &mut String) -> Result<String, String> {
             Some("stage") => stage.clone_from(&event["stage"].as_str().unwrap_or_default().to_owned()),
             Some("path") => kind = event["kind"].as_str().unwrap_or_default().to_owned(),
             Some("first_screen") => {
-                // It leaves as a person would.
+                // SIGTERM makes `beach join` leave the session.
                 if let Some(id) =
                     child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
                 {

@@ -1,6 +1,6 @@
-//! Lines on stdout for programs, written by a thread: a reader that stops reading does not stop the session.
+//! Lines on stdout for programs. A thread writes them, so a reader that stops reading does not stop the session.
 //!
-//! At most [`QUEUED`] lines wait. When as many do, further ones are dropped; once there is room, a `dropped` event says how many.
+//! At most [`QUEUED`] lines wait. A full queue drops further lines; a `dropped` event counts them once there is room.
 
 use std::collections::VecDeque;
 use std::io::{Write as _, stdout};
@@ -8,23 +8,23 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines that wait for stdout: two events for each of the most viewers that a session has, four times over.
+/// The longest queue, in lines: two events for each of 128 viewers, four times over.
 const QUEUED: usize = 1024;
 
 /// Whether a line may be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// Dropped when the queue is full.
+    /// A full queue drops the line.
     Ordinary,
-    /// Queued always: there is one of these in a session.
+    /// A full queue takes the line too; a session has one such line.
     Last,
 }
 
-/// What waits, in order.
+/// The lines that wait for the thread, in order.
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<String>,
-    /// Lines dropped since the last one that was queued.
+    /// Lines dropped since the last queued line.
     dropped: u64,
 }
 
@@ -38,7 +38,7 @@ impl Queue {
         self.lines.extend(owed.into_iter().chain([line]));
     }
 
-    /// The next line; the number of dropped ones stands where they are missing.
+    /// The next line. A `dropped` event takes the place of dropped lines.
     fn pop(&mut self) -> Option<String> {
         self.lines.pop_front().or_else(|| self.owed())
     }
@@ -49,7 +49,7 @@ impl Queue {
     }
 }
 
-/// The thread's side of the queue.
+/// The state of the thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writer {
     NotStarted,
@@ -62,11 +62,11 @@ struct Stdout {
     writer: Writer,
 }
 
-/// There is one stdout.
+/// The queue of this process' stdout.
 static STDOUT: Mutex<Stdout> =
     Mutex::new(Stdout { queue: Queue { lines: VecDeque::new(), dropped: 0 }, writer: Writer::NotStarted });
 
-/// Something changed: a line came, or one was written.
+/// Signals that a line was queued or written.
 static CHANGED: Condvar = Condvar::new();
 
 fn lock() -> MutexGuard<'static, Stdout> {
@@ -89,7 +89,7 @@ pub(crate) fn tell(line: String, weight: Weight) {
     CHANGED.notify_all();
 }
 
-/// Waits until all lines are written, `patience` at most.
+/// Waits until the thread has written all lines, for at most `patience`.
 pub(crate) fn flush(patience: Duration) {
     let until = Instant::now() + patience;
     let mut stdout = lock();
@@ -100,7 +100,7 @@ pub(crate) fn flush(patience: Duration) {
     }
 }
 
-/// The thread: it alone waits for stdout.
+/// Runs the thread, the only one that waits for stdout.
 fn write() {
     let mut queue = lock();
     loop {
@@ -108,7 +108,7 @@ fn write() {
             Some(line) => {
                 queue.writer = Writer::Writing;
                 drop(queue);
-                // A reader that went away is no reason to stop.
+                // The session goes on without a reader.
                 let _ = writeln!(stdout(), "{line}").and_then(|()| stdout().flush());
                 queue = lock();
                 queue.writer = Writer::Waiting;

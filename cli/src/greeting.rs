@@ -1,4 +1,4 @@
-//! What `beach share` says first: the links, and what goes with them.
+//! The greeting of `beach share`: its links, and remarks about them.
 
 use beach_core::role::Role;
 use beach_core::terminal::Size;
@@ -6,9 +6,9 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::Value;
 
-/// The links of a session, as they are given out. No `Debug`: they hold keys.
+/// The links of a session. No `Debug`, since links hold keys.
 pub(crate) struct Invites {
-    /// The one that lets type, unless nobody shall.
+    /// The link that permits typing; `None` with --view-only.
     pub(crate) join: Option<String>,
     pub(crate) view: String,
 }
@@ -18,21 +18,21 @@ impl Invites {
         Invites { join: (!view_only).then(|| link(Role::Control)), view: link(Role::View) }
     }
 
-    /// The one that permits most.
+    /// The link that permits most.
     pub(crate) fn main(&self) -> &str {
         self.join.as_deref().unwrap_or(&self.view)
     }
 }
 
-/// Where the shared command finds the socket of its own session.
+/// The environment variable of the shared command that holds the path of its session's socket.
 pub(crate) const SOCKET: &str = "BEACH_SOCKET";
 
-/// Whether this process runs inside a shared terminal: others see what it prints.
+/// Whether this process runs inside a shared terminal, where viewers see its output.
 fn is_inside() -> bool {
     std::env::var_os(SOCKET).is_some()
 }
 
-/// Whether links stand in what is printed. Inside a shared terminal a link would be a key for everybody who watches.
+/// Whether output contains links. Inside a shared terminal a printed link would give its key to every viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum InvitesShown {
     Yes,
@@ -40,12 +40,12 @@ pub(crate) enum InvitesShown {
 }
 
 impl InvitesShown {
-    /// No inside a shared terminal, but for a person who says so.
-    pub(crate) fn unless_inside(said: bool) -> InvitesShown {
-        if said || !is_inside() { InvitesShown::Yes } else { InvitesShown::No }
+    /// `No` inside a shared terminal, unless the command line has --links (`asked`).
+    pub(crate) fn unless_inside(asked: bool) -> InvitesShown {
+        if asked || !is_inside() { InvitesShown::Yes } else { InvitesShown::No }
     }
 
-    /// The answer to `status` as it may be shown.
+    /// The answer to `status`, without links if they must not be shown.
     pub(crate) fn of(self, answer: &Value) -> Value {
         let mut answer = answer.clone();
         if self == InvitesShown::No {
@@ -55,20 +55,20 @@ impl InvitesShown {
     }
 }
 
-/// What else is to be said.
+/// The remarks under the links.
 #[derive(Clone, Copy)]
 pub(crate) struct Remarks {
     pub(crate) no_tls: bool,
-    /// The command waits for a viewer.
+    /// The command starts when a viewer has joined.
     pub(crate) waits: bool,
-    /// Who may type is asked about, here.
+    /// This terminal asks the host about each person who wants to type.
     pub(crate) asks: bool,
     pub(crate) qr: bool,
-    /// Whether the links stand there at all.
+    /// Whether the greeting contains the links.
     pub(crate) links: InvitesShown,
 }
 
-/// The lines that stand above the shared terminal, each with the columns that it takes.
+/// The lines above the shared terminal, each with its width in columns.
 pub(crate) struct Greeting(Vec<(String, usize)>);
 
 impl Greeting {
@@ -113,12 +113,12 @@ impl Greeting {
         Greeting(lines)
     }
 
-    /// One line: the link alone.
+    /// A greeting of one line, the link.
     pub(crate) fn quiet(link: &str) -> Greeting {
         Greeting(vec![plain(link.to_owned())])
     }
 
-    /// How many rows of a terminal it takes.
+    /// The height of the greeting in a terminal of `size`, in rows.
     pub(crate) fn rows(&self, size: Size) -> u16 {
         let rows = |(_, columns): &(String, usize)| columns.div_ceil(usize::from(size.cols)).max(1);
         u16::try_from(self.0.iter().map(rows).sum::<usize>()).unwrap_or(u16::MAX)
@@ -134,7 +134,7 @@ fn plain(line: String) -> (String, usize) {
     (line, columns)
 }
 
-/// A text as a QR code, two squares a character; dark on light whatever the terminal's own colours are, as cameras want it.
+/// A text as a QR code, two squares a character; dark on light, as cameras expect, whatever the terminal's colours are.
 fn squares(text: &str) -> Vec<(String, usize)> {
     const DARK_ON_LIGHT: &str = "\x1b[38;5;16;48;5;231m";
     let Ok(code) = QrCode::new(text) else { return Vec::new() };
@@ -142,7 +142,7 @@ fn squares(text: &str) -> Vec<(String, usize)> {
     drawn.lines().map(|row| (format!("  {DARK_ON_LIGHT}{row}\x1b[0m"), row.chars().count() + 2)).collect()
 }
 
-/// Whether programs will write UTF-8: the first of these variables that is set decides (POSIX, "Locale").
+/// Whether the locale is UTF-8. The first of these variables that is set decides (POSIX, "Locale").
 fn is_utf8_locale() -> bool {
     let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let value = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set).and_then(|name| std::env::var(name).ok());
@@ -158,7 +158,7 @@ mod tests {
         let rows = squares("http://192.0.2.123:45678/s/9zO8GLIsdheZXov7a2i5Ng#1c.AAECAwQFBgcICQoLDA0ODw");
         let width = rows[0].1;
         assert!(rows.iter().all(|(row, columns)| *columns == width && row.contains("48;5;231")));
-        // Two characters of margin; two rows of squares in one of characters.
+        // The margin has two columns; one row of characters holds two rows of squares.
         assert!((40..80).contains(&width) && rows.len() == (width - 2).div_ceil(2), "{width} x {}", rows.len());
     }
 }

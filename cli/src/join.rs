@@ -1,4 +1,4 @@
-//! `beach join`: a viewer, with the person's terminal around it.
+//! `beach join`: a viewer, and the person's terminal around the viewer.
 
 mod notices;
 mod seat;
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: JoinArgs) -> u8 {
     join.finish(exit, farewell, &rows, return_code).await
 }
 
-/// What stands around the viewer.
+/// The surroundings of the viewer's machine.
 struct Join {
     epoch: Instant,
     told: Told,
@@ -55,40 +55,40 @@ struct Join {
     seat: Seat,
     standing: Standing,
     owed: Owed,
-    /// The control socket of the session, if this person shares it themselves: the viewer lets itself in there.
+    /// The control socket of the person's own session (`beach attach`). The viewer approves itself there.
     own: Option<PathBuf>,
-    /// For the viewer, before anything else happens.
+    /// Inputs that the viewer takes before any other.
     pending: VecDeque<ViewerInput>,
     /// The exit code of the signal that ended this process.
     ended_by: Option<u8>,
 }
 
-/// What stands over the screen for as long as it is so.
+/// The conditions that a line over the screen shows for as long as they last.
 #[derive(Default)]
 struct Standing {
     away: Option<Away>,
     /// The host has paused the session.
     paused: bool,
-    /// Some of what was typed never arrived.
+    /// Some keystrokes never arrived.
     lost: bool,
 }
 
-/// Nothing comes from the host.
+/// The connection to the host is lost.
 #[derive(Clone, Copy)]
 struct Away {
     since: Instant,
-    /// When the time is told anew.
+    /// The next time at which the line shows the seconds.
     again: Instant,
 }
 
-/// What is done as soon as the endpoint is at hand.
+/// Work that needs the endpoint, done at the next `performed`.
 #[derive(Default)]
 struct Owed {
-    /// The first screen is complete.
+    /// The first screen is complete; the viewer takes the terminal over.
     terminal: bool,
-    /// The person asked for path and traffic.
+    /// The person asked for path and traffic (`~s`).
     status: bool,
-    /// A text for the person's clipboard, which they asked for.
+    /// A text for the person's clipboard (--clipboard).
     clipboard: Option<String>,
 }
 
@@ -101,7 +101,7 @@ impl Join {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The first screen is complete: says how it is connected, and takes the terminal over.
+    /// Says how the viewer is connected, and takes the terminal over, when the first screen is complete.
     fn take_terminal(&mut self, round_trip: Option<Duration>) {
         self.told.connected(round_trip);
         if let Err(error) = self.seat.take_terminal() {
@@ -110,14 +110,14 @@ impl Join {
         }
     }
 
-    /// Goes on writing to the own terminal.
+    /// Writes pending output to the viewer's own terminal.
     fn write(&mut self) {
         if self.seat.write() {
             self.pending.push_back(ViewerInput::Shown);
         }
     }
 
-    /// Shows a sentence over the bottom of the screen, for a while.
+    /// Shows a sentence over the bottom of the screen for some seconds.
     fn remark(&mut self, text: &str) {
         if self.seat.terminal.is_some() {
             self.pending.push_back(ViewerInput::Remark(format!("beach: {text}")));
@@ -153,7 +153,7 @@ impl Join {
         code
     }
 
-    /// The exit code and the reason in one word; the person is told how it ended.
+    /// Tells the person how the join ended. Returns the exit code and the reason in one word.
     fn conclude(&self, exit: ViewerExit, return_code: bool) -> (u8, &'static str) {
         let say = |text: &str| self.told.voice.say(text);
         match exit {

@@ -1,4 +1,4 @@
-//! The log: to a file or nowhere, never to a terminal.
+//! The log, which goes to a file or nowhere, never to a terminal.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::LogArgs;
 
-/// Starts the log. What cannot be opened is an error of the command line.
+/// Starts the log.
+///
+/// # Errors
+/// The system's message, if the file cannot be opened.
 pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     let by_variable = std::env::var_os("BEACH_DEBUG_LOG").is_some_and(|value| value == "1");
     let (path, level) = match (&args.log_file, &args.debug_log) {
@@ -22,13 +25,14 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     }
     let file = PrivateFile::append(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let filter = ["BEACH_LOG", "RUST_LOG"].iter().find_map(|name| EnvFilter::try_from_env(name).ok());
-    // The ICE crate writes its passwords at level debug; those of TURN write down every step, as an error when asked for a password first.
+    // The ICE crate logs passwords at level debug. The TURN crates log each step, and a server's first request for a
+    // password as an error.
     const OTHERS: &str = "is=info,str0m=info,dimpl=info,tungstenite=info,turn_client_proto=off,stun_proto=off";
     let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{level},{OTHERS}")));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        // A log that cannot be written is lost: what the library would say of it on stderr tears the screen.
+        // The library would report failed writes on stderr, which would tear the screen.
         .log_internal_errors(false)
         .with_writer(Arc::new(file))
         .try_init()

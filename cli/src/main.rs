@@ -28,7 +28,7 @@ use beach_core::host::ModeratorAction;
 use beach_core::id::MemberId;
 use beach_runtime_tokio::limits;
 
-/// The last events get this long to reach a slow reader.
+/// The longest wait for a slow reader of the last events.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
@@ -70,7 +70,7 @@ fn act(command: &str, of: &args::SessionArgs, act: ModeratorAction) -> u8 {
     run(control::act(of.session.as_deref(), command, act))
 }
 
-/// One thread is enough: the work is small, and everything that could block has its own.
+/// Runs a command on one thread. Its work is small, and each part that could block has a thread of its own.
 fn run(command: impl Future<Output = u8>) -> u8 {
     if let Err(error) = limits::check_open_files() {
         return output::refuse("the program could not start", &error.to_string(), "raise the limit: ulimit -n 256");
@@ -82,7 +82,7 @@ fn run(command: impl Future<Output = u8>) -> u8 {
                 limits::survive_large_files().unwrap_or_else(|error| tracing::warn!(%error, "SIGXFSZ is not caught"));
                 command.await
             });
-            // A lookup of a name may still be under way on a thread of its own; nobody waits for it.
+            // A name lookup may still block a thread of its own; the program does not wait for that thread.
             runtime.shutdown_background();
             events::flush(FLUSH_WITHIN);
             code

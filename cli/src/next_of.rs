@@ -1,6 +1,6 @@
-//! Sources of events that may not be there.
+//! Optional sources of events.
 
-/// What an optional source reports next; one that is not there never does. Cancel-safe if the source is.
+/// Waits for the next event of an optional source; for ever, if there is no source. Cancel-safe if `next` is.
 pub(crate) async fn next_of<'a, S, T>(source: Option<&'a mut S>, next: impl AsyncFnOnce(&'a mut S) -> T) -> T {
     match source {
         Some(source) => next(source).await,

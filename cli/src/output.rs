@@ -1,4 +1,4 @@
-//! Every sentence that a person reads, and every line that a program reads. The only file that prints.
+//! The sentences for people and the lines for programs. Only this file prints.
 
 mod failures;
 mod status;
@@ -36,14 +36,14 @@ pub(crate) mod code {
     pub(crate) const VERSION: u8 = 8;
 }
 
-/// How much is said, and to whom.
+/// The audience of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Voice {
-    /// Sentences on stderr.
+    /// People, who read sentences on stderr.
     Human,
-    /// Nothing but errors.
+    /// People who want errors alone (--quiet).
     Quiet,
-    /// JSON on stdout.
+    /// Programs, which read JSON on stdout (--json).
     Json,
 }
 
@@ -56,14 +56,14 @@ impl Voice {
         }
     }
 
-    /// A sentence on stderr, if this voice speaks to people.
+    /// Prints a sentence on stderr, if this voice speaks to people.
     pub(crate) fn say(self, sentence: &str) {
         if self == Voice::Human {
             say(&format!("{sentence}\n"));
         }
     }
 
-    /// An event on stdout, if this voice speaks to programs. `type` comes first.
+    /// Prints an event on stdout, if this voice speaks to programs. `type` is the first field.
     pub(crate) fn event(self, kind: &str, fields: &Value) {
         if self != Voice::Json {
             return;
@@ -79,10 +79,10 @@ impl Voice {
     }
 }
 
-/// How long stderr may take nothing before a sentence is given up. The session waits meanwhile, so only once in a row.
+/// The longest wait for stderr to take a sentence. The session waits meanwhile, so a second sentence gets no wait.
 const STDERR_PATIENCE: Duration = Duration::from_millis(200);
 
-/// Writes to stderr. A disk that is full or a reader that stopped loses the text, and ends or holds up nothing.
+/// Writes to stderr. A full disk or a stalled reader loses the text; neither ends nor delays the session.
 fn say(text: &str) {
     static STALLED: AtomicBool = AtomicBool::new(false);
     let patience = if STALLED.load(Ordering::Relaxed) { Duration::ZERO } else { STDERR_PATIENCE };
@@ -91,42 +91,42 @@ fn say(text: &str) {
     STALLED.store(stalled, Ordering::Relaxed);
 }
 
-/// Something that a person should know, and that ends nothing.
+/// Prints a warning in three lines: what failed, the cause, what to try.
 pub(crate) fn warn(what: &str, cause: &str, advice: &str) {
     let [what, cause, advice] = [what, cause, advice].map(printable);
     say(&format!("warning: {what}\n  cause: {cause}\n  try:   {advice}\n"));
 }
 
-/// An error in three lines: what failed, the cause, what to try.
+/// Prints an error in three lines: what failed, the cause, what to try.
 fn error(what: &str, cause: &str, advice: &str) {
     let [what, cause, advice] = [what, cause, advice].map(printable);
     say(&format!("error: {what}\n  cause: {cause}\n  try:   {advice}\n"));
 }
 
-/// A mistake of usage; returns its exit code.
+/// Prints an error of usage; returns its exit code.
 pub(crate) fn usage(what: &str, cause: &str, advice: &str) -> u8 {
     error(what, cause, advice);
     code::USAGE
 }
 
-/// Something that cannot be done; returns its exit code.
+/// Prints an error of the program; returns its exit code.
 pub(crate) fn refuse(what: &str, cause: &str, advice: &str) -> u8 {
     error(what, cause, advice);
     code::FAILED
 }
 
-/// Something that cannot be done, with its own exit code.
+/// Prints an error; returns `code`.
 pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
     error(what, cause, advice);
     code
 }
 
-/// What a person may see of a text that others wrote: nothing in it moves their cursor or hides from them.
+/// The printable part of a foreign text: no character moves the cursor or is invisible.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c == '\n' { ' ' } else { c }).filter(|c| is_printable(*c)).collect()
 }
 
-/// JSON in which all that is not printable is escaped: it may be read on a terminal.
+/// JSON that escapes each unprintable character, so that a terminal may show the text.
 pub(crate) fn plain_json(value: &Value) -> String {
     let mut plain = String::new();
     for c in value.to_string().chars() {
@@ -141,7 +141,7 @@ pub(crate) fn plain_json(value: &Value) -> String {
     plain
 }
 
-/// Who wants in, for a host whose command waits for a viewer and whose terminal is therefore as it was.
+/// The line about a person who wants in, for a host whose command has not started and draws no screen.
 pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas) -> String {
     format!("  {check}: sees {} who wants in ({role}). In another terminal: beach approve {member}", quoted_name(name))
 }
@@ -151,7 +151,7 @@ pub(crate) fn clear() {
     let _ = write!(stdout(), "\x1b[H\x1b[2J");
 }
 
-/// A file that a session writes besides what it shows.
+/// A file that a session writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WrittenFile {
     Recording,
@@ -166,7 +166,7 @@ impl WrittenFile {
         }
     }
 
-    /// What its end is called among the events.
+    /// The type of the event that reports the file's end.
     pub(crate) fn event(self) -> &'static str {
         match self {
             WrittenFile::Recording => "recording_ended",
@@ -175,19 +175,19 @@ impl WrittenFile {
     }
 }
 
-/// A file that could not be written any more; the session goes on.
+/// Reports a file that the session cannot write any more; the session goes on.
 pub(crate) fn file_ended(file: WrittenFile, cause: &std::io::Error) {
     let what = format!("the {} ended early", file.name());
     error(&what, &cause.to_string(), "make room for it; the session itself goes on");
 }
 
-/// A line for scripts that asked for one.
+/// Prints a line on stdout.
 pub(crate) fn print(line: &str) {
     let _ = writeln!(stdout(), "{line}");
     let _ = stdout().flush();
 }
 
-/// What stands on the screen, for a join that has no terminal to draw it in.
+/// Prints the last screen, for a join without a terminal.
 pub(crate) fn print_screen(rows: &[String]) {
     let used = rows.iter().rposition(|row| !row.trim_end().is_empty()).map_or(0, |last| last + 1);
     for row in &rows[..used] {
@@ -204,17 +204,17 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
     let _ = writeln!(stdout(), "{at:>14} s  {line}");
 }
 
-/// What share says first.
+/// Prints the greeting of a share.
 pub(crate) fn header(header: &Greeting) {
     header.lines().for_each(|line| say(&format!("{line}\n")));
 }
 
-/// Moves what stands on the own terminal into its scrollback, and the cursor to the top.
+/// Scrolls the own terminal's content into its scrollback, and moves the cursor to the top.
 pub(crate) fn push_away(size: Size) {
     say(&format!("\x1b[{};1H{}\x1b[1;1H", size.rows, "\n".repeat(usize::from(size.rows))));
 }
 
-/// The step while joining: one line on stderr, drawn over.
+/// The current step of a join: one line on stderr, drawn again and again.
 #[derive(Debug)]
 pub(crate) struct Spinner {
     visible: bool,
@@ -223,7 +223,7 @@ pub(crate) struct Spinner {
 }
 
 impl Spinner {
-    /// How often it turns.
+    /// The time between two frames.
     pub(crate) const TURN: Duration = Duration::from_millis(100);
 
     pub(crate) fn new(voice: Voice) -> Spinner {
@@ -284,7 +284,7 @@ pub(crate) fn way(path: Path) -> &'static str {
     }
 }
 
-/// What a `path` event says of it; the rendezvous' has no addresses.
+/// The fields of a `path` event; a path through the rendezvous has no addresses.
 pub(crate) fn path_fields(path: Path, member: Option<MemberId>) -> Value {
     let mut fields = json!({ "kind": path.kind });
     if path.kind != PathKind::Relay {

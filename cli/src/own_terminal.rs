@@ -1,23 +1,23 @@
-//! The terminal that a person sits at, in raw mode, with the output that it did not take yet.
+//! A person's own terminal in raw mode, and its pending output.
 
 use std::io;
 use std::time::Duration;
 
 use beach_runtime_tokio::tty::{RawMode, Screen};
 
-/// The last output gets this long to reach a slow terminal.
+/// The longest wait for a slow terminal to take the last output.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
-/// A person's own terminal. Dropping it leaves raw mode, and writes the epilogue that it was started with.
+/// A person's own terminal. `drop` leaves raw mode, and writes the epilogue.
 pub(crate) struct OwnTerminal {
     screen: Screen,
-    /// Output that the terminal did not take yet.
+    /// Output that the terminal has not taken yet.
     unwritten: Vec<u8>,
     raw: RawMode,
 }
 
 impl OwnTerminal {
-    /// Enters raw mode. `epilogue` undoes whatever may be set on the terminal from now on, also after a panic.
+    /// Enters raw mode. `epilogue` resets the terminal at the end, after a panic too.
     ///
     /// # Errors
     /// There is no terminal, or the terminal refuses raw mode.
@@ -26,7 +26,7 @@ impl OwnTerminal {
         Ok(OwnTerminal { screen: Screen::start()?, unwritten: Vec::new(), raw })
     }
 
-    /// Writes `bytes` behind everything that was not taken yet.
+    /// Writes `bytes` behind all pending output.
     pub(crate) fn show(&mut self, bytes: Vec<u8>) {
         if self.unwritten.is_empty() {
             self.unwritten = bytes;
@@ -45,7 +45,7 @@ impl OwnTerminal {
         }
     }
 
-    /// Whether the terminal has not taken all that was shown.
+    /// Whether output is pending.
     pub(crate) fn is_blocked(&self) -> bool {
         !self.unwritten.is_empty()
     }
@@ -55,18 +55,18 @@ impl OwnTerminal {
         self.screen.ready().await;
     }
 
-    /// Waits, for a bounded time, until the terminal has taken what was written.
+    /// Waits until the terminal has taken all pending output, for at most [`FLUSH_WITHIN`].
     pub(crate) async fn flush(&mut self) {
         self.write();
         self.screen.flush(FLUSH_WITHIN).await;
     }
 
-    /// Stops this process as Ctrl-Z does, with the terminal as it was before; returns when the process goes on.
+    /// Leaves raw mode and stops this process as Ctrl-Z does; returns when the process continues.
     pub(crate) fn suspend(&self) {
         self.raw.suspend().unwrap_or_else(|error| tracing::warn!(%error, "not suspended"));
     }
 
-    /// Enters raw mode again after the process was stopped.
+    /// Enters raw mode again after a stop.
     pub(crate) fn resume(&self) {
         self.raw.resume().unwrap_or_else(|error| tracing::warn!(%error, "no raw mode"));
     }

@@ -1,4 +1,4 @@
-//! Where a share's rendezvous is: somewhere else, or inside it.
+//! The rendezvous of a share: another server, or one inside this process.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
@@ -7,10 +7,10 @@ use beach_runtime_tokio::serve::Server;
 use crate::args::ShareArgs;
 use crate::{output, serve};
 
-/// Where the embedded rendezvous listens if nothing else is said.
+/// The default address of the embedded rendezvous.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 
-/// Where the rendezvous is: as the link says, and as this process dials it.
+/// The URLs of the rendezvous: `public` stands in links, `own` is what this process dials.
 pub(crate) struct Place {
     pub(crate) public: String,
     pub(crate) own: String,
@@ -25,7 +25,7 @@ impl Place {
         let wanted = args.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
         let server = match serve::listen(wanted).await {
             Ok(server) => server,
-            // A port that nobody asked for may be any other.
+            // The default port is taken: any free port does.
             Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
                 output::refuse(
                     "the rendezvous inside share could not start",
@@ -54,9 +54,9 @@ impl Place {
     }
 }
 
-/// The address of the default route: what a socket would use to reach the Internet. Nothing is sent.
+/// The address of the default route, from which a socket would reach the Internet. Sends no packet.
 fn outward_address(prefer_v6: bool) -> Option<IpAddr> {
-    // Addresses for documentation (RFC 5737, RFC 3849): only the routing table is asked.
+    // Addresses for documentation (RFC 5737, RFC 3849): `connect` on UDP only consults the routing table.
     let ask = |from: &str, to: &str| {
         let socket = UdpSocket::bind(from).ok()?;
         socket.connect(to).ok()?;

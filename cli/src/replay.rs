@@ -1,4 +1,4 @@
-//! `beach replay`: a recording again, stage by stage.
+//! `beach replay`: feeds a recording to the machine again, and prints each stage.
 
 use beach_core::host::{HostExit, HostNotice, HostOutput};
 use beach_core::recording::journal::{Replayed, is_whole, read, replay};

@@ -52,7 +52,10 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     }
 }
 
-/// The servers with addresses for names, so that nobody else has to look them up; or the name that is none.
+/// Resolves the servers' names to addresses.
+///
+/// # Errors
+/// The name that has no address.
 async fn look_up(servers: &[IceServer]) -> Result<Vec<IceServer>, String> {
     let mut found = Vec::new();
     for server in servers {
@@ -68,7 +71,7 @@ fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
     if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(Zeroizing::new(secret.to_owned())) }
 }
 
-/// The first SIGTERM lets handshakes end; a second one does not.
+/// Waits for a signal that ends the program. The first SIGTERM lets handshakes finish; the second ends at once.
 async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
     let mut drains = false;
     loop {
@@ -86,8 +89,11 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
 }
 
 /// Binds `address` (`HOST:PORT`).
+///
+/// # Errors
+/// The reason in words: the name has no address, or the system refuses to bind.
 pub(crate) async fn listen(address: &str) -> Result<Server, String> {
-    // `:8080` is a port of this machine.
+    // `:8080` is a port on the loopback address.
     let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() };
     let mut last = "it is not an address".to_owned();
     let found: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {

@@ -1,4 +1,4 @@
-//! `beach share`: a host, with a PTY and perhaps a terminal around it.
+//! `beach share`: a host, its PTY, and the person's terminal if there is one.
 
 mod notices;
 mod questions;
@@ -32,10 +32,10 @@ use crate::greeting::{Greeting, Invites};
 use crate::output::{self, code};
 use crate::own_terminal::OwnTerminal;
 
-/// A command that was hung up gets this long to end, and is killed meanwhile.
+/// The longest wait for a command to end after the hang-up; the PTY kills the command before that.
 const HANG_UP_WITHIN: Duration = Duration::from_secs(5);
 
-/// Puts back what a program that was killed may have left behind. CAN first: a sequence may have been cut short.
+/// Resets every mode that a killed program may have left set. CAN comes first, as it ends an incomplete sequence.
 const EPILOGUE: &[u8] =
     b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[4l\x1b(B\x0f\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
 \x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[?1047l\x1b7\x1b[r\x1b8";
@@ -56,87 +56,87 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
     share.finish(exit).await
 }
 
-/// What stands around the host.
+/// The surroundings of the host's machine.
 struct Share {
     told: Told,
     session: Session,
     network: Network,
-    /// The rendezvous inside share.
+    /// The task of the rendezvous inside share.
     rendezvous: Option<JoinHandle<()>>,
     program: Program,
     seat: Seat,
     signals: Signals,
     questions: Questions,
-    /// For the host, before anything else happens.
+    /// Inputs that the host takes before any other.
     pending: VecDeque<HostInput>,
     stopped_by: Option<StoppedBy>,
 }
 
-/// What stopped the session from outside of its host.
+/// The cause of a stop from outside of the host's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoppedBy {
     /// A signal, as an exit code.
     Signal(u8),
-    /// A part of this program ended that must not.
+    /// A task of this program that must run for ever has ended.
     Fault(&'static str),
 }
 
-/// What is known of the session beside its machine.
+/// The part of the session that the host's machine does not know.
 struct Session {
-    /// The first id, which never changes: its socket bears it.
+    /// The first id, which never changes and names the control socket.
     id: String,
     server: String,
     invites: Invites,
     freshness: Freshness,
     announced: Announced,
-    /// No link that lets type is given out.
+    /// The session has no link that permits typing.
     view_only: bool,
     strict: bool,
     clock: Clock,
 }
 
-/// Whether people were told of the session; they are once it is registered for the first time.
+/// Whether share has printed the links; share does so once, after the first registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Announced {
     NotYet,
     Yes,
 }
 
-/// Whether the links are those that let people in.
+/// Whether `Session::invites` are the valid ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Freshness {
     Current,
-    /// A rotation made other ones.
+    /// A rotation has replaced them.
     Rotated,
 }
 
-/// The command.
+/// The shared command and its PTY.
 struct Program {
     command: Vec<OsString>,
     pty: Option<Pty>,
 }
 
-/// Where the host sits.
+/// The kind of the host's seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SeatKind {
-    /// At a terminal, which shows what the command prints.
+    /// A terminal, which shows the command's output.
     OwnTerminal,
     Headless,
-    /// In the background, and headless.
+    /// Headless, in the background.
     Detached,
 }
 
-/// The host's own terminal, if there is one, and what stands on it.
+/// The host's own terminal, if there is one, and its header.
 struct Seat {
     kind: SeatKind,
-    /// While the command runs in it.
+    /// Present while the command runs in the terminal.
     terminal: Option<OwnTerminal>,
     /// The keys of that terminal.
     keyboard: Option<Keys>,
     keys: KeysWanted,
     size: Size,
     header: Greeting,
-    /// Rows of the header at the top of the own terminal; the command begins below them.
+    /// The height of the header at the top of the own terminal, in rows; the command draws below.
     rows_taken: u16,
 }
 
@@ -144,7 +144,7 @@ struct Seat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum KeysWanted {
     Yes,
-    /// The last ones are not taken yet.
+    /// The host has not taken the last keys yet.
     No,
 }
 
@@ -157,7 +157,7 @@ impl Seat {
         self.kind == SeatKind::OwnTerminal
     }
 
-    /// Whether the terminal has not taken all that was printed; the PTY is not read meanwhile.
+    /// Whether output to the terminal is pending; share does not read the PTY meanwhile.
     fn is_blocked(&self) -> bool {
         self.terminal.as_ref().is_some_and(OwnTerminal::is_blocked)
     }
@@ -190,7 +190,7 @@ impl Share {
         self.told.free_screen();
         self.network.close().await;
         if let Some(mut pty) = self.program.pty.take() {
-            // It was asked to hang up, and is killed if it will not.
+            // The host has hung up the command; the PTY kills the command if it stays.
             let ended = async { while !matches!(pty.next().await, PtyEvent::Exited(_)) {} };
             let _ = timeout(HANG_UP_WITHIN, ended).await;
         }
@@ -202,7 +202,7 @@ impl Share {
         code
     }
 
-    /// The exit code and the reason in one word; the person is told of failures.
+    /// Tells the person about a failure. Returns the exit code and the reason in one word.
     fn conclude(&self, exit: HostExit) -> (u8, &'static str) {
         let by_signal = match self.stopped_by {
             Some(StoppedBy::Signal(code)) => code,

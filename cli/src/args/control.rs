@@ -1,4 +1,4 @@
-//! The flags of the commands that ask or tell a running session something.
+//! The flags of the commands that talk to a running session.
 
 use clap::Args;
 
@@ -34,7 +34,7 @@ pub(crate) struct StopArgs {
     pub(crate) session: Option<String>,
 }
 
-/// Which session, for a person who shares several.
+/// The session that a command is for.
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
     /// The session; without it, the one around, or the only one
@@ -42,7 +42,7 @@ pub(crate) struct SessionArgs {
     pub(crate) session: Option<String>,
 }
 
-/// `beach approve` and the like
+/// `beach approve`, `beach revoke`
 #[derive(Debug, Args)]
 pub(crate) struct MemberArgs {
     /// The number of the viewer, as `beach status` shows it

@@ -36,7 +36,7 @@ pub(crate) struct ServeArgs {
     pub(crate) log: LogArgs,
 }
 
-/// Shorter, and what was just handed out would expire before it is used.
+/// Parses --turn-lifetime. Credentials with a shorter life would expire before their first use.
 fn lifetime(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
         lifetime if lifetime >= Duration::from_secs(10) => Ok(lifetime),

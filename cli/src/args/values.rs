@@ -1,4 +1,4 @@
-//! Flags and values that several commands have.
+//! Flags and values of several commands.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use beach_core::ice::server_url::{BadIceServer, IceServer, Service};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
-/// Which paths a link may take.
+/// The paths that a connection may take.
 #[derive(Debug, Args)]
 pub(crate) struct PathArgs {
     /// Peer to peer or nothing: no relayed path
@@ -35,7 +35,7 @@ impl PathArgs {
     }
 }
 
-/// Where the log goes.
+/// The file of the log.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Append the log to FILE (mode 0600)
@@ -50,13 +50,13 @@ pub(crate) struct LogArgs {
 /// The key that begins an escape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EscapeKey {
-    /// As a terminal without any protocol sends it.
+    /// The byte that a terminal sends without a keyboard protocol.
     Char(u8),
     None,
 }
 
 impl EscapeKey {
-    /// The key, if any begins one.
+    /// The byte of the key, if there is one.
     pub(crate) fn byte(self) -> Option<u8> {
         match self {
             EscapeKey::Char(byte) => Some(byte),
@@ -66,7 +66,7 @@ impl EscapeKey {
 }
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    // A year; longer is a mistake.
+    // A year.
     const MOST: f64 = 31_557_600.0;
     match text.trim_end_matches('s').parse::<f64>() {
         Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
@@ -74,7 +74,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// One that can be used as it is.
+/// Parses a server that needs no further credentials.
 pub(super) fn ice_server(text: &str) -> Result<IceServer, String> {
     let server: IceServer = text.parse().map_err(|error: BadIceServer| error.to_string())?;
     match server.service {

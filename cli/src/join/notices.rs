@@ -1,4 +1,4 @@
-//! What people and programs are told of what the viewer notices.
+//! Reports of the viewer's notices: sentences for people, events for programs.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use super::{Away, Join};
 use crate::control;
 use crate::output;
 
-/// The time away is told in seconds.
+/// The time between two updates of "reconnecting, N s".
 const EACH_SECOND: Duration = Duration::from_secs(1);
 
 impl Join {
@@ -122,7 +122,7 @@ impl Join {
         self.told.voice.event("role", &json!({ "role": role, "at_ms": self.at_ms() }));
     }
 
-    /// How far the join is, for a person who does not see a screen yet, or whose screen stands still.
+    /// Shows the step of the join, before the first screen or during a reconnect.
     fn progress(&mut self, text: String) {
         if self.seat.terminal.is_none() {
             self.told.progress(text);
@@ -132,7 +132,7 @@ impl Join {
         }
     }
 
-    /// Over the screen, for as long as nothing comes or the host has paused the session.
+    /// Shows a line over the screen while the connection is lost or the session is paused.
     pub(super) fn show_standing(&mut self) {
         if self.seat.terminal.is_none() {
             return;

@@ -1,32 +1,32 @@
-//! Where the viewer sits: at a terminal, which is taken over from the first screen on, or without one.
+//! The viewer's seat: at a terminal, which the viewer takes over with the first screen, or without a terminal.
 
 use std::io;
 
 use crate::own_terminal::OwnTerminal;
 
-/// Whether the viewer paints.
+/// Whether the viewer paints on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeatKind {
-    /// At a terminal.
+    /// The viewer paints on its own terminal.
     OwnTerminal,
-    /// In a pipe, or for a program that reads events.
+    /// The output is a pipe, or a program reads events.
     Without,
 }
 
-/// The viewer's own terminal, if there is one, and what it has still to show.
+/// The viewer's own terminal, if there is one, and its pending output.
 pub(super) struct Seat {
     pub(super) kind: SeatKind,
-    /// From the first screen on.
+    /// Present from the first screen on.
     pub(super) terminal: Option<OwnTerminal>,
-    /// What was painted before the terminal was taken over.
+    /// Output that the viewer painted before it took the terminal over.
     early: Vec<u8>,
-    /// The viewer waits to hear that its screen was taken.
+    /// The viewer's machine waits for the news that the terminal took its screen.
     owes_shown: bool,
-    /// For the test of what a panic leaves behind.
+    /// A test checks that a panic restores the terminal.
     test_panic: bool,
 }
 
-/// Undoes whatever the painter may have set, wherever it was. CAN first: a sequence may have been cut short.
+/// Resets every mode that the painter may have set. CAN comes first, as it ends an incomplete sequence.
 const EPILOGUE: &[u8] =
     b"\x18\x1b[?2026l\x1b[0m\x1b]8;;\x1b\\\x1b[?7h\x1b[?25h\x1b[?1l\x1b>\x1b[?1000l\x1b[?1002l\x1b[?1003l\
 \x1b[?1006l\x1b[?1005l\x1b[?1004l\x1b[?2004l\x1b[<u\x1b[?1047l\x1b[0 q";
@@ -36,7 +36,7 @@ impl Seat {
         Seat { kind, terminal: None, early: Vec::new(), owes_shown: false, test_panic }
     }
 
-    /// Takes the terminal over, if the viewer sits at one.
+    /// Takes the terminal over, if there is one.
     ///
     /// # Errors
     /// The terminal refuses raw mode.
@@ -49,7 +49,7 @@ impl Seat {
         Ok(())
     }
 
-    /// Shows a screen; the viewer is told when it was taken.
+    /// Shows a screen; [`Seat::write`] reports when the terminal has taken all of it.
     pub(super) fn show(&mut self, bytes: Vec<u8>) {
         self.owes_shown = true;
         self.add(bytes);
@@ -65,7 +65,7 @@ impl Seat {
         }
     }
 
-    /// Goes on writing; whether the viewer is to hear now that its screen was taken.
+    /// Writes pending output. Returns whether the terminal has just taken the last of a screen.
     pub(super) fn write(&mut self) -> bool {
         let is_taken = match &mut self.terminal {
             Some(terminal) => {

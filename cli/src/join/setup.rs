@@ -1,4 +1,4 @@
-//! From the command line to a viewer and what surrounds it.
+//! Makes a viewer and its surroundings from the command line.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal as _;
@@ -24,10 +24,10 @@ use crate::args::JoinArgs;
 use crate::output::{self, Voice};
 use crate::{control, log};
 
-/// The size that a viewer without a terminal has, in columns and rows.
+/// The size of a viewer without a terminal, in columns and rows.
 pub(super) const NO_TERMINAL: (u16, u16) = (80, 24);
 
-/// What the command line asks for, and what was found for it.
+/// The command line, and the invite and the seat that belong to it.
 pub(super) struct Setup {
     args: JoinArgs,
     invite: Invite,
@@ -39,7 +39,7 @@ impl Setup {
     /// Starts the log, and finds the invite.
     ///
     /// # Errors
-    /// The exit code; the person was told why.
+    /// The exit code, after an error message.
     pub(super) async fn new(args: JoinArgs) -> Result<Setup, u8> {
         log::start(&args.log)
             .map_err(|cause| output::usage("the log cannot be written", &cause, "choose another --log-file"))?;
@@ -55,10 +55,10 @@ impl Setup {
         Ok(Setup { args, invite, voice, seat })
     }
 
-    /// The viewer's endpoint and what stands around it.
+    /// Builds the viewer's endpoint and its surroundings.
     ///
     /// # Errors
-    /// The exit code; the person was told why.
+    /// The exit code, after an error message.
     pub(super) fn build(self, epoch: Instant) -> Result<(ViewerEndpoint, Join), u8> {
         let config = self.config();
         let Setup { args, invite, voice, seat } = self;
@@ -116,14 +116,14 @@ impl Setup {
     }
 }
 
-/// What the person's terminal understands, as its names tell.
+/// The abilities of the person's terminal, concluded from the names in the environment.
 fn abilities() -> Abilities {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     Abilities::of(set("TERM").as_deref(), set("COLORTERM").as_deref(), set("NO_COLOR").is_some())
         .with_program(set("TERM_PROGRAM").as_deref())
 }
 
-/// The invite that TARGET, stdin, or a person gives.
+/// Reads the invite from TARGET, stdin, or a prompt for the key.
 fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
     let unreadable = |error: std::io::Error| {
         output::usage("the link could not be read", &error.to_string(), "pass it as an argument, or in BEACH_TARGET")
@@ -132,7 +132,7 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
         Some("-") => {
             let line = prompt::read_stdin_line().map_err(unreadable)?;
             if std::io::stdout().is_terminal() && !std::io::stdin().is_terminal() {
-                // The keyboard is the terminal's, if there is one.
+                // From now on keys come from the terminal, if there is one.
                 let _ = prompt::take_stdin_from_terminal();
             }
             line

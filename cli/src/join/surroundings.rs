@@ -1,4 +1,4 @@
-//! What the viewer wants done, and what happens to it.
+//! Performs the viewer's outputs, and collects its inputs.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -24,7 +24,7 @@ impl Surroundings<ViewerEndpoint> for Join {
     fn perform(&mut self, output: Output<ViewerOutput>) -> ControlFlow<ViewerExit> {
         let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
         match output {
-            // The endpoint keeps these for itself.
+            // The endpoint handles these.
             ViewerOutput::Link(_) => {}
             ViewerOutput::Show(bytes) => {
                 self.seat.show(bytes);
@@ -82,15 +82,15 @@ enum Happened {
     Local(Local),
 }
 
-/// What happens on this machine.
+/// An event on this machine.
 enum Local {
-    /// The own terminal takes output again.
+    /// The viewer's own terminal takes output again.
     Writable,
     Key(KeyEvent),
     Signal(SystemSignal),
-    /// Keys that may have begun something longer did not.
+    /// Held keys turned out to be no beginning of an escape or a sequence.
     HeldKeysDue,
-    /// Nothing came for another second.
+    /// The line "reconnecting, N s" needs an update.
     StandingDue,
     SpinnerDue,
 }

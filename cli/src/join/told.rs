@@ -1,4 +1,4 @@
-//! What people and programs are told of a join: the step that it is at, the path, the words.
+//! The progress of a join as people and programs see it: step, path, and the four words.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use serde_json::Value;
 
 use crate::output::{self, Spinner, Voice};
 
-/// What was told, and how.
+/// The last reported state, and the ways to report.
 pub(super) struct Told {
     pub(super) voice: Voice,
     pub(super) spinner: Spinner,
     pub(super) server: String,
-    /// No relayed path is taken.
+    /// The viewer refuses relayed paths.
     strict: bool,
     pub(super) stage: Stage,
-    /// How many local and remote candidates there are.
+    /// The numbers of local and remote candidates.
     pub(super) paths: Option<(usize, usize)>,
     pub(super) path: Option<Path>,
-    /// The words that the host sees too while somebody decides.
+    /// The four words that the host sees too while they decide.
     pub(super) check: Option<Sas>,
-    /// The person was told that their window is smaller than the session.
+    /// The viewer has told the person that their window is smaller than the session.
     pub(super) cropped: bool,
 }
 
@@ -46,13 +46,13 @@ impl Told {
         self.spinner.show(output::step(self.stage, None));
     }
 
-    /// The step that the join is at, in words.
+    /// The current step of the join, in words.
     pub(super) fn step(&self) -> String {
         output::step(self.stage, self.paths)
     }
 
-    /// Shows a step. While somebody decides, the words stand behind it: read out to each other, they say that it is this host and this
-    /// viewer.
+    /// Shows a step, followed by the four words while the host decides. Equal words on both sides prove that nobody
+    /// sits in between.
     pub(super) fn progress(&mut self, text: String) {
         let check = self.check.filter(|_| self.stage == Stage::WaitingForApproval);
         self.spinner.show(check.map_or(text.clone(), |check| format!("{text}; the host sees: {check}")));
@@ -66,7 +66,7 @@ impl Told {
         self.voice.event("path", &fields);
     }
 
-    /// Says how it is connected.
+    /// Says how the viewer is connected.
     pub(super) fn connected(&mut self, round_trip: Option<Duration>) {
         self.spinner.clear();
         if let Some(path) = self.path {

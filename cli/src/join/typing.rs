@@ -1,4 +1,4 @@
-//! What the person types: keys and pastes for the session, escapes for this program.
+//! The person's typing: keys and pastes for the session, escapes for this program.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use super::Join;
 use super::seat::SeatKind;
 use super::setup::NO_TERMINAL;
 
-/// The keyboard, up to what is typed into the session.
+/// The keyboard, its decoder, and the escapes.
 pub(super) struct Typing {
     pub(super) keys: Option<Keys>,
     pub(super) wanted: KeysWanted,
@@ -24,7 +24,7 @@ pub(super) struct Typing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeysWanted {
     Yes,
-    /// The last ones are not taken yet.
+    /// The viewer has not taken the last keys yet.
     No,
 }
 
@@ -33,7 +33,7 @@ impl Typing {
         Typing { keys, wanted: KeysWanted::Yes, keyboard: Keyboard::new(), escapes: Escapes::new(escape) }
     }
 
-    /// When keys that are held back, since they may begin something longer, are taken for what they are.
+    /// The time at which held keys, the possible beginning of an escape or a sequence, become plain keys.
     pub(super) fn held_until(&self, epoch: Instant) -> Option<Instant> {
         let held_until = self.keyboard.deadline().into_iter().chain(self.escapes.deadline()).min();
         held_until.map(|at: Timestamp| epoch + at.since_start())
@@ -44,14 +44,14 @@ impl Join {
     pub(super) fn on_key(&mut self, event: KeyEvent) {
         match event {
             KeyEvent::Bytes(bytes) => {
-                // Only a terminal answers, and brackets what is pasted.
+                // A terminal also sends reports and bracketed pastes; a pipe does not.
                 let typed = match self.seat.terminal {
                     Some(_) => self.typing.keyboard.read(self.now(), &bytes),
                     None => vec![Typed::Keys(bytes)],
                 };
                 self.on_typed(typed);
             }
-            // The terminal is gone; a pipe that ended has just said all it had to say.
+            // The end of a terminal ends the join; the end of a pipe ends the input alone.
             KeyEvent::End => {
                 self.typing.keys = None;
                 if self.seat.kind == SeatKind::OwnTerminal {
@@ -61,7 +61,7 @@ impl Join {
         }
     }
 
-    /// Takes keys that were held back for what they are.
+    /// Takes held keys as plain keys.
     pub(super) fn on_held_keys(&mut self) {
         let now = self.now();
         let (actions, typed) = (self.typing.escapes.on_time(now), self.typing.keyboard.on_time(now));
@@ -87,7 +87,7 @@ impl Join {
                     self.typing.wanted = KeysWanted::No;
                     self.pending.push_back(ViewerInput::Paste { bytes, first, last });
                 }
-                // As terminals count.
+                // Terminals count rows and columns from 1.
                 Action::CursorReport { row, col } => {
                     self.pending.push_back(ViewerInput::CursorReport { row: row + 1, col: col + 1 });
                 }

@@ -1,17 +1,17 @@
-//! What is said of a join or a share that failed, and the exit code.
+//! The error messages and exit codes of a failed join or share.
 
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{Candidate, CandidateKind, LinkDown, Refusal};
 
 use super::{code, error};
 
-/// A failed join: prints its three lines and returns its exit code.
+/// Prints the three lines about a failed join; returns the exit code.
 pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
     error(&what_failed(failure), &why(failure, server), advice(failure));
     join_code(failure)
 }
 
-/// A failed share.
+/// Prints the three lines about a failed share; returns the exit code.
 pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
     let (what, code) = match failure.cause {
         Cause::Refused(_) => (format!("the rendezvous refused the session, while {}", failure.stage), code::REFUSED),

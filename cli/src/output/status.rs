@@ -1,4 +1,4 @@
-//! A session as `beach status` shows it.
+//! The text of `beach status`.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{milliseconds, printable};
 use crate::greeting::InvitesShown;
 
-/// A session as `beach status` shows it, from what the share answered.
+/// The text about one session, from the share's answer.
 pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
     let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());
     let name = |value: &Value| match value["name"].as_str() {
@@ -59,7 +59,7 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
     for asking in answer["asking"].as_array().map_or(&[][..], Vec::as_slice) {
         let (words, role) = (text(asking, "check"), text(asking, "role"));
         let number = asking["member"].as_u64().unwrap_or_default();
-        // The words first: what follows them may pretend to be words, and what precedes them not.
+        // The words come first: a name behind them may imitate words, but cannot stand before the real ones.
         let _ = writeln!(out, "  waits {number:<5} sees: {words}; {} ({role}), for {}", name(asking), since(asking));
         let advice = match asking["awaits"].as_str() {
             Some("resume") => format!("gets in when the pause ends: beach resume, or beach deny {number}"),

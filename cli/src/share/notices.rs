@@ -1,4 +1,4 @@
-//! What people, programs, recordings and the audit are told of a session.
+//! Reports of the host's notices: to people, programs, the recording and the audit.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::events::{self, Weight};
 use crate::greeting::Invites;
 use crate::output::{self, Voice};
 
-/// How long the process that started this one in the background may take to read the link.
+/// The longest wait for the foreground process to read the link of this background process.
 const LINK_WITHIN: Duration = Duration::from_secs(1);
 
 impl Share {
@@ -75,7 +75,7 @@ impl Share {
 
     fn registered(&mut self) {
         tracing::info!("registered");
-        // Again after the rendezvous was lost: the links are known.
+        // A second registration, after the rendezvous was lost: share has printed the links.
         if std::mem::replace(&mut self.session.announced, Announced::Yes) == Announced::Yes {
             return;
         }
@@ -131,7 +131,7 @@ impl Share {
         tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
         self.told.record(|cast| cast.asks(member, role, name));
         if self.seat.is_own_terminal() && self.seat.terminal.is_none() {
-            // The command waits for a viewer, and the terminal is as it was.
+            // The command has not started, so a line on the terminal tears no screen.
             self.told.voice.say(&output::asks(member, role, name, check));
         }
         let check = check.to_string();

@@ -1,4 +1,4 @@
-//! What other programs of the same user ask at the control socket, until the host can answer.
+//! Requests at the control socket from other programs of the same user, until the host can answer.
 
 use beach_core::host::{HostInput, ModeratorAction};
 use beach_core::role::Role;
@@ -11,7 +11,7 @@ use super::{Freshness, HostEndpoint, Share};
 use crate::control::{self, Known, Request};
 use crate::greeting::Invites;
 
-/// The socket, and questions that the host's machine is needed for.
+/// The socket, and the questions that only the host's machine can answer.
 pub(super) struct Questions {
     pub(super) socket: Option<Control>,
     waiting: Vec<(Question, oneshot::Sender<String>)>,
@@ -19,22 +19,22 @@ pub(super) struct Questions {
 
 enum Question {
     Status,
-    /// The invite that lets type, for the session's own user.
+    /// Asks for the control invite, for the session's own user.
     Attach,
-    /// Whether this can be done; then it is.
+    /// Asks for an action; the host does it if it is possible.
     Act(ModeratorAction),
 }
 
-/// What follows from a request at once.
+/// The next step after a request.
 pub(super) enum Followed {
-    /// The host is to be looked at.
+    /// The question waits for the host's machine.
     Waits,
     Input(HostInput),
     Nothing,
 }
 
 impl Questions {
-    /// Without a control socket a session works as well.
+    /// Opens the socket. A session works without a socket too.
     pub(super) fn listen(session: &str) -> Questions {
         let socket = Control::listen(session).inspect_err(|error| tracing::warn!(%error, "no control socket")).ok();
         Questions { socket, waiting: Vec::new() }
@@ -49,7 +49,7 @@ impl Questions {
                 let _ = asked.answer.send(json!({ "stopping": true }).to_string());
                 return Followed::Input(HostInput::Stop);
             }
-            // The connection ends without an answer.
+            // An unknown request: the connection ends without an answer.
             None => return Followed::Nothing,
         };
         self.waiting.push((question, asked.answer));
@@ -58,7 +58,7 @@ impl Questions {
 }
 
 impl Share {
-    /// Tells new links after a rotation, and answers what was asked.
+    /// Reports new links after a rotation, and answers the waiting questions.
     pub(super) fn answer(&mut self, endpoint: &HostEndpoint) {
         let invite = |role| endpoint.invite(&self.session.server, role).map(|invite| invite.url()).unwrap_or_default();
         if self.session.freshness == Freshness::Rotated {
@@ -82,7 +82,7 @@ impl Share {
                     Err(objection) => json!({ "error": objection.to_string() }),
                 },
             };
-            // Whoever asked may be gone.
+            // The asking program may be gone.
             let _ = asker.send(answer.to_string());
         }
     }

@@ -1,4 +1,4 @@
-//! From the command line to a host and what surrounds it.
+//! Makes a host and its surroundings from the command line.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -34,19 +34,19 @@ use crate::log;
 use crate::output::{self, Voice};
 use crate::rendezvous::Place;
 
-/// Lines of history that the host keeps.
+/// The host's scrollback, in lines.
 const HISTORY: usize = 10_000;
 
-/// How long a headless session stays after its command, if nothing else is said: time to click a link in a build log.
+/// The default of --linger for a headless session: time to click a link in a build log.
 const HEADLESS_LINGER: Duration = Duration::from_secs(5);
 
-/// What a person presses before the answer, if they chose no other escape: what telnet has, and few programs.
+/// The default of --escape, Ctrl-]: telnet's escape, which few other programs use.
 const ASKED_ESCAPE: u8 = 0x1d;
 
-/// What programs in a headless terminal are told of it.
+/// The value of TERM in a headless terminal.
 pub(super) const HEADLESS_TERM: &str = "xterm-256color";
 
-/// What the command line asks for, and what was found for it.
+/// The command line, and the rendezvous, the secrets and the seat that belong to it.
 pub(super) struct Setup {
     args: ShareArgs,
     voice: Voice,
@@ -60,10 +60,10 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Leaves the terminal if that is wanted, starts the log and the rendezvous, and draws the secrets.
+    /// Leaves the terminal (--detach), starts the log and the rendezvous, and draws the secrets.
     ///
     /// # Errors
-    /// The exit code; the person was told why.
+    /// The exit code, after an error message.
     pub(super) async fn new(args: ShareArgs) -> Result<Setup, u8> {
         if args.detached.is_some()
             && let Err(error) = background::leave_terminal()
@@ -78,7 +78,7 @@ impl Setup {
         let place = Place::find(&args).await?;
         let mut entropy = entropy();
         let secrets = HostSecrets::new(&mut entropy);
-        // As every viewer will conclude from the invite.
+        // Every viewer draws the same conclusion from the invite.
         let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
         let approve = approval(&args, loopback, seat).ok_or_else(|| {
             output::usage(
@@ -100,10 +100,10 @@ impl Setup {
         })
     }
 
-    /// The host, and what surrounds it.
+    /// Builds the host's endpoint and its surroundings.
     ///
     /// # Errors
-    /// The exit code; the person was told why.
+    /// The exit code, after an error message.
     pub(super) fn build(self, epoch: Instant) -> Result<(HostEndpoint, Share), u8> {
         let id = self.secrets.session().to_string();
         let invites = Invites::new(|role| self.secrets.invite(&self.place.public, role).url(), self.args.view_only);
@@ -212,7 +212,10 @@ impl Setup {
     }
 }
 
-/// Opens a file that the command line may name.
+/// Opens a file, if the command line names one.
+///
+/// # Errors
+/// The exit code, after an error message.
 fn file<T>(
     path: Option<&Path>,
     name: &str,
@@ -225,12 +228,12 @@ fn file<T>(
     })
 }
 
-/// Whom the host asks about; nothing if the command line has to say so and does not.
+/// The people whom the host has to approve; `None` if the command line must say and does not.
 fn approval(args: &ShareArgs, loopback: bool, seat: SeatKind) -> Option<Approve> {
     match (args.approve, args.no_approve) {
         (true, _) => Some(Approve::Everybody),
         (false, true) => Some(Approve::Nobody),
-        // Nobody who has a link may type.
+        // A link of this machine alone, or a link without typing, needs no approval.
         (false, false) if loopback || args.view_only => Some(Approve::Nobody),
         (false, false) => Some(Approve::Control).filter(|_| seat == SeatKind::OwnTerminal),
     }
@@ -243,7 +246,7 @@ impl SeatKind {
         } else if !args.headless && !args.json && tty::is_terminal() {
             SeatKind::OwnTerminal
         } else {
-            // Events on the very terminal that the command draws on would tear its screen.
+            // Events on the terminal of the command would tear its screen.
             SeatKind::Headless
         }
     }
@@ -257,14 +260,14 @@ fn command(given: &[OsString]) -> Vec<OsString> {
     vec![shell.unwrap_or_else(|| OsStr::new("/bin/sh").to_owned())]
 }
 
-/// The command as a person would name it: the program without its folder.
+/// The command line with the program's name in place of its path.
 pub(super) fn command_text(command: &[OsString]) -> String {
     let name = Path::new(&command[0]).file_name().unwrap_or(&command[0]);
     let parts = std::iter::once(name).chain(command[1..].iter().map(OsString::as_os_str));
     parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// The rendezvous inside share; it panics after a time if a test asks for that.
+/// Runs the rendezvous inside share, which panics after `fault` (--test-fault).
 async fn serve_within(server: Server, fault: Option<Duration>) {
     let fault = async {
         match fault {

@@ -1,4 +1,4 @@
-//! What the host wants done, and what happens to it.
+//! Performs the host's outputs, and collects its inputs.
 
 use std::ops::ControlFlow;
 
@@ -20,7 +20,7 @@ use crate::next_of::next_of;
 use crate::output;
 use crate::own_terminal::OwnTerminal;
 
-/// What shells return for a command that is not there.
+/// The exit code of shells for a command that does not exist.
 const NO_COMMAND: i32 = 127;
 
 impl Surroundings<HostEndpoint> for Share {
@@ -29,7 +29,7 @@ impl Surroundings<HostEndpoint> for Share {
     fn perform(&mut self, output: Output<HostOutput>) -> ControlFlow<HostExit> {
         let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
         match output {
-            // The endpoint keeps these for itself.
+            // The endpoint handles these.
             HostOutput::Link(_) => {}
             HostOutput::Start(size) => self.start(size),
             HostOutput::Write(bytes) => {
@@ -103,10 +103,10 @@ enum Happened {
     Local(Local),
 }
 
-/// What happens on this machine.
+/// An event on this machine.
 enum Local {
     Pty(PtyEvent),
-    /// The own terminal takes output again.
+    /// The host's own terminal takes output again.
     Writable,
     Key(KeyEvent),
     Signal(SystemSignal),
@@ -195,7 +195,7 @@ impl Share {
         Some(HostInput::Stop)
     }
 
-    /// Starts the command.
+    /// Starts the command in a PTY of `size`.
     fn start(&mut self, size: Size) {
         self.told.record(|cast| cast.start(size));
         if self.seat.is_own_terminal() {
@@ -242,7 +242,7 @@ impl Share {
             program: self.program.command[0].clone(),
             args: self.program.command[1..].to_vec(),
             env,
-            // An invite holds a key.
+            // BEACH_TARGET may hold an invite, and so a key.
             env_remove: vec!["BEACH_TARGET".into()],
             cols: size.cols,
             rows: size.rows,
@@ -250,7 +250,7 @@ impl Share {
     }
 }
 
-/// Waits for the end of a task that would run for ever: its end is a fault.
+/// Waits for the end of a task; for ever, if there is none.
 async fn ended(task: &mut Option<JoinHandle<()>>) {
     match task {
         Some(handle) => {

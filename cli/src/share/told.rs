@@ -1,4 +1,4 @@
-//! Who is told what happens in a session besides viewers: the person, programs that read events, the recording and the audit.
+//! The audience of a session besides viewers: the person, programs that read events, the recording and the audit.
 
 use std::io;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::audit::{Audit, Countable};
 use crate::cast::CastFile;
 use crate::output::{self, Voice, WrittenFile};
 
-/// A file that cannot be written any more ends, and the session goes on.
+/// The outputs of a session. A failed file ends, and the session goes on.
 pub(super) struct Told {
     pub(super) voice: Voice,
     cast: Option<CastFile>,
@@ -18,10 +18,10 @@ pub(super) struct Told {
     screen: Screen,
 }
 
-/// Whether the person can be told something now.
+/// Whether share may print on the person's terminal.
 enum Screen {
     Free,
-    /// The command draws on the person's terminal: what they are to be told waits.
+    /// The command draws on the terminal; these messages wait.
     Taken(Vec<(WrittenFile, io::Error)>),
 }
 
@@ -30,19 +30,19 @@ impl Told {
         Told { voice, cast, audit, screen: Screen::Free }
     }
 
-    /// From now on the command draws on the person's terminal.
+    /// Holds messages back while the command draws on the person's terminal.
     pub(super) fn take_screen(&mut self) {
         self.screen = Screen::Taken(Vec::new());
     }
 
-    /// The command draws no more; the person is told what waited.
+    /// Prints the messages that waited, after the command's end.
     pub(super) fn free_screen(&mut self) {
         if let Screen::Taken(waiting) = std::mem::replace(&mut self.screen, Screen::Free) {
             waiting.iter().for_each(|(file, error)| output::file_ended(*file, error));
         }
     }
 
-    /// For the recording.
+    /// Writes to the recording.
     pub(super) fn record(&mut self, write: impl FnOnce(&mut CastFile) -> io::Result<()>) {
         if let Some(Err(error)) = self.cast.as_mut().map(write) {
             self.cast = None;
@@ -50,27 +50,27 @@ impl Told {
         }
     }
 
-    /// For whoever reads the events, and for the audit.
+    /// Writes an event to stdout (--json) and to the audit.
     pub(super) fn tell(&mut self, kind: &str, fields: &Value) {
         self.voice.event(kind, fields);
         self.note(kind, fields);
     }
 
-    /// For the audit.
+    /// Writes an event to the audit.
     pub(super) fn note(&mut self, kind: &str, fields: &Value) {
         if let Some(Err(error)) = self.audit.as_ref().map(|audit| audit.note(kind, fields)) {
             self.audit_ended(error);
         }
     }
 
-    /// A join failed: counted for the audit, as anybody can make joins fail.
+    /// Counts a failed join for the audit, as anybody can make joins fail.
     pub(super) fn count(&mut self, kind: Countable, fields: Value) {
         if let Some(audit) = &mut self.audit {
             audit.count(kind, fields);
         }
     }
 
-    /// Waits until counted failures are to be written.
+    /// Waits until the audit has counted failures to write.
     pub(super) async fn audit_due(&self) {
         match self.audit.as_ref().and_then(Audit::deadline) {
             Some(deadline) => sleep_until(deadline.into()).await,
@@ -85,7 +85,7 @@ impl Told {
         }
     }
 
-    /// The session's end: the last entry of everything.
+    /// Writes the last entry of the recording, the audit and the events.
     pub(super) fn end(&mut self, code: u8, reason: &str) {
         if let Some(Err(error)) = self.cast.take().map(|cast| cast.end(code)) {
             self.file_ended(WrittenFile::Recording, error);
@@ -103,7 +103,7 @@ impl Told {
         self.file_ended(WrittenFile::Audit, error);
     }
 
-    /// Told once: as an event, in the log, and to the person as soon as that does not tear their screen.
+    /// Reports the end of a file once: as an event, in the log, and to the person when the screen is free.
     fn file_ended(&mut self, file: WrittenFile, error: io::Error) {
         tracing::error!(%error, file = file.name(), "a file ends here");
         self.voice.event(file.event(), &json!({ "cause": error.to_string() }));
