@@ -27,10 +27,34 @@ Examples:
   beach join LINK                  join from anywhere
   beach share --headless -q -- sh -c 'make && make test'
 
-Exit codes of share: the command's own, or 128 + signal.
-Exit codes of join:
+`beach COMMAND --help` shows the flags of a command.";
+
+const SHARE_EXAMPLES: &str = "\
+Examples:
+  beach share                      share your shell; prints the links
+  beach share -- htop              share one program
+  beach share --headless -q -- sh -c 'make && make test'
+
+Exit codes: the command's own, or 128 + its signal; and
+  127 CMD cannot start   1 nobody joined in time   2 usage
+  3 rendezvous unreachable   5 refused   129, 130, 143 stopped by a signal";
+
+const JOIN_EXAMPLES: &str = "\
+Examples:
+  beach join LINK                  join from anywhere
+  beach join --return LINK         exit with the shared command's code
+
+Exit codes:
   0 ended or left   2 usage            3 rendezvous unreachable   4 no such session
   5 refused         6 no path          7 connection lost          8 other protocol version";
+
+const COMPLETIONS: &str = "\
+Load the script:
+  bash         source <(beach completions bash)
+  zsh          source <(beach completions zsh)
+  fish         beach completions fish | source
+  elvish       eval (beach completions elvish | slurp)
+  powershell   beach completions powershell | Out-String | Invoke-Expression";
 
 /// Share a terminal, peer to peer and end-to-end encrypted.
 #[derive(Debug, Parser)]
@@ -43,43 +67,44 @@ struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Share a terminal. `beach -- CMD` and bare `beach` mean the same
-    #[command(after_help = EXAMPLES)]
+    /// Share a terminal; bare `beach` and `beach -- CMD` do the same
+    #[command(after_help = SHARE_EXAMPLES)]
     Share(ShareArgs),
-    /// Join a shared terminal. `beach --join TARGET` means the same
-    #[command(after_help = EXAMPLES)]
+    /// Join a shared terminal; `beach --join TARGET` does the same
+    #[command(after_help = JOIN_EXAMPLES)]
     Join(JoinArgs),
     /// Run a rendezvous, which introduces viewers to hosts
     Serve(ServeArgs),
-    /// Show the sessions that you share: links, and who is there
+    /// Show your sessions: links and viewers
     Status(StatusArgs),
-    /// Come back to a session that you share in the background
+    /// Join your own session, such as one in the background
     Attach(AttachArgs),
-    /// Find out whether a session would work from here, and what to do if not
+    /// Check whether a session would work from here, and say what to do if not
     Doctor(DoctorArgs),
-    /// End a session that you share
+    /// Stop a session
     Stop(StopArgs),
-    /// Let a person in who waits; see `beach share --approve`
+    /// Let in a person who waits; see `beach share --approve`
     Approve(MemberArgs),
-    /// Turn a person away who waits, and make new links, since they know the old ones
+    /// Refuse a person who waits, and make new links
     Deny(KickArgs),
     /// Let a viewer type
     Grant(GrantArgs),
-    /// Let a viewer watch only
+    /// Take the keyboard from a viewer, who can still watch
     Revoke(MemberArgs),
-    /// Remove a viewer, and make new links, since they know the old ones
+    /// Remove a viewer, and make new links
     Kick(KickArgs),
-    /// Make new links; the old ones let nobody in any more, and viewers who are in stay
+    /// Make new links; the old ones stop working, and viewers stay
     Rotate(SessionArgs),
-    /// Show viewers nothing new and take nothing from them, until `beach resume`
+    /// Hide new output from viewers and drop their input, until `beach resume`
     Pause(SessionArgs),
-    /// End a pause: viewers see and type again
+    /// End a pause
     Resume(SessionArgs),
-    /// Show all viewers a sentence
+    /// Show a sentence to all viewers
     Say(SayArgs),
-    /// Replay a recorded handshake or session and print each stage
+    /// Replay a recording of --record-handshake, and print each stage
     Replay(ReplayArgs),
-    /// Print a script that makes a shell complete the words of beach
+    /// Print a completion script for a shell
+    #[command(after_help = COMPLETIONS)]
     Completions(CompletionsArgs),
     /// Print the man page, or write the pages of all commands
     Man(ManArgs),
@@ -100,9 +125,9 @@ pub(crate) fn parse() -> Result<Command, u8> {
                 Found::Unreadable(error) => {
                     let cause = format!("{}: {error}", path.display());
                     output::warn(
-                        "the configuration was not read",
+                        "cannot read the configuration file",
                         &cause,
-                        "let this user read it, or set XDG_CONFIG_HOME",
+                        "make the file readable, or set XDG_CONFIG_HOME",
                     );
                     return Ok(Vec::new());
                 }
@@ -116,9 +141,9 @@ pub(crate) fn parse() -> Result<Command, u8> {
             Err(config::BadConfig { line, what }) => {
                 let place = line.map_or(path.display().to_string(), |line| format!("{}, line {line}", path.display()));
                 return Err(output::usage(
-                    "the configuration cannot be used",
+                    "cannot use the configuration file",
                     &format!("{place}: {what}"),
-                    "correct it",
+                    "correct this line, or remove the file",
                 ));
             }
         }

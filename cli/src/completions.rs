@@ -25,12 +25,12 @@ pub(crate) fn man(folder: Option<&Path>, cli: Command) -> u8 {
                 output::print(String::from_utf8_lossy(&page).trim_end());
                 0
             }
-            Err(error) => output::refuse("the page cannot be made", &error.to_string(), "try again"),
+            Err(error) => output::refuse("cannot make the man page", &error.to_string(), "try again"),
         };
     };
     let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(cli, folder));
     match written {
         Ok(()) => 0,
-        Err(error) => output::refuse("the pages cannot be written", &error.to_string(), "choose another --dir"),
+        Err(error) => output::refuse("cannot write the man pages", &error.to_string(), "choose another --dir"),
     }
 }

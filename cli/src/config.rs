@@ -50,8 +50,8 @@ pub(crate) fn read(path: &Path) -> Result<Found, BadConfig> {
         _ => Ok(None),
     });
     match read {
-        Ok(Some(bytes)) => String::from_utf8(bytes).map(Found::Text).map_err(|_| bad("it is not UTF-8")),
-        Ok(None) => Err(bad("it is larger than a megabyte")),
+        Ok(Some(bytes)) => String::from_utf8(bytes).map(Found::Text).map_err(|_| bad("the file is not UTF-8")),
+        Ok(None) => Err(bad("the file is larger than a megabyte")),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Found::Nothing),
         Err(error) => Ok(Found::Unreadable(error)),
     }
@@ -98,7 +98,8 @@ pub(crate) fn arguments(text: &str, cli: &Command, matches: &ArgMatches) -> Resu
         let id = flag.replace('-', "_");
         let given = matches!(chosen.value_source(&id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
         if !given {
-            let bad = || BadConfig { line: line(value.span().start), what: format!("--{flag} takes no such value") };
+            let bad =
+                || BadConfig { line: line(value.span().start), what: format!("--{flag} takes no date and no table") };
             add(&mut arguments, &flag, value).ok_or_else(bad)?;
         }
     }
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(wrong("\n[join]\n\nlinger = 1"), "4: join has no flag --linger");
         assert_eq!(wrong("[sharre]"), "1: there is no command sharre");
         assert_eq!(wrong("hidden = true"), "1: no command has a flag --hidden");
-        assert_eq!(wrong("[share]\nlinger = 2020-01-01"), "2: --linger takes no such value");
+        assert_eq!(wrong("[share]\nlinger = 2020-01-01"), "2: --linger takes no date and no table");
         assert!(wrong("strict = ").starts_with("1: "));
     }
 }

@@ -225,8 +225,7 @@ async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
     let sessions = match meant(args.session.as_deref()) {
         Ok(sessions) => sessions,
         Err(cause) => {
-            let code = output::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR");
-            return (code, answers);
+            return (cannot_list(&cause), answers);
         }
     };
     let mut code = 0;
@@ -241,8 +240,7 @@ async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
             Err(_) if args.session.is_none() && is_left_over(&socket).await => {}
             Err(cause) => {
                 found = true;
-                code =
-                    output::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs");
+                code = silent(&session, &cause);
             }
         }
     }
@@ -262,13 +260,13 @@ fn none(id: Option<&str>) -> u8 {
         Some(id) => output::error_of(
             code::NO_SESSION,
             &format!("there is no session {id}"),
-            "no socket of that name",
-            "see `beach status`",
+            "it has ended, or the id is wrong",
+            "`beach status` shows your sessions",
         ),
         None => output::error_of(
             code::NO_SESSION,
-            "you share nothing",
-            "no session has a socket",
+            "nothing is shared from this account",
+            "no session of this user runs",
             "start one with `beach share`",
         ),
     }
@@ -279,8 +277,7 @@ fn none(id: Option<&str>) -> u8 {
 /// # Errors
 /// The exit code, after an error message: there is no such session, or there are several.
 async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
-    let sessions = meant(id)
-        .map_err(|cause| output::refuse("the sessions cannot be listed", &cause, "set HOME or XDG_RUNTIME_DIR"))?;
+    let sessions = meant(id).map_err(|cause| cannot_list(&cause))?;
     let mut alive = Vec::new();
     for (session, socket) in sessions {
         if !is_left_over(&socket).await {
@@ -289,10 +286,28 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
     }
     if alive.len() > 1 {
         let ids: Vec<_> = alive.iter().map(|(id, _)| id.as_str()).collect();
-        let advice = format!("say which: beach {command} ID");
+        let advice = format!("say which: beach {}", with_id(command));
         return Err(output::usage("there are several sessions", &ids.join(", "), &advice));
     }
     alive.pop().ok_or_else(|| none(id))
+}
+
+/// The words of a command for one of several sessions.
+fn with_id(command: &str) -> String {
+    match command {
+        "approve" | "deny" | "grant" | "revoke" | "kick" => format!("{command} --session ID VIEWER"),
+        "rotate" | "pause" | "resume" => format!("{command} --session ID"),
+        "say" => "say --session ID TEXT".to_owned(),
+        other => format!("{other} ID"),
+    }
+}
+
+fn cannot_list(cause: &str) -> u8 {
+    output::refuse("cannot list the sessions", cause, "set HOME or XDG_RUNTIME_DIR")
+}
+
+fn silent(session: &str, cause: &str) -> u8 {
+    output::refuse(&format!("session {session} does not answer"), cause, "check whether `beach share` still runs")
 }
 
 /// The control invite and the socket of the one session that `beach attach` is for.
@@ -301,10 +316,8 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
 /// The exit code, after an error message.
 pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
     let (session, socket) = one(id, "attach").await?;
-    let silent =
-        |cause: &str| output::refuse(&format!("session {session} does not answer"), cause, "see whether it still runs");
-    let (answer, _) = asked(&socket, &Request::Attach).await.map_err(|cause| silent(&cause))?;
-    let link = answer["link"].as_str().map(str::to_owned).ok_or_else(|| silent("it names no link"))?;
+    let (answer, _) = asked(&socket, &Request::Attach).await.map_err(|cause| silent(&session, &cause))?;
+    let link = answer["link"].as_str().map(str::to_owned).ok_or_else(|| silent(&session, "the answer has no link"))?;
     Ok((link, socket))
 }
 
@@ -347,14 +360,28 @@ pub(crate) async fn act(session: Option<&str>, command: &str, act: ModeratorActi
         Ok(one) => one,
         Err(code) => return code,
     };
+    let advice = advice(&act);
     match asked(&socket, &Request::Act(act)).await {
         Ok((answer, _)) => match answer["error"].as_str() {
             None => 0,
-            Some(cause) => output::refuse(&format!("`beach {command}` did nothing"), cause, "see `beach status`"),
+            Some(cause) => output::refuse(&format!("`beach {command}` changed nothing"), cause, advice),
         },
-        Err(cause) => {
-            output::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
+        Err(cause) => silent(&session, &cause),
+    }
+}
+
+/// What to try after an action that changed nothing.
+fn advice(act: &ModeratorAction) -> &'static str {
+    match act {
+        ModeratorAction::Approve(_)
+        | ModeratorAction::Grant(_)
+        | ModeratorAction::Revoke(_)
+        | ModeratorAction::Deny { .. }
+        | ModeratorAction::Kick { .. } => "`beach status` shows their numbers",
+        ModeratorAction::Rotate | ModeratorAction::Pause | ModeratorAction::Resume => {
+            "`beach status` shows the session"
         }
+        ModeratorAction::Say(_) => "write a sentence: beach say TEXT",
     }
 }
 
@@ -369,10 +396,8 @@ pub(crate) async fn stop(args: StopArgs) -> u8 {
             if answered.ended(STOPPED_WITHIN).await {
                 return 0;
             }
-            output::refuse(&format!("session {session} goes on"), "it did not end within 15 s", "try again")
+            output::refuse(&format!("session {session} has not stopped"), "it did not end within 15 s", "try again")
         }
-        Err(cause) => {
-            output::refuse(&format!("session {session} does not answer"), &cause, "see whether it still runs")
-        }
+        Err(cause) => silent(&session, &cause),
     }
 }

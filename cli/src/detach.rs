@@ -10,8 +10,7 @@ use beach_runtime_tokio::tty;
 
 use crate::args::{self, AttachArgs, ShareArgs};
 use crate::control;
-use crate::greeting::InvitesShown;
-use crate::greeting::{Greeting, Remarks};
+use crate::greeting::{Ending, Greeting, InvitesShown, Remarks};
 use crate::join;
 use crate::output::{self, Voice, code};
 
@@ -19,7 +18,7 @@ use crate::output::{self, Voice, code};
 pub(crate) async fn start(args: &ShareArgs) -> u8 {
     let size = tty::size().map_or(args.size, |(cols, rows)| Size::new(cols, rows));
     let refuse = |error: &io::Error| {
-        output::refuse("the session could not start in the background", &error.to_string(), "share without --detach")
+        output::refuse("cannot start the session in the background", &error.to_string(), "share without --detach")
     };
     let child = env::current_exe().and_then(|program| {
         let mut command = Command::new(program);
@@ -48,13 +47,20 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
         Some((command, links)) => {
             let no_tls = link.starts_with("http://") && !link.starts_with("http://localhost");
             let shown = InvitesShown::unless_inside(args.links);
-            let remarks = Remarks { no_tls, waits: args.wait.is_some(), asks: false, qr: args.qr, links: shown };
+            let remarks = Remarks {
+                ending: Ending::Headless,
+                no_tls,
+                waits: args.wait.is_some(),
+                asks: false,
+                qr: args.qr,
+                links: shown,
+            };
             output::header(&Greeting::new(&command, size, &links, remarks));
         }
         None if InvitesShown::unless_inside(args.links) == InvitesShown::Yes => output::print(link),
         None => {}
     }
-    Voice::Human.say("In the background: `beach attach` comes back to it, `beach stop` ends it");
+    Voice::Human.say("In the background: `beach attach` joins the session, `beach stop` stops it.");
     0
 }
 

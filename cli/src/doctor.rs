@@ -69,7 +69,7 @@ impl Report {
 pub(crate) async fn run(args: DoctorArgs) -> u8 {
     let invite = match args.link.as_deref().map(Invite::parse).transpose() {
         Ok(invite) => invite,
-        Err(error) => return output::usage("this is no link", &error.to_string(), "copy the whole link"),
+        Err(error) => return output::usage("cannot use the link", &error.to_string(), "copy the whole link"),
     };
     let mut report = Report { json: args.json, works: true };
     let local = invite.as_ref().is_some_and(Invite::is_loopback);
@@ -83,8 +83,8 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
             handed_out = ice;
         }
         None => {
-            let advice = "give a link, or --server URL; `beach share` has a rendezvous of its own";
-            report.check("rendezvous", Outcome::Limited, "not asked: none was named", advice);
+            let advice = "give a link or --server URL; `beach share` runs its own rendezvous";
+            report.check("rendezvous", Outcome::Limited, "not checked: the command line names none", advice);
         }
     }
     let mut relays = Vec::new();
@@ -123,7 +123,7 @@ fn addresses(report: &mut Report, local: bool) {
     let global = found.iter().any(|address| matches!(address, IpAddr::V6(v6) if v6.segments()[0] & 0xe000 == 0x2000));
     let text = if global { "a global address" } else { "no global address" };
     let outcome = if global || local { Outcome::Good } else { Outcome::Limited };
-    report.check("ipv6", outcome, text, "nothing need be done; with IPv6 on both sides no router is in the way");
+    report.check("ipv6", outcome, text, "nothing to do; with IPv6 on both sides no NAT is in the way");
 }
 
 /// Asks the rendezvous as a host does, with a session of its own. Returns the rendezvous' address, if it was reached,
@@ -141,7 +141,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
                     return match parse_from_rendezvous(&text) {
                         Ok(FromRendezvous::Registered { ice }) => Ok(ice),
                         Ok(_) => Ok(Vec::new()),
-                        Err(_) => Err("nonsense".to_owned()),
+                        Err(_) => Err("the server does not answer as a rendezvous does".to_owned()),
                     };
                 }
                 SignalEvent::Datagram(_) => {}
@@ -178,23 +178,17 @@ fn clock(report: &mut Report, here: SystemTime, there: SystemTime) {
         Err(error) => (error.duration(), "behind"),
     };
     if apart <= CLOCKS_APART {
-        return report.check("clock", Outcome::Good, "as the rendezvous has it", "");
+        return report.check("clock", Outcome::Good, "agrees with the rendezvous", "");
     }
-    let text = format!("{} s {which} the rendezvous'", apart.as_secs());
-    report.check(
-        "clock",
-        Outcome::Limited,
-        &text,
-        "set the clock; certificates and credentials that expire depend on it",
-    );
+    let text = format!("{} s {which} the rendezvous' clock", apart.as_secs());
+    report.check("clock", Outcome::Limited, &text, "set the clock: certificates and credentials expire by it");
 }
 
 /// Checks whether a TURN server gives us a relayed address.
 async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Option<SocketAddr>) {
-    let advice =
-        "check its address, the credentials and the clock; without it the rendezvous carries what cannot be direct";
+    let advice = "check the address, the credentials and the clock; without TURN the rendezvous relays";
     let Some(address) = address else {
-        return report.check("turn", Outcome::Limited, &format!("{server} was not found"), advice);
+        return report.check("turn", Outcome::Limited, &format!("the name of {server} has no address"), advice);
     };
     let Service::Turn(transport, Some(credentials)) = &server.service else { return };
     let Ok(mut sockets) = UdpSockets::bind(&usable_addresses(local || address.ip().is_loopback())) else { return };
@@ -205,7 +199,7 @@ async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Opt
             report.check("turn", Outcome::Good, &format!("{server} relays at {relayed}, after {took}"), "");
         }
         None => {
-            let text = format!("{server} does not answer, or not with an address");
+            let text = format!("{server} does not answer, or refuses to relay");
             report.check("turn", Outcome::Limited, &text, advice);
         }
     }
@@ -215,7 +209,7 @@ async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Opt
 async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
     if servers.is_empty() {
         let advice = "give a link, --server URL, or --ice-server stun:HOST:PORT";
-        return report.check("udp", Outcome::Limited, "not tried: no STUN server is known", advice);
+        return report.check("udp", Outcome::Limited, "not checked: no STUN server is known", advice);
     }
     let mut seen = Vec::new();
     for v4 in [true, false] {
@@ -227,27 +221,24 @@ async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
             }
         }
     }
-    let advice = "let UDP out; until then the rendezvous carries the session, and --strict fails";
+    let advice = "let UDP out; until then the rendezvous relays the session, and --strict fails";
     let Some(((first, port), rest)) = seen.split_first() else {
-        let text = format!("no STUN server answers ({} asked): no UDP gets out, or none of them is one", servers.len());
+        let text = format!("none of {} STUN servers answers: no UDP gets out, or no answer comes in", servers.len());
         return report.check("udp", Outcome::Limited, &text, advice);
     };
-    report.check("udp", Outcome::Good, "it gets out, and answers come in", "");
+    report.check("udp", Outcome::Good, "datagrams go out, and answers come in", "");
     let own = usable_addresses(local).contains(&first.ip());
     let same_family: Vec<_> = rest.iter().filter(|(mapped, _)| mapped.is_ipv4() == first.is_ipv4()).collect();
     let (outcome, text) = if own && first.port() == *port {
         (Outcome::Good, format!("none: seen as {first}"))
     } else if same_family.iter().any(|(mapped, _)| mapped != first) {
-        (
-            Outcome::Limited,
-            format!("address-dependent mapping (symmetric): seen as {first}, and otherwise by another server"),
-        )
+        (Outcome::Limited, format!("address-dependent mapping (symmetric): seen as {first}, and as another address"))
     } else if !same_family.is_empty() {
         (Outcome::Good, format!("endpoint-independent mapping: seen as {first} by {} servers", same_family.len() + 1))
     } else {
-        (Outcome::Good, format!("there is one: seen as {first}; with a second --ice-server its kind could be told"))
+        (Outcome::Good, format!("a NAT: seen as {first}; a second --ice-server would tell its kind"))
     };
-    let advice = "nothing need be done: with most others it connects directly, with some through the rendezvous";
+    let advice = "nothing to do: most connections are direct, some go through the rendezvous";
     report.check("nat", outcome, &text, advice);
     filtering(report, servers).await;
 }
@@ -260,13 +251,15 @@ async fn filtering(report: &mut Report, servers: &[SocketAddr]) {
         let (outcome, text) = match stun::ask_for_other_port(&socket, *server).await {
             Some(true) => (
                 Outcome::Good,
-                "a datagram from another port comes in: endpoint-independent, or address-dependent filtering",
+                "a datagram from another port comes in: endpoint-independent or address-dependent filtering",
             ),
-            Some(false) => (Outcome::Limited, "none from another port comes in: address and port-dependent filtering"),
+            Some(false) => {
+                (Outcome::Limited, "no datagram from another port comes in: address and port-dependent filtering")
+            }
             // The server has no second port.
             None => continue,
         };
-        let advice = "nothing need be done: only with a symmetric router on the other side it cannot be direct";
+        let advice = "nothing to do: only a symmetric NAT on the other side prevents a direct connection";
         return report.check("filtering", outcome, text, advice);
     }
 }
@@ -284,13 +277,15 @@ async fn handshake(report: &mut Report, link: &str) {
                 "turn" => "through a TURN server",
                 _ => "directly",
             };
-            report.check("handshake", Outcome::Good, &format!("the first screen after {took}, {way}"), "");
+            report.check("handshake", Outcome::Good, &format!("the first screen came after {took}, {way}"), "");
         }
         Ok(Err(cause)) => {
-            let advice = "beach join with --debug-log FILE writes down every step";
+            let advice = "`beach join --debug-log FILE LINK` logs every step";
             report.check("handshake", Outcome::Bad, &format!("failed while {stage}: {cause}"), advice);
         }
-        Err(_) => report.check("handshake", Outcome::Bad, &format!("nothing after {took}, while {stage}"), "try again"),
+        Err(_) => {
+            report.check("handshake", Outcome::Bad, &format!("no screen after {took}, while {stage}"), "try again")
+        }
     }
 }
 
@@ -328,5 +323,5 @@ async fn join(link: &str, stage: &mut String) -> Result<String, String> {
             Some(_) | None => {}
         }
     }
-    Err("it ended without a word".to_owned())
+    Err("`beach join` ended and gave no reason".to_owned())
 }

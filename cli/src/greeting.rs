@@ -55,9 +55,31 @@ impl InvitesShown {
     }
 }
 
+/// The way in which a session ends.
+#[derive(Clone, Copy)]
+pub(crate) enum Ending {
+    /// The host's terminal shows a shell.
+    Shell,
+    /// The host's terminal shows another program.
+    Program,
+    /// The command has no terminal of the host's.
+    Headless,
+}
+
+impl Ending {
+    fn sentence(self) -> &'static str {
+        match self {
+            Ending::Shell => "Exit the shell (Ctrl-D) to stop sharing.",
+            Ending::Program => "Sharing stops when the command ends.",
+            Ending::Headless => "Sharing stops when the command ends, or by `beach stop`.",
+        }
+    }
+}
+
 /// The remarks under the links.
 #[derive(Clone, Copy)]
 pub(crate) struct Remarks {
+    pub(crate) ending: Ending,
     pub(crate) no_tls: bool,
     /// The command starts when a viewer has joined.
     pub(crate) waits: bool,
@@ -85,24 +107,21 @@ impl Greeting {
             }
             InvitesShown::No => {
                 lines.push(
-                    "  The links are not shown, as this terminal is shared itself: its viewers would see".to_owned(),
+                    "  The links are hidden, since the viewers of this shared terminal would see them.".to_owned(),
                 );
-                lines
-                    .push("  them. `beach status` shows them in another terminal; --links shows them here.".to_owned());
+                lines.push("  `beach status` in another terminal shows them; --links shows them here.".to_owned());
             }
         }
         lines.push(String::new());
-        lines.push("  End-to-end encrypted. Exit the shell (Ctrl-D) to stop sharing.".to_owned());
-        for (is_so, text) in [
-            (
-                remarks.no_tls,
-                "  No TLS here: who can alter the rendezvous' traffic may keep people out, but not get in.",
-            ),
-            (!is_utf8_locale(), "  This locale is not UTF-8: what programs draw may look broken for viewers."),
-            (remarks.asks, "  You are asked here before anybody may type."),
-            (remarks.waits, "  Waiting for a viewer; the command starts then."),
+        lines.push(format!("  End-to-end encrypted. {}", remarks.ending.sentence()));
+        for (applies, text) in [
+            (remarks.no_tls, "  Not https: somebody on the network could stop people from joining, but cannot"),
+            (remarks.no_tls, "  read along or join."),
+            (!is_utf8_locale(), "  This locale is not UTF-8: viewers may see broken characters."),
+            (remarks.asks, "  This terminal asks you before anybody may type."),
+            (remarks.waits, "  The command starts when the first viewer has joined."),
         ] {
-            lines.extend(is_so.then(|| text.to_owned()));
+            lines.extend(applies.then(|| text.to_owned()));
         }
         let mut lines: Vec<_> = lines.into_iter().map(plain).collect();
         if remarks.qr && remarks.links == InvitesShown::Yes {

@@ -166,15 +166,15 @@ impl Join {
                 (0, "stopped")
             }
             ViewerExit::Expired => {
-                say("beach: the session's time is over");
+                say("beach: the session expired");
                 (0, "expired")
             }
             ViewerExit::Left => {
-                say("beach: left");
+                say("beach: you left the session");
                 (self.ended_by.unwrap_or(0), "left")
             }
             ViewerExit::Removed(why) => {
-                output::refuse("the host removed this viewer", &why, "ask the host");
+                output::refuse("the host removed you from the session", &why, "ask the host");
                 (code::REFUSED, "removed")
             }
             ViewerExit::Failed(failure) => {

@@ -73,7 +73,7 @@ fn act(command: &str, of: &args::SessionArgs, act: ModeratorAction) -> u8 {
 /// Runs a command on one thread. Its work is small, and each part that could block has a thread of its own.
 fn run(command: impl Future<Output = u8>) -> u8 {
     if let Err(error) = limits::check_open_files() {
-        return output::refuse("the program could not start", &error.to_string(), "raise the limit: ulimit -n 256");
+        return output::refuse("the program cannot start", &error.to_string(), "raise the limit: ulimit -n 256");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
@@ -88,7 +88,7 @@ fn run(command: impl Future<Output = u8>) -> u8 {
             code
         }
         Err(error) => {
-            output::refuse("the program could not start", &error.to_string(), "free some memory or file handles")
+            output::refuse("the program cannot start", &error.to_string(), "free some memory or file handles")
         }
     }
 }

@@ -143,7 +143,7 @@ pub(crate) fn plain_json(value: &Value) -> String {
 
 /// The line about a person who wants in, for a host whose command has not started and draws no screen.
 pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas) -> String {
-    format!("  {check}: sees {} who wants in ({role}). In another terminal: beach approve {member}", quoted_name(name))
+    format!("  {check}: the words of {} ({role}). To let them in: beach approve {member}", quoted_name(name))
 }
 
 /// Empties the terminal on stdout.
@@ -178,7 +178,7 @@ impl WrittenFile {
 /// Reports a file that the session cannot write any more; the session goes on.
 pub(crate) fn file_ended(file: WrittenFile, cause: &std::io::Error) {
     let what = format!("the {} ended early", file.name());
-    error(&what, &cause.to_string(), "make room for it; the session itself goes on");
+    error(&what, &cause.to_string(), "free some disk space; the session goes on");
 }
 
 /// Prints a line on stdout.
@@ -312,7 +312,7 @@ mod tests {
         let check = Sas(7);
         let line = asks(MemberId(3), Role::Control, FORGED, check);
         assert!(line.trim_start().starts_with(&check.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
-        assert!(line.contains("\"x' (view); sees: four fa…\" who wants in (control)"), "{line}");
+        assert!(line.contains("\"x' (view); sees: four fa…\" (control). To let them in"), "{line}");
     }
 
     #[test]

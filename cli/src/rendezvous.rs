@@ -28,7 +28,7 @@ impl Place {
             // The default port is taken: any free port does.
             Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
                 output::refuse(
-                    "the rendezvous inside share could not start",
+                    "cannot start the rendezvous inside share",
                     &cause,
                     "choose --listen ADDR or --server URL",
                 )

@@ -29,11 +29,11 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
     match replay(&records, |replayed| show(replayed, args.verbose)) {
         Ok(()) if is_whole(&file) => 0,
         Ok(()) => {
-            let advice = "what is there was replayed; whoever recorded it may have been killed";
-            output::refuse("the recording is not whole", "it ends in the middle of a record", advice)
+            let advice = "record again; a killed program leaves such a file";
+            output::refuse("the recording is incomplete", "the file ends in the middle of a record", advice)
         }
         Err(error) => {
-            let advice = "replay it with the version that recorded it";
+            let advice = "replay with the version that recorded";
             output::refuse("the replay stopped", &error.to_string(), advice)
         }
     }
@@ -69,7 +69,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
             HostNotice::Joined(member, role, name, path) => {
                 output::replayed(at, &format!("member {member} joined: {name:?}, {role}, {path}"));
             }
-            HostNotice::Path(member, path) => output::replayed(at, &format!("member {member} comes {path} now")),
+            HostNotice::Path(member, path) => output::replayed(at, &format!("member {member} has a new path: {path}")),
             HostNotice::Away(member, cause) => {
                 output::replayed(at, &format!("member {member} is away: {}", output::cause(&cause)));
             }
@@ -78,19 +78,19 @@ fn show_host(at: Timestamp, output: HostOutput) {
                 output::replayed(at, &format!("member {member} left: {}", output::cause(&cause)));
             }
             HostNotice::Asks(member, role, name, check, _) => {
-                output::replayed(at, &format!("{member} waits to be let in: {name:?}, {role}, {check}"));
+                output::replayed(at, &format!("{member} waits for approval: {name:?}, {role}, {check}"));
             }
-            HostNotice::Decided(member, true) => output::replayed(at, &format!("{member} is let in")),
-            HostNotice::Decided(member, false) => output::replayed(at, &format!("{member} is not let in")),
-            HostNotice::Role(member, role) => output::replayed(at, &format!("member {member} has {role} now")),
+            HostNotice::Decided(member, true) => output::replayed(at, &format!("the host let {member} in")),
+            HostNotice::Decided(member, false) => output::replayed(at, &format!("the host refused {member}")),
+            HostNotice::Role(member, role) => output::replayed(at, &format!("member {member} has the role {role} now")),
             HostNotice::Typed(member, bytes) => {
                 output::replayed(at, &format!("member {member} typed {} bytes", bytes.len()));
             }
-            HostNotice::Rotated => output::replayed(at, "other links from now on"),
+            HostNotice::Rotated => output::replayed(at, "new links"),
             HostNotice::Paused(true) => output::replayed(at, "paused"),
-            HostNotice::Paused(false) => output::replayed(at, "it goes on"),
+            HostNotice::Paused(false) => output::replayed(at, "resumed"),
             HostNotice::Violation(member, count) => {
-                output::replayed(at, &format!("member {member} sent what it may not send ({count} so far)"));
+                output::replayed(at, &format!("member {member} broke the protocol ({count} times so far)"));
             }
         },
         HostOutput::Start(size) => output::replayed(at, &format!("the command starts ({size})")),
@@ -99,7 +99,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
             &match exit {
                 HostExit::Ended(code) => format!("the command ended with {code}"),
                 HostExit::Stopped => "stopped".to_owned(),
-                HostExit::Expired => "its time was over".to_owned(),
+                HostExit::Expired => "expired".to_owned(),
                 HostExit::Failed(failure) => {
                     format!("failed while {}: {}", failure.stage, output::cause(&failure.cause))
                 }
@@ -124,7 +124,7 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             ViewerNotice::Paths(local, remote) => output::replayed(at, &format!("  {local} local, {remote} remote")),
             ViewerNotice::Unreachable(cause) => output::replayed(at, &format!("rendezvous not reached: {cause}")),
             ViewerNotice::Connected(path) => output::replayed(at, &format!("path {path}")),
-            ViewerNotice::Path(path) => output::replayed(at, &format!("path {path} now")),
+            ViewerNotice::Path(path) => output::replayed(at, &format!("new path {path}")),
             ViewerNotice::FirstScreen(member, role) => {
                 output::replayed(at, &format!("first screen, as member {member}, {role}"));
             }
@@ -132,12 +132,12 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
                 output::replayed(at, &format!("reconnecting: {}", output::cause(&cause)));
             }
             ViewerNotice::Back(after) => output::replayed(at, &format!("back after {} ms", after.as_millis())),
-            ViewerNotice::Forgotten(_) => output::replayed(at, "the host did not keep the place"),
-            ViewerNotice::Overflow => output::replayed(at, "more was typed than is kept"),
+            ViewerNotice::Forgotten(_) => output::replayed(at, "the host gave the place away"),
+            ViewerNotice::Overflow => output::replayed(at, "the buffer for typing is full"),
             ViewerNotice::Sas(check) => output::replayed(at, &format!("  the host sees: {check}")),
-            ViewerNotice::Role(role) => output::replayed(at, &format!("{role} now")),
+            ViewerNotice::Role(role) => output::replayed(at, &format!("role {role} now")),
             ViewerNotice::Paused(true) => output::replayed(at, "paused"),
-            ViewerNotice::Paused(false) => output::replayed(at, "it goes on"),
+            ViewerNotice::Paused(false) => output::replayed(at, "resumed"),
             ViewerNotice::Title(_)
             | ViewerNotice::Bell
             | ViewerNotice::Clipboard(_)
@@ -149,7 +149,7 @@ fn show_viewer(at: Timestamp, output: ViewerOutput) {
             &match exit {
                 ViewerExit::Ended(code) => format!("the command ended with {code}"),
                 ViewerExit::Stopped => "the host stopped sharing".to_owned(),
-                ViewerExit::Expired => "the session's time was over".to_owned(),
+                ViewerExit::Expired => "expired".to_owned(),
                 ViewerExit::Left => "left".to_owned(),
                 ViewerExit::Removed(why) => format!("removed: {why}"),
                 ViewerExit::Failed(failure) => {

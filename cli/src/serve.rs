@@ -1,5 +1,6 @@
 //! `beach serve`: a rendezvous.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::{log, output};
 
 pub(crate) async fn run(args: ServeArgs) -> u8 {
     if let Err(cause) = log::start(&args.log) {
-        return output::usage("the log cannot be written", &cause, "choose another --log-file");
+        return output::usage("cannot write the log", &cause, "choose another --log-file");
     }
     let server = match listen(&args.listen).await {
         Ok(server) => server,
@@ -27,21 +28,21 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     let mut signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
-            return output::refuse("signals cannot be handled", &error.to_string(), "check the system's limits");
+            return output::refuse("cannot handle signals", &error.to_string(), "check the system's limits");
         }
     };
     let secret = match args.turn_secret_file.as_deref().map(read_secret).transpose() {
         Ok(secret) => secret,
-        Err(cause) => return output::usage("the TURN secret cannot be read", &cause, "check --turn-secret-file"),
+        Err(cause) => return output::usage("cannot read the TURN secret", &cause, "check --turn-secret-file"),
     };
     let lacks = |server: &&IceServer| secret.is_none() && matches!(server.service, Service::Turn(_, None));
     if let Some(server) = args.ice_server.iter().find(lacks) {
-        let advice = "add --turn-secret-file FILE with coturn's static-auth-secret, or write turn:USER:PASS@HOST:PORT";
-        return output::usage("there are no credentials for a TURN server", &server.to_string(), advice);
+        let advice = "give --turn-secret-file FILE (coturn's static-auth-secret), or turn:USER:PASS@HOST:PORT";
+        return output::usage("a TURN server has no credentials", &server.to_string(), advice);
     }
     let servers = match look_up(&args.ice_server).await {
         Ok(servers) => servers,
-        Err(name) => return output::usage("a server was not found", &name, "check --ice-server"),
+        Err(name) => return output::usage("the name of a server has no address", &name, "check --ice-server"),
     };
     let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime };
     output::serving(server.local_addr());
@@ -68,7 +69,7 @@ async fn look_up(servers: &[IceServer]) -> Result<Vec<IceServer>, String> {
 fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
     let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(|error| error.to_string())?;
     let secret = text.trim();
-    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(Zeroizing::new(secret.to_owned())) }
+    if secret.is_empty() { Err("the file is empty".to_owned()) } else { Ok(Zeroizing::new(secret.to_owned())) }
 }
 
 /// Waits for a signal that ends the program. The first SIGTERM lets handshakes finish; the second ends at once.
@@ -95,9 +96,13 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
 pub(crate) async fn listen(address: &str) -> Result<Server, String> {
     // `:8080` is a port on the loopback address.
     let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() };
-    let mut last = "it is not an address".to_owned();
+    let mut last = "the name has no address".to_owned();
     let found: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
         Ok(found) => found.collect(),
+        // The text is no HOST:PORT at all.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            return Err("expected ADDRESS:PORT, such as 0.0.0.0:8080".to_owned());
+        }
         Err(error) => return Err(error.to_string()),
     };
     for address in found {

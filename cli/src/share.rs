@@ -197,7 +197,7 @@ impl Share {
         let (code, reason) = self.conclude(exit);
         self.told.end(code, reason);
         if self.seat.is_own_terminal() {
-            self.told.voice.say("  beach: the session has ended.");
+            self.told.voice.say("  beach: the session ended.");
         }
         code
     }
@@ -212,15 +212,18 @@ impl Share {
             HostExit::Ended(code) => (u8::try_from(code & 0xff).unwrap_or(code::FAILED), "ended"),
             HostExit::Stopped => match self.stopped_by {
                 Some(StoppedBy::Fault(fault)) => {
-                    (output::refuse("the session ended by a fault", fault, "share again, and report it"), "fault")
+                    (output::refuse("a fault ended the session", fault, "share again, and report the fault"), "fault")
                 }
                 Some(StoppedBy::Signal(_)) | None => (by_signal, "stopped"),
             },
             HostExit::Expired => (by_signal, "expired"),
             HostExit::Failed(failure) => (output::share_failed(&failure, &self.session.server), "failed"),
             HostExit::NobodyJoined => {
-                let advice = "give a longer --wait=SECS, or none";
-                (output::refuse("no viewer came in time", "nobody joined", advice), "nobody_joined")
+                let advice = "give a longer --wait=SECS, or --wait alone";
+                (
+                    output::refuse("no viewer came in time", "nobody joined within the time of --wait", advice),
+                    "nobody_joined",
+                )
             }
         }
     }

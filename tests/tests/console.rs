@@ -106,7 +106,7 @@ fn a_refusal_by_the_escape_is_one() {
     // As a terminal says it that was asked for the kitty keyboard protocol.
     keys(&mut world, b"\x1b[93;5u\x1b[93;5:3u\x1b[110u");
 
-    assert!(banner(&world).join("").contains("the links are other ones now"), "{:?}", banner(&world));
+    assert!(banner(&world).join("").contains("shows the new links"), "{:?}", banner(&world));
     world.run_for(secs(4));
     assert!(world.viewers[0].exit.is_some());
     assert_eq!((members(&world), typed(&world).as_str()), (0, ""));
@@ -273,7 +273,7 @@ fn members_help_pause_and_kick_are_there_and_gone_again() {
     keys(&mut world, b"q");
     assert_untouched(&world);
     keys(&mut world, b"\x1d?");
-    assert!(banner(&world).join("").contains("^] k kick"), "{:?}", banner(&world));
+    assert!(banner(&world).join("").contains("^] k remove one"), "{:?}", banner(&world));
     keys(&mut world, b" ");
     assert_untouched(&world);
 

@@ -39,7 +39,7 @@ fn against_a_flood_typing_and_a_paste_without_an_end_ctrl_c_works_at_once_and_th
 
     host.presses("C-]");
     host.presses("k");
-    host.shows("who goes?", SOON);
+    host.shows("remove which viewer?", SOON);
     host.types("1");
     host.presses("Enter");
 

@@ -97,7 +97,7 @@ fn where_others_can_join_who_may_type_is_asked_about_without_being_told_to() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
     let (host, links) = share(&tmux, &scratch, "--listen 0.0.0.0:0");
-    assert!(host.everything().contains("You are asked here before anybody may type."));
+    assert!(host.everything().contains("This terminal asks you before anybody may type."));
 
     let watching = join(&tmux, "watching", &links.view);
     watching.shows("$", SOON);

@@ -30,7 +30,7 @@ fn status_shows_links_and_members_and_stop_ends_the_session() {
     assert_eq!(ask(&scratch, &["status"]).0, 4, "nothing is shared yet");
     let mut host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; exec cat"]);
     let (code, alone, _) = ask(&scratch, &["status"]);
-    assert!(code == 0 && alone.contains(&host.links.control) && alone.contains("nobody is there"), "{alone}");
+    assert!(code == 0 && alone.contains(&host.links.control) && alone.contains("no viewers"), "{alone}");
 
     let mut viewer = Process::start(&mut join(&scratch, &["--json", "--name", "ann", &host.links.control]));
     viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
@@ -137,7 +137,7 @@ fn inside_the_shared_terminal_no_link_is_shown_unless_that_is_said() {
 
     viewer.write("\n");
     let cast = printed("end");
-    assert!(cast.contains(&id(&host)) && cast.contains("say --links"), "{cast}");
+    assert!(cast.contains(&id(&host)) && cast.contains("--links shows them"), "{cast}");
     assert!(!cast.contains("#1c.") && !cast.contains("#1v."), "{cast}");
     for key in keys(&host.links) {
         assert!(!cast.contains(key), "{cast}");
@@ -162,7 +162,7 @@ fn a_session_is_not_joined_from_within_after_its_links_changed() {
         let mut inside = join(&scratch, &["-q", link]);
         let mut inside = Process::start(inside.env("BEACH_SESSION", &first).env("BEACH_SOCKET", &socket));
         assert_eq!(inside.exit(SOON), 2, "{}", inside.stderr());
-        assert!(inside.stderr().contains("this terminal is the session's own"), "{}", inside.stderr());
+        assert!(inside.stderr().contains("this terminal shows the same session"), "{}", inside.stderr());
     }
     assert_eq!(host.events("member_joined"), 0);
 }

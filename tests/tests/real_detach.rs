@@ -18,7 +18,7 @@ fn in_the_background_it_outlives_its_terminal_and_one_can_come_back_to_it() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
     let pane = tmux.pane("first", (90, 20), "beach share -d --approve --listen 127.0.0.1:0 -- bash --norc; exec cat");
-    pane.shows("In the background: `beach attach` comes back to it, `beach stop` ends it", SOON);
+    pane.shows("In the background: `beach attach` joins the session, `beach stop` stops it.", SOON);
     assert!(pane.everything().contains("beach join http://localhost:"), "{}", pane.everything());
     // The whole session of that terminal is hung up.
     pane.close();
@@ -67,7 +67,7 @@ fn in_the_foreground_it_ends_with_its_terminal_and_viewers_are_told() {
     let (_, status) = ask(&scratch, &["status", "--json"]);
     let link = status.split(r#""join":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a link").to_owned();
     let mut viewer = Process::start(&mut join(&scratch, &[&link]));
-    holds("a member", SOON, || ask(&scratch, &["status"]).1.contains("member 1"));
+    holds("a viewer", SOON, || ask(&scratch, &["status"]).1.contains("viewer 1"));
     pane.close();
     assert_eq!(viewer.exit(SOON), 0, "{}", viewer.stderr());
     assert!(viewer.stderr().contains("the host stopped sharing"), "{}", viewer.stderr());

@@ -121,8 +121,8 @@ fn what_cannot_be_decided_is_refused_with_the_reason() {
     let scratch = Scratch::new();
     let _host = Host::start(&scratch, &[], &["cat"]);
     for (args, cause) in [
-        (&["approve", "7"][..], "there is no member 7"),
-        (&["kick", "7"], "there is no member 7"),
+        (&["approve", "7"][..], "no viewer 7"),
+        (&["kick", "7"], "no viewer 7"),
         (&["resume"], "the session is not paused"),
         (&["say", "\u{7}"], "there is nothing to say"),
     ] {

@@ -141,7 +141,7 @@ fn a_configuration_that_cannot_be_read_is_a_warning() {
     let mut process = Process::start(&mut share(&scratch, &["--linger", "0", "-q"], &["sh", "-c", "exit 3"]));
     assert_eq!(process.exit(SOON), 3, "{}", process.stderr());
     let said = process.stderr();
-    assert!(said.starts_with("warning: the configuration was not read") && said.contains(".config"), "{said}");
+    assert!(said.starts_with("warning: cannot read the configuration file") && said.contains(".config"), "{said}");
 }
 
 #[test]

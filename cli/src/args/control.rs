@@ -2,26 +2,31 @@
 
 use clap::Args;
 
+/// Parses a viewer's number.
+fn viewer(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected a viewer's number, from `beach status`".to_owned())
+}
+
 /// `beach status`
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// The session; without it, the one around, else all
+    /// Session id [default: the session around this shell, else all]
     #[arg(value_name = "ID")]
     pub(crate) session: Option<String>,
 
-    /// One JSON object a line for each session
+    /// Print one JSON object a line for each session
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Look again each second, and print what changed, until the session ends
+    /// Print changes each second, until the session ends
     #[arg(long)]
     pub(crate) watch: bool,
 
-    /// Show the links inside a shared terminal too, where its viewers see them
+    /// Print the links inside a shared terminal too, where its viewers see them
     #[arg(long)]
     pub(crate) links: bool,
 
-    /// Print how many viewers the session around has, and nothing where there is none: for a prompt
+    /// Print the number of viewers of the session around this shell, for a prompt
     #[arg(long, conflicts_with_all = ["session", "json", "watch", "links"])]
     pub(crate) count: bool,
 }
@@ -29,7 +34,7 @@ pub(crate) struct StatusArgs {
 /// `beach stop`
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// The session; it may be left out if there is one
+    /// Session id [default: the session around this shell, or the only one]
     #[arg(value_name = "ID")]
     pub(crate) session: Option<String>,
 }
@@ -37,7 +42,7 @@ pub(crate) struct StopArgs {
 /// The session that a command is for.
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
-    /// The session; without it, the one around, or the only one
+    /// Session id [default: the session around this shell, or the only one]
     #[arg(long, value_name = "ID")]
     pub(crate) session: Option<String>,
 }
@@ -45,8 +50,8 @@ pub(crate) struct SessionArgs {
 /// `beach approve`, `beach revoke`
 #[derive(Debug, Args)]
 pub(crate) struct MemberArgs {
-    /// The number of the viewer, as `beach status` shows it
-    #[arg(value_name = "MEMBER")]
+    /// Viewer's number, from `beach status`
+    #[arg(value_name = "VIEWER", value_parser = viewer)]
     pub(crate) member: u32,
 
     #[command(flatten)]
@@ -56,11 +61,11 @@ pub(crate) struct MemberArgs {
 /// `beach kick`, `beach deny`
 #[derive(Debug, Args)]
 pub(crate) struct KickArgs {
-    /// The number, as `beach status` shows it
-    #[arg(value_name = "MEMBER")]
+    /// Viewer's number, from `beach status`
+    #[arg(value_name = "VIEWER", value_parser = viewer)]
     pub(crate) member: u32,
 
-    /// Leave the links as they are: the person can come again with the one that they have
+    /// Keep the links, so that the person can use theirs again
     #[arg(long)]
     pub(crate) keep_links: bool,
 
@@ -71,11 +76,11 @@ pub(crate) struct KickArgs {
 /// `beach grant`
 #[derive(Debug, Args)]
 pub(crate) struct GrantArgs {
-    /// The number of the viewer, as `beach status` shows it
-    #[arg(value_name = "MEMBER")]
+    /// Viewer's number, from `beach status`
+    #[arg(value_name = "VIEWER", value_parser = viewer)]
     pub(crate) member: u32,
 
-    /// What the viewer may do
+    /// Permission for the viewer
     #[arg(value_name = "control", default_value = "control", value_parser = ["control"])]
     pub(crate) role: String,
 
@@ -86,7 +91,7 @@ pub(crate) struct GrantArgs {
 /// `beach say`
 #[derive(Debug, Args)]
 pub(crate) struct SayArgs {
-    /// A sentence
+    /// Sentence to show
     #[arg(value_name = "TEXT", required = true)]
     pub(crate) text: Vec<String>,
 

@@ -6,12 +6,15 @@ use std::time::Duration;
 use beach_core::predict::{BadMode, Mode};
 use clap::Args;
 
-use super::values::{EscapeKey, LogArgs, PathArgs, escape_char, seconds};
+use super::values::{EscapeKey, LogArgs, PathArgs, RECORDING, escape_char, seconds};
+
+/// The largest value of --history: the host keeps no more lines.
+const MOST_LINES: u32 = 10_000;
 
 /// `beach join`
 #[derive(Debug, Args)]
 pub(crate) struct JoinArgs {
-    /// The link, with or without its scheme; `-` reads it from stdin
+    /// Link to join, with or without http://; `-` reads the link from stdin
     #[arg(value_name = "TARGET", env = "BEACH_TARGET", hide_env_values = true)]
     pub(crate) target: Option<String>,
 
@@ -23,14 +26,14 @@ pub(crate) struct JoinArgs {
     #[arg(long, conflicts_with = "quiet")]
     pub(crate) json: bool,
 
-    /// The escape character, or none
+    /// Set the escape character, or none
     #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
     pub(crate) escape: EscapeKey,
 
     #[command(flatten)]
     pub(crate) paths: PathArgs,
 
-    /// Exit with the shared command's own code
+    /// Exit with the shared command's exit code
     #[arg(long = "return")]
     pub(crate) return_code: bool,
 
@@ -38,19 +41,19 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(crate) wait: Option<Duration>,
 
-    /// When the connection is gone, try to come back for so long; 0 leaves at once
+    /// Try this long to reconnect after a lost connection; 0 leaves at once
     #[arg(long, value_name = "SECS", default_value = "600", value_parser = seconds)]
     pub(crate) reconnect: Duration,
 
-    /// Most lines of the session's history to fetch; they land in this terminal's scrollback
-    #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    /// Fetch at most this many lines of history into this terminal's scrollback
+    #[arg(long, value_name = "LINES", default_value_t = 1000, value_parser = lines)]
     pub(crate) history: u32,
 
-    /// Show typing before the host has said that it is so: while the link is slow, always, or never
+    /// Show typing before the host confirms it: on slow connections, always, or never
     #[arg(long, value_name = "auto|always|never", default_value = "auto", value_parser = predict)]
     pub(crate) predict: Mode,
 
-    /// Draw in this terminal's alternate screen, and leave its scrollback alone
+    /// Draw in the alternate screen, and leave the scrollback alone
     #[arg(long)]
     pub(crate) alt: bool,
 
@@ -58,26 +61,26 @@ pub(crate) struct JoinArgs {
     #[arg(long)]
     pub(crate) clipboard: bool,
 
-    /// The name that others see
+    /// Set the name that others see
     #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "")]
     pub(crate) name: String,
 
-    /// Join even from inside the very session
+    /// Join even from inside the same session
     #[arg(long)]
     pub(crate) nested: bool,
+
+    /// Record the session for `beach replay`, with keystrokes and screens but without link keys
+    #[arg(long, help_heading = RECORDING, value_name = "FILE")]
+    pub(crate) record_handshake: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
 
-    /// Write a recording that `beach replay` reads; it holds keystrokes and screens, but no key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) record_handshake: Option<PathBuf>,
-
-    /// The socket of the session, if it is one's own: who attaches lets themselves in
+    /// The control socket of the person's own session, for `beach attach`
     #[arg(skip)]
     pub(crate) own: Option<PathBuf>,
 
-    /// Panic once the first screen is shown: for the test that the terminal is restored
+    /// Panic after the first screen: for the test that a panic restores the terminal
     #[arg(long, hide = true)]
     pub(crate) test_panic: bool,
 }
@@ -85,13 +88,18 @@ pub(crate) struct JoinArgs {
 /// `beach attach`
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
-    /// The session; it may be left out if there is one
+    /// Session id [default: the session around this shell, or the only one]
     #[arg(value_name = "ID")]
     pub(crate) session: Option<String>,
 
-    /// The escape character, or none; the escape and a dot leave, and the session goes on
+    /// Set the escape character, or none; CHAR and a dot leave, and the session goes on
     #[arg(short, long, value_name = "CHAR|none", default_value = "~", value_parser = escape_char)]
     pub(crate) escape: EscapeKey,
+}
+
+fn lines(text: &str) -> Result<u32, String> {
+    let fits = |lines: &u32| *lines <= MOST_LINES;
+    text.parse().ok().filter(fits).ok_or_else(|| format!("expected a number of lines from 0 to {MOST_LINES}"))
 }
 
 fn predict(text: &str) -> Result<Mode, BadMode> {

@@ -11,24 +11,25 @@ use super::values::{LogArgs, ice_server, seconds, server_url};
 /// `beach serve`
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Where to listen
+    /// Listen on this ADDRESS:PORT
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
 
-    /// Hand out this server too: stun:HOST:PORT (serve itself is one, on the UDP port of the same number) or
-    /// turn:HOST:PORT?transport=udp|tcp; may be given often
+    /// Tell hosts and viewers of this server too (repeatable). URL is
+    /// stun:HOST:PORT or turn:HOST:PORT?transport=udp|tcp.
+    /// Serve answers STUN itself, on the same UDP port
     #[arg(long, value_name = "URL")]
     pub(crate) ice_server: Vec<IceServer>,
 
-    /// Make credentials for TURN servers from the secret in FILE, coturn's static-auth-secret
+    /// Make TURN credentials from the secret in FILE, coturn's static-auth-secret
     #[arg(long, value_name = "FILE")]
     pub(crate) turn_secret_file: Option<PathBuf>,
 
-    /// How long those credentials are good for; everybody gets new ones at half of it
+    /// Let TURN credentials expire after this time; new ones come after half of it
     #[arg(long, value_name = "SECS", default_value = "3600", value_parser = lifetime)]
     pub(crate) turn_lifetime: Duration,
 
-    /// Do not carry datagrams for those who cannot reach each other
+    /// Relay no datagrams between people who cannot connect directly
     #[arg(long)]
     pub(crate) no_relay: bool,
 
@@ -47,19 +48,20 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 /// `beach doctor`
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// The link of a session that is shared now: it is joined for a moment
+    /// Link of a running session, which doctor joins for a moment
     #[arg(value_name = "LINK")]
     pub(crate) link: Option<String>,
 
-    /// The rendezvous, if there is no link
+    /// Rendezvous to check, without a link
     #[arg(long, value_name = "URL", env = "BEACH_SERVER", value_parser = server_url)]
     pub(crate) server: Option<String>,
 
-    /// Try this server too, stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp|tcp; may be given often
+    /// Check this server too (repeatable). URL is
+    /// stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp|tcp
     #[arg(long, value_name = "URL", value_parser = ice_server)]
     pub(crate) ice_server: Vec<IceServer>,
 
-    /// One JSON object a line for each check
+    /// Print one JSON object a line for each check
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -67,10 +69,10 @@ pub(crate) struct DoctorArgs {
 /// `beach replay`
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// Prints each step of the handshakes as well
+    /// Print each step of the handshakes too
     #[arg(short, long)]
     pub(crate) verbose: bool,
-    /// A file that --record-handshake wrote
+    /// File that --record-handshake wrote
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }
@@ -78,7 +80,7 @@ pub(crate) struct ReplayArgs {
 /// `beach completions`
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsArgs {
-    /// Whose
+    /// Shell to complete for
     #[arg(value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
 }
@@ -86,7 +88,7 @@ pub(crate) struct CompletionsArgs {
 /// `beach man`
 #[derive(Debug, Args)]
 pub(crate) struct ManArgs {
-    /// Write the page of each command into this folder
+    /// Write a page for each command into this folder
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }

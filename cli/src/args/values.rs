@@ -8,20 +8,25 @@ use beach_core::ice::server_url::{BadIceServer, IceServer, Service};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+/// The headings of `--help` that several commands have.
+pub(super) const NETWORK: &str = "Network";
+pub(super) const RECORDING: &str = "Recording";
+const LOGS: &str = "Logs";
+
 /// The paths that a connection may take.
 #[derive(Debug, Args)]
 pub(crate) struct PathArgs {
-    /// Peer to peer or nothing: no relayed path
-    #[arg(long, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
+    /// Connect directly or not at all: no relay
+    #[arg(long, help_heading = NETWORK, env = "BEACH_STRICT_WEBRTC", value_parser = FalseyValueParser::new())]
     pub(crate) strict: bool,
 
-    /// A server that helps to find a path, besides those the rendezvous names: stun:HOST:PORT or
-    /// turn:USER:PASS@HOST:PORT?transport=udp|tcp; may be given often
-    #[arg(long, value_name = "URL", value_parser = ice_server)]
+    /// Use this STUN or TURN server too (repeatable). URL is
+    /// stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp|tcp
+    #[arg(long, help_heading = NETWORK, value_name = "URL", value_parser = ice_server)]
     pub(crate) ice_server: Vec<IceServer>,
 
-    /// Through a TURN server or the rendezvous only: the other side learns no address of this one
-    #[arg(long, conflicts_with = "strict")]
+    /// Hide this machine's addresses: connect through a TURN server or the rendezvous
+    #[arg(long, help_heading = NETWORK, conflicts_with = "strict")]
     pub(crate) relay_only: bool,
 }
 
@@ -39,11 +44,11 @@ impl PathArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Append the log to FILE (mode 0600)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = LOGS, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
-    /// Like --log-file, at level debug
-    #[arg(long, value_name = "FILE", conflicts_with = "log_file")]
+    /// Append the log at level debug to FILE (mode 0600)
+    #[arg(long, help_heading = LOGS, value_name = "FILE", conflicts_with = "log_file")]
     pub(crate) debug_log: Option<PathBuf>,
 }
 
@@ -70,7 +75,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     const MOST: f64 = 31_557_600.0;
     match text.trim_end_matches('s').parse::<f64>() {
         Ok(seconds) if (0.0..=MOST).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        Ok(_) | Err(_) => Err("expected a number of seconds".to_owned()),
+        Ok(_) | Err(_) => Err("expected a number of seconds, such as 30 or 1.5".to_owned()),
     }
 }
 
@@ -90,7 +95,7 @@ pub(super) fn escape_char(text: &str) -> Result<EscapeKey, String> {
         [b'^', letter] if letter.is_ascii_alphabetic() || b"[\\]^_".contains(letter) => {
             Ok(EscapeKey::Char(letter.to_ascii_uppercase() & 0x1f))
         }
-        _ => Err("expected one character, ^X, or none".to_owned()),
+        _ => Err("expected one character, such as ~, or ^X for Ctrl-X, or none".to_owned()),
     }
 }
 

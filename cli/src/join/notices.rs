@@ -32,7 +32,7 @@ impl Join {
             ViewerNotice::Connected(path) => self.told.path_is(path, at_ms),
             ViewerNotice::Path(path) => {
                 self.told.path_is(path, at_ms);
-                self.remark(&format!("The session comes {} now", output::way(path)));
+                self.remark(&format!("You are now connected {}.", output::way(path)));
             }
             ViewerNotice::FirstScreen(member, role) => {
                 let fields = json!({ "member": member.0, "role": role, "at_ms": at_ms });
@@ -59,7 +59,11 @@ impl Join {
                 self.told.voice.event("notice", &json!({ "text": text }));
             }
             ViewerNotice::ReadOnly => {
-                self.remark("This is read-only for you: what you type goes nowhere.  ~. leaves, ~? helps");
+                let text = match self.typing.escapes.name().as_str() {
+                    "" => "You can only watch.".to_owned(),
+                    key => format!("You can only watch. Leave: {key}.  Help: {key}?"),
+                };
+                self.remark(&text);
             }
             ViewerNotice::Sas(check) => self.words_are(check),
             ViewerNotice::Role(role) => self.role_is(role),
@@ -97,10 +101,10 @@ impl Join {
     }
 
     fn forgotten(&mut self, had_input: bool) {
-        let lost = if had_input { ", and some of what was typed did not arrive" } else { "" };
+        let lost = if had_input { ", and some of your typing was lost" } else { "" };
         self.standing.lost = had_input;
         tracing::warn!(had_input, "the host did not keep the place");
-        let text = format!("The host did not wait: this is a new visit{lost}");
+        let text = format!("The host gave your place away: you joined again as a new viewer{lost}.");
         self.told.voice.event("notice", &json!({ "text": text }));
     }
 
@@ -116,8 +120,8 @@ impl Join {
     fn role_is(&mut self, role: Role) {
         tracing::info!(%role, "the host changed what this viewer may do");
         self.remark(match role {
-            Role::Control => "The host lets you type now",
-            Role::View => "The host lets you watch only from now on",
+            Role::Control => "The host gave you the keyboard; you can type now.",
+            Role::View => "The host took the keyboard away; you can only watch now.",
         });
         self.told.voice.event("role", &json!({ "role": role, "at_ms": self.at_ms() }));
     }
@@ -137,14 +141,17 @@ impl Join {
         if self.seat.terminal.is_none() {
             return;
         }
-        let leave = self.typing.escapes.name();
+        let leave = match self.typing.escapes.name().as_str() {
+            "" => String::new(),
+            key => format!("  Leave: {key}."),
+        };
         let text = if let Some(away) = &mut self.standing.away {
             away.again = Instant::now() + EACH_SECOND;
-            let lost = if self.standing.lost { " Some of what was typed is lost." } else { "" };
+            let lost = if self.standing.lost { " Some of your typing was lost." } else { "" };
             let seconds = away.since.elapsed().as_secs();
-            Some(format!("beach: reconnecting, {seconds} s ({}).{lost}  {leave}. leaves", self.told.stage))
+            Some(format!("beach: reconnecting, {seconds} s ({}).{lost}{leave}", self.told.stage))
         } else {
-            let paused = format!("beach: the host has paused the session; nothing is typed or shown.  {leave}. leaves");
+            let paused = format!("beach: the host paused the session; you see nothing new and cannot type.{leave}");
             self.standing.paused.then_some(paused)
         };
         self.pending.push_back(ViewerInput::Standing(text));

@@ -42,12 +42,12 @@ impl Setup {
     /// The exit code, after an error message.
     pub(super) async fn new(args: JoinArgs) -> Result<Setup, u8> {
         log::start(&args.log)
-            .map_err(|cause| output::usage("the log cannot be written", &cause, "choose another --log-file"))?;
+            .map_err(|cause| output::usage("cannot write the log", &cause, "choose another --log-file"))?;
         let invite = find_invite(args.target.as_deref())?;
         if !args.nested && control::is_around(&invite).await {
             let advice = "join from another terminal, or pass --nested";
-            let what = "this terminal is the session's own";
-            return Err(output::usage(what, "it would show itself within itself", advice));
+            let what = "this terminal shows the same session";
+            return Err(output::usage(what, "the session would show itself within itself", advice));
         }
         let voice = Voice::of(args.quiet, args.json);
         let is_interactive = tty::is_terminal() && voice != Voice::Json;
@@ -62,11 +62,12 @@ impl Setup {
     pub(super) fn build(self, epoch: Instant) -> Result<(ViewerEndpoint, Join), u8> {
         let config = self.config();
         let Setup { args, invite, voice, seat } = self;
-        let recording = args.record_handshake.as_deref().map(Recording::create).transpose().map_err(|error| {
-            output::usage("the recording cannot be written", &error.to_string(), "choose another file")
-        })?;
+        let recording =
+            args.record_handshake.as_deref().map(Recording::create).transpose().map_err(|error| {
+                output::usage("cannot write the recording", &error.to_string(), "choose another file")
+            })?;
         let (Some(certificate), Ok(signals)) = (Certificate::generate(), Signals::start()) else {
-            let cause = "the system refused cryptography or signals";
+            let cause = "the system refused random numbers or signals";
             return Err(output::refuse("the viewer could not start", cause, "try again"));
         };
         let reads_keys = seat == SeatKind::OwnTerminal || !std::io::stdin().is_terminal();
@@ -126,7 +127,7 @@ fn abilities() -> Abilities {
 /// Reads the invite from TARGET, stdin, or a prompt for the key.
 fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
     let unreadable = |error: std::io::Error| {
-        output::usage("the link could not be read", &error.to_string(), "pass it as an argument, or in BEACH_TARGET")
+        output::usage("cannot read the link", &error.to_string(), "pass the link as an argument, or in BEACH_TARGET")
     };
     let target = match target {
         Some("-") => {
@@ -140,15 +141,22 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
         Some(target) => target.to_owned(),
         None => {
             let advice = "beach join LINK, or put the link into BEACH_TARGET";
-            return Err(output::usage("there is no link to join", "none was given", advice));
+            return Err(output::usage(
+                "`beach join` needs a link",
+                "neither the command line nor BEACH_TARGET has one",
+                advice,
+            ));
         }
     };
     let invite = match Invite::parse(&target) {
         Err(InviteError::NoKey) => {
-            let key = prompt::read_secret("Key (the part of the link after #): ").map_err(unreadable)?;
+            let key = prompt::read_secret("Key (the part of the link after #): ").map_err(|_| {
+                let cause = "there is no terminal to ask for the key";
+                output::usage(&InviteError::NoKey.to_string(), cause, "copy the whole link, in quotes")
+            })?;
             Invite::parse_with_key(&target, &key)
         }
         parsed => parsed,
     };
-    invite.map_err(|error| output::usage("the link cannot be used", &error.to_string(), "copy the whole link again"))
+    invite.map_err(|error| output::usage("cannot use the link", &error.to_string(), "copy the whole link again"))
 }

@@ -46,7 +46,7 @@ impl Surroundings<ViewerEndpoint> for Join {
         }
         if !self.told.cropped && self.seat.terminal.is_some() && endpoint.machine().is_cropped() {
             self.told.cropped = true;
-            self.remark("This window is smaller than the session: it shows a part, and follows the cursor");
+            self.remark("This window is smaller than the session: you see the part around the cursor.");
         }
         if let Some(text) = self.owed.clipboard.take().filter(|_| self.seat.terminal.is_some()) {
             let mut bytes = Vec::new();

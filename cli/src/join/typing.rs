@@ -110,11 +110,11 @@ impl Join {
     fn help(&mut self) {
         let e = self.typing.escapes.name();
         self.page(&[
-            "beach: escapes, at the start of a line",
+            "beach: keys at the start of a line",
             &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
             &format!("  {e}r   redraw             {e}p   look for a better path"),
             &format!("  {e}^Z  suspend"),
-            &format!("  {e}h {e}j {e}k {e}l   show what is left, below, above, right of a small window"),
+            &format!("  {e}h {e}j {e}k {e}l   in a small window: look left, down, up, right"),
             &format!("  {e}{e}   {e} itself           {e}?   this help, until the next key"),
         ]);
     }

@@ -23,7 +23,7 @@ pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
         | Cause::Left
         | Cause::NoControl => (what_failed(failure), code::UNREACHABLE),
     };
-    error(&what, &why(failure, server), "check --server, or leave it out to run a rendezvous inside share");
+    error(&what, &why(failure, server), "check --server; without --server, share runs its own rendezvous");
     code
 }
 
@@ -31,6 +31,7 @@ fn what_failed(failure: &Failure) -> String {
     let seconds = failure.after.as_secs();
     let stage = failure.stage;
     match (&failure.cause, stage) {
+        (Cause::Refused(Refusal::NoSession), _) => "no such session".to_owned(),
         (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
         (_, Stage::Live) => "the connection to the host was lost".to_owned(),
         (Cause::NoAnswer, Stage::WaitingForHost) => {
@@ -38,7 +39,7 @@ fn what_failed(failure: &Failure) -> String {
         }
         (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
         (Cause::Signal(_), Stage::ReachingRendezvous) => {
-            format!("the rendezvous could not be reached within {seconds} s, while {stage}")
+            format!("no connection to the rendezvous within {seconds} s, while {stage}")
         }
         (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left | Cause::NoControl, _) => {
             format!("the join failed, while {stage}")
@@ -49,6 +50,7 @@ fn what_failed(failure: &Failure) -> String {
 fn why(failure: &Failure, server: &str) -> String {
     match (&failure.cause, failure.stage) {
         (Cause::NoAnswer, Stage::CheckingPaths) => tried(failure),
+        (Cause::Refused(Refusal::NoSession), _) => "it ended, or the link is from before `beach rotate`".to_owned(),
         (Cause::Signal(cause), _) => format!("{server}: {cause}"),
         (other, _) => cause(other),
     }
@@ -59,7 +61,7 @@ fn tried(failure: &Failure) -> String {
         return "this machine has no usable network address".to_owned();
     }
     if failure.remote.is_empty() {
-        return format!("the host told no address; ours: {}", list(&failure.local));
+        return format!("the host named no address; ours: {}", list(&failure.local));
     }
     let pairs: Vec<String> = failure
         .local
@@ -69,7 +71,7 @@ fn tried(failure: &Failure) -> String {
         .map(|(local, remote)| format!("{local} to {remote}"))
         .collect();
     match pairs.as_slice() {
-        [] => format!("no path fits: ours {}; theirs {}", list(&failure.local), list(&failure.remote)),
+        [] => format!("no two addresses fit: ours {}; theirs {}", list(&failure.local), list(&failure.remote)),
         pairs => {
             let paths = if pairs.len() == 1 { "path" } else { "paths" };
             format!("{} {paths} tried, none replied ({})", pairs.len(), pairs.join(", "))
@@ -90,7 +92,7 @@ fn list(candidates: &[Candidate]) -> String {
 /// A cause in words.
 pub(crate) fn cause(cause: &Cause) -> String {
     match cause {
-        Cause::NoAnswer => "nothing was heard".to_owned(),
+        Cause::NoAnswer => "the other side sent nothing".to_owned(),
         Cause::Refused(refusal) => refusal.to_string(),
         Cause::Signal(cause) => cause.clone(),
         Cause::Down(down) => down.to_string(),
@@ -104,10 +106,10 @@ pub(crate) fn cause(cause: &Cause) -> String {
 fn advice(failure: &Failure) -> &'static str {
     match (&failure.cause, failure.stage) {
         (Cause::Refused(Refusal::NoSession), _) => {
-            "check the link, or ask whether it is still shared; --wait SECS waits for it"
+            "ask the host for a new link; --wait SECS waits for a session that starts later"
         }
         (Cause::Refused(Refusal::WrongKey), _) => "copy the whole link again, with everything after #",
-        (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there answers for the host",
+        (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there poses as the host",
         (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
         (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
         (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
@@ -120,7 +122,7 @@ fn advice(failure: &Failure) -> &'static str {
         (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
         (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
         (Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly), _) => {
-            "somebody may be in between: try another network, and ask the host for a new link"
+            "somebody may sit in between: try another network, and ask the host for a new link"
         }
         (_, Stage::Live) => "beach join again",
         (
@@ -138,7 +140,7 @@ fn advice(failure: &Failure) -> &'static str {
             | Stage::Confirming
             | Stage::OpeningControl
             | Stage::FirstScreen,
-        ) => "beach join again; with --debug-log FILE it writes down every step",
+        ) => "join again; `beach join --debug-log FILE LINK` logs every step",
     }
 }
 

@@ -30,11 +30,11 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
         let _ = writeln!(out, "  {name:<11} {value}");
     }
     if links == InvitesShown::No {
-        let _ = writeln!(out, "  {:<11} not shown, as viewers see this terminal; say --links", "links");
+        let _ = writeln!(out, "  {:<11} hidden, since viewers see this terminal; --links shows them", "links");
     }
     let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
     if members.is_empty() {
-        out.push_str("  nobody is there\n");
+        out.push_str("  no viewers\n");
     }
     for member in members {
         let trip = member["round_trip_ms"]
@@ -51,7 +51,7 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
         let number = member["member"].as_u64().unwrap_or_default();
         let _ = writeln!(
             out,
-            "  member {number:<4} {name} ({role}), {way}{}, for {}{typed}{away}",
+            "  viewer {number:<4} {name} ({role}), {way}{}, for {}{typed}{away}",
             trip.unwrap_or_default(),
             since(member)
         );
@@ -62,13 +62,13 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
         // The words come first: a name behind them may imitate words, but cannot stand before the real ones.
         let _ = writeln!(out, "  waits {number:<5} sees: {words}; {} ({role}), for {}", name(asking), since(asking));
         let advice = match asking["awaits"].as_str() {
-            Some("resume") => format!("gets in when the pause ends: beach resume, or beach deny {number}"),
+            Some("resume") => format!("joins when the pause ends: beach resume, or beach deny {number}"),
             _ => format!("beach approve {number}, or beach deny {number}"),
         };
         let _ = writeln!(out, "{:<14}{advice}", "");
     }
     if answer["paused"].as_bool() == Some(true) {
-        out.push_str("  paused: viewers see nothing new; `beach resume` goes on\n");
+        out.push_str("  paused: viewers see nothing new until `beach resume`\n");
     }
     out
 }
@@ -100,7 +100,7 @@ pub(super) mod tests {
             text.contains("  waits 2     sees: four true words here; \"x' (view); sees: four fa…\" (control)"),
             "{text}"
         );
-        assert!(text.contains("  member 1    \"x' (view); sees: four fa…\" (view), through"), "{text}");
+        assert!(text.contains("  viewer 1    \"x' (view); sees: four fa…\" (view), through"), "{text}");
         assert!(!text.contains("zoo"), "{text}");
     }
 }

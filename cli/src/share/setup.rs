@@ -28,8 +28,7 @@ use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKi
 use crate::args::ShareArgs;
 use crate::audit::Audit;
 use crate::cast::CastFile;
-use crate::greeting::InvitesShown;
-use crate::greeting::{Greeting, Invites, Remarks};
+use crate::greeting::{Ending, Greeting, Invites, InvitesShown, Remarks};
 use crate::log;
 use crate::output::{self, Voice};
 use crate::rendezvous::Place;
@@ -68,11 +67,11 @@ impl Setup {
         if args.detached.is_some()
             && let Err(error) = background::leave_terminal()
         {
-            let what = "the session could not leave its terminal";
+            let what = "the session cannot leave its terminal";
             return Err(output::refuse(what, &error.to_string(), "share without --detach"));
         }
         log::start(&args.log)
-            .map_err(|cause| output::usage("the log cannot be written", &cause, "choose another --log-file"))?;
+            .map_err(|cause| output::usage("cannot write the log", &cause, "choose another --log-file"))?;
         let seat = SeatKind::of(&args);
         let own_size = super::own_size().filter(|_| seat == SeatKind::OwnTerminal);
         let place = Place::find(&args).await?;
@@ -82,9 +81,9 @@ impl Setup {
         let loopback = secrets.invite(&place.public, Role::Control).is_loopback();
         let approve = approval(&args, loopback, seat).ok_or_else(|| {
             output::usage(
-                "nobody is at this terminal to be asked who may type",
-                "the link works from other machines too",
-                "say --no-approve: the link is enough; or --approve: `beach approve` lets people in",
+                "share has no terminal to ask you who may type",
+                "people on other machines can use the link",
+                "say --no-approve to let them in, or --approve to use `beach approve`",
             )
         })?;
         Ok(Setup {
@@ -116,10 +115,10 @@ impl Setup {
         let recording = file(self.args.record_handshake.as_deref(), "recording", "file", Recording::create)?;
         let told = self.told(&id)?;
         let Some(certificate) = Certificate::generate() else {
-            return Err(output::refuse("no certificate could be made", "the cryptography refused", "try again"));
+            return Err(output::refuse("cannot make a certificate", "the cryptography library failed", "try again"));
         };
         let signals = Signals::start().map_err(|error| {
-            output::refuse("signals cannot be handled", &error.to_string(), "check the system's limits")
+            output::refuse("cannot handle signals", &error.to_string(), "check the system's limits")
         })?;
         let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
         let network = Network::new(&self.place.own, loopback, recording).with_ice_servers(&self.args.paths.ice_server);
@@ -158,6 +157,7 @@ impl Setup {
             Voice::Human => {
                 let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
                 let remarks = Remarks {
+                    ending: self.ending(),
                     no_tls: self.place.public.starts_with("http://") && !loopback,
                     waits: self.args.wait.is_some(),
                     asks: self.seat == SeatKind::OwnTerminal && self.approve != Approve::Nobody,
@@ -167,6 +167,19 @@ impl Setup {
                 Greeting::new(&command_text(&self.command), self.size, invites, remarks)
             }
             Voice::Quiet | Voice::Json => Greeting::quiet(invites.main()),
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh", "mksh", "nu"];
+        let program = Path::new(&self.command[0]).file_name().and_then(OsStr::to_str);
+        match self.seat {
+            SeatKind::Headless | SeatKind::Detached => Ending::Headless,
+            // `sh -c` runs a command and ends.
+            SeatKind::OwnTerminal if self.command.len() == 1 && program.is_some_and(|name| SHELLS.contains(&name)) => {
+                Ending::Shell
+            }
+            SeatKind::OwnTerminal => Ending::Program,
         }
     }
 
@@ -223,7 +236,7 @@ fn file<T>(
     open: impl FnOnce(&Path) -> std::io::Result<T>,
 ) -> Result<Option<T>, u8> {
     path.map(open).transpose().map_err(|error| {
-        let (what, advice) = (format!("the {name} cannot be written"), format!("choose another {flag}"));
+        let (what, advice) = (format!("cannot write the {name}"), format!("choose another {flag}"));
         output::usage(&what, &error.to_string(), &advice)
     })
 }

@@ -208,12 +208,12 @@ impl Share {
                 self.told.free_screen();
                 let code = match error {
                     SpawnError::NoCommand(error) => {
-                        let what = format!("`{}` could not be started", command_text(&self.program.command));
+                        let what = format!("cannot start `{}`", command_text(&self.program.command));
                         output::refuse(&what, &error.to_string(), "check the command after --");
                         NO_COMMAND
                     }
                     SpawnError::NoTerminal(error) => {
-                        let advice = "see whether /dev/pts is mounted, and kernel.pty.max";
+                        let advice = "check that /dev/pts is mounted, and the limit kernel.pty.max";
                         i32::from(output::refuse("the system gave no pseudo-terminal", &error.to_string(), advice))
                     }
                 };

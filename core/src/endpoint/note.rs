@@ -223,9 +223,9 @@ impl fmt::Display for Step {
             Step::FreshAttempt(missing, after) => {
                 write!(f, "a fresh attempt, since {missing} did not come within {} s", after.as_secs())
             }
-            Step::FailureSent(down) => write!(f, "given up, and the other side told: {down}"),
+            Step::FailureSent(down) => write!(f, "gave up, and told the other side: {down}"),
             Step::FailureReceived(down) => write!(f, "the other side gave up: {down}"),
-            Step::Down(down) => write!(f, "the peer is of no more use: {down}"),
+            Step::Down(down) => write!(f, "the peer failed: {down}"),
             Step::Gone => f.write_str("the other side is gone from the rendezvous"),
             Step::GoodbyeSent => f.write_str("goodbye sent"),
             Step::GoodbyeReceived => f.write_str("goodbye received"),

@@ -191,7 +191,7 @@ impl Host {
                         self.act(now, ModeratorAction::Approve(id));
                     } else {
                         self.act(now, ModeratorAction::Deny { member: id, keep_links: false });
-                        self.message(now, "not let in; the links are other ones now: beach status shows them");
+                        self.message(now, "refused; `beach status` shows the new links");
                     }
                 }
             }
@@ -205,7 +205,7 @@ impl Host {
             Command::Pause => {
                 self.act(now, ModeratorAction::Pause);
                 let key = self.escape_name().unwrap_or_default();
-                self.message(now, &format!("paused: viewers see nothing, and type nothing, until {key} p"));
+                self.message(now, &format!("paused: viewers see nothing new and cannot type, until {key} p"));
             }
         }
     }
@@ -223,7 +223,7 @@ impl Host {
                 if let Ok(member) = digits.parse().map(MemberId) {
                     let act = ModeratorAction::Kick { member, keep_links: false };
                     let text = match self.may(&act) {
-                        Ok(()) => "removed; the links are other ones now: beach status shows them".to_owned(),
+                        Ok(()) => "removed; `beach status` shows the new links".to_owned(),
                         Err(objection) => objection.to_string(),
                     };
                     self.act(now, act);
@@ -311,7 +311,9 @@ impl Host {
         match &self.console.view {
             View::Help => self.help(),
             View::Members(listed) => format!("{}\n{listed}", self.headline()),
-            View::Kick(digits, listed) => format!("beach: who goes? number and Enter, or Esc: {digits}_\n{listed}"),
+            View::Kick(digits, listed) => {
+                format!("beach: remove which viewer? Number and Enter, or Esc: {digits}_\n{listed}")
+            }
             View::Nothing => match (self.question(), &self.console.message) {
                 (Some(question), _) => question.worded(self.screen.emulator.head().size).text(),
                 (None, Some((text, _))) => format!("beach: {text}"),
@@ -345,7 +347,7 @@ impl Host {
     fn help(&self) -> String {
         let key = self.escape_name().unwrap_or_default();
         format!(
-            "beach: {key} y lets in who asks, {key} n does not; {key} m members, {key} k kick\n       {key} p pause or resume, {key} {key} types it; any key closes this"
+            "beach: {key} y let in, {key} n refuse, {key} m list viewers, {key} k remove one\n       {key} p pause or resume, {key} {key} type {key} itself; any key closes this"
         )
     }
 

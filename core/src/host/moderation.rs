@@ -78,22 +78,22 @@ pub enum ModeratorAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActionError {
     /// No member and no pending viewer has that number.
-    #[error("there is no member {0}")]
+    #[error("no viewer {0}")]
     Nobody(u32),
     /// The member of that number does not wait to be let in.
-    #[error("member {0} does not wait to be let in")]
+    #[error("viewer {0} does not wait for approval")]
     NotWaiting(u32),
     /// The viewer of that number is no member yet: the viewer waits to be let in.
-    #[error("{0} waits to be let in")]
+    #[error("viewer {0} still waits for approval")]
     Waiting(u32),
     /// Members and viewers on the way in take all places.
     #[error("the session is full")]
     Full,
     /// The pending viewer of that number needs no decision, and waits for the end of the pause.
-    #[error("member {0} is approved already, and comes in when the pause ends")]
+    #[error("viewer {0} has approval already, and joins when the pause ends")]
     Approved(u32),
     /// The member of that number has that role.
-    #[error("member {0} has the role {1} already")]
+    #[error("viewer {0} has the role {1} already")]
     Role(u32, Role),
     /// The session is paused.
     #[error("the session is paused already")]

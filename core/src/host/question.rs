@@ -46,7 +46,7 @@ impl Question<'_> {
         if let Some(text) = self.longest_first(cols).into_iter().find(fits) {
             return Wording::Asks(text);
         }
-        let small = ["beach: somebody waits; this window is too small to ask", "beach: window too small", "too small"];
+        let small = ["beach: somebody waits, but this window is too small", "beach: window too small", "too small"];
         let small = small.into_iter().map(|text| wrapped(text, cols)).find(fits);
         Wording::TooSmall(small.unwrap_or_else(|| "small".to_owned()))
     }

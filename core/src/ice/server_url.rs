@@ -132,13 +132,13 @@ pub enum BadIceServer {
     #[error("expected stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp")]
     Scheme,
     /// TLS to the server is not spoken.
-    #[error("TLS to a TURN server is not supported; turn: is, and what it relays is encrypted end to end anyway")]
+    #[error("expected turn: in place of turns:; a TURN server relays encrypted data only")]
     Tls,
     /// No host, or no port that is one.
     #[error("expected a host, and a port from 1 to 65535")]
     Place,
     /// A user without a password, or either is too long or holds control characters.
-    #[error("expected USER:PASS before the @, each of 1 to 508 bytes; in them, % begins an escape")]
+    #[error("expected USER:PASS before the @, each of 1 to 508 bytes; % begins an escape")]
     Credentials,
     /// Something else follows.
     #[error("expected ?transport=udp or ?transport=tcp, or nothing, after the port")]

@@ -30,7 +30,7 @@ pub enum Mode {
 
 /// The text names no mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("auto, always or never")]
+#[error("expected auto, always or never")]
 pub struct BadMode;
 
 impl FromStr for Mode {

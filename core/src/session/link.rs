@@ -168,10 +168,10 @@ pub enum Refusal {
     #[error("there is no such session")]
     NoSession,
     /// The key is not that of the session, or of this role.
-    #[error("the key is not the one of this session")]
+    #[error("the session has another key")]
     WrongKey,
     /// Sealed with the invite's key, but not by the host that the session id names.
-    #[error("whoever answered is not the host that this link names")]
+    #[error("the answer is not from the host that the link names")]
     WrongHost,
     /// The host speaks none of the viewer's versions.
     #[error("the host speaks other protocol versions ({})", list(.0))]
@@ -186,19 +186,19 @@ pub enum Refusal {
     #[error("the rendezvous refused the request")]
     Misuse,
     /// Somebody else holds the session.
-    #[error("the session belongs to somebody else")]
+    #[error("another host holds this session")]
     Taken,
     /// A viewer was away for longer than the host keeps its place.
-    #[error("the host does not keep the place any more")]
+    #[error("the host has given the place of this viewer away")]
     Forgotten,
     /// The link let in whom it was for.
-    #[error("the link was for one viewer, who has used it")]
+    #[error("the link was for one viewer, and somebody has used it")]
     Used,
     /// The link lets nobody in any more.
     #[error("the link has expired")]
     Expired,
     /// More want in at once than is let through.
-    #[error("too many are joining at once")]
+    #[error("too many people are joining at once")]
     Busy,
 }
 
@@ -295,13 +295,13 @@ pub enum LinkDown {
     #[error("no usable network address")]
     NoAddress,
     /// DTLS met a certificate that signalling did not announce.
-    #[error("the certificate is not the announced one")]
+    #[error("the other side's certificate is not the announced one")]
     WrongCertificate,
     /// The confirmation MAC does not hold.
-    #[error("the confirmation does not hold")]
+    #[error("the other side's confirmation is wrong")]
     Unconfirmed,
     /// Something other than a confirmation came on the control lane before the confirmation.
-    #[error("it spoke before it was confirmed")]
+    #[error("the other side sent data before its confirmation")]
     SpokeTooEarly,
     /// More waits for the control lane than a viewer may make wait.
     #[error("the control lane is congested")]
@@ -310,13 +310,13 @@ pub enum LinkDown {
     #[error("the other side closed the link")]
     Closed,
     /// Nothing was heard for too long.
-    #[error("nothing heard any more")]
+    #[error("the other side fell silent")]
     Silent,
     /// The engine gave up; the cause is for people.
     #[error("{0}")]
     Engine(String),
     /// A message was longer than any frame is.
-    #[error("it sent a message that is too long")]
+    #[error("the other side sent a message that is too long")]
     Oversized,
 }
 

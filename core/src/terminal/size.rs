@@ -49,7 +49,7 @@ impl fmt::Display for Size {
 
 /// The text is not a size such as `80x24`, or is one outside of the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a size is written like 80x24, at most {MAX_COLS}x{MAX_ROWS}")]
+#[error("expected COLSxROWS, such as 80x24, at most {MAX_COLS}x{MAX_ROWS}")]
 pub struct BadSize;
 
 impl FromStr for Size {
