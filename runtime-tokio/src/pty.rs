@@ -1,7 +1,7 @@
 //! A command in a pseudo-terminal.
 //!
-//! One value, one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). It starts
-//! no task and keeps no queue: whoever owns it decides when to read and holds at most one write.
+//! One value, one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). A [`Pty`]
+//! starts no task and keeps no queue: the owner decides when to read and holds at most one write.
 
 mod writing;
 
@@ -27,24 +27,24 @@ use self::writing::{Signalled, Writing};
 /// loop worth its cost.
 pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
 
-/// And least that is gathered if it is there: one read.
+/// Lower bound of the bytes gathered into one event while more are available: one read.
 const OUTPUT_BYTES_MIN: usize = 4 * 1024;
 
-/// What is read is to be worked through within this time, as a key that comes meanwhile waits for it. Text of lines of one letter
-/// takes ten times as long as that of full ones.
+/// Longest time in which the caller should process one event, because a key that comes meanwhile waits. Lines of one letter take
+/// ten times as long to process as full lines.
 const WORKED_THROUGH_WITHIN: Duration = Duration::from_millis(1);
 
-/// A read of fewer bytes than this is an echo or a prompt: nothing more is waiting, and asking would only keep it from its reader.
+/// A read of fewer bytes than this is an echo or a prompt: nothing more waits, and another read would only delay it.
 const SHORT_READ: usize = 512;
 
-/// How long the terminal must be silent after the command ended before its output counts as complete. Only reached when
-/// another process still holds the terminal; otherwise the kernel says so.
+/// Silence after the command's end until its output counts as complete. Reached only when another process still holds the
+/// terminal; otherwise the kernel reports the end.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(500);
 
-/// How long output is drained at most after the command ended, however much a process left behind still writes.
+/// Longest time of draining after the command's end, however much a process left behind still writes.
 pub const DRAIN_MAX: Duration = Duration::from_secs(2);
 
-/// How long a command may take to obey SIGHUP before SIGKILL follows: long enough for a shell to save its history.
+/// Time from SIGHUP to SIGKILL: long enough for a shell to save its history.
 pub const HANG_UP_GRACE: Duration = Duration::from_secs(2);
 
 /// The exit code reported when the system could not say how the command ended.
@@ -78,11 +78,11 @@ pub enum SpawnError {
 /// What the terminal did.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PtyEvent {
-    /// Bytes the command wrote: 1 to [`OUTPUT_BYTES_MAX`] of them, cut anywhere.
+    /// Output of the command: 1 to [`OUTPUT_BYTES_MAX`] bytes, cut anywhere.
     Output(Vec<u8>),
-    /// The bytes of the last [`Pty::write`] are with the command, or it is gone. The next write may follow.
+    /// The terminal took the bytes of the last [`Pty::write`], or the command is gone. The next write may follow.
     Written,
-    /// The command ended and its output is drained. Comes once, last.
+    /// The command ended and its output is drained. The last event, once.
     Exited(Exit),
 }
 
@@ -100,9 +100,9 @@ impl fmt::Debug for PtyEvent {
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It returned this code, 0 to 255.
+    /// The command returned this code, 0 to 255.
     Code(i32),
-    /// This signal ended it.
+    /// This signal ended the command.
     Signal(i32),
 }
 
@@ -133,24 +133,24 @@ impl Exit {
 
 /// A running command and the terminal it runs in.
 ///
-/// Dropping it hangs the terminal up: the kernel sends SIGHUP, and the process is reaped in the background.
+/// Dropping a [`Pty`] hangs the terminal up: the kernel sends SIGHUP, and the process is reaped in the background.
 pub struct Pty {
     terminal: pty_process::Pty,
     child: Child,
     /// Filled by one read at a time; kept, so that a cancelled read costs no allocation.
     buffer: Vec<u8>,
-    /// How much is gathered in one event now.
+    /// Current limit of bytes in one event.
     gathered: usize,
-    /// When the last output was handed over, until the caller comes back.
+    /// When the last output was handed over; `None` once the caller has processed it.
     handed_over: Option<std::time::Instant>,
     writing: Option<Writing>,
-    /// A signal character that was written last, and may not have taken effect.
+    /// The last signal character written, which may not have taken effect yet.
     signal: Option<Signalled>,
     output: Output,
     exit: Option<Ended>,
     kill_at: Option<Instant>,
     reported: bool,
-    /// Output is not read.
+    /// The owner has paused reading.
     paused: bool,
 }
 
@@ -158,9 +158,9 @@ pub struct Pty {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
     Flows,
-    /// The terminal said that every process has closed it. Linux may say so before the last bytes (measured: 3 of 58,000 commands that
-    /// close the terminal right after their last line): whoever reads looks whether bytes wait, and the writer adds some before they
-    /// look whether the writer is gone. Only the second such answer is the end.
+    /// The kernel has reported once that every process closed the terminal. Linux checks for waiting bytes before it checks for
+    /// writers, and a writer may write and close in between: so bytes may still follow (measured: 3 of 58,000 commands that close
+    /// the terminal right after their last line). Only the second report is the end.
     SaysEnded,
     Ended,
 }
@@ -179,7 +179,7 @@ impl Ended {
     }
 }
 
-/// What one turn of [`Pty::next`] saw; handled after the borrows of the select are gone.
+/// The result of one turn of [`Pty::next`]; handled after the borrows of the select are gone.
 enum Turn {
     Read(io::Result<usize>),
     Wrote(io::Result<usize>),
@@ -195,7 +195,7 @@ impl Pty {
     /// Must be called within a tokio runtime with I/O and time enabled.
     ///
     /// # Errors
-    /// No terminal could be had, or the program could not be started (not found, not executable).
+    /// The system gave no terminal, or the program could not be started (not found, not executable).
     pub fn spawn(spec: &Spawn) -> Result<Self, SpawnError> {
         let no_terminal = |error| SpawnError::NoTerminal(into_io(error));
         let (terminal, inside) = pty_process::open().map_err(no_terminal)?;
@@ -244,8 +244,8 @@ impl Pty {
             match self.turn().await {
                 Turn::Read(Ok(0)) => self.end_output(),
                 Turn::Read(Ok(first)) => return PtyEvent::Output(self.collect(first)),
-                // EIO is how Linux says that the last process closed the terminal. Any other error ends the output too:
-                // there is nobody who could do more about it.
+                // On Linux EIO means that the last process closed the terminal. Any other error ends the output too:
+                // no caller could recover from it.
                 Turn::Read(Err(error)) => {
                     if error.raw_os_error() != Some(Errno::IO.raw_os_error()) {
                         tracing::debug!(%error, "reading the terminal failed");
@@ -288,8 +288,8 @@ impl Pty {
         }
     }
 
-    /// Stops or resumes reading the output: whoever shows it cannot keep up. Everything else goes on. The time in which output is
-    /// drained after the command's end begins again when the reading resumes.
+    /// Pauses or resumes reading the output, for an owner that cannot keep up. Everything else goes on. Draining after the command's
+    /// end starts its time again when reading resumes.
     pub fn pause_output(&mut self, paused: bool) {
         if let Some(ended) = self.exit.as_mut().filter(|_| self.paused && !paused) {
             *ended = Ended::now(ended.exit);
@@ -298,7 +298,7 @@ impl Pty {
     }
 
     /// Asks the command to end: SIGHUP to its process group and to the terminal's foreground group, SIGKILL after
-    /// [`HANG_UP_GRACE`], for which [`Pty::next`] must be polled. Does nothing once it has ended.
+    /// [`HANG_UP_GRACE`], for which [`Pty::next`] must be polled. Does nothing after the command's end.
     pub fn hang_up(&mut self) {
         if self.exit.is_some() || self.kill_at.is_some() {
             return;
@@ -326,7 +326,7 @@ impl Pty {
         }
     }
 
-    /// Waits for whatever comes first. Every branch is cancel-safe.
+    /// Waits for the first of the possible events. Every branch is cancel-safe.
     async fn turn(&mut self) -> Turn {
         let end = self.writable();
         let effective_at = self.signal.as_ref().map(|signal| signal.effective_at);
@@ -342,21 +342,21 @@ impl Pty {
             () = at(drained_at), if drained_at.is_some() => Turn::DrainedLongEnough,
             () = at(effective_at), if effective_at.is_some() => Turn::SignalDue,
             () = at(self.kill_at), if self.kill_at.is_some() => Turn::KillDue,
-            // The command has ended and its output is not wanted now: the caller asks again when it is.
+            // The command has ended and the owner has paused reading: the caller asks again after resuming.
             else => future::pending().await,
         }
     }
 
-    /// Adds to the `first` bytes in the buffer what else is there already, without waiting for more.
+    /// Adds all output that is already available to the `first` bytes in the buffer, without waiting.
     fn collect(&mut self, first: usize) -> Vec<u8> {
-        // The end was said too early.
+        // The kernel reported the end too early.
         self.output = Output::Flows;
         let mut filled = first;
         while first >= SHORT_READ && filled < self.gathered {
             match rustix::io::read(&self.terminal, &mut self.buffer[filled..self.gathered]) {
                 Ok(more @ 1..) => filled += more,
                 Err(Errno::INTR) => {}
-                // Nothing more for now; the end, or a real failure, shows itself again at the next read.
+                // Nothing more for now; the next read reports the end, or a real failure, again.
                 Ok(0) | Err(_) => break,
             }
         }
@@ -369,7 +369,7 @@ impl Pty {
         self.buffer[..filled].to_vec()
     }
 
-    /// The terminal said that no more output comes.
+    /// Notes a report of the kernel that no more output comes.
     fn end_output(&mut self) {
         self.output = match self.output {
             Output::Flows => Output::SaysEnded,
@@ -377,8 +377,8 @@ impl Pty {
         };
     }
 
-    /// The time for draining is over. What is there already is still handed over: this process may have been the one that was late. A
-    /// process that never falls silent gets one more read.
+    /// Ends draining, after handing over the output that is already available: this process may have been the late one. A process
+    /// that never falls silent gets one more read.
     fn last_output(&mut self) -> Option<Vec<u8>> {
         let read = rustix::io::read(&self.terminal, &mut self.buffer).ok().filter(|read| *read > 0);
         let last = read.map(|read| self.collect(read));
@@ -389,7 +389,7 @@ impl Pty {
     }
 
     fn signal(&self, signals: &[Signal]) {
-        // No id: the process is reaped, and the number may already be another's.
+        // Without an id the process is reaped, and its number may already belong to another process.
         let Some(child) = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else {
             return;
         };
@@ -404,7 +404,7 @@ impl Pty {
     }
 }
 
-/// How much to gather, after so much took so long.
+/// The next limit of bytes in one event, after `gathered` bytes `took` this long to process.
 fn gathered_next(gathered: usize, took: Duration) -> usize {
     let next = if took > WORKED_THROUGH_WITHIN {
         gathered / 2
@@ -438,11 +438,11 @@ mod tests {
     use super::*;
     use tokio::time::timeout;
 
-    /// No test needs longer; one that does has hung.
+    /// A test that needs longer has hung.
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A shell for which signals mean what they usually do: whoever runs the tests may ignore some (nohup, `&` in a script), and a
-    /// shell cannot take that back.
+    /// A shell with the default reaction to signals: the parent of the tests may ignore some (nohup, `&` in a script), and a shell
+    /// cannot undo that.
     fn shell(script: &str) -> Spawn {
         Spawn {
             program: "env".into(),
@@ -454,7 +454,7 @@ mod tests {
         }
     }
 
-    /// Everything the command wrote, and how it ended.
+    /// All output of the command, and its end.
     async fn to_the_end(pty: &mut Pty) -> (Vec<u8>, Exit) {
         let mut output = Vec::new();
         loop {
@@ -470,7 +470,7 @@ mod tests {
         timeout(DEADLINE, pty.next()).await.expect("an event within the deadline")
     }
 
-    /// What the command wrote up to and with the event that completes `wanted`.
+    /// Output up to and including the event that completes `wanted`.
     async fn until_output_contains(pty: &mut Pty, wanted: &str) -> Vec<u8> {
         let mut output = Vec::new();
         while !String::from_utf8_lossy(&output).contains(wanted) {
@@ -661,7 +661,7 @@ mod tests {
                 let _ = timeout(Duration::from_millis(20), pty.next()).await;
             }
             pty.pause_output(false);
-            // As if this process had been stopped all the while.
+            // As if this process had been stopped during all of that time.
             let ended = pty.exit.as_mut().expect("the command has ended");
             ended.silent_at -= DRAIN_MAX;
             ended.give_up_at -= DRAIN_MAX;
@@ -771,7 +771,7 @@ mod tests {
         assert!(received == sent);
     }
 
-    /// What programs are typed that do not read, in pieces as a viewer's write is.
+    /// Input for programs that do not read, in pieces of the size of a viewer's write.
     async fn fill(pty: &mut Pty) {
         for _ in 0..10 {
             pty.write(b"x\r".repeat(2048));
@@ -807,7 +807,7 @@ mod tests {
     async fn a_signal_that_the_terminal_took_behind_unread_input_takes_effect_too() {
         let mut pty = spawn("echo ready; exec sleep 100");
         until_output_contains(&mut pty, "ready").await;
-        // More than programs may leave unread, and less than the terminal takes in all.
+        // More than the terminal keeps for the program, and less than the terminal takes in total.
         pty.write(b"x\r".repeat(3000));
         written(&mut pty).await;
 
