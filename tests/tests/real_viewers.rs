@@ -18,7 +18,7 @@ fn not_one_byte_typed_by_a_viewer_with_a_view_link_reaches_the_program() {
     piped.line("the first screen", SOON, |line| line.contains("\"view\""));
 
     watching.types("t");
-    watching.shows("read-only", SOON);
+    watching.shows("You can only watch. Leave: ~.", SOON);
     watching.types("yped by who may not");
     watching.presses("Enter");
     watching.presses("C-c");

@@ -61,8 +61,8 @@ pub(crate) struct JoinArgs {
     #[arg(long)]
     pub(crate) clipboard: bool,
 
-    /// Set the name that others see
-    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "")]
+    /// Set the name that others see [default: $USER]
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "", hide_default_value = true)]
     pub(crate) name: String,
 
     /// Join even from inside the same session

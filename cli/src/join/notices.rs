@@ -25,7 +25,7 @@ impl Join {
                 self.progress(self.told.step());
             }
             ViewerNotice::Unreachable(cause) => {
-                tracing::warn!(cause, "the rendezvous was not reached; trying again");
+                tracing::warn!(cause, "no connection to the rendezvous; trying again");
                 self.progress(format!("{}: {cause}, trying again", self.told.stage));
                 self.told.voice.event("unreachable", &json!({ "cause": cause, "at_ms": at_ms }));
             }
@@ -52,7 +52,7 @@ impl Join {
             ViewerNotice::Forgotten(had_input) => self.forgotten(had_input),
             ViewerNotice::Overflow => {
                 self.standing.lost = true;
-                tracing::warn!("more was typed than is kept");
+                tracing::warn!("the buffer for typing is full");
             }
             ViewerNotice::Said(text) => {
                 self.remark(&text);
@@ -84,7 +84,7 @@ impl Join {
 
     fn away(&mut self, cause: &Cause) {
         let cause = output::cause(cause);
-        tracing::warn!(cause, "nothing comes any more; reconnecting");
+        tracing::warn!(cause, "the connection is lost; reconnecting");
         let now = Instant::now();
         self.standing.away = Some(Away { since: now, again: now });
         self.told.voice.event("reconnecting", &json!({ "cause": cause, "at_ms": self.at_ms() }));
@@ -92,7 +92,7 @@ impl Join {
     }
 
     fn back(&mut self, after: Duration) {
-        tracing::info!(?after, "back");
+        tracing::info!(?after, "connected again");
         self.standing.away = None;
         self.told.spinner.clear();
         self.show_standing();
@@ -103,7 +103,7 @@ impl Join {
     fn forgotten(&mut self, had_input: bool) {
         let lost = if had_input { ", and some of your typing was lost" } else { "" };
         self.standing.lost = had_input;
-        tracing::warn!(had_input, "the host did not keep the place");
+        tracing::warn!(had_input, "the host gave the place away");
         let text = format!("The host gave your place away: you joined again as a new viewer{lost}.");
         self.told.voice.event("notice", &json!({ "text": text }));
     }

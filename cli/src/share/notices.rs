@@ -56,18 +56,18 @@ impl Share {
                 self.told.note("typed", &json!({ "member": member.0, "text": text }));
             }
             HostNotice::Rotated => {
-                tracing::info!("other links let people in from now on");
+                tracing::info!("new links replace the old ones");
                 self.told.note("links", &json!({}));
                 self.told.record(|cast| cast.mark("new links"));
                 self.session.freshness = Freshness::Rotated;
             }
             HostNotice::Paused(paused) => {
-                tracing::info!(paused, "paused or not");
-                self.told.record(|cast| cast.mark(if paused { "paused" } else { "it goes on" }));
+                tracing::info!(paused, "the host paused or resumed the session");
+                self.told.record(|cast| cast.mark(if paused { "paused" } else { "resumed" }));
                 self.told.tell("paused", &json!({ "paused": paused }));
             }
             HostNotice::Violation(member, count) => {
-                tracing::warn!(%member, count, "a viewer sent what it may not send");
+                tracing::warn!(%member, count, "a viewer broke the protocol");
                 self.told.note("violation", &json!({ "member": member.0, "count": count }));
             }
         }
@@ -87,7 +87,8 @@ impl Share {
                 events::tell(self.session.invites.main().to_owned(), Weight::Last);
                 if self.seat.kind == SeatKind::Detached {
                     events::flush(LINK_WITHIN);
-                    background::fall_silent().unwrap_or_else(|error| tracing::warn!(%error, "still not silent"));
+                    background::fall_silent()
+                        .unwrap_or_else(|error| tracing::warn!(%error, "stdout and stderr stay open"));
                 }
             }
             Voice::Json => {
@@ -140,7 +141,7 @@ impl Share {
     }
 
     fn decided(&mut self, member: MemberId, let_in: bool) {
-        tracing::info!(%member, let_in, "decided");
+        tracing::info!(%member, let_in, "the host decided about a viewer");
         self.told.record(|cast| cast.about(member, if let_in { "is let in" } else { "is not let in" }));
         self.told.tell("member_decided", &json!({ "member": member.0, "let_in": let_in }));
     }

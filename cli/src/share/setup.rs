@@ -157,7 +157,7 @@ impl Setup {
             Voice::Human => {
                 let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
                 let remarks = Remarks {
-                    ending: self.ending(),
+                    ending: Ending::of(self.seat, &self.command),
                     no_tls: self.place.public.starts_with("http://") && !loopback,
                     waits: self.args.wait.is_some(),
                     asks: self.seat == SeatKind::OwnTerminal && self.approve != Approve::Nobody,
@@ -167,19 +167,6 @@ impl Setup {
                 Greeting::new(&command_text(&self.command), self.size, invites, remarks)
             }
             Voice::Quiet | Voice::Json => Greeting::quiet(invites.main()),
-        }
-    }
-
-    fn ending(&self) -> Ending {
-        const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh", "mksh", "nu"];
-        let program = Path::new(&self.command[0]).file_name().and_then(OsStr::to_str);
-        match self.seat {
-            SeatKind::Headless | SeatKind::Detached => Ending::Headless,
-            // `sh -c` runs a command and ends.
-            SeatKind::OwnTerminal if self.command.len() == 1 && program.is_some_and(|name| SHELLS.contains(&name)) => {
-                Ending::Shell
-            }
-            SeatKind::OwnTerminal => Ending::Program,
         }
     }
 
@@ -252,6 +239,20 @@ fn approval(args: &ShareArgs, loopback: bool, seat: SeatKind) -> Option<Approve>
     }
 }
 
+impl Ending {
+    fn of(seat: SeatKind, command: &[OsString]) -> Ending {
+        const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "fish", "ksh", "mksh", "nu"];
+        let program = Path::new(&command[0]).file_name().and_then(OsStr::to_str);
+        // `sh -c` runs a command and ends.
+        let is_shell = command.len() == 1 && program.is_some_and(|name| SHELLS.contains(&name));
+        match seat {
+            SeatKind::Headless | SeatKind::Detached => Ending::Headless,
+            SeatKind::OwnTerminal if is_shell => Ending::Shell,
+            SeatKind::OwnTerminal => Ending::Program,
+        }
+    }
+}
+
 impl SeatKind {
     fn of(args: &ShareArgs) -> SeatKind {
         if args.detached.is_some() {
@@ -291,5 +292,33 @@ async fn serve_within(server: Server, fault: Option<Duration>) {
     tokio::select! {
         () = rendezvous::run(server, true, rendezvous::HandedOut::default(), Arc::default()) => {}
         () = fault => panic!("asked for by --test-fault"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_says_how_this_command_ends() {
+        let says = |seat, words: &[&str]| {
+            let command: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let ending = Ending::of(seat, &command);
+            let remarks =
+                Remarks { ending, no_tls: true, waits: false, asks: false, qr: false, links: InvitesShown::Yes };
+            let links = Invites::new(|_| "LINK".to_owned(), false);
+            let greeting = Greeting::new("command", Size::new(80, 24), &links, remarks);
+            greeting.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+        };
+        let own = SeatKind::OwnTerminal;
+        assert!(says(own, &["/bin/zsh"]).contains("Exit the shell (Ctrl-D) to stop sharing."));
+        assert!(says(own, &["htop"]).contains("Sharing stops when the command ends."));
+        assert!(says(own, &["sh", "-c", "make"]).contains("Sharing stops when the command ends."));
+        for seat in [SeatKind::Headless, SeatKind::Detached] {
+            assert!(says(seat, &["sh"]).contains("Sharing stops when the command ends, or by `beach stop`."));
+        }
+        let not_https =
+            "Not https: somebody on the network could stop people from joining, but cannot read along or join.";
+        assert!(says(own, &["sh"]).contains(not_https), "{}", says(own, &["sh"]));
     }
 }

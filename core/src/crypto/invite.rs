@@ -45,7 +45,7 @@ pub enum InviteError {
     #[error("the key in the link is damaged (expected 1c. or 1v. and 22 characters)")]
     BadKey,
     /// The key is of a later kind.
-    #[error("the link is of a newer kind; a newer beach is needed")]
+    #[error("the link needs a newer version of beach")]
     NewerKind,
 }
 

@@ -121,7 +121,7 @@ where
             Some(by) if by <= now => {
                 self.signal_up = false;
                 self.out.push_back(Output::HangUp);
-                self.events.push_back(Event::SignalDown("the rendezvous does not answer any more".to_owned()));
+                self.events.push_back(Event::SignalDown("the rendezvous stopped answering".to_owned()));
             }
             None if self.said_at + PING_EVERY <= now => {
                 self.ping(now, PONG_WITHIN);

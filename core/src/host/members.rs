@@ -74,7 +74,7 @@ impl Host {
         let (id, count) = (member.id, member.violations);
         self.notice(HostNotice::Violation(id, count));
         if count >= MAX_VIOLATIONS {
-            let why = "it sent what it may not send".to_owned();
+            let why = "this viewer broke the protocol".to_owned();
             self.part(now, link, Goodbye::Removed(why), Cause::Refused(Refusal::Denied));
         }
     }

@@ -93,7 +93,7 @@ pub enum ActionError {
     #[error("viewer {0} has approval already, and joins when the pause ends")]
     Approved(u32),
     /// The member of that number has that role.
-    #[error("viewer {0} has the role {1} already")]
+    #[error("viewer {viewer} {ability} already", viewer = .0, ability = ability(*.1))]
     Role(u32, Role),
     /// The session is paused.
     #[error("the session is paused already")]
@@ -104,6 +104,13 @@ pub enum ActionError {
     /// The text is empty, or nothing of it may be shown.
     #[error("there is nothing to say")]
     Empty,
+}
+
+fn ability(role: Role) -> &'static str {
+    match role {
+        Role::Control => "can type",
+        Role::View => "can only watch",
+    }
 }
 
 /// Whether viewers take part in what happens.
@@ -216,7 +223,7 @@ impl Host {
         let Some((member, link)) = self.present(id).zip(self.connections.link_of(id)) else {
             return self.decide(now, id, Decision::Refuse);
         };
-        let (why, cause) = ("the host removed you".to_owned(), Cause::Refused(Refusal::Denied));
+        let (why, cause) = ("the person at the host decided so".to_owned(), Cause::Refused(Refusal::Denied));
         if member.is_away() {
             self.remove(now, link, cause);
         } else {

@@ -169,7 +169,7 @@ impl Host {
         match timer {
             Timer::Registering => {
                 self.link(Command::HangUp);
-                self.on_signal_down(now, "it does not register the session".to_owned());
+                self.on_signal_down(now, "the rendezvous did not register the session".to_owned());
             }
             Timer::Resize => self.resize(now),
             Timer::Dial => {

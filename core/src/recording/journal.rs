@@ -40,10 +40,10 @@ pub enum Record {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     /// Not a recording of this version.
-    #[error("this is not a recording that this version reads")]
+    #[error("this version of beach cannot read the file as a recording")]
     Malformed,
     /// The machine did something else than it did then.
-    #[error("at {0} s the machine does something else than it did then")]
+    #[error("at {0} s the machine differs from the recording")]
     Diverged(Timestamp),
 }
 
