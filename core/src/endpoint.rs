@@ -62,7 +62,7 @@ pub struct Endpoint<M: Machine, E: Engine> {
     earlier: Vec<HostSecrets>,
     entropy: Entropy,
     links: DeadlineMap<Link<E::Peer>>,
-    /// What proves that somebody was on a link.
+    /// The keys that prove membership of an earlier link.
     kept: BTreeMap<LinkId, Psk>,
     /// Which link a (source, destination) pair belongs to.
     routes: BTreeMap<(SocketAddr, SocketAddr), LinkId>,

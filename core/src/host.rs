@@ -229,7 +229,7 @@ impl Host {
         }
     }
 
-    // What follows every input.
+    // Done after every input.
 
     fn pump(&mut self, now: Timestamp) {
         self.attend();

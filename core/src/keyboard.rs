@@ -98,7 +98,7 @@ enum State {
     Control,
     /// A string of this kind.
     Within(Strings),
-    /// And an escape in it, which may be half of its end.
+    /// In a string, after an escape that may begin the string's end.
     Ending(Strings),
     /// A paste, with or without a piece passed on, and so many more bytes that may come. The end's beginning is held.
     Pasting { begun: bool, left: usize },
@@ -304,7 +304,7 @@ impl Keyboard {
     }
 
     fn pasting<'a>(&mut self, begun: bool, left: usize, bytes: &'a [u8], typed: &mut Out) -> &'a [u8] {
-        // What was held goes on or is the paste's.
+        // Held bytes continue a sequence or belong to the paste.
         if !self.held.is_empty() {
             let wanted = &PASTE_ENDS[self.held.len()..];
             let same = wanted.iter().zip(bytes).take_while(|(a, b)| a == b).count();
@@ -334,7 +334,7 @@ impl Keyboard {
         self.state = if left == 0 { State::Ground } else { State::Pasting { begun: true, left } };
     }
 
-    /// What was begun is no sequence after all: keys, unless only an answer begins like it.
+    /// Ends an unfinished sequence: its bytes are keys, unless only an answer begins like that.
     fn give_up(&mut self, typed: &mut Out) {
         let is_answer = match self.state {
             State::Within(strings) | State::Ending(strings) => strings.is_answer(&self.held),
@@ -353,7 +353,7 @@ impl Keyboard {
     }
 }
 
-/// What was read so far. Neighbours are joined, as far as they may be.
+/// The events read so far. Neighbours are joined where possible.
 #[derive(Default)]
 struct Out {
     typed: Vec<Typed>,

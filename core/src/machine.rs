@@ -11,9 +11,9 @@ pub struct Tick;
 /// The driver's duty: after every [`handle`](Machine::handle) call [`poll`](Machine::poll) until it returns `None`, perform what it
 /// returned, then wait for an input or for [`deadline`](Machine::deadline), whichever is first. Time never goes backwards.
 pub trait Machine {
-    /// What happens to the machine.
+    /// The machine's inputs.
     type Input: From<Tick>;
-    /// What the machine wants done.
+    /// The machine's outputs.
     type Output;
 
     /// The only way in.

@@ -41,7 +41,7 @@ const ECHO_WITHIN: Duration = Duration::from_millis(50);
 /// If no screen came since, the echo may have been lost on its way and sent again: that takes so many round trips.
 const REPEATED_WITHIN: u32 = 2;
 
-/// What is unconfirmed for this long is shown on any link: it has stalled.
+/// A prediction unconfirmed for this long is shown on any link: the link has stalled.
 const STALLED_AFTER: Duration = Duration::from_millis(250);
 
 /// Predicts what typing does to a screen.
@@ -233,7 +233,7 @@ impl Predictor {
         }
     }
 
-    /// What to lay over the screen that was last looked at.
+    /// The overlay for the screen last given.
     pub fn overlay(&self) -> Overlay {
         let Some(window) = self.window.filter(|_| self.display.shows()) else { return Overlay::default() };
         let in_window = |(number, col): Place, columns: u8| {
@@ -322,7 +322,7 @@ impl Predictor {
     /// Every cell whose key was taken must be as predicted, at once or soon.
     fn judge_cells(&mut self, now: Timestamp, screen: &Screen, head: &Head) -> Result<(), Wrong> {
         let window = Window::of(head);
-        // What scrolled out is nobody's business any more.
+        // Predictions for lines that scrolled out are dropped.
         self.cells = self.cells.split_off(&(window.top, 0));
         let as_predicted = self.is_anchored(head);
         let mut done = Vec::new();

@@ -21,13 +21,13 @@ use crate::wire::signal::{
 /// adapt to the path.
 pub const RELAY_RATE: u64 = 512 * 1024;
 
-/// And as many at once, after a pause.
+/// The burst of this rate.
 pub const RELAY_BURST: u64 = 1024 * 1024;
 
 /// Joins a second that reach one host, and that come from one address: far more than people make, far less than a machine could.
 pub const JOIN_RATE: u64 = 100;
 
-/// And as many at once, after a pause: all viewers of a session come back together.
+/// The burst of this rate: all viewers of a session reconnect together.
 pub const JOIN_BURST: u64 = 512;
 
 /// A host is told at most this often that joins were refused on its behalf.
@@ -66,7 +66,7 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 /// Names a connection; given by the runtime, never used twice.
 pub type ConnectionId = u64;
 
-/// What happens to a rendezvous.
+/// Inputs of a rendezvous.
 #[derive(Clone, PartialEq, Eq)]
 pub enum RendezvousInput {
     /// Time has passed.
@@ -100,7 +100,7 @@ impl fmt::Debug for RendezvousInput {
     }
 }
 
-/// What a rendezvous wants done.
+/// Outputs of a rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RendezvousOutput {
     /// Send this.
@@ -180,7 +180,7 @@ pub struct Rendezvous {
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: BTreeMap<SessionId, Session>,
-    /// What to look at next, and when: connections that may be silent, sessions that may be forgotten.
+    /// The next checks by time: connections for silence, sessions for their end.
     next_sweep: Option<Timestamp>,
     /// When the last envelope went through.
     last_envelope: Option<Timestamp>,

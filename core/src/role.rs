@@ -1,4 +1,4 @@
-//! What somebody may do in a session.
+//! What a person may do in a session.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What host and viewer share about one connection: the seam to what carries it, the stages of a handshake, and when to dial.
+//! Shared by host and viewer for one connection: the link seam, the stages of a handshake, and when to dial.
 
 pub mod address;
 pub(crate) mod dialer;

@@ -238,13 +238,13 @@ impl Viewer {
         }
     }
 
-    /// What goes out after every input.
+    /// Outputs after every input.
     fn pump(&mut self, now: Timestamp) {
         self.pump_keys();
         self.pump_show(now);
         // After what is to be shown: an acknowledgement can wait for the person, not the other way round.
         self.pump_lane(now);
-        // What came last is shown before leaving, unless the own terminal takes nothing any more.
+        // Paints the last screen before leaving, unless the person's terminal takes nothing any more.
         let is_due = matches!(&self.end, End::Leaving(_, by) if *by <= now || self.render.is_shown());
         if is_due && let End::Leaving(exit, _) = std::mem::replace(&mut self.end, End::Over) {
             self.drop_carrier();

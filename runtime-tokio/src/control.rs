@@ -114,7 +114,7 @@ impl Control {
         &self.path
     }
 
-    /// What is asked next. Cancel-safe.
+    /// The next request. Cancel-safe.
     pub async fn next(&mut self) -> Asked {
         match self.asked.recv().await {
             Some(asked) => asked,

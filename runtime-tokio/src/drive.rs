@@ -22,7 +22,7 @@ const BUSY_AT_MOST: Duration = Duration::from_millis(1);
 /// The world around a machine: performs what it wants and reports what happens.
 #[expect(async_fn_in_trait, reason = "driven on one thread, by `drive` alone")]
 pub trait Surroundings<M: Machine> {
-    /// What the loop ends with.
+    /// The result of the loop.
     type End;
 
     /// Performs an output; `Break` ends the loop.
@@ -34,7 +34,7 @@ pub trait Surroundings<M: Machine> {
         ControlFlow::Continue(())
     }
 
-    /// What happens next. Cancel-safe.
+    /// The next event. Cancel-safe.
     async fn next(&mut self) -> M::Input;
 }
 

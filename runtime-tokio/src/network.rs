@@ -1,4 +1,4 @@
-//! What every endpoint needs around it: the rendezvous' socket, UDP sockets, and a recording.
+//! The surroundings of every endpoint: the rendezvous' socket, UDP sockets, and a recording.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -150,7 +150,7 @@ impl Network {
         self.bound.push_back((generation, bound));
     }
 
-    /// What the network reports next. Cancel-safe.
+    /// The next event of the network. Cancel-safe.
     pub async fn next(&mut self) -> NetworkInput {
         if std::mem::take(&mut self.up) {
             return NetworkInput::SignalUp;
@@ -165,7 +165,7 @@ impl Network {
         }
     }
 
-    /// What comes first of the interfaces, lookups, streams, sockets and the rendezvous; nothing for a change that changes nothing.
+    /// The first event of interfaces, lookups, streams, sockets and the rendezvous; `None` for a change without effect.
     async fn next_of_all(&mut self) -> Option<NetworkInput> {
         let datagram = async {
             match &mut self.sockets {

@@ -38,7 +38,7 @@ const EVENTS_MAX: usize = 256;
 /// How long accepting rests after a failure. Out of file descriptors is the usual one, and it passes only with time.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// What happened on a WebSocket.
+/// Events of a WebSocket.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ServerEvent {
     /// A WebSocket is open; texts may be sent to it.
@@ -113,7 +113,7 @@ struct Handle {
     cut: oneshot::Sender<()>,
 }
 
-/// What the tasks tell the server.
+/// Messages of the tasks to the server.
 enum Report {
     Opened(ConnectionId, SocketAddr, Handle),
     Text(ConnectionId, String),

@@ -33,7 +33,7 @@ pub const OUTBOUND_MAX: usize = 256;
 /// Texts received and not yet asked for. When it is full, the socket is not read: the sender is held back.
 const INBOUND_MAX: usize = 64;
 
-/// What the connection did.
+/// Events of the connection.
 #[derive(Clone, PartialEq, Eq)]
 pub enum SignalEvent {
     /// Connected; texts flow.

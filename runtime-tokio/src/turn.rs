@@ -30,7 +30,7 @@ const READ_BYTES: usize = 16 * 1024;
 /// Reads that wait to be taken.
 const READ_AHEAD: usize = 4;
 
-/// What happens on a connection.
+/// Events of a connection.
 #[derive(Debug)]
 pub(crate) enum StreamEvent {
     Up(StreamId),
@@ -72,7 +72,7 @@ impl Streams {
         self.writers.remove(&stream);
     }
 
-    /// What happens next. Cancel-safe.
+    /// The next event. Cancel-safe.
     pub(crate) async fn next(&mut self) -> StreamEvent {
         loop {
             // The channel never ends: one of its senders is kept.

@@ -38,7 +38,7 @@ const REST: Duration = Duration::from_millis(100);
 /// One datagram that arrived.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datagram {
-    /// Who sent it.
+    /// The sender.
     pub source: SocketAddr,
     /// The local address it came in on.
     pub destination: SocketAddr,

@@ -35,7 +35,7 @@ pub(crate) fn limits() -> WebSocketConfig {
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
 }
 
-/// What the peer sent.
+/// A message of the peer.
 #[derive(Debug)]
 pub(crate) enum Arrival {
     Text(String),
@@ -49,7 +49,7 @@ pub(crate) enum End {
     Closed,
     /// The queue of what is to be sent is at its end.
     Finished,
-    /// Nobody takes what the peer sends.
+    /// The reader of the peer's messages is gone.
     Abandoned,
     /// A message took longer than [`WRITE_DEADLINE`] to leave.
     Stuck,

@@ -128,7 +128,8 @@ impl Channel {
         Ok(inside.body.map(<[u8]>::to_vec))
     }
 
-    /// What is due: repetitions, whose count comes first, and an acknowledgement if nothing else carried one.
+    /// Envelopes that are due: the number of retransmissions, then these, then an acknowledgement if nothing else
+    /// carried one.
     pub(crate) fn due(&mut self, now: Timestamp) -> (usize, Vec<Vec<u8>>) {
         let mut due = Vec::new();
         for outstanding in self.outstanding.values_mut().filter(|outstanding| outstanding.again <= now) {
@@ -156,7 +157,7 @@ impl Channel {
         self.outstanding.values().map(|outstanding| outstanding.again).min()
     }
 
-    /// What both sides can compare.
+    /// The short authentication string, which people compare.
     pub(crate) fn check(&self) -> Sas {
         let mut bytes = [0; 8];
         Hkdf::<Sha256>::from_prk(&self.hash)

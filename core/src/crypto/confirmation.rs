@@ -53,7 +53,7 @@ impl Confirmation {
         self.compute(side, peer, own, permission).verify_slice(mac).is_ok()
     }
 
-    /// What a member of this link comes back with. Both sides can make it, so it never travels.
+    /// The key by which a member of this link resumes. Both sides derive the key, so it is never sent.
     pub(crate) fn resume_psk(&self) -> Psk {
         let mut key = [0; 32];
         Hkdf::<Sha256>::from_prk(&self.key)

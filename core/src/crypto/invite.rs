@@ -103,7 +103,7 @@ impl Invite {
         is_loopback(authority(&self.server))
     }
 
-    /// What must never be seen outside, hex and base64url: for leak tests.
+    /// The secrets as text, hex and base64url: for leak tests.
     #[cfg(feature = "test-util")]
     pub fn needles(&self) -> Vec<String> {
         vec![self.key.text(), data_encoding::HEXLOWER.encode(&self.key.0)]

@@ -121,7 +121,7 @@ impl HostSecrets {
     }
 }
 
-/// What a rendezvous checks before it gives out a session: does the ID commit to what the host shows?
+/// The check of a rendezvous before registration: whether the ID commits to the host's commitment and token.
 pub fn id_matches(session: SessionId, commitment: &[u8; 32], token: &[u8; 32]) -> bool {
     let token_hash: [u8; 32] = Sha256::digest(token).into();
     bool::from(session_id(commitment, &token_hash).0.ct_eq(&session.0))

@@ -20,7 +20,7 @@ use crate::support::entropy::Entropy;
 const FIRST: u8 = 1;
 const SECOND: u8 = 2;
 
-/// What both sides must agree on before the first message opens.
+/// The values that both sides must agree on before the first message opens.
 #[derive(Clone, Copy)]
 pub(crate) struct Prologue<'a> {
     pub(crate) session: SessionId,

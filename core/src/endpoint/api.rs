@@ -1,4 +1,4 @@
-//! What goes into an endpoint and comes out of it.
+//! Inputs and outputs of an endpoint.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use super::note::Note;
 /// Numbers the sets of sockets that an endpoint asked for.
 pub type Generation = u16;
 
-/// What happens to an endpoint.
+/// Inputs of an endpoint.
 #[derive(Clone)]
 pub enum Input<I> {
     /// Time has passed.
@@ -24,7 +24,7 @@ pub enum Input<I> {
     Network(NetworkInput),
 }
 
-/// What the network does, whichever machine the endpoint has.
+/// Network events, the same for every machine in the endpoint.
 #[derive(Clone)]
 pub enum NetworkInput {
     /// The rendezvous is connected.
@@ -72,7 +72,7 @@ impl<I> From<Tick> for Input<I> {
     }
 }
 
-/// What an endpoint wants done.
+/// Outputs of an endpoint.
 #[derive(Clone)]
 pub enum Output<O> {
     /// From the machine.

@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use crate::peer::engine::Engine;
 
 impl<M: Machine, E: Engine> Endpoint<M, E> {
-    /// What must never be seen outside: for leak tests.
+    /// The secrets as text: for leak tests.
     pub fn needles(&self) -> Vec<String> {
         let mut needles = match &self.secrets {
             Secrets::Host(secrets) => secrets.needles(),

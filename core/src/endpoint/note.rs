@@ -36,7 +36,7 @@ impl ShortFingerprint {
 /// Our address and the other side's.
 pub type Pair = (SocketAddr, SocketAddr);
 
-/// What DTLS agreed on, as its numbers on the wire: the version, and the cipher suite.
+/// The negotiated DTLS version and cipher suite, as numbers on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DtlsParameters {
     /// 0xfefd is DTLS 1.2, 0xfefc is DTLS 1.3.
@@ -142,7 +142,7 @@ pub enum Step {
     Slept(Duration),
 }
 
-/// What a handshake waits for.
+/// The next thing that a handshake waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Missing {
     /// Viewer: that the rendezvous tells the host.

@@ -141,7 +141,7 @@ where
         Ok(())
     }
 
-    /// What a numbered envelope held.
+    /// Takes the content of a numbered envelope.
     fn take_sealed(&mut self, id: LinkId, body: &[u8]) -> Result<(), SealError> {
         let sealed = Sealed::decode(body).map_err(|_| SealError::Malformed)?;
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };

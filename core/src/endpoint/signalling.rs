@@ -1,4 +1,4 @@
-//! What is said to the rendezvous and what the rendezvous says; the connection is kept alive, or given up.
+//! Messages to and from the rendezvous; keepalive and loss of that connection.
 
 use std::time::Duration;
 

@@ -24,7 +24,7 @@ const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// Links remembered as used: a recorded hello that is replayed would otherwise hold a viewer's place for some seconds.
 const MAX_USED_LINKS: usize = 1024;
 
-/// What the host remembers of its invites and of the viewers that came.
+/// The state of the invites, and of viewers that came by them.
 #[derive(Default)]
 pub(super) struct Admission {
     /// The highest number of a member or pending viewer so far.
@@ -124,14 +124,14 @@ impl Admission {
         &self.asking
     }
 
-    /// What is true of admission after every input.
+    /// Invariants of admission.
     pub(super) fn check(&self, ids: &BTreeSet<u32>) {
         assert!(self.used.len() <= MAX_USED_LINKS, "links that were used are bounded");
         assert!(ids.last().is_none_or(|id| *id <= self.members_ever), "every number was given");
     }
 }
 
-/// What a pending viewer waits for.
+/// The event that a pending viewer waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Awaits {
     /// A person at the host decides.

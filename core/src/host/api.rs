@@ -45,7 +45,7 @@ pub struct HostConfig {
     pub max_viewers: usize,
     /// The session ends so long after it was registered first.
     pub expire: Option<Duration>,
-    /// What the session's invites are good for.
+    /// The limits of the session's invites.
     pub links: InviteRules,
     /// [`HostNotice::Typed`] tells what members type.
     pub tells_input: bool,
@@ -70,7 +70,7 @@ pub enum Start {
     WhenJoined(Option<Duration>),
 }
 
-/// What happens to a host.
+/// Inputs of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostInput {
     /// Time has passed.
@@ -98,7 +98,7 @@ pub enum HostInput {
     TakenBack(usize),
 }
 
-/// What a host wants done.
+/// Outputs of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostOutput {
     /// A command to the links or the rendezvous.
@@ -128,7 +128,7 @@ pub enum HostOutput {
     TakeBack,
 }
 
-/// What people and programs may want to know.
+/// News for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostNotice {
     /// The rendezvous has the session; for the first time, or again.
@@ -147,7 +147,7 @@ pub enum HostNotice {
     Asks(MemberId, Role, String, Sas, Option<AddressClass>),
     /// A pending viewer was let in, or refused.
     Decided(MemberId, bool),
-    /// What a member may do from now on.
+    /// A member's role from now on.
     Role(MemberId, Role),
     /// Whether the session is paused.
     Paused(bool),

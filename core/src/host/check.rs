@@ -1,4 +1,4 @@
-//! What is true of a host after every input, whatever the input was. Debug builds look.
+//! Invariants of a host. Debug builds check them after every input.
 
 use std::collections::BTreeSet;
 

@@ -32,13 +32,13 @@ pub(super) enum State {
     Member(Box<Member>),
 }
 
-/// What a viewer proved and said in its hello.
+/// The proved role and the hello of a viewer.
 pub(super) struct Request {
     pub(super) role: Role,
     pub(super) hello: Hello,
 }
 
-/// What a viewer that is let in becomes.
+/// The membership of a viewer that is let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entry {
     /// A new member, under this number if the viewer waited and so has one.
@@ -85,7 +85,7 @@ impl Connection {
         };
     }
 
-    /// What a viewer that is let in becomes.
+    /// The membership of a viewer that is let in.
     pub(super) fn entry(&self) -> Option<(&Request, Entry)> {
         match &self.state {
             State::Connecting(request, entry) => Some((request, *entry)),

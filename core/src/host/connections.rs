@@ -67,7 +67,7 @@ impl Connections {
         Some(connection)
     }
 
-    /// What is true of connections after every input.
+    /// Invariants of connections.
     pub(super) fn check(&self) {
         for (id, link) in &self.places {
             let found = self.links.get(link).and_then(Connection::member).map(|member| member.id);

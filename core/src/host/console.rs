@@ -42,7 +42,7 @@ pub(super) struct Console {
     moved: bool,
 }
 
-/// What was asked for, and stays until the next key.
+/// The requested view, which stays until the next key.
 #[derive(Debug, Default)]
 enum View {
     #[default]
@@ -150,10 +150,10 @@ impl Host {
         self.console.escape.key(wanted)
     }
 
-    /// What of this piece is the program's, after what of earlier ones is.
+    /// Appends the program's part of this piece to that of earlier ones.
     fn read_piece(&mut self, now: Timestamp, piece: Piece, bytes: &[u8]) -> Vec<u8> {
         let escape = self.escape();
-        // What the escape was typed for may be gone by now.
+        // The subject of the escape may be gone by now.
         let mut passed = if escape.is_none() { self.console.reader.give_up() } else { Vec::new() };
         match (self.console.reader.step(escape, piece, bytes, Command::of), &self.console.view, piece) {
             (Step::Taken, ..) => {}

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
-/// What is printed so soon after input was written may be its echo.
+/// Output this soon after a write of input may be the echo.
 const ECHO_WITHIN: Duration = Duration::from_millis(100);
 
 /// The first output after input was written is shown at once. If the program was printing anyway, the echo is in what

@@ -1,4 +1,4 @@
-//! What goes to the program: the host's own keys first, then what viewers type, one write at a time.
+//! Input for the program: the host's own keys first, then viewers' input, one write at a time.
 //!
 //! A program that reads nothing leaves a write pending. The host's keys take such a write back, so that nothing a
 //! viewer or a program does keeps them waiting; `revoke`, `kick` and `pause` take it back too, and drop the bytes that
@@ -33,7 +33,7 @@ pub(super) struct Input {
     /// The host's own keys that are in no write.
     keys: Vec<u8>,
     flow: Flow,
-    /// What must come before anything else: the rest of a sequence, the end of a paste, an answer of the model.
+    /// Bytes that go before all others: the rest of a sequence, the end of a paste, an answer of the model.
     owed: Vec<u8>,
     /// The bracket that a viewer's bytes have opened, as the program sees them.
     bracket: Bracket,
@@ -155,7 +155,7 @@ impl Input {
         }
     }
 
-    /// What is true of input after every input of the host.
+    /// Invariants of input, checked after every input of the host.
     pub(super) fn check(&self, members: &BTreeSet<MemberId>) {
         let writer = self.in_flight.as_ref().and_then(|write| match write.writer {
             Writer::Member(id, _) => Some(id),
@@ -387,7 +387,7 @@ impl Host {
         }
     }
 
-    /// What this member typed and the PTY has not taken is dropped, and a paste of theirs ends.
+    /// Drops this member's input that the PTY has not taken, and ends their paste.
     pub(super) fn drop_input(&mut self, id: MemberId) {
         let is_pending = self.input.is_pending_of(id);
         let is_pasting = self.input.pasting.take_if(|(author, _)| *author == id).is_some();

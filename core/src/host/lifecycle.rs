@@ -53,7 +53,7 @@ enum Linger {
     CutShort,
 }
 
-/// What stopped a session.
+/// The cause of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     /// A person, or a program of theirs.

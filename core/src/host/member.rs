@@ -56,7 +56,7 @@ pub(super) struct Member {
     pub(super) presence: Presence,
 }
 
-/// What a member was told of the program beside the screen.
+/// The properties last sent to a member.
 pub(super) struct Told {
     /// The title; nothing while it is unknown which one arrived.
     pub(super) title: Option<String>,

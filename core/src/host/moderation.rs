@@ -41,7 +41,7 @@ impl Approve {
     }
 }
 
-/// What a person decides. Members and pending viewers have numbers.
+/// A decision of a person. Members and pending viewers have numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ModeratorAction {
     /// Let a pending viewer in.
@@ -127,7 +127,7 @@ impl Sharing {
     }
 }
 
-/// What a person decides about a viewer that waits.
+/// A decision about a pending viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     LetIn,

@@ -1,4 +1,4 @@
-//! What viewers are told of the program beside its screen: the title, the bell and the clipboard, on the control lane.
+//! The program's properties besides its screen, as viewers get them on the control lane: title, bell and clipboard.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::wire::frame::{FromHost, MAX_CLIPBOARD_PART};
 /// Between two texts for the clipboard: one takes up to half of what the control lane buffers.
 const CLIPBOARD_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What viewers are told, and were told.
+/// The properties now, and as last sent.
 #[derive(Default)]
 pub(super) struct Properties {
     /// What the program put into the clipboard last, if nobody was told of that yet.
@@ -52,7 +52,7 @@ impl Properties {
 }
 
 impl Host {
-    /// What the program puts into the clipboard, for those who want it.
+    /// Sends the program's text for the clipboard to viewers that want it.
     fn pump_clipboard(&mut self, now: Timestamp) {
         let Some(text) = self.screen.properties.next_clipboard(now, self.screen.emulator.take_clipboard()) else {
             return;

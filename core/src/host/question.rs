@@ -8,7 +8,7 @@ use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::terminal::{Size, quoted_name};
 
-/// What is asked.
+/// The question.
 pub(super) struct Question<'a> {
     pub(super) id: MemberId,
     pub(super) name: &'a str,
@@ -21,7 +21,7 @@ pub(super) struct Question<'a> {
     pub(super) others: usize,
 }
 
-/// How it is asked in a window.
+/// The question's form in a window.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Wording {
     /// All words and keys are seen.

@@ -6,7 +6,7 @@ use crate::session::link::Refusal;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
-/// What the rendezvous knows of the session.
+/// The state of the registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Unknown,
@@ -17,7 +17,7 @@ enum State {
     Registered,
 }
 
-/// What a registration means that the rendezvous confirms.
+/// The meaning of a confirmed registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Registered {
     /// The session has begun.

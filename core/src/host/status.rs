@@ -40,7 +40,7 @@ pub struct PendingStatus {
     pub from: Option<AddressClass>,
     /// Since when the viewer waits.
     pub since: Timestamp,
-    /// What the viewer waits for.
+    /// The event that the viewer waits for.
     pub awaits: Awaits,
     /// The words that the viewer sees too.
     pub check: Sas,

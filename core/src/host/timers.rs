@@ -189,7 +189,7 @@ impl Host {
             Timer::HalfKey => self.end_half_key(now),
             Timer::Keys => self.own_keys_stall(),
             Timer::Synchronized => self.break_synchronized(),
-            // What these are about is looked at after every input.
+            // These deadlines are handled after every input.
             Timer::Frame | Timer::Console | Timer::Clipboard | Timer::Input | Timer::Ending => {}
         }
     }
@@ -219,7 +219,7 @@ impl Host {
             ConnectionTimer::Goodbye => self.parted(now, link),
             ConnectionTimer::Place => self.give_up(now, link),
             ConnectionTimer::Attempt => self.open(now, link, Stage::Answer),
-            // What these are about is looked at after every input.
+            // These deadlines are handled after every input.
             ConnectionTimer::Frame | ConnectionTimer::Properties => {}
         }
     }

@@ -1,4 +1,4 @@
-//! What is known of the paths of a link: how long an answered check took, and whether the direct one still carries.
+//! Monitors the paths of a link: round trips of checks, and whether the direct path still works.
 //!
 //! The engine's own STUN checks are the heartbeat; no other is sent. A check says nothing about trust: it is measured, not believed.
 

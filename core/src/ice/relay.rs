@@ -23,7 +23,7 @@ const SUSPECT: u8 = 1;
 /// The network of the addresses; nobody routes it.
 const NETWORK: [u16; 3] = [0xfdbe, 0xac40, 0];
 
-/// What the port is has no meaning, but that it is none.
+/// An arbitrary port: relayed addresses have none.
 const PORT: u16 = 1;
 
 /// The address that stands for one end of a link at its relay.

@@ -22,7 +22,7 @@ const MAX_CREDENTIAL: usize = 508;
 
 const DEFAULT_PORT: u16 = 3478;
 
-/// What is escaped: all but RFC 3986's unreserved characters.
+/// The escaped characters: all but RFC 3986's unreserved ones.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How a TURN server is reached. What it relays are datagrams either way.
@@ -34,7 +34,7 @@ pub enum Transport {
     Tcp,
 }
 
-/// What a TURN server asks for. `Debug` does not show the password, which is zeroised when dropped.
+/// Credentials for a TURN server. `Debug` does not show the password, which is zeroised when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// Who.
@@ -60,7 +60,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// What a server does.
+/// The service of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service {
     /// Tells the address at which a socket is seen.
@@ -76,12 +76,12 @@ pub struct IceServer {
     pub host: String,
     /// The port; 3478 if none was written.
     pub port: u16,
-    /// What it does.
+    /// The server's service.
     pub service: Service,
 }
 
 impl IceServer {
-    /// Where it is, if that is an address already.
+    /// The server's address, if it needs no lookup.
     pub fn address(&self) -> Option<SocketAddr> {
         self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
     }

@@ -50,7 +50,7 @@ const STEPS_REST: Duration = Duration::from_millis(50);
 /// Names a TCP connection; never used twice.
 pub type StreamId = u32;
 
-/// What follows from an input.
+/// The results of an input.
 pub enum Effect {
     /// Send this datagram.
     Datagram {
@@ -138,7 +138,7 @@ fn client_of(transport: Transport, local: SocketAddr, server: SocketAddr, creden
     }
 }
 
-/// What peers sent, if these bytes of the server are for this client.
+/// Data of a peer, if these bytes of the server are for this client.
 fn take(client: &mut TurnClient, now: Timestamp, bytes: &[u8]) -> Option<Vec<(SocketAddr, Vec<u8>)>> {
     let transmit = Transmit::new(bytes, client.transport(), client.remote_addr(), client.local_addr());
     let mut arrived = Vec::new();

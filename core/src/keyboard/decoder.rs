@@ -8,7 +8,7 @@ use super::strings::Strings;
 use super::{KEY_PATIENCE, MAX_PASTE, MAX_SEQUENCE, PASTE_SILENCE, SEQUENCE_PATIENCE, STRING_PATIENCE};
 use crate::time::Timestamp;
 
-/// What some bytes of a terminal are.
+/// The meaning of some bytes of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
     /// A key that is pressed, or repeats.
@@ -26,7 +26,7 @@ pub(crate) enum Piece {
 /// A key that a terminal without any protocol sends as one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// That byte.
+    /// The byte of the key.
     pub(crate) byte: u8,
     /// The key's code in the kitty keyboard protocol, whatever the modifiers; 0 if it came otherwise.
     pub(crate) code: u32,
@@ -65,7 +65,7 @@ enum State {
     /// An escape and what introduces a string of this kind. Both are a key with Alt as well.
     Introduced(Strings),
     Within(Strings),
-    /// And an escape in it, which may be half of its end.
+    /// In a string, after an escape that may begin the string's end.
     Ending(Strings),
     /// So many bytes of the paste's end were read, and so many more may come before it.
     Pasting {
@@ -89,7 +89,7 @@ impl Raw {
     }
 }
 
-/// What one more byte makes of the piece.
+/// The effect of one more byte on the piece.
 enum Step {
     /// The piece goes on.
     More(State),
@@ -167,7 +167,7 @@ impl Decoder {
         self.due_at()
     }
 
-    /// What is begun has not gone on in time: a piece.
+    /// Ends an unfinished sequence whose rest did not come in time: it becomes a piece.
     pub(crate) fn on_time(&mut self, now: Timestamp) -> Option<Piece> {
         let has_fallen_silent = |patience| self.since + patience <= now;
         if matches!(self.state, State::Pasting { .. }) && has_fallen_silent(PASTE_SILENCE)

@@ -18,7 +18,7 @@ pub fn key_name(key: u8) -> String {
     if key < 0x20 { format!("^{}", char::from(key | 0x40)) } else { char::from(key).to_string() }
 }
 
-/// What a piece means.
+/// The meaning of a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step<C> {
     /// The piece has nothing to do with an escape.

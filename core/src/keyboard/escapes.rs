@@ -5,7 +5,7 @@ use super::decoder::{Decoder, Key, Piece};
 use super::escape::{EscapeReader, Step};
 use crate::time::Timestamp;
 
-/// What the person asked for.
+/// A command of the person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Type these keys.
@@ -47,7 +47,7 @@ pub enum Action {
 }
 
 impl Action {
-    /// What a key after the escape asks for.
+    /// The command of a key after the escape.
     fn of(key: u8) -> Option<Action> {
         match key {
             b'.' => Some(Action::Leave),
@@ -109,7 +109,7 @@ impl Escapes {
         self.page_keys = keys;
     }
 
-    /// What the terminal sent, with the escapes found.
+    /// The terminal's input, with the escapes found.
     pub fn typed(&mut self, now: Timestamp, typed: Typed) -> Vec<Action> {
         match typed {
             Typed::Keys(keys) => self.read(now, &keys),

@@ -1,6 +1,6 @@
 //! Control sequences: which are keys, and which are a terminal's answers.
 
-/// What stands around a paste.
+/// The brackets around a paste.
 pub(super) const PASTE_BEGINS: &[u8] = b"\x1b[200~";
 pub(super) const PASTE_ENDS: &[u8] = b"\x1b[201~";
 

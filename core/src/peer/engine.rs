@@ -79,14 +79,14 @@ pub trait Peer {
     /// The link is over: the other side is silent, or a limit was reached.
     fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown>;
 
-    /// What happened, and what to send.
+    /// The next event or datagram.
     fn poll(&mut self) -> Option<PeerOutput>;
 
     /// When to tick.
     fn deadline(&self) -> Option<Timestamp>;
 }
 
-/// What a peer wants done or known.
+/// Outputs of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerOutput {
     /// Send this datagram.

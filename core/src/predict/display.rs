@@ -46,7 +46,7 @@ impl FromStr for Mode {
     }
 }
 
-/// What the link's pace says about it.
+/// The verdict of the link's round trip.
 #[derive(Debug)]
 pub(super) struct Display {
     pub(super) mode: Mode,

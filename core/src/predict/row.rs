@@ -26,7 +26,7 @@ pub(super) struct Change<'a> {
     pub(super) from: usize,
     /// One past the last column.
     pub(super) to: usize,
-    /// What stands in it then. Columns in it that are not named cannot be foretold.
+    /// The predicted cells. Columns that are not named cannot be predicted.
     pub(super) glyphs: Vec<(usize, Glyph<'a>)>,
 }
 

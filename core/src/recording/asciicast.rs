@@ -21,18 +21,18 @@ pub enum CastFormat {
     V3,
 }
 
-/// What stands in the first line.
+/// The first line of a recording.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CastHeader {
     /// The terminal's size at the start.
     pub size: Size,
-    /// What `TERM` was for the program.
+    /// The program's `TERM`.
     pub term: Option<String>,
     /// When it was recorded, in seconds since 1970.
     pub timestamp: u64,
-    /// What was recorded.
+    /// The recorded command.
     pub command: Option<String>,
-    /// What people call it.
+    /// The title for people.
     pub title: Option<String>,
 }
 

@@ -123,7 +123,7 @@ where
 {
     let mut digest = OutputDigest::default();
     let mut at = Timestamp::ZERO;
-    // What it wants before anything has happened.
+    // Outputs before the first input.
     while let Some(output) = machine.poll() {
         digest.add(&output);
         show(shown(at, output));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// What somebody may still use.
+/// The remaining allowance.
 #[derive(Clone, Copy)]
 pub(crate) struct TokenBucket {
     /// Bytes a second, and the most that is saved up.

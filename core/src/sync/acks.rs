@@ -130,7 +130,7 @@ struct Sent<T> {
     load: T,
 }
 
-/// What follows from an acknowledgement.
+/// The results of an acknowledgement.
 pub(crate) struct Concluded<T> {
     pub(crate) arrived: Vec<T>,
     pub(crate) lost: Vec<T>,

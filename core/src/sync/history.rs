@@ -164,12 +164,12 @@ impl History {
         spans
     }
 
-    /// These commits arrived.
+    /// Notes that these commits arrived.
     pub(super) fn heard(&mut self, span: (u64, u64)) {
         self.gaps_within(span, Told::Yes);
     }
 
-    /// These commits were lost.
+    /// Notes that these commits were lost.
     pub(super) fn unheard(&mut self, (first, end): (u64, u64)) {
         for gap in self.gaps.iter_mut().filter(|gap| gap.first >= first && gap.end <= end) {
             if gap.told == Told::OnItsWay {

@@ -178,7 +178,7 @@ enum Pasting {
     CutOff,
 }
 
-/// What a write to the PTY is made of. One write never mixes the two.
+/// The source of a write to the PTY. One write never mixes the two.
 #[cfg(feature = "host")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
@@ -210,7 +210,7 @@ impl Inbound {
         Ok(())
     }
 
-    /// What to write to the PTY next. Pastes are put between brackets if the program asked for that.
+    /// The next write to the PTY. Pastes stand in brackets if the program asked for them.
     pub(crate) fn next_write(&mut self, bracketed: bool) -> Option<(Vec<u8>, Content)> {
         if !self.returned.is_empty() {
             return Some((std::mem::take(&mut self.returned), Content::Keys));

@@ -27,7 +27,7 @@ const BULK_A_TURN: usize = 16;
 /// Most datagrams on their way: what the receiving engine still tells apart when they are shuffled is 100, and history has 64 of it.
 const MAX_IN_FLIGHT: usize = 192;
 
-/// What one datagram carries, by name; the content is looked up again when it must go again.
+/// The contents of one datagram, by name; a retransmission looks the content up again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Load {
     pub(super) head: Option<u64>,

@@ -9,7 +9,7 @@ use crate::wire::frame::{Down, MAX_ACKS, MAX_FRAME, Segment};
 /// option and a count, each at its longest.
 const OVERHEAD: usize = 1 + 10 + 1 + MAX_ACKS + 10 + 10 + 1 + 2;
 
-/// What fits beside that.
+/// The room beside the header.
 const ROOM: usize = MAX_FRAME - OVERHEAD;
 
 /// The part of a datagram that the synchronisation fills.
@@ -73,7 +73,7 @@ impl Packer {
         self.open.as_ref().map_or(0, |(payload, _)| payload.size)
     }
 
-    /// What comes next begins a datagram.
+    /// Starts a new datagram.
     pub(super) fn close(&mut self) {
         self.full.extend(self.open.take());
     }

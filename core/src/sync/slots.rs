@@ -71,7 +71,7 @@ pub(super) struct Part {
     pub(super) is_final: bool,
 }
 
-/// What is missing because of a lost part.
+/// The parts missing because of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lost {
     /// The part was not the newest one, or its content arrived another way.
@@ -87,7 +87,7 @@ pub(super) enum Lost {
 pub(super) struct Slots(BTreeMap<(Space, u64), Slot>);
 
 impl Slots {
-    /// What is missing of a line whose newest version this is.
+    /// The missing parts of a line whose newest version this is.
     pub(super) fn missing<'a>(
         &self,
         space: Space,

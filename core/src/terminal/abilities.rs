@@ -1,4 +1,4 @@
-//! What a person's terminal understands, as far as its name tells.
+//! The abilities of a person's terminal, as far as its name tells.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ impl Abilities {
         cursor_reports: true,
     };
 
-    /// What `TERM` and `COLORTERM` tell; `no_color` if the person wants none (`NO_COLOR`).
+    /// The abilities by `TERM` and `COLORTERM`; `no_color` if the person wants no colours (`NO_COLOR`).
     pub fn of(term: Option<&str>, colorterm: Option<&str>, no_color: bool) -> Abilities {
         let term = term.unwrap_or_default().to_ascii_lowercase();
         if term.is_empty() || term == "dumb" {

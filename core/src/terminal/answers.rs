@@ -22,7 +22,7 @@ pub(super) fn answer(handler: &ModelHandler, query: Query) -> String {
     }
 }
 
-/// What would set it as it is, without the introducer.
+/// The parameters that would set the present style, without the introducer.
 fn set_to(handler: &ModelHandler, setting: Setting) -> Option<String> {
     match setting {
         Setting::Rendition => Some(rendition(handler)),

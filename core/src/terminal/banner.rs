@@ -30,7 +30,7 @@ use super::size::Size;
 #[derive(Debug, Default)]
 pub struct Banner {
     text: String,
-    /// As it was laid out for a window of that size.
+    /// The layout for a window of that size.
     rows: Vec<Line>,
     size: Option<Size>,
     laid: bool,
@@ -147,7 +147,7 @@ fn draw(handler: &ModelHandler, lines: &[Line], out: &mut Vec<u8>) {
     let point = grid.cursor.point;
     let (row, mut col) = ((point.line.0 as u16).saturating_sub(base), point.column.0);
     if grid.cursor.input_needs_wrap {
-        // What was written there is written once more: only that makes the next character wrap.
+        // Writes the last character once more: only that makes the next character wrap.
         if grid[point].flags.contains(Flags::WIDE_CHAR_SPACER) {
             col = col.saturating_sub(1);
         }

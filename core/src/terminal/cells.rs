@@ -58,7 +58,7 @@ fn encode(row: &[Cell], with_links: bool) -> Vec<u8> {
 /// Room for the styles of an ordinary line; more grows it.
 const STYLES_BYTES: usize = 32;
 
-/// What decides a cell's style, as the model has it: cheaper to compare than to convert.
+/// The model's fields that decide a cell's style: cheaper to compare than to convert.
 type Look<'a> = (ModelColor, ModelColor, Flags, &'a Cell);
 
 struct Runs<'a> {

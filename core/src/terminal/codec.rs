@@ -192,7 +192,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Line, BadLine> {
         }
         line.runs.push(run);
     }
-    // What is left to check is that nothing was written in a roundabout way: then it would encode differently.
+    // Only the shortest encoding is valid: encoding again must give the same bytes.
     if is_canonical(&line) && encode(&line) == bytes { Ok(line) } else { Err(BadLine::NotCanonical) }
 }
 

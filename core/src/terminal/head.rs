@@ -19,7 +19,7 @@ pub enum Space {
     Alternate,
 }
 
-/// What the cursor looks like.
+/// The shape of the cursor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CursorShape {
     /// The whole cell.
@@ -38,11 +38,11 @@ pub struct Cursor {
     pub row: u16,
     /// Column from the left, 0-based.
     pub col: u16,
-    /// Whether it is shown.
+    /// Whether the cursor is visible.
     pub visible: bool,
     /// Its shape.
     pub shape: CursorShape,
-    /// Whether it blinks.
+    /// Whether the cursor blinks.
     pub blinking: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What becomes of lines that left the window: which version of them is the last one, and which are not sent any more.
+//! The fate of lines that left the window: which version is final, and which lines are no longer sent.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ pub const GIVEN_UP: u64 = 0;
 /// The version that stands for nothing: the final version of these lines is told elsewhere.
 pub const UNSAID: u64 = u64::MAX;
 
-/// What a viewer must know of lines above the window to put them into its own scrollback, in order, each once.
+/// The facts about lines above the window that a viewer needs to scroll each line out once, in order.
 ///
 /// A window that moved does not tell a viewer that its version of a line is the last one: the viewer may have missed a version. So the
 /// host tells the last version, but only of lines whose version at the viewer may not have been marked as final.

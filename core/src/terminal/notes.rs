@@ -1,4 +1,4 @@
-//! What the model says besides drawing: answers to queries, the title, the bell.
+//! The model's events besides drawing: answers to queries, the title, the bell.
 
 #![expect(clippy::disallowed_types, reason = "the model wants a listener of its own; only this thread ever locks")]
 
@@ -13,7 +13,7 @@ use super::title::clean_title;
 /// not read is not waiting for it.
 pub const MAX_REPLIES: usize = 4096;
 
-/// What was said since it was last looked at.
+/// The events since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Said {
     pub(super) replies: Vec<u8>,
@@ -63,7 +63,7 @@ impl EventListener for Notes {
     }
 }
 
-/// What an unchanged palette has at `index`, for programs that ask: the colours of xterm on black.
+/// The colour at `index` of an unchanged palette, for programs that ask: the colours of xterm on black.
 pub(super) fn default_color(index: usize) -> Rgb {
     const NAMED: [[u8; 3]; 16] = [
         [0x00, 0x00, 0x00],

@@ -1,4 +1,4 @@
-//! What local echo shows over a screen before the host has confirmed it.
+//! Local echo over a screen, until the host confirms it.
 
 /// One cell that is shown instead of the one below it.
 #[derive(Clone, Debug, PartialEq, Eq)]

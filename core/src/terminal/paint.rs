@@ -38,7 +38,7 @@ use view::{View, bordered, cursor_of, overlaid};
 /// How a painter paints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
-    /// What the terminal understands.
+    /// The abilities of the terminal.
     pub abilities: Abilities,
     /// Everything is drawn in the terminal's alternate screen, and nothing goes into its scrollback.
     pub alternate: bool,
@@ -60,13 +60,13 @@ pub struct Painter {
     settings: Settings,
     /// Where the cursor was left, if it is known.
     cursor: Option<(u16, u16)>,
-    /// Where it was left on the main screen before the alternate one was shown.
+    /// The cursor's place on the main screen when the alternate screen came.
     main_cursor: Option<(u16, u16)>,
     /// When the main screen was painted last.
     painted: Option<Timestamp>,
     /// The size changed, and nobody knows what the main screen shows since then.
     moved: Option<Moved>,
-    /// Whether it takes lines out of its scrollback to fill a larger window, as far as is known.
+    /// Whether the terminal fills a larger window from its scrollback, as far as is known.
     refills: bool,
     /// How often the terminal was asked where its cursor is since this was last told.
     asks: u32,

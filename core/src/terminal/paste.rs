@@ -1,10 +1,10 @@
-//! What of a paste reaches a program: its text, and nothing that could be taken for keys.
+//! The part of a paste that reaches a program: its text, without anything that could pass for keys.
 //!
 //! A program that asks for brackets trusts that what is between them was not typed, so a paste must not be able to end
 //! its own. And a program that does not ask takes a paste for typing. Terminals therefore take controls out of it
 //! (`allowPasteControls` of xterm, which is off); so does this, at the host, since who pastes may be a stranger.
 
-/// What opens and closes a paste for a program that asked for brackets.
+/// The brackets around a paste, for a program that asked for them.
 pub(crate) const PASTE_BEGINS: &[u8] = b"\x1b[200~";
 pub(crate) const PASTE_ENDS: &[u8] = b"\x1b[201~";
 
@@ -19,7 +19,7 @@ pub struct Paste {
     opened: bool,
     /// The beginning of a character.
     begun: Vec<u8>,
-    /// What may be the beginning of a bracket: it is not passed on until that is known.
+    /// Bytes that may begin a bracket; held back until that is known.
     marker: Vec<u8>,
     /// The last character was a carriage return: a line feed after it belongs to it.
     returned: bool,
@@ -31,7 +31,7 @@ impl Paste {
         Paste { bracketed, opened: false, begun: Vec::new(), marker: Vec::new(), returned: false }
     }
 
-    /// What to give the program for the next piece. The last one closes the paste; it may be empty.
+    /// The program's bytes for the next piece, possibly none. The last piece closes the paste.
     pub fn piece(&mut self, bytes: &[u8], last: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(bytes.len() + PASTE_BEGINS.len() + PASTE_ENDS.len() + MAX_BEGUN);
         if self.bracketed && !self.opened {
@@ -62,7 +62,7 @@ impl Paste {
     fn character(&mut self, c: char, out: &mut Vec<u8>) {
         let after_return = std::mem::replace(&mut self.returned, c == '\r');
         match c {
-            // What is left of a bracket without this would be shown as text.
+            // Without this, the rest of a bracket would show as text.
             '\x1b' => {
                 self.release(out);
                 self.marker.push(0x1b);
@@ -103,7 +103,7 @@ impl Paste {
         out.extend_from_slice(bytes);
     }
 
-    /// What was seen is no bracket: it is text, but for the escape.
+    /// The held bytes are no bracket: all but the escape are text.
     fn release(&mut self, out: &mut Vec<u8>) {
         out.extend(self.marker.drain(..).skip(1));
     }

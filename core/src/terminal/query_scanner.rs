@@ -1,4 +1,4 @@
-//! What the program's bytes hold that the parser below does not tell: some queries, and control strings without an end.
+//! Finds queries in the program's output that vte drops, and cuts control strings without an end.
 //!
 //! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It follows
 //! the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more: text is
@@ -49,7 +49,7 @@ pub(super) enum Setting {
     Unknown,
 }
 
-/// What to do with the bytes that were looked at.
+/// What to do with the scanned bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Piece {
     /// So many go to the parser.
@@ -244,7 +244,7 @@ impl QueryScanner {
 mod tests {
     use super::*;
 
-    /// What is passed on, and the queries with the number of bytes that were passed on before each.
+    /// The bytes passed on, and the queries, each with the number of bytes passed on before it.
     fn watched(reads: &[&[u8]]) -> (Vec<u8>, Vec<(usize, Query)>) {
         let (mut scanner, mut passed, mut queries) = (QueryScanner::default(), Vec::new(), Vec::new());
         for read in reads {

@@ -43,7 +43,7 @@ pub(super) struct Numbered<'a> {
     pub(super) line: &'a Line,
 }
 
-/// What goes into the scrollback next.
+/// The next piece for the scrollback.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Left<'a> {
     Line(Numbered<'a>),
@@ -64,7 +64,7 @@ impl Left<'_> {
     }
 }
 
-/// What a viewer knows of the host's terminal. Bounded, whatever is merged.
+/// A viewer's copy of the host's terminal. Bounded, whatever is merged.
 #[derive(Debug)]
 pub struct Screen {
     history_limit: usize,
@@ -149,7 +149,7 @@ impl Screen {
             self.main_rows = u64::from(head.size.rows);
         }
         if let Some(next) = self.next {
-            // What was erased is not to be seen again. A floor beyond the window makes no sense.
+            // Erased lines must not show again. A floor beyond the window makes no sense.
             let next = next.max(head.floor.min(self.main_top));
             self.advance(next);
         }
@@ -231,7 +231,7 @@ impl Screen {
         self.next
     }
 
-    /// What may go into the scrollback now, in order, up to the first line that is still awaited.
+    /// The lines that may go into the scrollback now, in order, up to the first line that is still awaited.
     pub(super) fn ready(&self) -> impl Iterator<Item = Left<'_>> {
         let mut at = self.next.unwrap_or(self.main_top);
         std::iter::from_fn(move || {

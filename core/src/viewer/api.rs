@@ -1,4 +1,4 @@
-//! What goes into a viewer and comes out of it.
+//! Configuration, inputs and outputs of a viewer.
 
 use std::time::Duration;
 
@@ -33,18 +33,18 @@ pub struct ViewerConfig {
     pub predict: Mode,
     /// Most lines of history that are wanted.
     pub history: u32,
-    /// What the program puts into the clipboard is wanted.
+    /// The viewer wants the program's text for the clipboard.
     pub clipboard: bool,
-    /// It stays at the rendezvous, which may have to relay its datagrams.
+    /// The viewer stays at the rendezvous, which may have to relay datagrams.
     pub stays: bool,
     /// How long it tries to come back when its link is gone.
     pub reconnect: Duration,
 }
 
-/// What happens to a viewer.
+/// Inputs of a viewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewerInput {
-    /// It is later now.
+    /// Time has passed.
     Tick,
     /// From the links.
     Link(Event),
@@ -95,24 +95,24 @@ pub enum ViewerInput {
     Turn,
 }
 
-/// What a viewer wants done.
+/// Outputs of a viewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewerOutput {
     /// To the links.
     Link(Command),
     /// Write this to the own terminal. One at a time, until [`ViewerInput::Shown`].
     Show(Vec<u8>),
-    /// What is shown next asks the own terminal where its cursor is: the answer is a [`ViewerInput::CursorReport`].
+    /// The next paint asks the person's terminal for its cursor: the answer is a [`ViewerInput::CursorReport`].
     CursorAsked,
     /// The last [`ViewerInput::Keys`] are on their way: the next may come.
     KeysTaken,
     /// For people and programs who watch.
     Notice(ViewerNotice),
-    /// It is over.
+    /// The session has ended.
     Exit(ViewerExit),
 }
 
-/// What people and programs may want to know.
+/// News for people and programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewerNotice {
     /// The handshake entered a stage.
@@ -135,7 +135,7 @@ pub enum ViewerNotice {
     Clipboard(String),
     /// Nothing comes any more, and why, as far as it is known; it tries to come back, and keeps what is typed meanwhile.
     Away(Cause),
-    /// It is back, after so long.
+    /// The connection is back, after this time.
     Back(Duration),
     /// The host did not keep its place: what was typed and not taken by then is lost, if there was anything.
     Forgotten(bool),
@@ -145,7 +145,7 @@ pub enum ViewerNotice {
     Said(String),
     /// Somebody decides whether this viewer gets in, and sees the same words.
     Sas(Sas),
-    /// What this viewer may do from now on.
+    /// The viewer's role from now on.
     Role(Role),
     /// Whether the host keeps what happens to itself.
     Paused(bool),
@@ -153,7 +153,7 @@ pub enum ViewerNotice {
     ReadOnly,
 }
 
-/// How it ended.
+/// The end of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ViewerExit {
     /// The shared command ended with this code.
@@ -166,7 +166,7 @@ pub enum ViewerExit {
     Left,
     /// The host removed this viewer, and why.
     Removed(String),
-    /// It did not work, or works no more.
+    /// The join failed, or the connection is lost for good.
     Failed(Failure),
 }
 

@@ -1,4 +1,4 @@
-//! What is true of a viewer after every input, whatever the input was. Debug builds look.
+//! Invariants of a viewer. Debug builds check them after every input.
 
 use super::{End, Viewer};
 use crate::session::handshake::Stage;

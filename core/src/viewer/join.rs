@@ -32,7 +32,7 @@ pub(super) struct Join {
     pub(super) ask_again: Option<Timestamp>,
     /// Why the rendezvous was not reached last.
     pub(super) last_cause: String,
-    /// What the host sees too while somebody decides.
+    /// The four words that the host sees too during the decision.
     pub(super) sas: Option<Sas>,
 }
 
@@ -145,7 +145,7 @@ impl Viewer {
         self.join.unreached_at = Some(now);
         if self.join.stage() < Stage::Authenticating {
             if self.join.stage() != Stage::ReachingRendezvous {
-                // It had been reached: it has its whole time to come back.
+                // The rendezvous was reached before: its return gets the whole time.
                 self.join.handshake.enter_afresh(now, Stage::ReachingRendezvous);
                 self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
             }

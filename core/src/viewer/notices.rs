@@ -26,12 +26,12 @@ struct Remark {
     left: Option<String>,
 }
 
-/// What is to be read over the screen.
+/// The texts over the screen.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
-    /// What is the case until the opposite is said.
+    /// Standing lines, which show until their condition ends.
     standing: Option<String>,
-    /// What stays until a key; the other texts wait for its end.
+    /// The page that stays until a key; other texts wait for its end.
     page: Option<String>,
     /// How many rows of the page were read.
     turned: usize,

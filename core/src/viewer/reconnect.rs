@@ -12,10 +12,12 @@ use crate::support::backoff::Backoff;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
-/// What is sent is answered at once. Unanswered for this long, with all repetitions and on all paths, it needs a new link.
+/// Longest wait for an answer, over all retransmissions and paths, before the viewer makes a new link. Answers come at
+/// once.
 const UNANSWERED: Duration = Duration::from_secs(3);
 
-/// The same when there is a reason to doubt: the rendezvous or its connection to the host is gone, or this machine slept.
+/// The same wait when the link is in doubt: the rendezvous or its connection to the host is gone, or this machine
+/// slept.
 const DOUBTED: Duration = Duration::from_secs(1);
 
 /// The first pause between two tries; each is twice as long as the one before, but for jitter.
@@ -97,12 +99,13 @@ impl Reconnect {
         self.away.as_ref().map(|away| away.probe_at)
     }
 
-    /// These numbers arrived. Whether the old link of a viewer that is away carries again: since when the viewer is away.
+    /// Notes acknowledged numbers. If the old link of a reconnecting viewer works again, returns since when the viewer
+    /// was away.
     fn answered(&mut self, acks: &Acks) -> Option<Timestamp> {
         // After a sleep there may be old datagrams in the socket; they prove nothing.
         let answered = |probe: u64| acks.ranges.first().is_some_and(|(_, newest)| *newest >= probe);
         self.doubted.take_if(|doubt| answered(doubt.probe));
-        // What comes only shows that the other direction carries.
+        // Received datagrams only show that the other direction works.
         self.unanswered.take_if(|(_, sent)| answered(*sent));
         let away = self.away.as_ref().filter(|away| away.probe.is_some_and(answered))?;
         Some(away.since)

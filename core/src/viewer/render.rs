@@ -27,18 +27,18 @@ pub(super) enum Phase {
     Busy,
 }
 
-/// What the own terminal shows, and will show.
+/// The content of the person's terminal, now and next.
 pub(super) struct Render {
     pub(super) screen: Screen,
     assembler: Assembler,
     pub(super) painter: Painter,
     predictor: Predictor,
-    /// What local echo shows over the screen.
+    /// Local echo over the screen.
     overlay: Overlay,
     pub(super) notices: Notices,
     phase: Phase,
     paint_from: Option<Timestamp>,
-    /// What goes to the own terminal before the next frame.
+    /// Bytes for the person's terminal before the next frame.
     unshown: Vec<u8>,
 }
 

@@ -26,7 +26,7 @@ impl Carrier {
     }
 }
 
-/// What the viewer is to the host.
+/// The viewer's identity at the host.
 #[derive(Default)]
 pub(super) struct Session {
     /// As the host said it.
@@ -34,7 +34,7 @@ pub(super) struct Session {
     pub(super) carrier: Option<Carrier>,
     /// The link on which the viewer became a member.
     pub(super) origin: Option<LinkId>,
-    /// What the program puts into the clipboard, as far as it came.
+    /// The received part of the program's text for the clipboard.
     pub(super) clipboard: String,
 }
 
@@ -156,7 +156,7 @@ impl Viewer {
         waits.then(|| carrier.since + Stage::OpeningControl.deadline().unwrap_or_default())
     }
 
-    /// What the viewer may do here, as far as it was told.
+    /// The viewer's role, as last told by the host.
     pub(super) fn role(&self) -> Role {
         self.session.member.map_or(self.config.role, |(_, role)| role)
     }

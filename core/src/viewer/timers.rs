@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 /// Why the viewer wants the time. Simultaneous timers are handled in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
-    /// What was predicted is judged although no screen came.
+    /// Judges predictions although no screen came.
     Prediction,
     /// A remark over the screen was shown long enough.
     Notice,
@@ -69,7 +69,7 @@ impl Viewer {
         };
         let (is_live, has_carrier) = (self.render.is_live(), self.session.carrier.is_some());
         let at = match timer {
-            // These go on until the viewer has left.
+            // These timers run until the viewer has left.
             Timer::Lane => {
                 return self.input.lane.deadline().filter(|_| has_carrier && !self.reconnect.holds_back());
             }
@@ -124,7 +124,7 @@ impl Viewer {
             Timer::Silence => self.look_elsewhere(now, Cause::Down(LinkDown::Silent)),
             Timer::GiveUp => self.give_up(now),
             Timer::Retry => self.retry(now),
-            // What these are about is looked at after every input.
+            // These deadlines are handled after every input.
             Timer::Probe | Timer::Lane | Timer::Paint | Timer::Leave => {}
         }
     }

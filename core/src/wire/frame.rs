@@ -45,7 +45,7 @@ pub enum FromHost {
     Welcome {
         /// The number of the viewer in this session.
         member: MemberId,
-        /// What it may do.
+        /// The member's role.
         role: Role,
     },
     /// The title changed; empty for none.
@@ -111,7 +111,7 @@ pub struct Up {
     pub acks: Acks,
     /// The number of the first event; they count from 1 and belong to the member.
     pub first: u64,
-    /// What was typed.
+    /// The typed bytes.
     pub events: Vec<InputEvent>,
 }
 
@@ -144,7 +144,7 @@ pub struct Segment {
     pub content: Vec<u8>,
 }
 
-/// What a person typed.
+/// Input of a person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputEvent {
     /// Bytes as the terminal sent them; at most [`MAX_INPUT_EVENT`].
@@ -306,7 +306,7 @@ fn checked(frame: Vec<u8>) -> Vec<u8> {
     frame
 }
 
-/// What travels on the terminal lane until the link is confirmed.
+/// Messages on the terminal lane until the link is confirmed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Confirm {
     /// Marks the frame: no other frame begins with it.

@@ -21,7 +21,7 @@ pub const MAX_VERSIONS: usize = 16;
 /// Most servers that a rendezvous hands out.
 pub const MAX_ICE_SERVERS: usize = 8;
 
-/// What a host or viewer says to the rendezvous.
+/// Messages of a host or viewer to the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToRendezvous {
@@ -42,7 +42,7 @@ pub enum ToRendezvous {
         link: LinkId,
         /// What the invite permits.
         role: Role,
-        /// What the viewer speaks.
+        /// The viewer's versions.
         versions: Vec<u16>,
         /// The link by which the viewer was a member before, if the viewer comes back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -91,7 +91,7 @@ impl ToRendezvous {
         }
     }
 
-    /// What makes a session its host's at a rendezvous.
+    /// The host's proof of ownership for a session.
     pub fn register(secrets: &HostSecrets) -> ToRendezvous {
         ToRendezvous::Register {
             session: secrets.session(),
@@ -101,7 +101,7 @@ impl ToRendezvous {
     }
 }
 
-/// What the rendezvous says.
+/// Messages of the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromRendezvous {
@@ -314,7 +314,7 @@ fn sane(reason: &Refusal) -> Result<(), WireError> {
     }
 }
 
-/// What describes one side's peer; about 150 bytes. It is applied to the engine as it stands, no SDP is parsed.
+/// The description of one side's peer, about 150 bytes. The engine takes it directly; no SDP is parsed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Description {
     /// ICE user name fragment: 4 to 32 ice-chars, which are letters, digits, `+` and `/` (RFC 8839, section 5.4).

@@ -39,7 +39,7 @@ pub(super) struct Target {
     pub(super) request: String,
 }
 
-/// What was learnt of the rendezvous while dialling.
+/// Facts about the rendezvous from dialling.
 #[derive(Default)]
 pub(super) struct Found {
     /// The address at which the rendezvous was reached.

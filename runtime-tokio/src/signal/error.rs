@@ -1,4 +1,4 @@
-//! What goes wrong on the way to a rendezvous, as types; their text is a cause for people.
+//! Failures on the way to a rendezvous, as types; their text is a cause for people.
 
 use std::io;
 
@@ -93,13 +93,13 @@ pub enum SignalError {
     Fault,
 }
 
-/// What is wrong with a certificate. The library's own text for it is not made for people.
+/// The fault of a certificate. The library's own text is not for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateFlaw {
     /// No known authority signed it.
     #[error("is not signed by a known authority")]
     UnknownAuthority,
-    /// It is another host's.
+    /// The certificate names another host.
     #[error("is for another name")]
     OtherName,
     /// Its time is over, or this machine's clock is ahead.
@@ -114,7 +114,7 @@ pub enum CertificateFlaw {
 }
 
 impl SignalError {
-    /// What failed before the WebSocket stood, over TLS or not.
+    /// A failure before the WebSocket was open, with or without TLS.
     pub(super) fn of_handshake(error: Error, scheme: Scheme) -> SignalError {
         match error {
             Error::Io(error) if is_hang_up(&error) => match scheme {

@@ -1,4 +1,4 @@
-//! What is typed on stdin.
+//! Keys from stdin.
 
 use std::fmt;
 use std::future;
@@ -22,7 +22,7 @@ pub const KEY_BYTES_MAX: usize = 4096;
 /// Key events not yet asked for: 64 KiB of typing. When it is full, keys stay in the kernel.
 const KEYS_MAX: usize = 16;
 
-/// What the keyboard did.
+/// Events of the keyboard.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeyEvent {
     /// Bytes as typed, 1 to [`KEY_BYTES_MAX`], cut anywhere.
@@ -41,7 +41,7 @@ impl fmt::Debug for KeyEvent {
     }
 }
 
-/// What is typed on stdin.
+/// Keys from stdin.
 ///
 /// Stdin is shared with other processes, so it is never made non-blocking. A terminal is opened once more instead, as
 /// an open file of our own that does not block, and the loop reads it: a thread in between would cost every key two

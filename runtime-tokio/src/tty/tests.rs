@@ -22,7 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 const EPILOGUE: &[u8] = b"<epilogue>";
 
-// These run in a terminal of their own, in a child process: what is tested is the process's one terminal.
+// These tests run in a terminal of their own, in a child process, because a process has only one terminal.
 
 /// Names this executable to the shell, and tells a child that it is one.
 const SELF: &str = "TTY_TEST_SELF";
@@ -271,7 +271,7 @@ async fn keys_arrive_byte_for_byte_and_nothing_is_drawn_after_the_end() {
     assert!(!output.contains("<too late>"), "{output}");
 }
 
-// And these on pipes.
+// These tests run on pipes.
 
 fn pipe() -> (OwnedFd, OwnedFd) {
     rustix::pipe::pipe_with(PipeFlags::CLOEXEC).expect("a pipe")

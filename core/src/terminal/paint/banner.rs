@@ -15,7 +15,7 @@ use super::{Painter, Pen, Writer, go_to};
 pub(super) struct Banner {
     /// The rows that are wanted.
     pub(super) rows: Vec<Line>,
-    /// What lies under rows that the main screen may still show, although the painter forgot what it shows.
+    /// The content under the banner's rows that the main screen may still show, although the painter forgot the screen.
     pub(super) forgotten: Vec<(u16, Line)>,
 }
 

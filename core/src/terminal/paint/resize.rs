@@ -21,7 +21,7 @@ pub(super) struct Moved {
     size: Size,
     /// The row of the cursor.
     row: u16,
-    /// What was painted since then may have reached it after, if anything was.
+    /// Paints since this time may have reached the terminal after the change of size; `None` if there were none.
     doubtful: Option<Timestamp>,
     /// How many answers are to come.
     pub(super) asked: u16,

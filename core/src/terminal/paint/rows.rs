@@ -8,7 +8,7 @@ use super::super::size::Size;
 use super::super::style::Style;
 use super::pen::Pen;
 
-/// What a row shows, if that is one line of the host: equal keys mean equal content, and nothing needs to be compared.
+/// Names the content of a row that shows one line of the host: equal keys mean equal content, without comparing cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) space: Space,
@@ -24,11 +24,11 @@ pub(super) struct Key {
 pub(super) struct Row {
     pub(super) key: Option<Key>,
     pub(super) line: Line,
-    /// What the row would show without a banner over it, if there is one.
+    /// The row's content under the banner, if a banner covers it.
     pub(super) under: Option<Box<Row>>,
 }
 
-/// What one of the terminal's screens shows, from the top; nothing for rows that may show anything.
+/// The content of one of the terminal's screens, from the top; `None` for rows of unknown content.
 pub(super) type Rows = Vec<Option<Row>>;
 
 pub(super) fn unknown(rows: u16) -> Rows {

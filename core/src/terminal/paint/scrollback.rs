@@ -20,7 +20,7 @@ const SCREENFULS: usize = 8;
 /// Newest rows of the scrollback that are remembered, for when a change of the window's size makes them doubtful.
 const REMEMBERED: usize = 512;
 
-/// What is known of the scrollback beside the next line, which the screen keeps.
+/// The state of the scrollback, without the next line, which the screen keeps.
 #[derive(Debug, Default)]
 pub(super) struct Scrollback {
     /// Up to which line it could go on, and when it does without more.

@@ -28,7 +28,7 @@ const KITTY: [Modes; 5] = [
     Modes::KITTY_TEXT,
 ];
 
-/// What was set. Terminals start with everything off but the alternate scroll, and with a visible cursor.
+/// The settings made so far. Terminals start with everything off but the alternate scroll, and with a visible cursor.
 #[derive(Debug)]
 pub(super) struct Settings {
     /// `None`: not known.
