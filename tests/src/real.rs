@@ -10,8 +10,10 @@ mod cells;
 mod lab;
 mod machines;
 mod meeting;
+mod netns;
 mod process;
 mod scratch;
+mod skips;
 mod tmux;
 mod wait;
 
@@ -23,5 +25,6 @@ pub use machines::{Machine, Machines};
 pub use meeting::{Meeting, Met, coturn};
 pub use process::{Process, Running, Signal, children_of};
 pub use scratch::Scratch;
+pub use skips::{left_out, skipped};
 pub use tmux::{Pane, Tmux, alike};
 pub use wait::{eventually, holds, wait};

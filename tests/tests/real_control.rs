@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use beach_tests::real::{Host, Links, Process, Scratch, Tmux, beach, binary, holds, join};
+use beach_tests::real::{Host, Links, Process, Scratch, Tmux, beach, binary, holds, join, skipped};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -94,7 +94,7 @@ fn the_socket_is_its_owners_and_another_user_is_turned_away() {
     let socket = fs::read_dir(&folder).expect("the folder").next().expect("a socket").expect("read").path();
     assert_eq!((mode(&folder), mode(&socket)), (0o700, 0o600));
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can be another user");
+        skipped("only root can be another user");
         return;
     }
     // All doors but the last are opened.
@@ -200,7 +200,7 @@ fn a_folder_of_sockets_that_others_may_enter_is_closed_to_them() {
 #[test]
 fn another_users_socket_is_not_asked() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: only root can be another user");
+        skipped("only root can be another user");
         return;
     }
     let scratch = Scratch::new();

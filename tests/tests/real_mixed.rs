@@ -1,12 +1,13 @@
 //! Two versions of beach meet: the one under test, and an older one, whose path is in `BEACH_OLD`.
 
 use std::env;
-use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use beach_tests::real::{Host, Machine, Machines, Process, Scratch, Tmux, beach_of, binary, eventually, holds};
+use beach_tests::real::{
+    Host, Machine, Machines, Process, Scratch, Tmux, beach_of, binary, eventually, holds, left_out,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Until a cut is noticed, and after it until somebody is back.
@@ -16,8 +17,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(60);
 fn versions() -> Option<[PathBuf; 2]> {
     let old = env::var_os("BEACH_OLD").filter(|path| !path.is_empty());
     if old.is_none() {
-        let test = std::thread::current().name().unwrap_or_default().to_owned();
-        let _ = writeln!(stderr(), "!!! NOT RUN: {test}: BEACH_OLD names no older beach; .ci/old builds one");
+        left_out("BEACH_OLD names no older beach; .ci/old builds one");
     }
     Some([binary().to_owned(), old?.into()])
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use beach_tests::real::{Process, Scratch, beach, eventually, in_three_lines, share};
+use beach_tests::real::{Process, Scratch, beach, eventually, in_three_lines, share, skipped};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -149,7 +149,7 @@ fn a_system_without_pseudo_terminals_is_not_the_commands_fault() {
     let scratch = Scratch::new();
     let hidden = Command::new("unshare").args(["-rm", "true"]).status();
     if !hidden.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: /dev/pts cannot be hidden here");
+        skipped("/dev/pts cannot be hidden on this machine");
         return;
     }
     let mut command = Command::new("unshare");

@@ -1,6 +1,7 @@
 //! Where the rendezvous relays nothing and no datagram gets from one side to the other, coturn relays: over UDP, over TCP, with credentials
 //! that the rendezvous makes and that expire.
 
+use std::process::Command;
 use std::time::Duration;
 
 use beach_tests::real::{Meeting, Met, Nat, PUBLIC, Running as _, Scratch, Signal, beach, coturn, holds};
@@ -51,7 +52,7 @@ fn who_wants_relays_only_is_not_seen_by_the_other_side() {
         let mut tcpdump = met.capture.take().expect("it was asked for");
         tcpdump.signal(Signal::INT);
         tcpdump.exit(SOON);
-        let seen = met.lab.public.command("tcpdump").args(["-n", "-r"]).arg(&wire).output().expect("tcpdump is there");
+        let seen = Command::new("tcpdump").args(["-n", "-r"]).arg(&wire).output().expect("tcpdump is there");
         let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
         let between = |line: &&str| line.contains("203.0.113.11.") && line.contains("203.0.113.12.");
         assert!(seen.contains("203.0.113.11.") && seen.contains(".3478"), "{seen}");

@@ -1,9 +1,9 @@
-//! Two sides behind routers of their own, and a public segment between them with a rendezvous: network namespaces. Needs root.
+//! Two sides behind routers of their own, and a public segment between them with a rendezvous: network namespaces.
 
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::machines::{Machine, permitted, run};
+use super::machines::Machine;
+use super::netns::{permitted, run, with_rights};
 
 /// What stands between a side and the public segment. The terms are those of RFC 4787.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub const PUBLIC: [&str; 2] = ["203.0.113.1", "2001:db8::1"];
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 impl Lab {
-    /// With these routers; `None` if the person who runs the tests said `BEACH_SKIP_NETNS=1`.
+    /// With these routers; `None` if they cannot be made or are not wanted; the test is then skipped.
     ///
     /// # Panics
     /// If the system does not permit it.
@@ -172,9 +172,9 @@ fn cable(one: &Machine, one_end: &str, other: &Machine, other_end: &str) {
     // Both ends have names of their own while they are made.
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let made = [format!("bx{}a{number}", std::process::id()), format!("bx{}b{number}", std::process::id())];
-    run(Command::new("ip").args(["link", "add", &made[0], "type", "veth", "peer", "name", &made[1]]));
+    run(with_rights("ip").args(["link", "add", &made[0], "type", "veth", "peer", "name", &made[1]]));
     for (machine, made, end) in [(one, &made[0], one_end), (other, &made[1], other_end)] {
-        run(Command::new("ip").args(["link", "set", made, "netns", machine.name()]));
+        run(with_rights("ip").args(["link", "set", made, "netns", machine.name()]));
         machine.ip(&format!("link set {made} name {end}"));
         machine.ip(&format!("link set {end} up"));
     }

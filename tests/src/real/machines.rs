@@ -1,8 +1,10 @@
-//! Two machines with a cable between them: network namespaces. Needs root.
+//! Two machines with a cable between them: network namespaces.
 
 use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::netns::{permitted, run, with_rights};
 
 /// Two machines. They go when this is dropped.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ pub struct Machine {
 }
 
 impl Machines {
-    /// Makes two; `None` if the person who runs the tests said `BEACH_SKIP_NETNS=1`.
+    /// Makes two; `None` if that cannot be or is not wanted; the test is then skipped.
     ///
     /// # Panics
     /// If the system does not permit it.
@@ -86,7 +88,7 @@ impl Machines {
 impl Drop for Machines {
     fn drop(&mut self) {
         for machine in [&self.one, &self.other] {
-            let _ = Command::new("ip").args(["netns", "delete", &machine.name]).output();
+            let _ = with_rights("ip").args(["netns", "delete", &machine.name]).output();
         }
     }
 }
@@ -106,7 +108,7 @@ impl Machine {
     }
 
     pub(crate) fn delete(&self) {
-        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+        let _ = with_rights("ip").args(["netns", "delete", &self.name]).output();
     }
 
     /// `ip` on this machine, with these words.
@@ -114,12 +116,12 @@ impl Machine {
     /// # Panics
     /// If it refuses.
     pub fn ip(&self, words: &str) {
-        run(Command::new("ip").args(["-n", &self.name]).args(words.split_whitespace()));
+        run(with_rights("ip").args(["-n", &self.name]).args(words.split_whitespace()));
     }
 
     /// `program` on this machine.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new("ip");
+        let mut command = with_rights("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
@@ -148,35 +150,21 @@ impl Machine {
 
     /// The command, on this machine, with its arguments, environment and folder.
     pub fn on(&self, command: &Command) -> Command {
-        let mut moved = self.command(command.get_program());
-        moved.args(command.get_args()).env_clear();
+        let mut moved = self.command("env");
+        // On the way into a mount namespace the folder is lost.
+        if let Some(folder) = command.get_current_dir() {
+            moved.arg("--chdir").arg(folder);
+        }
+        moved.arg(command.get_program()).args(command.get_args()).env_clear();
         for (name, value) in command.get_envs() {
             if let Some(value) = value {
                 moved.env(name, value);
             }
-        }
-        if let Some(folder) = command.get_current_dir() {
-            moved.current_dir(folder);
         }
         moved
     }
 }
 
 fn ip(args: &[&str]) {
-    run(Command::new("ip").args(args));
-}
-
-/// Whether the person who runs the tests did not say `BEACH_SKIP_NETNS=1`.
-pub(crate) fn permitted() -> bool {
-    let skipped = std::env::var_os("BEACH_SKIP_NETNS").is_some_and(|value| value == "1");
-    if skipped {
-        eprintln!("skipped: BEACH_SKIP_NETNS=1");
-    }
-    !skipped
-}
-
-pub(crate) fn run(command: &mut Command) {
-    let advice = "network namespaces need root, iproute2 and iptables; BEACH_SKIP_NETNS=1 skips these tests";
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}\n{advice}"));
-    assert!(output.status.success(), "{command:?}: {}\n{advice}", String::from_utf8_lossy(&output.stderr).trim());
+    run(with_rights("ip").args(args));
 }

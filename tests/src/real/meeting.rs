@@ -1,6 +1,7 @@
 //! A session in the lab: the rendezvous on the public segment, a host and a viewer behind their routers.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::{Host, Lab, Nat, PUBLIC, Process, Scratch, beach, holds, join};
@@ -43,7 +44,7 @@ pub struct Met {
 }
 
 impl<'a> Meeting<'a> {
-    /// With these routers; `None` if whoever runs the tests said to do without: see [`Lab::new`].
+    /// With these routers; `None` where there is no lab: see [`Lab::new`].
     #[must_use]
     pub fn new(scratch: &'a Scratch, host: Nat, viewer: Nat) -> Option<Meeting<'a>> {
         let lab = Lab::new(host, viewer)?;
@@ -91,13 +92,9 @@ impl<'a> Meeting<'a> {
         let Meeting { scratch, lab, sides, serve, both, capture } = self;
         let both: Vec<_> = both.iter().map(String::as_str).collect();
         let capture = capture.map(|file| {
-            let mut tcpdump = lab.public.command("tcpdump");
-            // A slot of its ring is as large as the longest packet: with the defaults there are eight, and a burst is lost.
-            tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-s", "65535", "-B", "65536", "-Z", "root", "-w"]);
-            tcpdump.arg(file);
-            let tcpdump = Process::start(&mut tcpdump);
-            holds("the capture", SOON, || tcpdump.stderr().contains("listening on"));
-            tcpdump
+            let capture = Process::start(&mut capturer(&lab, file));
+            holds("the capture", SOON, || capture.stderr().contains("listening on"));
+            capture
         });
         let mut command = beach(scratch, &["serve", "--listen", "[::]:8080", "--log-file", "serve.log"]);
         let rendezvous = Process::start(&mut lab.public.on(command.args(serve)));
@@ -114,6 +111,20 @@ impl<'a> Meeting<'a> {
     }
 }
 
+/// What writes every packet of the public segment to a file.
+fn capturer(lab: &Lab, file: &Path) -> Command {
+    if rustix::process::geteuid().is_root() {
+        let mut tcpdump = lab.public.command("tcpdump");
+        // A slot of its ring is as large as the longest packet: with the defaults there are eight, and a burst is lost.
+        tcpdump.args(["-i", "any", "--immediate-mode", "-U", "-s", "65535", "-B", "65536", "-Z", "root", "-w"]);
+        tcpdump.arg(file);
+        return tcpdump;
+    }
+    let mut perl = lab.public.command("perl");
+    perl.args(["-e", include_str!("capture.pl")]).arg(file);
+    perl
+}
+
 /// A TURN server on the public segment that takes credentials which expire.
 ///
 /// # Panics
@@ -123,7 +134,7 @@ pub fn coturn(lab: &Lab) -> Process {
     let mut turnserver = lab.public.command("turnserver");
     turnserver.args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--listening-port", "3478", "--realm", "beach.test"]);
     turnserver.args(["--use-auth-secret", "--static-auth-secret", TURN_SECRET, "--log-file", "stdout", "--simple-log"]);
-    turnserver.args(["--pidfile", "/dev/null"]);
+    turnserver.args(["--pidfile", "/dev/null", "--userdb", ":memory:"]);
     for address in PUBLIC {
         turnserver.args(["--listening-ip", address, "--relay-ip", address]);
     }
