@@ -93,13 +93,13 @@ fn say(text: &str) {
 
 /// Prints a warning in three lines: what failed, the cause, what to try.
 pub(crate) fn warn(what: &str, cause: &str, advice: &str) {
-    let [what, cause, advice] = [what, cause, advice].map(printable);
+    let [what, cause, advice] = [what, without_number(cause), advice].map(printable);
     say(&format!("warning: {what}\n  cause: {cause}\n  try:   {advice}\n"));
 }
 
 /// Prints an error in three lines: what failed, the cause, what to try.
 fn error(what: &str, cause: &str, advice: &str) {
-    let [what, cause, advice] = [what, cause, advice].map(printable);
+    let [what, cause, advice] = [what, without_number(cause), advice].map(printable);
     say(&format!("error: {what}\n  cause: {cause}\n  try:   {advice}\n"));
 }
 
@@ -119,6 +119,12 @@ pub(crate) fn refuse(what: &str, cause: &str, advice: &str) -> u8 {
 pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
     error(what, cause, advice);
     code
+}
+
+/// A cause without the number that the standard library puts behind the system's words, as in `… (os error 2)`.
+fn without_number(cause: &str) -> &str {
+    let number = |rest: &str| rest.strip_suffix(')').is_some_and(|digits| digits.parse::<i32>().is_ok());
+    cause.rsplit_once(" (os error ").filter(|(_, rest)| number(rest)).map_or(cause, |(words, _)| words)
 }
 
 /// The printable part of a foreign text: no character moves the cursor or is invisible.
@@ -313,6 +319,12 @@ mod tests {
         let line = asks(MemberId(3), Role::Control, FORGED, check);
         assert!(line.trim_start().starts_with(&check.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
         assert!(line.contains("\"x' (view); sees: four fa…\" (control). To let them in"), "{line}");
+    }
+
+    #[test]
+    fn a_cause_has_the_systems_words_without_its_number() {
+        assert_eq!(without_number(&std::io::Error::from_raw_os_error(2).to_string()), "No such file or directory");
+        assert_eq!(without_number("x (os error y)"), "x (os error y)");
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub(crate) async fn listen(address: &str) -> Result<Server, String> {
         Err(error) if error.kind() == ErrorKind::InvalidInput => {
             return Err("expected ADDRESS:PORT, such as 0.0.0.0:8080".to_owned());
         }
-        Err(error) => return Err(error.to_string()),
+        Err(_) => return Err("the name has no address".to_owned()),
     };
     for address in found {
         match Server::bind(address).await {

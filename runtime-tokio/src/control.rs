@@ -136,7 +136,7 @@ fn close_to_others(folder: &Path) -> io::Result<()> {
     let folder = rustix::fs::open(folder, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&folder)?;
     if stat.st_uid != geteuid().as_raw() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "its folder is another user's"));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user owns the folder of the socket"));
     }
     if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
         rustix::fs::fchmod(&folder, Mode::RWXU)?;
@@ -239,7 +239,7 @@ pub async fn ask(socket: &Path, line: &str) -> io::Result<Answered> {
     let talk = async {
         let mut stream = UnixStream::connect(socket).await?;
         if !is_ours(&stream) {
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user listens there"));
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, "another user owns the socket"));
         }
         stream.write_all(format!("{line}\n").as_bytes()).await?;
         let mut reader = BufReader::new(stream);

@@ -58,5 +58,5 @@ fn read_line(from: &mut impl io::Read) -> io::Result<String> {
     while line.len() < LINE_MAX && from.read(&mut byte)? == 1 && byte[0] != b'\n' {
         line.push(byte[0]);
     }
-    String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not text"))
+    String::from_utf8(line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the line is not UTF-8"))
 }

@@ -222,7 +222,7 @@ fn another_users_socket_is_not_asked() {
 
     let (code, stdout, stderr) = ask(&scratch, &["status"]);
     assert_eq!((code, &*stdout), (1, ""), "{stderr}");
-    assert!(stderr.contains("another user listens there"), "{stderr}");
+    assert!(stderr.contains("another user owns the socket"), "{stderr}");
     assert_eq!(ask(&scratch, &["stop", &id(&host)]).0, 1);
 }
 

@@ -185,7 +185,7 @@ impl Host {
             let controls = beyond.into_iter().filter(|byte| *byte < 0x20 && !matches!(byte, b'\t'..=b'\r' | 0x1b));
             let spare = (2 * OWN_QUEUE).saturating_sub(self.input.own_waiting() + keys.len());
             keys.extend(controls.take(spare));
-            self.message(now, "the program reads nothing: what you type is dropped");
+            self.message(now, "the program reads nothing, so beach drops your keys");
         }
         self.input.keys.extend(keys);
         if self.input.flow == Flow::Stalled || self.input.own_waiting() <= OWN_QUEUE {

@@ -129,19 +129,19 @@ impl fmt::Display for IceServer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadIceServer {
     /// Neither `stun:` nor `turn:`.
-    #[error("expected stun:HOST:PORT or turn:USER:PASS@HOST:PORT?transport=udp")]
+    #[error("expected stun:HOST:PORT or turn:USER:PASS@HOST:PORT")]
     Scheme,
     /// TLS to the server is not spoken.
-    #[error("expected turn: in place of turns:; a TURN server relays encrypted data only")]
+    #[error("expected turn: in place of turns:")]
     Tls,
     /// No host, or no port that is one.
     #[error("expected a host, and a port from 1 to 65535")]
     Place,
     /// A user without a password, or either is too long or holds control characters.
-    #[error("expected USER:PASS before the @, each of 1 to 508 bytes; % begins an escape")]
+    #[error("expected USER:PASS@HOST, each of 1 to 508 bytes, % as %25")]
     Credentials,
     /// Something else follows.
-    #[error("expected ?transport=udp or ?transport=tcp, or nothing, after the port")]
+    #[error("expected ?transport=udp or ?transport=tcp after the port")]
     Transport,
 }
 
