@@ -60,11 +60,11 @@ pub enum Typed {
     Keys(Vec<u8>),
     /// A part of a paste, without its brackets.
     Paste {
-        /// It, at most [`MAX_INPUT_EVENT`] bytes; may be empty at the end.
+        /// The bytes of this part, at most [`MAX_INPUT_EVENT`]; may be empty in the last part.
         bytes: Vec<u8>,
-        /// The paste begins with it.
+        /// The paste begins with this part.
         first: bool,
-        /// The paste ends with it.
+        /// The paste ends with this part.
         last: bool,
     },
     /// The answer to a question about the cursor that was announced.
@@ -105,21 +105,21 @@ enum State {
 }
 
 impl Keyboard {
-    /// Nothing was read yet.
+    /// A keyboard before its first byte.
     pub fn new() -> Keyboard {
         Keyboard::default()
     }
 
-    /// The question about the cursor was put to the terminal.
+    /// Notes that the terminal was asked for its cursor.
     pub fn expect_cursor_report(&mut self, now: Timestamp) {
         self.reports.retain(|until| now < *until);
-        // Who asks without waiting for the answer asks once in vain.
+        // A caller that asks too often without waiting gets no report for this question.
         if self.reports.len() < MAX_REPORTS {
             self.reports.push(now + REPORT_WITHIN);
         }
     }
 
-    /// What `bytes` mean, in order. What is only begun is kept.
+    /// Reads `bytes` in order. An unfinished sequence is kept for the next call.
     pub fn read(&mut self, now: Timestamp, bytes: &[u8]) -> Vec<Typed> {
         let mut typed = Out { typed: self.on_time(now) };
         let mut rest = bytes;

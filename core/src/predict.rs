@@ -118,7 +118,7 @@ struct Move {
     taken: Option<Taken>,
 }
 
-/// That the program has a key is known since then, when this was the newest screen.
+/// The time when the host confirmed that the program took a key, and the newest screen then.
 #[derive(Clone, Copy, Debug)]
 struct Taken {
     at: Timestamp,
@@ -334,8 +334,7 @@ impl Predictor {
             }
             cell.shown = shows(row.as_ref(), col, cell.glyph());
             let due = self.patience.is_over(now, cell.taken, self.screen);
-            // That a letter of an answer stands where one was predicted does not make the answer an echo: the cursor must
-            // be where an echo leaves it.
+            // A predicted letter on the screen does not prove an echo: the cursor must also be where an echo leaves it.
             if cell.taken.is_some() && cell.shown && (as_predicted || !cell.proves) {
                 if cell.proves {
                     confirmed = confirmed.max(cell.epoch);

@@ -51,8 +51,7 @@ pub struct HostConfig {
     pub tells_input: bool,
 }
 
-/// What a session's invites are good for. They do not concern members, not even those that come back after an
-/// interruption.
+/// The limits of a session's invites. Members are not affected, not even those that reconnect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InviteRules {
     /// Each invite lets in one viewer.

@@ -1,8 +1,7 @@
-//! The console: the person at the host's own terminal is asked about viewers that want in, and can see and remove
-//! members, without leaving the program that is running.
+//! The console: asks the person at the host's own terminal about pending viewers, and lets them list and remove
+//! members, without leaving the running program.
 //!
-//! What is shown stands in a [`Banner`] over the bottom rows; what is typed passes on to the program, but for the
-//! [`Escape`] and what follows it.
+//! The text stands in a [`Banner`] over the bottom rows; keys go to the program, except the [`Escape`] and its command.
 
 use std::time::Duration;
 

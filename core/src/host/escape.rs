@@ -1,7 +1,7 @@
 //! The host's escape: a key that begins a command.
 //!
-//! What is typed goes to the program byte for byte, so one key is taken out of it, and only while the person may want
-//! it. It works anywhere, not at the start of a line alone as a viewer's does: editors have no lines to start.
+//! All other keys go to the program byte for byte, and the escape is active only while the person may need it. Unlike a
+//! viewer's, this escape works anywhere, not only at the start of a line: editors have no such lines.
 
 use serde::{Deserialize, Serialize};
 

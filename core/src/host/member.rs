@@ -164,13 +164,13 @@ pub(super) fn may_type(role: Role) -> bool {
 /// Whose size the terminal has.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resize {
-    /// That of the host's own terminal, or the one configured without one. Viewers never change it.
+    /// The size of the host's own terminal, or the configured size without a terminal. Viewers never change it.
     #[default]
     Owner,
     /// The smallest of the host's own size and those of members who may type; of theirs at least 20 columns and 5 rows.
     Smallest,
-    /// That of the member of this name while they are here, but at least 20 columns and 5 rows. Members choose their
-    /// names themselves.
+    /// The size of the member of this name while they are here, but at least 20 columns and 5 rows. Names are
+    /// self-chosen.
     Named(String),
 }
 

@@ -149,8 +149,8 @@ pub fn told(id: u128, bytes: &[u8]) -> Option<SocketAddr> {
     Some(message.attribute::<XorMappedAddress>().ok().filter(|_| own)?.addr(TransactionId::from(id)))
 }
 
-/// What a STUN server says to a datagram that came from there: nothing, unless it is a binding request. And whether it shall say it from
-/// another port.
+/// The answer of a STUN server to a datagram from `source`, `None` unless it is a binding request; and whether to
+/// answer from another port.
 pub fn answer(source: SocketAddr, bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let request = Message::from_bytes(bytes).ok()?;
     if !request.has_class(MessageClass::Request) || !request.has_method(BINDING) {

@@ -1,5 +1,5 @@
-//! What DTLS agrees on, read from the one message that says so in clear: ServerHello (RFC 6347, RFC 9147). For logs only: whoever is in
-//! between may have written it, and DTLS itself decides.
+//! Reads the negotiated DTLS parameters from ServerHello, which is sent in clear (RFC 6347, RFC 9147). For logs only:
+//! an attacker in between could forge the message, and DTLS itself decides.
 
 /// The content type of handshake messages, and the message type of ServerHello.
 const HANDSHAKE: u8 = 22;

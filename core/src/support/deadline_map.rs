@@ -1,8 +1,8 @@
-//! Links that each have a time of their own: what happens to one of a hundred costs nothing for the others.
+//! One deadline per link: a change of one link costs the others nothing.
 //!
-//! Whoever is changed is *touched*, and is looked at before the input ends; whoever is not has nothing new to say before its
-//! time. So after each input the touched ones are scheduled anew, and only those are looked at that are touched or
-//! [`due`](DeadlineMap::due).
+//! A changed link is *touched*, and handled before the input ends; an untouched link has nothing to do before its
+//! deadline. So after each input the touched links get new deadlines, and only links that are touched or
+//! [`due`](DeadlineMap::due) are handled.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;

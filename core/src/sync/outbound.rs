@@ -1,5 +1,5 @@
-//! What does this viewer lack, and what goes next: the head and the cursor's line first, then the visible lines, always in their newest
-//! version; then history, in order. What cannot go now is not queued: it is looked up again when it can.
+//! Decides what one viewer lacks and what is sent next: the head and the cursor's line, then the visible lines in their
+//! newest version, then history in order. Nothing is queued: the content is looked up when there is room to send.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::terminal::{Emulator, Head, Space};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
-/// What is this small is worth no waiting: an echo, with the head. It goes whatever the window says, and is said again unasked when
-/// datagrams get lost. In bytes.
+/// Largest frame, in bytes, that never waits: an echo with the head. Such a frame goes out even if the window is full,
+/// and is repeated unasked after losses.
 const SMALL: usize = 420;
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.

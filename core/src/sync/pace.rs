@@ -102,8 +102,8 @@ impl RoundTrip {
         }
     }
 
-    /// What was sent at `sent_at` is unanswered for a whole timeout. If something was heard since, or another such timeout has just
-    /// passed, that says nothing new.
+    /// Counts a timeout of a datagram sent at `sent_at`, unless the viewer heard something since, or another timeout
+    /// was counted after `sent_at`.
     pub(crate) fn miss(&mut self, now: Timestamp, sent_at: Timestamp) {
         if self.heard_at <= sent_at && sent_at >= self.missed_at {
             self.misses = self.misses.saturating_add(1);

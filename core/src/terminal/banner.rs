@@ -7,8 +7,8 @@
 //! program's bytes pass, so that a scroll cannot carry it along: [`lift`](Banner::lift) before them, and
 //! [`lay`](Banner::lay) after them, which waits while they end in the middle of a sequence or an update.
 //!
-//! What does not come back: blinking, which the model does not have; that a row under it went on in the next one, which
-//! only copying and a change of the width would tell; and the character that REP (`ESC[b`) repeats.
+//! Not restored: blinking, which the model does not have; the wrapping of a covered row into the next one, which shows
+//! only when copying or changing the width; and the character that REP (`ESC[b`) repeats.
 
 use std::io::Write as _;
 
@@ -37,8 +37,9 @@ pub struct Banner {
 }
 
 impl Banner {
-    /// What is to be read from the next [`lay`](Banner::lay) on; nothing if it is empty. More than half of the window is
-    /// cut off. A line feed begins a row; other controls are not for a banner. To be called while it is lifted.
+    /// Sets the text that shows from the next [`lay`](Banner::lay) on; an empty text shows nothing. A banner gets at
+    /// most half of the window. A line feed begins a row; other controls are not allowed. Call this only while the
+    /// banner is lifted.
     pub fn set(&mut self, text: &str) {
         debug_assert!(!self.laid, "the rows under it are the old ones'");
         text.clone_into(&mut self.text);

@@ -282,8 +282,8 @@ fn run_lengths(versions: impl Iterator<Item = u64>) -> Vec<(u16, u64)> {
     runs
 }
 
-/// At most [`MAX_HEAD_RUNS`] runs. What is joined has the older version: a viewer may then take a row for new that is not, until its line
-/// comes.
+/// Joins runs until at most [`MAX_HEAD_RUNS`] remain. Joined runs get the older version: until the line comes, a viewer
+/// may then take an old row for the current one.
 fn coarse(mut runs: Vec<(u16, u64)>) -> Vec<(u16, u64)> {
     while runs.len() > MAX_HEAD_RUNS {
         let pairs = runs.chunks(2);

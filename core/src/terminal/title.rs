@@ -6,8 +6,8 @@ pub const MAX_TITLE: usize = 256;
 /// Longest name that [`quoted_name`] shows whole, in characters.
 const MAX_QUOTED: usize = 24;
 
-/// Whether a character may stand in text that others chose and a person reads. Controls may not; nor may characters that nobody sees, or
-/// that turn the direction of the text: with those a text looks like another one.
+/// Whether a character may stand in text that other people chose. Control characters may not, nor invisible ones, nor
+/// those that change the direction of text: with these, one text looks like another.
 pub fn is_printable(c: char) -> bool {
     let hidden = matches!(
         c,
@@ -29,8 +29,8 @@ pub fn clean_title(title: &str) -> String {
     title.chars().filter(|c| is_printable(*c)).take(MAX_TITLE).collect()
 }
 
-/// A name that somebody gave themselves, in quotation marks of which it has none itself: it cannot be taken for our own words. At most 24
-/// characters of it.
+/// A self-chosen name in quotation marks, with none inside, so that it cannot pass for words of beach. At most 24
+/// characters.
 pub fn quoted_name(name: &str) -> String {
     let mut printable = name.chars().filter(|c| is_printable(*c)).map(|c| if c == '"' { '\'' } else { c });
     let short: String = printable.by_ref().take(MAX_QUOTED).collect();

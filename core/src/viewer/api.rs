@@ -50,14 +50,14 @@ pub enum ViewerInput {
     Link(Event),
     /// The person typed this. One at a time: see [`ViewerOutput::KeysTaken`].
     Keys(Vec<u8>),
-    /// A piece of what the person pasted, of at most [`MAX_INPUT_EVENT`](crate::wire::frame::MAX_INPUT_EVENT) bytes; the same one at a
-    /// time.
+    /// A part of a paste, at most [`MAX_INPUT_EVENT`](crate::wire::frame::MAX_INPUT_EVENT) bytes. One at a time, like
+    /// keys.
     Paste {
-        /// It.
+        /// The bytes of this part.
         bytes: Vec<u8>,
-        /// The paste begins with it.
+        /// The paste begins with this part.
         first: bool,
-        /// The paste ends with it.
+        /// The paste ends with this part.
         last: bool,
     },
     /// The own terminal says where its cursor is, both 1-based; after [`ViewerOutput::CursorAsked`].
@@ -133,11 +133,12 @@ pub enum ViewerNotice {
     Bell,
     /// The program put this into the clipboard.
     Clipboard(String),
-    /// Nothing comes any more, and why, as far as it is known; it tries to come back, and keeps what is typed meanwhile.
+    /// Nothing is received any more, with the cause as far as known. The viewer tries to reconnect, and keeps typing
+    /// meanwhile.
     Away(Cause),
     /// The connection is back, after this time.
     Back(Duration),
-    /// The host did not keep its place: what was typed and not taken by then is lost, if there was anything.
+    /// The host did not keep the viewer's place. True if unconfirmed typing was lost.
     Forgotten(bool),
     /// Keys were dropped: more is not kept for the host.
     Overflow,
@@ -147,7 +148,7 @@ pub enum ViewerNotice {
     Sas(Sas),
     /// The viewer's role from now on.
     Role(Role),
-    /// Whether the host keeps what happens to itself.
+    /// Whether the session is paused.
     Paused(bool),
     /// Keys were dropped: the invite does not permit typing.
     ReadOnly,

@@ -14,8 +14,8 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Whether the next keys may come now, and may not have come before. While nothing carries, keys are read nevertheless: one of them
-    /// may be to leave.
+    /// Whether the next keys may come now, and could not before. Without a working link keys are still read: one may be
+    /// the escape that leaves.
     fn takes_more(&mut self, is_away: bool) -> bool {
         let takes = self.keys_owed && (self.lane.typed.has_room() || is_away);
         self.keys_owed &= !takes;

@@ -39,8 +39,8 @@ pub(super) struct Notices {
 }
 
 impl Notices {
-    /// Shows a text for [`READABLE`], as soon as there is room for it. A text that is shown or waits already is not queued twice; its
-    /// time begins again.
+    /// Shows a text for [`READABLE`], as soon as there is room. A text that already shows or waits is not queued twice;
+    /// its time begins again.
     pub(super) fn remark(&mut self, text: &str) {
         let text = cut(text);
         if let Some(same) = self.remarks.iter_mut().find(|remark| remark.text == text && remark.left.is_none()) {
@@ -74,7 +74,8 @@ impl Notices {
         if self.page.is_some() { left.max(1) } else { 0 }
     }
 
-    /// A key was pressed, or a paste begun. Whether it closed a page, or showed the rest of one, and is not to be typed.
+    /// Handles a key or the beginning of a paste. True if this closed a page or showed the rest of one, and is not
+    /// typed.
     pub(super) fn key(&mut self, size: Size) -> bool {
         let Some(page) = &self.page else { return false };
         self.turned += room(size);

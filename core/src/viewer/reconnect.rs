@@ -1,5 +1,5 @@
-//! When the link is gone: a new one is made, which takes up what the old one left. The old one is listened to for as long as it can be: if
-//! it carries again, it is the quicker way back.
+//! Replaces a lost link by a new one, which continues the session. The viewer still listens to the old link as long as
+//! possible: if the old link works again, it is the quicker way back.
 
 use std::time::Duration;
 
@@ -247,8 +247,8 @@ impl Viewer {
         }
     }
 
-    /// The rendezvous went in the middle of the first handshake: once it is back it knows nothing of this link, so another begins. False
-    /// after some of them; a viewer that comes back has rules of its own.
+    /// Starts another handshake after the rendezvous was lost in the first one, because a restarted rendezvous does not
+    /// know this link. False after a few of them. Reconnecting viewers have other rules.
     pub(super) fn starts_anew(&mut self, now: Timestamp) -> bool {
         if self.reconnect.is_away() || self.render.is_live() || self.join.begun_anew >= MAX_BEGINNINGS {
             return false;

@@ -133,7 +133,8 @@ impl Viewer {
         self.render.screen_changed(now);
     }
 
-    /// Once the screen is there and the control lane too, all there is to say travels on the link. Whoever may need the relay stays.
+    /// Leaves the rendezvous once screen and control lane are there, because all messages then use the link. A viewer
+    /// that may need the relay stays.
     pub(super) fn leave_rendezvous(&mut self) {
         let control_up = self.session.control().is_some();
         if control_up && self.join.handshake.stage() == Stage::Live && !self.config.stays {

@@ -20,8 +20,8 @@ pub(super) struct Banner {
 }
 
 impl Banner {
-    /// What the main screen shows is about to be forgotten. If the terminal has the same size still, its rows of ours are where they
-    /// were.
+    /// Keeps the content under the banner before the painter forgets the main screen. If the terminal still has the
+    /// same size, the banner's rows have not moved.
     pub(super) fn note_under(&mut self, shown: &Rows, height: u16) {
         if shown.len() != usize::from(height) {
             self.forgotten.clear();

@@ -11,8 +11,8 @@ use crate::time::Timestamp;
 /// than the round trip to a terminal behind ssh, less than a person waits for a window to settle.
 const REPORT_WITHIN: Duration = Duration::from_millis(200);
 
-/// What was painted less than this before a change of the size became known may have met the new size: the way to the
-/// terminal takes time, and tmux tells the programs in its panes of a change up to 250 ms late.
+/// A paint less than this before a known change of size may have met the new size: the way to the terminal takes time,
+/// and tmux reports a change to the programs in its panes up to 250 ms late.
 const IN_DOUBT: Duration = Duration::from_millis(300);
 
 /// The terminal before the last change of its size.
@@ -118,8 +118,8 @@ impl Painter {
         asking.is_some() && !late
     }
 
-    /// Nobody can say what became of the newest lines in the scrollback, so they go there again: those that the terminal
-    /// may have taken out of it to fill a larger window, and those that may have met the wrong size on their way.
+    /// Sends the newest lines of the scrollback again whose fate is unknown: lines that the terminal may have taken out
+    /// to fill a larger window, and lines that may have met the wrong size.
     fn repeat(&mut self, moved: &Moved) {
         let returned = if self.refills { self.local.rows.saturating_sub(moved.size.rows) } else { 0 };
         self.scrollback.repeat(returned.into(), moved.doubtful);
