@@ -64,7 +64,7 @@ struct Cli {
     command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Share a terminal; bare `beach` and `beach -- CMD` do the same

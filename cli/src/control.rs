@@ -370,7 +370,7 @@ pub(crate) async fn act(session: Option<&str>, command: &str, act: ModeratorActi
     }
 }
 
-/// What to try after an action that changed nothing.
+/// The advice after an action that changed nothing.
 fn advice(act: &ModeratorAction) -> &'static str {
     match act {
         ModeratorAction::Approve(_)

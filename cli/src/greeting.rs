@@ -106,9 +106,7 @@ impl Greeting {
                 lines.push(format!("  View   beach join {}   (read-only)", links.view));
             }
             InvitesShown::No => {
-                lines.push(
-                    "  The links are hidden, since the viewers of this shared terminal would see them.".to_owned(),
-                );
+                lines.push("  The links are hidden, since viewers of this shared terminal would see them.".to_owned());
                 lines.push("  `beach status` in another terminal shows them; --links shows them here.".to_owned());
             }
         }

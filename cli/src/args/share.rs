@@ -25,7 +25,7 @@ pub(crate) struct ShareArgs {
     #[arg(short, long, help_heading = SHARING, conflicts_with = "json")]
     pub(crate) detach: bool,
 
-    /// This is the process in the background
+    /// Run as the background process of --detach, in a terminal of this size
     #[arg(long, hide = true, value_name = "COLSxROWS", conflicts_with = "detach")]
     pub(crate) detached: Option<Size>,
 

@@ -21,7 +21,7 @@ enum Question {
     Status,
     /// Asks for the control invite, for the session's own user.
     Attach,
-    /// Asks for an action; the host does it if it is possible.
+    /// Asks for an action; the host acts, or names the reason against it.
     Act(ModeratorAction),
 }
 
