@@ -18,7 +18,7 @@ struct Cli {
     options: Options,
 }
 
-/// What this program is when it is what is shared.
+/// The role of this program when it is the shared command.
 #[derive(Debug, Subcommand)]
 enum Hidden {
     /// Be the program in the shared terminal
@@ -29,7 +29,7 @@ enum Hidden {
     },
 }
 
-/// What is measured, and how thoroughly.
+/// The lines to measure, and how thoroughly.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Few repetitions: shows that everything works, not how fast it is
@@ -69,7 +69,7 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
 }
 
-/// What to be.
+/// The role to take.
 pub(crate) enum Arguments {
     /// A program in a shared terminal.
     Program(Program),

@@ -32,7 +32,7 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) struct Client {
     pty: Pty,
     child: Child,
-    /// What it shows.
+    /// The client's screen.
     pub(crate) screen: Screen,
     /// When it was started.
     pub(crate) started: Instant,
@@ -118,7 +118,7 @@ impl Client {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return true;
             }
-            // What it still prints must not hold it up.
+            // Output that still comes must not block the client's end.
             if self.ended {
                 thread::sleep(LOOK);
             } else {

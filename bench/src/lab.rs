@@ -1,4 +1,4 @@
-//! What one run has: programs, a folder, keys, and what is to be measured.
+//! The resources of one run: programs, a folder, keys, and the lines to measure.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -26,7 +26,7 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Binary {
     /// The program.
     pub(crate) path: PathBuf,
-    /// What its `join` is told so that it shows nothing by itself.
+    /// The flags of its `join` that switch its own texts off.
     pub(crate) join_flags: Vec<&'static str>,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Link {
     up: Arc<Direction>,
 }
 
-/// What happens to packets that go one way.
+/// The treatment of packets in one direction.
 struct Direction {
     dice: Mutex<(Rng, f64)>,
     passed: AtomicU64,
@@ -107,11 +107,11 @@ fn carry(from: &Arc<SyncDevice>, to: &Arc<SyncDevice>, direction: &Arc<Direction
 
 fn take(from: &SyncDevice, direction: &Direction, sender: &Sender<(Instant, Vec<u8>)>) {
     let mut buffer = vec![0; usize::from(MTU)];
-    // It fails when the device is gone.
+    // The read fails when the device is gone.
     while let Ok(length) = from.recv(&mut buffer) {
         let now = Instant::now();
         let packet = &buffer[..length];
-        // What IPv6 says about itself must not use up the dice.
+        // IPv6's own messages must not consume random numbers.
         if packet.first().is_none_or(|byte| byte >> 4 != 4) {
             continue;
         }

@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     pub(crate) link_rounds: usize,
     /// Keys a round and a loss over the slow link.
     pub(crate) keys_over_link: usize,
-    /// What the slow link loses, in percent.
+    /// Loss of the slow link, in percent.
     pub(crate) losses: &'static [u32],
     /// How long nothing is done before what comes with a start is over.
     pub(crate) settle: Duration,
@@ -99,7 +99,7 @@ impl Plan {
     /// Of two beaches in turn, so many rounds are measured if nothing else was asked for.
     pub(crate) const ROUNDS_AGAINST: usize = 5;
 
-    /// The same with this many rounds of everything.
+    /// The same plan with this many rounds of everything.
     pub(crate) fn with_rounds(self, rounds: usize) -> Plan {
         Plan { rounds, long_rounds: rounds, crowd_rounds: rounds, link_rounds: rounds, idle_rounds: rounds, ..self }
     }

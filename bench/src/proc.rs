@@ -1,4 +1,4 @@
-//! What the kernel says about processes.
+//! Process statistics of the kernel.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 pub(crate) struct Memory {
     /// Pages that are resident.
     pub(crate) resident: f64,
-    /// The same, those shared with other processes divided by their number.
+    /// The same memory, with pages shared by several processes divided by their number (PSS).
     pub(crate) proportional: f64,
 }
 

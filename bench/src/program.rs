@@ -31,7 +31,7 @@ const CHUNK: usize = 32 * 1024;
 /// How many of the keys are shown by a program that draws screens.
 const SHOWN_KEYS: usize = 32;
 
-/// What runs in the shared terminal.
+/// The program in the shared terminal.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum Program {
     /// Shows each key where the cursor is
@@ -49,7 +49,7 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    /// What this program must be called with to be that one.
+    /// The arguments that make this executable that program.
     pub(crate) fn arguments(self) -> Vec<String> {
         let (name, number) = match self {
             Program::Echo => ("echo", None),
@@ -189,7 +189,7 @@ impl Terminal {
     }
 }
 
-/// What was typed; `None` at the end.
+/// The next typed bytes; `None` at the end.
 fn keys() -> Result<Option<Vec<u8>>> {
     let mut buffer = [0; 4096];
     let read = rustix::io::read(stdin(), &mut buffer).unwrap_or(0);

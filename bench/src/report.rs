@@ -1,4 +1,4 @@
-//! What is said: progress on stderr, the table on stdout and in a file.
+//! The report: progress on stderr, the table on stdout and in a file.
 
 use std::fs;
 use std::io::{Write as _, stderr, stdout};

@@ -1,4 +1,4 @@
-//! What is measured: one file a group of lines.
+//! The measurements: one file for each group of lines.
 
 mod crowd;
 mod idle;
@@ -36,7 +36,7 @@ pub(crate) enum Row {
     Late,
     /// A viewer is stopped.
     Stopped,
-    /// What further viewers cost.
+    /// The cost of further viewers.
     Viewers,
     /// Whether the hundredth costs more than the tenth.
     Growth,
@@ -84,7 +84,7 @@ pub(crate) fn run(lab: &Lab) -> Vec<Line> {
     lab.rows.iter().flat_map(|row| row.lines(lab)).collect()
 }
 
-/// What was measured of each system, round by round; empty if it failed.
+/// The figures of each system, round by round; empty if it failed.
 type Rounds<T> = BTreeMap<System, Vec<T>>;
 
 /// Measures each of these systems once a round, each round beginning with another; one that fails is not asked again.

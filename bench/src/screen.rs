@@ -1,4 +1,4 @@
-//! What a person would see: a terminal model, fed with what a client printed.
+//! The screen that a person would see: a terminal model, fed with a client's output.
 
 use alacritty_terminal::event::VoidListener;
 use alacritty_terminal::grid::Dimensions;
@@ -22,7 +22,7 @@ pub(crate) struct Screen {
     parser: Processor,
 }
 
-/// What can be seen of a cell.
+/// The visible properties of a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Look {
     /// The character.
@@ -54,7 +54,7 @@ impl Screen {
         Screen { term: Term::new(config, &Extent(rows), VoidListener), parser: Processor::new() }
     }
 
-    /// It is printed to.
+    /// Feeds output to the model.
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.parser.advance(&mut self.term, bytes);
     }

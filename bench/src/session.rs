@@ -36,7 +36,7 @@ pub(crate) struct Session<'a> {
     program: Program,
 }
 
-/// What runs at the host.
+/// The processes at the host.
 enum Host {
     Raw,
     Beach { share: Daemon, link: String, binary: Binary },
@@ -179,7 +179,7 @@ fn share(lab: &Lab, binary: &Binary, program: Program, place: Place<'_>) -> Resu
     let mut share = Daemon(child);
     let stdout = share.0.stdout.take().context("stdout is a pipe")?;
     let (sender, receiver) = channel();
-    // It reads on to the end, or the host would fill the pipe.
+    // Reads on to the end, or the host would fill the pipe.
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(|line| line.ok()) {
             let _ = sender.send(line);

@@ -15,7 +15,7 @@ use crate::lab::{Daemon, Lab};
 use crate::place::Place;
 use crate::proc;
 
-/// It listens within this time.
+/// Longest time until the server listens.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// A running one. It and all that it started are ended when this is dropped.
@@ -38,7 +38,7 @@ impl Sshd {
             place.host_address(),
             file("host_key"),
             file("authorized_keys"),
-            // What a person's shell does at its start is not ssh's.
+            // The start files of a person's shell are not part of ssh's cost.
             lab.folder.display(),
         );
         fs::write(&configuration, text)?;
@@ -93,7 +93,7 @@ impl Drop for Sshd {
     }
 }
 
-/// Who runs this.
+/// The user of this process.
 pub(crate) fn user() -> String {
     std::env::var("USER").unwrap_or_else(|_| "root".to_owned())
 }

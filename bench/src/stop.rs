@@ -9,7 +9,7 @@ use signal_hook::flag::{register, register_conditional_shutdown};
 
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// What a shell says for an interrupted command.
+/// The exit code that a shell reports for an interrupted command.
 const INTERRUPTED: i32 = 130;
 
 /// From now on signals ask; the second one does not ask any more.

@@ -1,4 +1,4 @@
-//! What is compared.
+//! The systems that are compared.
 
 use clap::ValueEnum;
 
@@ -38,7 +38,7 @@ impl System {
         }
     }
 
-    /// Whether it is beach, this one or another.
+    /// Whether the system is beach, this one or another.
     pub(crate) fn is_beach(self) -> bool {
         matches!(self, System::Beach | System::Against)
     }

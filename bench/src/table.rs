@@ -30,16 +30,16 @@ enum Better {
     Less,
     /// The larger one.
     More,
-    /// It is no median, and so nobody judges.
+    /// No median, and so not judged.
     Unjudged,
 }
 
-/// What a system has there; one that has nothing is not asked for it.
+/// A system's part of one line; a system without one was not asked for it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Cell {
     /// A figure.
     Shown(String),
-    /// It was asked for, and did not come about.
+    /// The measurement failed.
     Failed,
 }
 
@@ -63,14 +63,14 @@ impl Line {
         Line { skipped: Some(reason), ..Line::new(name) }
     }
 
-    /// What is to be reached, and whether it was.
+    /// The target, and whether it was met.
     pub(crate) fn target(mut self, target: &'static str, met: Option<bool>) -> Line {
         self.target = target;
         self.met = met;
         self
     }
 
-    /// What one system has.
+    /// The figure of one system.
     pub(crate) fn cell(mut self, system: System, cell: Option<String>) -> Line {
         self.cells.insert(system, cell.map_or(Cell::Failed, Cell::Shown));
         self
@@ -87,7 +87,7 @@ impl Line {
         self.compared(figures)
     }
 
-    /// What of beach and of another beach is compared, if it is not what stands in the cells.
+    /// The figures of both beaches to compare, if they differ from those in the cells.
     pub(crate) fn compared(mut self, figures: &Figures) -> Line {
         let of = |system| figures.get(&system).copied().flatten();
         self.compared = of(System::Beach).zip(of(System::Against));
@@ -100,7 +100,7 @@ impl Line {
         self
     }
 
-    /// It is no median, but the worst of all.
+    /// The worst of all, not a median.
     pub(crate) fn unjudged(mut self) -> Line {
         self.better = Better::Unjudged;
         self
@@ -114,7 +114,7 @@ impl Line {
         Some(if bad == good { 1.0 } else { bad / good })
     }
 
-    /// What to say if it is worse than the other beach.
+    /// The report if this line is worse than the other beach's.
     pub(crate) fn worse(&self) -> Option<String> {
         let badness =
             self.badness().filter(|badness| self.better != Better::Unjudged && !(0.0..=WORSE).contains(badness))?;

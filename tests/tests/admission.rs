@@ -1,4 +1,4 @@
-//! Who gets in: by which invite, after whose decision, and how many at once.
+//! Admission: by which invite, after whose decision, and how many at once.
 
 use beach_core::host::{ActionError, Approve, HostInput, ModeratorAction};
 use beach_core::id::MemberId;

@@ -1,4 +1,4 @@
-//! What a program asks its terminal is answered once, in the order asked; what it wants copied is kept, cleaned.
+//! Queries of a program to its terminal are answered once, in order; text to be copied is kept, cleaned.
 
 use beach_core::terminal::{Emulator, MAX_CLIPBOARD, MAX_OSC, Size};
 use proptest::collection::vec;

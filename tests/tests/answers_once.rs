@@ -20,7 +20,7 @@ const ANSWERS: [(&str, &str); 11] = [
     ("\x1b[?u", "\x1b[?0u"),
 ];
 
-/// What reached the program of a host with eight viewers, four of whom may type.
+/// The input of the program of a host with eight viewers, four of whom may type.
 fn heard(headless: bool) -> String {
     let mut world = World::new(8, fake_engine);
     let mut plan = HostPlan::new(1);

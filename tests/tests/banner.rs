@@ -62,7 +62,8 @@ impl Own {
     }
 }
 
-/// What shows everything that is not on the screen: saved cursors, the other screen, margins, modes, character sets, a pending wrap.
+/// A script that reveals all hidden state: saved cursors, the other screen, margins, modes, character sets, a pending
+/// wrap.
 const REVEALING: [&[u8]; 7] = [
     b"wq",
     b"\x1b8saved",
@@ -165,7 +166,7 @@ fn it_stands_over_the_bottom_row_while_a_program_scrolls() {
 
     let rows: Vec<String> = Own::shown(&mut own.terminal).0.iter().map(Line::text).collect();
     assert_eq!(rows, ["line 7", "line 8", "line 9", ""]);
-    // And what scrolled away was never the banner.
+    // The banner never scrolled away.
     let line =
         |number| Line::decode(own.terminal.line(Space::Main, number).expect("kept").1).expect("canonical").text();
     assert_eq!((0..6).map(line).collect::<Vec<_>>(), (1..=6).map(|line| format!("line {line}")).collect::<Vec<_>>());

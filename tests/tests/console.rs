@@ -42,7 +42,7 @@ fn rows(emulator: &mut Emulator) -> Vec<Line> {
         .collect()
 }
 
-/// What the own terminal shows.
+/// The content of the host's own terminal.
 fn own(world: &World<FakeEngine>) -> Emulator {
     let host = &world.hosts[0];
     let mut own = Emulator::new(host.node.machine().emulator().head().size, 1000);

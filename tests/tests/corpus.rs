@@ -31,7 +31,7 @@ const BEYOND_MARGINS: [&str; 3] = ["region [12..13]", "row 12: ", "the cursor"];
 /// A program that has printed nothing for so long waits for a key.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// What `command` prints on a terminal of this size while `keys` are typed, each when it is quiet.
+/// The output of `command` on a terminal of this size while `keys` are typed, each when the output is quiet.
 fn record(size: Size, command: &str, keys: &[&str]) -> Vec<u8> {
     let scratch = Scratch::new();
     let numbers: String = (1..200).map(|i| format!("line {i} of a text with words and 漢字\n")).collect();
@@ -70,7 +70,7 @@ fn rows(emulator: &Emulator) -> Vec<Line> {
     (0..head.size.rows).map(|row| Line::decode(line(row)).expect("the emulator's own encoding")).collect()
 }
 
-/// What is different between a viewer's terminal and the host's model.
+/// The differences between a viewer's terminal and the host's model.
 fn same_painted(painted: &Emulator, host: &Emulator) -> Result<(), String> {
     for (row, (painted, host)) in rows(painted).iter().zip(rows(host)).enumerate() {
         // A painter places each row by itself, so its terminal is never told that one continues in the next.

@@ -54,7 +54,7 @@ const CTRL_BRACKET: &[&[u8]] = &[
 const PAUSE: &[&[u8]] =
     &[b"p", b"\x1b[112u", b"\x1b[112;1:1u", b"\x1b[112:80;1;112u", b"\x1b[112;;112u", b"\x1b[27;1;112~"];
 
-/// What may come between two keys and is none; the releases are those of the escapes.
+/// Bytes between two keys that are no keys; the releases are those of the escapes.
 const BETWEEN: &[&[u8]] = &[
     b"\x1b[57441;2u",
     b"\x1b[57441;1:3u",
@@ -99,7 +99,7 @@ fn at(millis: u64) -> Timestamp {
     Timestamp::ZERO + Duration::from_millis(millis)
 }
 
-/// What a viewer makes of its terminal's bytes, which come in these parts without a pause.
+/// The events that a viewer reads from its terminal's bytes, in these parts without a pause.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     /// Everything that is passed on, in order.
@@ -140,7 +140,7 @@ fn viewer(parts: &[&[u8]]) -> Seen {
     seen
 }
 
-/// What a host with the escape `^]` makes of its terminal's bytes: what the program gets, and whether it is paused.
+/// The program's input, and whether the session is paused, from a host's terminal bytes with the escape `^]`.
 fn host(parts: &[&[u8]]) -> (Vec<u8>, bool) {
     let mut plan = HostPlan::new(1);
     (plan.config.headless, plan.config.escape) = (false, Escape::Always(0x1d));

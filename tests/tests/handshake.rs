@@ -263,7 +263,7 @@ fn an_offer_from_a_viewer_and_an_answer_from_a_host_are_ignored() {
     assert!(world.run_until(secs(5), |world| is_live(world, viewer)));
 }
 
-/// What is lost in signalling is said again, by the sealing.
+/// Messages lost in signalling are retransmitted by the sealing.
 #[test]
 fn a_rendezvous_that_loses_repeats_and_reorders_envelopes_only_makes_it_slower() {
     let test = "a_rendezvous_that_loses_repeats_and_reorders_envelopes_only_makes_it_slower";
@@ -304,7 +304,7 @@ fn a_loopback_join_takes_well_under_300_ms() {
     assert!(took < ms(100), "{took:?} of pure waiting");
 }
 
-// What goes missing, and which stage says so.
+// The lost message, and the stage that reports the loss.
 
 /// An envelope after the two of the key exchange.
 fn is_numbered(signal: &Signal, to_or_from: Who) -> bool {

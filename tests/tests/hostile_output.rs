@@ -1,4 +1,4 @@
-//! What a program prints to do harm to whoever looks: a viewer's terminal gets nothing but what is on the list.
+//! Output made to harm viewers: a viewer's terminal gets only the sequences on the list.
 
 #[path = "terminal/allowed.rs"]
 mod allowed;

@@ -16,7 +16,7 @@ const FILE: &str = "journal";
 /// Where the resume token stands among the needles: hex is the second of each pair.
 const TOKEN: std::ops::Range<usize> = 6..8;
 
-/// What happened in a session of two recorded viewers, one of whom left.
+/// The events of a session with two recorded viewers, one of whom left.
 struct Session {
     recordings: Vec<Vec<u8>>,
     host_outputs: Vec<HostOutput>,

@@ -1,4 +1,4 @@
-//! What a terminal sends, however it is cut: keys pass byte for byte, pastes are told apart, answers end here.
+//! Input of a terminal, however it is split: keys pass byte for byte, pastes are recognised, answers are dropped.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn at(millis: u64) -> Timestamp {
     START + Duration::from_millis(millis)
 }
 
-/// What was typed in one piece each: neighbours joined, as the cuts between them mean nothing.
+/// The typed events with neighbours joined, because the splits between them mean nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Whole {
     Keys(Vec<u8>),
@@ -61,7 +61,7 @@ fn read(keyboard: &mut Keyboard, parts: &[&[u8]]) -> Vec<Whole> {
     join(typed)
 }
 
-/// What `bytes` mean, which must be the same whatever way they are cut in two, and byte by byte.
+/// The events of `bytes`, which must be the same for every split in two, and byte by byte.
 fn meaning(bytes: &[u8]) -> Vec<Whole> {
     let whole = read(&mut Keyboard::new(), &[bytes]);
     for cut in 0..bytes.len() {
@@ -218,7 +218,7 @@ fn a_lone_escape_is_a_key_after_25_ms_and_the_start_of_a_sequence_before() {
 
     assert_eq!(keyboard.read(at(40), b"\x1b"), []);
     assert_eq!(join(keyboard.read(at(60), b"[A")), keys(b"\x1b[A"));
-    // Nobody looked at the clock in between.
+    // Without a tick in between.
     assert_eq!(keyboard.read(at(100), b"\x1b"), []);
     assert_eq!(join(keyboard.read(at(125), b"[?6c")), keys(b"\x1b[?6c"));
 }

@@ -40,7 +40,7 @@ impl io::Write for Log {
     }
 }
 
-/// What a session with a viewer of each kind must not say, and what its endpoints noted.
+/// The secrets of a session with a viewer of each kind, and the notes of its endpoints.
 fn session() -> (Vec<String>, String) {
     determinism::run(5, || {
         let mut world = real::world(5);
@@ -96,7 +96,7 @@ fn a_log_at_trace_holds_no_key_no_token_and_no_confirmation_key() {
     assert_eq!(spellings("0a0B").last().map(String::as_str), Some("10, 11"), "bytes in a list are looked for as well");
 }
 
-/// What somebody's endpoint noted, as a log would show it.
+/// The notes of one endpoint, as a log shows them.
 fn story<E: Engine>(world: &World<E>, who: Who) -> Vec<String> {
     let notes = match who {
         Who::Host(host) => &world.hosts[host].notes,

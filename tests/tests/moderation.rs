@@ -1,4 +1,4 @@
-//! What the person at the host decides, and what becomes of it: on the host, for every message.
+//! Decisions of the person at the host, and their effects on the host, for every message.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;
@@ -119,7 +119,7 @@ fn what_somebody_may_do_changes_within_a_round_trip_and_nobody_reconnects() {
     world.run_for(ms(200));
     assert_eq!(typed(&world), "granted");
 
-    // It types on while it does not know yet, and after.
+    // The viewer types on, both before and after it knows.
     for _ in 0..10 {
         world.type_keys(0, "x");
     }
@@ -202,7 +202,7 @@ fn paused<E: Engine>(mut world: World<E>) {
     world.run_for(secs(40));
     assert_eq!(typed(&world), before);
     assert!((0..2).all(|viewer| !shows(world.viewers[viewer].node.machine().screen(), "SECRET")));
-    // Whoever comes now waits until it goes on.
+    // New viewers wait for the end of the pause.
     let mut late = ViewerPlan::of(1, Role::View);
     late.paths = Paths::Any;
     let late = world.add_viewer(late);

@@ -1,4 +1,4 @@
-//! What a viewer's terminal holds: its scrollback is the host's history, each line once and in order, whatever the network does.
+//! The scrollback of a viewer's terminal is the host's history, each line once and in order, whatever the network does.
 
 #[path = "terminal/allowed.rs"]
 mod allowed;
@@ -110,7 +110,7 @@ impl Person {
         }
     }
 
-    /// What went into the scrollback after what stood there before.
+    /// The new lines of the scrollback, after its earlier content.
     fn scrollback(&self, local: Size) -> Vec<String> {
         let text = |cells: &Vec<Cell>| cells.iter().map(|cell| cell.text.as_str()).collect::<String>();
         self.bare.history().iter().skip(local.rows.into()).map(text).map(|text| text.trim_end().to_owned()).collect()
@@ -400,14 +400,14 @@ fn a_change_of_the_windows_height_loses_no_line_and_repeats_some_only_when_it_ca
     }
 }
 
-/// What the painter knows of the terminal when it ends.
+/// The painter's knowledge of the terminal at the end.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Painted,
     Forgotten,
 }
 
-/// What a terminal shows of a session and keeps in its scrollback at the end, with rows of ours at some moments.
+/// The screen and scrollback of a terminal at the end of a session, with banners at some moments.
 fn shown_with_banners(
     size: Size,
     local: Size,

@@ -7,7 +7,7 @@ use beach_tests::real::{Links, Scratch, Tmux, eventually, holds};
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// What is promised is 50 ms. tmux takes some of that to press the key and to look, and a machine that does other things takes more.
+/// The promise is 50 ms. tmux needs a part of that to press the key and to look, and a busy machine needs more.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// Removed by the host: see docs/CLI.md.

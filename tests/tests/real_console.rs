@@ -25,7 +25,7 @@ fn join<'a>(tmux: &'a Tmux, name: &str, link: &str) -> Pane<'a> {
     tmux.pane(name, SIZE, &format!("exec beach join --name {name} --log-file {name}.log '{link}'"))
 }
 
-/// What stands over the bottom of the host's terminal, on however many rows.
+/// The banner over the bottom of the host's terminal, on any number of rows.
 fn banner(pane: &Pane<'_>) -> String {
     let rows = pane.rows();
     let ours = rows.iter().skip_while(|row| !row.starts_with("beach: "));

@@ -92,7 +92,7 @@ fn the_target_comes_from_the_environment_or_from_stdin_too() {
     by_pipe.types_line("echo pipe-$((2+2))");
     by_pipe.shows("pipe-4", SOON);
 
-    // And where there is no terminal at all, what follows the link is typed.
+    // Without any terminal, the bytes after the link are typed.
     let mut script = Process::start(&mut join(&scratch, &["--json", "-"]));
     script.write(format!("{link}\n"));
     script.line("the first screen", SOON, |line| line.contains("first_screen"));

@@ -1,4 +1,4 @@
-//! What a person decides about a session, by the commands that they type.
+//! Moderation of a session by commands.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ fn who_waits_is_let_in_or_not_and_both_sides_see_the_same_words() {
     let mut bob = joins(&scratch, &host.links.view, "bob");
     holds("it asks again", SOON, || host.events("member_asks") == 3);
 
-    // And now not any more.
+    // Without the flag the links change too.
     does(&scratch, &["deny", "3"]);
     assert_eq!(bob.exit(SOON), 5, "{}", bob.stderr());
     let mut bob = joins(&scratch, &host.links.view, "bob");

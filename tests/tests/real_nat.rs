@@ -24,7 +24,7 @@ fn connects(host: Nat, viewer: Nat, wanted: &str) -> Option<(String, Duration)> 
     holds("what was typed", SOON, || scratch.read("typed") == "typed");
     let kind = |line: &str| if line.contains(r#""kind":"relay""#) { "relay" } else { "direct" };
     let path = || viewer.stdout().lines().filter(|line| line.contains(r#""type":"path""#)).map(kind).next_back();
-    // It may have gone through the relay first; a direct path that is found later takes over.
+    // The session may have used the relay first; a direct path that is found later takes over.
     while path() != Some(wanted) && started.elapsed() < SOON {
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -78,7 +78,7 @@ fn captured(host: Nat, viewer: Nat) -> Option<(Vec<u8>, String)> {
     holds("what was typed", SOON, || scratch.read("typed").ends_with("typed-19\n"));
     let link = session.host.links.control.clone();
     let mut tcpdump = session.capture.take().expect("it was asked for");
-    // What was captured is written when it ends.
+    // The capture is written at its end.
     tcpdump.signal(Signal::INT);
     tcpdump.exit(SOON);
     Some((std::fs::read(file).expect("a capture"), link))
@@ -90,7 +90,8 @@ fn on_the_wire_there_is_neither_a_key_nor_a_word_of_the_terminal() {
         let Some((wire, link)) = captured(host, viewer) else { return };
         let holds = |needle: &str| wire.windows(needle.len()).any(|window| window == needle.as_bytes());
         let (_, key) = link.rsplit_once('.').expect("a link has a key");
-        // What a WebSocket's client sends is masked (RFC 6455, 5.3); that no key is in it, the logs of `serve` show elsewhere.
+        // A WebSocket client masks its messages (RFC 6455, 5.3); other tests check by the logs of `serve` that they
+        // hold no key.
         let size = wire.len();
         assert!(
             holds(r#""type":"joined""#) && size > 20_000,

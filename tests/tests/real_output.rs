@@ -1,4 +1,4 @@
-//! What beach says and writes down never holds a session up and never ends it: readers that stop, disks that are full, limits of the system.
+//! Output of beach never blocks or ends a session: readers that stop, full disks, limits of the system.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;

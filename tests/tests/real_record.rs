@@ -133,7 +133,7 @@ fn asciinema_plays_what_the_program_printed() {
     let mut host = Host::start(&scratch, &options, &["sh", "-c", "stty -opost; cat raw"]);
     assert_eq!(host.process.exit(SOON), 0);
 
-    // It wants a terminal, whatever it does with it.
+    // The player requires a terminal, whatever it does with it.
     let pane = tmux.pane("player", (80, 24), "asciinema cat it.cast > played");
     assert_eq!(pane.end(SOON), 0);
 

@@ -1,4 +1,4 @@
-//! What programs read is documented: every field that a session shows as JSON stands in docs/CLI.md, and so does every event.
+//! The output for programs is documented: every JSON field and every event of a session stands in docs/CLI.md.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

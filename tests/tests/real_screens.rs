@@ -1,4 +1,4 @@
-//! What the host's terminal shows, a viewer's shows: same characters, same colours, same cursor, same size.
+//! A viewer's terminal shows the same as the host's: same characters, colours, cursor and size.
 
 use std::time::Duration;
 

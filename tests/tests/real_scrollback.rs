@@ -1,4 +1,5 @@
-//! What scrolled off a session is in the viewer's own terminal's scrollback: before it came, while it looked, and when it changed its size.
+//! Lines that scrolled off are in the scrollback of the viewer's own terminal: from before the join, during it, and
+//! through resizes.
 
 use std::time::Duration;
 

@@ -81,7 +81,7 @@ fn help_pages(scratch: &Scratch) -> Vec<(String, String)> {
     pages
 }
 
-/// What failed commands say on stderr, without what is another each time.
+/// The stderr of failed commands, without the parts that vary.
 fn failures(scratch: &Scratch) -> Vec<(String, String)> {
     let mut told = Vec::new();
     let closed = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port is free");

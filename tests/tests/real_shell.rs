@@ -1,4 +1,4 @@
-//! What shells complete and `man` shows, tried in them; and what an audit says.
+//! Completions and man pages, tried in real shells and in `man`; and the lines of an audit.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

@@ -21,7 +21,7 @@ const STALLED_MILLIS: u64 = 700;
 const JOINS: usize = 1000;
 const AT_ONCE: usize = 8;
 
-/// What is allocated once, is by then.
+/// By then every one-time allocation is done.
 const SETTLED_AFTER: usize = 200;
 
 #[test]

@@ -74,11 +74,11 @@ fn credentials_expire_in_the_middle_of_a_session_and_it_goes_on() {
         let (meeting, mut first) = meeting.with_turn(transport, "10");
         let mut met = meeting.start();
         works(&scratch, &mut met);
-        // Those that it began with are worth nothing any more.
+        // After this the first credentials have expired.
         std::thread::sleep(Duration::from_secs(12));
         met.viewer.write("-later");
         holds("what was typed later", SOON, || scratch.read("typed") == "typed-later");
-        // And the server forgets that it ever took them: everything is asked for again, with those of now.
+        // The restarted server has forgotten them: everything is asked for again, with the newest credentials.
         first.signal(Signal::KILL);
         first.exit(SOON);
         let _second = coturn(&met.lab);

@@ -25,7 +25,7 @@ use str0m::{Candidate, Event, IceCreds, Input, Output, Rtc, RtcConfig};
 const SEEDS: Range<u64> = 0..10;
 /// Datagrams lost, in percent.
 const LOSSES: [u64; 3] = [0, 5, 20];
-/// What each side writes on each of its two carriers.
+/// The bytes of each side on each of its two carriers.
 const MESSAGES: usize = 30;
 /// Between two messages of one side on one carrier.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -140,7 +140,7 @@ fn play_forged(extensions: Extensions) -> Outcome {
     })
 }
 
-/// What can be told of a run.
+/// The transcript of a run.
 #[derive(Debug)]
 struct Outcome {
     /// SHA-256 over virtual nanosecond, sender, length and contents of every datagram, lost ones too, then every event.
@@ -279,7 +279,7 @@ struct Peer {
     on_channel: usize,
 }
 
-/// What the other side has to know before it can connect. In production it travels sealed.
+/// The facts that the other side needs to connect. In production they travel sealed.
 struct Introduction {
     credentials: IceCreds,
     fingerprint: Fingerprint,

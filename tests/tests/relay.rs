@@ -81,7 +81,7 @@ fn where_datagrams_get_through_they_go_directly() {
             let before = world.relayed.len();
             noise_then_quiet(&mut world);
             assert_eq!(paths_told(&world), [false]);
-            // What the relay carries are checks that it is there.
+            // The relay carries only checks of its own path.
             assert!(world.relayed[before..].iter().all(|(_, length)| *length < 200), "{:?}", world.relayed);
         });
     });
@@ -309,7 +309,7 @@ fn a_datagram_goes_to_the_other_side_of_its_link_and_to_nobody_else() {
     assert_eq!(desk.relay(1, LINK, b"hello"), []);
 }
 
-/// What comes of so many joins over a connection of its own from there.
+/// The results of this many joins, each over a connection of its own from this address.
 fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) -> Vec<FromRendezvous> {
     let address = address.parse().expect("an address");
     desk.tell(RendezvousInput::Opened(id, Some(address)));
@@ -319,7 +319,7 @@ fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) 
         let link = LinkId(id * 10_000 + number);
         let join = ToRendezvous::Join { session, link, role: Role::View, versions: vec![1], resumes: None };
         said.extend(desk.tell(RendezvousInput::Text(id, to_text(&join))));
-        // It goes again, so that the session is not full.
+        // The viewer leaves again, so that the session is not full.
         said.extend(desk.tell(RendezvousInput::Text(id, to_text(&ToRendezvous::Close { link }))));
     }
     let heard = said.into_iter().filter_map(|output| match output {

@@ -62,7 +62,7 @@ fn count<E: Engine>(world: &World<E>, which: impl Fn(&ViewerNotice) -> bool) -> 
     world.viewers[0].notices.iter().filter(|(_, notice)| which(notice)).count()
 }
 
-/// What may happen to a session.
+/// Events of a session.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     /// Nothing gets through for so long, neither to the host nor to the rendezvous.
@@ -324,12 +324,12 @@ fn another_address_or_another_port_of_a_router_is_hardly_felt() {
     }
 }
 
-/// What happens to the rendezvous when a host's process is killed.
+/// The state of the rendezvous when a host's process is killed.
 #[derive(Clone, Copy, Debug)]
 enum WithIt {
-    /// It lives on elsewhere, and loses the host's connection.
+    /// The rendezvous lives on elsewhere, and loses the host's connection.
     LivesOn,
-    /// It was in the same process.
+    /// The rendezvous was in the same process.
     Dies,
 }
 

@@ -1,4 +1,4 @@
-//! What happens once viewers are in: endings, slow viewers, comings and goings, a rendezvous that dies.
+//! Sessions after the join: endings, slow viewers, joins and leaves, a rendezvous that dies.
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;

@@ -55,7 +55,7 @@ fn write(emulator: &mut Emulator, bytes: &[u8], sizes: &[usize]) {
     }
 }
 
-/// What the bare model says the main screen's lines are, from the last erasure on.
+/// The lines of the main screen by the bare model, from the last erasure on.
 struct Expected {
     bare: Bare,
     floor: u64,
@@ -63,7 +63,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// What was collected before an erasure is not expected any more.
+    /// Lines collected before an erasure are no longer expected.
     fn settle(&mut self, emulator: &Emulator) {
         if emulator.head().floor != self.floor {
             self.floor = emulator.head().floor;

@@ -1,4 +1,4 @@
-//! What a viewer costs in memory. In a process of its own, since what is measured is the process.
+//! The memory cost of a viewer. In a process of its own, because the whole process is measured.
 
 use beach_core::role::Role;
 use beach_tests::sim::scenario::everyone_joins;
@@ -10,7 +10,7 @@ fn resident() -> u64 {
     pages.and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096
 }
 
-/// What this many viewers of a flood cost, behind links of a megabit a second that lose a tenth.
+/// The memory of this many viewers of a flood, behind links of 1 Mbit/s with 10 % loss.
 fn cost(viewers: usize) -> u64 {
     let before = resident();
     let mut world = World::new(7, fake_engine);
@@ -28,7 +28,7 @@ fn cost(viewers: usize) -> u64 {
     world.viewers.iter_mut().for_each(|viewer| viewer.wire.loss = 10);
     world.run_for(secs(10));
     let cost = resident().saturating_sub(before);
-    // What the first world leaves to the allocator would make the second one look cheap.
+    // Memory that the first world leaves to the allocator would make the second one look cheap.
     std::mem::forget(world);
     cost
 }

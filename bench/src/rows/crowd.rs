@@ -25,7 +25,7 @@ const PAINTED_PER_SECOND: usize = 160;
 /// Between two keys.
 const PAUSE: Pace = Pace::AfterEcho(10, 30);
 
-/// What the program prints while costs are looked at, in bytes a second.
+/// The program's output while costs are measured, in bytes a second.
 const RATE: u64 = 2_000_000;
 
 /// Echo at one viewer while another is stopped, and otherwise.
@@ -101,7 +101,7 @@ fn further(session: &Session<'_>, count: usize, shows: &str) -> Result<Vec<Clien
         let mut client = session.join()?;
         match client.until(shows, JOIN_WITHIN, |screen| screen.shows(shows)) {
             Ok(_) => clients.push(client),
-            // It ended, since it was refused.
+            // The viewer ended, because it was refused.
             Err(_) if client.end(Duration::from_millis(100)) => break,
             Err(error) => return Err(error),
         }
@@ -109,7 +109,7 @@ fn further(session: &Session<'_>, count: usize, shows: &str) -> Result<Vec<Clien
     Ok(clients)
 }
 
-/// What seven further viewers cost the host while much is printed.
+/// The cost of seven further viewers for the host during heavy output.
 pub(super) fn cost(lab: &Lab) -> Vec<Line> {
     let rounds = interleaved(lab, "cost of viewers", System::shares, lab.plan.long_rounds, |system, _| {
         measure_cost(lab, system)
@@ -150,13 +150,13 @@ fn measure_cost(lab: &Lab, system: System) -> Result<Cost> {
     Ok(Cost { cores: (many_cores - one_cores) / count, memory: (many_memory - one_memory) / count })
 }
 
-/// What the program prints while few and many are compared, in bytes a second.
+/// The program's output while few and many viewers are compared, in bytes a second.
 const GROWTH_RATE: u64 = 1_000_000;
 
-/// And in screens a second, which two processors can show to all of them.
+/// The same in screens a second, few enough for two processors and all viewers.
 const GROWTH_SCREENS: u32 = 5;
 
-/// What each of few and of many viewers costs the host.
+/// The cost for the host of each of few and of each of many viewers.
 pub(super) fn growth(lab: &Lab) -> Vec<Line> {
     let log = (Program::Rate { per_second: GROWTH_RATE }, LOG_LINE, "1 MB/s");
     let screens = (Program::Screens { per_second: Some(GROWTH_SCREENS) }, READY, "5 screens/s");

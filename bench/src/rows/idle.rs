@@ -25,7 +25,7 @@ struct Side {
     memory: Memory,
 }
 
-/// What was measured in each round of both sides of each system; `None` if one failed.
+/// The figures of each round, for both sides of each system; `None` if one failed.
 type Measured = BTreeMap<System, Option<Vec<[Side; 2]>>>;
 
 /// All systems at once, as none does anything.

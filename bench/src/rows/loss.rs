@@ -73,7 +73,7 @@ fn measure(lab: &Lab, link: &Link, system: System, program: Program, shown: Show
         typist.types(&mut session.client, Amount::Keys(lab.plan.keys_over_link), PACE)
     });
     let echoes = each.collect();
-    // It is not to wait with its end for packets that are lost.
+    // The end must not wait for lost packets.
     link.lose(0, seed);
     echoes
 }

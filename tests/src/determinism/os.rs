@@ -13,7 +13,7 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What the simulation on this thread draws from and how far its clocks have run.
+/// The randomness and the clocks of the simulation on this thread.
 #[derive(Clone, Copy)]
 struct World {
     dice: u64,

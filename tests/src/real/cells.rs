@@ -1,4 +1,4 @@
-//! What a pane shows, cell by cell, from what `tmux capture-pane -e` says.
+//! A pane cell by cell, from the output of `tmux capture-pane -e`.
 
 use std::fmt::Write as _;
 
@@ -62,7 +62,7 @@ impl Cell {
     }
 }
 
-/// What a pane would show of a line: one cell a character, blanks at the end left out.
+/// A line as a pane shows it: one cell a character, without trailing blanks.
 pub fn cells_of(line: &Line) -> Vec<Cell> {
     let mut cells: Vec<Cell> =
         line.runs.iter().flat_map(|run| run.text.chars().map(|c| cell_of(c, &run.style))).collect();

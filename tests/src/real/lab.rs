@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::machines::Machine;
 use super::netns::{permitted, run, with_rights};
 
-/// What stands between a side and the public segment. The terms are those of RFC 4787.
+/// The router between a side and the public segment. The terms are those of RFC 4787.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nat {
     /// Nothing: a public address.
@@ -155,7 +155,7 @@ impl Machine {
         if nat == Nat::NoUdp {
             rule("-A FORWARD -p udp -j DROP");
         }
-        // What nobody inside asked for is for nobody, and leaves no trace that would take the port away from them.
+        // Drops unsolicited packets, without a conntrack entry that would occupy the port.
         rule(&format!("-A INPUT -i {wan} -j DROP"));
     }
 }

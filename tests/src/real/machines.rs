@@ -74,7 +74,7 @@ impl Machines {
         self.other.drop_udp();
     }
 
-    /// It passes again.
+    /// Traffic passes again.
     ///
     /// # Panics
     /// If `iptables` refuses.

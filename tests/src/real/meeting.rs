@@ -39,7 +39,7 @@ pub struct Met {
     pub host: Host,
     /// `beach join --json`.
     pub viewer: Process,
-    /// What writes down what passes the public segment.
+    /// The capture of the public segment.
     pub capture: Option<Process>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Meeting<'a> {
         self
     }
 
-    /// What passes the public segment is written to a file.
+    /// Captures the public segment into a file.
     #[must_use]
     pub fn captured_to(mut self, file: &'a Path) -> Meeting<'a> {
         self.capture = Some(file);

@@ -13,7 +13,7 @@ use rustix::process::{Pid, kill_process};
 
 use super::wait::eventually;
 
-/// What a stream has said so far.
+/// The output of a stream so far.
 type Said = Arc<Mutex<Heard>>;
 
 #[derive(Default)]
@@ -129,7 +129,7 @@ impl Process {
         line.unwrap_or_else(|| panic!("{what}: {} ended without; it said:\n{text}{}", self.name, self.stderr()))
     }
 
-    /// Whether it still runs.
+    /// Whether the process still runs.
     pub fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

@@ -34,7 +34,7 @@ impl Scratch {
         self.0.join(name)
     }
 
-    /// What stands in a file of it; nothing, if there is none.
+    /// The content of a file in the folder; empty if there is no such file.
     pub fn read(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.file(name)).unwrap_or_default()).into_owned()
     }

@@ -201,23 +201,23 @@ impl Pane<'_> {
         on.fold(Modes::NONE, |all, ((mode, _), _)| all.set(*mode, true))
     }
 
-    /// Whether it shows the alternate screen.
+    /// Whether the pane shows the alternate screen.
     pub fn is_alternate(&self) -> bool {
         self.told("#{alternate_on}") == "1"
     }
 
-    /// What stands on it, row by row, without blanks at the ends.
+    /// The pane's rows, without trailing blanks.
     pub fn rows(&self) -> Vec<String> {
         let text = self.tmux.ask(&["capture-pane", "-p", "-t", &self.name]);
         text.lines().map(|row| row.trim_end().to_owned()).collect()
     }
 
-    /// What stands on it, and in its history; lines that wrapped are joined.
+    /// The pane's rows and its history; wrapped lines are joined.
     pub fn everything(&self) -> String {
         self.tmux.ask(&["capture-pane", "-p", "-J", "-S", "-", "-t", &self.name])
     }
 
-    /// What stands on it, in colour.
+    /// The pane's rows, in colour.
     pub fn cells(&self) -> Rows {
         cells::read(&self.tmux.ask(&["capture-pane", "-e", "-p", "-N", "-t", &self.name]))
     }

@@ -1,4 +1,4 @@
-//! What is checked of a world: screens.
+//! Checks of a world: screens.
 
 use beach_core::terminal::{Emulator, Line, Screen, Size};
 
@@ -32,7 +32,7 @@ fn rows(emulator: &Emulator) -> Vec<Line> {
     (0..head.size.rows).map(row).collect()
 }
 
-/// What a terminal that saw all of a program's output would show: the rows, as an independent model has them.
+/// The rows of a terminal that got all of a program's output, by an independent model.
 pub fn reference_rows(size: Size, printed: &[Vec<u8>]) -> Vec<Line> {
     let mut emulator = Emulator::new(size, 1000);
     printed.iter().for_each(|bytes| emulator.feed(bytes));

@@ -47,28 +47,29 @@ impl FakeEngine {
         FakeEngine { shown, announced: shown, check_fingerprint: true, says: Vec::new(), too_early: false }
     }
 
-    /// The same, announcing another certificate than it shows.
+    /// The same engine, announcing another certificate than it shows.
     #[must_use]
     pub fn announcing_another(mut self) -> FakeEngine {
         self.announced[0] ^= 1;
         self
     }
 
-    /// The same, whose peers say these frames on the terminal lane once the other side has spoken on the control lane.
+    /// The same engine, whose peers send these frames on the terminal lane once the other side has used the control
+    /// lane.
     #[must_use]
     pub fn saying(mut self, frames: Vec<Vec<u8>>) -> FakeEngine {
         self.says = frames;
         self
     }
 
-    /// The same, saying them on the control lane as soon as it is secure, before any confirmation.
+    /// The same engine, sending them on the control lane as soon as DTLS is done, before any confirmation.
     #[must_use]
     pub fn too_early(mut self) -> FakeEngine {
         self.too_early = true;
         self
     }
 
-    /// The same, taking any certificate.
+    /// The same engine, accepting any certificate.
     #[must_use]
     pub fn without_fingerprint_check(mut self) -> FakeEngine {
         self.check_fingerprint = false;
@@ -130,10 +131,10 @@ pub struct FakePeer {
     /// Fingerprint and random number that the other side showed.
     other: Option<([u8; 32], u64)>,
     secured: bool,
-    /// What is repeated until answered.
+    /// The messages repeated until answered.
     flight: Option<(u8, Repeat)>,
     control: Control,
-    /// What nobody above asked it to say.
+    /// The frames that nothing above the peer asked for.
     says: Vec<Vec<u8>>,
     too_early: bool,
     out: VecDeque<PeerOutput>,
@@ -150,7 +151,7 @@ impl Repeat {
         Repeat { due, pause }
     }
 
-    /// Whether it is due; the next time then comes later.
+    /// Whether the repetition is due; the next one then comes later.
     fn take(&mut self, now: Timestamp, growth: f64, at_most: Duration) -> bool {
         if self.due > now {
             return false;

@@ -1,4 +1,4 @@
-//! What lies between two machines: latency, jitter (hence reordering), loss and repetition, all drawn from a seed.
+//! The network between two machines: latency, jitter (hence reordering), loss and duplication, all drawn from a seed.
 
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl Bursts {
 pub struct Wire {
     /// The least time a datagram takes.
     pub latency: Duration,
-    /// What may come on top of it.
+    /// The jitter on top of the latency.
     pub jitter: Duration,
     /// Percent lost.
     pub loss: u64,

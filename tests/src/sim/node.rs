@@ -18,7 +18,7 @@ pub enum Node<M: LinkUser, E: Engine> {
     Whole(Box<Endpoint<M, E>>),
 }
 
-/// What a node wants done.
+/// Outputs of a node.
 pub(crate) enum Effect<O> {
     Machine(O),
     Below(Below),

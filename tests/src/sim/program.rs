@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::network::Dice;
 
-/// What runs behind the PTY.
+/// The program behind the PTY.
 #[derive(Clone, Debug)]
 pub enum Script {
     /// Like a shell: echoes, and knows `echo $((A*B))`, `lines N`, `noise SEED`, `title TEXT` and `exit N`. Form feed clears.
@@ -29,7 +29,7 @@ pub enum Script {
     Screens {
         /// The pause between two.
         every: Duration,
-        /// It says so at once, not only with the next screen.
+        /// The program reports a key at once, not only with the next screen.
         answers: bool,
     },
     /// Prints a prompt and never reads.
@@ -45,7 +45,7 @@ pub enum Script {
 
 const TITLE_EVERY: Duration = Duration::from_millis(5);
 
-/// What a program does.
+/// Outputs of a program.
 pub(crate) enum Act {
     Print(Vec<u8>),
     End(i32),

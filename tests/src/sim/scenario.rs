@@ -13,12 +13,12 @@ use super::check::{painted_text, reference_rows, same_screens, shows};
 use super::network::Wire;
 use super::world::{HostPlan, ViewerPlan, World, secs};
 
-/// What a viewer's way to the host is like.
+/// The network between a viewer and the host.
 #[derive(Clone, Copy, Debug)]
 pub enum Weather {
     /// 5 to 100 ms, up to this many percent lost, repetitions, reordering.
     Random(u64),
-    /// The same, with exactly this many percent lost, and no repetitions.
+    /// The same network, with exactly this loss in percent, and no duplication.
     Loss(u64),
 }
 

@@ -112,7 +112,7 @@ enum Place {
     Member,
     /// Their link is gone, and they may come back.
     Away,
-    /// It is over: they were refused, removed, or are gone.
+    /// The end: the person was refused, was removed, or left.
     Over,
 }
 
@@ -143,7 +143,7 @@ pub struct Scene {
     generation: u32,
     is_paused: bool,
     people: Vec<Person>,
-    /// What will happen below the link seam.
+    /// The future events below the link seam.
     queue: BTreeMap<(Timestamp, u64), Event>,
     queued_ever: u64,
     links_ever: u64,
@@ -154,7 +154,7 @@ pub struct Scene {
     played: Vec<Step>,
 }
 
-/// What a script came to.
+/// The result of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How many people became members.
@@ -405,7 +405,7 @@ impl Scene {
 
     fn input(&mut self, input: HostInput) {
         self.host.handle(self.now, input);
-        // What a link's end means is known from the notices.
+        // The notices tell the meaning of a link's end.
         let mut commands = Vec::new();
         while let Some(output) = self.host.poll() {
             match output {
@@ -591,7 +591,7 @@ impl Scene {
         assert_eq!(listed, expected, "status does not show who is there: {:?}", self.played);
     }
 
-    /// Whoever was let in, and was not withdrawn, denied, removed or gone since, is a member.
+    /// A person who was let in, and was not withdrawn, denied, removed or gone since, is a member.
     fn check_end(&self) {
         let held = self.host.status().pending.into_iter().filter(|pending| pending.awaits == Awaits::Resume).count();
         assert_eq!(held, 0, "somebody waits for the end of a pause that has ended: {:?}", self.played);

@@ -248,7 +248,7 @@ impl Seam {
             let Some(confirmed) = known.confirmed_at[to] else { return Vec::new() };
             let message = |takes| (now + takes, known.ends[to], Event::Message(link, lane, bytes.clone()));
             let copies = wire(known.ends[VIEWER]).copies(dice).into_iter().map(message);
-            // What comes before the other side is confirmed goes nowhere.
+            // Messages before the other side is confirmed are dropped.
             return copies.filter(|(at, ..)| *at > confirmed).collect();
         }
         assert!(known.up_at[side].is_some_and(|up| up <= now), "{who:?} spoke before its control lane was up");

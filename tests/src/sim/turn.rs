@@ -10,7 +10,7 @@ use turn_server_proto::stun::agent::Transmit;
 use turn_server_proto::types::prelude::DelayedTransmitBuild as _;
 use turn_server_proto::types::{AddressFamily, Instant, TransportType};
 
-/// Where it is.
+/// The server's address.
 pub const TURN_AT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)), 3478);
 
 /// The server, and what it relays.
@@ -38,7 +38,7 @@ impl TurnPost {
         TurnPost { servers, relayed: BTreeMap::new(), next_port: 60_000, passed: 0 }
     }
 
-    /// The same, with its relays at ports from this one on.
+    /// The same server, with relayed addresses at ports from this one on.
     #[must_use]
     pub fn from_port(mut self, next_port: u16) -> TurnPost {
         self.next_port = next_port;
@@ -86,7 +86,7 @@ impl TurnPost {
                     allocation_transport,
                     family,
                 } => {
-                    // It has no IPv6 address.
+                    // The server has no IPv6 address.
                     let address = if family == AddressFamily::IPV4 {
                         self.next_port += 1;
                         let address = SocketAddr::new(TURN_AT.ip(), self.next_port);
@@ -108,7 +108,7 @@ impl TurnPost {
                 TurnServerPollRet::SocketClose { listen_addr, .. } => {
                     self.relayed.remove(&listen_addr);
                 }
-                // What is due of its own accord is done with the next datagram.
+                // Due work of the server is done with the next datagram.
                 TurnServerPollRet::WaitUntil(_)
                 | TurnServerPollRet::TcpConnect { .. }
                 | TurnServerPollRet::TcpClose { .. } => break,

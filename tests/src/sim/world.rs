@@ -88,7 +88,7 @@ pub struct World<E: Engine> {
     pub meddler: Option<Meddler>,
     /// Takes what passes between the sockets.
     pub tamper: Option<Tamper>,
-    /// What the hosts send all passes through here first.
+    /// All messages of the hosts pass through here first.
     pub uplink: Option<Pipe>,
     /// Everything that was said to the rendezvous.
     pub rendezvous_heard: Vec<String>,

@@ -10,7 +10,7 @@ use beach_tests::sim::secs;
 
 use super::rows;
 
-/// What tmux says of itself; it has no word for the other modes.
+/// The modes that tmux reports; it does not report others.
 const TOLD: [Modes; 7] = [
     Modes::APP_CURSOR,
     Modes::APP_KEYPAD,
@@ -49,7 +49,7 @@ impl<'a> Plain<'a> {
         holds("the pane takes it", secs(10), || self.pane.title() == mark);
     }
 
-    /// What it shows otherwise than the model: where, and both.
+    /// The differences between pane and model: the place, and both cells.
     pub(crate) fn differences(&self, model: &Emulator) -> Vec<(String, String)> {
         let mut differences = Vec::new();
         let mut differ = |place: String, plain: String, model: String| {

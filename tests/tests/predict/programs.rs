@@ -19,7 +19,7 @@ impl Editor {
         self.left.iter().chain(self.right.iter().rev()).collect()
     }
 
-    /// What is right of the cursor, drawn, with the cursor where it was.
+    /// Draws the text right of the cursor, and leaves the cursor in place.
     fn redraw(&self, out: &mut String, cleared: usize) {
         let right: Vec<char> = self.right.iter().rev().copied().collect();
         out.extend(&right);

@@ -7,7 +7,7 @@ use beach_core::predict::{Mode, Predictor};
 use beach_core::terminal::{Emulator, Head, Line, Overlay, Screen, Size, Width};
 use beach_core::time::Timestamp;
 
-/// What the shared program prints for what it reads.
+/// The output of the shared program for its input.
 pub(crate) trait Program {
     fn read(&mut self, bytes: &[u8]) -> Vec<u8>;
 }
@@ -21,7 +21,7 @@ impl<F: FnMut(&[u8]) -> Vec<u8>> Program for F {
 /// A head, and number, version and content of the window's lines.
 type Shown = (Head, Vec<(u64, u64, Line)>);
 
-/// What arrives at the viewer: how far the program's terminal took input, and perhaps a screen.
+/// A message for the viewer: how much input the program's terminal took, and perhaps a screen.
 struct Frame {
     at: u64,
     taken: u64,

@@ -1,4 +1,4 @@
-//! What programs write, and worse: scripts of text, escape sequences and nonsense.
+//! Output of programs, and worse: scripts of text, escape sequences and nonsense.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -23,7 +23,7 @@ use crate::sim::network::{Bursts, Pipe, Wire};
 use crate::sim::node::Node;
 use crate::sim::program::{Program, Script};
 
-/// What is known of any node.
+/// The state of any node.
 pub(super) struct Common {
     pub(super) start: Timestamp,
     pub(super) signal: Wire,
@@ -62,15 +62,15 @@ pub struct HostNode<E: Engine> {
     pub(super) program: Option<Program>,
     pub(super) program_ended: bool,
     pub(super) pty_at: Timestamp,
-    /// What the PTY was given to write.
+    /// The writes to the PTY.
     pub written: Vec<u8>,
     /// Bytes at the end of `written` that a program which reads nothing left at the PTY.
     pub(super) unread: usize,
-    /// What the program printed, as the host was given it.
+    /// The program's output, as the host got it.
     pub printed: Vec<Vec<u8>>,
     /// How the PTY's size changed.
     pub resized: Vec<Size>,
-    /// What its own terminal was given.
+    /// The bytes for the host's own terminal.
     pub shown: Vec<u8>,
     /// What it said, and when.
     pub notices: Vec<(Timestamp, HostNotice)>,
@@ -78,7 +78,7 @@ pub struct HostNode<E: Engine> {
     pub exit: Option<(Timestamp, HostExit)>,
     /// When it dialled.
     pub dialled: Vec<Timestamp>,
-    /// Whether it hung up the PTY.
+    /// Whether the host hung up the PTY.
     pub hung_up: bool,
     /// The notes of its endpoint, and when each was made.
     pub notes: Vec<(Timestamp, Note)>,
@@ -101,7 +101,7 @@ pub struct ViewerNode<E: Engine> {
     pub(super) pipes: [Option<Pipe>; 2],
     pub(super) host: usize,
     pub(super) role: Role,
-    /// What its own terminal shows.
+    /// The content of the viewer's own terminal.
     pub terminal: Emulator,
     /// Its own terminal takes nothing.
     pub terminal_stalled: bool,
@@ -129,7 +129,7 @@ impl<E: Engine> ViewerNode<E> {
         self.common.start
     }
 
-    /// What its invite permits.
+    /// The role of the viewer's invite.
     pub fn role(&self) -> Role {
         self.role
     }

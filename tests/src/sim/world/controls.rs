@@ -1,4 +1,4 @@
-//! What tests do to a world.
+//! Controls of a world for tests.
 
 use std::net::SocketAddr;
 use std::time::Duration;

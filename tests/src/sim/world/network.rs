@@ -11,7 +11,7 @@ use crate::sim::network::Wire;
 /// A datagram on its way.
 #[derive(Clone, Debug)]
 pub struct Packet {
-    /// Who sent it.
+    /// The sender.
     pub from: Who,
     /// Whom it is for.
     pub to: Who,

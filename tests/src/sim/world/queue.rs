@@ -1,4 +1,4 @@
-//! What will happen in a world, in the order of its virtual clock.
+//! The future events of a world, in the order of its virtual clock.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use super::{Who, World, ms};
 /// How often a machine may want the time at one instant before it is said to spin.
 pub(super) const SPIN: u32 = 1000;
 
-/// What a stopped process' sockets hold before they drop.
+/// The receive buffers of a stopped process.
 pub(super) const SOCKET_BUFFER: usize = 256;
 
 pub(super) enum What {

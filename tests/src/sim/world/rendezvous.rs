@@ -69,7 +69,7 @@ impl<E: Engine> World<E> {
             let takes = wire.reliable(&mut self.dice, ms(200)) + signal.late;
             let last = if signal.up { &mut connection.up_at } else { &mut connection.down_at };
             let at = (self.now + takes).max(*last + Duration::from_micros(1));
-            // What is held back on purpose is not waited for: later messages overtake it.
+            // Nothing waits for messages that are held back on purpose: later messages overtake them.
             if signal.late == Duration::ZERO {
                 *last = at;
             }
