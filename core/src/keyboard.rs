@@ -1,4 +1,4 @@
-//! What a person's own terminal sends: keys, pastes, and answers that are nobody's keys; and the escapes among the keys.
+//! Input of a person's own terminal: keys, pastes, and answers, which are no keys; and the escapes among the keys.
 //!
 //! What this module does not do: it does not rewrite keys. What is typed passes byte for byte, mouse and focus included.
 //!

@@ -323,7 +323,8 @@ impl Rendezvous {
             return self.refuse(from, Some(link), Refusal::NoSession);
         };
         if let Some(known) = session.links.get_mut(&link).filter(|known| known.join == join) {
-            // The same viewer again: its earlier connection may be dead and nobody has noticed. Nobody else knows the link id.
+            // The same viewer again: its earlier connection may be dead unnoticed. Only this viewer and the host know
+            // the link id.
             let earlier = std::mem::replace(&mut known.viewer, from);
             if let Some(connection) = self.connections.get_mut(&earlier) {
                 connection.views.remove(&(id, link));

@@ -96,14 +96,14 @@ impl Viewer {
         self.render.notices.page_keys(self.config.size)
     }
 
-    /// What puts the own terminal back in order; for every way out that does not come by `handle`.
+    /// The bytes that restore the person's terminal, for every way out that does not come by `handle`.
     pub fn farewell(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.render.painter.finish(&mut bytes);
         bytes
     }
 
-    /// What puts a text into the person's clipboard, which they asked for.
+    /// The bytes that put a text into the person's clipboard, with their consent.
     pub fn clipboard(&mut self, text: &str, out: &mut Vec<u8>) {
         self.render.painter.clipboard(text, out);
     }

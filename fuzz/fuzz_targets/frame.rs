@@ -1,5 +1,5 @@
-//! Whatever a confirmed peer sends on a lane, and whatever a line claims to be: read or refused, never a panic, and what is read merges
-//! into a screen that stays within its bounds.
+//! Frames of a confirmed peer, and lines: decoded or refused, never a panic, and decoded ones merge into a screen that stays
+//! within its bounds.
 #![no_main]
 
 use beach_core::terminal::{Line, MAX_HISTORY, MAX_LINES_OUTSIDE, MAX_ROWS, Screen};

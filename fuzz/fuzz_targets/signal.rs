@@ -1,4 +1,4 @@
-//! Whatever a rendezvous, a host or a viewer says: it is read or refused, never a panic, and what is read is written the same way again.
+//! Messages of a rendezvous, host or viewer: decoded or refused, never a panic, and a decoded one encodes the same way again.
 #![no_main]
 
 use beach_core::crypto::invite::Invite;

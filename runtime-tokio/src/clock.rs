@@ -9,7 +9,7 @@ use beach_core::time::Timestamp;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     epoch: Instant,
-    /// What the system's clock said at the epoch, if the system has a clock that goes on in a sleep.
+    /// The system's clock at the epoch, if the system has a clock that goes on during suspend.
     at_epoch: Option<Duration>,
 }
 

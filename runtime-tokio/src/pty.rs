@@ -50,7 +50,7 @@ pub const HANG_UP_GRACE: Duration = Duration::from_secs(2);
 /// The exit code reported when the system could not say how the command ended.
 const EXIT_UNKNOWN: i32 = 255;
 
-/// What to run, and in a terminal of which size. Deliberately without `Debug`: arguments and environment may be secret.
+/// The command and the size of its terminal. Deliberately without `Debug`: arguments and environment may be secret.
 pub struct Spawn {
     /// The program, looked up in `PATH` when it has no slash.
     pub program: OsString,
@@ -75,7 +75,7 @@ pub enum SpawnError {
     NoCommand(io::Error),
 }
 
-/// What the terminal did.
+/// Events of the terminal.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PtyEvent {
     /// Output of the command: 1 to [`OUTPUT_BYTES_MAX`] bytes, cut anywhere.

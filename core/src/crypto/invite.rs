@@ -16,14 +16,14 @@ use crate::role::Role;
 /// Longest target read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
 pub const MAX_TARGET: usize = 1024;
 
-/// What a viewer knows: where to join, what, and with which key.
+/// The content of an invite: server, session and key.
 #[derive(Clone)]
 pub struct Invite {
     /// `http://host:port` or `https://host:port`, without a path.
     pub server: String,
     /// The session.
     pub session: SessionId,
-    /// What the key permits.
+    /// The role of the key.
     pub role: Role,
     /// The key.
     pub key: Key,

@@ -53,7 +53,7 @@ impl Key {
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Psk(pub(crate) [u8; 32]);
 
-/// What a host knows about its session. Zeroised when dropped; no `Debug`.
+/// A host's secrets of its session. Zeroised when dropped; no `Debug`.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct HostSecrets {
     pub(super) control: Key,

@@ -116,7 +116,7 @@ pub enum Paths {
     Any,
     /// Direct ones only.
     DirectOnly,
-    /// Those through a TURN server or the rendezvous only: the other side learns no address of this one.
+    /// Only paths through a TURN server or the rendezvous: the other side learns no address of this one.
     RelayOnly,
 }
 

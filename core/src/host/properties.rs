@@ -16,7 +16,7 @@ const CLIPBOARD_INTERVAL: Duration = Duration::from_secs(1);
 /// The properties now, and as last sent.
 #[derive(Default)]
 pub(super) struct Properties {
-    /// What the program put into the clipboard last, if nobody was told of that yet.
+    /// The program's latest clipboard text, if not sent yet.
     clipboard: Option<String>,
     /// When the next text for the clipboard may be told.
     clipboard_at: Timestamp,

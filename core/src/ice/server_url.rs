@@ -37,7 +37,7 @@ pub enum Transport {
 /// Credentials for a TURN server. `Debug` does not show the password, which is zeroised when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// Who.
+    /// The user name.
     pub user: String,
     /// The password.
     pub password: Zeroizing<String>,

@@ -240,7 +240,7 @@ impl Decoder {
         if matches!(piece, Piece::Key(_)) && self.given > 0 { Piece::OtherKey } else { piece }
     }
 
-    /// What the last byte makes of the others.
+    /// The effect of one more byte in the present state.
     fn step(&self, byte: u8) -> Step {
         match self.state {
             State::Ground => ground(byte),

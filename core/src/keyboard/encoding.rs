@@ -12,7 +12,7 @@ const LOCKS: u32 = 64 | 128;
 /// The type of the event in which a key is let go.
 const RELEASED: u32 = 3;
 
-/// What a whole control sequence is: an escape, a bracket, parameters, and a last byte.
+/// The meaning of a whole control sequence: an escape, a bracket, parameters, and a last byte.
 pub(super) fn piece_of(sequence: &[u8]) -> Piece {
     let Some((last, parameters)) = sequence.get(2..).and_then(<[u8]>::split_last) else { return Piece::OtherKey };
     match Control::of(sequence) {
@@ -94,7 +94,7 @@ fn other_key_of(fields: &Fields) -> Option<Piece> {
     Some(typed(code, Some(code), None, fields.modifiers()).map_or(Piece::OtherKey, |byte| Piece::Key(Key::plain(byte))))
 }
 
-/// What a terminal without any protocol sends for a key, if that is one byte.
+/// The byte that a terminal without any protocol sends for a key, if it is one byte.
 fn typed(code: u32, shifted: Option<u32>, base: Option<u32>, modifiers: u32) -> Option<u8> {
     if let Some(byte) = keypad(code) {
         return Some(byte).filter(|_| modifiers == 0);

@@ -122,7 +122,7 @@ impl Escapes {
         }
     }
 
-    /// What these keys mean, in order. They hold whole keys alone, as [`Keyboard`](super::Keyboard) tells them.
+    /// Reads keys in order. `keys` holds whole keys only, as [`Keyboard`](super::Keyboard) returns them.
     fn read(&mut self, now: Timestamp, keys: &[u8]) -> Vec<Action> {
         let Some(key) = self.key else { return vec![Action::Type(keys.to_vec())] };
         let mut actions = Vec::new();

@@ -4,15 +4,15 @@
 pub(super) const PASTE_BEGINS: &[u8] = b"\x1b[200~";
 pub(super) const PASTE_ENDS: &[u8] = b"\x1b[201~";
 
-/// What modifiers add to one in a key's second parameter: Shift, Alt, Ctrl, Super, Hyper, Meta, Caps Lock, Num Lock.
+/// The bits of a key's second parameter, less one: Shift, Alt, Ctrl, Super, Hyper, Meta, Caps Lock, Num Lock.
 const MODIFIERS: std::ops::RangeInclusive<u16> = 2..=256;
 
-/// What a whole control sequence is.
+/// The kinds of control sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Control {
     /// A key, the mouse, the focus, or something unheard of: not an answer.
     Key,
-    /// The terminal's answer to a question of whoever it was.
+    /// The terminal's answer to a query of any program.
     Answer,
     /// A paste follows.
     PasteBegins,

@@ -12,7 +12,7 @@ pub(super) enum Strings {
 }
 
 impl Strings {
-    /// What a byte after an escape introduces. It is also a key with Alt.
+    /// The string that a byte after an escape introduces. The two bytes are also a key with Alt.
     pub(super) fn introduced_by(byte: u8) -> Option<Strings> {
         match byte {
             b'P' => Some(Strings::Device),

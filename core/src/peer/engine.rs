@@ -10,7 +10,7 @@ use crate::wire::signal::Description;
 
 /// Makes peers.
 pub trait Engine {
-    /// What it makes.
+    /// The type of its peers.
     type Peer: Peer;
 
     /// A peer for one attempt of one link. The host's peer is the controlling one, and the active one in DTLS and SCTP.

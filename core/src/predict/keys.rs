@@ -1,4 +1,4 @@
-//! What of typed bytes can be predicted.
+//! The predictable part of typed bytes.
 
 use unicode_width::UnicodeWidthChar as _;
 
@@ -94,7 +94,7 @@ impl Keys {
             Err(_) => None,
         };
         self.begun.clear();
-        // What takes no column joins a cell that stands already, in ways that programs disagree about.
+        // A character without a column joins an earlier cell, in ways that programs disagree about.
         let printed = c.and_then(|c| Some((c, u8::try_from(c.width()?).ok()?))).filter(|(_, columns)| *columns > 0);
         Some(printed.map_or(Key::Other, |(c, columns)| Key::Print(c, columns)))
     }

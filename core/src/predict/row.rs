@@ -2,7 +2,7 @@
 
 use crate::terminal::Line;
 
-/// What stands in a column.
+/// The content of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Glyph<'a> {
     /// A character and what is stacked on it.
@@ -20,7 +20,7 @@ pub(super) struct Row<'a> {
     glyphs: Vec<Glyph<'a>>,
 }
 
-/// What becomes of a stretch of columns.
+/// The predicted change of a stretch of columns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Change<'a> {
     pub(super) from: usize,
@@ -67,7 +67,7 @@ impl<'a> Row<'a> {
         self.glyphs.iter().rposition(|glyph| *glyph != BLANK).map_or(0, |last| last + 1)
     }
 
-    /// What typing a glyph at `col` does where text is inserted: what follows moves on.
+    /// The effect of typing a glyph at `col` in insert mode: the rest of the row moves right.
     pub(super) fn insert(&self, col: usize, glyph: Glyph<'a>) -> Change<'a> {
         let by = usize::from(glyph.columns);
         let moved = col..self.gap(col, by).unwrap_or(self.glyphs.len());
@@ -78,7 +78,7 @@ impl<'a> Row<'a> {
         Change { from: col, to, glyphs }
     }
 
-    /// What deleting the columns `from..to` does: what follows moves up.
+    /// The effect of deleting the columns `from..to`: the rest of the row moves left.
     pub(super) fn delete(&self, from: usize, to: usize) -> Change<'a> {
         let by = to - from;
         let gap = self.gap(to, by);

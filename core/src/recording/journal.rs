@@ -47,7 +47,7 @@ pub enum ReplayError {
     Diverged(Timestamp),
 }
 
-/// What a replay shows.
+/// The events of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replayed {
     /// A host's output.

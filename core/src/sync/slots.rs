@@ -1,4 +1,4 @@
-//! What a viewer has of each line that matters: which parts of which version were sent, and which arrived.
+//! A viewer's state of each relevant line: which parts of which version were sent, and which arrived.
 
 use std::collections::BTreeMap;
 

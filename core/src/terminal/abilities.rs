@@ -17,7 +17,7 @@ pub enum Colors {
     True,
 }
 
-/// What the painter may use.
+/// The abilities that the painter may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abilities {
     /// Colours; others become the nearest of those.

@@ -1,4 +1,4 @@
-//! What a program wants copied (OSC 52).
+//! Clipboard text of a program (OSC 52).
 
 #[cfg(feature = "host")]
 use data_encoding::BASE64_NOPAD;

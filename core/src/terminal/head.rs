@@ -94,7 +94,7 @@ impl Modes {
         self.0 & other.0 == other.0
     }
 
-    /// These modes with `other` on if `on`, off otherwise.
+    /// Returns the modes with `other` set if `on`, else cleared.
     #[must_use]
     pub fn set(self, other: Modes, on: bool) -> Modes {
         Modes(if on { self.0 | other.0 } else { self.0 & !other.0 })

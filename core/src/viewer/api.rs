@@ -19,7 +19,7 @@ use crate::terminal::{Options, Size};
 pub struct ViewerConfig {
     /// Of the link id and jitter. Not of keys.
     pub seed: [u8; 32],
-    /// What the invite permits.
+    /// The role of the invite.
     pub role: Role,
     /// A name for people.
     pub name: String,

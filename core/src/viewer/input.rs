@@ -1,4 +1,4 @@
-//! What the person types and pastes.
+//! Typing and pastes of the person.
 
 use super::{Viewer, ViewerNotice, ViewerOutput};
 use crate::role::Role;

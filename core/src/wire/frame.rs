@@ -63,7 +63,7 @@ pub enum FromHost {
         /// Whether this part is the last one.
         last: bool,
     },
-    /// What the viewer may do from now on.
+    /// The viewer's role from now on.
     Role(Role),
     /// Whether the host keeps what happens, and what is typed, to itself.
     Paused(bool),
@@ -92,7 +92,7 @@ pub struct Down {
     pub acks: Acks,
     /// Input events up to this number arrived, all of them.
     pub arrived: u64,
-    /// Those up to this number were taken by the program.
+    /// The program's terminal took all events up to this number.
     pub taken: u64,
     /// Window, cursor, modes and versions, and what becomes of the lines above, if any of it changed.
     pub screen: Option<(Head, LineCommits)>,

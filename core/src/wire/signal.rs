@@ -40,7 +40,7 @@ pub enum ToRendezvous {
         session: SessionId,
         /// Drawn by the viewer.
         link: LinkId,
-        /// What the invite permits.
+        /// The role of the invite.
         role: Role,
         /// The viewer's versions.
         versions: Vec<u16>,
@@ -133,7 +133,7 @@ pub enum FromRendezvous {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<AddressClass>,
     },
-    /// These are the servers from now on: credentials run out.
+    /// The servers from now on, because credentials expire.
     Ice {
         /// See [`FromRendezvous::Joined`].
         ice: Vec<IceUrl>,
@@ -344,7 +344,7 @@ pub(crate) struct Second {
     pub(crate) verdict: Verdict,
 }
 
-/// What a numbered envelope holds: an [`Envelope`], with the descriptions that machines never see.
+/// The content of a numbered envelope: an [`Envelope`], with the descriptions that machines never see.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Sealed {
     Offer(Attempt, Description),

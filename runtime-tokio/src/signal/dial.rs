@@ -35,7 +35,7 @@ pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     scheme: Scheme,
-    /// What the WebSocket handshake asks for.
+    /// The request of the WebSocket handshake.
     pub(super) request: String,
 }
 

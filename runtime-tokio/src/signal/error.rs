@@ -134,7 +134,7 @@ impl SignalError {
     }
 }
 
-/// What an address asks for below the WebSocket.
+/// The transport below the WebSocket, by the address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scheme {
     Plain,

@@ -1,4 +1,4 @@
-//! What becomes of the terminal when its size changes: it is asked where its cursor is, and from the answer follows which rows it moved.
+//! Changes of the terminal's size: the painter asks for the cursor, and concludes from the answer which rows moved.
 
 use std::time::Duration;
 
