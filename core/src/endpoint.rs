@@ -39,7 +39,7 @@ use crate::wire::signal::{ToRendezvous, encode_hello};
 pub use self::api::{Generation, Input, NetworkInput, Output, Paths, Secrets};
 use self::note::Step;
 use self::signalling::PING_EVERY;
-use self::state::{Link, Seal};
+use self::state::{Advance, Link, Seal};
 
 /// A link whose peer hears nothing at all for this long is down: checks of its path come every few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -282,14 +282,14 @@ where
             }
             Command::Renew(link) => {
                 let live = self.links.get_mut(&link).and_then(|link| link.live.as_mut());
-                if let Some(live) = live.filter(|live| live.renews && live.confirmed) {
+                if let Some(live) = live.filter(|live| live.renews && live.state.is_confirmed()) {
                     live.renew(now);
                     self.drain(now, link);
                 }
             }
             Command::Keep(link) => {
                 let live = self.links.get(&link).and_then(|link| link.live.as_ref());
-                if let Some(confirming) = live.and_then(|live| live.confirming.as_ref()) {
+                if let Some(confirming) = live.and_then(|live| live.state.confirming()) {
                     self.kept.insert(link, confirming.keys.resume_psk());
                 }
             }
@@ -341,13 +341,12 @@ where
                 self.add_relay(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
-            if live.renews && live.confirmed && live.watch.renews(now, live.is_detour()) {
+            if live.renews && live.state.is_confirmed() && live.watch.renews(now, live.is_detour()) {
                 live.renew(now);
                 self.drain(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
-            if live.up && !live.silent && live.heard_at + SILENCE <= now {
-                live.silent = true;
+            if live.heard_at + SILENCE <= now && live.state.advance(Advance::Silent) {
                 self.events.push_back(Event::Down(id, attempt, LinkDown::Silent));
             } else if live.peer.deadline().is_some_and(|at| at <= now) {
                 if let Err(down) = live.peer.tick(now) {

@@ -14,7 +14,7 @@ use crate::wire::frame::{Confirm, MAX_FRAME};
 
 use super::Endpoint;
 use super::note::Step;
-use super::state::{Confirming, Seal};
+use super::state::{Advance, Confirming, LinkState, Seal};
 
 /// Messages that wait for the control lane, a link: more than the synchronisation ever has in flight.
 const MAX_WAITING: usize = 256;
@@ -49,7 +49,7 @@ where
             Side::Viewer => channel.confirmation(&description.half, &live.half),
         };
         let mac = keys.mac(side, &own_fingerprint, &observed, link.role);
-        live.confirming = Some(Confirming {
+        live.state = LinkState::Confirming(Confirming {
             keys,
             own_fingerprint,
             observed,
@@ -66,7 +66,7 @@ where
     /// Says our MAC, again if need be.
     pub(super) fn confirm(&mut self, now: Timestamp, id: LinkId) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        let Some(confirming) = live.confirming.as_mut().filter(|confirming| confirming.again <= now) else { return };
+        let Some(confirming) = live.state.confirming_mut().filter(|confirming| confirming.again <= now) else { return };
         if confirming.acknowledged {
             return;
         }
@@ -95,7 +95,7 @@ where
         let role = link.role;
         let Some(live) = link.live.as_mut() else { return };
         if let (Lane::Terminal, Some(confirm)) = (lane, Confirm::decode(&bytes)) {
-            let Some(confirming) = live.confirming.as_mut() else { return };
+            let Some(confirming) = live.state.confirming_mut() else { return };
             let (own, observed) = (confirming.own_fingerprint, confirming.observed);
             if !confirming.keys.verify(side.other(), &observed, &own, role, &confirm.mac) {
                 self.events.push_back(Event::Down(id, attempt, LinkDown::Unconfirmed));
@@ -116,10 +116,10 @@ where
             }
             return;
         }
-        let verified = live.confirming.as_ref().is_some_and(|confirming| confirming.verified);
+        let verified = live.state.confirming().is_some_and(|confirming| confirming.verified);
         match lane {
-            Lane::Control if live.up => self.events.push_back(Event::Message(id, lane, bytes)),
-            Lane::Terminal if live.confirmed => self.events.push_back(Event::Message(id, lane, bytes)),
+            Lane::Control if live.state.is_up() => self.events.push_back(Event::Message(id, lane, bytes)),
+            Lane::Terminal if live.state.is_confirmed() => self.events.push_back(Event::Message(id, lane, bytes)),
             Lane::Control if !verified => self.events.push_back(Event::Down(id, attempt, LinkDown::SpokeTooEarly)),
             Lane::Control if live.inbox.len() < MAX_WAITING => live.inbox.push_back((lane, bytes)),
             Lane::Control => self.events.push_back(Event::Down(id, attempt, LinkDown::Congested)),
@@ -132,16 +132,12 @@ where
     pub(super) fn lift(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(live) = link.live.as_mut() else { return };
-        if !live.confirming.as_ref().is_some_and(Confirming::is_done) {
-            return;
-        }
-        let (mut confirmed, mut up) = (false, false);
-        if let (Some(path), false) = (live.path, live.confirmed) {
-            (live.confirmed, confirmed) = (true, true);
+        let confirmed = live.path.filter(|_| live.state.advance(Advance::Confirmed));
+        if let Some(path) = confirmed {
             self.events.push_back(Event::Confirmed(id, live.attempt, path));
         }
-        if live.confirmed && live.control_open && !live.up {
-            (live.up, up) = (true, true);
+        let up = live.control_open && live.state.advance(Advance::ControlOpen);
+        if up {
             self.events.push_back(Event::ControlUp(id, live.attempt));
             for (lane, bytes) in live.inbox.drain(..) {
                 self.events.push_back(Event::Message(id, lane, bytes));
@@ -150,7 +146,7 @@ where
                 channel.settle();
             }
         }
-        if confirmed {
+        if confirmed.is_some() {
             self.tell(now, Some(id), || Step::TerminalLaneOpen);
         }
         if up {
@@ -161,8 +157,8 @@ where
     pub(super) fn send(&mut self, now: Timestamp, id: LinkId, lane: Lane, bytes: Vec<u8>) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         let may = match lane {
-            Lane::Control => live.up,
-            Lane::Terminal => live.confirmed,
+            Lane::Control => live.state.is_up(),
+            Lane::Terminal => live.state.is_confirmed(),
         };
         debug_assert!(may, "a machine spoke on {lane:?} before it was up");
         if !may {

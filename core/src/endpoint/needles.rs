@@ -13,7 +13,7 @@ impl<M: Machine, E: Engine> Endpoint<M, E> {
             Secrets::Viewer(invite) => invite.needles(),
         };
         needles.extend(self.earlier.iter().flat_map(HostSecrets::needles));
-        let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.confirming.as_ref());
+        let confirming = self.links.values().filter_map(|link| link.live.as_ref()?.state.confirming());
         needles.extend(confirming.map(|confirming| confirming.keys.needle()));
         needles.extend(self.kept.values().map(|psk| data_encoding::HEXLOWER.encode(&psk.0)));
         needles

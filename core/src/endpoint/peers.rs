@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 use crate::wire::signal::IceUrl;
 
 use super::note::Step;
-use super::state::{Link, Live};
+use super::state::{Advance, Link, Live};
 use super::{Endpoint, Generation, MAX_ROUTES, Output, Paths, Secrets};
 
 /// Candidates of the other side that came before its description are kept, this many.
@@ -64,7 +64,7 @@ where
         ) else {
             return;
         };
-        live.accepted = true;
+        live.state.advance(Advance::Accepted);
         live.copies = link.relay && self.paths == Paths::Any;
         live.renews |= live.copies;
         live.relay_at = link.relay.then(|| match self.paths {
@@ -181,7 +181,7 @@ where
         self.tell(now, None, || Step::Seen((seen.local, seen.mapped)));
         let candidate = Candidate { kind: CandidateKind::ServerReflexive, address: seen.mapped };
         let under_way = self.links.iter().filter_map(|(id, link)| Some((*id, link.live.as_ref()?)));
-        let under_way = under_way.filter(|(_, live)| !live.confirmed && self.paths != Paths::RelayOnly);
+        let under_way = under_way.filter(|(_, live)| !live.state.is_confirmed() && self.paths != Paths::RelayOnly);
         let found: Vec<_> = under_way.map(|(id, live)| (id, live.attempt)).collect();
         for (id, attempt) in found {
             self.tell_of(now, id, attempt, || Step::CandidateFound(candidate));
@@ -252,7 +252,7 @@ where
     pub(super) fn candidate(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, candidate: Candidate) {
         let other_end = relay::address(id, self.other_side());
         let Some(link) = self.links.get_mut(&id) else { return };
-        match link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) {
+        match link.live.as_mut().filter(|live| live.attempt == attempt && live.state.is_accepted()) {
             Some(live) => {
                 let ip = candidate.address.ip();
                 let elsewhere = !relay::is_relayed(candidate.address);
@@ -332,7 +332,9 @@ where
         let Ok(Relayed { link: id, attempt, suspect, datagram }) = Relayed::decode(bytes) else { return };
         let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));
         let Some(link) = self.links.get_mut(&id).filter(|link| link.relay) else { return };
-        let Some(live) = link.live.as_mut().filter(|live| live.attempt == attempt && live.accepted) else { return };
+        let Some(live) = link.live.as_mut().filter(|live| live.attempt == attempt && live.state.is_accepted()) else {
+            return;
+        };
         live.heard_at = now;
         live.round_trips.received(now, datagram);
         if suspect {
@@ -402,7 +404,7 @@ where
         let of_a_lane = bytes.first().is_some_and(|first| *first >= 20);
         if of_a_lane {
             let before = live.path.replace(path);
-            if live.confirmed && before.is_some_and(|before| before.kind != path.kind) {
+            if live.state.is_confirmed() && before.is_some_and(|before| before.kind != path.kind) {
                 self.events.push_back(Event::Path(id, live.attempt, path));
             }
         }
@@ -413,7 +415,7 @@ where
         let relayed = kind == PathKind::Relay;
         let gone = !relayed && !turned && !self.sockets.1.contains(&source);
         let suspect = of_a_lane && (gone || live.watch.suspects(now) || (relayed && live.copies));
-        let copied = of_a_lane && live.copies && (suspect || live.watch.is_doubted(now) || !live.up);
+        let copied = of_a_lane && live.copies && (suspect || live.watch.is_doubted(now) || !live.state.is_up());
         if (copied || relayed) && self.signal_up {
             let relayed = Relayed { link: id, attempt: live.attempt, suspect, datagram: &bytes };
             self.out.push_back(Output::Relay(relayed.encode()));

@@ -52,7 +52,7 @@ pub(super) struct Live<P> {
     pub(super) peer: P,
     /// Our half of the confirmation key.
     pub(super) half: [u8; 32],
-    pub(super) accepted: bool,
+    pub(super) state: LinkState,
     /// Whether the link may change between direct paths and detours, whichever carries.
     pub(super) renews: bool,
     /// What goes out on a path that is suspect goes through the rendezvous as well.
@@ -61,15 +61,9 @@ pub(super) struct Live<P> {
     pub(super) turned: Vec<SocketAddr>,
     /// When the relay is tried as well.
     pub(super) relay_at: Option<Timestamp>,
-    pub(super) confirming: Option<Confirming>,
-    /// Both MACs hold: the terminal lane may be used.
-    pub(super) confirmed: bool,
+    /// The engine's data channel is open.
     pub(super) control_open: bool,
-    /// The control lane may be used as well.
-    pub(super) up: bool,
     pub(super) heard_at: Timestamp,
-    /// That nothing is heard any more was said.
-    pub(super) silent: bool,
     /// Addresses of the other side that the engine was given.
     pub(super) remotes: usize,
     /// The path that lane datagrams took last.
@@ -79,6 +73,93 @@ pub(super) struct Live<P> {
     pub(super) outbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) inbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) story: Story,
+}
+
+/// How far the current peer of a link is. A peer only moves forward; a fresh attempt begins with a fresh peer.
+pub(super) enum LinkState {
+    /// The description of this side is made; that of the other side is awaited.
+    Offered,
+    /// Both descriptions are known: checks and DTLS are under way.
+    Accepted,
+    /// DTLS is done: the MACs travel.
+    Confirming(Confirming),
+    /// Both MACs hold: the terminal lane may be used. The MACs stay, since the other side may have missed one.
+    Confirmed(Confirming),
+    /// The control lane may be used as well.
+    Up(Confirming),
+    /// As `Up`, but nothing was heard for [`SILENCE`], and the machine was told so, once.
+    Silent(Confirming),
+}
+
+impl LinkState {
+    /// Whether both descriptions are known.
+    pub(super) fn is_accepted(&self) -> bool {
+        !matches!(self, LinkState::Offered)
+    }
+
+    /// Whether the terminal lane may be used.
+    pub(super) fn is_confirmed(&self) -> bool {
+        match self {
+            LinkState::Offered | LinkState::Accepted | LinkState::Confirming(_) => false,
+            LinkState::Confirmed(_) | LinkState::Up(_) | LinkState::Silent(_) => true,
+        }
+    }
+
+    /// Whether the control lane may be used.
+    pub(super) fn is_up(&self) -> bool {
+        match self {
+            LinkState::Offered | LinkState::Accepted | LinkState::Confirming(_) | LinkState::Confirmed(_) => false,
+            LinkState::Up(_) | LinkState::Silent(_) => true,
+        }
+    }
+
+    /// The MACs; `None` before DTLS is done.
+    pub(super) fn confirming(&self) -> Option<&Confirming> {
+        match self {
+            LinkState::Offered | LinkState::Accepted => None,
+            LinkState::Confirming(confirming)
+            | LinkState::Confirmed(confirming)
+            | LinkState::Up(confirming)
+            | LinkState::Silent(confirming) => Some(confirming),
+        }
+    }
+
+    /// The MACs, to be changed; `None` before DTLS is done.
+    pub(super) fn confirming_mut(&mut self) -> Option<&mut Confirming> {
+        match self {
+            LinkState::Offered | LinkState::Accepted => None,
+            LinkState::Confirming(confirming)
+            | LinkState::Confirmed(confirming)
+            | LinkState::Up(confirming)
+            | LinkState::Silent(confirming) => Some(confirming),
+        }
+    }
+
+    /// Moves one step on if the step's condition holds; whether the state moved.
+    pub(super) fn advance(&mut self, step: Advance) -> bool {
+        let (state, moved) = match (std::mem::replace(self, LinkState::Offered), step) {
+            (LinkState::Offered, Advance::Accepted) => (LinkState::Accepted, true),
+            (LinkState::Confirming(macs), Advance::Confirmed) if macs.is_done() => (LinkState::Confirmed(macs), true),
+            (LinkState::Confirmed(macs), Advance::ControlOpen) => (LinkState::Up(macs), true),
+            (LinkState::Up(macs), Advance::Silent) => (LinkState::Silent(macs), true),
+            (state, _) => (state, false),
+        };
+        *self = state;
+        moved
+    }
+}
+
+/// What moves a link on.
+#[derive(Clone, Copy)]
+pub(super) enum Advance {
+    /// The other side's description was given to the engine.
+    Accepted,
+    /// A path carries, and both MACs may hold.
+    Confirmed,
+    /// The data channel is open.
+    ControlOpen,
+    /// Nothing was heard for [`SILENCE`].
+    Silent,
 }
 
 /// Two MACs on their way.
@@ -117,7 +198,7 @@ impl<P> Link<P> {
 }
 
 impl<P: Peer> Link<P> {
-    /// When to look at it although nothing happens.
+    /// When the link has to be looked at although nothing happens.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         earliest(self.sealing_deadline(), self.live.as_ref().and_then(Live::deadline))
     }
@@ -129,17 +210,13 @@ impl<P: Peer> Live<P> {
             attempt,
             peer,
             half,
-            accepted: false,
+            state: LinkState::Offered,
             renews: false,
             copies: false,
             turned: Vec::new(),
             relay_at: None,
-            confirming: None,
-            confirmed: false,
             control_open: false,
-            up: false,
             heard_at: now,
-            silent: false,
             remotes: 0,
             path: None,
             round_trips: RoundTrips::default(),
@@ -167,9 +244,9 @@ impl<P: Peer> Live<P> {
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        let confirming = self.confirming.as_ref().filter(|confirming| !confirming.acknowledged);
-        let silence = (self.up && !self.silent).then(|| self.heard_at + SILENCE);
-        let renewal = self.watch.renewal(self.is_detour()).filter(|_| self.renews && self.confirmed);
+        let confirming = self.state.confirming().filter(|confirming| !confirming.acknowledged);
+        let silence = matches!(self.state, LinkState::Up(_)).then(|| self.heard_at + SILENCE);
+        let renewal = self.watch.renewal(self.is_detour()).filter(|_| self.renews && self.state.is_confirmed());
         let deadline = earliest(earliest(self.peer.deadline(), silence), earliest(self.relay_at, renewal));
         earliest(deadline, confirming.map(|confirming| confirming.again))
     }

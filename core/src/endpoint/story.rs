@@ -48,17 +48,17 @@ impl<P: Peer> Link<P> {
         }
         let Some(live) = &self.live else { return Some(if host { Missing::Decision } else { Missing::Offer }) };
         let answered = live.story.pairs.values().any(|answered| *answered) || live.story.path_found;
-        if live.up {
+        if live.state.is_up() {
             None
-        } else if !live.accepted {
+        } else if !live.state.is_accepted() {
             Some(if host { Missing::Answer } else { Missing::Offer })
         } else if !answered && live.story.pairs.is_empty() {
             Some(if live.remotes == 0 { Missing::RemoteCandidates } else { Missing::LocalCandidates })
         } else if !answered {
             Some(Missing::CheckAnswers(live.story.pairs.len()))
-        } else if live.confirming.is_none() {
+        } else if live.state.confirming().is_none() {
             Some(Missing::Dtls)
-        } else if !live.confirming.as_ref().is_some_and(Confirming::is_done) {
+        } else if !live.state.confirming().is_some_and(Confirming::is_done) {
             Some(Missing::Confirmation)
         } else {
             Some(Missing::ControlLane)
@@ -257,7 +257,7 @@ where
 
     fn tell_dtls(&mut self, now: Timestamp, id: LinkId, bytes: &[u8]) {
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        if live.confirming.is_some() || !bytes.first().is_some_and(|first| DTLS.contains(first)) {
+        if live.state.confirming().is_some() || !bytes.first().is_some_and(|first| DTLS.contains(first)) {
             return;
         }
         if let Some((version, cipher)) = server_hello(bytes) {

@@ -397,10 +397,10 @@ fn letters(entropy: &mut Entropy, count: usize) -> String {
     (0..count).map(|_| char::from(ALPHABET[usize::try_from(entropy.number() % 32).unwrap_or_default()])).collect()
 }
 
+/// Why the peer is of no more use. The engine says `RemoteSdp` only of a certificate that is not the announced one: no SDP is parsed here.
 fn down(error: RtcError) -> LinkDown {
-    let text = error.to_string();
-    if text.to_lowercase().contains("fingerprint") {
+    if let RtcError::RemoteSdp(_) = &error {
         return LinkDown::WrongCertificate;
     }
-    LinkDown::Engine(text.chars().filter(|c| !c.is_control()).take(160).collect())
+    LinkDown::Engine(error.to_string().chars().filter(|c| !c.is_control()).take(160).collect())
 }
