@@ -2,6 +2,7 @@
 
 use beach_core::host::{HostExit, HostNotice, HostOutput};
 use beach_core::recording::journal::{Replayed, is_whole, read, replay};
+use beach_core::session::link::Command;
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
 
@@ -48,7 +49,7 @@ fn show(replayed: Replayed, verbose: bool) {
     }
 }
 
-fn show_host(at: Timestamp, output: HostOutput) {
+fn show_host(at: Timestamp, output: HostOutput<Command>) {
     match output {
         HostOutput::Notice(notice) => match notice {
             HostNotice::Registered => output::replayed(at, "registered"),
@@ -117,7 +118,7 @@ fn show_host(at: Timestamp, output: HostOutput) {
     }
 }
 
-fn show_viewer(at: Timestamp, output: ViewerOutput) {
+fn show_viewer(at: Timestamp, output: ViewerOutput<Command>) {
     match output {
         ViewerOutput::Notice(notice) => match notice {
             ViewerNotice::Stage(stage) => output::replayed(at, stage.words()),

@@ -225,8 +225,7 @@ impl Session {
                 tell(HostInput::Stop);
             }
             HostOutput::Exit(exit) => self.ended.0 = Some(exit),
-            HostOutput::Link(_)
-            | HostOutput::Show(_)
+            HostOutput::Show(_)
             | HostOutput::Resize(_)
             | HostOutput::KeysTaken
             // Each write is with the program at once.
@@ -252,7 +251,7 @@ impl Session {
             ViewerOutput::Notice(ViewerNotice::Stage(stage)) => println!("{now} s  viewer: {}", stage.words()),
             ViewerOutput::Notice(ViewerNotice::FirstScreen(..)) => tell(ViewerInput::Keys(b"hello\r".to_vec())),
             ViewerOutput::Exit(exit) => self.ended.1 = Some(exit),
-            ViewerOutput::Link(_) | ViewerOutput::CursorAsked | ViewerOutput::KeysTaken | ViewerOutput::Notice(_) => {}
+            ViewerOutput::CursorAsked | ViewerOutput::KeysTaken | ViewerOutput::Notice(_) => {}
         }
     }
 }

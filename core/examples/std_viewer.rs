@@ -294,8 +294,8 @@ fn run(invite: Invite, line: &str, expected: &str) -> io::Result<(Vec<String>, V
                 }
                 Some(ViewerOutput::Notice(ViewerNotice::Stage(stage))) => eprintln!("{}", stage.words()),
                 Some(ViewerOutput::Exit(exit)) => over = Some(exit),
-                // `Link` never leaves an endpoint; there are no more keys to type, and no terminal to ask for its cursor.
-                Some(ViewerOutput::Link(_) | ViewerOutput::CursorAsked | ViewerOutput::KeysTaken) => {}
+                // There are no more keys to type, and no terminal to ask for its cursor.
+                Some(ViewerOutput::CursorAsked | ViewerOutput::KeysTaken) => {}
                 Some(ViewerOutput::Notice(_)) | None => {}
             }
         }

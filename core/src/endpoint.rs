@@ -54,7 +54,7 @@ const SLEPT: Duration = Duration::from_secs(5);
 const PONG_AFTER_SLEEP: Duration = Duration::from_secs(1);
 
 /// A machine over an engine.
-pub struct Endpoint<M: Machine, E: Engine> {
+pub struct Endpoint<M: LinkUser, E: Engine> {
     machine: M,
     engine: E,
     secrets: Secrets,
@@ -84,7 +84,7 @@ pub struct Endpoint<M: Machine, E: Engine> {
     journal: Option<Journal>,
     /// Somebody reads the notes.
     notes: bool,
-    out: VecDeque<Output<M::Output>>,
+    out: VecDeque<Output<M::ForRuntime>>,
 }
 
 impl<M, E> Endpoint<M, E>
@@ -358,7 +358,7 @@ where
     }
 }
 
-impl<M: Machine, E: Engine> Endpoint<M, E> {
+impl<M: LinkUser, E: Engine> Endpoint<M, E> {
     /// Puts out a note of each step; before the first input.
     #[must_use]
     pub fn noting(mut self) -> Endpoint<M, E> {
@@ -382,7 +382,7 @@ where
     E: Engine,
 {
     type Input = Input<M::Input>;
-    type Output = Output<M::Output>;
+    type Output = Output<M::ForRuntime>;
 
     fn handle(&mut self, now: Timestamp, input: Input<M::Input>) {
         self.notice_sleep(now);
@@ -400,7 +400,7 @@ where
         self.schedule();
     }
 
-    fn poll(&mut self) -> Option<Output<M::Output>> {
+    fn poll(&mut self) -> Option<Output<M::ForRuntime>> {
         self.out.pop_front()
     }
 

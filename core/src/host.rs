@@ -65,7 +65,7 @@ pub struct Host {
     console: Console,
     screen: Screen,
     input: Input,
-    out: VecDeque<HostOutput>,
+    out: VecDeque<HostOutput<Command>>,
 }
 
 impl Host {
@@ -242,7 +242,7 @@ impl Host {
 
 impl Machine for Host {
     type Input = HostInput;
-    type Output = HostOutput;
+    type Output = HostOutput<Command>;
 
     fn handle(&mut self, now: Timestamp, input: HostInput) {
         if self.lifecycle.is_exited() {
@@ -270,7 +270,7 @@ impl Machine for Host {
         }
     }
 
-    fn poll(&mut self) -> Option<HostOutput> {
+    fn poll(&mut self) -> Option<HostOutput<Command>> {
         self.out.pop_front()
     }
 

@@ -87,7 +87,6 @@
 //!             Output::Machine(ViewerOutput::Show(_bytes)) => happened.push_back(Input::Machine(ViewerInput::Shown)),
 //!             Output::Machine(ViewerOutput::Notice(_for_people)) => {}
 //!             Output::Machine(ViewerOutput::KeysTaken | ViewerOutput::CursorAsked) => {}
-//!             Output::Machine(ViewerOutput::Link(_)) => unreachable!("an endpoint keeps these for itself"),
 //!             Output::Machine(ViewerOutput::Exit(exit)) => break 'session exit,
 //!         }
 //!     }

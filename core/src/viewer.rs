@@ -53,7 +53,7 @@ pub struct Viewer {
     reconnect: Reconnect,
     render: Render,
     end: End,
-    out: VecDeque<ViewerOutput>,
+    out: VecDeque<ViewerOutput<Command>>,
 }
 
 impl Viewer {
@@ -257,7 +257,7 @@ impl Viewer {
 
 impl Machine for Viewer {
     type Input = ViewerInput;
-    type Output = ViewerOutput;
+    type Output = ViewerOutput<Command>;
 
     fn handle(&mut self, now: Timestamp, input: ViewerInput) {
         if matches!(self.end, End::Over) {
@@ -272,7 +272,7 @@ impl Machine for Viewer {
         }
     }
 
-    fn poll(&mut self) -> Option<ViewerOutput> {
+    fn poll(&mut self) -> Option<ViewerOutput<Command>> {
         self.out.pop_front()
     }
 

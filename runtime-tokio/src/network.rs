@@ -7,8 +7,8 @@ use std::time::Duration;
 use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, NetworkInput, Output};
 use beach_core::ice::server_url::IceServer;
-use beach_core::machine::Machine;
 use beach_core::peer::engine::Engine;
+use beach_core::session::link::LinkUser;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The same endpoint, which puts out its notes if the log is at level debug. To be called before the first input.
 #[must_use]
-pub fn logged<M: Machine, E: Engine>(endpoint: Endpoint<M, E>) -> Endpoint<M, E> {
+pub fn logged<M: LinkUser, E: Engine>(endpoint: Endpoint<M, E>) -> Endpoint<M, E> {
     if tracing::enabled!(tracing::Level::DEBUG) { endpoint.noting() } else { endpoint }
 }
 

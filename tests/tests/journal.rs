@@ -1,12 +1,13 @@
 //! Recordings replay exactly, and hold no key.
 #![cfg(target_os = "linux")]
 
-use beach_core::host::HostOutput;
+use beach_core::host::{Host, HostOutput};
 use beach_core::peer::engine::Engine;
 use beach_core::peer::str0m::Certificate;
 use beach_core::recording::journal::{Replayed, read, replay};
 use beach_core::role::Role;
-use beach_core::viewer::{ViewerInput, ViewerOutput};
+use beach_core::session::link::LinkUser as _;
+use beach_core::viewer::{Viewer, ViewerInput, ViewerOutput};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{HostPlan, ViewerPlan, Wire, World, fake_engine, for_each_seed, host_secrets, real, secs};
@@ -80,11 +81,9 @@ fn a_recording_replays_to_the_same_outputs() {
             let records = read(recording).expect("a recording");
             let mut viewer = Vec::new();
             let show = |replayed| match replayed {
-                Replayed::Host(_, HostOutput::Link(_))
-                | Replayed::Viewer(_, ViewerOutput::Link(_))
-                | Replayed::Note(..) => {}
-                Replayed::Host(_, output) => host.push(output),
-                Replayed::Viewer(_, output) => viewer.push(output),
+                Replayed::Host(_, output) => host.extend(Host::split(output).err()),
+                Replayed::Viewer(_, output) => viewer.extend(Viewer::split(output).err()),
+                Replayed::Note(..) => {}
             };
             replay(&records, show).expect("it does the same again");
             viewers.push(viewer);

@@ -28,7 +28,7 @@ const SOON: Duration = Duration::from_secs(15);
 struct Bold {
     viewer: Viewer,
     says: Vec<(Lane, Vec<u8>)>,
-    out: VecDeque<ViewerOutput>,
+    out: VecDeque<ViewerOutput<Command>>,
 }
 
 impl Bold {
@@ -40,7 +40,7 @@ impl Bold {
 
 impl Machine for Bold {
     type Input = ViewerInput;
-    type Output = ViewerOutput;
+    type Output = ViewerOutput<Command>;
 
     fn handle(&mut self, now: Timestamp, input: ViewerInput) {
         if let ViewerInput::Link(Event::ControlUp(link, _)) = &input {
@@ -49,7 +49,7 @@ impl Machine for Bold {
         self.viewer.handle(now, input);
     }
 
-    fn poll(&mut self) -> Option<ViewerOutput> {
+    fn poll(&mut self) -> Option<ViewerOutput<Command>> {
         self.out.pop_front().or_else(|| self.viewer.poll())
     }
 

@@ -29,8 +29,6 @@ impl Surroundings<HostEndpoint> for Share {
     fn perform(&mut self, output: Output<HostOutput>) -> ControlFlow<HostExit> {
         let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
         match output {
-            // The endpoint handles these.
-            HostOutput::Link(_) => {}
             HostOutput::Start(size) => self.start(size),
             HostOutput::Write(bytes) => {
                 if let Some(pty) = &mut self.program.pty {

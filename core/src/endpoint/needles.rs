@@ -2,10 +2,10 @@
 
 use super::{Endpoint, Secrets};
 use crate::crypto::keys::HostSecrets;
-use crate::machine::Machine;
 use crate::peer::engine::Engine;
+use crate::session::link::LinkUser;
 
-impl<M: Machine, E: Engine> Endpoint<M, E> {
+impl<M: LinkUser, E: Engine> Endpoint<M, E> {
     /// The secrets as text: for leak tests.
     pub fn needles(&self) -> Vec<String> {
         let mut needles = match &self.secrets {

@@ -12,7 +12,7 @@ use crate::machine::Tick;
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Failure, Stage};
-use crate::session::link::{Command, Event, LinkUser, Path};
+use crate::session::link::{Command, Event, LinkUser, NoCommand, Path};
 use crate::terminal::Size;
 
 /// The configuration of a host.
@@ -97,11 +97,11 @@ pub enum HostInput {
     TakenBack(usize),
 }
 
-/// Outputs of a host.
+/// Outputs of a host. The machine itself puts out `HostOutput<Command>`; the endpoint keeps the commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HostOutput {
+pub enum HostOutput<C = NoCommand> {
     /// A command to the links or the rendezvous.
-    Link(Command),
+    Link(C),
     /// Start the command, in a PTY of this size.
     Start(Size),
     /// Write this to the PTY. One write at a time, until [`HostInput::Written`] or [`HostInput::TakenBack`].
@@ -199,16 +199,16 @@ impl LinkUser for Host {
     fn split(output: HostOutput) -> Result<Command, HostOutput> {
         match output {
             HostOutput::Link(command) => Ok(command),
-            other @ (HostOutput::Start(_)
-            | HostOutput::Write(_)
-            | HostOutput::WriteOwn(_)
-            | HostOutput::TakeBack
-            | HostOutput::Show(_)
-            | HostOutput::Resize(_)
-            | HostOutput::KeysTaken
-            | HostOutput::HangUp
-            | HostOutput::Notice(_)
-            | HostOutput::Exit(_)) => Err(other),
+            HostOutput::Start(size) => Err(HostOutput::Start(size)),
+            HostOutput::Write(bytes) => Err(HostOutput::Write(bytes)),
+            HostOutput::Show(bytes) => Err(HostOutput::Show(bytes)),
+            HostOutput::Resize(size) => Err(HostOutput::Resize(size)),
+            HostOutput::KeysTaken => Err(HostOutput::KeysTaken),
+            HostOutput::HangUp => Err(HostOutput::HangUp),
+            HostOutput::Notice(notice) => Err(HostOutput::Notice(notice)),
+            HostOutput::Exit(exit) => Err(HostOutput::Exit(exit)),
+            HostOutput::WriteOwn(keys) => Err(HostOutput::WriteOwn(keys)),
+            HostOutput::TakeBack => Err(HostOutput::TakeBack),
         }
     }
 }

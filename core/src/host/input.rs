@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Host, HostNotice, HostOutput};
 use crate::id::MemberId;
+use crate::session::link::Command;
 use crate::sync::inbound::{Content, Inbound, MAX_WRITE};
 use crate::terminal::{Modes, PASTE_BEGINS, PASTE_ENDS};
 use crate::time::Timestamp;
@@ -133,7 +134,7 @@ impl Input {
     }
 
     /// Asks the write that is pending back. A write that is to be dropped stays so.
-    fn recall(&mut self, why: Recall) -> Option<HostOutput> {
+    fn recall(&mut self, why: Recall) -> Option<HostOutput<Command>> {
         let pending = self.in_flight.as_mut()?;
         let asked = pending.recall != Recall::No;
         if pending.recall != Recall::Drop {

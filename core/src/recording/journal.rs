@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 #[cfg(feature = "host")]
 use crate::host::{Host, HostConfig, HostOutput};
 use crate::machine::Machine;
+use crate::session::link::Command;
 use crate::time::Timestamp;
 use crate::viewer::{Viewer, ViewerConfig, ViewerOutput};
 use crate::wire::{decode, encode};
@@ -52,9 +53,9 @@ pub enum ReplayError {
 pub enum Replayed {
     /// A host's output.
     #[cfg(feature = "host")]
-    Host(Timestamp, HostOutput),
+    Host(Timestamp, HostOutput<Command>),
     /// A viewer's output.
-    Viewer(Timestamp, ViewerOutput),
+    Viewer(Timestamp, ViewerOutput<Command>),
     /// A note.
     Note(Timestamp, String),
 }

@@ -339,6 +339,10 @@ pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     /// Is it for the links, or for the runtime?
     ///
     /// # Errors
-    /// The output itself, if it is for the runtime.
-    fn split(output: Self::Output) -> Result<Command, Self::Output>;
+    /// The output, if it is for the runtime.
+    fn split(output: Self::Output) -> Result<Command, Self::ForRuntime>;
 }
+
+/// The command of an output that is for the runtime: there is none, so that a runtime needs no arm for commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoCommand {}

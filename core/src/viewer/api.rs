@@ -11,7 +11,7 @@ use crate::machine::Tick;
 use crate::predict::Mode;
 use crate::role::Role;
 use crate::session::handshake::{Cause, Failure, Stage};
-use crate::session::link::{Command, Event, LinkUser, Path};
+use crate::session::link::{Command, Event, LinkUser, NoCommand, Path};
 use crate::terminal::{Options, Size};
 
 /// Everything that makes a viewer what it is.
@@ -97,9 +97,9 @@ pub enum ViewerInput {
 
 /// Outputs of a viewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ViewerOutput {
+pub enum ViewerOutput<C = NoCommand> {
     /// To the links.
-    Link(Command),
+    Link(C),
     /// Write this to the own terminal. One at a time, until [`ViewerInput::Shown`].
     Show(Vec<u8>),
     /// The next paint asks the person's terminal for its cursor: the answer is a [`ViewerInput::CursorReport`].
@@ -187,11 +187,11 @@ impl LinkUser for Viewer {
     fn split(output: ViewerOutput) -> Result<Command, ViewerOutput> {
         match output {
             ViewerOutput::Link(command) => Ok(command),
-            other @ (ViewerOutput::Show(_)
-            | ViewerOutput::CursorAsked
-            | ViewerOutput::KeysTaken
-            | ViewerOutput::Notice(_)
-            | ViewerOutput::Exit(_)) => Err(other),
+            ViewerOutput::Show(bytes) => Err(ViewerOutput::Show(bytes)),
+            ViewerOutput::CursorAsked => Err(ViewerOutput::CursorAsked),
+            ViewerOutput::KeysTaken => Err(ViewerOutput::KeysTaken),
+            ViewerOutput::Notice(notice) => Err(ViewerOutput::Notice(notice)),
+            ViewerOutput::Exit(exit) => Err(ViewerOutput::Exit(exit)),
         }
     }
 }

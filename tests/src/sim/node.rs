@@ -72,7 +72,7 @@ where
     }
 
     /// Hands over one input and drains what follows.
-    pub(crate) fn drive(&mut self, now: Timestamp, input: Input<M::Input>) -> Vec<Effect<M::Output>> {
+    pub(crate) fn drive(&mut self, now: Timestamp, input: Input<M::Input>) -> Vec<Effect<M::ForRuntime>> {
         let mut effects = Vec::new();
         match self {
             Node::Bare(machine) => {
