@@ -3,6 +3,7 @@
 mod notices;
 mod seat;
 mod setup;
+mod standing;
 mod surroundings;
 mod told;
 mod typing;
@@ -23,6 +24,7 @@ use serde_json::json;
 
 use self::seat::{Seat, SeatKind};
 use self::setup::Setup;
+use self::standing::Standing;
 use self::told::Told;
 use self::typing::Typing;
 use crate::args::JoinArgs;
@@ -54,7 +56,7 @@ struct Join {
     typing: Typing,
     seat: Seat,
     standing: Standing,
-    owed: Owed,
+    owed: VecDeque<Owed>,
     /// The control socket of the person's own session (`beach attach`). The viewer approves itself there.
     own: Option<PathBuf>,
     /// Inputs that the viewer takes before any other.
@@ -63,33 +65,14 @@ struct Join {
     ended_by: Option<u8>,
 }
 
-/// The conditions that a line over the screen shows for as long as they last.
-#[derive(Default)]
-struct Standing {
-    away: Option<Away>,
-    /// The host has paused the session.
-    paused: bool,
-    /// Some keystrokes never arrived.
-    lost: bool,
-}
-
-/// The connection to the host is lost.
-#[derive(Clone, Copy)]
-struct Away {
-    since: Instant,
-    /// The next time at which the line shows the seconds.
-    again: Instant,
-}
-
 /// Work that needs the endpoint, done at the next `performed`.
-#[derive(Default)]
-struct Owed {
+enum Owed {
     /// The first screen is complete; the viewer takes the terminal over.
-    terminal: bool,
+    Terminal,
     /// The person asked for path and traffic (`~s`).
-    status: bool,
+    Status,
     /// A text for the person's clipboard (--clipboard).
-    clipboard: Option<String>,
+    Clipboard(String),
 }
 
 impl Join {
@@ -99,6 +82,12 @@ impl Join {
 
     fn at_ms(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Adds `work` for the next `performed`; the newest of each kind counts.
+    fn owe(&mut self, work: Owed) {
+        self.owed.retain(|owed| std::mem::discriminant(owed) != std::mem::discriminant(&work));
+        self.owed.push_back(work);
     }
 
     /// Says how the viewer is connected, and takes the terminal over, when the first screen is complete.

@@ -1,6 +1,6 @@
 //! Reports of the viewer's notices: sentences for people, events for programs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use beach_core::crypto::sas::Sas;
 use beach_core::role::Role;
@@ -8,12 +8,10 @@ use beach_core::session::handshake::{Cause, Stage};
 use beach_core::viewer::{ViewerInput, ViewerNotice};
 use serde_json::json;
 
-use super::{Away, Join};
+use super::standing::{Activity, TypedInput};
+use super::{Join, Owed};
 use crate::control;
 use crate::output;
-
-/// The time between two updates of "reconnecting, N s".
-const EACH_SECOND: Duration = Duration::from_secs(1);
 
 impl Join {
     pub(super) fn on_notice(&mut self, notice: ViewerNotice) {
@@ -37,7 +35,7 @@ impl Join {
             ViewerNotice::FirstScreen(member, role) => {
                 let fields = json!({ "member": member.0, "role": role, "at_ms": at_ms });
                 self.told.voice.event("first_screen", &fields);
-                self.owed.terminal = true;
+                self.owe(Owed::Terminal);
             }
             ViewerNotice::Title(title) => self.told.voice.event("title", &json!({ "title": title })),
             ViewerNotice::Bell => {
@@ -46,12 +44,12 @@ impl Join {
                     self.write();
                 }
             }
-            ViewerNotice::Clipboard(text) => self.owed.clipboard = Some(text),
+            ViewerNotice::Clipboard(text) => self.owe(Owed::Clipboard(text)),
             ViewerNotice::Away(cause) => self.away(&cause),
             ViewerNotice::Back(after) => self.back(after),
             ViewerNotice::Forgotten(had_input) => self.forgotten(had_input),
             ViewerNotice::Overflow => {
-                self.standing.lost = true;
+                self.standing.set_typed(TypedInput::SomeLost);
                 tracing::warn!("the buffer for typing is full");
             }
             ViewerNotice::Said(text) => {
@@ -69,7 +67,7 @@ impl Join {
             ViewerNotice::Role(role) => self.role_is(role),
             ViewerNotice::Paused(paused) => {
                 self.told.voice.event("paused", &json!({ "paused": paused, "at_ms": at_ms }));
-                self.standing.paused = paused;
+                self.standing.set_activity(if paused { Activity::Paused } else { Activity::Running });
                 self.show_standing();
             }
         }
@@ -85,15 +83,14 @@ impl Join {
     fn away(&mut self, cause: &Cause) {
         let cause = output::cause(cause);
         tracing::warn!(cause, "the connection is lost; reconnecting");
-        let now = Instant::now();
-        self.standing.away = Some(Away { since: now, again: now });
+        self.standing.lose();
         self.told.voice.event("reconnecting", &json!({ "cause": cause, "at_ms": self.at_ms() }));
         self.show_standing();
     }
 
     fn back(&mut self, after: Duration) {
         tracing::info!(?after, "connected again");
-        self.standing.away = None;
+        self.standing.regain();
         self.told.spinner.clear();
         self.show_standing();
         let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
@@ -102,7 +99,7 @@ impl Join {
 
     fn forgotten(&mut self, had_input: bool) {
         let lost = if had_input { ", and some of your typing was lost" } else { "" };
-        self.standing.lost = had_input;
+        self.standing.set_typed(if had_input { TypedInput::SomeLost } else { TypedInput::Arrived });
         tracing::warn!(had_input, "the host gave the place away");
         let text = format!("The host gave your place away: you joined again as a new viewer{lost}.");
         self.told.voice.event("notice", &json!({ "text": text }));
@@ -131,7 +128,7 @@ impl Join {
         if self.seat.terminal.is_none() {
             self.told.progress(text);
         }
-        if self.standing.away.is_some() {
+        if self.standing.is_lost() {
             self.show_standing();
         }
     }
@@ -141,19 +138,7 @@ impl Join {
         if self.seat.terminal.is_none() {
             return;
         }
-        let leave = match self.typing.escapes.name().as_str() {
-            "" => String::new(),
-            key => format!("  Leave: {key}."),
-        };
-        let text = if let Some(away) = &mut self.standing.away {
-            away.again = Instant::now() + EACH_SECOND;
-            let lost = if self.standing.lost { " Some of your typing was lost." } else { "" };
-            let seconds = away.since.elapsed().as_secs();
-            Some(format!("beach: reconnecting, {seconds} s ({}).{lost}{leave}", self.told.stage))
-        } else {
-            let paused = format!("beach: the host paused the session; you see nothing new and cannot type.{leave}");
-            self.standing.paused.then_some(paused)
-        };
+        let text = self.standing.line(self.told.stage, &self.typing.escapes.name());
         self.pending.push_back(ViewerInput::Standing(text));
     }
 }

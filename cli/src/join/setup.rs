@@ -17,9 +17,10 @@ use beach_runtime_tokio::tty::{self, Keys};
 use beach_runtime_tokio::{entropy, prompt, seed};
 
 use super::seat::{Seat, SeatKind};
+use super::standing::Standing;
 use super::told::Told;
 use super::typing::Typing;
-use super::{Join, Owed, Standing, ViewerEndpoint};
+use super::{Join, ViewerEndpoint};
 use crate::args::JoinArgs;
 use crate::output::{self, Voice};
 use crate::{control, log};
@@ -88,8 +89,8 @@ impl Setup {
             signals,
             typing: Typing::new(keys, args.escape.byte()),
             seat: Seat::new(seat, args.test_panic),
-            standing: Standing::default(),
-            owed: Owed::default(),
+            standing: Standing::new(),
+            owed: VecDeque::new(),
             own: args.own,
             pending: VecDeque::new(),
             ended_by: None,

@@ -13,7 +13,7 @@ use tokio::time::{sleep, sleep_until};
 
 use super::seat::SeatKind;
 use super::typing::KeysWanted;
-use super::{Join, ViewerEndpoint};
+use super::{Join, Owed, ViewerEndpoint};
 use crate::next_of::next_of;
 use crate::output::Spinner;
 use crate::own_terminal::OwnTerminal;
@@ -24,8 +24,6 @@ impl Surroundings<ViewerEndpoint> for Join {
     fn perform(&mut self, output: Output<ViewerOutput>) -> ControlFlow<ViewerExit> {
         let Some(output) = self.network.perform(output) else { return ControlFlow::Continue(()) };
         match output {
-            // The endpoint handles these.
-            ViewerOutput::Link(_) => {}
             ViewerOutput::Show(bytes) => {
                 self.seat.show(bytes);
                 self.write();
@@ -40,23 +38,28 @@ impl Surroundings<ViewerEndpoint> for Join {
 
     fn performed(&mut self, endpoint: &mut ViewerEndpoint) -> ControlFlow<ViewerExit> {
         self.typing.escapes.show_page(endpoint.machine().page_keys());
-        if std::mem::take(&mut self.owed.terminal) {
-            self.take_terminal(endpoint.round_trip());
-            self.write();
+        for owed in std::mem::take(&mut self.owed) {
+            match owed {
+                Owed::Terminal => {
+                    self.take_terminal(endpoint.round_trip());
+                    self.write();
+                }
+                Owed::Clipboard(_) if self.seat.terminal.is_none() => {}
+                Owed::Clipboard(text) => {
+                    let mut bytes = Vec::new();
+                    endpoint.machine_mut().clipboard(&text, &mut bytes);
+                    self.seat.add(bytes);
+                    self.write();
+                }
+                Owed::Status => {
+                    let [path, traffic] = self.status_lines(endpoint.round_trip());
+                    self.page(&[&path, &traffic]);
+                }
+            }
         }
         if !self.told.cropped && self.seat.terminal.is_some() && endpoint.machine().is_cropped() {
             self.told.cropped = true;
             self.remark("This window is smaller than the session: you see the part around the cursor.");
-        }
-        if let Some(text) = self.owed.clipboard.take().filter(|_| self.seat.terminal.is_some()) {
-            let mut bytes = Vec::new();
-            endpoint.machine_mut().clipboard(&text, &mut bytes);
-            self.seat.add(bytes);
-            self.write();
-        }
-        if std::mem::take(&mut self.owed.status) {
-            let [path, traffic] = self.status_lines(endpoint.round_trip());
-            self.page(&[&path, &traffic]);
         }
         ControlFlow::Continue(())
     }
@@ -70,7 +73,7 @@ impl Surroundings<ViewerEndpoint> for Join {
                 Happened::Network(input) => return Input::Network(input),
                 Happened::Local(event) => self.on_local(event),
             }
-            if self.owed.status {
+            if !self.owed.is_empty() {
                 return Input::Tick;
             }
         }
@@ -98,7 +101,7 @@ enum Local {
 impl Join {
     async fn happened(&mut self) -> Happened {
         let held_until = self.typing.held_until(self.epoch);
-        let again = self.standing.away.filter(|_| self.seat.terminal.is_some()).map(|away| away.again);
+        let again = self.standing.deadline().filter(|_| self.seat.terminal.is_some());
         let (blocked, wanted) = (self.seat.is_blocked(), self.typing.wanted == KeysWanted::Yes);
         let event = tokio::select! {
             input = self.network.next() => return Happened::Network(input),

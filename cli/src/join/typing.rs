@@ -8,9 +8,9 @@ use beach_core::viewer::ViewerInput;
 use beach_runtime_tokio::signals;
 use beach_runtime_tokio::tty::{self, KeyEvent, Keys};
 
-use super::Join;
 use super::seat::SeatKind;
 use super::setup::NO_TERMINAL;
+use super::{Join, Owed};
 
 /// The keyboard, its decoder, and the escapes.
 pub(super) struct Typing {
@@ -95,7 +95,7 @@ impl Join {
                 Action::Prove => self.pending.push_back(ViewerInput::Prove),
                 Action::Redraw => self.pending.push_back(ViewerInput::Redraw),
                 Action::Help => self.help(),
-                Action::Status => self.owed.status = true,
+                Action::Status => self.owe(Owed::Status),
                 Action::Suspend => self.suspend(),
                 Action::Pan(rows, cols) => {
                     let (width, height) = tty::size().unwrap_or(NO_TERMINAL);
