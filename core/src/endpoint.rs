@@ -187,6 +187,16 @@ where
         self.machine.handle(now, input);
     }
 
+    /// Tells the machine that time has passed, and the log which timers of the machine are due.
+    fn feed_tick(&mut self, now: Timestamp) {
+        if self.is_heard() {
+            for timer in self.machine.due(now) {
+                self.tell(now, None, || Step::TimerDue(timer));
+            }
+        }
+        self.feed(now, <M::Input as From<Tick>>::from(Tick));
+    }
+
     /// Until nothing follows from anything any more.
     fn settle(&mut self, now: Timestamp) {
         loop {
@@ -394,7 +404,7 @@ where
         self.on_time(now);
         self.pump_questions(now);
         if self.machine.deadline().is_some_and(|at| at <= now) {
-            self.feed(now, <M::Input as From<Tick>>::from(Tick));
+            self.feed_tick(now);
         }
         self.settle(now);
         self.schedule();

@@ -59,7 +59,13 @@ impl Machine for Bold {
 }
 
 impl LinkUser for Bold {
-    fn split(output: ViewerOutput) -> Result<Command, ViewerOutput> {
+    type ForRuntime = ViewerOutput;
+
+    fn due(&self, now: Timestamp) -> Vec<String> {
+        self.viewer.due(now)
+    }
+
+    fn split(output: ViewerOutput<Command>) -> Result<Command, ViewerOutput> {
         Viewer::split(output)
     }
 }

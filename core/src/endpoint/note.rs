@@ -140,6 +140,8 @@ pub enum Step {
     Moved,
     /// Nothing was done for so long: the machine slept.
     Slept(Duration),
+    /// A timer of the machine is due; its name.
+    TimerDue(String),
 }
 
 /// The next thing that a handshake waits for.
@@ -235,6 +237,7 @@ impl fmt::Display for Step {
             Step::Allocated(address) => write!(f, "a TURN server relays at {address}"),
             Step::Released(address) => write!(f, "a TURN server does not relay at {address} any more"),
             Step::Moved => f.write_str("the addresses of this machine changed"),
+            Step::TimerDue(timer) => write!(f, "the timer {timer} is due"),
             Step::Slept(span) => write!(f, "nothing was done for {} s", span.as_secs()),
         }
     }

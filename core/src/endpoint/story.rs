@@ -71,7 +71,8 @@ where
     M: LinkUser<Input: Serialize, Output: Serialize>,
     E: Engine,
 {
-    fn is_heard(&self) -> bool {
+    /// Whether a log or a recording takes notes.
+    pub(super) fn is_heard(&self) -> bool {
         self.notes || self.journal.is_some()
     }
 

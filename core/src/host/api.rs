@@ -14,6 +14,7 @@ use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Failure, Stage};
 use crate::session::link::{Command, Event, LinkUser, NoCommand, Path};
 use crate::terminal::Size;
+use crate::time::Timestamp;
 
 /// The configuration of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,7 +197,13 @@ impl From<Event> for HostInput {
 }
 
 impl LinkUser for Host {
-    fn split(output: HostOutput) -> Result<Command, HostOutput> {
+    type ForRuntime = HostOutput;
+
+    fn due(&self, now: Timestamp) -> Vec<String> {
+        self.timers_due(now)
+    }
+
+    fn split(output: HostOutput<Command>) -> Result<Command, HostOutput> {
         match output {
             HostOutput::Link(command) => Ok(command),
             HostOutput::Start(size) => Err(HostOutput::Start(size)),

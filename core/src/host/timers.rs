@@ -98,7 +98,59 @@ impl ConnectionTimer {
     ];
 }
 
+impl Timer {
+    /// Whether a log names the timer when it is due. The others run all the time, or are named by their connection.
+    fn is_named(self) -> bool {
+        match self {
+            Timer::Registering
+            | Timer::Dial
+            | Timer::FirstRegistration
+            | Timer::Start
+            | Timer::Expiry
+            | Timer::Ending => true,
+            Timer::Resize
+            | Timer::Connections
+            | Timer::HalfKey
+            | Timer::Keys
+            | Timer::Synchronized
+            | Timer::Frame
+            | Timer::Console
+            | Timer::Clipboard
+            | Timer::Input => false,
+        }
+    }
+}
+
+impl ConnectionTimer {
+    /// Whether a log names the timer when it is due.
+    fn is_named(self) -> bool {
+        match self {
+            ConnectionTimer::Stage
+            | ConnectionTimer::Reminder
+            | ConnectionTimer::Control
+            | ConnectionTimer::Goodbye
+            | ConnectionTimer::Place
+            | ConnectionTimer::Attempt => true,
+            ConnectionTimer::Frame | ConnectionTimer::Properties => false,
+        }
+    }
+}
+
 impl Host {
+    /// The names of the timers that are due, for the log.
+    pub(super) fn timers_due(&self, now: Timestamp) -> Vec<String> {
+        let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        let own = self.timers().into_iter().filter(|(timer, at)| timer.is_named() && is_due(*at));
+        let mut names: Vec<_> = own.map(|(timer, _)| format!("{timer:?}")).collect();
+        for id in self.connections.due(now) {
+            let connection = &self.connections[&id];
+            let named = ConnectionTimer::ALL.into_iter().filter(|timer| timer.is_named());
+            let due = named.filter(|timer| is_due(self.connection_time(connection, *timer)));
+            names.extend(due.map(|timer| format!("{timer:?} of link {id}")));
+        }
+        names
+    }
+
     /// All deadlines.
     pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 15] {
         Timer::ALL.map(|timer| (timer, self.time_of(timer)))

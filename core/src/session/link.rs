@@ -13,6 +13,7 @@ use crate::id::LinkId;
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::terminal::Size;
+use crate::time::Timestamp;
 
 /// The versions of the protocol that this build speaks, newest first.
 pub const VERSIONS: &[u16] = &[1];
@@ -336,7 +337,14 @@ impl LinkDown {
 
 /// A machine whose outputs are partly for the links.
 pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
-    /// Is it for the links, or for the runtime?
+    /// The outputs that are for the runtime.
+    type ForRuntime;
+
+    /// The names of the timers that are due at `now`, for the log: those of the handshake, the membership and the end. Timers
+    /// that run all the time, such as a frame's, are left out.
+    fn due(&self, now: Timestamp) -> Vec<String>;
+
+    /// Parts the outputs for the links from those for the runtime.
     ///
     /// # Errors
     /// The output, if it is for the runtime.

@@ -13,6 +13,7 @@ use crate::role::Role;
 use crate::session::handshake::{Cause, Failure, Stage};
 use crate::session::link::{Command, Event, LinkUser, NoCommand, Path};
 use crate::terminal::{Options, Size};
+use crate::time::Timestamp;
 
 /// Everything that makes a viewer what it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +185,13 @@ impl From<Event> for ViewerInput {
 }
 
 impl LinkUser for Viewer {
-    fn split(output: ViewerOutput) -> Result<Command, ViewerOutput> {
+    type ForRuntime = ViewerOutput;
+
+    fn due(&self, now: Timestamp) -> Vec<String> {
+        self.timers_due(now)
+    }
+
+    fn split(output: ViewerOutput<Command>) -> Result<Command, ViewerOutput> {
         match output {
             ViewerOutput::Link(command) => Ok(command),
             ViewerOutput::Show(bytes) => Err(ViewerOutput::Show(bytes)),

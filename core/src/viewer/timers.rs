@@ -55,7 +55,31 @@ impl Timer {
     ];
 }
 
+impl Timer {
+    /// Whether a log names the timer when it is due. The others run all the time.
+    fn is_named(self) -> bool {
+        match self {
+            Timer::Dial
+            | Timer::AskAgain
+            | Timer::Control
+            | Timer::Stage
+            | Timer::Silence
+            | Timer::GiveUp
+            | Timer::Retry
+            | Timer::Probe
+            | Timer::Leave => true,
+            Timer::Prediction | Timer::Notice | Timer::Lane | Timer::Paint => false,
+        }
+    }
+}
+
 impl Viewer {
+    /// The names of the timers that are due, for the log.
+    pub(super) fn timers_due(&self, now: Timestamp) -> Vec<String> {
+        let set = self.timers().into_iter().filter(|(timer, _)| timer.is_named());
+        set.filter(|(_, at)| at.is_some_and(|at| at <= now)).map(|(timer, _)| format!("{timer:?}")).collect()
+    }
+
     /// All deadlines.
     pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 13] {
         Timer::ALL.map(|timer| (timer, self.time_of(timer)))
