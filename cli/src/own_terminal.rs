@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use beach_runtime_tokio::tty::{RawMode, Screen};
+use beach_runtime_tokio::tty::{RawMode, Writer};
 
 /// The longest wait for a slow terminal to take the last output.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 /// A person's own terminal. `drop` leaves raw mode, and writes the epilogue.
 pub(crate) struct OwnTerminal {
-    screen: Screen,
+    writer: Writer,
     /// Output that the terminal has not taken yet.
     unwritten: Vec<u8>,
     raw: RawMode,
@@ -23,7 +23,7 @@ impl OwnTerminal {
     /// There is no terminal, or the terminal refuses raw mode.
     pub(crate) fn start(epilogue: &'static [u8]) -> io::Result<OwnTerminal> {
         let raw = RawMode::enter(epilogue)?;
-        Ok(OwnTerminal { screen: Screen::start()?, unwritten: Vec::new(), raw })
+        Ok(OwnTerminal { writer: Writer::start()?, unwritten: Vec::new(), raw })
     }
 
     /// Writes `bytes` behind all pending output.
@@ -39,7 +39,7 @@ impl OwnTerminal {
     /// Writes as much as the terminal takes.
     pub(crate) fn write(&mut self) {
         if !self.unwritten.is_empty()
-            && let Err(back) = self.screen.try_write(std::mem::take(&mut self.unwritten))
+            && let Err(back) = self.writer.try_write(std::mem::take(&mut self.unwritten))
         {
             self.unwritten = back;
         }
@@ -52,13 +52,13 @@ impl OwnTerminal {
 
     /// Waits until the terminal takes output again. Cancel-safe.
     pub(crate) async fn ready(&mut self) {
-        self.screen.ready().await;
+        self.writer.ready().await;
     }
 
     /// Waits until the terminal has taken all pending output, for at most [`FLUSH_WITHIN`].
     pub(crate) async fn flush(&mut self) {
         self.write();
-        self.screen.flush(FLUSH_WITHIN).await;
+        self.writer.flush(FLUSH_WITHIN).await;
     }
 
     /// Leaves raw mode and stops this process as Ctrl-Z does; returns when the process continues.

@@ -1,4 +1,4 @@
-//! The person's own terminal: raw mode, keys, and the screen.
+//! The person's own terminal: raw mode, keys, and output.
 //!
 //! Whatever happens, the terminal is given back as it was found: [`RawMode`] restores it when dropped,
 //! [`install_panic_hook`] before a panic's message, and [`restore_now`] from anywhere else. What to draw and what keys
@@ -6,9 +6,9 @@
 
 mod keys;
 mod raw;
-mod screen;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -18,7 +18,7 @@ use rustix::stdio::{stdin, stdout};
 
 pub use keys::{KEY_BYTES_MAX, KeyEvent, Keys};
 pub use raw::{RawMode, install_panic_hook, restore_now};
-pub use screen::Screen;
+pub use writer::Writer;
 
 /// Whether stdin and stdout are both terminals: keys can be read and a screen drawn.
 #[must_use]

@@ -114,7 +114,7 @@ impl Drop for RawMode {
     }
 }
 
-/// Gives the terminal back now: its settings, then the epilogue. Output of [`Screen`](super::Screen) that is not
+/// Gives the terminal back now: its settings, then the epilogue. Output of [`Writer`](super::Writer) that is not
 /// written yet is discarded: flush it first. Idempotent, from any thread, and never blocks for longer than a fraction
 /// of a second.
 pub fn restore_now() {

@@ -151,7 +151,7 @@ fn child_reads_keys() {
     runtime.block_on(async {
         let raw = RawMode::enter(EPILOGUE).expect("a terminal");
         let mut keys = Keys::start().expect("a thread");
-        let mut screen = Screen::start().expect("a thread");
+        let mut writer = Writer::start().expect("a thread");
         say_raw();
         let mut typed = Vec::new();
         while !typed.ends_with(b"q") {
@@ -160,12 +160,12 @@ fn child_reads_keys() {
                 KeyEvent::End => break,
             }
         }
-        screen.try_write(format!("typed {typed:?} ").into_bytes()).expect("nothing else is being written");
-        screen.flush(DEADLINE).await;
+        writer.try_write(format!("typed {typed:?} ").into_bytes()).expect("nothing else is being written");
+        writer.flush(DEADLINE).await;
         drop(raw);
         // After the terminal is given back, nothing may be drawn.
-        screen.try_write(b"<too late>".to_vec()).expect("nothing else is being written");
-        screen.flush(DEADLINE).await;
+        writer.try_write(b"<too late>".to_vec()).expect("nothing else is being written");
+        writer.flush(DEADLINE).await;
     });
 }
 
@@ -335,22 +335,22 @@ async fn what_is_typed_after_the_end_is_left_for_the_shell() {
 #[tokio::test]
 async fn a_stalled_terminal_holds_nobody_up() {
     let (read, write) = pipe();
-    let mut screen = Screen::write_to(write, gate()).expect("a thread");
+    let mut writer = Writer::write_to(write, gate()).expect("a thread");
     let frame = vec![b'x'; 1024 * 1024];
 
-    assert!(screen.is_ready());
-    assert_eq!(screen.try_write(frame.clone()), Ok(()));
-    assert_eq!(screen.try_write(b"next".to_vec()), Err(b"next".to_vec()));
-    screen.flush(Duration::from_millis(10)).await;
-    assert!(!screen.is_ready());
+    assert!(writer.is_ready());
+    assert_eq!(writer.try_write(frame.clone()), Ok(()));
+    assert_eq!(writer.try_write(b"next".to_vec()), Err(b"next".to_vec()));
+    writer.flush(Duration::from_millis(10)).await;
+    assert!(!writer.is_ready());
 
     let terminal = thread::spawn(move || {
         let mut all = Vec::new();
         File::from(read).read_to_end(&mut all).map(|_| all)
     });
-    timeout(DEADLINE, screen.ready()).await.expect("ready within the deadline");
-    assert_eq!(screen.try_write(b"next".to_vec()), Ok(()));
-    drop(screen);
+    timeout(DEADLINE, writer.ready()).await.expect("ready within the deadline");
+    assert_eq!(writer.try_write(b"next".to_vec()), Ok(()));
+    drop(writer);
 
     let all = terminal.join().expect("no panic").expect("reads");
     assert_eq!(all.len(), frame.len() + 4);
@@ -362,8 +362,8 @@ async fn the_epilogue_is_the_last_that_is_written() {
     let (read, write) = pipe();
     let gate = gate();
     let output = write.try_clone().expect("a descriptor");
-    let mut screen = Screen::write_to(write, gate).expect("a thread");
-    screen.try_write(vec![b'x'; 1024 * 1024]).expect("nothing else is being written");
+    let mut writer = Writer::write_to(write, gate).expect("a thread");
+    writer.try_write(vec![b'x'; 1024 * 1024]).expect("nothing else is being written");
     let mut terminal = File::from(read);
     let mut some = vec![0; 10_000];
     terminal.read_exact(&mut some).expect("a frame has begun");
@@ -374,7 +374,7 @@ async fn the_epilogue_is_the_last_that_is_written() {
 
     gate.finish(output.as_fd(), EPILOGUE);
 
-    drop((screen, output));
+    drop((writer, output));
     let rest = reader.join().expect("no panic").expect("reads");
     assert!(rest.ends_with(EPILOGUE));
     assert_eq!(rest.windows(EPILOGUE.len()).filter(|window| *window == EPILOGUE).count(), 1);
@@ -399,10 +399,10 @@ fn a_stalled_terminal_does_not_hold_the_exit_back() {
 async fn a_terminal_that_is_gone_takes_output_without_complaint() {
     let (read, write) = pipe();
     drop(read);
-    let mut screen = Screen::write_to(write, gate()).expect("a thread");
+    let mut writer = Writer::write_to(write, gate()).expect("a thread");
 
     for _ in 0..3 {
-        screen.try_write(b"x".to_vec()).expect("nothing else is being written");
-        timeout(DEADLINE, screen.ready()).await.expect("ready within the deadline");
+        writer.try_write(b"x".to_vec()).expect("nothing else is being written");
+        timeout(DEADLINE, writer.ready()).await.expect("ready within the deadline");
     }
 }

@@ -17,7 +17,7 @@ use super::reopen;
 /// The terminal's output. What the terminal takes at once is written at once; the rest is written on a thread of its
 /// own, so that a stalled terminal (^S, a frozen window) never holds the loop up. One write may be under way: meanwhile
 /// the caller collects newer output.
-pub struct Screen {
+pub struct Writer {
     /// The terminal as an open file of our own that does not block.
     direct: Option<OwnedFd>,
     gate: &'static Gate,
@@ -26,21 +26,21 @@ pub struct Screen {
     finished: watch::Receiver<u64>,
 }
 
-impl Screen {
+impl Writer {
     /// Starts the thread that writes to stdout.
     ///
     /// # Errors
     /// No thread could be had.
     pub fn start() -> io::Result<Self> {
-        let mut screen = Self::write_to(stdout(), &GATE)?;
-        screen.direct = reopen(stdout(), OFlags::WRONLY);
-        Ok(screen)
+        let mut writer = Self::write_to(stdout(), &GATE)?;
+        writer.direct = reopen(stdout(), OFlags::WRONLY);
+        Ok(writer)
     }
 
     pub(super) fn write_to(output: impl AsFd + Send + 'static, gate: &'static Gate) -> io::Result<Self> {
         let (to_write, mut writes) = mpsc::channel::<Vec<u8>>(1);
         let (finish, finished) = watch::channel(0);
-        thread::Builder::new().name("screen".to_owned()).spawn(move || {
+        thread::Builder::new().name("terminal".to_owned()).spawn(move || {
             let mut gone = false;
             while let Some(bytes) = writes.blocking_recv() {
                 if !gone && let Err(error) = gate.write(output.as_fd(), &bytes) {
@@ -57,7 +57,7 @@ impl Screen {
     /// Starts writing `bytes` if nothing else is being written.
     ///
     /// # Errors
-    /// The last write is still under way: the bytes come back, to be merged and tried again after [`Screen::ready`].
+    /// The last write is still under way: the bytes come back, to be merged and tried again after [`Writer::ready`].
     pub fn try_write(&mut self, mut bytes: Vec<u8>) -> Result<(), Vec<u8>> {
         if !self.is_ready() {
             return Err(bytes);
