@@ -7,6 +7,7 @@ use beach_core::keyboard::{Action, Escapes, Keyboard, Typed};
 use beach_core::machine::Machine as _;
 use beach_core::session::link::Event;
 use beach_core::time::Timestamp;
+use beach_tests::cut;
 use beach_tests::sim::HostPlan;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -165,20 +166,6 @@ fn host(parts: &[&[u8]]) -> (Vec<u8>, bool) {
     }
     tell(at(5000), HostInput::Tick);
     (written, host.status().paused)
-}
-
-fn cut<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
-    let mut parts = Vec::new();
-    let mut rest = bytes;
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (part, after) = rest.split_at(rest.len().min(*size));
-        parts.push(part);
-        rest = after;
-    }
-    parts
 }
 
 #[test]

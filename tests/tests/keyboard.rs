@@ -5,6 +5,7 @@ use std::time::Duration;
 use beach_core::keyboard::{Keyboard, Typed};
 use beach_core::time::Timestamp;
 use beach_core::wire::frame::MAX_INPUT_EVENT;
+use beach_tests::cut;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -303,20 +304,6 @@ fn token() -> impl Strategy<Value = Token> {
         proptest::sample::select(ANSWERS).prop_map(Token::Answer),
         pasted.prop_map(Token::Paste),
     ]
-}
-
-fn cut<'a>(bytes: &'a [u8], sizes: &[usize]) -> Vec<&'a [u8]> {
-    let mut parts = Vec::new();
-    let mut rest = bytes;
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (part, after) = rest.split_at(rest.len().min(*size));
-        parts.push(part);
-        rest = after;
-    }
-    parts
 }
 
 fn is_subsequence(part: &[u8], whole: &[u8]) -> bool {
