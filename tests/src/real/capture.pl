@@ -1,6 +1,6 @@
-# perl capture.pl FILE: writes every packet on every interface to a pcap file. For those whom tcpdump refuses: as root of a user namespace
-# it wants to become another user, of which there is none. perl is part of every Debian; the numbers are AF_PACKET, SOCK_RAW, ETH_P_ALL
-# in the network's order, and SO_RCVBUF.
+# perl capture.pl FILE: writes every packet on every interface to a pcap file. tcpdump does not work in a user namespace: as root tcpdump
+# changes to another user, and the namespace has only one user. Every Debian has perl. The numbers below are AF_PACKET, SOCK_RAW, ETH_P_ALL
+# in network byte order, SOL_SOCKET, and SO_RCVBUF.
 use IO::Handle;
 socket(my $wire, 17, 3, 0x0300) or die "no socket: $!";
 setsockopt($wire, 1, 8, pack("i", 1 << 26));

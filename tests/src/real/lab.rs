@@ -61,7 +61,7 @@ pub const PUBLIC: [&str; 2] = ["203.0.113.1", "2001:db8::1"];
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 impl Lab {
-    /// With these routers; `None` if they cannot be made or are not wanted; the test is then skipped.
+    /// With these routers; `None` if network namespaces are not available or not wanted; the test is then skipped.
     ///
     /// # Panics
     /// If the system does not permit it.

@@ -24,7 +24,7 @@ pub struct Machine {
 }
 
 impl Machines {
-    /// Makes two; `None` if that cannot be or is not wanted; the test is then skipped.
+    /// Makes two; `None` if network namespaces are not available or not wanted; the test is then skipped.
     ///
     /// # Panics
     /// If the system does not permit it.
@@ -151,7 +151,7 @@ impl Machine {
     /// The command, on this machine, with its arguments, environment and folder.
     pub fn on(&self, command: &Command) -> Command {
         let mut moved = self.command("env");
-        // On the way into a mount namespace the folder is lost.
+        // Entering a mount namespace changes the working folder to `/`.
         if let Some(folder) = command.get_current_dir() {
             moved.arg("--chdir").arg(folder);
         }

@@ -111,7 +111,7 @@ impl<'a> Meeting<'a> {
     }
 }
 
-/// What writes every packet of the public segment to a file.
+/// A command that writes every packet of the public segment to a file.
 fn capturer(lab: &Lab, file: &Path) -> Command {
     if rustix::process::geteuid().is_root() {
         let mut tcpdump = lab.public.command("tcpdump");

@@ -1,4 +1,4 @@
-//! Where network namespaces are made: by root as they are, by an ordinary user inside a user namespace of their own.
+//! The rights to make network namespaces: root has them; an ordinary user gets them inside a user namespace.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,21 +8,21 @@ use std::sync::OnceLock;
 
 use super::skips::skipped;
 
-/// `ip netns` keeps its names under /run, which an ordinary user cannot write to. The shell waits until its stdin is closed, which the
-/// end of the test program does.
+/// `ip netns` writes to /run, which belongs to root, so the user namespace has its own /run. `cat` ends when its stdin is closed, which
+/// happens when the test program ends.
 const HOLD: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && echo ready && exec cat";
 
-/// By whose rights network namespaces are made.
+/// Where the rights come from.
 enum Rights {
-    /// Root's.
+    /// The tests run as root.
     Root,
-    /// Those of the user namespace that this process holds open.
+    /// From the user namespace that this process holds open.
     Inside(Holder),
-    /// Nobody's: the kernel refuses, with this reason.
+    /// There are none: the kernel refused, with this reason.
     Refused(String),
 }
 
-/// A process in the user namespace, for as long as the test program runs.
+/// A process that holds the user namespace open while the test program runs.
 struct Holder {
     process: Child,
     _stdin: Option<ChildStdin>,
@@ -59,10 +59,10 @@ impl Holder {
     }
 }
 
-/// Whether tests may make network namespaces. If not, the one that asks is skipped.
+/// Whether the calling test may make network namespaces. If not, the test is skipped.
 ///
 /// # Panics
-/// If it is skipped in CI.
+/// If the test is skipped in CI.
 pub(crate) fn permitted() -> bool {
     if env::var_os("BEACH_SKIP_NETNS").is_some_and(|value| value == "1") {
         skipped("no network namespaces, by BEACH_SKIP_NETNS=1");
@@ -77,7 +77,7 @@ pub(crate) fn permitted() -> bool {
     }
 }
 
-/// `program`, where it may make network namespaces. It begins in another folder than its caller's, unless that is root.
+/// A command that runs `program` with the rights to make network namespaces. Unless the caller is root, `program` starts in `/`.
 pub(crate) fn with_rights(program: impl AsRef<OsStr>) -> Command {
     match rights() {
         Rights::Root | Rights::Refused(_) => Command::new(program),

@@ -1,26 +1,26 @@
-//! Tests that cannot run on this machine or by this person: each says so, is counted by `./test`, and fails in CI.
+//! Skipped tests: a test that cannot run on this machine or for this user prints the reason, and `./test` counts the test.
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::{Write as _, stderr};
 use std::thread;
 
-/// Says that the test which calls this does not run, or only in part, and why.
+/// Reports that the calling test does not run, or runs only in part, and the reason.
 ///
 /// # Panics
-/// In CI (`CI` is set), which leaves no test out.
+/// In CI (`CI` is set), since CI runs every test.
 pub fn skipped(why: &str) {
     let ci = env::var_os("CI").is_some_and(|value| !value.is_empty());
     assert!(!ci, "skipped: {why}. CI runs every test");
     counted(why);
 }
 
-/// The same for what CI may leave out as well.
+/// As [`skipped`], for tests that CI may skip too.
 pub fn left_out(why: &str) {
     counted(why);
 }
 
-/// The line goes to stderr itself: what a test prints is shown only when it fails.
+/// Writes to stderr directly, since the test harness shows printed text only when a test fails.
 fn counted(why: &str) {
     let current = thread::current();
     let test = current.name().unwrap_or("a test");
