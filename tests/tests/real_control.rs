@@ -101,8 +101,7 @@ fn the_socket_is_its_owners_and_another_user_is_turned_away() {
     for path in socket.ancestors().take_while(|path| path.starts_with(scratch.folder())) {
         fs::set_permissions(path, Permissions::from_mode(0o777)).expect("ours");
     }
-    let copy = scratch.file("beach-for-all");
-    fs::copy(binary(), &copy).expect("a copy");
+    let copy = copy_for_all(&scratch);
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--clear-groups"]).arg(&copy).args(["status", "--json"]);
     let output =
@@ -111,6 +110,15 @@ fn the_socket_is_its_owners_and_another_user_is_turned_away() {
     assert_eq!((output.status.code(), &*answer), (Some(1), ""), "{cause}");
     assert!(cause.contains("does not answer"), "{cause}");
     assert_eq!(ask(&scratch, &["status"]).0, 0, "its owner is told");
+}
+
+/// A copy of beach that every user may start. Another process writes the copy: a child of a neighbouring test would
+/// inherit our open file for a moment, and Linux starts no file that somebody has open for writing (ETXTBSY).
+fn copy_for_all(scratch: &Scratch) -> PathBuf {
+    let copy = scratch.file("beach-for-all");
+    let status = Command::new("cp").arg(binary()).arg(&copy).status().expect("cp is there");
+    assert!(status.success(), "cp: {status}");
+    copy
 }
 
 /// Whatever lets somebody in, as a link has it.
@@ -208,8 +216,7 @@ fn another_users_socket_is_not_asked() {
     let theirs = scratch.file("theirs");
     fs::create_dir_all(&theirs).expect("a folder");
     std::os::unix::fs::chown(&theirs, Some(65534), Some(65534)).expect("root may");
-    let copy = scratch.file("beach-for-all");
-    fs::copy(binary(), &copy).expect("a copy");
+    let copy = copy_for_all(&scratch);
     let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
     command.args(["share", "--headless", "--json", "--listen", "127.0.0.1:0", "--", "cat"]);
