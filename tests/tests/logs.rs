@@ -236,7 +236,11 @@ fn missed(withheld: fn(&Signal) -> bool, cut: bool) -> [Missing; 2] {
             Some(Box::new(move |_, signal| if signal.up && withheld(&signal) { Vec::new() } else { vec![signal] }));
         world.run_for(secs(90));
         assert!(world.viewers[0].exit.is_some(), "{}", world.story(0));
-        [Who::Host(0), Who::Viewer(0)].map(|who| {
+        let sides = [Who::Host(0), Who::Viewer(0)];
+        let stage_ends = |step: &Step| matches!(step, Step::TimerDue(timer) if timer.starts_with("Stage"));
+        let named = sides.iter().flat_map(|who| steps(&world, *who)).any(|(.., step)| stage_ends(&step));
+        assert!(named, "no side names the timer that ended the handshake");
+        sides.map(|who| {
             let steps = steps(&world, who);
             let missing = |step: &Step| if let Step::Closed(missing) = step { *missing } else { None };
             let last = steps.iter().rev().take(6).find_map(|(.., step)| missing(step));
