@@ -126,7 +126,7 @@ where
         endpoint
     }
 
-    /// The same, taking only such paths; before the first input.
+    /// The endpoint, restricted to these paths; before the first input.
     #[must_use]
     pub fn taking(mut self, paths: Paths) -> Endpoint<M, E> {
         self.paths = paths;

@@ -53,7 +53,7 @@ pub struct Predictor {
     cells: BTreeMap<Place, Cell>,
     /// Where each key leaves the cursor.
     moves: VecDeque<Move>,
-    /// That of new predictions, and the newest that is confirmed.
+    /// The epoch of new predictions, and the newest confirmed epoch.
     epoch: u64,
     confirmed: u64,
     /// Where the host's cursor was as predicted, and where the next character goes then: at the end of a row these are two.
@@ -100,7 +100,7 @@ struct Cell {
     taken: Option<Taken>,
     /// If the host shows this, it echoes.
     proves: bool,
-    /// Whether it replaced a prediction that was open: the screen may show this before its time, and something else in between.
+    /// Whether this prediction replaced one that was open: the screen may show this before its time, and something else in between.
     again: bool,
     /// The screen shows this already.
     shown: bool,

@@ -1,4 +1,4 @@
-//! What travels, and the rule for reading it: total, bounded, never a panic. Past this module there are no raw bytes to validate.
+//! The messages on the wire. Decoding is total and bounded, and never panics; past this module no raw bytes need a check.
 //!
 //! - [`signal`]: JSON that the rendezvous reads, and what is sealed inside its envelopes.
 //! - [`frame`]: postcard on the lanes.

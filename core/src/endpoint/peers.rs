@@ -50,7 +50,7 @@ where
     pub(super) fn accept(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
         if let Secrets::Viewer(_) = self.secrets {
             self.make_peer(now, id, attempt);
-            // What the sockets have that are about to close is given back.
+            // The relay addresses of the sockets that are about to close are given back.
             self.turn.release(now);
             self.pump_turn(now);
             // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
@@ -106,12 +106,12 @@ where
         }
     }
 
-    /// What the rendezvous says of servers.
+    /// Adds the STUN and TURN servers that the rendezvous names.
     pub(super) fn learn(&mut self, now: Timestamp, ice: &[IceUrl]) {
         for IceUrl(url) in ice {
             match (url.as_str(), self.rendezvous_at) {
                 ("stun:", Some(address)) => self.gatherer.learn(address),
-                // What is not understood may be of a later version.
+                // A URL that this version does not read may be of a later one.
                 (url, _) => url.parse().into_iter().for_each(|server| self.learn_server(now, &server)),
             }
         }

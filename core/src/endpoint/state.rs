@@ -1,4 +1,4 @@
-//! What an endpoint keeps of a link: how far its sealing is, its current peer, and the MACs on their way.
+//! The state of a link in an endpoint: its sealing, its current peer, and the MACs on their way.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -55,7 +55,7 @@ pub(super) struct Live<P> {
     pub(super) state: LinkState,
     /// Whether the link may change between direct paths and detours, whichever carries.
     pub(super) renews: bool,
-    /// What goes out on a path that is suspect goes through the rendezvous as well.
+    /// Datagrams for a suspect path go through the rendezvous as well.
     pub(super) copies: bool,
     /// Where TURN servers relay for the other side.
     pub(super) turned: Vec<SocketAddr>,
@@ -149,7 +149,7 @@ impl LinkState {
     }
 }
 
-/// What moves a link on.
+/// The events that move a link on.
 #[derive(Clone, Copy)]
 pub(super) enum Advance {
     /// The other side's description was given to the engine.
@@ -232,7 +232,7 @@ impl<P: Peer> Live<P> {
         Description { ufrag, password, fingerprint, half: self.half }
     }
 
-    /// Whether it does not go directly.
+    /// Whether the path passes through a TURN server or the rendezvous.
     pub(super) fn is_detour(&self) -> bool {
         self.path.is_some_and(|path| path.kind != PathKind::Direct)
     }

@@ -22,7 +22,7 @@ const MAX_PAIRS: usize = 256;
 /// The first byte of a DTLS record, as RFC 7983 tells it from others.
 const DTLS: std::ops::RangeInclusive<u8> = 20..=63;
 
-/// What was told of a peer. Empty while nobody listens.
+/// The steps of a peer that were told. Empty while no log and no recording takes notes.
 #[derive(Default)]
 pub(super) struct Story {
     /// The pairs that were checked, and whether a check was answered.
@@ -34,7 +34,7 @@ pub(super) struct Story {
 }
 
 impl<P: Peer> Link<P> {
-    /// What this link waits for; `None` once it is up.
+    /// The next thing that this link waits for; `None` once the link is up.
     fn missing(&self, secrets: &Secrets) -> Option<Missing> {
         let host = match secrets {
             Secrets::Host(_) => true,
@@ -85,7 +85,7 @@ where
         }
     }
 
-    /// The same of this attempt.
+    /// Tells a step of this attempt.
     pub(super) fn tell_of(&mut self, now: Timestamp, link: LinkId, attempt: Attempt, step: impl FnOnce() -> Step) {
         if self.is_heard() {
             self.write(now, Note { link: Some(link), attempt, step: step() });
@@ -241,7 +241,7 @@ where
         }
     }
 
-    /// The same on its way in.
+    /// Tells the first datagrams of each kind that come in.
     pub(super) fn tell_arrival(&mut self, now: Timestamp, id: LinkId, pair: Pair, bytes: &[u8]) {
         if !self.is_heard() {
             return;

@@ -25,7 +25,7 @@ pub(crate) enum Step<C> {
     Beside,
     /// The piece is kept or taken.
     Taken,
-    /// These bytes are typed, the piece's included: there was no command.
+    /// No command: these bytes are typed, the piece's included.
     Typed(Vec<u8>),
     /// A command, and the reports that came before it, which are the program's.
     Command(Vec<u8>, C),
@@ -44,12 +44,12 @@ struct Begun {
     key: Key,
     /// The escape and what followed, in order.
     kept: Vec<u8>,
-    /// What of it is the program's whatever becomes of the escape: reports, and other keys that were let go.
+    /// The bytes that the program gets whatever becomes of the escape: reports, and releases of other keys.
     reports: Vec<u8>,
 }
 
 impl EscapeReader {
-    /// What this piece means, if `escape` is the key that begins a command now.
+    /// The meaning of this piece, if `escape` is the key that begins a command now.
     pub(crate) fn step<C>(
         &mut self,
         escape: Option<u8>,

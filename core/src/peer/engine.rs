@@ -1,4 +1,4 @@
-//! What `Endpoint` needs of an engine below it: peers that turn a description of the other side into lanes. The real one is in
+//! The engine below an `Endpoint`: it makes peers that turn a description of the other side into lanes. The real one is in
 //! [`peer`](crate::peer::str0m); a simulator brings its own.
 
 use std::net::SocketAddr;

@@ -27,7 +27,7 @@ use crate::time::Timestamp;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::signal::Description;
 
-/// What the engine buffers for the control lane before it refuses writes. Larger costs CPU superlinearly.
+/// The engine's buffer for the control lane, in bytes; a full buffer refuses writes. A larger one costs CPU superlinearly.
 const CONTROL_BUFFER: usize = 128 * 1024;
 
 /// The label of data channel 0.
@@ -103,7 +103,7 @@ impl Str0m {
         }
     }
 
-    /// The same with other cryptography, for tests that seed it.
+    /// The engine with other cryptography, for tests that seed it.
     #[must_use]
     #[cfg(feature = "test-util")]
     pub fn with_provider(mut self, provider: Arc<CryptoProvider>) -> Str0m {
@@ -111,7 +111,7 @@ impl Str0m {
         self
     }
 
-    /// The same without the engine's own check of the announced fingerprint, for the test that shows that the confirmation needs none.
+    /// The engine without its own check of the announced fingerprint, for the test that shows that the confirmation needs none.
     #[must_use]
     #[cfg(feature = "test-util")]
     pub fn without_fingerprint_check(mut self) -> Str0m {
@@ -190,7 +190,7 @@ pub struct Str0mPeer {
     lane: Mid,
     /// The direct addresses of ours.
     direct: Vec<str0m::Candidate>,
-    /// Those that somebody relays from.
+    /// The local addresses that a TURN server or the rendezvous relays from.
     relayed: Vec<str0m::Candidate>,
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,

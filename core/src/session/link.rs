@@ -21,7 +21,7 @@ pub const VERSIONS: &[u16] = &[1];
 /// Most characters of a display name.
 pub const MAX_NAME: usize = 64;
 
-/// What a machine wants done with a link, or with the connection to the rendezvous.
+/// A machine's command for a link, or for the connection to the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Connect to the rendezvous; abandons a connection that is there.
@@ -56,13 +56,13 @@ pub enum Command {
     Renew(LinkId),
     /// Keep of a confirmed link what proves who was on it, so that it can come back on another.
     Keep(LinkId),
-    /// Nobody will come back from this link any more.
+    /// The member of this link will not come back.
     Release(LinkId),
     /// Host: other links let people in from now on. Who is in stays, and may come back.
     Rotate,
 }
 
-/// What happened to a link, or to the connection to the rendezvous.
+/// An event on a link, or on the connection to the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// Connected to the rendezvous.
@@ -137,7 +137,7 @@ pub enum Lane {
 /// A capability: what the program puts into the clipboard is to be told.
 pub const WANTS_CLIPBOARD: u32 = 1;
 
-/// What a viewer says first, sealed.
+/// A viewer's first message, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// A name for people; printable, at most [`MAX_NAME`] characters.
@@ -146,11 +146,11 @@ pub struct Hello {
     pub size: Option<Size>,
     /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
     pub history: u32,
-    /// What it can do or wants, as bits: [`WANTS_CLIPBOARD`].
+    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`].
     pub capabilities: u32,
 }
 
-/// What the host answers, sealed.
+/// The host's answer to a hello, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// An offer follows.
@@ -198,7 +198,7 @@ pub enum Refusal {
     /// The link lets nobody in any more.
     #[error("the link has expired")]
     Expired,
-    /// More want in at once than is let through.
+    /// More viewers join at once than the rendezvous lets through.
     #[error("too many people are joining at once")]
     Busy,
 }
@@ -207,20 +207,20 @@ fn list(versions: &[u16]) -> String {
     versions.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// What the two sides of a handshake tell each other after hello.
+/// The messages of the two sides of a handshake after the hello.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Envelope {
     /// Host: the peer of this attempt is ready.
     Offer(Attempt),
     /// Viewer: so is mine.
     Answer(Attempt),
-    /// Try me here.
+    /// The sender may be reached at this address.
     Candidate(Attempt, Candidate),
     /// Host: the answer to a hello that had to wait.
     Verdict(Verdict),
     /// The peer of this attempt failed here, and why; the other side may only have seen silence.
     Failed(Attempt, LinkDown),
-    /// I am leaving.
+    /// The sender leaves.
     Goodbye,
 }
 
@@ -230,9 +230,9 @@ pub enum Envelope {
 pub enum CandidateKind {
     /// An address of this machine.
     Host,
-    /// What a STUN server saw.
+    /// An address that a STUN server saw.
     ServerReflexive,
-    /// What the other side saw.
+    /// An address that the other side saw.
     PeerReflexive,
     /// A relay's.
     Relayed,
@@ -241,7 +241,7 @@ pub enum CandidateKind {
 /// An address where one side may be reached over UDP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Candidate {
-    /// How it was found.
+    /// How the address was found.
     pub kind: CandidateKind,
     /// Where.
     pub address: SocketAddr,
@@ -259,19 +259,19 @@ pub enum Progress {
 /// The path that a link uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Path {
-    /// Ours.
+    /// The address of this side.
     pub local: SocketAddr,
-    /// Theirs.
+    /// The address of the other side.
     pub remote: SocketAddr,
-    /// What the datagrams pass through.
+    /// What stands between the two sides.
     pub kind: PathKind,
 }
 
-/// What the datagrams pass through between the two ends of a path. Nothing of it can read them.
+/// What stands between the two ends of a path. None of these can read the datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PathKind {
-    /// Nobody.
+    /// Only the network.
     Direct,
     /// A TURN server, of either side.
     Turn,
@@ -304,7 +304,7 @@ pub enum LinkDown {
     /// Something other than a confirmation came on the control lane before the confirmation.
     #[error("the other side sent data before its confirmation")]
     SpokeTooEarly,
-    /// More waits for the control lane than a viewer may make wait.
+    /// More messages wait for the control lane than a viewer may make wait.
     #[error("the control lane is congested")]
     Congested,
     /// The control lane closed.

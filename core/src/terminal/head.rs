@@ -1,4 +1,4 @@
-//! What a viewer must know besides the lines: where the window is, the cursor, the modes, and which versions are
+//! The state of a screen besides its lines: where the window is, the cursor, the modes, and which versions are
 //! newest.
 
 use serde::{Deserialize, Serialize};

@@ -30,7 +30,7 @@ const STOP_PATIENCE: Duration = Duration::from_millis(100);
 /// How to give the terminal back; `Some` exactly while the terminal is raw.
 static SAVED: Mutex<Option<Saved>> = Mutex::new(None);
 
-/// Who may write to the terminal.
+/// The side that may write to the terminal.
 pub(super) static GATE: Gate = Gate::new();
 
 /// Raw mode is on while this lives, except between a suspension and its end.
@@ -58,7 +58,7 @@ struct Saved {
 impl RawMode {
     /// Puts the terminal on stdin into raw mode. Restoring it also writes `epilogue` to stdout: what undoes the escape
     /// sequences in use (mouse, paste, alternate screen, cursor). It should stay below 256 bytes.
-    /// It may interrupt a frame in the middle of a sequence, so it should begin with what ends one (CAN, `\x18`).
+    /// The epilogue may interrupt a frame in the middle of a sequence, so it should begin with what ends one (CAN, `\x18`).
     ///
     /// # Errors
     /// Stdin is not a terminal, the terminal is gone, or raw mode is on already.
@@ -74,7 +74,7 @@ impl RawMode {
     /// Gives the terminal back, stops this process group as ^Z would, and returns in raw mode when it is continued. The
     /// screen is to be drawn anew then, and its size asked for.
     ///
-    /// What stops the group is SIGTTOU, not SIGTSTP: it has the same effect, is likewise ignored when there is no shell
+    /// SIGTTOU, not SIGTSTP, stops the group: it has the same effect, is likewise ignored when there is no shell
     /// to come back to, and unlike SIGTSTP has no handler of [`Signals`](crate::signals::Signals) in front of it.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Common {
 
 /// A host in the world.
 pub struct HostNode<E: Engine> {
-    /// It.
+    /// The node that runs the host.
     pub node: Node<Host, E>,
     pub(super) common: Common,
     pub(super) script: Script,
@@ -72,9 +72,9 @@ pub struct HostNode<E: Engine> {
     pub resized: Vec<Size>,
     /// The bytes for the host's own terminal.
     pub shown: Vec<u8>,
-    /// What it said, and when.
+    /// Its notices, and when each was given.
     pub notices: Vec<(Timestamp, HostNotice)>,
-    /// How it ended, and when.
+    /// Its exit, and when that was.
     pub exit: Option<(Timestamp, HostExit)>,
     /// When it dialled.
     pub dialled: Vec<Timestamp>,
@@ -85,13 +85,13 @@ pub struct HostNode<E: Engine> {
     /// Its recording.
     pub recording: Vec<u8>,
     pub(super) records: bool,
-    /// What it put out, if it records itself.
+    /// Its outputs, if the plan has it recorded.
     pub outputs: Vec<HostOutput>,
 }
 
 /// A viewer in the world.
 pub struct ViewerNode<E: Engine> {
-    /// It.
+    /// The node that runs the viewer.
     pub node: Node<Viewer, E>,
     pub(super) common: Common,
     /// Its way to the host; may be changed.
@@ -108,9 +108,9 @@ pub struct ViewerNode<E: Engine> {
     pub(super) owed_shown: bool,
     pub(super) typing: VecDeque<Vec<u8>>,
     pub(super) keys_out: bool,
-    /// What it said, and when.
+    /// Its notices, and when each was given.
     pub notices: Vec<(Timestamp, ViewerNotice)>,
-    /// How it ended, and when.
+    /// Its exit, and when that was.
     pub exit: Option<(Timestamp, ViewerExit)>,
     /// Bytes of datagrams that were sent to it.
     pub bytes_sent: u64,
@@ -119,7 +119,7 @@ pub struct ViewerNode<E: Engine> {
     /// Its recording.
     pub recording: Vec<u8>,
     pub(super) records: bool,
-    /// What it put out, if it records itself.
+    /// Its outputs, if the plan has it recorded.
     pub outputs: Vec<ViewerOutput>,
 }
 

@@ -15,7 +15,7 @@ pub struct Packet {
     pub from: Who,
     /// Whom it is for.
     pub to: Who,
-    /// It.
+    /// The datagram.
     pub bytes: Vec<u8>,
 }
 

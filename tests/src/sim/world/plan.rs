@@ -23,13 +23,13 @@ pub struct HostPlan {
     pub secrets: u64,
     /// Its configuration.
     pub config: HostConfig,
-    /// What runs in it.
+    /// The program in the terminal.
     pub script: Script,
     /// Which paths it takes.
     pub paths: Paths,
     /// Its way to the rendezvous.
     pub signal: Wire,
-    /// Whether it records itself.
+    /// Whether a recording is made.
     pub records: bool,
 }
 
@@ -71,9 +71,9 @@ impl HostPlan {
 pub struct ViewerPlan {
     /// When it starts.
     pub at: Duration,
-    /// What it knows.
+    /// The invite of the viewer.
     pub invite: Invite,
-    /// What it calls itself; else by its number.
+    /// The viewer's name; by default its number.
     pub name: Option<String>,
     /// The size of its terminal.
     pub size: Size,
@@ -83,7 +83,7 @@ pub struct ViewerPlan {
     pub predict: Mode,
     /// Most lines of history that it wants.
     pub history: u32,
-    /// Whether it wants to hear of the clipboard.
+    /// Whether the viewer wants the clipboard.
     pub clipboard: bool,
     /// Which paths it takes.
     pub paths: Paths,
@@ -95,7 +95,7 @@ pub struct ViewerPlan {
     pub signal: Wire,
     /// The narrowest places of its way to the host, and of the way back.
     pub pipes: [Option<Pipe>; 2],
-    /// Whether it records itself.
+    /// Whether a recording is made.
     pub records: bool,
 }
 

@@ -32,7 +32,7 @@ impl<E: Engine> World<E> {
         self
     }
 
-    /// It is gone.
+    /// The server is gone.
     #[must_use]
     pub fn without_turn_server(mut self) -> World<E> {
         self.turn = None;
