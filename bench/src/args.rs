@@ -52,7 +52,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "FILE", env = "BEACH_BIN")]
     pub(crate) beach: Option<PathBuf>,
 
-    /// Compare with another beach, round by round; it needs no other systems. Fails if a median is worse by more than 6 %
+    /// Compare with another beach, round by round; it needs no other systems. Fails if a median is worse by more than 6
+    /// %
     #[arg(long, value_name = "FILE", conflicts_with = "write")]
     pub(crate) against: Option<PathBuf>,
 

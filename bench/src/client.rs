@@ -62,7 +62,8 @@ impl Client {
         Ok(at)
     }
 
-    /// Waits at most until then for something to be printed, and says when it was there; `None` if nothing was, perhaps before then.
+    /// Waits at most until then for something to be printed, and says when it was there; `None` if nothing was, perhaps
+    /// before then.
     pub(crate) fn pump(&mut self, until: Instant) -> Result<Option<Instant>> {
         if self.ended {
             bail!("the client has ended; it showed:\n{}", self.screen.text());

@@ -1,5 +1,5 @@
-//! A slow link that loses datagrams, between two network namespaces: a TUN device in each, and between them this process, since not
-//! every kernel has `netem`. It has no limit of bandwidth and keeps the order.
+//! A slow link that loses datagrams, between two network namespaces: a TUN device in each, and between them this
+//! process, since not every kernel has `netem`. It has no limit of bandwidth and keeps the order.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -12,14 +12,16 @@ pub(crate) struct Memory {
     pub(crate) proportional: f64,
 }
 
-/// The CPU time of these processes, all threads that live, user and kernel, to the nanosecond; `utime` and `stime` have ticks of 10 ms.
+/// The CPU time of these processes, all threads that live, user and kernel, to the nanosecond; `utime` and `stime` have
+/// ticks of 10 ms.
 pub(crate) fn cpu(ids: &[u32]) -> Duration {
     let files = ids.iter().flat_map(|id| tasks(*id)).map(|task| format!("{task}/schedstat"));
     let nanoseconds = files.filter_map(|file| fs::read_to_string(file).ok()?.split(' ').next()?.parse::<u64>().ok());
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// How often the threads of these processes have been given a processor: each time they waited and woke, or were interrupted.
+/// How often the threads of these processes have been given a processor: each time they waited and woke, or were
+/// interrupted.
 pub(crate) fn switches(ids: &[u32]) -> u64 {
     let files = ids.iter().flat_map(|id| tasks(*id)).map(|task| format!("{task}/status"));
     files.map(|file| field(&file, "voluntary_ctxt_switches:") + field(&file, "nonvoluntary_ctxt_switches:")).sum()

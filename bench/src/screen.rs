@@ -92,7 +92,8 @@ impl Screen {
         self.term.screen_lines()
     }
 
-    /// How a row looks; negative ones lie above the window, -1 being the last that left it. `None` if that was never there.
+    /// How a row looks; negative ones lie above the window, -1 being the last that left it. `None` if that was never
+    /// there.
     pub(crate) fn looks(&self, row: i32) -> Option<Vec<Look>> {
         let reaches = i32::try_from(self.term.grid().history_size()).unwrap_or(i32::MAX);
         let seen = (-reaches..i32::try_from(self.rows()).unwrap_or(0)).contains(&row);

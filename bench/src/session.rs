@@ -61,7 +61,8 @@ impl<'a> Session<'a> {
         Ok(Session { client, host, lab, place, program })
     }
 
-    /// Starts one more viewer, as a person would: with mosh through ssh. With systems that do not share it gets a program of its own.
+    /// Starts one more viewer, as a person would: with mosh through ssh. With systems that do not share it gets a
+    /// program of its own.
     pub(crate) fn join(&self) -> Result<Client> {
         Client::start(self.host.viewer(self.lab, self.program, self.place, true))
     }

@@ -1,7 +1,7 @@
 //! A host, a viewer and a rendezvous in one process: no sockets, and no clock but a number.
 //!
-//! The machines and the cryptography are the real ones. The network is a map of what arrives when, and whenever nothing is left to do at
-//! one time, the time of the next arrival or deadline begins. So minutes pass within milliseconds.
+//! The machines and the cryptography are the real ones. The network is a map of what arrives when, and whenever nothing
+//! is left to do at one time, the time of the next arrival or deadline begins. So minutes pass within milliseconds.
 //!
 //! ```text
 //! cargo run -p beach-core --example in_memory -- [FILE]        FILE: the viewer's recording, for the example `replay`
@@ -292,7 +292,8 @@ fn viewer_config() -> ViewerConfig {
     }
 }
 
-/// The two endpoints. Seeds that everybody can read make keys that everybody has: in production they come from the operating system.
+/// The two endpoints. Seeds that everybody can read make keys that everybody has: in production they come from the
+/// operating system.
 fn session() -> Option<Session> {
     let epoch = Instant::now();
     let engine = || Some(Str0m::new(epoch, Certificate::generate()?));

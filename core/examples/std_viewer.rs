@@ -1,13 +1,14 @@
 //! A viewer over the sockets of the standard library: one thread for the machine, one for each socket that is read.
 //!
-//! Joins a session, types one line, waits until the screen has a row with exactly the given text, prints the screen and leaves:
+//! Joins a session, types one line, waits until the screen has a row with exactly the given text, prints the screen and
+//! leaves:
 //!
 //! ```text
 //! cargo run -p beach-core --example std_viewer -- 'http://localhost:8080/s/…#1c.…' 'echo $((6*7))' 42
 //! ```
 //!
-//! Left out, so that the loop stays in sight: TLS, fragments of WebSocket messages, the check of `Sec-WebSocket-Accept`, TURN over TCP,
-//! a change of networks, and a terminal to paint on.
+//! Left out, so that the loop stays in sight: TLS, fragments of WebSocket messages, the check of
+//! `Sec-WebSocket-Accept`, TURN over TCP, a change of networks, and a terminal to paint on.
 #![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "an example of what surrounds the machines")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it is a program")]
 

@@ -1,4 +1,5 @@
-//! Keys, the invites that carry them, the channel that they open through the rendezvous, and the words that two people compare.
+//! Keys, the invites that carry them, the channel that they open through the rendezvous, and the words that two people
+//! compare.
 
 pub(crate) mod channel;
 pub(crate) mod confirmation;

@@ -1,7 +1,7 @@
 //! A machine, its peers and its secrets: turns links into datagrams and signalling, and back.
 //!
-//! Everything above is handles and messages; everything secret stands here. One input goes in, then everything that follows from it is
-//! settled, down to the datagrams, before `handle` returns.
+//! Everything above is handles and messages; everything secret stands here. One input goes in, then everything that
+//! follows from it is settled, down to the datagrams, before `handle` returns.
 
 mod api;
 mod lanes;
@@ -58,7 +58,8 @@ pub struct Endpoint<M: LinkUser, E: Engine> {
     machine: M,
     engine: E,
     secrets: Secrets,
-    /// A host's, from before its links changed: nobody gets in by them, but who is in comes back by its session. Newest last.
+    /// A host's, from before its links changed: nobody gets in by them, but who is in comes back by its session. Newest
+    /// last.
     earlier: Vec<HostSecrets>,
     entropy: Entropy,
     links: DeadlineMap<Link<E::Peer>>,
@@ -310,7 +311,8 @@ where
         }
     }
 
-    /// Whether this process or its machine stood still: what is known of links and connections is old, and is asked for again.
+    /// Whether this process or its machine stood still: what is known of links and connections is old, and is asked for
+    /// again.
     fn notice_sleep(&mut self, now: Timestamp) {
         let before = std::mem::replace(&mut self.handled_at, now);
         if now.since(before) < SLEPT || self.deadline().is_none_or(|due| now < due + SLEPT) {

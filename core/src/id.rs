@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub [u8; 16]);
 
-/// Names one handshake and the link that comes of it, for good: 64 random bits from the viewer. Printed as 16 hex digits.
+/// Names one handshake and the link that comes of it, for good: 64 random bits from the viewer. Printed as 16 hex
+/// digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
 

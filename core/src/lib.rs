@@ -1,26 +1,33 @@
 //! The state machines of beach: handshakes, sessions, a terminal as numbered lines, and what travels between two sides.
 //!
-//! This crate opens no socket and no file, reads no clock, starts no thread, knows no async runtime and no pseudo-terminal, and draws no
-//! random number that was not given to it. Time, randomness, addresses and bytes come in as arguments; what to do comes out as values.
-//! Whoever brings those things is called the *runtime* here. `beach-runtime-tokio` is one; this page tells how to write another.
+//! This crate opens no socket and no file, reads no clock, starts no thread, knows no async runtime and no
+//! pseudo-terminal, and draws no random number that was not given to it. Time, randomness, addresses and bytes come in
+//! as arguments; what to do comes out as values. Whoever brings those things is called the *runtime* here.
+//! `beach-runtime-tokio` is one; this page tells how to write another.
 //!
 //! # The rooms
 //!
-//! - [`host`], [`viewer`] and [`rendezvous`] are the three machines; [`machine`] is their calling convention, [`time`] their time.
-//! - [`session`] has what a host and a viewer share about one connection. [`session::link`] is the *seam*: above it there are no secrets
+//! - [`host`], [`viewer`] and [`rendezvous`] are the three machines; [`machine`] is their calling convention, [`time`]
+//!   their time.
+//! - [`session`] has what a host and a viewer share about one connection. [`session::link`] is the *seam*: above it
+//!   there are no secrets
 //!   and no datagrams. [`session::handshake`] has the stages and their deadlines.
-//! - [`endpoint`] stands below the seam. It contains a host or a viewer, seals what goes through the rendezvous, and turns links into
+//! - [`endpoint`] stands below the seam. It contains a host or a viewer, seals what goes through the rendezvous, and
+//!   turns links into
 //!   datagrams, over a peer connection for each link: [`peer::engine`] says what that must do, [`peer::str0m`] does it.
-//! - [`ice`] has ways between two machines: STUN, TURN, the relay. [`crypto`] has [invites](crypto::invite) and what follows from them.
-//! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what travels.
-//! - [`keyboard`] reads what a person's own terminal sends; [`predict`] shows what typing will do before the host has said so.
+//! - [`ice`] has ways between two machines: STUN, TURN, the relay. [`crypto`] has [invites](crypto::invite) and what
+//!   follows from them.
+//! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what
+//!   travels.
+//! - [`keyboard`] reads what a person's own terminal sends; [`predict`] shows what typing will do before the host has
+//!   said so.
 //! - [`recording::journal`] has recordings that are replayed, [`recording::asciicast`] those that are watched.
 //!
 //! # The loop
 //!
-//! A runtime hands the machine one input, performs all outputs that follow, and waits for the next input, at most until the machine's
-//! deadline. Here nobody answers at the rendezvous, so nothing but time moves the viewer; a runtime has a clock and waits where this loop
-//! only counts:
+//! A runtime hands the machine one input, performs all outputs that follow, and waits for the next input, at most until
+//! the machine's deadline. Here nobody answers at the rendezvous, so nothing but time moves the viewer; a runtime has a
+//! clock and waits where this loop only counts:
 //!
 //! ```
 //! use std::collections::VecDeque;
@@ -102,45 +109,56 @@
 //!
 //! The rules of the loop:
 //!
-//! - **Time** is counted from the machine's own start, in microseconds ([`time::Timestamp`]), and never goes backwards. Its clock should go on
+//! - **Time** is counted from the machine's own start, in microseconds ([`time::Timestamp`]), and never goes backwards.
+//!   Its clock should go on
 //!   while the computer sleeps (`CLOCK_BOOTTIME`). [`peer::str0m::Str0m`] takes the instant of time zero.
 //! - **Begin** with one `Tick`. What a machine wants before anything has happened comes out of `poll` after it.
-//! - **Drain** `poll` to `None` after every `handle`, even when one of the outputs ends the session: a record may come behind it.
-//! - **Deadlines** change with every input: ask [`deadline`](machine::Machine::deadline) again before each wait. A tick that comes too early does
-//!   no harm; one that comes more than five seconds late is taken for a sleep of the machine, and what was known of the network is asked
-//!   again.
-//! - **One at a time**: after [`Show`](viewer::ViewerOutput::Show) the next one waits for [`Shown`](viewer::ViewerInput::Shown); the next
-//!   [`Keys`](viewer::ViewerInput::Keys) or paste waits for [`KeysTaken`](viewer::ViewerOutput::KeysTaken); the first may come at any time.
+//! - **Drain** `poll` to `None` after every `handle`, even when one of the outputs ends the session: a record may come
+//!   behind it.
+//! - **Deadlines** change with every input: ask [`deadline`](machine::Machine::deadline) again before each wait. A tick
+//!   that comes too early does
+//!   no harm; one that comes more than five seconds late is taken for a sleep of the machine, and what was known of the
+//network is asked !   again.
+//! - **One at a time**: after [`Show`](viewer::ViewerOutput::Show) the next one waits for
+//!   [`Shown`](viewer::ViewerInput::Shown); the next
+//!   [`Keys`](viewer::ViewerInput::Keys) or paste waits for [`KeysTaken`](viewer::ViewerOutput::KeysTaken); the first
+//may come at any time.
 //! - **It is over** at `Exit`. Nothing follows from it; close the WebSocket after what was said before has left.
 //!
 //! # The network of a runtime
 //!
-//! **The rendezvous** is a WebSocket at `SERVER/ws`, where `SERVER` is [`Invite::server`](crypto::invite::Invite::server), `http` becomes `ws` and
-//! `https` becomes `wss`. [`Dial`](endpoint::Output::Dial) abandons a connection that is there and opens one, within five seconds; then comes
+//! **The rendezvous** is a WebSocket at `SERVER/ws`, where `SERVER` is
+//! [`Invite::server`](crypto::invite::Invite::server), `http` becomes `ws` and `https` becomes `wss`.
+//! [`Dial`](endpoint::Output::Dial) abandons a connection that is there and opens one, within five seconds; then comes
 //! [`RendezvousAt`](endpoint::NetworkInput::RendezvousAt) with the address that was reached, if it is known, and
-//! [`SignalUp`](endpoint::NetworkInput::SignalUp). Each text message is a [`Signal`](endpoint::NetworkInput::Signal) (at most
-//! [`MAX_MESSAGE`](wire::signal::MAX_MESSAGE) bytes), each binary one a [`Relayed`](endpoint::NetworkInput::Relayed). The runtime reads none of them.
-//! [`SignalDown`](endpoint::NetworkInput::SignalDown) says that a dial failed or the connection ended, with a cause for people; the endpoint then
-//! dials again when it wants to. After [`HangUp`](endpoint::Output::HangUp) nothing is said of that connection any more. Pings at WebSocket
-//! level are the runtime's to answer; the endpoint has its own.
+//! [`SignalUp`](endpoint::NetworkInput::SignalUp). Each text message is a [`Signal`](endpoint::NetworkInput::Signal)
+//! (at most
+//! [`MAX_MESSAGE`](wire::signal::MAX_MESSAGE) bytes), each binary one a [`Relayed`](endpoint::NetworkInput::Relayed).
+//! The runtime reads none of them.
+//! [`SignalDown`](endpoint::NetworkInput::SignalDown) says that a dial failed or the connection ended, with a cause for
+//! people; the endpoint then dials again when it wants to. After [`HangUp`](endpoint::Output::HangUp) nothing is said
+//! of that connection any more. Pings at WebSocket level are the runtime's to answer; the endpoint has its own.
 //!
-//! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address, each bound to that address
-//! and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and the addresses, in the order in which they shall be offered.
-//! Usable is what is neither link-local, unspecified nor multicast; loopback addresses count only if the invite's server is on loopback
-//! ([`Invite::is_loopback`](crypto::invite::Invite::is_loopback)), and then alone. A [`Datagram`](endpoint::Output::Datagram) leaves by the socket
-//! whose address is its `source`. What arrives becomes a [`Datagram`](endpoint::NetworkInput::Datagram) with the socket's own address as `destination`.
-//! Errors of a socket are no events: what is lost is said again, or another path is taken. When the computer's addresses change, say
+//! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address,
+//! each bound to that address and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and
+//! the addresses, in the order in which they shall be offered. Usable is what is neither link-local, unspecified nor
+//! multicast; loopback addresses count only if the invite's server is on loopback
+//! ([`Invite::is_loopback`](crypto::invite::Invite::is_loopback)), and then alone. A
+//! [`Datagram`](endpoint::Output::Datagram) leaves by the socket whose address is its `source`. What arrives becomes a
+//! [`Datagram`](endpoint::NetworkInput::Datagram) with the socket's own address as `destination`. Errors of a socket
+//! are no events: what is lost is said again, or another path is taken. When the computer's addresses change, say
 //! [`Moved`](endpoint::NetworkInput::Moved).
 //!
-//! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with [`TurnDown`](endpoint::NetworkInput::TurnDown), and TURN over UDP
-//! and the rendezvous' relay remain.
+//! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with
+//! [`TurnDown`](endpoint::NetworkInput::TurnDown), and TURN over UDP and the rendezvous' relay remain.
 //!
-//! **Certificates.** One [`Certificate`](peer::str0m::Certificate) a process. Its hash travels sealed, so nobody has to sign it.
+//! **Certificates.** One [`Certificate`](peer::str0m::Certificate) a process. Its hash travels sealed, so nobody has to
+//! sign it.
 //!
 //! # Examples
 //!
-//! In `core/examples/`, each run by a test: `std_viewer` joins a session over sockets of the standard library, `in_memory` has all three
-//! machines in one process and time that jumps, `replay` reads a recording.
+//! In `core/examples/`, each run by a test: `std_viewer` joins a session over sockets of the standard library,
+//! `in_memory` has all three machines in one process and time that jumps, `replay` reads a recording.
 //!
 //! # Features
 //!

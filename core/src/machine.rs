@@ -8,8 +8,9 @@ pub struct Tick;
 
 /// A pure state machine: no I/O, no clock, no threads, no randomness but the seed it was made with.
 ///
-/// The driver's duty: after every [`handle`](Machine::handle) call [`poll`](Machine::poll) until it returns `None`, perform what it
-/// returned, then wait for an input or for [`deadline`](Machine::deadline), whichever is first. Time never goes backwards.
+/// The driver's duty: after every [`handle`](Machine::handle) call [`poll`](Machine::poll) until it returns `None`,
+/// perform what it returned, then wait for an input or for [`deadline`](Machine::deadline), whichever is first. Time
+/// never goes backwards.
 pub trait Machine {
     /// The machine's inputs.
     type Input: From<Tick>;

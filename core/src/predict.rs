@@ -3,11 +3,12 @@
 //! What this module does not do: it paints nothing, sends nothing, and changes nothing of a screen. It lays an
 //! [`Overlay`] over it.
 //!
-//! The rules are those of mosh (Winstein and Balakrishnan, USENIX ATC 2012, section 3). A key whose echo is nearly always
-//! the same is predicted: a character, backspace, left, right. Predictions belong to *epochs*, and an epoch is shown only
-//! when the host's screen has confirmed one of its predictions, so that nothing is shown where nothing is echoed, such as
-//! at a question for a password. A key whose effect is not known begins a new epoch, and so does a cursor that is not
-//! where the predictions left it. The first prediction that turns out wrong takes all others with it.
+//! The rules are those of mosh (Winstein and Balakrishnan, USENIX ATC 2012, section 3). A key whose echo is nearly
+//! always the same is predicted: a character, backspace, left, right. Predictions belong to *epochs*, and an epoch is
+//! shown only when the host's screen has confirmed one of its predictions, so that nothing is shown where nothing is
+//! echoed, such as at a question for a password. A key whose effect is not known begins a new epoch, and so does a
+//! cursor that is not where the predictions left it. The first prediction that turns out wrong takes all others with
+//! it.
 //!
 //! Where something is predicted is said by the number of the line, not the row: scrolling moves neither.
 
@@ -34,8 +35,8 @@ const MAX_MOVES: usize = 1024;
 /// More bytes than this at once were not typed: mosh takes 100. They are not predicted.
 const MAX_AT_ONCE: usize = 100;
 
-/// Once a program has a key, its echo is on the screens that come within this time (mosh's figure), or within half a round
-/// trip if that is more.
+/// Once a program has a key, its echo is on the screens that come within this time (mosh's figure), or within half a
+/// round trip if that is more.
 const ECHO_WITHIN: Duration = Duration::from_millis(50);
 
 /// If no screen came since, the echo may have been lost on its way and sent again: that takes so many round trips.
@@ -56,7 +57,8 @@ pub struct Predictor {
     /// The epoch of new predictions, and the newest confirmed epoch.
     epoch: u64,
     confirmed: u64,
-    /// Where the host's cursor was as predicted, and where the next character goes then: at the end of a row these are two.
+    /// Where the host's cursor was as predicted, and where the next character goes then: at the end of a row these are
+    /// two.
     anchor: Option<(Place, Place)>,
     /// Where the host's cursor last was as far as it is understood: as predicted, or where predictions began.
     rest: Option<Place>,
@@ -100,7 +102,8 @@ struct Cell {
     taken: Option<Taken>,
     /// If the host shows this, it echoes.
     proves: bool,
-    /// Whether this prediction replaced one that was open: the screen may show this before its time, and something else in between.
+    /// Whether this prediction replaced one that was open: the screen may show this before its time, and something else
+    /// in between.
     again: bool,
     /// The screen shows this already.
     shown: bool,
@@ -205,8 +208,8 @@ impl Predictor {
         self.unforeseen();
     }
 
-    /// The screen is complete, or the program took input up to event `taken`, or the [`deadline`](Predictor::deadline) has
-    /// come. The echo of what was taken is on this screen, or on one that comes within the time for it.
+    /// The screen is complete, or the program took input up to event `taken`, or the [`deadline`](Predictor::deadline)
+    /// has come. The echo of what was taken is on this screen, or on one that comes within the time for it.
     pub fn on_screen(&mut self, now: Timestamp, screen: &Screen, taken: u64, srtt: Option<Duration>) {
         if let Some(srtt) = srtt {
             self.display.measure(srtt);

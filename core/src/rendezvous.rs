@@ -1,4 +1,5 @@
-//! The rendezvous: introduces viewers to hosts. It forwards what it cannot read, keeps sessions in memory, and bounds everything.
+//! The rendezvous: introduces viewers to hosts. It forwards what it cannot read, keeps sessions in memory, and bounds
+//! everything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -17,14 +18,15 @@ use crate::wire::signal::{
     FromRendezvous, IceUrl, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text,
 };
 
-/// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its busiest, as frames
-/// adapt to the path.
+/// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its
+/// busiest, as frames adapt to the path.
 pub const RELAY_RATE: u64 = 512 * 1024;
 
 /// The burst of this rate.
 pub const RELAY_BURST: u64 = 1024 * 1024;
 
-/// Joins a second that reach one host, and that come from one address: far more than people make, far less than a machine could.
+/// Joins a second that reach one host, and that come from one address: far more than people make, far less than a
+/// machine could.
 pub const JOIN_RATE: u64 = 100;
 
 /// The burst of this rate: all viewers of a session reconnect together.
@@ -42,7 +44,8 @@ pub const MAX_SESSIONS: usize = 50_000;
 /// Most links of one session at the rendezvous: handshakes, and links whose datagrams it may have to carry.
 pub const MAX_LINKS: usize = 512;
 
-/// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and repetitions.
+/// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and
+/// repetitions.
 pub const MAX_LINK_MESSAGES: u32 = 256;
 
 /// A session is kept this long without its host.

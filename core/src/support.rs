@@ -1,4 +1,5 @@
-//! Small parts without a subject of their own: pauses that grow, deadlines by key, a token bucket, random bytes from a seed.
+//! Small parts without a subject of their own: pauses that grow, deadlines by key, a token bucket, random bytes from a
+//! seed.
 
 pub(crate) mod backoff;
 pub(crate) mod deadline_map;

@@ -1,7 +1,8 @@
 //! Synchronisation: small machines, one per viewer.
 //!
 //! - [`downlink`] and [`uplink`]: the two ends of a viewer's terminal lane, made of the others.
-//! - [`outbound`]: what does this viewer lack, and what goes next; with [`slots`], what it has of each line, [`history`], what it lacks of
+//! - [`outbound`]: what does this viewer lack, and what goes next; with [`slots`], what it has of each line,
+//!   [`history`], what it lacks of
 //!   the lines above the window, and [`packer`], which fills datagrams.
 //! - [`inbound`]: input, exactly once.
 //! - [`acks`] and [`pace`]: which datagrams arrived, how long that takes, and how many may be on their way.

@@ -1,4 +1,5 @@
-//! The messages on the wire. Decoding is total and bounded, and never panics; past this module no raw bytes need a check.
+//! The messages on the wire. Decoding is total and bounded, and never panics; past this module no raw bytes need a
+//! check.
 //!
 //! - [`signal`]: JSON that the rendezvous reads, and what is sealed inside its envelopes.
 //! - [`frame`]: postcard on the lanes.

@@ -1,5 +1,5 @@
-//! Frames of a confirmed peer, and lines: decoded or refused, never a panic, and decoded ones merge into a screen that stays
-//! within its bounds.
+//! Frames of a confirmed peer, and lines: decoded or refused, never a panic, and decoded ones merge into a screen that
+//! stays within its bounds.
 #![no_main]
 
 use beach_core::terminal::{Line, MAX_HISTORY, MAX_LINES_OUTSIDE, MAX_ROWS, Screen};

@@ -1,4 +1,5 @@
-//! Messages of a rendezvous, host or viewer: decoded or refused, never a panic, and a decoded one encodes the same way again.
+//! Messages of a rendezvous, host or viewer: decoded or refused, never a panic, and a decoded one encodes the same way
+//! again.
 #![no_main]
 
 use beach_core::crypto::invite::Invite;

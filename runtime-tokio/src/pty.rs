@@ -30,15 +30,15 @@ pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
 /// Lower bound of the bytes gathered into one event while more are available: one read.
 const OUTPUT_BYTES_MIN: usize = 4 * 1024;
 
-/// Longest time in which the caller should process one event, because a key that comes meanwhile waits. Lines of one letter take
-/// ten times as long to process as full lines.
+/// Longest time in which the caller should process one event, because a key that comes meanwhile waits. Lines of one
+/// letter take ten times as long to process as full lines.
 const WORKED_THROUGH_WITHIN: Duration = Duration::from_millis(1);
 
 /// A read of fewer bytes than this is an echo or a prompt: nothing more waits, and another read would only delay it.
 const SHORT_READ: usize = 512;
 
-/// Silence after the command's end until its output counts as complete. Reached only when another process still holds the
-/// terminal; otherwise the kernel reports the end.
+/// Silence after the command's end until its output counts as complete. Reached only when another process still holds
+/// the terminal; otherwise the kernel reports the end.
 pub const DRAIN_SILENCE: Duration = Duration::from_millis(500);
 
 /// Longest time of draining after the command's end, however much a process left behind still writes.
@@ -158,9 +158,9 @@ pub struct Pty {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Output {
     Flows,
-    /// The kernel has reported once that every process closed the terminal. Linux checks for waiting bytes before it checks for
-    /// writers, and a writer may write and close in between: so bytes may still follow (measured: 3 of 58,000 commands that close
-    /// the terminal right after their last line). Only the second report is the end.
+    /// The kernel has reported once that every process closed the terminal. Linux checks for waiting bytes before it
+    /// checks for writers, and a writer may write and close in between: so bytes may still follow (measured: 3 of
+    /// 58,000 commands that close the terminal right after their last line). Only the second report is the end.
     SaysEnded,
     Ended,
 }
@@ -225,8 +225,8 @@ impl Pty {
         })
     }
 
-    /// Waits for the next event. Cancel-safe: dropping the future loses nothing. After [`PtyEvent::Exited`] it pends for
-    /// ever.
+    /// Waits for the next event. Cancel-safe: dropping the future loses nothing. After [`PtyEvent::Exited`] it pends
+    /// for ever.
     ///
     /// Reads and writes advance independently: a command that does not read cannot hold back its own output, and one
     /// that writes without end cannot hold back input.
@@ -288,8 +288,8 @@ impl Pty {
         }
     }
 
-    /// Pauses or resumes reading the output, for an owner that cannot keep up. Everything else goes on. Draining after the command's
-    /// end starts its time again when reading resumes.
+    /// Pauses or resumes reading the output, for an owner that cannot keep up. Everything else goes on. Draining after
+    /// the command's end starts its time again when reading resumes.
     pub fn pause_output(&mut self, paused: bool) {
         if let Some(ended) = self.exit.as_mut().filter(|_| self.paused && !paused) {
             *ended = Ended::now(ended.exit);
@@ -377,8 +377,8 @@ impl Pty {
         };
     }
 
-    /// Ends draining, after handing over the output that is already available: this process may have been the late one. A process
-    /// that never falls silent gets one more read.
+    /// Ends draining, after handing over the output that is already available: this process may have been the late one.
+    /// A process that never falls silent gets one more read.
     fn last_output(&mut self) -> Option<Vec<u8>> {
         let read = rustix::io::read(&self.terminal, &mut self.buffer).ok().filter(|read| *read > 0);
         let last = read.map(|read| self.collect(read));
@@ -441,8 +441,8 @@ mod tests {
     /// A test that needs longer has hung.
     const DEADLINE: Duration = Duration::from_secs(10);
 
-    /// A shell with the default reaction to signals: the parent of the tests may ignore some (nohup, `&` in a script), and a shell
-    /// cannot undo that.
+    /// A shell with the default reaction to signals: the parent of the tests may ignore some (nohup, `&` in a script),
+    /// and a shell cannot undo that.
     fn shell(script: &str) -> Spawn {
         Spawn {
             program: "env".into(),

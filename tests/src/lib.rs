@@ -1,4 +1,5 @@
-//! The worlds in which beach is tested: a simulated one, where a run is a function of its seed, and what the tests of the real one share.
+//! The worlds in which beach is tested: a simulated one, where a run is a function of its seed, and what the tests of
+//! the real one share.
 
 pub mod determinism;
 pub mod real;

@@ -1,8 +1,8 @@
 //! The real world: processes, terminals, sockets and network namespaces, for the tests of `beach` as people run it.
 //!
-//! Nothing here sleeps for luck: everything is asked again until it is so, or until a deadline. A test that fails prints
-//! what its processes said, what its panes show and how its logs end, because each of these says so when it is dropped in
-//! a panic.
+//! Nothing here sleeps for luck: everything is asked again until it is so, or until a deadline. A test that fails
+//! prints what its processes said, what its panes show and how its logs end, because each of these says so when it is
+//! dropped in a panic.
 
 mod beach;
 mod binary;

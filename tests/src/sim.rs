@@ -2,7 +2,8 @@
 //!
 //! A run is a function of its seed. Three tiers share one [`World`]:
 //!
-//! * A1, machines over links that the world makes up ([`World::bare`]): everything below the link seam is played by `seam`;
+//! * A1, machines over links that the world makes up ([`World::bare`]): everything below the link seam is played by
+//!   `seam`;
 //! * A2, `Endpoint` over a [`FakeEngine`]: real sealing and confirmation, simulated datagrams;
 //! * B, `Endpoint` over real ICE, DTLS and SCTP: see [`real`].
 

@@ -1,4 +1,5 @@
-//! With eight viewers, what a program asks its terminal is answered once: by the model when nobody else would, and never by a viewer.
+//! With eight viewers, what a program asks its terminal is answered once: by the model when nobody else would, and
+//! never by a viewer.
 
 use beach_core::host::HostInput;
 use beach_core::role::Role;

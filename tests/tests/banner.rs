@@ -100,8 +100,9 @@ fn run(size: Size, steps: &[Step], sizes: &[usize], texts: &[String], told: fn(&
     }
 }
 
-/// What a banner cannot be hidden from is left out: REP, which repeats what was printed last, and that may have been the
-/// banner; and wide characters, of which insertion and erasing can leave half, which looks like a blank and is none.
+/// What a banner cannot be hidden from is left out: REP, which repeats what was printed last, and that may have been
+/// the banner; and wide characters, of which insertion and erasing can leave half, which looks like a blank and is
+/// none.
 fn told(bytes: &[u8]) -> Vec<u8> {
     let narrow = |at: usize| bytes[at] < 0xe2 || bytes[at] == 0xe2 && matches!(bytes.get(at + 1), Some(0x94 | 0x95));
     (0..bytes.len())

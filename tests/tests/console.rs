@@ -1,4 +1,5 @@
-//! The person at the host's own terminal is asked, answers, looks and removes, and the program under it notices nothing.
+//! The person at the host's own terminal is asked, answers, looks and removes, and the program under it notices
+//! nothing.
 #![cfg(target_os = "linux")]
 
 use beach_core::host::{Approve, Escape, HostInput, ModeratorAction};

@@ -1,5 +1,5 @@
-//! What real programs print, recorded here and now, arrives at a viewer through a bad network: same cells, cursor and modes, and so
-//! does what its painter painted.
+//! What real programs print, recorded here and now, arrives at a viewer through a bad network: same cells, cursor and
+//! modes, and so does what its painter painted.
 #![cfg(target_os = "linux")]
 
 #[path = "corpus/plain.rs"]
@@ -135,8 +135,8 @@ fn arrives<E: Engine>(world: &mut World<E>, input: HostInput) -> Result<(), Stri
     if viewer.terminal.head().size == host.head().size { same_painted(&viewer.terminal, host) } else { Ok(()) }
 }
 
-/// What a recording looks like at each point: through the network, and on a terminal of its own. `excused` are the places where that is
-/// known to differ from the model, by a part of their names.
+/// What a recording looks like at each point: through the network, and on a terminal of its own. `excused` are the
+/// places where that is known to differ from the model, by a part of their names.
 fn plays(program: &str, size: Size, printed: &[u8], excused: &[&str]) {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
@@ -170,8 +170,8 @@ fn plays(program: &str, size: Size, printed: &[u8], excused: &[&str]) {
     assert_eq!(unused, [""; 0], "{program} at {size}: these do not differ any more");
 }
 
-/// The same while the host's size changes between the parts, for what no terminal of another kind can be asked: how rows are broken
-/// anew differs between them.
+/// The same while the host's size changes between the parts, for what no terminal of another kind can be asked: how
+/// rows are broken anew differs between them.
 fn plays_while_resized<E: Engine>(mut world: World<E>, program: &str, size: Size, printed: &[u8]) {
     let mut done = 0;
     for (point, end) in ends(printed).into_iter().enumerate() {

@@ -13,7 +13,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// `~` as terminals send it: by itself, in the kitty keyboard protocol with each of its flags, and with modifyOtherKeys.
+/// `~` as terminals send it: by itself, in the kitty keyboard protocol with each of its flags, and with
+/// modifyOtherKeys.
 const TILDE: &[&[u8]] = &[
     b"~",
     b"\x1b[126u",

@@ -143,7 +143,8 @@ fn a_rendezvous_that_connects_viewers_to_each_others_hosts_gets_nobody_in_and_bo
         plan.at = secs(1);
         world.add_viewer(plan);
     }
-    // Whatever is for one host is given to the other; what that one says of a link is given to the viewer whose link it is.
+    // Whatever is for one host is given to the other; what that one says of a link is given to the viewer whose link it
+    // is.
     let mut links = std::collections::BTreeMap::new();
     world.meddler = Some(Box::new(move |_, signal| match (signal.up, signal.who) {
         (true, Who::Viewer(index)) => {
@@ -178,8 +179,8 @@ fn a_rendezvous_that_connects_viewers_to_each_others_hosts_gets_nobody_in_and_bo
     }
 }
 
-/// Everything a rendezvous can do at once, for many seeds: it loses, repeats, delays, changes, replays from any earlier handshake, gives
-/// envelopes of one link to another, and messages of one session to another.
+/// Everything a rendezvous can do at once, for many seeds: it loses, repeats, delays, changes, replays from any earlier
+/// handshake, gives envelopes of one link to another, and messages of one session to another.
 #[test]
 fn whatever_a_hostile_rendezvous_does_nobody_is_confirmed_with_the_wrong_peer_and_every_end_names_its_stage() {
     let test =
@@ -322,7 +323,8 @@ fn unconfirmed<E: Engine>(world: &World<E>) {
     assert_eq!(failure(world, 0).stage, Stage::Confirming);
 }
 
-/// A real engine that announces another certificate than it shows: what a rendezvous that could open envelopes would bring about.
+/// A real engine that announces another certificate than it shows: what a rendezvous that could open envelopes would
+/// bring about.
 struct Lying(Str0m);
 
 struct LyingPeer(Str0mPeer);
@@ -515,8 +517,9 @@ fn frames_that_make_no_sense_are_violations_and_the_third_removes() {
     assert!(world.hosts[0].written.is_empty());
 }
 
-/// An RTP packet as the terminal lane has them, but of a foreign stream, and with a header extension (RFC 8285, one-byte header) that
-/// names the lane: an engine that believes it before it is authenticated takes the foreign stream for the lane's.
+/// An RTP packet as the terminal lane has them, but of a foreign stream, and with a header extension (RFC 8285,
+/// one-byte header) that names the lane: an engine that believes it before it is authenticated takes the foreign stream
+/// for the lane's.
 fn naming_the_lane(extension: u8, seq: u16) -> Vec<u8> {
     const LANE: &[u8; 4] = b"lane";
     let mut packet = vec![0x90, 100];

@@ -6,7 +6,8 @@ mod allowed;
 use beach_core::terminal::{Abilities, Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size};
 use beach_core::time::Timestamp;
 
-/// Strings that terminals somewhere act upon: titles and their reports, clipboards, files, notifications, images, keys that are typed back.
+/// Strings that terminals somewhere act upon: titles and their reports, clipboards, files, notifications, images, keys
+/// that are typed back.
 const STRINGS: &[&str] = &[
     "]0;title",
     "]1;icon",

@@ -1,7 +1,8 @@
-//! From a key to its echo on the viewer's screen, over real ICE, DTLS, SCTP and RTP, through links that lose, queue and are shared.
+//! From a key to its echo on the viewer's screen, over real ICE, DTLS, SCTP and RTP, through links that lose, queue and
+//! are shared.
 //!
-//! `LATENCY_ALL=1 cargo test -p beach-tests --test latency -- --nocapture` prints the whole table of docs/LATENCY.md; without it a few
-//! cells are run and held to bounds.
+//! `LATENCY_ALL=1 cargo test -p beach-tests --test latency -- --nocapture` prints the whole table of docs/LATENCY.md;
+//! without it a few cells are run and held to bounds.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ const QUEUE: u64 = 64 * 1024;
 /// Keys that are typed in each session of a cell.
 const KEYS: usize = 200;
 
-/// Sessions of a cell, each with a seed of its own. Of 200 keys alone two make the p99, and one unlucky datagram decides.
+/// Sessions of a cell, each with a seed of its own. Of 200 keys alone two make the p99, and one unlucky datagram
+/// decides.
 const SESSIONS: u64 = 4;
 
 #[derive(Clone, Copy, Debug)]

@@ -1,5 +1,5 @@
-//! What everything below says at level trace, while real sessions run, has no secret in it. The notes of both sides tell the story of a
-//! handshake in order, and what was missing when a handshake came to nothing.
+//! What everything below says at level trace, while real sessions run, has no secret in it. The notes of both sides
+//! tell the story of a handshake in order, and what was missing when a handshake came to nothing.
 #![cfg(target_os = "linux")]
 
 use std::io;
@@ -223,8 +223,8 @@ fn sealed(signal: &Signal) -> Option<Sealed> {
     Some(if bytes.len() >= 120 { Sealed::Description } else { Sealed::Shorter })
 }
 
-/// The last thing that both sides missed, when `withheld` of what goes to the rendezvous does not get there and, if `cut`, no datagram
-/// gets through.
+/// The last thing that both sides missed, when `withheld` of what goes to the rendezvous does not get there and, if
+/// `cut`, no datagram gets through.
 fn missed(withheld: fn(&Signal) -> bool, cut: bool) -> [Missing; 2] {
     determinism::run(3, move || {
         let mut world = real::world(3);

@@ -161,7 +161,8 @@ fn without_erasures(steps: Vec<Step>) -> Vec<Step> {
     steps.into_iter().map(&mut step).collect()
 }
 
-/// Runs a session over a network that these chances decide about, and compares the viewer's scrollback with the host's lines.
+/// Runs a session over a network that these chances decide about, and compares the viewer's scrollback with the host's
+/// lines.
 fn check_scrollback(size: Size, local: Size, steps: Vec<Step>, chances: &[u32]) -> Result<(), TestCaseError> {
     let emulator = Emulator::new(size, 1_000_000);
     let mut feed = Feed { emulator, sent: BTreeMap::new(), wire: Vec::new() };

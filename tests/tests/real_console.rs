@@ -1,4 +1,5 @@
-//! The host is asked in the terminal that it shares, over whatever runs there, and that looks afterwards as if nothing had been.
+//! The host is asked in the terminal that it shares, over whatever runs there, and that looks afterwards as if nothing
+//! had been.
 
 use std::time::Duration;
 

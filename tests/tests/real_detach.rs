@@ -1,4 +1,5 @@
-//! A session in the background outlives the terminal that it was started in; one that is not ends with its terminal, cleanly.
+//! A session in the background outlives the terminal that it was started in; one that is not ends with its terminal,
+//! cleanly.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! A hundred viewers of one host, on as many processors as there are. Alone in its file, so that nothing else is measured meanwhile.
+//! A hundred viewers of one host, on as many processors as there are. Alone in its file, so that nothing else is
+//! measured meanwhile.
 
 use std::time::{Duration, Instant};
 

@@ -13,7 +13,8 @@ const SOON: Duration = Duration::from_secs(20);
 /// Until a cut is noticed, and after it until somebody is back.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
-/// Both versions, the new one first. Without an old one nothing is tested, which is said whether or not the output is captured.
+/// Both versions, the new one first. Without an old one nothing is tested, which is said whether or not the output is
+/// captured.
 fn versions() -> Option<[PathBuf; 2]> {
     let old = env::var_os("BEACH_OLD").filter(|path| !path.is_empty());
     if old.is_none() {
@@ -53,7 +54,8 @@ fn meet(host_program: &Path, viewer_program: &Path) {
     eventually("the viewer's end", SOON, || viewer.ended());
 }
 
-/// The cable between both is cut until the viewer has noticed, and mended: the viewer comes back, and what was typed arrives once.
+/// The cable between both is cut until the viewer has noticed, and mended: the viewer comes back, and what was typed
+/// arrives once.
 fn resume(host_program: &Path, viewer_program: &Path) {
     let Some(machines) = Machines::new() else { return };
     let scratch = Scratch::new();

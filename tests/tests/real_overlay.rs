@@ -33,7 +33,8 @@ fn is_shown(pane: &Pane<'_>, text: &str) -> bool {
     pane.rows().iter().any(|row| row.contains(text))
 }
 
-/// The program ends its counting; every number stands in the viewer's terminal once, in order, and nothing else but the last line.
+/// The program ends its counting; every number stands in the viewer's terminal once, in order, and nothing else but the
+/// last line.
 fn everything_is_there(scratch: &Scratch, pane: &Pane<'_>) {
     scratch.write("stop", "");
     pane.shows("END-", SOON);

@@ -23,7 +23,8 @@ fn join<'a>(tmux: &'a Tmux, name: &str, link: &str) -> Pane<'a> {
     tmux.pane(name, SIZE, &format!("exec beach join --log-file {name}.log '{link}'"))
 }
 
-/// Runs a program in the shared shell, seen by a viewer from before it started and by one who comes later, and again after each of `keys`.
+/// Runs a program in the shared shell, seen by a viewer from before it started and by one who comes later, and again
+/// after each of `keys`.
 fn is_seen_alike(program: &str, shows: &str, keys: &[&str]) {
     let scratch = Scratch::new();
     let text: String =
@@ -92,8 +93,8 @@ fn all_kinds_of_colours_and_attributes_look_the_same_to_an_early_and_a_late_view
     assert!(has(Color::Rgb(255, 100, 0)) && has(Color::Rgb(0, 20, 200)), "RGB");
 }
 
-/// 16 and 256 colours, RGB, attributes, wide and combining characters, an erased line on a colour (with something at its
-/// end: of cells that were only erased tmux tells nothing), and a cursor in the middle.
+/// 16 and 256 colours, RGB, attributes, wide and combining characters, an erased line on a colour (with something at
+/// its end: of cells that were only erased tmux tells nothing), and a cursor in the middle.
 const PATTERN: &str = r"
 for i in 0 1 2 3 4 5 6 7; do printf '\e[3%dmfg%d \e[9%dmbright \e[0m\e[4%dm  \e[10%dm  \e[0m' $i $i $i $i $i; [ $i = 3 ] && echo; done; echo
 for i in $(seq 16 7 255); do printf '\e[48;5;%dm ' $i; done; printf '\e[0m\n'

@@ -1,5 +1,6 @@
-//! docs/SENTENCES.md holds what the program says: every `--help`, and typical failures. A changed sentence changes the file, so nobody
-//! changes one unseen: `BEACH_BLESS=1 cargo test --workspace --test real_sentences` writes the file anew.
+//! docs/SENTENCES.md holds what the program says: every `--help`, and typical failures. A changed sentence changes the
+//! file, so nobody changes one unseen: `BEACH_BLESS=1 cargo test --workspace --test real_sentences` writes the file
+//! anew.
 
 use std::fmt::Write as _;
 use std::net::TcpListener;

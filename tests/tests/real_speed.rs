@@ -1,4 +1,5 @@
-//! A join is fast, and a thousand of them leave nothing behind. Alone in this file, and one at a time, since they measure.
+//! A join is fast, and a thousand of them leave nothing behind. Alone in this file, and one at a time, since they
+//! measure.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -13,8 +14,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// Joins that are measured, one after the other.
 const ALONE_JOINS: usize = 40;
 
-/// What is lost in DTLS comes again after 750 ms at the earliest; nothing is lost on loopback, so a join that takes this long threw
-/// something away. One in forty may have met a busy machine.
+/// What is lost in DTLS comes again after 750 ms at the earliest; nothing is lost on loopback, so a join that takes
+/// this long threw something away. One in forty may have met a busy machine.
 const STALLED_MILLIS: u64 = 700;
 
 /// Joins of one host, and how many at a time.

@@ -1,5 +1,5 @@
-//! Where the rendezvous relays nothing and no datagram gets from one side to the other, coturn relays: over UDP, over TCP, with credentials
-//! that the rendezvous makes and that expire.
+//! Where the rendezvous relays nothing and no datagram gets from one side to the other, coturn relays: over UDP, over
+//! TCP, with credentials that the rendezvous makes and that expire.
 
 use std::process::Command;
 use std::time::Duration;

@@ -170,7 +170,8 @@ fn answered_within<E: Engine>(world: &mut World<E>, number: u64) -> Duration {
     world.now() - before
 }
 
-/// Cuts the direct path of a session in use, and mends it: how long typing stood still, and until the session went directly again.
+/// Cuts the direct path of a session in use, and mends it: how long typing stood still, and until the session went
+/// directly again.
 fn cut_and_mended(seed: u64, how: Cut, loss: u64) -> (Duration, Duration) {
     determinism::run(seed, move || {
         let mut world = real::world(seed);
@@ -272,7 +273,8 @@ struct Desk {
 const LINK: LinkId = LinkId(9);
 
 impl Desk {
-    /// A rendezvous with a session whose host is connection 1, and a link of it whose viewer is connection 2. Connection 3 is a stranger.
+    /// A rendezvous with a session whose host is connection 1, and a link of it whose viewer is connection 2.
+    /// Connection 3 is a stranger.
     fn new() -> Desk {
         let mut world = World::new(1, fake_engine);
         world.add_host(HostPlan::new(1));

@@ -508,8 +508,8 @@ fn a_rendezvous_that_crashes_at_any_step_of_a_handshake_and_comes_back_keeps_nob
 
 #[test]
 fn a_first_frame_that_arrives_before_anybody_listens_is_not_lost() {
-    // The host speaks as soon as its side is up, 30 times farther along than the viewer's: channels have fixed ids and are read from
-    // the first packet.
+    // The host speaks as soon as its side is up, 30 times farther along than the viewer's: channels have fixed ids and
+    // are read from the first packet.
     for_each_seed(FILE, "a_first_frame_that_arrives_before_anybody_listens_is_not_lost", 0..50, |seed| {
         determinism::run(seed, move || {
             let mut world = real::world(seed);

@@ -1,5 +1,5 @@
-//! Flood and typing for a minute, through a narrow and lossy link: every key once, the same screen once it is quiet, and in the viewer's
-//! own scrollback every line once, in order, or a line that says how many are missing.
+//! Flood and typing for a minute, through a narrow and lossy link: every key once, the same screen once it is quiet,
+//! and in the viewer's own scrollback every line once, in order, or a line that says how many are missing.
 
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;

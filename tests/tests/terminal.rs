@@ -162,7 +162,8 @@ proptest! {
         one.feed(&bytes);
         reads(&bytes, &sizes).for_each(|read| many.feed(read));
         prop_assert_eq!(one.synchronized(), many.synchronized());
-        // Half a character right before an update that stays open may or may not be shown as a broken one before its end.
+        // Half a character right before an update that stays open may or may not be shown as a broken one before its
+        // end.
         one.end_synchronized();
         many.end_synchronized();
         one.frame();

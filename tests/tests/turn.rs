@@ -1,5 +1,5 @@
-//! Where no datagram gets from one side to the other, a TURN server of either side relays them: turn-server-proto's, on virtual time, under
-//! the real engine.
+//! Where no datagram gets from one side to the other, a TURN server of either side relays them: turn-server-proto's, on
+//! virtual time, under the real engine.
 #![cfg(target_os = "linux")]
 
 use std::net::SocketAddr;

@@ -85,7 +85,8 @@ fn measure_stopped(lab: &Lab, system: System, size: usize, per_second: u32, seed
     send(sleeper_id, Signal::STOP);
     let stopped = types(1.0)?;
     send(sleeper_id, Signal::CONT);
-    // Once for nothing: it catches up. Then again as before, so that what else this machine does weighs the same on both.
+    // Once for nothing: it catches up. Then again as before, so that what else this machine does weighs the same on
+    // both.
     types(0.2)?;
     running.add(&types(0.5)?);
     let middle = |echoes: &Echoes| echoes.percentile(0.5).ok_or_else(|| anyhow!("no key was typed"));

@@ -1,12 +1,12 @@
-//! Sealing: numbered envelopes over signalling, after the Noise handshake. With the confirmation of what both sides agreed on, the only
-//! cryptography that is ours. On the wire an envelope is
+//! Sealing: numbered envelopes over signalling, after the Noise handshake. With the confirmation of what both sides
+//! agreed on, the only cryptography that is ours. On the wire an envelope is
 //!
 //! ```text
 //! 3 ‖ number (8, BE) ‖ sealed    both ways; the number is the nonce
 //! ```
 //!
-//! A rendezvous may drop, repeat and reorder envelopes: each side keeps a replay window, acknowledges, and repeats what is not
-//! acknowledged byte for byte, so that no nonce ever encrypts twice.
+//! A rendezvous may drop, repeat and reorder envelopes: each side keeps a replay window, acknowledges, and repeats what
+//! is not acknowledged byte for byte, so that no nonce ever encrypts twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,8 @@ pub(crate) const MAX_ENVELOPE: usize = 8 * 1024;
 /// Numbers this far behind the newest are refused as replays: more than a handshake ever sends.
 const REPLAY_WINDOW: u64 = 64;
 
-/// Most envelopes kept for repetition: a handshake has at most an offer, an answer, a verdict and 32 candidates an attempt.
+/// Most envelopes kept for repetition: a handshake has at most an offer, an answer, a verdict and 32 candidates an
+/// attempt.
 const MAX_OUTSTANDING: usize = 64;
 
 /// First repetition: a rendezvous round trip is well below it, and it doubles each time.

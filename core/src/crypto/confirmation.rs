@@ -1,4 +1,5 @@
-//! The confirmation: MACs with which both sides prove that they saw the same certificates and hold the keys of one handshake.
+//! The confirmation: MACs with which both sides prove that they saw the same certificates and hold the keys of one
+//! handshake.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, Mac};

@@ -63,7 +63,8 @@ impl Invite {
         Invite::with_key(server, session, fragment.ok_or(InviteError::NoKey)?)
     }
 
-    /// Reads the place from `target` and the key from `key` (with or without its `#`), for people who type the key at a prompt.
+    /// Reads the place from `target` and the key from `key` (with or without its `#`), for people who type the key at a
+    /// prompt.
     ///
     /// # Errors
     /// As [`parse`](Invite::parse), but for the missing key.

@@ -23,11 +23,12 @@ use super::{Endpoint, Generation, MAX_ROUTES, Output, Paths, Secrets};
 /// Candidates of the other side that came before its description are kept, this many.
 const MAX_EARLY_CANDIDATES: usize = 32;
 
-/// Addresses of the other side that are checked, an attempt: six a family. More would be a way to have others knocked at.
+/// Addresses of the other side that are checked, an attempt: six a family. More would be a way to have others knocked
+/// at.
 const MAX_REMOTES: usize = 12;
 
-/// Direct paths are tried alone for so long: a round trip between continents. What is connected through the relay first would move a
-/// moment later.
+/// Direct paths are tried alone for so long: a round trip between continents. What is connected through the relay first
+/// would move a moment later.
 const RELAY_AFTER: Duration = Duration::from_millis(200);
 
 impl<M, E> Endpoint<M, E>
@@ -176,7 +177,8 @@ where
         }
     }
 
-    /// A server said how a socket is seen. The engine need not know: what it sends from that socket is seen as that. The other side does.
+    /// A server said how a socket is seen. The engine need not know: what it sends from that socket is seen as that.
+    /// The other side does.
     fn on_seen(&mut self, now: Timestamp, seen: Seen) {
         self.tell(now, None, || Step::Seen((seen.local, seen.mapped)));
         let candidate = Candidate { kind: CandidateKind::ServerReflexive, address: seen.mapped };
@@ -298,8 +300,9 @@ where
             link.live.as_ref().is_some_and(|live| live.peer.accepts(now, source, destination, bytes))
         };
         let routed = self.routes.get(&(source, destination)).copied();
-        // A route was made by a datagram that the peer took. DTLS may follow on it before the peer's own check of the path is answered,
-        // which is when the engine begins to take it; dropped, it would come again only after a second.
+        // A route was made by a datagram that the peer took. DTLS may follow on it before the peer's own check of the
+        // path is answered, which is when the engine begins to take it; dropped, it would come again only after a
+        // second.
         let is_stun = bytes.first().is_some_and(|first| *first < 4);
         let routed =
             routed.filter(|id| self.links.get(id).is_some_and(|link| takes(link) || (!is_stun && link.live.is_some())));
@@ -326,8 +329,8 @@ where
         self.drain(now, id);
     }
 
-    /// The rendezvous carried a datagram. Whose it is says the link; the engine is not asked, as it takes some before it knows their
-    /// path.
+    /// The rendezvous carried a datagram. Whose it is says the link; the engine is not asked, as it takes some before
+    /// it knows their path.
     pub(super) fn on_relayed(&mut self, now: Timestamp, bytes: &[u8]) {
         let Ok(Relayed { link: id, attempt, suspect, datagram }) = Relayed::decode(bytes) else { return };
         let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));
@@ -410,8 +413,8 @@ where
         }
         live.round_trips.sent(now, &bytes);
         live.watch.measured(live.round_trips.latest());
-        // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's engine names it.
-        // The engine may go on for a while on an address that is gone.
+        // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's
+        // engine names it. The engine may go on for a while on an address that is gone.
         let relayed = kind == PathKind::Relay;
         let gone = !relayed && !turned && !self.sockets.1.contains(&source);
         let suspect = of_a_lane && (gone || live.watch.suspects(now) || (relayed && live.copies));

@@ -20,8 +20,8 @@ pub(super) const PING_EVERY: Duration = Duration::from_secs(20);
 /// A ping is answered within this time, or the connection counts as lost.
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
-/// Most earlier sets of secrets that a host keeps for members who come back. One rotation more, and the members of the oldest set
-/// cannot.
+/// Most earlier sets of secrets that a host keeps for members who come back. One rotation more, and the members of the
+/// oldest set cannot.
 const MAX_EARLIER: usize = 4;
 
 impl<M, E> Endpoint<M, E>

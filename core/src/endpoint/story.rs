@@ -16,7 +16,8 @@ use super::note::{DtlsParameters, Missing, Note, Pair, ShortFingerprint, Step};
 use super::state::{Confirming, Link, Seal};
 use super::{Endpoint, Output, Secrets};
 
-/// Most pairs of addresses whose first checks are told of one peer: 12 remote addresses and as many local ones make fewer.
+/// Most pairs of addresses whose first checks are told of one peer: 12 remote addresses and as many local ones make
+/// fewer.
 const MAX_PAIRS: usize = 256;
 
 /// The first byte of a DTLS record, as RFC 7983 tells it from others.
@@ -156,7 +157,8 @@ where
             Event::Verdict(link, verdict) => self.tell(now, Some(*link), || Step::VerdictReceived(verdict.clone())),
             Event::Envelope(link, envelope) => self.tell_envelope(now, *link, envelope),
             Event::Down(link, attempt, down) => self.tell_of(now, *link, *attempt, || Step::Down(down.clone())),
-            // These are told where they arise, or by the rendezvous' words; messages and the four words are nobody's business.
+            // These are told where they arise, or by the rendezvous' words; messages and the four words are nobody's
+            // business.
             Event::Registered
             | Event::Joined { .. }
             | Event::Waiting(_)

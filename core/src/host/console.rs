@@ -34,7 +34,8 @@ pub(super) struct Console {
     reader: EscapeReader,
     view: View,
     message: Option<(String, Timestamp)>,
-    /// The viewer that the question is about, and since when the question can be read; nothing in a window without room.
+    /// The viewer that the question is about, and since when the question can be read; nothing in a window without
+    /// room.
     question: Option<(MemberId, Timestamp)>,
     banner: Banner,
     /// The terminal's size changed while something was shown.

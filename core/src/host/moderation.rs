@@ -138,7 +138,8 @@ impl Host {
     /// Whether an act would change anything now.
     ///
     /// # Errors
-    /// [`ActionError`] says why the act would change nothing. [`HostInput::Act`](super::HostInput::Act) ignores such an act.
+    /// [`ActionError`] says why the act would change nothing. [`HostInput::Act`](super::HostInput::Act) ignores such an
+    /// act.
     pub fn may(&self, act: &ModeratorAction) -> Result<(), ActionError> {
         let pending = |id: MemberId| self.pending(id).and_then(|link| self.connections[&link].pending());
         let role_of = |id: MemberId| match self.present(id) {

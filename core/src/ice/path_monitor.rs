@@ -1,6 +1,7 @@
 //! Monitors the paths of a link: round trips of checks, and whether the direct path still works.
 //!
-//! The engine's own STUN checks are the heartbeat; no other is sent. A check says nothing about trust: it is measured, not believed.
+//! The engine's own STUN checks are the heartbeat; no other is sent. A check says nothing about trust: it is measured,
+//! not believed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -65,15 +66,16 @@ fn transaction(bytes: &[u8], kind: [u8; 2]) -> Option<[u8; 12]> {
     header[8..].try_into().ok()
 }
 
-/// A lane's datagram is answered at once, and so is a check. The path is suspect when no answer has come for this long, or for two round
-/// trips and half of this. With less, a path that loses one datagram in five would be suspect without a reason.
+/// A lane's datagram is answered at once, and so is a check. The path is suspect when no answer has come for this long,
+/// or for two round trips and half of this. With less, a path that loses one datagram in five would be suspect without
+/// a reason.
 const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 
 /// How long the other side is taken to suspect the direct path after it said so.
 const MIRROR_FOR: Duration = Duration::from_secs(2);
 
-/// A path is dead when its checks are unanswered for so long, the second one included; or when the other side has been in doubt for so
-/// long.
+/// A path is dead when its checks are unanswered for so long, the second one included; or when the other side has been
+/// in doubt for so long.
 const DEAD_AFTER: Duration = Duration::from_millis(2500);
 
 /// Pause between two tries to be direct again.
@@ -87,12 +89,13 @@ const RENEW_AT_MOST: Duration = Duration::from_secs(60);
 
 /// Whether the direct path that a link uses still carries both ways, and what is to be done if not.
 ///
-/// Datagrams on a suspect path are copied to the relay, with the word that the path is suspect. The other side then copies its own too, as
-/// it may be the side that is not heard. Copies are harmless: DTLS and SRTP take each datagram once.
+/// Datagrams on a suspect path are copied to the relay, with the word that the path is suspect. The other side then
+/// copies its own too, as it may be the side that is not heard. Copies are harmless: DTLS and SRTP take each datagram
+/// once.
 #[derive(Default)]
 pub(crate) struct PathMonitor {
-    /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Not all are answered, but those that
-    /// are come again soon: what is older than a pause does not count.
+    /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Not all are
+    /// answered, but those that are come again soon: what is older than a pause does not count.
     waiting: Option<(Timestamp, Timestamp)>,
     /// When the oldest check was sent after which none was answered, and how many were.
     unanswered: Option<(Timestamp, u32)>,

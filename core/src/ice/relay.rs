@@ -1,8 +1,9 @@
-//! The rendezvous as a path: how it carries a link's datagrams, and the addresses that stand for the link's two ends there.
+//! The rendezvous as a path: how it carries a link's datagrams, and the addresses that stand for the link's two ends
+//! there.
 //!
-//! A relayed datagram travels as one binary message: the link, the attempt whose peer it is of, a word about the direct path, and the
-//! datagram, which is what would have travelled over UDP. To the engine it is a path between two addresses in fd00::/8 (RFC 4193), made from the link; no socket
-//! ever sees them.
+//! A relayed datagram travels as one binary message: the link, the attempt whose peer it is of, a word about the direct
+//! path, and the datagram, which is what would have travelled over UDP. To the engine it is a path between two
+//! addresses in fd00::/8 (RFC 4193), made from the link; no socket ever sees them.
 
 use std::net::{Ipv6Addr, SocketAddr};
 

@@ -1,8 +1,8 @@
-//! Servers that help two sides to find a path, as people and the rendezvous write them: `stun:HOST:PORT` (RFC 7064), and
-//! `turn:USER:PASS@HOST:PORT?transport=udp` (RFC 7065, with the credentials in it, as people are used to).
+//! Servers that help two sides to find a path, as people and the rendezvous write them: `stun:HOST:PORT` (RFC 7064),
+//! and `turn:USER:PASS@HOST:PORT?transport=udp` (RFC 7065, with the credentials in it, as people are used to).
 //!
-//! In the user and the password, whatever is not a letter, a digit or one of `-._~` may be written as `%` and two hex digits, and `:`, `@`,
-//! `?` and `%` have to be.
+//! In the user and the password, whatever is not a letter, a digit or one of `-._~` may be written as `%` and two hex
+//! digits, and `:`, `@`, `?` and `%` have to be.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -44,8 +44,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Those that a TURN server takes until `expires`, seconds since 1970: it shares `secret` with whoever hands them out
-    /// (draft-uberti-behave-turn-rest-00, as coturn's `use-auth-secret`).
+    /// Those that a TURN server takes until `expires`, seconds since 1970: it shares `secret` with whoever hands them
+    /// out (draft-uberti-behave-turn-rest-00, as coturn's `use-auth-secret`).
     pub fn until(expires: u64, secret: &[u8]) -> Credentials {
         let user = format!("{expires}:beach");
         let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("a key of any length");

@@ -1,7 +1,9 @@
-//! Finding out how this side is seen from outside: server-reflexive candidates, by STUN (RFC 8489, RFC 8445 section 5.1.1.2).
+//! Finding out how this side is seen from outside: server-reflexive candidates, by STUN (RFC 8489, RFC 8445 section
+//! 5.1.1.2).
 //!
-//! Each of our sockets asks each server of its family, from the very port that ICE uses, since that is whose mapping counts. A server that
-//! does not answer costs a few datagrams and nobody's time: candidates are told as they are found.
+//! Each of our sockets asks each server of its family, from the very port that ICE uses, since that is whose mapping
+//! counts. A server that does not answer costs a few datagrams and nobody's time: candidates are told as they are
+//! found.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,7 +24,8 @@ pub const MAX_SERVERS: usize = 4;
 /// Most questions in flight: six sockets a family, each to all servers.
 const MAX_QUESTIONS: usize = 12 * MAX_SERVERS;
 
-/// The first repetition; the pause doubles each time. RFC 8489 suggests 500 ms, for when nothing is known; a person waits.
+/// The first repetition; the pause doubles each time. RFC 8489 suggests 500 ms, for when nothing is known; a person
+/// waits.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Times that a question is asked, over four seconds.

@@ -1,8 +1,9 @@
 //! Relayed candidates by TURN (RFC 8656): one allocation at each server, over UDP from one of our sockets, or over TCP.
 //!
-//! The protocol is turn-client-proto's. What is decided here is when there is an allocation, from which socket, for whom it lets datagrams
-//! in, and what becomes of it when it, the socket or the credentials go. A server that does not answer costs a few datagrams and nobody's
-//! time. Transaction ids come from the operating system, as the engine's randomness does; simulations answer for both.
+//! The protocol is turn-client-proto's. What is decided here is when there is an allocation, from which socket, for
+//! whom it lets datagrams in, and what becomes of it when it, the socket or the credentials go. A server that does not
+//! answer costs a few datagrams and nobody's time. Transaction ids come from the operating system, as the engine's
+//! randomness does; simulations answer for both.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -26,7 +27,8 @@ const MAX_SERVERS: usize = 4;
 /// Most addresses that an allocation lets in: twelve for each of ten viewers whose direct paths fail.
 const MAX_PERMITTED: usize = 128;
 
-/// A request over UDP is repeated after so long at first, the pause doubles up to [`LAST_PAUSE`]; RFC 8656 leaves it to STUN's rules.
+/// A request over UDP is repeated after so long at first, the pause doubles up to [`LAST_PAUSE`]; RFC 8656 leaves it to
+/// STUN's rules.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
 const TIMES: u32 = 6;
@@ -244,8 +246,8 @@ impl Allocations {
         }
     }
 
-    /// Sends through the server that relays at `source`; returns whether there is one. A datagram of a lane is followed by more, so the
-    /// peer gets a channel.
+    /// Sends through the server that relays at `source`; returns whether there is one. A datagram of a lane is followed
+    /// by more, so the peer gets a channel.
     pub fn send(
         &mut self,
         now: Timestamp,
@@ -262,7 +264,8 @@ impl Allocations {
             allocation.permit(now, destination.ip());
             return true;
         }
-        // Over TCP a channel's datagrams would have to be padded (RFC 8656, section 12.5), which the client does not do.
+        // Over TCP a channel's datagrams would have to be padded (RFC 8656, section 12.5), which the client does not
+        // do.
         let may_bind = of_a_lane && allocation.stream.is_none();
         if may_bind && allocation.channels.len() < MAX_PERMITTED && allocation.channels.insert(destination) {
             // Without one, the head is longer.
@@ -489,7 +492,8 @@ impl Allocations {
         let server = &mut self.servers[index];
         server.failed = server.failed.saturating_add(1);
         let tries = if server.transport == Transport::Udp { sockets as u32 } else { 1 };
-        // An allocation that was there a moment ago is asked for again at once, and so is one from another socket; further tries pause.
+        // An allocation that was there a moment ago is asked for again at once, and so is one from another socket;
+        // further tries pause.
         server.again = if (had && server.failed == 1) || !server.failed.is_multiple_of(tries) {
             now
         } else {

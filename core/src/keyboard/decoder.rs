@@ -181,8 +181,8 @@ impl Decoder {
         self.end()
     }
 
-    /// No more of what is begun comes, as [`Keyboard`](super::Keyboard) has decided. The last bytes of these few look like
-    /// keys to a keyboard.
+    /// No more of what is begun comes, as [`Keyboard`](super::Keyboard) has decided. The last bytes of these few look
+    /// like keys to a keyboard.
     pub(super) fn settle(&mut self) -> Option<Piece> {
         if matches!(self.state, State::Raw(..) | State::Single) { None } else { self.end() }
     }

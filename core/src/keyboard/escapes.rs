@@ -103,8 +103,10 @@ impl Escapes {
         self.key.map_or_else(String::new, super::key_name)
     }
 
-    /// A page lies over the screen, opened by an escape, which so many keys turn and close. Each of the next keys, so many, is an
-    /// [`Action::Turn`] unless an escape is made of that key. It is not typed, so the key after it stands at the start of a line.
+    /// A page lies over the screen, opened by an escape, which so many keys turn and close. Each of the next keys, so
+    /// many, is an
+    /// [`Action::Turn`] unless an escape is made of that key. It is not typed, so the key after it stands at the start
+    /// of a line.
     pub fn show_page(&mut self, keys: usize) {
         self.page_keys = keys;
     }

@@ -48,8 +48,8 @@ impl Control {
         }
     }
 
-    /// Whether only answers begin like this: attributes, modes and the like have a private marker, and of those the mouse
-    /// has `<` alone.
+    /// Whether only answers begin like this: attributes, modes and the like have a private marker, and of those the
+    /// mouse has `<` alone.
     pub(super) fn is_answer_begun(sequence: &[u8]) -> bool {
         matches!(sequence.get(2), Some(b'?' | b'>' | b'='))
     }

@@ -36,8 +36,8 @@ impl Strings {
         }
     }
 
-    /// Whether what was read is an answer's beginning and no keys, even if the end is missing. Of the other strings only
-    /// the end proves it.
+    /// Whether what was read is an answer's beginning and no keys, even if the end is missing. Of the other strings
+    /// only the end proves it.
     pub(super) fn is_answer(self, held: &[u8]) -> bool {
         let Some(first) = held.get(2) else { return false };
         match self {

@@ -1,4 +1,5 @@
-//! The engine below an `Endpoint`: it makes peers that turn a description of the other side into lanes. The real one is in
+//! The engine below an `Endpoint`: it makes peers that turn a description of the other side into lanes. The real one is
+//! in
 //! [`peer`](crate::peer::str0m); a simulator brings its own.
 
 use std::net::SocketAddr;
@@ -40,7 +41,8 @@ pub trait Peer {
     /// Can not be reached there any more.
     fn remove_local(&mut self, now: Timestamp, address: SocketAddr);
 
-    /// The direct paths shall prove themselves anew, but for those from the address that `stays`: until one answers, a detour is used.
+    /// The direct paths shall prove themselves anew, but for those from the address that `stays`: until one answers, a
+    /// detour is used.
     fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>);
 
     /// The other side, as its description says. Once.

@@ -5,7 +5,8 @@
 const HANDSHAKE: u8 = 22;
 const SERVER_HELLO: u8 = 2;
 
-/// Bytes before a message: of the record (type, version, epoch, number, length) and of the handshake (type, length, number, fragment).
+/// Bytes before a message: of the record (type, version, epoch, number, length) and of the handshake (type, length,
+/// number, fragment).
 const RECORD_HEAD: usize = 13;
 const MESSAGE_HEAD: usize = 12;
 

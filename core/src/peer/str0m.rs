@@ -1,9 +1,10 @@
 //! The real engine: one str0m `Rtc` a peer. The only file that names str0m.
 //!
-//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way. Three things about
-//! the RTP lane are not optional. The extension map is cleared, since one forged packet with a `mid` extension would otherwise
-//! rename the receive stream before SRTP verified it. Nothing is dropped or paced by the engine, so whoever writes brings a window. And
-//! `poll_output` is drained after every single input, since the engine holds one received packet at a time.
+//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way.
+//! Three things about the RTP lane are not optional. The extension map is cleared, since one forged packet with a `mid`
+//! extension would otherwise rename the receive stream before SRTP verified it. Nothing is dropped or paced by the
+//! engine, so whoever writes brings a window. And `poll_output` is drained after every single input, since the engine
+//! holds one received packet at a time.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -27,7 +28,8 @@ use crate::time::Timestamp;
 use crate::wire::frame::MAX_FRAME;
 use crate::wire::signal::Description;
 
-/// The engine's buffer for the control lane, in bytes; a full buffer refuses writes. A larger one costs CPU superlinearly.
+/// The engine's buffer for the control lane, in bytes; a full buffer refuses writes. A larger one costs CPU
+/// superlinearly.
 const CONTROL_BUFFER: usize = 128 * 1024;
 
 /// The label of data channel 0.
@@ -36,8 +38,8 @@ const CONTROL_LABEL: &str = "beach/control/1";
 /// The payload type of the terminal lane; constant, as nothing is negotiated.
 const PAYLOAD_TYPE: u8 = 100;
 
-/// Longest pause between two checks of a path, while one is in use: silence is noticed within seconds, and an idle session still
-/// wakes up less than once a second.
+/// Longest pause between two checks of a path, while one is in use: silence is noticed within seconds, and an idle
+/// session still wakes up less than once a second.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Reports of the terminal lane say nothing that we use.
@@ -111,7 +113,8 @@ impl Str0m {
         self
     }
 
-    /// The engine without its own check of the announced fingerprint, for the test that shows that the confirmation needs none.
+    /// The engine without its own check of the announced fingerprint, for the test that shows that the confirmation
+    /// needs none.
     #[must_use]
     #[cfg(feature = "test-util")]
     pub fn without_fingerprint_check(mut self) -> Str0m {
@@ -397,7 +400,8 @@ fn letters(entropy: &mut Entropy, count: usize) -> String {
     (0..count).map(|_| char::from(ALPHABET[usize::try_from(entropy.number() % 32).unwrap_or_default()])).collect()
 }
 
-/// Why the peer is of no more use. The engine says `RemoteSdp` only of a certificate that is not the announced one: no SDP is parsed here.
+/// Why the peer is of no more use. The engine says `RemoteSdp` only of a certificate that is not the announced one: no
+/// SDP is parsed here.
 fn down(error: RtcError) -> LinkDown {
     if let RtcError::RemoteSdp(_) = &error {
         return LinkDown::WrongCertificate;

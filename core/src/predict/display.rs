@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// From this round trip on an echo is felt to be late, and below the second one it is not: between them nothing changes,
-/// so that the display does not flicker. The figures of mosh.
+/// From this round trip on an echo is felt to be late, and below the second one it is not: between them nothing
+/// changes, so that the display does not flicker. The figures of mosh.
 const SLOW_FROM: Duration = Duration::from_millis(30);
 const SLOW_UNTIL: Duration = Duration::from_millis(20);
 
-/// From which round trip on predictions are underlined, and until which they stay so: on such links a person may type several words
-/// before knowing that they arrived.
+/// From which round trip on predictions are underlined, and until which they stay so: on such links a person may type
+/// several words before knowing that they arrived.
 const UNDERLINES_FROM: Duration = Duration::from_millis(80);
 const UNDERLINES_UNTIL: Duration = Duration::from_millis(50);
 

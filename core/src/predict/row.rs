@@ -95,8 +95,9 @@ impl<'a> Row<'a> {
         cols.filter_map(move |col| Some((col, self.at(col).filter(heads)?)))
     }
 
-    /// Where, from `col` on, the text ends that moves together: at more blanks than it moves by, or at blanks to the end of the
-    /// row. A status at the right, or another column of a table, is not part of it. `None`: there is no end in this row.
+    /// Where, from `col` on, the text ends that moves together: at more blanks than it moves by, or at blanks to the
+    /// end of the row. A status at the right, or another column of a table, is not part of it. `None`: there is no end
+    /// in this row.
     fn gap(&self, col: usize, by: usize) -> Option<usize> {
         let mut blanks = 0;
         for (at, glyph) in self.glyphs.iter().enumerate().skip(col) {

@@ -1,7 +1,9 @@
-//! Recordings: every input of a machine, as `(Timestamp, Input)`, and a digest of what it put out. Replay is a `for` loop.
+//! Recordings: every input of a machine, as `(Timestamp, Input)`, and a digest of what it put out. Replay is a `for`
+//! loop.
 //!
-//! Made above the link seam, so a recording replays exactly and lets nobody in; it does hold keystrokes and screens. What happens below
-//! stands beside it as notes. A file is a sequence of records, each a 4-byte big-endian length and that many bytes of postcard.
+//! Made above the link seam, so a recording replays exactly and lets nobody in; it does hold keystrokes and screens.
+//! What happens below stands beside it as notes. A file is a sequence of records, each a 4-byte big-endian length and
+//! that many bytes of postcard.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum AddressClass {
     /// On the same machine.
     Loopback,
-    /// In a network that the Internet does not reach: RFC 1918, RFC 4193, link-local (RFC 3927, RFC 4291), or behind a carrier's
-    /// translation (RFC 6598).
+    /// In a network that the Internet does not reach: RFC 1918, RFC 4193, link-local (RFC 3927, RFC 4291), or behind a
+    /// carrier's translation (RFC 6598).
     Private,
     /// On the Internet.
     Public,

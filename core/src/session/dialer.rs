@@ -6,7 +6,8 @@ use crate::support::backoff::Backoff;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
-/// A rendezvous that has not answered after this time is left: no answer to the try to connect, or to the registration after it.
+/// A rendezvous that has not answered after this time is left: no answer to the try to connect, or to the registration
+/// after it.
 pub(crate) const NO_ANSWER_AFTER: Duration = Duration::from_secs(5);
 
 /// The cause that people read then.
@@ -17,7 +18,8 @@ pub(crate) fn no_answer() -> String {
 /// The first pause; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 
-/// The longest pause before jitter, which makes it up to half as long again: a host is back within 10 s of its rendezvous.
+/// The longest pause before jitter, which makes it up to half as long again: a host is back within 10 s of its
+/// rendezvous.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +51,8 @@ impl Dialer {
         self.state = State::Up;
     }
 
-    /// The rendezvous said something that makes sense: the next failure is a first one. A socket that opens proves nothing yet.
+    /// The rendezvous said something that makes sense: the next failure is a first one. A socket that opens proves
+    /// nothing yet.
     pub(crate) fn answered(&mut self) {
         self.backoff.reset();
     }

@@ -1,4 +1,5 @@
-//! The stages of a handshake, their deadlines, and the reason when one fails. The same words stand in logs, errors, JSON and recordings.
+//! The stages of a handshake, their deadlines, and the reason when one fails. The same words stand in logs, errors,
+//! JSON and recordings.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::session::link::{Attempt, Candidate, LinkDown, Refusal};
 use crate::time::Timestamp;
 
-/// A peer that got no further for this long is replaced by a fresh one, on both sides: lost first packets of DTLS and SCTP back off
-/// for seconds, a fresh attempt does not.
+/// A peer that got no further for this long is replaced by a fresh one, on both sides: lost first packets of DTLS and
+/// SCTP back off for seconds, a fresh attempt does not.
 pub const FRESH_ATTEMPT_AFTER: Duration = Duration::from_secs(5);
 
 /// Most attempts of one handshake: with [`FRESH_ATTEMPT_AFTER`] the stages' deadlines allow no more.
@@ -71,8 +72,8 @@ impl Stage {
     pub const fn deadline(self) -> Option<Duration> {
         let seconds = match self {
             Stage::ReachingRendezvous | Stage::CheckingPaths | Stage::Securing => 15,
-            // SCTP says again what was lost of its handshake after 3, 9 and 21 s. Either side may be the one that waits for it, and as
-            // long as screens travel on the control lane, so does the first of them.
+            // SCTP says again what was lost of its handshake after 3, 9 and 21 s. Either side may be the one that waits
+            // for it, and as long as screens travel on the control lane, so does the first of them.
             Stage::OpeningControl | Stage::FirstScreen => 30,
             // The rendezvous keeps a session for 60 s without its host; a little more, so that it speaks first.
             Stage::WaitingForHost => 65,
@@ -174,8 +175,8 @@ impl Handshake {
         self.enter(now, stage);
     }
 
-    /// A fresh peer: its candidates are new. The time for paths and DTLS is that of all attempts together; what comes after them, and
-    /// an answer after one that came, has its whole time in each.
+    /// A fresh peer: its candidates are new. The time for paths and DTLS is that of all attempts together; what comes
+    /// after them, and an answer after one that came, has its whole time in each.
     pub(crate) fn begin_attempt(&mut self, now: Timestamp, attempt: Attempt) {
         let answered = self.stage > Stage::Answer;
         self.entered.retain(|(stage, _)| *stage <= Stage::Securing && !(answered && *stage == Stage::Answer));

@@ -1,7 +1,9 @@
 //! The link seam: what `Host` and `Viewer` say to, and hear from, whatever carries their links.
 //!
-//! A machine sees handles, verdicts and messages. Keys, tokens, MACs, descriptions of peers and datagrams stay below, in
-//! [`Endpoint`](crate::endpoint::Endpoint); so what is recorded here lets nobody in, and a simulator can stand in for everything below.
+//! A machine sees handles, verdicts and messages. Keys, tokens, MACs, descriptions of peers and datagrams stay below,
+//! in
+//! [`Endpoint`](crate::endpoint::Endpoint); so what is recorded here lets nobody in, and a simulator can stand in for
+//! everything below.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -32,7 +34,8 @@ pub enum Command {
     Register,
     /// Host: the session is over.
     Unregister,
-    /// Viewer: ask for the session, by this link, in the role of the invite; perhaps as the member that it was on an earlier link.
+    /// Viewer: ask for the session, by this link, in the role of the invite; perhaps as the member that it was on an
+    /// earlier link.
     Join(LinkId, Option<LinkId>),
     /// Viewer: the host is there; prove the key and say hello.
     Hello(LinkId, Hello),
@@ -42,9 +45,11 @@ pub enum Command {
     Verdict(LinkId, Verdict),
     /// Seal this and bring it to the other side, repeating it until it has arrived.
     Envelope(LinkId, Envelope),
-    /// Host: make a peer for this attempt; the offer goes out as an envelope, with what describes the peer filled in below.
+    /// Host: make a peer for this attempt; the offer goes out as an envelope, with what describes the peer filled in
+    /// below.
     Open(LinkId, Attempt),
-    /// Take up the other side's description: the viewer makes its peer from the offer, the host completes its own with the answer.
+    /// Take up the other side's description: the viewer makes its peer from the offer, the host completes its own with
+    /// the answer.
     Accept(LinkId, Attempt),
     /// Try this address of the other side.
     Candidate(LinkId, Attempt, Candidate),
@@ -84,7 +89,8 @@ pub enum Event {
         /// Host: where it is, as the rendezvous says.
         from: Option<AddressClass>,
     },
-    /// Viewer: the session is registered, but its host is away. Also of a link that stands, when the rendezvous loses the host.
+    /// Viewer: the session is registered, but its host is away. Also of a link that stands, when the rendezvous loses
+    /// the host.
     Waiting(LinkId),
     /// Turned away, in clear.
     Refused(Option<LinkId>, Refusal),
@@ -340,8 +346,8 @@ pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     /// The outputs that are for the runtime.
     type ForRuntime;
 
-    /// The names of the timers that are due at `now`, for the log: those of the handshake, the membership and the end. Timers
-    /// that run all the time, such as a frame's, are left out.
+    /// The names of the timers that are due at `now`, for the log: those of the handshake, the membership and the end.
+    /// Timers that run all the time, such as a frame's, are left out.
     fn due(&self, now: Timestamp) -> Vec<String>;
 
     /// Parts the outputs for the links from those for the runtime.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Acks, MAX_ACK_RANGES, MAX_ACKS};
 
-/// Later datagrams that must have been acknowledged before one counts as lost: fewer would take reordering for loss (RFC 9002, 6.1.1).
+/// Later datagrams that must have been acknowledged before one counts as lost: fewer would take reordering for loss
+/// (RFC 9002, 6.1.1).
 const PASSED_BY: usize = 3;
 
 /// Most datagrams that wait for one delayed acknowledgement.
@@ -120,7 +121,8 @@ const MAX_GIVEN_UP: usize = 64;
 pub(crate) struct Flight<T> {
     next: u64,
     sent: BTreeMap<u64, Sent<T>>,
-    /// Send times of datagrams that counted as lost: when one arrives after all, patience must grow, or all that follow count as lost too.
+    /// Send times of datagrams that counted as lost: when one arrives after all, patience must grow, or all that follow
+    /// count as lost too.
     given_up: VecDeque<(u64, Timestamp)>,
 }
 

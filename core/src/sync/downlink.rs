@@ -1,4 +1,5 @@
-//! The host's end of a viewer's terminal lane: screens go out, input comes in, and each datagram says what arrived of the other's.
+//! The host's end of a viewer's terminal lane: screens go out, input comes in, and each datagram says what arrived of
+//! the other's.
 
 use std::time::Duration;
 
@@ -37,7 +38,8 @@ impl Downlink {
         }
     }
 
-    /// A datagram arrived; `may_type`: whether its input is taken. Without that, any input is more than it has credit for.
+    /// A datagram arrived; `may_type`: whether its input is taken. Without that, any input is more than it has credit
+    /// for.
     pub(crate) fn receive(&mut self, now: Timestamp, up: Up, may_type: bool) -> Result<(), Overdrawn> {
         let wants = if up.wants_ack { Wants::Within(ACK_WITHIN) } else { Wants::Nothing };
         self.received.arrived(now, up.seq, wants);

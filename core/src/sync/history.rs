@@ -1,8 +1,9 @@
 //! Lines that left the window: which of them a viewer still lacks, in order, and which it will never get.
 //!
-//! A line is *settled* when the viewer has its last version and knows that it is the last. Most get there without being sent again: they
-//! were sent while they stood in the window, and only their fate is told. When output is faster than history may travel, sending waits
-//! until it is calm, and what would be too much by then is given up: one gap, not many.
+//! A line is *settled* when the viewer has its last version and knows that it is the last. Most get there without being
+//! sent again: they were sent while they stood in the window, and only their fate is told. When output is faster than
+//! history may travel, sending waits until it is calm, and what would be too much by then is given up: one gap, not
+//! many.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -17,7 +18,8 @@ const LEAST_LIMIT: u64 = 200;
 /// Output counts as calm when nothing had to be given up for this long.
 const CALM: Duration = Duration::from_millis(100);
 
-/// Most lines between the first that is not settled and the next to be sent: bounds the slots, and what a viewer must keep for one gap.
+/// Most lines between the first that is not settled and the next to be sent: bounds the slots, and what a viewer must
+/// keep for one gap.
 const MAX_OPEN: u64 = 4096;
 
 /// Most gaps that are not settled; beyond it neighbours become one.

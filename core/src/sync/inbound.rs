@@ -1,4 +1,5 @@
-//! Input, exactly once and in order: numbered where it is typed, kept there until the program took it, accepted once where it is written.
+//! Input, exactly once and in order: numbered where it is typed, kept there until the program took it, accepted once
+//! where it is written.
 
 use std::collections::VecDeque;
 
@@ -9,7 +10,8 @@ use crate::wire::frame::{InputEvent, MAX_INPUT_EVENT};
 /// Bytes that a viewer may have typed and the program not yet taken.
 pub(crate) const CREDIT: usize = 16 * 1024;
 
-/// Most events in that credit, since an event may be as short as one byte: a person types far slower than the program's PTY takes it.
+/// Most events in that credit, since an event may be as short as one byte: a person types far slower than the program's
+/// PTY takes it.
 const MAX_EVENTS: usize = 4096;
 
 /// Most bytes of events in one datagram.

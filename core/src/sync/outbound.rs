@@ -20,11 +20,12 @@ const SMALL: usize = 420;
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
 const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
-/// History has a budget of its own: so many datagrams in [`FRAME_INTERVAL`], a megabyte a second. A viewer more costs the host little
-/// even then.
+/// History has a budget of its own: so many datagrams in [`FRAME_INTERVAL`], a megabyte a second. A viewer more costs
+/// the host little even then.
 const BULK_A_TURN: usize = 16;
 
-/// Most datagrams on their way: what the receiving engine still tells apart when they are shuffled is 100, and history has 64 of it.
+/// Most datagrams on their way: what the receiving engine still tells apart when they are shuffled is 100, and history
+/// has 64 of it.
 const MAX_IN_FLIGHT: usize = 192;
 
 /// The contents of one datagram, by name; a retransmission looks the content up again.
@@ -178,7 +179,8 @@ impl Outbound {
         earliest(earliest(expiry, repeat), self.held_until)
     }
 
-    /// Counts datagrams that are unanswered for too long as lost; returns whether a small one has to be repeated besides.
+    /// Counts datagrams that are unanswered for too long as lost; returns whether a small one has to be repeated
+    /// besides.
     fn on_time(&mut self, now: Timestamp) -> bool {
         let expired = self.flight.expire(now, self.trip.timeout());
         self.trip.count(0, expired.len());
@@ -190,7 +192,8 @@ impl Outbound {
         while self.repeats.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, seq, load)) = self.repeats.pop_front() else { break };
             if self.flight.holds(seq) {
-                // As if it were lost: what is newer by now goes instead. Should it arrive after all, that counts as well.
+                // As if it were lost: what is newer by now goes instead. Should it arrive after all, that counts as
+                // well.
                 self.forget(load);
                 repeats = true;
             }

@@ -1,7 +1,7 @@
 //! How long a round trip takes, when what is unanswered counts as lost, and how much may be on its way.
 //!
-//! The engine paces, drops and limits nothing on the terminal lane, so all of it is decided here. The window follows delay, not loss: a
-//! queue that builds up somewhere shows as a round trip above the least one, and is left to drain.
+//! The engine paces, drops and limits nothing on the terminal lane, so all of it is decided here. The window follows
+//! delay, not loss: a queue that builds up somewhere shows as a round trip above the least one, and is left to drain.
 
 #[cfg(feature = "host")]
 mod window;
@@ -43,8 +43,9 @@ const FIRST_LOSS: u32 = WHOLE / 20;
 const SOME_LOSS: u32 = WHOLE / 200;
 const MUCH_LOSS: u32 = WHOLE / 10;
 
-/// When they are: far enough apart that a row of losses does not take both, and long before anybody waits for them. Once where nothing
-/// is ever lost, too: the first loss there is a key like any other, and the copy of a few bytes is all that spares it a timeout.
+/// When they are: far enough apart that a row of losses does not take both, and long before anybody waits for them.
+/// Once where nothing is ever lost, too: the first loss there is a key like any other, and the copy of a few bytes is
+/// all that spares it a timeout.
 const REPEATS: [Duration; 3] = [Duration::from_millis(15), Duration::from_millis(35), Duration::from_millis(70)];
 
 /// Round trips and loss of one direction of a link.
@@ -137,7 +138,8 @@ impl RoundTrip {
         if self.is_silent() { (timeout * 3 / 2).min(MOST_TIMEOUT) } else { timeout }
     }
 
-    /// When small datagrams are said again unasked, counted from the first time, as often as the loss makes that worth its bytes.
+    /// When small datagrams are said again unasked, counted from the first time, as often as the loss makes that worth
+    /// its bytes.
     pub(crate) fn repeats(&self) -> &'static [Duration] {
         match self.loss {
             ..SOME_LOSS => &REPEATS[..1],

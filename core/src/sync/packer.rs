@@ -5,8 +5,8 @@ use crate::sync::slots::{Missing, Part, SEGMENT_OVERHEAD};
 use crate::terminal::{Head, LineCommits};
 use crate::wire::frame::{Down, MAX_ACKS, MAX_FRAME, Segment};
 
-/// Bytes of a datagram that are neither head nor segments: version byte, sequence number, a flag, acknowledgements, two numbers, an
-/// option and a count, each at its longest.
+/// Bytes of a datagram that are neither head nor segments: version byte, sequence number, a flag, acknowledgements, two
+/// numbers, an option and a count, each at its longest.
 const OVERHEAD: usize = 1 + 10 + 1 + MAX_ACKS + 10 + 10 + 1 + 2;
 
 /// The room beside the header.

@@ -9,7 +9,8 @@ use crate::sync::pace::RoundTrip;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, Up};
 
-/// How long the acknowledgement of a datagram that begins no frame waits for more of them: history comes in rows of datagrams.
+/// How long the acknowledgement of a datagram that begins no frame waits for more of them: history comes in rows of
+/// datagrams.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// Most datagrams of input on their way: the credit is 16 KiB, and each takes most of a kilobyte unless somebody types.

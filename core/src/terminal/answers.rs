@@ -67,7 +67,8 @@ fn rendition(handler: &ModelHandler) -> String {
     all.join(";") + "m"
 }
 
-/// The parameter for a colour; `base` is 30, 40 or 50 for text, background and underline. Underlines have no short form.
+/// The parameter for a colour; `base` is 30, 40 or 50 for text, background and underline. Underlines have no short
+/// form.
 fn color(color: Color, base: u16) -> Option<String> {
     let long = base + 8;
     match color {

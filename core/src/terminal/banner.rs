@@ -93,7 +93,8 @@ impl Banner {
     }
 }
 
-/// The text as rows of a window of that size, in reverse video; a terminal of our own knows how wide its characters are.
+/// The text as rows of a window of that size, in reverse video; a terminal of our own knows how wide its characters
+/// are.
 fn layout(text: &str, size: Size) -> Vec<Line> {
     let most = usize::from(size.rows / 2);
     let mut page = Emulator::new(Size::new(size.cols, size.rows), 0);
@@ -165,8 +166,8 @@ fn draw(handler: &ModelHandler, lines: &[Line], out: &mut Vec<u8>) {
     back(handler, out);
 }
 
-/// Whether the cursor is where nothing can put it again: outside of the margins that places are counted from, or left of
-/// the edge with a wrap pending, both of which the model permits.
+/// Whether the cursor is where nothing can put it again: outside of the margins that places are counted from, or left
+/// of the edge with a wrap pending, both of which the model permits.
 fn is_stray(handler: &ModelHandler) -> bool {
     let cursor = &handler.term.grid().cursor;
     let (top, bottom) = handler.margins();

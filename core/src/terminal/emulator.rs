@@ -97,8 +97,8 @@ impl Emulator {
             let piece = self.scanner.next(bytes);
             self.parser.advance(&mut self.handler, &bytes[..piece.pass]);
             if let Some(query) = piece.query {
-                // A program that asks in the middle of an update waits for the answer, so the update ends here; earlier queries in the
-                // update are answered first.
+                // A program that asks in the middle of an update waits for the answer, so the update ends here; earlier
+                // queries in the update are answered first.
                 self.end_synchronized();
                 let text = answer(&self.handler, query);
                 self.handler.notes.said().reply(&text);

@@ -80,7 +80,8 @@ impl History {
         changed
     }
 
-    /// Ends a frame in which the alternate screen covers the main one: lines that left are no longer part of what is framed.
+    /// Ends a frame in which the alternate screen covers the main one: lines that left are no longer part of what is
+    /// framed.
     pub(super) fn frame_covered(&mut self) {
         let left = usize::try_from(self.top() - self.framed_top).unwrap_or(usize::MAX);
         self.framed.drain(..left.min(self.framed.len()));

@@ -13,8 +13,9 @@ pub const UNSAID: u64 = u64::MAX;
 
 /// The facts about lines above the window that a viewer needs to scroll each line out once, in order.
 ///
-/// A window that moved does not tell a viewer that its version of a line is the last one: the viewer may have missed a version. So the
-/// host tells the last version, but only of lines whose version at the viewer may not have been marked as final.
+/// A window that moved does not tell a viewer that its version of a line is the last one: the viewer may have missed a
+/// version. So the host tells the last version, but only of lines whose version at the viewer may not have been marked
+/// as final.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineCommits {
     /// The first line of history that this viewer gets at all; constant while the link lives.
@@ -43,7 +44,8 @@ impl LineCommits {
         all.filter(|(_, _, version)| *version != UNSAID)
     }
 
-    /// Adds what becomes of lines `first` to before `end`, which come after all that were added; false if there is no room.
+    /// Adds what becomes of lines `first` to before `end`, which come after all that were added; false if there is no
+    /// room.
     pub fn push(&mut self, first: u64, end: u64, version: u64) -> bool {
         let next = self.from + self.runs.iter().map(|(count, _)| u64::from(*count)).sum::<u64>();
         if self.runs.is_empty() {

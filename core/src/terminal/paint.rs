@@ -188,14 +188,14 @@ impl Painter {
         self.view.held = false;
     }
 
-    /// The terminal's window gets this title with the next paint, cleaned and cut; at the end it has its own again, where
-    /// terminals keep titles on a stack (xterm's window operations 22 and 23).
+    /// The terminal's window gets this title with the next paint, cleaned and cut; at the end it has its own again,
+    /// where terminals keep titles on a stack (xterm's window operations 22 and 23).
     pub fn title(&mut self, title: &str) {
         self.settings.wish_title(title);
     }
 
-    /// Rows of ours that the next paint lays over the bottom of the terminal, or above the cursor if the cursor is there. No
-    /// rows: the next paint takes those away that are there. The first row of the terminal is never covered.
+    /// Rows of ours that the next paint lays over the bottom of the terminal, or above the cursor if the cursor is
+    /// there. No rows: the next paint takes those away that are there. The first row of the terminal is never covered.
     pub fn banner(&mut self, rows: Vec<Line>) {
         self.banner.rows = rows;
     }
@@ -250,7 +250,8 @@ impl Painter {
         self.main_cursor = None;
     }
 
-    /// Shows the screen that the host shows; if the main one comes back after a change of the size, asks for its cursor.
+    /// Shows the screen that the host shows; if the main one comes back after a change of the size, asks for its
+    /// cursor.
     fn switch(&mut self, screen: &Screen, out: &mut Vec<u8>) {
         let space = match screen.head() {
             Some(head) if !self.options.alternate => head.space,

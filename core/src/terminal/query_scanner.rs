@@ -1,8 +1,8 @@
 //! Finds queries in the program's output that vte drops, and cuts control strings without an end.
 //!
-//! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It follows
-//! the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more: text is
-//! skipped by looking for the next ESC.
+//! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It
+//! follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more:
+//! text is skipped by looking for the next ESC.
 
 use memchr::memchr;
 

@@ -83,7 +83,8 @@ impl Join {
         self.stage() >= Stage::OpeningControl
     }
 
-    /// Whether a session that the rendezvous does not know may still come, if the person wants to wait for it that long.
+    /// Whether a session that the rendezvous does not know may still come, if the person wants to wait for it that
+    /// long.
     fn may_come(&self, now: Timestamp, wait: Option<Duration>) -> bool {
         let wanted = wait.map(|wait| Timestamp::ZERO + wait);
         // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
@@ -200,7 +201,8 @@ impl Viewer {
             Verdict::Accepted => self.advance(now, Stage::Offer),
             Verdict::Waiting => {
                 if self.join.stage() == Stage::WaitingForApproval {
-                    // A host that has paused says so again and again: it is there, and the time for a decision begins anew.
+                    // A host that has paused says so again and again: it is there, and the time for a decision begins
+                    // anew.
                     return self.join.handshake.enter_afresh(now, Stage::WaitingForApproval);
                 }
                 self.advance(now, Stage::WaitingForApproval);

@@ -1,4 +1,5 @@
-//! Frames: what travels on the lanes, postcard behind a version byte, each below the lanes' common limit by construction.
+//! Frames: what travels on the lanes, postcard behind a version byte, each below the lanes' common limit by
+//! construction.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +8,8 @@ use crate::role::Role;
 use crate::terminal::{Head, LineCommits, Space, clean_title};
 use crate::wire::{WireError, decode, encode};
 
-/// Longest frame, in bytes. RTP carries at most 1,984 bytes of payload before the engine panics and paths of 1,280 bytes are common, so
-/// with DTLS, SRTP, UDP and IPv6 headers 1,050 fits every path; both lanes keep to it.
+/// Longest frame, in bytes. RTP carries at most 1,984 bytes of payload before the engine panics and paths of 1,280
+/// bytes are common, so with DTLS, SRTP, UDP and IPv6 headers 1,050 fits every path; both lanes keep to it.
 pub const MAX_FRAME: usize = 1050;
 
 /// Longest input event, in bytes.
@@ -80,8 +81,8 @@ pub enum FromViewer {
     GoodbyeHeard,
 }
 
-/// Host → viewer, on the terminal lane: part of what a viewer lacks. Stands alone; may arrive late, twice or never: the newest version
-/// wins.
+/// Host → viewer, on the terminal lane: part of what a viewer lacks. Stands alone; may arrive late, twice or never: the
+/// newest version wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Down {
     /// Counts this direction's datagrams of a link from 1.
@@ -149,7 +150,8 @@ pub struct Segment {
 pub enum InputEvent {
     /// Bytes as the terminal sent them; at most [`MAX_INPUT_EVENT`].
     Keys(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// A part of a paste, at most [`MAX_INPUT_EVENT`] bytes; without the brackets, which are the host's to put around it.
+    /// A part of a paste, at most [`MAX_INPUT_EVENT`] bytes; without the brackets, which are the host's to put around
+    /// it.
     Paste {
         /// The bytes of the part.
         #[serde(with = "serde_bytes")]
@@ -314,7 +316,8 @@ pub(crate) struct Confirm {
     pub(crate) mac: [u8; 32],
     /// The other side's MAC arrived here and holds.
     pub(crate) heard: bool,
-    /// The other side said the same of ours: no answer is wanted. Without this, the side whose answer was lost would ask for ever.
+    /// The other side said the same of ours: no answer is wanted. Without this, the side whose answer was lost would
+    /// ask for ever.
     pub(crate) settled: bool,
 }
 

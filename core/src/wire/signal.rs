@@ -125,8 +125,9 @@ pub enum FromRendezvous {
         /// As the viewer said.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumes: Option<LinkId>,
-        /// Servers that help to find a path, as [`IceServer`](crate::ice::server_url::IceServer) is written, with addresses for names; or `stun:`
-        /// for the rendezvous itself, over UDP at the address at which it was reached. What is not understood is left alone.
+        /// Servers that help to find a path, as [`IceServer`](crate::ice::server_url::IceServer) is written, with
+        /// addresses for names; or `stun:` for the rendezvous itself, over UDP at the address at which it was reached.
+        /// What is not understood is left alone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ice: Vec<IceUrl>,
         /// To the host: where the viewer is, as the rendezvous sees it.
@@ -158,7 +159,8 @@ pub enum FromRendezvous {
         /// Why.
         reason: Refusal,
     },
-    /// To the host: so many joins were refused since it registered, as they were too many at once; again a second later at the earliest.
+    /// To the host: so many joins were refused since it registered, as they were too many at once; again a second later
+    /// at the earliest.
     TurnedAway {
         /// How many.
         count: u64,
@@ -199,7 +201,8 @@ impl FromRendezvous {
     }
 }
 
-/// Bytes that the rendezvous carries without reading; base64url in JSON. No `Debug` of the contents: tokens travel in it.
+/// Bytes that the rendezvous carries without reading; base64url in JSON. No `Debug` of the contents: tokens travel in
+/// it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Opaque(pub Vec<u8>);
 

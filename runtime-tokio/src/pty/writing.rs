@@ -1,5 +1,5 @@
-//! Writing into a pseudo-terminal: one write at a time. Signal characters of the host's person take effect even while no
-//! program reads.
+//! Writing into a pseudo-terminal: one write at a time. Signal characters of the host's person take effect even while
+//! no program reads.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::Pty;
 
-/// Time for a written signal character to take effect; after it, the character waits behind input that no program reads.
+/// Time for a written signal character to take effect; after it, the character waits behind input that no program
+/// reads.
 const SIGNAL_PATIENCE: Duration = Duration::from_millis(5);
 
 /// The one outstanding write.
@@ -39,20 +40,21 @@ impl Pty {
     /// Writes `bytes` to the command. Only one write may be outstanding: wait for
     /// [`PtyEvent::Written`](super::PtyEvent::Written) before the next.
     ///
-    /// `Written` also comes when the command is gone, so a writer never waits in vain. The call itself writes as many bytes as the
-    /// terminal takes at once, because a person waits for the echo.
+    /// `Written` also comes when the command is gone, so a writer never waits in vain. The call itself writes as many
+    /// bytes as the terminal takes at once, because a person waits for the echo.
     pub fn write(&mut self, bytes: Vec<u8>) {
         self.begin(bytes, Author::Other);
     }
 
-    /// As [`write`](Pty::write), for keys of the person at the host's own terminal. A signal character among them (Ctrl-C, Ctrl-Z,
-    /// Ctrl-\\, unless the program switched signals off) takes effect even while no program reads and the terminal is full: the
-    /// input before the character is dropped, as the terminal itself does at a signal.
+    /// As [`write`](Pty::write), for keys of the person at the host's own terminal. A signal character among them
+    /// (Ctrl-C, Ctrl-Z, Ctrl-\\, unless the program switched signals off) takes effect even while no program reads and
+    /// the terminal is full: the input before the character is dropped, as the terminal itself does at a signal.
     pub fn write_own(&mut self, bytes: Vec<u8>) {
         self.begin(bytes, Author::Own);
     }
 
-    /// Gives up the outstanding write, and returns how many of its bytes the terminal took. `None` if no write is outstanding: its
+    /// Gives up the outstanding write, and returns how many of its bytes the terminal took. `None` if no write is
+    /// outstanding: its
     /// [`PtyEvent::Written`](super::PtyEvent::Written) was already returned.
     pub fn take_back(&mut self) -> Option<usize> {
         self.writing.take().map(|writing| writing.taken)
@@ -68,7 +70,8 @@ impl Pty {
         self.advance();
     }
 
-    /// Writes as many bytes as the terminal takes at once, up to the next signal character, and that character in any case.
+    /// Writes as many bytes as the terminal takes at once, up to the next signal character, and that character in any
+    /// case.
     pub(super) fn advance(&mut self) {
         while self.signal.is_none() {
             let end = self.writable();
@@ -137,8 +140,8 @@ impl Pty {
         delivered
     }
 
-    /// Checks a signal character that was written [`SIGNAL_PATIENCE`] ago. Its signal empties the program's input queue, so the
-    /// character still waits if the queue holds anything.
+    /// Checks a signal character that was written [`SIGNAL_PATIENCE`] ago. Its signal empties the program's input
+    /// queue, so the character still waits if the queue holds anything.
     pub(super) fn check_signal(&mut self) {
         let Some(Signalled { byte, .. }) = self.signal.take() else { return };
         let waits = self.inside().and_then(|inside| Ok(ioctl_fionread(&inside)?)).is_ok_and(|unread| unread > 0);
@@ -167,8 +170,8 @@ impl Pty {
         Ok(())
     }
 
-    /// Opens the programs' end of the terminal, for one call only: while this end is open, the kernel does not report the last
-    /// program's end.
+    /// Opens the programs' end of the terminal, for one call only: while this end is open, the kernel does not report
+    /// the last program's end.
     #[cfg(target_os = "linux")]
     fn inside(&self) -> io::Result<std::os::fd::OwnedFd> {
         use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};

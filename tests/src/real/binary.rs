@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where the program is: `$BEACH_BIN`, or what `cargo build -p beach-cli` builds, in the profile of this test, once a process.
+/// Where the program is: `$BEACH_BIN`, or what `cargo build -p beach-cli` builds, in the profile of this test, once a
+/// process.
 ///
 /// # Panics
 /// If it cannot be built.

@@ -12,8 +12,8 @@ pub enum Nat {
     None,
     /// A static mapping: endpoint-independent mapping and filtering.
     Static,
-    /// A port is kept whoever is spoken to; only who was spoken to may answer: endpoint-independent mapping, address and
-    /// port-dependent filtering.
+    /// A port is kept whoever is spoken to; only who was spoken to may answer: endpoint-independent mapping, address
+    /// and port-dependent filtering.
     Plain,
     /// Another port for everybody that is spoken to: address and port-dependent mapping and filtering.
     Symmetric,

@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 
 use super::skips::skipped;
 
-/// `ip netns` writes to /run, which belongs to root, so the user namespace has its own /run. `cat` ends when its stdin is closed, which
-/// happens when the test program ends.
+/// `ip netns` writes to /run, which belongs to root, so the user namespace has its own /run. `cat` ends when its stdin
+/// is closed, which happens when the test program ends.
 const HOLD: &str = "mount -t tmpfs tmpfs /run && ip link set lo up && echo ready && exec cat";
 
 /// Where the rights come from.
@@ -77,7 +77,8 @@ pub(crate) fn permitted() -> bool {
     }
 }
 
-/// A command that runs `program` with the rights to make network namespaces. Unless the caller is root, `program` starts in `/`.
+/// A command that runs `program` with the rights to make network namespaces. Unless the caller is root, `program`
+/// starts in `/`.
 pub(crate) fn with_rights(program: impl AsRef<OsStr>) -> Command {
     match rights() {
         Rights::Root | Rights::Refused(_) => Command::new(program),

@@ -9,7 +9,8 @@ use std::thread;
 /// Lines shown of each log when a test fails.
 const TAIL: usize = 40;
 
-/// A new, empty folder; it goes when this is dropped, and its logs are shown if the test failed. `BEACH_KEEP=1` keeps it.
+/// A new, empty folder; it goes when this is dropped, and its logs are shown if the test failed. `BEACH_KEEP=1` keeps
+/// it.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 

@@ -1,4 +1,5 @@
-//! Skipped tests: a test that cannot run on this machine or for this user prints the reason, and `./test` counts the test.
+//! Skipped tests: a test that cannot run on this machine or for this user prints the reason, and `./test` counts the
+//! test.
 
 use std::env;
 use std::fs::OpenOptions;

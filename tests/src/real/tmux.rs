@@ -260,12 +260,14 @@ impl Pane<'_> {
         holds(&what, within, || self.rows().iter().any(|row| row.contains(text)));
     }
 
-    /// The exit code of the pane's script, if it has ended; tmux sees the terminal closed a little before it knows the code.
+    /// The exit code of the pane's script, if it has ended; tmux sees the terminal closed a little before it knows the
+    /// code.
     pub fn ended(&self) -> Option<i32> {
         let told = self.told("#{pane_dead} #{pane_dead_status}");
         let (dead, code) = told.split_once(' ').unwrap_or((&told, ""));
         if dead == "1" && code.is_empty() {
-            // tmux 3.3a may miss the signal of a child that ends while another's is handled; the end of a further one reminds it.
+            // tmux 3.3a may miss the signal of a child that ends while another's is handled; the end of a further one
+            // reminds it.
             self.tmux.ask(&["run-shell", "true"]);
         }
         code.parse().ok()

@@ -1,6 +1,8 @@
-//! An engine for tier A2: checks, a handshake that shows a fingerprint, a reliable lane and a lane of datagrams, in a few hundred lines.
+//! An engine for tier A2: checks, a handshake that shows a fingerprint, a reliable lane and a lane of datagrams, in a
+//! few hundred lines.
 //!
-//! As with the real one, a datagram of a check is for whoever has its user name, anything else for whoever knows where it came from.
+//! As with the real one, a datagram of a check is for whoever has its user name, anything else for whoever knows where
+//! it came from.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;

@@ -7,7 +7,8 @@ use super::network::Dice;
 /// The program behind the PTY.
 #[derive(Clone, Debug)]
 pub enum Script {
-    /// Like a shell: echoes, and knows `echo $((A*B))`, `lines N`, `noise SEED`, `title TEXT` and `exit N`. Form feed clears.
+    /// Like a shell: echoes, and knows `echo $((A*B))`, `lines N`, `noise SEED`, `title TEXT` and `exit N`. Form feed
+    /// clears.
     Shell,
     /// Prints, and ends a while later.
     Ends {
@@ -25,7 +26,8 @@ pub enum Script {
         /// How many pages.
         pages: u32,
     },
-    /// Draws the whole screen anew again and again, about 3,000 bytes each time, and in its last row says how many keys it has read.
+    /// Draws the whole screen anew again and again, about 3,000 bytes each time, and in its last row says how many keys
+    /// it has read.
     Screens {
         /// The pause between two.
         every: Duration,
@@ -166,7 +168,8 @@ fn answer(line: &str) -> Vec<Act> {
     }
 }
 
-/// Colours, wide characters, cursor movement, erasure, scrolling regions and the alternate screen; in order again at its end.
+/// Colours, wide characters, cursor movement, erasure, scrolling regions and the alternate screen; in order again at
+/// its end.
 fn noise(seed: u64) -> Vec<u8> {
     let mut dice = Dice::new(seed);
     let mut text = String::new();

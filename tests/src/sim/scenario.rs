@@ -1,4 +1,5 @@
-//! The session that most tests play: a host, a few viewers, somebody types, the program makes noise, and then it is quiet.
+//! The session that most tests play: a host, a few viewers, somebody types, the program makes noise, and then it is
+//! quiet.
 
 use std::time::Duration;
 

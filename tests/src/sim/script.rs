@@ -1,6 +1,8 @@
-//! Scripts: what people do to one session, as a list of steps, played on a bare host (tier A1) and checked after every step.
+//! Scripts: what people do to one session, as a list of steps, played on a bare host (tier A1) and checked after every
+//! step.
 //!
-//! [`Step`] is what may happen, [`random`] draws a script, [`Scene`] plays it. Later subjects add steps, and checks to `Scene::check`.
+//! [`Step`] is what may happen, [`random`] draws a script, [`Scene`] plays it. Later subjects add steps, and checks to
+//! `Scene::check`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -35,8 +37,8 @@ pub enum By {
     Withdrawn,
 }
 
-/// What happens. A number picks one of the people, or of the numbers that `status` shows, whichever the step is about, modulo how many
-/// there are; a step about nobody does nothing.
+/// What happens. A number picks one of the people, or of the numbers that `status` shows, whichever the step is about,
+/// modulo how many there are; a step about nobody does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A person asks to join.

@@ -22,8 +22,8 @@ pub fn replay_with(seed: u64, file: &str, test: &str) -> String {
     format!("{SEED}={seed} cargo test -p beach-tests --test {file} {test}")
 }
 
-/// Runs `run` with every seed, on all cores; with `BEACH_SEED` only with that one, with `BEACH_SEEDS` with that many. A failure prints how
-/// to repeat it.
+/// Runs `run` with every seed, on all cores; with `BEACH_SEED` only with that one, with `BEACH_SEEDS` with that many. A
+/// failure prints how to repeat it.
 pub fn for_each_seed<T: Send>(
     file: &str,
     test: &str,
@@ -69,8 +69,8 @@ pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Runs `test` of this binary in two further processes, which call this as well; there it prints `transcript` and returns nothing.
-/// Here it returns what each of them printed.
+/// Runs `test` of this binary in two further processes, which call this as well; there it prints `transcript` and
+/// returns nothing. Here it returns what each of them printed.
 pub fn children(test: &str, transcript: &str) -> Vec<String> {
     if is_child() {
         println!("{MARK}{transcript}");

@@ -48,7 +48,8 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What is wrong: findings that are not excepted or are above their exception's ceiling, and exceptions that nothing needs.
+/// What is wrong: findings that are not excepted or are above their exception's ceiling, and exceptions that nothing
+/// needs.
 pub fn judge(findings: &[Finding], exceptions: &[Exception]) -> Vec<String> {
     let mut unused: BTreeMap<(Rule, &str), usize> =
         exceptions.iter().map(|exception| ((exception.rule, exception.subject), exception.at_most)).collect();

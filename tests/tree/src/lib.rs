@@ -1,11 +1,11 @@
-//! Checks of the source tree itself: how large files, functions and structs are, which room uses which, and whether the map in
-//! `docs/ARCHITECTURE.md` names every file.
+//! Checks of the source tree itself: how large files, functions and structs are, which room uses which, and whether the
+//! map in `docs/ARCHITECTURE.md` names every file.
 //!
-//! It needs nothing of beach's own crates, so `cargo test -p beach-tree` takes seconds. It reads tokens, not types: a check that
-//! would need to know what a name means is not here. Code under `#[cfg(test)]` counts nowhere.
+//! It needs nothing of beach's own crates, so `cargo test -p beach-tree` takes seconds. It reads tokens, not types: a
+//! check that would need to know what a name means is not here. Code under `#[cfg(test)]` counts nowhere.
 //!
-//! A check returns [`Finding`]s: places over their limit, with a figure. [`judge`] compares these with the list of exceptions,
-//! each of which has a ceiling that may only be lowered.
+//! A check returns [`Finding`]s: places over their limit, with a figure. [`judge`] compares these with the list of
+//! exceptions, each of which has a ceiling that may only be lowered.
 
 mod judge;
 mod map;

@@ -7,8 +7,8 @@ use crate::source::{CRATES, Crate, Tree};
 
 /// Files that the map names not at all, more than once, or although they are not there.
 ///
-/// The map has a section `### `CRATE/`` for each crate, with a table. Its first column names files by their paths from `src/`, in
-/// backticks; a path that ends with `/` stands for all files below that folder.
+/// The map has a section `### `CRATE/`` for each crate, with a table. Its first column names files by their paths from
+/// `src/`, in backticks; a path that ends with `/` stands for all files below that folder.
 pub fn unmapped(tree: &Tree, map: &str) -> Vec<Finding> {
     CRATES.iter().flat_map(|each| of_crate(tree, map, *each)).collect()
 }

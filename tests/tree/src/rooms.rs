@@ -10,7 +10,8 @@ use crate::source::{CRATES, Crate, Tree, braced, is_punct, word};
 /// Who uses whom.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
-/// Circles between the rooms of a crate, at most one finding a crate; the figure is the number of uses that are part of one.
+/// Circles between the rooms of a crate, at most one finding a crate; the figure is the number of uses that are part of
+/// one.
 pub fn circles(tree: &Tree) -> Vec<Finding> {
     let in_circles = |each: &Crate| {
         let uses = uses(tree, *each);
@@ -42,7 +43,8 @@ fn reaches(uses: &Uses, from: &str, to: &str) -> bool {
     false
 }
 
-/// The uses between the rooms of a crate: paths that begin with `crate::`, and those by `super` that reach the crate's root.
+/// The uses between the rooms of a crate: paths that begin with `crate::`, and those by `super` that reach the crate's
+/// root.
 fn uses(tree: &Tree, each: Crate) -> Uses {
     let rooms: BTreeSet<&str> = tree.sources().filter_map(|(path, _)| each.room(path)).collect();
     let exported = exported(tree, each);

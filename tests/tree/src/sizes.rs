@@ -9,14 +9,16 @@ use crate::source::{CRATES, Tree, braced, is_punct, word};
 
 /// Lines of a file, its tests not counted.
 const FILE_LINES: usize = 450;
-/// Lines of code of a function, as clippy's `too_many_lines` counts them: no comments, no empty lines, no outermost braces.
+/// Lines of code of a function, as clippy's `too_many_lines` counts them: no comments, no empty lines, no outermost
+/// braces.
 const FUNCTION_LINES: usize = 70;
 /// Fields of a struct.
 const FIELDS: usize = 16;
 /// Fields of one of [`MACHINES`].
 const MACHINE_FIELDS: usize = 12;
 
-/// The structs that everything meets in, and the crates and rooms that they stand in. Every other struct there is counted too.
+/// The structs that everything meets in, and the crates and rooms that they stand in. Every other struct there is
+/// counted too.
 const MACHINES: [(&str, &str, &str); 4] =
     [("core", "host", "Host"), ("core", "viewer", "Viewer"), ("cli", "share", "Share"), ("cli", "join", "Join")];
 

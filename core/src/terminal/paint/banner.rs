@@ -74,8 +74,8 @@ impl Painter {
     }
 }
 
-/// The text as rows of so many columns, in reverse video. Rows break at blanks where they can; a line feed begins a row.
-/// Other controls are left out.
+/// The text as rows of so many columns, in reverse video. Rows break at blanks where they can; a line feed begins a
+/// row. Other controls are left out.
 pub fn banner_rows(text: &str, cols: u16) -> Vec<Line> {
     text.lines().flat_map(|line| wrapped(line, cols.into())).map(|row| reversed(&row, cols.into())).collect()
 }
