@@ -180,7 +180,7 @@ pub(crate) fn joining(invite: String, own: PathBuf, args: &AttachArgs) -> JoinAr
     let Ok(Command::Join(mut join)) = Cli::try_parse_from(["beach", "join"]).map(|cli| cli.command) else {
         unreachable!("join needs no arguments to be read")
     };
-    join.target = Some(invite);
+    join.target = vec![invite];
     join.own = Some(own);
     join.escape = args.escape;
     join

@@ -22,6 +22,17 @@ impl Invites {
     pub(crate) fn main(&self) -> &str {
         self.join.as_deref().unwrap_or(&self.view)
     }
+
+    /// The commands for viewers, each on a line of its own behind a label: people copy whole lines.
+    pub(crate) fn commands(&self) -> Vec<String> {
+        let join = self.join.iter().flat_map(|join| ["  Join (may type):".to_owned(), joining(join)]);
+        join.chain(["  View (read-only):".to_owned(), joining(&self.view)]).collect()
+    }
+}
+
+/// The command that joins by `link`, for any shell: zsh takes `#` and `[` for patterns outside of quotes.
+fn joining(link: &str) -> String {
+    format!("  beach join '{link}'")
 }
 
 /// The environment variable of the shared command that holds the path of its session's socket.
@@ -102,8 +113,7 @@ impl Greeting {
         ];
         match remarks.links {
             InvitesShown::Yes => {
-                lines.extend(links.join.as_ref().map(|join| format!("  Join   beach join {join}")));
-                lines.push(format!("  View   beach join {}   (read-only)", links.view));
+                lines.extend(links.commands());
             }
             InvitesShown::No => {
                 lines.push("  The links are hidden, since viewers of this shared terminal would see them.".to_owned());
@@ -169,6 +179,17 @@ fn is_utf8_locale() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_but_a_command_stands_on_the_line_of_a_link_which_is_in_quotes() {
+        for view_only in [false, true] {
+            let links = Invites::new(|role| format!("http://[::1]:8080/s/ID#{role}"), view_only);
+            let commands: Vec<String> = links.commands().into_iter().filter(|line| line.contains("http")).collect();
+            let command = |role: &str| format!("  beach join 'http://[::1]:8080/s/ID#{role}'");
+            let (join, view) = (command("control"), command("view"));
+            assert_eq!(commands, if view_only { vec![view] } else { vec![join, view] });
+        }
+    }
 
     #[test]
     fn a_link_is_a_square_of_squares_that_fits_80_columns() {

@@ -20,7 +20,7 @@ fn in_the_background_it_outlives_its_terminal_and_one_can_come_back_to_it() {
     let tmux = Tmux::start(&scratch);
     let pane = tmux.pane("first", (90, 20), "beach share -d --approve --listen 127.0.0.1:0 -- bash --norc; exec cat");
     pane.shows("In the background: `beach attach` joins the session, `beach stop` stops it.", SOON);
-    assert!(pane.everything().contains("beach join http://localhost:"), "{}", pane.everything());
+    assert!(pane.everything().contains("beach join 'http://localhost:"), "{}", pane.everything());
     // The whole session of that terminal is hung up.
     pane.close();
 

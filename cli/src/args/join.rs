@@ -14,9 +14,9 @@ const MOST_LINES: u32 = 10_000;
 /// `beach join`
 #[derive(Debug, Args)]
 pub(crate) struct JoinArgs {
-    /// Link to join, with or without http://; `-` reads the link from stdin
+    /// Link to join, or the whole line with the link; `-` reads the link from stdin
     #[arg(value_name = "TARGET", env = "BEACH_TARGET", hide_env_values = true)]
-    pub(crate) target: Option<String>,
+    pub(crate) target: Vec<String>,
 
     /// Print nothing but errors
     #[arg(short, long)]

@@ -44,7 +44,7 @@ impl Setup {
     pub(super) async fn new(args: JoinArgs) -> Result<Setup, u8> {
         log::start(&args.log)
             .map_err(|cause| output::usage("cannot write the log", &cause, "choose another --log-file"))?;
-        let invite = find_invite(args.target.as_deref())?;
+        let invite = find_invite(&args.target.join(" "))?;
         if !args.nested && control::is_around(&invite).await {
             let advice = "join from another terminal, or pass --nested";
             let what = "this terminal shows the same session";
@@ -126,12 +126,12 @@ fn abilities() -> Abilities {
 }
 
 /// Reads the invite from TARGET, stdin, or a prompt for the key.
-fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
+fn find_invite(target: &str) -> Result<Invite, u8> {
     let unreadable = |error: std::io::Error| {
         output::usage("cannot read the link", &error.to_string(), "pass the link as an argument, or in BEACH_TARGET")
     };
     let target = match target {
-        Some("-") => {
+        "-" => {
             let line = prompt::read_stdin_line().map_err(unreadable)?;
             if std::io::stdout().is_terminal() && !std::io::stdin().is_terminal() {
                 // From now on keys come from the terminal, if there is one.
@@ -139,8 +139,7 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
             }
             line
         }
-        Some(target) => target.to_owned(),
-        None => {
+        "" => {
             let advice = "beach join LINK, or put the link into BEACH_TARGET";
             return Err(output::usage(
                 "`beach join` needs a link",
@@ -148,6 +147,7 @@ fn find_invite(target: Option<&str>) -> Result<Invite, u8> {
                 advice,
             ));
         }
+        target => target.to_owned(),
     };
     let invite = match Invite::parse(&target) {
         Err(InviteError::NoKey) => {

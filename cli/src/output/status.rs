@@ -7,7 +7,7 @@ use beach_core::terminal::quoted_name;
 use serde_json::Value;
 
 use super::{milliseconds, printable};
-use crate::greeting::InvitesShown;
+use crate::greeting::{Invites, InvitesShown};
 
 /// The text about one session, from the share's answer.
 pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
@@ -21,16 +21,18 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
     for (name, value) in [
         ("command", format!("`{}` ({}), for {}", text(answer, "command"), text(answer, "size"), since(answer))),
         ("rendezvous", format!("{}, {}", text(answer, "server"), text(answer, "rendezvous"))),
-        ("join", text(answer, "join")),
-        ("view", text(answer, "view")),
     ] {
-        if value.is_empty() {
-            continue;
-        }
         let _ = writeln!(out, "  {name:<11} {value}");
     }
-    if links == InvitesShown::No {
-        let _ = writeln!(out, "  {:<11} hidden, since viewers see this terminal; --links shows them", "links");
+    let invites = |view: &str| Invites { join: answer["join"].as_str().map(printable), view: printable(view) };
+    match (links, answer["view"].as_str()) {
+        (InvitesShown::No, _) => {
+            let _ = writeln!(out, "  {:<11} hidden, since viewers see this terminal; --links shows them", "links");
+        }
+        (InvitesShown::Yes, view) => {
+            let commands = view.map(|view| invites(view).commands()).unwrap_or_default();
+            commands.iter().for_each(|line| out.extend([line, "\n"]));
+        }
     }
     let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);
     if members.is_empty() {

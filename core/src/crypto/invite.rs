@@ -13,8 +13,11 @@ use crate::crypto::keys::{HostSecrets, Key, commitment, session_id};
 use crate::id::SessionId;
 use crate::role::Role;
 
-/// Longest target read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
+/// Longest link read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
 pub const MAX_TARGET: usize = 1024;
+
+/// Longest text in which a link is looked for, in bytes: a message of somebody who pastes more than the link.
+pub const MAX_PASTED: usize = 16 * 1024;
 
 /// The content of an invite: server, session and key.
 #[derive(Clone)]
@@ -52,15 +55,19 @@ pub enum InviteError {
 impl Invite {
     /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY`. Without a scheme, `https`, but `http` for loopback and bare addresses.
     ///
+    /// Takes the link as people paste it: with words around it, in quotes or brackets, with a full stop behind it, with `%23` for `#`.
+    ///
     /// # Errors
     /// The place or the key is missing, damaged, or of a newer kind; a link without `#` is [`InviteError::NoKey`].
     pub fn parse(target: &str) -> Result<Invite, InviteError> {
-        let (place, fragment) = match target.trim().split_once('#') {
-            Some((place, fragment)) => (place, Some(fragment)),
-            None => (target.trim(), None),
-        };
-        let (server, session) = parse_place(place)?;
-        Invite::with_key(server, session, fragment.ok_or(InviteError::NoKey)?)
+        first_in(target, |word| {
+            let (place, fragment) = match word.split_once('#') {
+                Some((place, fragment)) => (place, Some(fragment)),
+                None => (word, None),
+            };
+            let (server, session) = parse_place(place)?;
+            Invite::with_key(server, session, fragment.ok_or(InviteError::NoKey)?)
+        })
     }
 
     /// Reads the place from `target` and the key from `key` (with or without its `#`), for people who type the key at a
@@ -69,10 +76,9 @@ impl Invite {
     /// # Errors
     /// As [`parse`](Invite::parse), but for the missing key.
     pub fn parse_with_key(target: &str, key: &str) -> Result<Invite, InviteError> {
-        let place = target.trim().split('#').next().unwrap_or_default();
-        let (server, session) = parse_place(place)?;
-        let key = key.trim();
-        Invite::with_key(server, session, key.strip_prefix('#').unwrap_or(key))
+        let (server, session) = first_in(target, |word| parse_place(word.split('#').next().unwrap_or_default()))?;
+        let key = unwrapped(key.trim());
+        Invite::with_key(server, session, key.strip_prefix('#').unwrap_or(&key))
     }
 
     fn with_key(server: String, session: SessionId, fragment: &str) -> Result<Invite, InviteError> {
@@ -129,6 +135,32 @@ impl HostSecrets {
         };
         Invite { server: server.trim_end_matches('/').to_owned(), session: self.session(), role, key }
     }
+}
+
+/// What `read` makes of the first word of `text` that it understands; else the first objection that is about a link.
+fn first_in<T>(text: &str, read: impl Fn(&str) -> Result<T, InviteError>) -> Result<T, InviteError> {
+    let mut objection = InviteError::NotALink;
+    if text.len() > MAX_PASTED {
+        return Err(objection);
+    }
+    for word in text.split_whitespace() {
+        match read(&unwrapped(word)) {
+            Ok(found) => return Ok(found),
+            Err(error) if objection == InviteError::NotALink => objection = error,
+            Err(_) => {}
+        }
+    }
+    Err(objection)
+}
+
+/// A word without what stands around a link in a sentence, and without what shells and mail programs add within a link.
+fn unwrapped(word: &str) -> String {
+    let part_of_key = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let word = word.trim_end_matches(|c| !part_of_key(c));
+    // `[` begins an IPv6 address, and `#` or `%23` a key.
+    let word = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric() && c != '[' && c != '#' && c != '%');
+    let word = word.replace('\\', "");
+    if word.contains('#') { word } else { word.replacen("%23", "#", 1) }
 }
 
 fn parse_place(place: &str) -> Result<(String, SessionId), InviteError> {
@@ -210,6 +242,39 @@ mod tests {
         assert_eq!(read.server, "http://localhost:8080");
         let far = url.trim_start_matches("http://").replace("localhost:8080", "beach.example");
         assert_eq!(Invite::parse(&far).expect("parses").server, "https://beach.example");
+    }
+
+    #[test]
+    fn a_link_is_read_as_people_paste_it() {
+        for server in ["http://localhost:8080", "https://beach.example", "http://[::1]:8080"] {
+            let url = secrets().invite(server, Role::Control).url();
+            let percent = url.replace('#', "%23");
+            let escaped = url.replace('#', "\\#").replace('[', "\\[");
+            for pasted in [
+                format!("beach join '{url}'"),
+                format!("  $ beach join \"{url}\"   (read-only)\n"),
+                format!("beach join {url}"),
+                format!("beach join beach join '{url}'"),
+                format!("Join: <{url}>."),
+                format!("please take {url}, or call me"),
+                format!("\u{201c}{url}\u{201d}"),
+                format!("`{url}`"),
+                format!("({url})"),
+                format!("{url}."),
+                format!("'{percent}'"),
+                escaped.clone(),
+            ] {
+                assert_eq!(Invite::parse(&pasted).map(|read| read.url()).ok(), Some(url.clone()), "{pasted}");
+            }
+            let (place, key) = url.split_once('#').expect("has a key");
+            assert_eq!(Invite::parse(&format!("beach join '{place}'")).err(), Some(InviteError::NoKey));
+            for typed in [format!("#{key}"), format!("'{key}'."), format!(" {key}\n"), format!("%23{key}")] {
+                let read = Invite::parse_with_key(&format!("beach join '{place}'"), &typed);
+                assert_eq!(read.map(|read| read.url()).ok(), Some(url.clone()), "{typed}");
+            }
+        }
+        assert_eq!(Invite::parse("what is beach join about/for?").err(), Some(InviteError::NotALink));
+        assert_eq!(Invite::parse(&"x ".repeat(MAX_PASTED)).err(), Some(InviteError::NotALink));
     }
 
     #[test]

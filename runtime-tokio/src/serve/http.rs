@@ -25,7 +25,7 @@ const SESSION: Answer = Answer {
            \n\
            Join it from a terminal, with the whole link you were given (the part after # too):\n\
            \n\
-           \x20   beach join LINK\n",
+           \x20   beach join 'LINK'\n",
 };
 const NOT_FOUND: Answer = Answer { status: "404 Not Found", body: "not found\n" };
 const BAD_UPGRADE: Answer = Answer { status: "426 Upgrade Required", body: "this address takes WebSockets\n" };

@@ -109,7 +109,7 @@ async fn a_session_page_tells_how_to_join_and_echoes_nothing() {
     let answer = ask(&mut server, b"GET /s/4k7SECRET?also=SECRET HTTP/1.1\r\nHost: SECRET\r\n\r\n").await;
 
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.contains("beach join LINK"), "{answer}");
+    assert!(answer.contains("beach join 'LINK'"), "{answer}");
     for header in [
         "Content-Type: text/plain; charset=utf-8",
         "Cache-Control: no-store",

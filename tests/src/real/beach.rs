@@ -68,7 +68,8 @@ impl Links {
     /// If they are not there.
     pub fn in_text(text: &str) -> Option<Links> {
         let find = |kind: &str| {
-            text.split_whitespace().find(|word| word.starts_with("http://") && word.contains(kind)).map(str::to_owned)
+            let mut words = text.split_whitespace().map(|word| word.trim_matches('\''));
+            words.find(|word| word.starts_with("http://") && word.contains(kind)).map(str::to_owned)
         };
         Some(Links { control: find("#1c.")?, view: find("#1v.")? })
     }
