@@ -137,7 +137,7 @@ fn input_paste_and_grant_of_who_may_only_watch_reach_nothing_and_the_third_remov
 
     let exit = joins_and_says(&host.links.view, says);
 
-    assert!(matches!(&exit, ViewerExit::Removed(why) if why.contains("may not")), "{exit:?}");
+    assert!(matches!(&exit, ViewerExit::Removed(why) if why.contains("broke the protocol")), "{exit:?}");
     holds("it has left", SOON, || host.events("member_left") == 1);
     let audit = scratch.read("audit");
     let violations: Vec<&str> = audit.lines().filter(|line| line.contains(r#""event":"violation""#)).collect();
