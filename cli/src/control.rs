@@ -89,6 +89,8 @@ pub(crate) struct Known<'a> {
     pub(crate) session: &'a str,
     pub(crate) command: &'a str,
     pub(crate) links: &'a Invites,
+    /// The same in the short form, if the rendezvous knows short links.
+    pub(crate) short: Option<Invites>,
     pub(crate) server: &'a str,
     pub(crate) clock: Clock,
 }
@@ -130,6 +132,8 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         "rendezvous": if host.registered { "connected" } else { "not connected" },
         "join": known.links.join,
         "view": known.links.view,
+        "short_join": known.short.as_ref().and_then(|short| short.join.as_deref()),
+        "short_view": known.short.as_ref().map(|short| short.view.as_str()),
         "paused": host.paused,
         "members": members.collect::<Vec<_>>(),
         "asking": pending.collect::<Vec<_>>(),
@@ -336,13 +340,14 @@ pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
 /// Whether an invite leads to the session around this process, which would then show itself within itself. The
 /// environment holds the session's first id; after a rotation the socket tells the current invites.
 pub(crate) async fn is_around(invite: &Invite) -> bool {
-    if env::var(SESSION).is_ok_and(|session| session == invite.session.to_string()) {
+    let first = env::var(SESSION).ok().and_then(|session| session.parse().ok());
+    if first.is_some_and(|first| invite.session.names(first)) {
         return true;
     }
     let Some(socket) = env::var_os(SOCKET).map(PathBuf::from) else { return false };
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return false };
     let view = answer["view"].as_str().and_then(|link| Invite::parse(link).ok());
-    view.is_some_and(|view| view.session == invite.session)
+    view.is_some_and(|view| view.session.short() == invite.session.short())
 }
 
 /// The command and the links of the session that `link` leads to.
@@ -350,8 +355,7 @@ pub(crate) async fn links_of(link: &str) -> Option<(String, Invites)> {
     let invite = Invite::parse(link).ok()?;
     let (_, socket) = meant(Some(&invite.session.to_string())).ok()?.pop()?;
     let (answer, _) = asked(&socket, &Request::Status).await.ok()?;
-    let text = |name: &str| answer[name].as_str().map(str::to_owned);
-    Some((text("command")?, Invites { join: text("join"), view: text("view")? }))
+    Some((answer["command"].as_str()?.to_owned(), Invites::of(&answer)?))
 }
 
 /// `beach approve` and the other commands of moderation.

@@ -55,7 +55,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
                 qr: args.qr,
                 links: shown,
             };
-            output::header(&Greeting::new(&command, size, &links, remarks));
+            output::header(Greeting::new(&command, size, &links, remarks).lines());
         }
         None if InvitesShown::unless_inside(args.links) == InvitesShown::Yes => output::print(link),
         None => {}

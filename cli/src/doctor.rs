@@ -139,7 +139,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
                 SignalEvent::Up => signal.send(to_text(&ask)),
                 SignalEvent::Text(text) => {
                     return match parse_from_rendezvous(&text) {
-                        Ok(FromRendezvous::Registered { ice }) => Ok(ice),
+                        Ok(FromRendezvous::Registered { ice, .. }) => Ok(ice),
                         Ok(_) => Ok(Vec::new()),
                         Err(_) => Err("the server does not answer as a rendezvous does".to_owned()),
                     };

@@ -1,10 +1,14 @@
 //! The greeting of `beach share`: its links, and remarks about them.
 
+use beach_core::crypto::invite::{Invite, LinkForm};
 use beach_core::role::Role;
 use beach_core::terminal::Size;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::Value;
+
+/// The width of a terminal in which the command of each link stands on one line, in columns.
+const LINE: usize = 80;
 
 /// The links of a session. No `Debug`, since links hold keys.
 pub(crate) struct Invites {
@@ -16,6 +20,19 @@ pub(crate) struct Invites {
 impl Invites {
     pub(crate) fn new(link: impl Fn(Role) -> String, view_only: bool) -> Invites {
         Invites { join: (!view_only).then(|| link(Role::Control)), view: link(Role::View) }
+    }
+
+    /// The same links in the short form.
+    pub(crate) fn short(&self) -> Invites {
+        let short = |link: &str| Invite::parse(link).map_or_else(|_| link.to_owned(), |invite| invite.short().url());
+        Invites { join: self.join.as_deref().map(short), view: short(&self.view) }
+    }
+
+    /// The links for a person in a share's answer to `status`: short ones, if they work.
+    pub(crate) fn of(answer: &Value) -> Option<Invites> {
+        let text = |name: &str| answer[name].as_str().map(str::to_owned);
+        let short = text("short_view").map(|view| Invites { join: text("short_join"), view });
+        short.or_else(|| text("view").map(|view| Invites { join: text("join"), view }))
     }
 
     /// The link that permits most.
@@ -30,9 +47,10 @@ impl Invites {
     }
 }
 
-/// The command that joins by `link`, for any shell: zsh takes `#` and `[` for patterns outside of quotes.
+/// The command that joins by `link`, for any shell: zsh takes `#` and `[` for patterns outside of quotes. Indented, if there is room.
 fn joining(link: &str) -> String {
-    format!("  beach join '{link}'")
+    let command = format!("beach join '{link}'");
+    if command.chars().count() + 2 > LINE { command } else { format!("  {command}") }
 }
 
 /// The environment variable of the shared command that holds the path of its session's socket.
@@ -60,7 +78,7 @@ impl InvitesShown {
     pub(crate) fn of(self, answer: &Value) -> Value {
         let mut answer = answer.clone();
         if self == InvitesShown::No {
-            ["join", "view"].into_iter().for_each(|link| answer[link] = Value::Null);
+            ["join", "view", "short_join", "short_view"].into_iter().for_each(|link| answer[link] = Value::Null);
         }
         answer
     }
@@ -156,6 +174,36 @@ impl Greeting {
     }
 }
 
+/// The greeting with each form of the links, as long as the rendezvous has not said which ones work. Both have the same height, since the
+/// command's rows begin below.
+pub(crate) struct Header {
+    long: Greeting,
+    short: Greeting,
+    rows: u16,
+    size: Size,
+}
+
+impl Header {
+    pub(crate) fn new(long: Greeting, short: Greeting, size: Size) -> Header {
+        let rows = long.rows(size).max(short.rows(size));
+        Header { long, short, rows, size }
+    }
+
+    /// The height in rows.
+    pub(crate) fn rows(&self) -> u16 {
+        self.rows
+    }
+
+    pub(crate) fn lines(&self, form: LinkForm) -> impl Iterator<Item = &str> {
+        let greeting = match form {
+            LinkForm::Long => &self.long,
+            LinkForm::Short => &self.short,
+        };
+        let missing = usize::from(self.rows - greeting.rows(self.size));
+        greeting.lines().chain(std::iter::repeat_n("", missing))
+    }
+}
+
 fn plain(line: String) -> (String, usize) {
     let columns = line.chars().count();
     (line, columns)
@@ -178,6 +226,9 @@ fn is_utf8_locale() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use beach_core::Entropy;
+    use beach_core::crypto::keys::HostSecrets;
+
     use super::*;
 
     #[test]
@@ -189,6 +240,42 @@ mod tests {
             let (join, view) = (command("control"), command("view"));
             assert_eq!(commands, if view_only { vec![view] } else { vec![join, view] });
         }
+    }
+
+    #[test]
+    fn both_short_links_fit_a_line_each_for_origins_of_28_characters() {
+        let secrets = HostSecrets::new(&mut Entropy::new([1; 32]));
+        let origin = "https://beach.example.org:44";
+        assert_eq!(origin.len(), 28);
+        let links = Invites::new(|role| secrets.invite(origin, role).url(), false).short();
+        let commands = links.commands();
+        let lines: Vec<&String> = commands.iter().filter(|line| line.contains("beach join")).collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+        let read: Vec<_> = lines.iter().filter_map(|line| Invite::parse(line).ok()).collect();
+        assert_eq!(read.iter().map(|invite| invite.role).collect::<Vec<_>>(), [Role::Control, Role::View]);
+    }
+
+    #[test]
+    fn a_header_has_the_same_height_with_each_form_of_the_links() {
+        let size = Size::new(80, 24);
+        let remarks = Remarks {
+            ending: Ending::Shell,
+            no_tls: true,
+            waits: false,
+            asks: true,
+            qr: false,
+            links: InvitesShown::Yes,
+        };
+        let secrets = HostSecrets::new(&mut Entropy::new([1; 32]));
+        let long = Invites::new(|role| secrets.invite("https://beach.example.org:44", role).url(), false);
+        let greeting = |links: &Invites| Greeting::new("bash", size, links, remarks);
+        let header = Header::new(greeting(&long), greeting(&long.short()), size);
+        let rows = |form| header.lines(form).map(|line| line.chars().count().div_ceil(80).max(1)).sum::<usize>();
+        assert_eq!(rows(LinkForm::Long), usize::from(header.rows()));
+        assert_eq!(rows(LinkForm::Short), usize::from(header.rows()));
+        assert!(header.lines(LinkForm::Short).any(|line| line.contains("#c")));
+        assert!(header.lines(LinkForm::Long).any(|line| line.contains("#1c.")));
     }
 
     #[test]

@@ -22,7 +22,6 @@ use serde_json::{Value, json};
 pub(crate) use status::session;
 
 use crate::events::{self, Weight};
-use crate::greeting::Greeting;
 
 /// Exit codes, as `--help` lists them.
 pub(crate) mod code {
@@ -211,8 +210,8 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
 }
 
 /// Prints the greeting of a share.
-pub(crate) fn header(header: &Greeting) {
-    header.lines().for_each(|line| say(&format!("{line}\n")));
+pub(crate) fn header<'a>(lines: impl Iterator<Item = &'a str>) {
+    lines.for_each(|line| say(&format!("{line}\n")));
 }
 
 /// Scrolls the own terminal's content into its scrollback, and moves the cursor to the top.

@@ -28,7 +28,7 @@ use told::Told;
 
 use crate::args::ShareArgs;
 use crate::detach;
-use crate::greeting::{Greeting, Invites};
+use crate::greeting::{Header, Invites};
 use crate::output::{self, code};
 use crate::own_terminal::OwnTerminal;
 
@@ -135,7 +135,7 @@ struct Seat {
     keyboard: Option<Keys>,
     keys: KeysWanted,
     size: Size,
-    header: Greeting,
+    header: Header,
     /// The height of the header at the top of the own terminal, in rows; the command draws below.
     rows_taken: u16,
 }
@@ -149,7 +149,7 @@ enum KeysWanted {
 }
 
 impl Seat {
-    fn new(kind: SeatKind, size: Size, header: Greeting, rows_taken: u16) -> Seat {
+    fn new(kind: SeatKind, size: Size, header: Header, rows_taken: u16) -> Seat {
         Seat { kind, terminal: None, keyboard: None, keys: KeysWanted::Yes, size, header, rows_taken }
     }
 

@@ -85,7 +85,7 @@ impl Network {
             // There is no TURN server, so nobody is told to dial one.
             Output::TurnDial(..) | Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
             // Nobody asked for notes.
-            Output::Note(_) => {}
+            Output::Links(_) | Output::Note(_) => {}
         }
         None
     }

@@ -112,7 +112,7 @@ impl World {
             Output::TurnDial(stream, _) => self.pending.push_back(NetworkInput::TurnDown(stream).into()),
             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
             // Nobody asked for notes.
-            Output::Note(_) => {}
+            Output::Links(_) | Output::Note(_) => {}
             // Nothing is recorded: `Endpoint::recording` was not called.
             Output::Record(_) => {}
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::crypto::confirmation::Side;
-use crate::crypto::invite::Invite;
+use crate::crypto::invite::{Invite, LinkForm};
 use crate::crypto::keys::{HostSecrets, Psk};
 use crate::ice::stun::Gatherer;
 use crate::ice::turn::Allocations;
@@ -75,6 +75,8 @@ pub struct Endpoint<M: LinkUser, E: Engine> {
     gatherer: Gatherer,
     turn: Allocations,
     rendezvous_at: Option<SocketAddr>,
+    /// The links that work at the rendezvous.
+    form: LinkForm,
     signal_up: bool,
     said_at: Timestamp,
     /// By when the rendezvous has to answer.
@@ -109,6 +111,7 @@ where
             gatherer: Gatherer::default(),
             turn: Allocations::default(),
             rendezvous_at: None,
+            form: LinkForm::default(),
             signal_up: false,
             said_at: Timestamp::ZERO,
             pong_by: None,

@@ -87,6 +87,8 @@
 //!             // TCP to TURN servers; who has no TCP for that says `TurnDown` at once.
 //!             Output::TurnDial(stream, _) => happened.push_back(NetworkInput::TurnDown(stream).into()),
 //!             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
+//!             // For hosts: whether short links work.
+//!             Output::Links(_) => {}
 //!             // Only after `Endpoint::recording`.
 //!             Output::Record(_) => {}
 //!             // Only after `Endpoint::noting`.

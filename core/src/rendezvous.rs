@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::crypto::keys::id_matches;
 use crate::ice::relay::Relayed;
-use crate::id::{LinkId, SessionId};
+use crate::id::{LinkId, SessionId, SessionName};
 use crate::machine::{Machine, Tick};
 use crate::session::address::{AddressClass, owner};
 use crate::session::link::Refusal;
@@ -259,9 +259,12 @@ impl Rendezvous {
                 self.on_register(now, from, session, &commitment, &token);
             }
             ToRendezvous::Join { session, link, role, versions, resumes } => {
-                let (relay, ice) = (self.relays, self.ice.clone());
-                let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None };
-                self.on_join(now, from, session, link, join);
+                let Some(id) = self.find(session) else {
+                    return self.refuse(from, Some(link), Refusal::NoSession);
+                };
+                let (relay, ice, session) = (self.relays, self.ice.clone(), Some(id));
+                let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None, session };
+                self.on_join(now, from, id, link, join);
             }
             ToRendezvous::Envelope { link, data } => {
                 self.last_envelope = Some(now);
@@ -277,6 +280,14 @@ impl Rendezvous {
                 over.into_iter().for_each(|id| self.end_session(id));
             }
             ToRendezvous::Ping => self.say(from, &FromRendezvous::Pong),
+        }
+    }
+
+    /// The id of the session that a viewer names. No second id has the same first 84 bits: nobody can find one.
+    fn find(&self, name: SessionName) -> Option<SessionId> {
+        match name {
+            SessionName::Full(id) => Some(id),
+            SessionName::Short(short) => self.sessions.range(short.range()).next().map(|(id, _)| *id),
         }
     }
 
@@ -314,7 +325,7 @@ impl Rendezvous {
             self.drop_connection(now, earlier);
         }
         let ice = self.ice.clone();
-        self.say(from, &FromRendezvous::Registered { ice });
+        self.say(from, &FromRendezvous::Registered { ice, short_names: true });
         for (viewer, join, class) in waiting {
             self.say(from, &join.clone().coming_from(class));
             self.say(viewer, &join);

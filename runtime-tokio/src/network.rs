@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use beach_core::crypto::invite::LinkForm;
 use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, NetworkInput, Output};
 use beach_core::ice::server_url::IceServer;
@@ -44,6 +45,8 @@ pub struct Network {
     /// The name lookups under way.
     lookups: JoinSet<Option<IceServer>>,
     streams: Streams,
+    /// The links that work at the rendezvous.
+    links: LinkForm,
     sent: u64,
     received: u64,
 }
@@ -64,6 +67,7 @@ impl Network {
             up: false,
             lookups: JoinSet::new(),
             streams: Streams::new(),
+            links: LinkForm::default(),
             sent: 0,
             received: 0,
         }
@@ -110,6 +114,7 @@ impl Network {
                 self.streams.write(stream, bytes);
             }
             Output::TurnHangUp(stream) => self.streams.hang_up(stream),
+            Output::Links(form) => self.links = form,
             Output::Record(bytes) => {
                 if let Some(recording) = &mut self.recording {
                     recording.append(&bytes);
@@ -119,6 +124,12 @@ impl Network {
             Output::Note(Note { link: None, step, .. }) => tracing::debug!("{step}"),
         }
         None
+    }
+
+    /// The links that work at the rendezvous, as far as the registration has told.
+    #[must_use]
+    pub fn links(&self) -> LinkForm {
+        self.links
     }
 
     /// Leaves the rendezvous once all queued texts are sent, or after a second.

@@ -1,8 +1,9 @@
 //! Whom the links of a session let in, how often and how long, and which are given out.
 
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Process, Scratch, beach, holds, in_three_lines, join, share};
+use beach_tests::real::{Host, Links, Process, Scratch, beach, eventually, holds, in_three_lines, join, share};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -72,7 +73,8 @@ fn a_session_for_watching_gives_out_no_link_that_lets_type() {
     assert!(status(&scratch)["join"].is_null());
     let mut told = Process::start(&mut beach(&scratch, &["status"]));
     assert_eq!(told.exit(SOON), 0);
-    assert!(told.stdout().contains(&view) && !told.stdout().contains("#1c."), "{}", told.stdout());
+    let (_, key) = view.rsplit_once('.').expect("a link has a key");
+    assert!(told.stdout().contains(key) && told.stdout().matches("beach join").count() == 1, "{}", told.stdout());
     drop(host);
 
     let quiet = Process::start(&mut share(&scratch, &["-q", "--view-only"], &["cat"]));
@@ -86,4 +88,33 @@ fn a_link_can_be_photographed() {
     let host = Process::start(&mut share(&scratch, &["--qr"], &["cat"]));
 
     holds("the squares", SOON, || host.stderr().matches("\x1b[38;5;16;48;5;231m").count() > 15);
+}
+
+#[test]
+fn the_links_that_people_see_are_short_and_let_in_and_programs_get_long_ones() {
+    let scratch = Scratch::new();
+    let host = Process::start(&mut share(&scratch, &[], &["cat"]));
+    let printed = eventually("the links", SOON, || Links::in_text(&host.stderr()));
+    for link in [&printed.control, &printed.view] {
+        assert!(!link.contains("/s/"), "{link}");
+        let viewer = Process::start(&mut join(&scratch, &["--json", link]));
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    }
+    let status = status(&scratch);
+    assert_eq!(status["short_join"].as_str(), Some(printed.control.as_str()));
+    assert!(status["join"].as_str().is_some_and(|link| link.contains("/s/") && link.contains("#1c.")), "{status}");
+    let mut told = Process::start(&mut beach(&scratch, &["status"]));
+    assert_eq!(told.exit(SOON), 0, "{}", told.stderr());
+    let lines = told.stdout();
+    let links: Vec<&str> = lines.lines().filter(|line| line.contains("beach join")).collect();
+    assert!(links.len() == 2 && links.iter().all(|line| line.len() <= 80 && !line.contains("/s/")), "{lines}");
+    // The page for browsers.
+    let page = status["short_view"].as_str().and_then(|link| link.split('#').next()).expect("a link").to_owned();
+    let address = page.trim_start_matches("http://").split('/').next().expect("a host").to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).expect("the rendezvous listens");
+    let path = page.trim_start_matches("http://").trim_start_matches(&address).to_owned();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").expect("it reads");
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.contains("beach join 'LINK'"), "{answer}");
 }

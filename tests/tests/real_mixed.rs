@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use beach_tests::real::{
-    Host, Machine, Machines, Process, Scratch, Tmux, beach_of, binary, eventually, holds, left_out,
+    Host, Links, Machine, Machines, Process, Scratch, Tmux, beach_of, binary, eventually, holds, left_out,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -125,4 +125,24 @@ fn a_rendezvous_of_another_version_introduces_both() {
         viewer.write("introduced");
         holds("what was typed", SOON, || scratch.read("typed") == "introduced");
     }
+}
+
+#[test]
+fn a_host_prints_long_links_where_an_older_rendezvous_knows_no_short_ones() {
+    let Some([new, old]) = versions() else { return };
+    let scratch = Scratch::new();
+    let mut serve = beach_of(&old, &scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
+    let rendezvous = Process::start(&mut serve);
+    let url = eventually("the address of the rendezvous", SOON, || {
+        rendezvous.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    });
+    let share =
+        ["share", "--headless", "--no-approve", "--server", &url, "--", "sh", "-c", "echo printed-$((40+2)); cat"];
+    let host = Process::start(&mut beach_of(&new, &scratch, &share));
+    let links = eventually("the links", SOON, || Links::in_text(&host.stderr()));
+    assert!(links.control.contains("/s/") && links.control.contains("#1c."), "{links:?}");
+    let viewer = Process::start(&mut beach_of(&old, &scratch, &["join", "--json", &links.control]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let viewer = Process::start(&mut beach_of(&new, &scratch, &["join", "--json", &links.view]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
 }

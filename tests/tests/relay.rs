@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beach_core::endpoint::Paths;
 use beach_core::ice::relay::{self, Relayed};
-use beach_core::id::LinkId;
+use beach_core::id::{LinkId, SessionName};
 use beach_core::machine::Machine as _;
 use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
@@ -283,7 +283,7 @@ impl Desk {
         let mut desk = Desk { rendezvous: Rendezvous::new(), now: Timestamp::ZERO };
         (1..=3).for_each(|id| drop(desk.tell(RendezvousInput::Opened(id, None))));
         desk.tell(RendezvousInput::Text(1, register));
-        let session = host_secrets(1).session();
+        let session = SessionName::Full(host_secrets(1).session());
         let join = ToRendezvous::Join { session, link: LINK, role: Role::View, versions: vec![1], resumes: None };
         desk.tell(RendezvousInput::Text(2, to_text(&join)));
         desk
@@ -315,7 +315,7 @@ fn a_datagram_goes_to_the_other_side_of_its_link_and_to_nobody_else() {
 fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) -> Vec<FromRendezvous> {
     let address = address.parse().expect("an address");
     desk.tell(RendezvousInput::Opened(id, Some(address)));
-    let session = host_secrets(secrets).session();
+    let session = SessionName::Full(host_secrets(secrets).session());
     let mut said = Vec::new();
     for number in 0..count {
         let link = LinkId(id * 10_000 + number);

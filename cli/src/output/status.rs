@@ -24,14 +24,13 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
     ] {
         let _ = writeln!(out, "  {name:<11} {value}");
     }
-    let invites = |view: &str| Invites { join: answer["join"].as_str().map(printable), view: printable(view) };
-    match (links, answer["view"].as_str()) {
-        (InvitesShown::No, _) => {
+    match links {
+        InvitesShown::No => {
             let _ = writeln!(out, "  {:<11} hidden, since viewers see this terminal; --links shows them", "links");
         }
-        (InvitesShown::Yes, view) => {
-            let commands = view.map(|view| invites(view).commands()).unwrap_or_default();
-            commands.iter().for_each(|line| out.extend([line, "\n"]));
+        InvitesShown::Yes => {
+            let commands = Invites::of(answer).map(|invites| invites.commands()).unwrap_or_default();
+            commands.iter().for_each(|line| out.extend([printable(line).as_str(), "\n"]));
         }
     }
     let members = answer["members"].as_array().map_or(&[][..], Vec::as_slice);

@@ -96,7 +96,7 @@ impl Share {
                 let (id, strict) = (&self.session.id, self.session.strict);
                 self.told.voice.event("ready", &json!({ "session": id, "join": join, "view": view, "strict": strict }));
             }
-            Voice::Human => output::header(&self.seat.header),
+            Voice::Human => output::header(self.seat.header.lines(self.network.links())),
         }
     }
 

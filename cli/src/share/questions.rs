@@ -1,5 +1,6 @@
 //! Requests at the control socket from other programs of the same user, until the host can answer.
 
+use beach_core::crypto::invite::LinkForm;
 use beach_core::host::{HostInput, ModeratorAction};
 use beach_core::role::Role;
 use beach_runtime_tokio::control::{Asked, Control};
@@ -92,6 +93,10 @@ impl Share {
             session: &self.session.id,
             command: &command_text(&self.program.command),
             links: &self.session.invites,
+            short: match self.network.links() {
+                LinkForm::Long => None,
+                LinkForm::Short => Some(self.session.invites.short()),
+            },
             server: &self.session.server,
             clock: self.session.clock,
         };

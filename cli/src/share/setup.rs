@@ -28,7 +28,7 @@ use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKi
 use crate::args::ShareArgs;
 use crate::audit::Audit;
 use crate::cast::CastFile;
-use crate::greeting::{Ending, Greeting, Invites, InvitesShown, Remarks};
+use crate::greeting::{Ending, Greeting, Header, Invites, InvitesShown, Remarks};
 use crate::log;
 use crate::output::{self, Voice};
 use crate::rendezvous::Place;
@@ -108,7 +108,7 @@ impl Setup {
         let invites = Invites::new(|role| self.secrets.invite(&self.place.public, role).url(), self.args.view_only);
         let header = self.header(&invites);
         let rows_taken = match self.seat {
-            SeatKind::OwnTerminal => header.rows(self.size).min(self.size.rows - 1),
+            SeatKind::OwnTerminal => header.rows().min(self.size.rows - 1),
             SeatKind::Headless | SeatKind::Detached => 0,
         };
         let config = self.config(rows_taken);
@@ -152,7 +152,14 @@ impl Setup {
         Ok((endpoint, share))
     }
 
-    fn header(&self, invites: &Invites) -> Greeting {
+    /// The rendezvous inside share is of this version, and finds sessions by short links.
+    fn header(&self, invites: &Invites) -> Header {
+        let short = invites.short();
+        let long = if self.place.embedded.is_some() { &short } else { invites };
+        Header::new(self.greeting(long), self.greeting(&short), self.size)
+    }
+
+    fn greeting(&self, invites: &Invites) -> Greeting {
         match self.voice {
             Voice::Human => {
                 let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();

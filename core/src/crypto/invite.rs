@@ -1,17 +1,20 @@
 //! Invites: the URL that lets somebody join.
 //!
 //! ```text
-//! http(s)://HOST[:PORT]/s/ID#1c.KEY      may type
-//! http(s)://HOST[:PORT]/s/ID#1v.KEY      may watch
+//!               long                               short
+//! may type      http(s)://HOST[:PORT]/s/ID#1c.KEY  http(s)://HOST[:PORT]/ID#cKEY
+//! may watch     http(s)://HOST[:PORT]/s/ID#1v.KEY  http(s)://HOST[:PORT]/ID#vKEY
 //! ```
 //!
-//! `KEY` is 128 bits, base64url: see [`keys`](super::keys).
-
-use subtle::ConstantTimeEq;
+//! `KEY` is 128 bits, base64url: see [`keys`](super::keys). A short link holds the first 84 bits of the ID, and works where the rendezvous
+//! finds sessions by them. Every version of beach reads long links.
 
 use crate::crypto::keys::{HostSecrets, Key, commitment, session_id};
-use crate::id::SessionId;
+use crate::id::{SessionName, ShortId};
 use crate::role::Role;
+
+/// Characters behind the `#` of a short link: the role and the key.
+const SHORT_KEY: usize = 23;
 
 /// Longest link read, in bytes: a scheme, a DNS name (253), a port, the id and a key fit four times over.
 pub const MAX_TARGET: usize = 1024;
@@ -19,13 +22,23 @@ pub const MAX_TARGET: usize = 1024;
 /// Longest text in which a link is looked for, in bytes: a message of somebody who pastes more than the link.
 pub const MAX_PASTED: usize = 16 * 1024;
 
+/// The length of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkForm {
+    /// With the whole id of the session.
+    #[default]
+    Long,
+    /// With its beginning.
+    Short,
+}
+
 /// The content of an invite: server, session and key.
 #[derive(Clone)]
 pub struct Invite {
     /// `http://host:port` or `https://host:port`, without a path.
     pub server: String,
     /// The session.
-    pub session: SessionId,
+    pub session: SessionName,
     /// The role of the key.
     pub role: Role,
     /// The key.
@@ -36,16 +49,16 @@ pub struct Invite {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InviteError {
     /// No `HOST/s/ID` in it.
-    #[error("this is not a beach link (expected http://HOST/s/ID#KEY)")]
+    #[error("this is not a beach link (expected http://HOST/ID#KEY)")]
     NotALink,
     /// The id is damaged.
-    #[error("the session id in the link is damaged (expected 22 characters after /s/)")]
+    #[error("the session id in the link is damaged (expected 14 characters before #, or /s/ and 22)")]
     BadId,
     /// There is no `#…` part; ask for it.
     #[error("the link has no key (the part after #)")]
     NoKey,
     /// There is a `#…` part, but not one of ours.
-    #[error("the key in the link is damaged (expected 1c. or 1v. and 22 characters)")]
+    #[error("the key in the link is damaged (expected c or v and 22 characters)")]
     BadKey,
     /// The key is of a later kind.
     #[error("the link needs a newer version of beach")]
@@ -53,7 +66,7 @@ pub enum InviteError {
 }
 
 impl Invite {
-    /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY`. Without a scheme, `https`, but `http` for loopback and bare addresses.
+    /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY` or `[http(s)://]HOST[:PORT]/ID#KEY`. Without a scheme, `https`, but `http` for loopback and bare addresses.
     ///
     /// Takes the link as people paste it: with words around it, in quotes or brackets, with a full stop behind it, with `%23` for `#`.
     ///
@@ -81,14 +94,17 @@ impl Invite {
         Invite::with_key(server, session, key.strip_prefix('#').unwrap_or(&key))
     }
 
-    fn with_key(server: String, session: SessionId, fragment: &str) -> Result<Invite, InviteError> {
+    fn with_key(server: String, session: SessionName, fragment: &str) -> Result<Invite, InviteError> {
         if fragment.len() > MAX_TARGET {
             return Err(InviteError::BadKey);
         }
-        let (kind, key) = fragment.split_once('.').ok_or(InviteError::BadKey)?;
+        let short =
+            |text: &str| fragment.is_char_boundary(1).then(|| fragment.split_at(1)).filter(|_| text.len() == SHORT_KEY);
+        let (kind, key) = fragment.split_once('.').or_else(|| short(fragment)).ok_or(InviteError::BadKey)?;
         let role = match kind {
-            "1c" => Role::Control,
-            "1v" => Role::View,
+            "1c" | "c" => Role::Control,
+            "1v" | "v" => Role::View,
+            _ if kind.len() == 1 => return Err(InviteError::NewerKind),
             _ if kind.starts_with(|c: char| c.is_ascii_digit() && c != '1') => return Err(InviteError::NewerKind),
             _ => return Err(InviteError::BadKey),
         };
@@ -99,10 +115,21 @@ impl Invite {
     /// The URL, key included. Only for the person it is meant for.
     pub fn url(&self) -> String {
         let kind = match self.role {
-            Role::Control => "1c",
-            Role::View => "1v",
+            Role::Control => 'c',
+            Role::View => 'v',
         };
-        format!("{}/s/{}#{kind}.{}", self.server, self.session, self.key.text())
+        let (server, session, key) = (&self.server, self.session, self.key.text());
+        match session {
+            SessionName::Full(id) => format!("{server}/s/{id}#1{kind}.{key}"),
+            SessionName::Short(short) => format!("{server}/{short}#{kind}{key}"),
+        }
+    }
+
+    /// The same invite, with the beginning of the session's id alone.
+    #[must_use]
+    pub fn short(mut self) -> Invite {
+        self.session = SessionName::Short(self.session.short());
+        self
     }
 
     /// Whether the server is on this machine's loopback, so that loopback candidates make sense.
@@ -122,7 +149,7 @@ impl Invite {
             Role::Control => session_id(&commitment(&self.key.derive_view(), host_static), token_hash),
             Role::View => session_id(&commitment(&self.key, host_static), token_hash),
         };
-        bool::from(id.0.ct_eq(&self.session.0))
+        self.session.names(id)
     }
 }
 
@@ -133,7 +160,12 @@ impl HostSecrets {
             Role::Control => self.control.clone(),
             Role::View => self.view.clone(),
         };
-        Invite { server: server.trim_end_matches('/').to_owned(), session: self.session(), role, key }
+        Invite {
+            server: server.trim_end_matches('/').to_owned(),
+            session: SessionName::Full(self.session()),
+            role,
+            key,
+        }
     }
 }
 
@@ -163,21 +195,31 @@ fn unwrapped(word: &str) -> String {
     if word.contains('#') { word } else { word.replacen("%23", "#", 1) }
 }
 
-fn parse_place(place: &str) -> Result<(String, SessionId), InviteError> {
+/// Reads what stands before `#`.
+fn parse_place(place: &str) -> Result<(String, SessionName), InviteError> {
     if place.len() > MAX_TARGET {
         return Err(InviteError::NotALink);
     }
+    let place = place.trim_end_matches('/');
     let (scheme, rest) = match place.split_once("://") {
         Some((scheme @ ("http" | "https"), rest)) => (Some(scheme), rest),
         Some(_) => return Err(InviteError::NotALink),
         None => (None, place),
     };
-    let (authority, id) = rest.split_once("/s/").ok_or(InviteError::NotALink)?;
+    let long = rest.split_once("/s/").map(|(authority, id)| (authority, id.parse()));
+    let short = || {
+        let (authority, id) = rest.split_once('/')?;
+        let id: Result<ShortId, _> = id.parse();
+        // Without a scheme a word with a slash is not yet a damaged link.
+        let is_link = scheme.is_some() || id.is_ok();
+        is_link.then_some((authority, id.map(SessionName::Short)))
+    };
+    let (authority, session) = long.or_else(short).ok_or(InviteError::NotALink)?;
     let printable = authority.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     if authority.is_empty() || !printable {
         return Err(InviteError::NotALink);
     }
-    let session = id.trim_end_matches('/').parse().map_err(|_| InviteError::BadId)?;
+    let session = session.map_err(|_| InviteError::BadId)?;
     let scheme = scheme.unwrap_or(if is_address(authority) || is_loopback(authority) { "http" } else { "https" });
     Ok((format!("{scheme}://{authority}"), session))
 }
@@ -217,7 +259,13 @@ mod tests {
         for role in [Role::Control, Role::View] {
             let invite = secrets().invite("http://localhost:8080", role);
             let read = Invite::parse(&invite.url()).expect("our own link parses");
-            assert_eq!((read.url(), read.role, read.session), (invite.url(), role, secrets().session()));
+            let session = SessionName::Full(secrets().session());
+            assert_eq!((read.url(), read.role, read.session), (invite.url(), role, session));
+            assert!(read.is_loopback());
+            let short = invite.short();
+            let read = Invite::parse(&short.url()).expect("our own short link parses");
+            let session = SessionName::Short(secrets().session().short());
+            assert_eq!((read.url(), read.role, read.session), (short.url(), role, session));
             assert!(read.is_loopback());
         }
     }
@@ -226,10 +274,11 @@ mod tests {
     fn both_invites_commit_to_the_hosts_key_and_to_no_other() {
         let secrets = secrets();
         for role in [Role::Control, Role::View] {
-            let invite = secrets.invite("http://localhost", role);
-            assert!(invite.commits_to(&public_key(secrets.static_private()), &secrets.token_hash()));
-            assert!(!invite.commits_to(&[1; 32], &secrets.token_hash()));
-            assert!(!invite.commits_to(&public_key(secrets.static_private()), &[1; 32]));
+            for invite in [secrets.invite("http://localhost", role), secrets.invite("http://localhost", role).short()] {
+                assert!(invite.commits_to(&public_key(secrets.static_private()), &secrets.token_hash()));
+                assert!(!invite.commits_to(&[1; 32], &secrets.token_hash()));
+                assert!(!invite.commits_to(&public_key(secrets.static_private()), &[1; 32]));
+            }
         }
         assert!(id_matches(secrets.session(), &secrets.commitment(), secrets.token()));
         assert!(!id_matches(secrets.session(), &secrets.commitment(), &[0; 32]));
@@ -247,30 +296,33 @@ mod tests {
     #[test]
     fn a_link_is_read_as_people_paste_it() {
         for server in ["http://localhost:8080", "https://beach.example", "http://[::1]:8080"] {
-            let url = secrets().invite(server, Role::Control).url();
-            let percent = url.replace('#', "%23");
-            let escaped = url.replace('#', "\\#").replace('[', "\\[");
-            for pasted in [
-                format!("beach join '{url}'"),
-                format!("  $ beach join \"{url}\"   (read-only)\n"),
-                format!("beach join {url}"),
-                format!("beach join beach join '{url}'"),
-                format!("Join: <{url}>."),
-                format!("please take {url}, or call me"),
-                format!("\u{201c}{url}\u{201d}"),
-                format!("`{url}`"),
-                format!("({url})"),
-                format!("{url}."),
-                format!("'{percent}'"),
-                escaped.clone(),
-            ] {
-                assert_eq!(Invite::parse(&pasted).map(|read| read.url()).ok(), Some(url.clone()), "{pasted}");
-            }
-            let (place, key) = url.split_once('#').expect("has a key");
-            assert_eq!(Invite::parse(&format!("beach join '{place}'")).err(), Some(InviteError::NoKey));
-            for typed in [format!("#{key}"), format!("'{key}'."), format!(" {key}\n"), format!("%23{key}")] {
-                let read = Invite::parse_with_key(&format!("beach join '{place}'"), &typed);
-                assert_eq!(read.map(|read| read.url()).ok(), Some(url.clone()), "{typed}");
+            for url in [secrets().invite(server, Role::Control), secrets().invite(server, Role::View).short()]
+                .map(|it| it.url())
+            {
+                let percent = url.replace('#', "%23");
+                let escaped = url.replace('#', "\\#").replace('[', "\\[");
+                for pasted in [
+                    format!("beach join '{url}'"),
+                    format!("  $ beach join \"{url}\"   (read-only)\n"),
+                    format!("beach join {url}"),
+                    format!("beach join beach join '{url}'"),
+                    format!("Join: <{url}>."),
+                    format!("please take {url}, or call me"),
+                    format!("\u{201c}{url}\u{201d}"),
+                    format!("`{url}`"),
+                    format!("({url})"),
+                    format!("{url}."),
+                    format!("'{percent}'"),
+                    escaped.clone(),
+                ] {
+                    assert_eq!(Invite::parse(&pasted).map(|read| read.url()).ok(), Some(url.clone()), "{pasted}");
+                }
+                let (place, key) = url.split_once('#').expect("has a key");
+                assert_eq!(Invite::parse(&format!("beach join '{place}'")).err(), Some(InviteError::NoKey));
+                for typed in [format!("#{key}"), format!("'{key}'."), format!(" {key}\n"), format!("%23{key}")] {
+                    let read = Invite::parse_with_key(&format!("beach join '{place}'"), &typed);
+                    assert_eq!(read.map(|read| read.url()).ok(), Some(url.clone()), "{typed}");
+                }
             }
         }
         assert_eq!(Invite::parse("what is beach join about/for?").err(), Some(InviteError::NotALink));
@@ -287,6 +339,11 @@ mod tests {
         assert_eq!(error(&format!("http://h/s/{id}")), Some(InviteError::NoKey));
         assert_eq!(error(&format!("http://h/s/{id}#1c.z")), Some(InviteError::BadKey));
         assert_eq!(error(&format!("http://h/s/{id}#2c.z")), Some(InviteError::NewerKind));
+        let short = id.short();
+        assert_eq!(error(&format!("http://h/{short}")), Some(InviteError::NoKey));
+        assert_eq!(error(&format!("http://h/{short}x#c")), Some(InviteError::BadId));
+        assert_eq!(error(&format!("http://h/{short}#c")), Some(InviteError::BadKey));
+        assert_eq!(error(&format!("http://h/{short}#x{}", secrets().view.text())), Some(InviteError::NewerKind));
         let key = secrets().invite("http://h", Role::Control).url();
         let key = key.split('#').nth(1).expect("has a key");
         assert!(Invite::parse_with_key(&format!("h/s/{id}"), key).is_ok());

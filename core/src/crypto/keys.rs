@@ -71,7 +71,16 @@ impl HostSecrets {
         let view = control.derive_view();
         let static_private = entropy.bytes();
         let static_public = public_key(&static_private);
-        HostSecrets { control, view, static_private, static_public, token: entropy.bytes() }
+        HostSecrets { control, view, static_private, static_public, token: entropy.bytes() }.with_plain_id(entropy)
+    }
+
+    /// Draws further keys while the id begins with `-`, which a command line would take for a flag.
+    fn with_plain_id(mut self, entropy: &mut Entropy) -> HostSecrets {
+        while self.session().to_string().starts_with('-') {
+            self.control = Key(entropy.bytes());
+            self.view = self.control.derive_view();
+        }
+        self
     }
 
     /// Secrets of the same host with new keys, which make other invites and another session id.
@@ -80,7 +89,8 @@ impl HostSecrets {
         let control = Key(entropy.bytes());
         let view = control.derive_view();
         let HostSecrets { static_private, static_public, token, .. } = self;
-        HostSecrets { control, view, static_private: *static_private, static_public: *static_public, token: *token }
+        let (static_private, static_public, token) = (*static_private, *static_public, *token);
+        HostSecrets { control, view, static_private, static_public, token }.with_plain_id(entropy)
     }
 
     /// The session's id.
@@ -146,4 +156,21 @@ pub(crate) fn public_key(private: &[u8; 32]) -> [u8; 32] {
     let mut public = [0; 32];
     public.copy_from_slice(dh.pubkey());
     public
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_begins_with_a_dash() {
+        for seed in 0..=255 {
+            let mut entropy = Entropy::new([seed; 32]);
+            let secrets = HostSecrets::new(&mut entropy);
+            for secrets in [secrets.rotated(&mut entropy), secrets] {
+                assert!(!secrets.session().to_string().starts_with('-'), "seed {seed}: {}", secrets.session());
+                assert!(id_matches(secrets.session(), &secrets.commitment(), secrets.token()));
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::crypto::invite::Invite;
+use crate::crypto::invite::{Invite, LinkForm};
 use crate::crypto::keys::HostSecrets;
 use crate::ice::server_url::IceServer;
 use crate::ice::turn::StreamId;
@@ -102,6 +102,9 @@ pub enum Output<O> {
     TurnWrite(StreamId, Vec<u8>),
     /// Close the connection, once what was written is sent.
     TurnHangUp(StreamId),
+    /// Host: the links that work at the rendezvous from now on; long ones work at each. Comes before the machine's output about the
+    /// registration.
+    Links(LinkForm),
     /// Append this to the recording.
     Record(Vec<u8>),
     /// Write this into the log. Only with [`Endpoint::noting`](super::Endpoint::noting).

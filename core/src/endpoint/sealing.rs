@@ -32,7 +32,8 @@ where
     pub(super) fn hello(&mut self, now: Timestamp, id: LinkId, hello: &[u8]) {
         let Secrets::Viewer(invite) = &self.secrets else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
-        let (session, role, resumes) = (invite.session, invite.role, link.resumes);
+        let Some(session) = link.session else { return };
+        let (role, resumes) = (invite.role, link.resumes);
         let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
         let psk = match resumes {
             Some(earlier) => self.kept.get(&earlier).cloned(),

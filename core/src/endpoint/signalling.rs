@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::LinkId;
+use crate::crypto::invite::LinkForm;
+use crate::id::{LinkId, SessionId, SessionName};
 use crate::peer::engine::Engine;
-use crate::session::link::{Event, LinkUser, VERSIONS};
+use crate::session::link::{Event, LinkUser, Refusal, VERSIONS};
 use crate::time::Timestamp;
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
 
@@ -84,12 +85,20 @@ where
             self.tell(now, link, || Step::SignalReceived(kind, text.len()));
         }
         match message {
-            FromRendezvous::Registered { ice } => {
+            FromRendezvous::Registered { ice, short_names } => {
                 self.learn(now, &ice);
+                let form = if short_names { LinkForm::Short } else { LinkForm::Long };
+                if std::mem::replace(&mut self.form, form) != form {
+                    self.out.push_back(Output::Links(form));
+                }
                 self.events.push_back(Event::Registered);
             }
-            FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from } => {
+            FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from, session } => {
                 self.learn(now, &ice);
+                if !self.takes(link, session) {
+                    self.events.push_back(Event::Refused(Some(link), Refusal::WrongHost));
+                    return;
+                }
                 let known = self.links.contains_key(&link);
                 if let (Secrets::Host(_), false) = (&self.secrets, known) {
                     self.links.insert(link, Link::new(role, versions.clone(), resumes));
@@ -111,6 +120,16 @@ where
             FromRendezvous::Ice { ice } => self.learn(now, &ice),
             FromRendezvous::Envelope { link, data } => self.on_envelope(now, link, &data.0),
         }
+    }
+
+    /// Whether the rendezvous means the session of this viewer's invite. Keeps the whole id, which the handshake takes in.
+    fn takes(&mut self, link: LinkId, session: Option<SessionId>) -> bool {
+        let (Secrets::Viewer(invite), Some(link)) = (&self.secrets, self.links.get_mut(&link)) else { return true };
+        link.session = match invite.session {
+            SessionName::Full(id) => Some(id),
+            SessionName::Short(_) => session.filter(|session| invite.session.names(*session)),
+        };
+        link.session.is_some()
     }
 
     pub(super) fn keep_alive(&mut self, now: Timestamp) {

@@ -7,7 +7,7 @@ use crate::crypto::channel::Channel;
 use crate::crypto::confirmation::Confirmation;
 use crate::crypto::noise::{Initiator, Responder};
 use crate::ice::path_monitor::{PathMonitor, RoundTrips};
-use crate::id::LinkId;
+use crate::id::{LinkId, SessionId};
 use crate::peer::engine::Peer;
 use crate::role::Role;
 use crate::session::link::{Attempt, Candidate, Lane, Path, PathKind};
@@ -23,6 +23,8 @@ pub(super) struct Link<P> {
     /// Claimed until the seal is open, then proved.
     pub(super) role: Role,
     pub(super) versions: Vec<u16>,
+    /// Viewer: the whole id of the session, once the rendezvous has said who is joined.
+    pub(super) session: Option<SessionId>,
     /// The link whose member comes back on this one.
     pub(super) resumes: Option<LinkId>,
     /// The rendezvous carries its datagrams, and may.
@@ -185,7 +187,7 @@ impl Confirming {
 impl<P> Link<P> {
     pub(super) fn new(role: Role, versions: Vec<u16>, resumes: Option<LinkId>) -> Link<P> {
         let seal = Seal::Nothing;
-        Link { role, versions, resumes, relay: false, seal, remote: None, early: Vec::new(), live: None }
+        Link { role, versions, session: None, resumes, relay: false, seal, remote: None, early: Vec::new(), live: None }
     }
 
     pub(super) fn sealing_deadline(&self) -> Option<Timestamp> {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::crypto::channel::MAX_ENVELOPE;
 use crate::crypto::keys::HostSecrets;
-use crate::id::{LinkId, SessionId};
+use crate::id::{LinkId, SessionId, SessionName};
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::link::{Attempt, Candidate, Envelope, Hello, LinkDown, MAX_NAME, Refusal, Verdict};
@@ -36,8 +36,8 @@ pub enum ToRendezvous {
     },
     /// Bring me to the host of this session.
     Join {
-        /// The session.
-        session: SessionId,
+        /// The session; by a short name only where the rendezvous knows short names.
+        session: SessionName,
         /// Drawn by the viewer.
         link: LinkId,
         /// The role of the invite.
@@ -110,6 +110,9 @@ pub enum FromRendezvous {
         /// See [`FromRendezvous::Joined`].
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ice: Vec<IceUrl>,
+        /// The rendezvous finds the session by a short name too.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        short_names: bool,
     },
     /// To the host: somebody wants to join. To the viewer: the host has been told.
     Joined {
@@ -133,6 +136,9 @@ pub enum FromRendezvous {
         /// To the host: where the viewer is, as the rendezvous sees it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<AddressClass>,
+        /// To the viewer: the whole id of the session.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<SessionId>,
     },
     /// The servers from now on, because credentials expire.
     Ice {
@@ -190,12 +196,12 @@ impl FromRendezvous {
         }
     }
 
-    /// Adds for the host from what kind of address the viewer comes.
+    /// The message for the host: from what kind of address the viewer comes, and not the id, which the host knows.
     #[must_use]
     #[cfg(feature = "host")]
     pub(crate) fn coming_from(mut self, class: Option<AddressClass>) -> FromRendezvous {
-        if let FromRendezvous::Joined { from, .. } = &mut self {
-            *from = class;
+        if let FromRendezvous::Joined { from, session, .. } = &mut self {
+            (*from, *session) = (class, None);
         }
         self
     }
@@ -270,7 +276,7 @@ pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
             bounded(versions)?;
             few(ice)?;
         }
-        FromRendezvous::Registered { ice } | FromRendezvous::Ice { ice } => few(ice)?,
+        FromRendezvous::Registered { ice, .. } | FromRendezvous::Ice { ice } => few(ice)?,
         FromRendezvous::Envelope { data, .. } => short(data)?,
         FromRendezvous::Refused { reason, .. } => sane(reason)?,
         FromRendezvous::Waiting { .. }

@@ -8,6 +8,7 @@ use async_tungstenite::tungstenite::handshake::machine::TryParse as _;
 use async_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
 use async_tungstenite::tungstenite::http::header;
 use async_tungstenite::tungstenite::http::uri::Authority;
+use beach_core::id::ShortId;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
@@ -92,6 +93,7 @@ pub(super) fn route(head: &[u8]) -> Route {
             }
         },
         path if path.len() > b"/s/".len() && path.starts_with(b"/s/") => Route::Plain(SESSION),
+        [b'/', id @ ..] if str::from_utf8(id).is_ok_and(|id| id.parse::<ShortId>().is_ok()) => Route::Plain(SESSION),
         _ => Route::Plain(NOT_FOUND),
     }
 }

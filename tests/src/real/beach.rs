@@ -71,7 +71,7 @@ impl Links {
             let mut words = text.split_whitespace().map(|word| word.trim_matches('\''));
             words.find(|word| word.starts_with("http://") && word.contains(kind)).map(str::to_owned)
         };
-        Some(Links { control: find("#1c.")?, view: find("#1v.")? })
+        Some(Links { control: find("#1c.").or_else(|| find("#c"))?, view: find("#1v.").or_else(|| find("#v"))? })
     }
 }
 

@@ -35,6 +35,7 @@ pub(crate) enum Below {
     TurnDial(StreamId),
     TurnWrite(StreamId, Vec<u8>),
     TurnHangUp(StreamId),
+    Links,
     Record(Vec<u8>),
     Note(Note),
 }
@@ -105,6 +106,7 @@ where
                         Output::TurnWrite(stream, bytes) => Effect::Below(Below::TurnWrite(stream, bytes)),
                         Output::TurnHangUp(stream) => Effect::Below(Below::TurnHangUp(stream)),
                         Output::Record(bytes) => Effect::Below(Below::Record(bytes)),
+                        Output::Links(_) => Effect::Below(Below::Links),
                         Output::Note(note) => Effect::Below(Below::Note(note)),
                     });
                 }

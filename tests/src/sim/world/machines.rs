@@ -236,6 +236,8 @@ impl<E: Engine> World<E> {
             Below::TurnDial(stream) => self.turn_dial(who, stream),
             Below::TurnWrite(stream, bytes) => self.turn_write(who, stream, bytes),
             Below::TurnHangUp(stream) => self.turn_hang_up(who, stream),
+            // Simulated people have what links hold, and print none.
+            Below::Links => {}
             Below::Note(note) => {
                 let at = self.now;
                 match who {
