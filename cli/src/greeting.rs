@@ -1,6 +1,7 @@
 //! The greeting of `beach share`: its links, and remarks about them.
 
 use beach_core::crypto::invite::{Invite, LinkForm};
+use beach_core::host::{LinkLengths, fill_links};
 use beach_core::role::Role;
 use beach_core::terminal::Size;
 use qrcode::QrCode;
@@ -38,6 +39,17 @@ impl Invites {
     /// The link that permits most.
     pub(crate) fn main(&self) -> &str {
         self.join.as_deref().unwrap_or(&self.view)
+    }
+
+    /// The links' lengths, for rows that have placeholders for them.
+    pub(crate) fn lengths(&self) -> LinkLengths {
+        let length = |link: &str| u16::try_from(link.chars().count()).unwrap_or(u16::MAX);
+        LinkLengths { join: self.join.as_deref().map(length), view: length(&self.view) }
+    }
+
+    /// Puts the links in the place of their placeholders.
+    pub(crate) fn fill(&self, rows: &[u8]) -> Vec<u8> {
+        fill_links(rows, self.join.as_deref().unwrap_or_default(), &self.view)
     }
 
     /// The commands for viewers, each on a line of its own behind a label: people copy whole lines.

@@ -112,6 +112,7 @@ fn show_host(at: Timestamp, output: HostOutput<Command>) {
         | HostOutput::WriteOwn(_)
         | HostOutput::TakeBack
         | HostOutput::Show(_)
+        | HostOutput::ShowLinks(_)
         | HostOutput::Resize(_)
         | HostOutput::KeysTaken
         | HostOutput::HangUp => {}

@@ -226,6 +226,7 @@ impl Session {
             }
             HostOutput::Exit(exit) => self.ended.0 = Some(exit),
             HostOutput::Show(_)
+            | HostOutput::ShowLinks(_)
             | HostOutput::Resize(_)
             | HostOutput::KeysTaken
             // Each write is with the program at once.

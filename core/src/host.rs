@@ -14,6 +14,7 @@ mod lifecycle;
 mod member;
 mod members;
 mod moderation;
+mod news;
 mod properties;
 mod question;
 mod reconnect;
@@ -45,6 +46,7 @@ use self::input::Input;
 use self::lifecycle::{Lifecycle, Stop};
 use self::moderation::Sharing;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
+pub use self::news::{LinkLengths, fill_links};
 use self::registration::{Registered, Registration};
 use self::screen::Screen;
 pub use self::status::{HostStatus, MemberStatus, PendingStatus};
@@ -261,6 +263,9 @@ impl Machine for Host {
             HostInput::Resized(size) => self.own_terminal_resized(size),
             HostInput::Stop => self.stop(now, Stop::Person),
             HostInput::Act(act) => self.act(now, act),
+            HostInput::ShowMembers => self.show_members(),
+            HostInput::Links(lengths) => self.on_links(lengths),
+            HostInput::ShowLinks => self.show_links(now),
         }
         self.on_time(now);
         self.pump(now);

@@ -2,11 +2,12 @@
 //! nothing.
 #![cfg(target_os = "linux")]
 
-use beach_core::host::{Approve, Escape, HostInput, ModeratorAction};
+use beach_core::host::{Approve, Escape, HostInput, LinkLengths, ModeratorAction};
 use beach_core::role::Role;
 use beach_core::terminal::{Emulator, Line, Size};
+use beach_core::viewer::ViewerInput;
 use beach_tests::sim::scenario::everyone_joins;
-use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, World, fake_engine, ms, secs};
+use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, Who, World, fake_engine, ms, secs};
 
 /// A host in a terminal of its own, that is asked about everybody who may type.
 fn host(script: Script, escape: Escape) -> World<FakeEngine> {
@@ -364,5 +365,110 @@ fn a_flood_scrolls_under_the_question_and_leaves_nothing_of_it_behind() {
     keys(&mut world, b"\x1dn");
     world.run_for(secs(10));
 
+    assert_untouched(&world);
+}
+
+/// A host whose own terminal shows news of members, and a viewer named ann, who has joined.
+fn with_news(role: Role) -> World<FakeEngine> {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    world.host_input(0, HostInput::ShowMembers);
+    named(&mut world, role);
+    world
+}
+
+fn named(world: &mut World<FakeEngine>, role: Role) {
+    let mut plan = ViewerPlan::of(1, role);
+    plan.name = Some("ann".to_owned());
+    world.add_viewer(plan);
+    world.run_for(secs(2));
+}
+
+#[test]
+fn the_host_sees_for_three_seconds_who_comes_goes_and_comes_back() {
+    let mut world = with_news(Role::View);
+    assert_eq!(banner(&world), ["beach: \"ann\" joined and may watch"]);
+    keys(&mut world, b"ls");
+    assert_eq!(typed(&world), "ls", "every key is the program's");
+    world.run_for(secs(3));
+    assert_untouched(&world);
+
+    world.cut(Who::Viewer(0), true);
+    let mut seen = Vec::new();
+    for step in 0..60 {
+        if step == 40 {
+            world.cut(Who::Viewer(0), false);
+        }
+        world.run_for(secs(1));
+        seen.extend(banner(&world));
+    }
+    seen.dedup();
+    let (lost, back) = ("beach: \"ann\" lost the connection", "beach: \"ann\" is back");
+    assert_eq!(seen, [lost, back], "each once, and for a while");
+    assert_untouched(&world);
+
+    world.viewer_input(0, ViewerInput::Leave);
+    world.run_for(secs(1));
+    assert_eq!(banner(&world), ["beach: \"ann\" left"]);
+    world.run_for(secs(3));
+    assert_untouched(&world);
+}
+
+#[test]
+fn news_of_members_are_the_hosts_alone_and_a_crowd_covers_three_rows() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    named(&mut world, Role::View);
+    assert_untouched(&world);
+    world.host_input(0, HostInput::ShowMembers);
+    for _ in 0..9 {
+        world.add_viewer(ViewerPlan::of(1, Role::View));
+    }
+    world.run_for(secs(2));
+
+    assert_eq!(banner(&world).len(), 3, "{:?}", banner(&world));
+    let model = world.hosts[0].node.machine().emulator();
+    assert!(world.viewers.iter().all(|viewer| !viewer.node.machine().screen().text().concat().contains("beach:")));
+    assert_eq!(model.head().size, Size::new(80, 24));
+}
+
+#[test]
+fn the_escape_shows_the_links_on_the_own_rows_and_nowhere_else() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    world.hosts[0].links =
+        ["https://a.example/s/J#key-of-join", "https://a.example/s/J#key-of-view"].map(str::to_owned);
+    keys(&mut world, b"\x1dl");
+    assert!(banner(&world)[0].contains("`beach status`"), "nobody told the links: {:?}", banner(&world));
+    keys(&mut world, b"q");
+    named(&mut world, Role::View);
+
+    world.host_input(0, HostInput::Links(LinkLengths { join: Some(33), view: 33 }));
+    keys(&mut world, b"\x1dl");
+    let rows = banner(&world).join("\n");
+    assert!(rows.contains("beach join 'https://a.example/s/J#key-of-join'"), "{rows}");
+    assert!(rows.contains("beach join 'https://a.example/s/J#key-of-view'"), "{rows}");
+    let seen = world.viewers[0].node.machine().screen().text().concat();
+    assert!(!seen.contains("key-of"), "{seen}");
+    keys(&mut world, b"qx");
+    assert_untouched(&world);
+
+    // After a rotation a command shows the new ones, and takes no key.
+    world.host_input(0, HostInput::ShowLinks);
+    world.run_for(ms(20));
+    world.hosts[0].links[0] = "https://a.example/s/K#key-of-new".to_owned();
+    world.host_input(0, HostInput::Links(LinkLengths { join: Some(32), view: 33 }));
+    keys(&mut world, b"y");
+    let rows = banner(&world).join("\n");
+    assert!(rows.contains("key-of-new") && rows.contains("^] l shows them again"), "{rows}");
+    world.run_for(secs(15));
+    assert_eq!(typed(&world), "xy");
+    assert_untouched(&world);
+}
+
+#[test]
+fn a_window_without_room_for_the_links_says_so() {
+    let mut world = host_in(Size::new(40, 8), Script::Shell, Escape::Always(0x1d));
+    world.host_input(0, HostInput::Links(LinkLengths { join: Some(60), view: 60 }));
+    keys(&mut world, b"\x1dl");
+    assert!(banner(&world).join("").contains("no room"), "{:?}", banner(&world));
+    keys(&mut world, b"q");
     assert_untouched(&world);
 }

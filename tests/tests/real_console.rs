@@ -134,3 +134,30 @@ fn a_build_that_floods_is_not_disturbed_by_a_question() {
     let flood = r#"for i in $(seq 40000); do printf '\e[32m   Compiling\e[0m crate-%d v1.%d.0\n' $i $i; [ $((i % 100)) = 0 ] && sleep 0.02; done; echo built"#;
     is_not_disturbed(flood, "Compiling crate-", &[], Some("built"));
 }
+
+#[test]
+fn the_host_sees_who_joins_and_the_links_at_any_time_and_viewers_and_recordings_do_not() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let (host, links) = share(&tmux, &scratch, "--listen 127.0.0.1:0 --record session.cast");
+    let ann = join(&tmux, "ann", &links.view);
+    host.shows("\"ann\" joined and may watch", SOON);
+    holds("the prompt for ann", SOON, || ann.rows().iter().any(|row| row == "$"));
+    holds("the news are gone", SOON, || banner(&host).is_empty());
+
+    host.presses("C-]");
+    host.presses("l");
+    let command = format!("beach join '{}'", links.control);
+    holds("the links", SOON, || host.rows().concat().contains(&command));
+    host.presses("q");
+    host.types_line("echo see${NOTHING}n");
+    ann.shows("seen", SOON);
+    let key = links.control.split_once('#').expect("a key").1;
+    assert!(!ann.everything().contains(key) && !ann.everything().contains("joined and may"), "{}", ann.everything());
+    assert!(!banner(&host).contains("any key"), "{}", banner(&host));
+
+    host.types_line("exit");
+    assert_eq!(host.end(SOON), 0);
+    let cast = scratch.read("session.cast");
+    assert!(cast.contains("seen") && !cast.contains(key) && !cast.contains("joined and may"), "{cast}");
+}

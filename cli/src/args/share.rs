@@ -68,9 +68,13 @@ pub(crate) struct ShareArgs {
     #[arg(long, help_heading = SHARING, value_name = "owner|smallest|NAME", default_value = "owner", value_parser = resize)]
     pub(crate) resize: Resize,
 
-    /// Set the key for commands at this terminal; KEY ? lists them [default: ^], while somebody waits]
+    /// Set the key for commands at this terminal; KEY ? lists them, KEY KEY types KEY [default: ^]]
     #[arg(long, help_heading = SHARING, value_name = "CHAR|none", value_parser = escape_char, conflicts_with = "headless")]
     pub(crate) escape: Option<EscapeKey>,
+
+    /// Do not show at this terminal which viewers come, go and come back
+    #[arg(long, help_heading = SHARING)]
+    pub(crate) quiet_members: bool,
 
     /// Let in only people whom you approve; both sides see the same four words.
     /// Default: approve people who may type, unless only this machine can join

@@ -65,6 +65,7 @@ impl Share {
         if self.session.freshness == Freshness::Rotated {
             self.session.freshness = Freshness::Current;
             self.session.invites = Invites::new(invite, self.session.view_only);
+            self.pending.push_back(HostInput::Links(self.session.invites.lengths()));
             let Invites { join, view } = &self.session.invites;
             self.told.voice.event("links", &json!({ "join": join, "view": view }));
         }

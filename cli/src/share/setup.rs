@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use beach_core::Entropy;
 use beach_core::crypto::keys::HostSecrets;
 use beach_core::endpoint::{Endpoint, Secrets};
-use beach_core::host::{Approve, Escape, Host, HostConfig, InviteRules, Start};
+use beach_core::host::{Approve, Escape, Host, HostConfig, HostInput, InviteRules, Start};
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
 use beach_core::role::Role;
@@ -40,7 +40,7 @@ const HISTORY: usize = 10_000;
 const HEADLESS_LINGER: Duration = Duration::from_secs(5);
 
 /// The default of --escape, Ctrl-]: telnet's escape, which few other programs use.
-const ASKED_ESCAPE: u8 = 0x1d;
+const ESCAPE: u8 = 0x1d;
 
 /// The value of TERM in a headless terminal.
 pub(super) const HEADLESS_TERM: &str = "xterm-256color";
@@ -128,6 +128,8 @@ impl Setup {
         if self.args.record_handshake.is_some() {
             endpoint = endpoint.recording(&config.first_record());
         }
+        let shows_members = (!self.args.quiet_members).then_some(HostInput::ShowMembers);
+        let pending = VecDeque::from_iter(shows_members.into_iter().chain([HostInput::Links(invites.lengths())]));
         let share = Share {
             told,
             network,
@@ -146,7 +148,7 @@ impl Setup {
                 strict: self.args.paths.strict,
                 clock: Clock::since(epoch),
             },
-            pending: VecDeque::new(),
+            pending,
             stopped_by: None,
         };
         Ok((endpoint, share))
@@ -194,7 +196,7 @@ impl Setup {
             keep: args.keep,
             approve: self.approve,
             escape: match args.escape {
-                None => Escape::WhenAsked(ASKED_ESCAPE),
+                None => Escape::Always(ESCAPE),
                 Some(key) => key.byte().map_or(Escape::Never, Escape::Always),
             },
             max_viewers: args.max_viewers,

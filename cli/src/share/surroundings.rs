@@ -49,6 +49,11 @@ impl Surroundings<HostEndpoint> for Share {
                     terminal.show(bytes);
                 }
             }
+            HostOutput::ShowLinks(bytes) => {
+                if let Some(terminal) = &mut self.seat.terminal {
+                    terminal.show(self.session.invites.fill(&bytes));
+                }
+            }
             HostOutput::Resize(size) => {
                 self.told.record(|cast| cast.resize(size));
                 if let Some(pty) = &self.program.pty {

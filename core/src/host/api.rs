@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::member::Resize;
-use super::{Approve, Escape, Host, ModeratorAction};
+use super::{Approve, Escape, Host, LinkLengths, ModeratorAction};
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
 use crate::machine::Tick;
@@ -96,6 +96,12 @@ pub enum HostInput {
     Act(ModeratorAction),
     /// The last write is given back, but for this many bytes, which the PTY took. Answers [`HostOutput::TakeBack`].
     TakenBack(usize),
+    /// From now on the own terminal shows for three seconds each which members come, go and come back.
+    ShowMembers,
+    /// The session's links have so many characters. To be told again when the links are other ones.
+    Links(LinkLengths),
+    /// Show the links on the own terminal for a while.
+    ShowLinks,
 }
 
 /// Outputs of a host. The machine itself puts out `HostOutput<Command>`; the endpoint keeps the commands.
@@ -126,6 +132,9 @@ pub enum HostOutput<C = NoCommand> {
     /// Give the pending write back, and tell by [`HostInput::TakenBack`] how much the PTY took. Nothing is to be told
     /// if [`HostInput::Written`] is on its way.
     TakeBack,
+    /// Show this on the own terminal, like [`Show`](HostOutput::Show): rows with links, each character of which is a
+    /// placeholder. [`fill_links`](super::fill_links) puts in the characters, which a recording must not hold.
+    ShowLinks(Vec<u8>),
 }
 
 /// News for people and programs.
@@ -216,6 +225,7 @@ impl LinkUser for Host {
             HostOutput::Exit(exit) => Err(HostOutput::Exit(exit)),
             HostOutput::WriteOwn(keys) => Err(HostOutput::WriteOwn(keys)),
             HostOutput::TakeBack => Err(HostOutput::TakeBack),
+            HostOutput::ShowLinks(bytes) => Err(HostOutput::ShowLinks(bytes)),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::admission::Awaits;
 use super::escape::Escape;
+use super::news::{News, has_links};
 use super::question::{Question, Wording};
 use super::{Host, HostOutput, ModeratorAction};
 use crate::id::MemberId;
@@ -14,7 +15,7 @@ use crate::keyboard::decoder::{Decoder, Piece};
 use crate::keyboard::escape::{EscapeReader, Step};
 use crate::keyboard::key_name;
 use crate::session::link::PathKind;
-use crate::terminal::{Banner, quoted_name};
+use crate::terminal::{Banner, Size, quoted_name};
 use crate::time::Timestamp;
 
 /// An answer within this time was not meant for the question that is shown, which may have taken the place of another
@@ -33,7 +34,8 @@ pub(super) struct Console {
     decoder: Decoder,
     reader: EscapeReader,
     view: View,
-    message: Option<(String, Timestamp)>,
+    pub(super) message: Option<(String, Timestamp)>,
+    pub(super) news: News,
     /// The viewer that the question is about, and since when the question can be read; nothing in a window without
     /// room.
     question: Option<(MemberId, Timestamp)>,
@@ -48,6 +50,7 @@ enum View {
     #[default]
     Nothing,
     Help,
+    Links,
     /// The list of members and pending viewers, as it was when it was asked for.
     Members(String),
     /// The digits typed so far of the number of the member that goes, and the list to choose from.
@@ -59,6 +62,7 @@ enum View {
 enum Command {
     Answer(bool),
     Help,
+    Links,
     Members,
     Kick,
     Pause,
@@ -70,6 +74,7 @@ impl Command {
             b'y' | b'Y' => Some(Command::Answer(true)),
             b'n' | b'N' => Some(Command::Answer(false)),
             b'?' | b'/' => Some(Command::Help),
+            b'l' => Some(Command::Links),
             b'm' => Some(Command::Members),
             b'k' => Some(Command::Kick),
             b'p' => Some(Command::Pause),
@@ -86,6 +91,7 @@ impl Console {
             reader: EscapeReader::default(),
             view: View::Nothing,
             message: None,
+            news: News::default(),
             question: None,
             banner: Banner::default(),
             moved: false,
@@ -97,9 +103,9 @@ impl Console {
         self.decoder.paste_until().filter(|until| now < *until)
     }
 
-    /// When a message has been shown long enough.
+    /// When a message or a piece of news has been shown long enough.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
-        self.message.as_ref().map(|(_, until)| *until)
+        self.message.as_ref().map(|(_, until)| *until).into_iter().chain(self.news.deadline()).min()
     }
 
     /// When the begun sequence of a key waits no longer for its end.
@@ -109,7 +115,7 @@ impl Console {
 }
 
 impl Host {
-    fn has_console(&self) -> bool {
+    pub(super) fn has_console(&self) -> bool {
         !self.config.headless && self.lifecycle.is_running()
     }
 
@@ -167,12 +173,14 @@ impl Host {
                 self.choose(now, key.byte);
             }
             (Step::Beside, View::Kick(..), Piece::OtherKey) => {}
-            (Step::Beside, View::Help | View::Members(_), Piece::Key(key)) => {
+            (Step::Beside, View::Help | View::Links | View::Members(_), Piece::Key(key)) => {
                 self.console.reader.take(key);
                 self.console.view = View::Nothing;
             }
             // Any key closes the view, and does nothing else.
-            (Step::Beside, View::Help | View::Members(_), Piece::OtherKey) => self.console.view = View::Nothing,
+            (Step::Beside, View::Help | View::Links | View::Members(_), Piece::OtherKey) => {
+                self.console.view = View::Nothing;
+            }
             (Step::Beside, _, Piece::Pasted | Piece::Released(_) | Piece::Report)
             | (Step::Beside, View::Nothing, _) => {
                 passed.extend_from_slice(bytes);
@@ -191,11 +199,12 @@ impl Host {
                         self.act(now, ModeratorAction::Approve(id));
                     } else {
                         self.act(now, ModeratorAction::Deny { member: id, keep_links: false });
-                        self.message(now, "refused; `beach status` shows the new links");
+                        self.message(now, &self.with_new_links("refused"));
                     }
                 }
             }
             Command::Help => self.console.view = View::Help,
+            Command::Links => self.console.view = View::Links,
             Command::Members => self.console.view = View::Members(self.listed()),
             Command::Kick => self.console.view = View::Kick(String::new(), self.listed()),
             Command::Pause if self.sharing.is_paused() => {
@@ -223,7 +232,7 @@ impl Host {
                 if let Ok(member) = digits.parse().map(MemberId) {
                     let act = ModeratorAction::Kick { member, keep_links: false };
                     let text = match self.may(&act) {
-                        Ok(()) => "removed; `beach status` shows the new links".to_owned(),
+                        Ok(()) => self.with_new_links("removed"),
                         Err(objection) => objection.to_string(),
                     };
                     self.act(now, act);
@@ -235,8 +244,13 @@ impl Host {
         self.console.view = View::Nothing;
     }
 
+    fn with_new_links(&self, what: &str) -> String {
+        let key = self.escape_name().unwrap_or_default();
+        format!("{what}; {key} l shows the new links")
+    }
+
     pub(super) fn message(&mut self, now: Timestamp, text: &str) {
-        self.console.message = Some((text.to_owned(), now + MESSAGE_FOR));
+        self.console.message = Some((format!("beach: {text}"), now + MESSAGE_FOR));
     }
 
     /// The own terminal gets what the program printed, as it is; a banner is away meanwhile.
@@ -253,13 +267,11 @@ impl Host {
         if was_laid {
             self.console.banner.lay(&self.screen.emulator, &mut laid);
         }
-        if laid.is_empty() {
-            lifted.extend(bytes);
-        } else {
-            // In one update, so that the row does not flicker where terminals know what that is.
-            lifted = [b"\x1b[?2026h", lifted.as_slice(), &bytes, &laid, b"\x1b[?2026l"].concat();
-        }
-        self.out.push_back(HostOutput::Show(lifted));
+        // In one update, so that the row does not flicker where terminals know what that is.
+        let (begin, end): (&[u8], &[u8]) = if laid.is_empty() { (b"", b"") } else { (b"\x1b[?2026h", b"\x1b[?2026l") };
+        let printed = [begin, lifted.as_slice(), &bytes].concat();
+        laid.extend_from_slice(end);
+        self.show(printed, laid);
     }
 
     /// The own terminal has another size, and has wrapped or moved its rows as it does.
@@ -284,20 +296,46 @@ impl Host {
         if self.console.message.as_ref().is_some_and(|(_, until)| *until <= now) {
             self.console.message = None;
         }
+        self.console.news.expire(now);
         let text = if self.has_console() { self.to_read() } else { String::new() };
-        let mut out = Vec::new();
+        let (mut lifted, mut laid) = (Vec::new(), Vec::new());
         if text != self.console.banner.text() {
-            self.console.banner.lift(&self.screen.emulator, &mut out);
+            self.console.banner.lift(&self.screen.emulator, &mut lifted);
             self.console.banner.set(&text);
         }
-        self.console.banner.lay(&self.screen.emulator, &mut out);
-        if !out.is_empty() {
-            self.out.push_back(HostOutput::Show(out));
+        self.console.banner.lay(&self.screen.emulator, &mut laid);
+        if !lifted.is_empty() || !laid.is_empty() {
+            self.show(lifted, laid);
         }
         let asked = self.readable_question().filter(|_| self.has_console());
         if asked != self.console.question.map(|(id, _)| id) {
             self.console.question = asked.map(|id| (id, now));
         }
+    }
+
+    /// Shows these bytes, and the banner's rows after them.
+    fn show(&mut self, mut before: Vec<u8>, banner: Vec<u8>) {
+        if !has_links(self.console.banner.text()) || banner.is_empty() {
+            before.extend(banner);
+            return self.out.push_back(HostOutput::Show(before));
+        }
+        if !before.is_empty() {
+            self.out.push_back(HostOutput::Show(before));
+        }
+        self.out.push_back(HostOutput::ShowLinks(banner));
+    }
+
+    /// The links are other ones now: rows that show the old ones are drawn again.
+    pub(super) fn redraw_links(&mut self) {
+        if has_links(self.console.banner.text()) && !self.console.moved {
+            let mut out = Vec::new();
+            self.console.banner.lift(&self.screen.emulator, &mut out);
+            self.out.push_back(HostOutput::Show(out));
+        }
+    }
+
+    pub(super) fn own_size(&self) -> Size {
+        self.screen.emulator.head().size
     }
 
     /// The viewer that has waited for a decision the longest, and how many others wait.
@@ -310,27 +348,30 @@ impl Host {
     fn to_read(&self) -> String {
         match &self.console.view {
             View::Help => self.help(),
+            View::Links => {
+                self.console.news.links("beach: the links of this session; any key closes this", self.own_size())
+            }
             View::Members(listed) => format!("{}\n{listed}", self.headline()),
             View::Kick(digits, listed) => {
                 format!("beach: remove which viewer? Number and Enter, or Esc: {digits}_\n{listed}")
             }
             View::Nothing => match (self.question(), &self.console.message) {
-                (Some(question), _) => question.worded(self.screen.emulator.head().size).text(),
-                (None, Some((text, _))) => format!("beach: {text}"),
-                (None, None) => String::new(),
+                (Some(question), _) => question.worded(self.own_size()).text(),
+                (None, Some((text, _))) => text.clone(),
+                (None, None) => self.console.news.text(),
             },
         }
     }
 
     /// The escape's name, for when it means something.
-    fn escape_name(&self) -> Option<String> {
+    pub(super) fn escape_name(&self) -> Option<String> {
         self.console.escape.key(true).map(key_name)
     }
 
     /// The viewer that the question is about, if the window has room for the question.
     fn readable_question(&self) -> Option<MemberId> {
         let question = self.question()?;
-        match question.worded(self.screen.emulator.head().size) {
+        match question.worded(self.own_size()) {
             Wording::Asks(_) => Some(question.id),
             Wording::TooSmall(_) => None,
         }
@@ -347,7 +388,7 @@ impl Host {
     fn help(&self) -> String {
         let key = self.escape_name().unwrap_or_default();
         format!(
-            "beach: {key} y let in, {key} n refuse, {key} m list viewers, {key} k remove one\n       {key} p pause or resume, {key} {key} type {key} itself; any key closes this"
+            "beach: {key} l links, {key} m list viewers, {key} k remove one, {key} p pause or resume\n       {key} y let in, {key} n refuse, {key} {key} type {key} itself; any key closes this"
         )
     }
 

@@ -1,6 +1,6 @@
 //! The host's escape: a key that begins a command.
 //!
-//! All other keys go to the program byte for byte, and the escape is active only while the person may need it. Unlike a
+//! All other keys go to the program byte for byte. Unlike a
 //! viewer's, this escape works anywhere, not only at the start of a line: editors have no such lines.
 
 use serde::{Deserialize, Serialize};

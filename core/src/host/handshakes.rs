@@ -4,6 +4,7 @@ use super::admission::Approval;
 use super::connection::{Connection, Entry, Request, State};
 use super::member::{Control, Member, Presence};
 use super::members::GOODBYE_WITHIN;
+use super::news::Change;
 use super::{Host, HostNotice, MAX_HANDSHAKES, Start};
 use crate::id::LinkId;
 use crate::role::Role;
@@ -178,6 +179,7 @@ impl Host {
         self.connections.become_member(link, |request| Box::new(Member::new(id, link, request, now, path, bells)));
         self.admission.use_up(role);
         self.link(Command::Keep(link));
+        self.member_news(now, &name, Change::Joined(role));
         self.notice(HostNotice::Joined(id, role, name, path));
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use super::member::{Control, MAX_VIOLATIONS, Parting, Presence, may_type};
+use super::news::Change;
 use super::{Host, HostNotice};
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
@@ -87,6 +88,18 @@ impl Host {
         let Some(connection) = self.connections.remove(&link) else { return };
         match connection.member() {
             Some(member) => {
+                let change = match &cause {
+                    Cause::Refused(_) => Change::Removed,
+                    Cause::Left | Cause::Gone => Change::Left,
+                    Cause::NoAnswer | Cause::NoControl | Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) => {
+                        if connection.is_away() {
+                            Change::NotBack
+                        } else {
+                            Change::Lost
+                        }
+                    }
+                };
+                self.member_news(now, &member.name, change);
                 self.notice(HostNotice::Left(member.id, cause));
                 self.link(Command::Release(member.origin));
             }

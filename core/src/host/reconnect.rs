@@ -3,6 +3,7 @@
 
 use super::connection::{Connection, State};
 use super::member::{MAX_VIEWERS, Member, Presence};
+use super::news::Change;
 use crate::id::LinkId;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Path};
@@ -40,8 +41,9 @@ impl Host {
             return self.remove(now, link, cause);
         };
         member.presence = Presence::Away(Away { since: now, until: now + keep, cause: cause.clone() });
-        let id = member.id;
+        let (id, name) = (member.id, member.name.clone());
         self.link(Command::Close(link));
+        self.member_news(now, &name, Change::Lost);
         self.notice(HostNotice::Away(id, cause));
         self.sizes_changed();
         let away = |connection: &Connection| connection.away().map(|away| away.since);
@@ -69,7 +71,7 @@ impl Host {
             self.link(Command::Close(old));
         }
         let State::Member(mut member) = before.state else { return };
-        let id = member.id;
+        let (id, name) = (member.id, member.name.clone());
         self.connections.become_member(link, |request| {
             member.come_back(request.hello, now, path);
             member
@@ -79,6 +81,7 @@ impl Host {
             connection.handshake.enter(now, Stage::Live);
         }
         self.notice(HostNotice::Stage(link, Stage::Live));
+        self.member_news(now, &name, Change::Back);
         self.notice(HostNotice::Back(id, path));
         self.screen.frames.changed();
         self.sizes_changed();

@@ -418,6 +418,7 @@ impl Scene {
                 | HostOutput::WriteOwn(_)
                 | HostOutput::TakeBack
                 | HostOutput::Show(_)
+                | HostOutput::ShowLinks(_)
                 | HostOutput::Resize(_)
                 | HostOutput::KeysTaken
                 | HostOutput::HangUp

@@ -72,6 +72,8 @@ pub struct HostNode<E: Engine> {
     pub resized: Vec<Size>,
     /// The bytes for the host's own terminal.
     pub shown: Vec<u8>,
+    /// The texts of the join link and the view link, for rows of the own terminal.
+    pub links: [String; 2],
     /// Its notices, and when each was given.
     pub notices: Vec<(Timestamp, HostNotice)>,
     /// Its exit, and when that was.
@@ -171,6 +173,7 @@ impl<E: Engine> World<E> {
             printed: Vec::new(),
             resized: vec![plan.config.size],
             shown: Vec::new(),
+            links: ["JOIN", "VIEW"].map(str::to_owned),
             notices: Vec::new(),
             exit: None,
             dialled: Vec::new(),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::{Input, NetworkInput};
-use beach_core::host::{HostInput, HostOutput};
+use beach_core::host::{HostInput, HostOutput, fill_links};
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::session::link::Command;
@@ -97,6 +97,7 @@ impl<E: Engine> World<E> {
                 }
             }
             HostOutput::Show(bytes) => host.shown.extend(bytes),
+            HostOutput::ShowLinks(bytes) => host.shown.extend(fill_links(&bytes, &host.links[0], &host.links[1])),
             HostOutput::Resize(size) => host.resized.push(size),
             HostOutput::KeysTaken => {}
             HostOutput::HangUp => {
