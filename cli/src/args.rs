@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use beach_core::terminal::Size;
 use clap::{CommandFactory as _, Parser, Subcommand};
-pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs};
+pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs, ViewerName};
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
 pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs};

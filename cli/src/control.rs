@@ -1,7 +1,8 @@
 //! `beach status`, `stop`, `approve` and so on: the requests to a running share at its control socket, and the answers.
 
+mod names;
+
 use std::env;
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,18 +11,24 @@ use beach_core::crypto::invite::Invite;
 use beach_core::crypto::sas::Sas;
 use beach_core::host::{Awaits, HostStatus, ModeratorAction};
 use beach_core::id::MemberId;
+use beach_core::terminal::quoted_name;
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::control::{self, Asked};
 use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
-use crate::args::{StatusArgs, StopArgs};
+use crate::args::{StatusArgs, StopArgs, ViewerName};
 pub(crate) use crate::greeting::SOCKET;
 use crate::greeting::{Invites, InvitesShown};
 use crate::output::{self, code};
 
-/// The environment variable of the shared command that holds the first id of its session.
+use self::names::{meant, numbers_of, several};
+
+/// The environment variable of the shared command that holds the id that its session had at the start.
 pub(crate) const SESSION: &str = "BEACH_SESSION";
+
+/// The advice about viewers.
+const VIEWERS: &str = "`beach status` shows the viewers";
 
 /// The time between two looks of `status --watch`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -87,6 +94,8 @@ impl Request {
 /// The part of a status that the host's machine does not know.
 pub(crate) struct Known<'a> {
     pub(crate) session: &'a str,
+    /// The name of --name.
+    pub(crate) name: Option<&'a str>,
     pub(crate) command: &'a str,
     pub(crate) links: &'a Invites,
     /// The same in the short form, if the rendezvous knows short links.
@@ -125,6 +134,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
     });
     json!({
         "session": known.session,
+        "name": known.name,
         "command": known.command,
         "size": host.size.to_string(),
         "since_s": now.since_start().as_secs(),
@@ -137,19 +147,6 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         "paused": host.paused,
         "members": members.collect::<Vec<_>>(),
         "asking": pending.collect::<Vec<_>>(),
-    })
-}
-
-/// The sockets that a command is for: that of `id`, else that of the session around this process, else all.
-fn meant(id: Option<&str>) -> Result<Vec<(String, PathBuf)>, String> {
-    let all = control::sessions().map_err(|error| error.to_string())?;
-    if let Some(id) = id {
-        return Ok(all.into_iter().filter(|(name, _)| name == id).collect());
-    }
-    let around = env::var_os(SOCKET).map(PathBuf::from).filter(|path| path.exists());
-    Ok(match around {
-        Some(path) => vec![(path.file_stem().unwrap_or(OsStr::new("?")).to_string_lossy().into_owned(), path)],
-        None => all,
     })
 }
 
@@ -226,7 +223,7 @@ fn without_times(mut answer: Value) -> Value {
 /// Asks each session that `args` name. Returns the exit code and the answers; prints errors.
 async fn look(args: &StatusArgs) -> (u8, Vec<Value>) {
     let mut answers = Vec::new();
-    let sessions = match meant(args.session.as_deref()) {
+    let sessions = match meant(args.session.as_deref()).await {
         Ok(sessions) => sessions,
         Err(cause) => {
             return (cannot_list(&cause), answers);
@@ -264,7 +261,7 @@ fn none(id: Option<&str>) -> u8 {
         Some(id) => output::error_of(
             code::NO_SESSION,
             &format!("there is no session {id}"),
-            "it has ended, or the id is wrong",
+            "it has ended, or the name or id is wrong",
             "`beach status` shows your sessions",
         ),
         None => output::error_of(
@@ -281,7 +278,7 @@ fn none(id: Option<&str>) -> u8 {
 /// # Errors
 /// The exit code, after an error message: there is no such session, or there are several.
 async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
-    let sessions = meant(id).map_err(|cause| cannot_list(&cause))?;
+    let sessions = meant(id).await.map_err(|cause| cannot_list(&cause))?;
     let mut alive = Vec::new();
     for (session, socket) in sessions {
         if !is_left_over(&socket).await {
@@ -299,10 +296,10 @@ async fn one(id: Option<&str>, command: &str) -> Result<(String, PathBuf), u8> {
 /// The words of a command for one of several sessions.
 fn with_id(command: &str) -> String {
     match command {
-        "approve" | "deny" | "grant" | "revoke" | "kick" => format!("{command} --session ID VIEWER"),
-        "rotate" | "pause" | "resume" => format!("{command} --session ID"),
-        "say" => "say --session ID TEXT".to_owned(),
-        other => format!("{other} ID"),
+        "approve" | "deny" | "grant" | "revoke" | "kick" => format!("{command} --session SESSION VIEWER"),
+        "rotate" | "pause" | "resume" => format!("{command} --session SESSION"),
+        "say" => "say --session SESSION TEXT".to_owned(),
+        other => format!("{other} SESSION"),
     }
 }
 
@@ -353,24 +350,58 @@ pub(crate) async fn is_around(invite: &Invite) -> bool {
 /// The command and the links of the session that `link` leads to.
 pub(crate) async fn links_of(link: &str) -> Option<(String, Invites)> {
     let invite = Invite::parse(link).ok()?;
-    let (_, socket) = meant(Some(&invite.session.to_string())).ok()?.pop()?;
+    let (_, socket) = meant(Some(&invite.session.to_string())).await.ok()?.pop()?;
     let (answer, _) = asked(&socket, &Request::Status).await.ok()?;
     Some((answer["command"].as_str()?.to_owned(), Invites::of(&answer)?))
 }
 
 /// `beach approve` and the other commands of moderation.
 pub(crate) async fn act(session: Option<&str>, command: &str, act: ModeratorAction) -> u8 {
+    match one(session, command).await {
+        Ok((session, socket)) => tell(&session, &socket, command, act).await,
+        Err(code) => code,
+    }
+}
+
+/// `beach kick` and the other commands about one viewer.
+pub(crate) async fn act_on(
+    session: Option<&str>,
+    command: &str,
+    viewer: &ViewerName,
+    act: impl FnOnce(MemberId) -> ModeratorAction,
+) -> u8 {
     let (session, socket) = match one(session, command).await {
         Ok(one) => one,
         Err(code) => return code,
     };
+    let member = match viewer {
+        ViewerName::Number(number) => *number,
+        ViewerName::Name(name) => {
+            let answer = match asked(&socket, &Request::Status).await {
+                Ok((answer, _)) => answer,
+                Err(cause) => return silent(&session, &cause),
+            };
+            match numbers_of(&answer, command, name)[..] {
+                [number] => number,
+                [] => {
+                    let cause = format!("no viewer is named {}", quoted_name(name));
+                    return output::refuse(&format!("`beach {command}` changed nothing"), &cause, VIEWERS);
+                }
+                [first, ..] => return several(command, name, first, &numbers_of(&answer, command, name)),
+            }
+        }
+    };
+    tell(&session, &socket, command, act(MemberId(member))).await
+}
+
+async fn tell(session: &str, socket: &Path, command: &str, act: ModeratorAction) -> u8 {
     let advice = advice(&act);
-    match asked(&socket, &Request::Act(act)).await {
+    match asked(socket, &Request::Act(act)).await {
         Ok((answer, _)) => match answer["error"].as_str() {
             None => 0,
             Some(cause) => output::refuse(&format!("`beach {command}` changed nothing"), cause, advice),
         },
-        Err(cause) => silent(&session, &cause),
+        Err(cause) => silent(session, &cause),
     }
 }
 
@@ -381,7 +412,7 @@ fn advice(act: &ModeratorAction) -> &'static str {
         | ModeratorAction::Grant(_)
         | ModeratorAction::Revoke(_)
         | ModeratorAction::Deny { .. }
-        | ModeratorAction::Kick { .. } => "`beach status` shows their numbers",
+        | ModeratorAction::Kick { .. } => VIEWERS,
         ModeratorAction::Rotate | ModeratorAction::Pause | ModeratorAction::Resume => {
             "`beach status` shows the session"
         }

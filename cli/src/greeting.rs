@@ -59,7 +59,8 @@ impl Invites {
     }
 }
 
-/// The command that joins by `link`, for any shell: zsh takes `#` and `[` for patterns outside of quotes. Indented, if there is room.
+/// The command that joins by `link`, for any shell: zsh takes `#` and `[` for patterns outside of quotes. Indented, if
+/// there is room.
 fn joining(link: &str) -> String {
     let command = format!("beach join '{link}'");
     if command.chars().count() + 2 > LINE { command } else { format!("  {command}") }
@@ -186,8 +187,8 @@ impl Greeting {
     }
 }
 
-/// The greeting with each form of the links, as long as the rendezvous has not said which ones work. Both have the same height, since the
-/// command's rows begin below.
+/// The greeting with each form of the links, as long as the rendezvous has not said which ones work. Both have the same
+/// height, since the command's rows begin below.
 pub(crate) struct Header {
     long: Greeting,
     short: Greeting,

@@ -48,15 +48,16 @@ fn main() -> ExitCode {
         Command::Attach(args) => run(detach::attach(args)),
         Command::Doctor(args) => run(doctor::run(args)),
         Command::Stop(args) => run(control::stop(args)),
-        Command::Approve(args) => act("approve", &args.of, ModeratorAction::Approve(MemberId(args.member))),
+        Command::Approve(args) => about("approve", &args.of, &args.member, ModeratorAction::Approve),
         Command::Deny(args) => {
-            let (member, keep_links) = (MemberId(args.member), args.keep_links);
-            act("deny", &args.of, ModeratorAction::Deny { member, keep_links })
+            let keep_links = args.keep_links;
+            about("deny", &args.of, &args.member, |member| ModeratorAction::Deny { member, keep_links })
         }
-        Command::Grant(args) => act("grant", &args.of, ModeratorAction::Grant(MemberId(args.member))),
-        Command::Revoke(args) => act("revoke", &args.of, ModeratorAction::Revoke(MemberId(args.member))),
+        Command::Grant(args) => about("grant", &args.of, &args.member, ModeratorAction::Grant),
+        Command::Revoke(args) => about("revoke", &args.of, &args.member, ModeratorAction::Revoke),
         Command::Kick(args) => {
-            act("kick", &args.of, ModeratorAction::Kick { member: MemberId(args.member), keep_links: args.keep_links })
+            let keep_links = args.keep_links;
+            about("kick", &args.of, &args.member, |member| ModeratorAction::Kick { member, keep_links })
         }
         Command::Rotate(of) => act("rotate", &of, ModeratorAction::Rotate),
         Command::Pause(of) => act("pause", &of, ModeratorAction::Pause),
@@ -68,6 +69,15 @@ fn main() -> ExitCode {
 
 fn act(command: &str, of: &args::SessionArgs, act: ModeratorAction) -> u8 {
     run(control::act(of.session.as_deref(), command, act))
+}
+
+fn about(
+    command: &str,
+    of: &args::SessionArgs,
+    viewer: &args::ViewerName,
+    act: impl FnOnce(MemberId) -> ModeratorAction,
+) -> u8 {
+    run(control::act_on(of.session.as_deref(), command, viewer, act))
 }
 
 /// Runs a command on one thread. Its work is small, and each part that could block has a thread of its own.

@@ -83,8 +83,10 @@ enum StoppedBy {
 
 /// The part of the session that the host's machine does not know.
 struct Session {
-    /// The first id, which never changes and names the control socket.
+    /// The id in the links; the one at the start names the control socket for good.
     id: String,
+    /// The name of --name.
+    name: Option<String>,
     server: String,
     invites: Invites,
     freshness: Freshness,

@@ -284,3 +284,34 @@ fn connections_that_stay_idle_keep_nobody_out() {
     assert_eq!(code, 0, "{stderr}");
     drop((idle, silent));
 }
+
+#[test]
+fn a_session_is_named_by_its_name_or_the_beginning_of_an_id_and_has_one_id_after_its_links_changed() {
+    let scratch = Scratch::new();
+    let mut first = Host::start(&scratch, &["--name", "first one"], &["cat"]);
+    let mut other = Host::start(&scratch, &["--name", "other"], &["cat"]);
+    let (code, text, _) = ask(&scratch, &["status", "other"]);
+    assert!(code == 0 && text.starts_with(&format!("session {} \"other\"\n", id(&other))), "{text}");
+    // Far enough for two ids that begin alike.
+    let differ = id(&first).bytes().zip(id(&other).bytes()).take_while(|(one, other)| one == other).count() + 1;
+    assert!(ask(&scratch, &["status", &id(&first)[..differ]]).1.contains("\"first one\""));
+    let (code, _, stderr) = ask(&scratch, &["stop", "nobodys"]);
+    assert!(code == 4 && stderr.contains("there is no session nobodys"), "{stderr}");
+
+    assert_eq!(ask(&scratch, &["rotate", "--session", "first one"]).0, 0);
+    let (line, _) = first.process.line("the new links", SOON, |line| line.contains("\"links\""));
+    let links: serde_json::Value = serde_json::from_str(&line).expect("events are JSON");
+    let new = links["session"].as_str().expect("an id").to_owned();
+    let (_, text, _) = ask(&scratch, &["status", "first one"]);
+    assert!(new != id(&first) && text.contains(&format!("session {new} ")) && !text.contains(&id(&first)), "{text}");
+    assert!(links["join"].as_str().is_some_and(|link| link.contains(&new)), "{line}");
+    for now_or_then in [&new, &id(&first)] {
+        assert_eq!(ask(&scratch, &["pause", "--session", now_or_then]).0, 0);
+        assert_eq!(ask(&scratch, &["resume", "--session", &now_or_then[..12]]).0, 0);
+    }
+
+    assert_eq!(ask(&scratch, &["stop", &new]).0, 0);
+    assert_eq!(first.process.exit(SOON), 0);
+    assert_eq!(ask(&scratch, &["stop", "other"]).0, 0);
+    assert_eq!(other.process.exit(SOON), 0);
+}

@@ -163,3 +163,30 @@ fn a_session_that_expires_ends_for_everybody() {
     assert!(other.stderr().contains("the session is full"), "{}", other.stderr());
     assert_eq!(viewer.exit(SOON), 0, "{}", viewer.stderr());
 }
+
+#[test]
+fn viewers_are_named_and_a_name_of_two_viewers_is_refused_with_their_numbers() {
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &["--no-approve"], &["cat"]);
+    let comes = |name: &str| {
+        let viewer = joins(&scratch, &host.links.control, name);
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+        viewer
+    };
+    let (mut ann, mut one, _other) = (comes("ann"), comes("bob"), comes("bob"));
+
+    does(&scratch, &["revoke", "ann"]);
+    sees(&ann, r#""type":"role""#);
+    let (code, said) = run(&scratch, &["kick", "bob"]);
+    in_three_lines(&said);
+    assert!(code == 2 && said.contains("viewers 2, 3") && said.contains("say which: beach kick 2"), "{said}");
+    let (code, said) = run(&scratch, &["kick", "nobody"]);
+    in_three_lines(&said);
+    assert!(code == 1 && said.contains("no viewer is named \"nobody\""), "{said}");
+
+    does(&scratch, &["kick", "2", "--keep-links"]);
+    assert_eq!(one.exit(SOON), 5, "{}", one.stderr());
+    does(&scratch, &["kick", "ann"]);
+    assert_eq!(ann.exit(SOON), 5, "{}", ann.stderr());
+    does(&scratch, &["kick", "bob"]);
+}

@@ -2,16 +2,27 @@
 
 use clap::Args;
 
-/// Parses a viewer's number.
-fn viewer(text: &str) -> Result<u32, String> {
-    text.parse().map_err(|_| "expected a viewer's number, from `beach status`".to_owned())
+/// A viewer, as a command line names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ViewerName {
+    Number(u32),
+    Name(String),
+}
+
+/// Parses a viewer's number or name. A name that is a number is taken for a number.
+fn viewer(text: &str) -> Result<ViewerName, String> {
+    match (text.parse(), text.trim()) {
+        (Ok(number), _) => Ok(ViewerName::Number(number)),
+        (Err(_), "") => Err("expected a viewer's number or name, from `beach status`".to_owned()),
+        (Err(_), name) => Ok(ViewerName::Name(name.to_owned())),
+    }
 }
 
 /// `beach status`
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
-    /// Session id [default: the session around this shell, else all]
-    #[arg(value_name = "ID")]
+    /// Session's name, or the beginning of its id [default: the session around this shell, else all]
+    #[arg(value_name = "SESSION")]
     pub(crate) session: Option<String>,
 
     /// Print one JSON object a line for each session
@@ -34,25 +45,25 @@ pub(crate) struct StatusArgs {
 /// `beach stop`
 #[derive(Debug, Args)]
 pub(crate) struct StopArgs {
-    /// Session id [default: the session around this shell, or the only one]
-    #[arg(value_name = "ID")]
+    /// Session's name, or the beginning of its id [default: the session around this shell, or the only one]
+    #[arg(value_name = "SESSION")]
     pub(crate) session: Option<String>,
 }
 
 /// The session that a command is for.
 #[derive(Debug, Args)]
 pub(crate) struct SessionArgs {
-    /// Session id [default: the session around this shell, or the only one]
-    #[arg(long, value_name = "ID")]
+    /// Session's name, or the beginning of its id [default: the session around this shell, or the only one]
+    #[arg(long, value_name = "SESSION")]
     pub(crate) session: Option<String>,
 }
 
 /// `beach approve`, `beach revoke`
 #[derive(Debug, Args)]
 pub(crate) struct MemberArgs {
-    /// Viewer's number, from `beach status`
+    /// Viewer's number or name, from `beach status`
     #[arg(value_name = "VIEWER", value_parser = viewer)]
-    pub(crate) member: u32,
+    pub(crate) member: ViewerName,
 
     #[command(flatten)]
     pub(crate) of: SessionArgs,
@@ -61,9 +72,9 @@ pub(crate) struct MemberArgs {
 /// `beach kick`, `beach deny`
 #[derive(Debug, Args)]
 pub(crate) struct KickArgs {
-    /// Viewer's number, from `beach status`
+    /// Viewer's number or name, from `beach status`
     #[arg(value_name = "VIEWER", value_parser = viewer)]
-    pub(crate) member: u32,
+    pub(crate) member: ViewerName,
 
     /// Keep the links, so that the person can use theirs again
     #[arg(long)]
@@ -76,9 +87,9 @@ pub(crate) struct KickArgs {
 /// `beach grant`
 #[derive(Debug, Args)]
 pub(crate) struct GrantArgs {
-    /// Viewer's number, from `beach status`
+    /// Viewer's number or name, from `beach status`
     #[arg(value_name = "VIEWER", value_parser = viewer)]
-    pub(crate) member: u32,
+    pub(crate) member: ViewerName,
 
     /// Permission for the viewer
     #[arg(value_name = "control", default_value = "control", value_parser = ["control"])]

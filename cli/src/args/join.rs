@@ -88,8 +88,8 @@ pub(crate) struct JoinArgs {
 /// `beach attach`
 #[derive(Debug, Args)]
 pub(crate) struct AttachArgs {
-    /// Session id [default: the session around this shell, or the only one]
-    #[arg(value_name = "ID")]
+    /// Session's name, or the beginning of its id [default: the session around this shell, or the only one]
+    #[arg(value_name = "SESSION")]
     pub(crate) session: Option<String>,
 
     /// Set the escape character, or none; CHAR and a dot leave, and the session goes on

@@ -29,6 +29,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, hide = true, value_name = "COLSxROWS", conflicts_with = "detach")]
     pub(crate) detached: Option<Size>,
 
+    /// Name the session for `attach`, `stop`, `status` and --session; viewers do not see the name
+    #[arg(long, help_heading = SHARING, value_name = "TEXT", value_parser = session_name)]
+    pub(crate) name: Option<String>,
+
     /// Set the size of a headless terminal
     #[arg(long, help_heading = SHARING, value_name = "COLSxROWS", default_value = "80x24")]
     pub(crate) size: Size,
@@ -146,6 +150,14 @@ pub(crate) struct ShareArgs {
     /// Command to share [default: $SHELL, then /bin/sh]
     #[arg(last = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+fn session_name(text: &str) -> Result<String, String> {
+    const MOST: usize = 40;
+    let fits = (1..=MOST).contains(&text.chars().count()) && !text.starts_with('-') && text.trim() == text;
+    let is_printable = !text.chars().any(char::is_control);
+    let objection = || format!("expected 1 to {MOST} printable characters, and no - in front");
+    (fits && is_printable).then(|| text.to_owned()).ok_or_else(objection)
 }
 
 fn viewers(text: &str) -> Result<usize, String> {

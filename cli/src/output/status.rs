@@ -17,7 +17,8 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
         Some(name) => quoted_name(name),
     };
     let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
-    let mut out = format!("session {}\n", text(answer, "session"));
+    let named = answer["name"].as_str().map(|name| format!(" {}", quoted_name(name))).unwrap_or_default();
+    let mut out = format!("session {}{named}\n", text(answer, "session"));
     for (name, value) in [
         ("command", format!("`{}` ({}), for {}", text(answer, "command"), text(answer, "size"), since(answer))),
         ("rendezvous", format!("{}, {}", text(answer, "server"), text(answer, "rendezvous"))),

@@ -66,8 +66,12 @@ impl Share {
             self.session.freshness = Freshness::Current;
             self.session.invites = Invites::new(invite, self.session.view_only);
             self.pending.push_back(HostInput::Links(self.session.invites.lengths()));
+            if let Some(invite) = endpoint.invite(&self.session.server, Role::View) {
+                self.session.id = invite.session.to_string();
+            }
             let Invites { join, view } = &self.session.invites;
-            self.told.voice.event("links", &json!({ "join": join, "view": view }));
+            let links = json!({ "session": self.session.id, "join": join, "view": view });
+            self.told.voice.event("links", &links);
         }
         for (question, asker) in std::mem::take(&mut self.questions.waiting) {
             let answer = match question {
@@ -92,6 +96,7 @@ impl Share {
     fn status(&self, endpoint: &HostEndpoint) -> serde_json::Value {
         let known = Known {
             session: &self.session.id,
+            name: self.session.name.as_deref(),
             command: &command_text(&self.program.command),
             links: &self.session.invites,
             short: match self.network.links() {

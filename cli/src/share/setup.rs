@@ -140,6 +140,7 @@ impl Setup {
             questions: Questions::listen(&id),
             session: Session {
                 id,
+                name: self.args.name,
                 server: self.place.public,
                 invites,
                 freshness: Freshness::Current,

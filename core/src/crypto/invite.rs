@@ -6,8 +6,8 @@
 //! may watch     http(s)://HOST[:PORT]/s/ID#1v.KEY  http(s)://HOST[:PORT]/ID#vKEY
 //! ```
 //!
-//! `KEY` is 128 bits, base64url: see [`keys`](super::keys). A short link holds the first 84 bits of the ID, and works where the rendezvous
-//! finds sessions by them. Every version of beach reads long links.
+//! `KEY` is 128 bits, base64url: see [`keys`](super::keys). A short link holds the first 84 bits of the ID, and works
+//! where the rendezvous finds sessions by them. Every version of beach reads long links.
 
 use crate::crypto::keys::{HostSecrets, Key, commitment, session_id};
 use crate::id::{SessionName, ShortId};
@@ -66,7 +66,8 @@ pub enum InviteError {
 }
 
 impl Invite {
-    /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY` or `[http(s)://]HOST[:PORT]/ID#KEY`. Without a scheme, `https`, but `http` for loopback and bare addresses.
+    /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY` or `[http(s)://]HOST[:PORT]/ID#KEY`. Without a scheme, `https`, but
+    /// `http` for loopback and bare addresses.
     ///
     /// Takes the link as people paste it: with words around it, in quotes or brackets, with a full stop behind it, with `%23` for `#`.
     ///

@@ -102,8 +102,8 @@ pub enum Output<O> {
     TurnWrite(StreamId, Vec<u8>),
     /// Close the connection, once what was written is sent.
     TurnHangUp(StreamId),
-    /// Host: the links that work at the rendezvous from now on; long ones work at each. Comes before the machine's output about the
-    /// registration.
+    /// Host: the links that work at the rendezvous from now on; long ones work at each. Comes before the machine's
+    /// output about the registration.
     Links(LinkForm),
     /// Append this to the recording.
     Record(Vec<u8>),
