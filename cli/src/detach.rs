@@ -53,9 +53,13 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
                 waits: args.wait.is_some(),
                 asks: false,
                 qr: args.qr,
+                copied: args.copy && shown == InvitesShown::Yes,
                 links: shown,
             };
             output::header(Greeting::new(&command, size, &links, remarks).lines());
+            if remarks.copied {
+                output::copy(links.main());
+            }
         }
         None if InvitesShown::unless_inside(args.links) == InvitesShown::Yes => output::print(link),
         None => {}

@@ -4,14 +4,15 @@ use beach_core::crypto::invite::{Invite, LinkForm};
 use beach_core::host::{LinkLengths, fill_links};
 use beach_core::role::Role;
 use beach_core::terminal::Size;
-use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
+use qrcode::{EcLevel, QrCode};
 use serde_json::Value;
 
 /// The width of a terminal in which the command of each link stands on one line, in columns.
 const LINE: usize = 80;
 
 /// The links of a session. No `Debug`, since links hold keys.
+#[derive(Clone)]
 pub(crate) struct Invites {
     /// The link that permits typing; `None` with --view-only.
     pub(crate) join: Option<String>,
@@ -128,6 +129,8 @@ pub(crate) struct Remarks {
     /// This terminal asks the host about each person who wants to type.
     pub(crate) asks: bool,
     pub(crate) qr: bool,
+    /// The terminal gets the link that permits most for its clipboard.
+    pub(crate) copied: bool,
     /// Whether the greeting contains the links.
     pub(crate) links: InvitesShown,
 }
@@ -143,21 +146,24 @@ impl Greeting {
             String::new(),
         ];
         match remarks.links {
-            InvitesShown::Yes => {
-                lines.extend(links.commands());
-            }
+            // Below the code: the upper rows leave the window first.
+            InvitesShown::Yes if remarks.qr => {}
+            InvitesShown::Yes => lines.extend(links.commands()),
             InvitesShown::No => {
                 lines.push("  The links are hidden, since viewers of this shared terminal would see them.".to_owned());
                 lines.push("  `beach status` in another terminal shows them; --links shows them here.".to_owned());
             }
         }
-        lines.push(String::new());
+        if !(remarks.qr && remarks.links == InvitesShown::Yes) {
+            lines.push(String::new());
+        }
         lines.push(format!("  End-to-end encrypted. {}", remarks.ending.sentence()));
         for (applies, text) in [
             (remarks.no_tls, "  Not https: somebody on the network could stop people from joining, but cannot"),
             (remarks.no_tls, "  read along or join."),
             (!is_utf8_locale(), "  This locale is not UTF-8: viewers may see broken characters."),
             (remarks.asks, "  This terminal asks you before anybody may type."),
+            (remarks.copied, "  This terminal's clipboard has the link, if the terminal permits that."),
             (remarks.waits, "  The command starts when the first viewer has joined."),
         ] {
             lines.extend(applies.then(|| text.to_owned()));
@@ -166,8 +172,10 @@ impl Greeting {
         if remarks.qr && remarks.links == InvitesShown::Yes {
             lines.push(plain(String::new()));
             lines.extend(squares(links.main()));
+            lines.extend(links.commands().into_iter().map(plain));
+        } else {
+            lines.push(plain(String::new()));
         }
-        lines.push(plain(String::new()));
         Greeting(lines)
     }
 
@@ -223,11 +231,15 @@ fn plain(line: String) -> (String, usize) {
 }
 
 /// A text as a QR code, two squares a character; dark on light, as cameras expect, whatever the terminal's colours are.
+/// The lowest correction of errors keeps the code small, since a screen has no stains. The margin is two squares wide.
 fn squares(text: &str) -> Vec<(String, usize)> {
     const DARK_ON_LIGHT: &str = "\x1b[38;5;16;48;5;231m";
-    let Ok(code) = QrCode::new(text) else { return Vec::new() };
-    let drawn = code.render::<Dense1x2>().build();
-    drawn.lines().map(|row| (format!("  {DARK_ON_LIGHT}{row}\x1b[0m"), row.chars().count() + 2)).collect()
+    let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else { return Vec::new() };
+    let drawn = code.render::<Dense1x2>().quiet_zone(false).build();
+    let width = drawn.lines().next().map_or(0, |row| row.chars().count());
+    let margin = " ".repeat(width);
+    let rows = std::iter::once(margin.as_str()).chain(drawn.lines()).chain([margin.as_str()]);
+    rows.map(|row| (format!("  {DARK_ON_LIGHT}  {row}  \x1b[0m"), width + 6)).collect()
 }
 
 /// Whether the locale is UTF-8. The first of these variables that is set decides (POSIX, "Locale").
@@ -278,6 +290,7 @@ mod tests {
             waits: false,
             asks: true,
             qr: false,
+            copied: false,
             links: InvitesShown::Yes,
         };
         let secrets = HostSecrets::new(&mut Entropy::new([1; 32]));
@@ -293,10 +306,34 @@ mod tests {
 
     #[test]
     fn a_link_is_a_square_of_squares_that_fits_80_columns() {
-        let rows = squares("http://192.0.2.123:45678/s/9zO8GLIsdheZXov7a2i5Ng#1c.AAECAwQFBgcICQoLDA0ODw");
+        let rows = squares("http://192.0.2.123:45678/9zO8GLIsdheZXo#cAAECAwQFBgcICQoLDA0ODw");
         let width = rows[0].1;
         assert!(rows.iter().all(|(row, columns)| *columns == width && row.contains("48;5;231")));
-        // The margin has two columns; one row of characters holds two rows of squares.
-        assert!((40..80).contains(&width) && rows.len() == (width - 2).div_ceil(2), "{width} x {}", rows.len());
+        // Two columns of indentation and two of margin at each side; one row of characters holds two rows of squares.
+        let squares = width - 6;
+        assert!((21..74).contains(&squares) && rows.len() == squares.div_ceil(2) + 2, "{width} x {}", rows.len());
+    }
+
+    #[test]
+    fn a_code_leaves_the_links_in_a_window_of_24_rows() {
+        let size = Size::new(80, 24);
+        let remarks = Remarks {
+            ending: Ending::Shell,
+            no_tls: true,
+            waits: true,
+            asks: true,
+            qr: true,
+            copied: true,
+            links: InvitesShown::Yes,
+        };
+        let secrets = HostSecrets::new(&mut Entropy::new([1; 32]));
+        let links = Invites::new(|role| secrets.invite("https://beach.example.org:44", role).url(), false).short();
+        let greeting = Greeting::new("bash", size, &links, remarks);
+        let rows: Vec<&str> = greeting.lines().collect();
+        let code = rows.iter().position(|row| row.contains("48;5;231")).expect("a code");
+        let commands: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].contains("beach join")).collect();
+        // The prompt of the command takes the last row.
+        assert!(rows.len() - code < 24, "{} rows from the code on", rows.len() - code);
+        assert!(commands.len() == 2 && commands[0] > code, "{commands:?} and {code}");
     }
 }

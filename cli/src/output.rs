@@ -14,7 +14,7 @@ use beach_core::id::MemberId;
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::{Path, PathKind};
-use beach_core::terminal::{Size, is_printable, quoted_name};
+use beach_core::terminal::{Size, is_printable, quoted_name, to_clipboard};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::patience::write_within;
 pub(crate) use failures::{cause, join_failed, share_failed};
@@ -212,6 +212,13 @@ pub(crate) fn replayed(at: Timestamp, line: &str) {
 /// Prints the greeting of a share.
 pub(crate) fn header<'a>(lines: impl Iterator<Item = &'a str>) {
     lines.for_each(|line| say(&format!("{line}\n")));
+}
+
+/// Puts a text into the clipboard of the terminal that stderr is, if it is one.
+pub(crate) fn copy(text: &str) {
+    if stderr().is_terminal() {
+        say(&to_clipboard(text));
+    }
 }
 
 /// Scrolls the own terminal's content into its scrollback, and moves the cursor to the top.

@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
+use beach_core::crypto::invite::LinkForm;
 use beach_core::endpoint::Endpoint;
 use beach_core::host::{Host, HostExit, HostInput};
 use beach_core::peer::str0m::Str0m;
@@ -28,7 +29,7 @@ use told::Told;
 
 use crate::args::ShareArgs;
 use crate::detach;
-use crate::greeting::{Header, Invites};
+use crate::greeting::{Header, Invites, InvitesShown};
 use crate::output::{self, code};
 use crate::own_terminal::OwnTerminal;
 
@@ -94,7 +95,19 @@ struct Session {
     /// The session has no link that permits typing.
     view_only: bool,
     strict: bool,
+    /// Whether the clipboard of the own terminal gets the link that permits most.
+    copy: InvitesShown,
     clock: Clock,
+}
+
+impl Session {
+    /// The links for a person.
+    fn shown(&self, form: LinkForm) -> Invites {
+        match form {
+            LinkForm::Long => self.invites.clone(),
+            LinkForm::Short => self.invites.short(),
+        }
+    }
 }
 
 /// Whether share has printed the links; share does so once, after the first registration.

@@ -48,7 +48,7 @@ mod title;
 pub use abilities::{Abilities, Colors};
 #[cfg(feature = "host")]
 pub use banner::Banner;
-pub use clipboard::MAX_CLIPBOARD;
+pub use clipboard::{MAX_CLIPBOARD, to_clipboard};
 pub use codec::{BadLine, MAX_LINE_BYTES};
 #[cfg(feature = "host")]
 pub use emulator::{Emulator, MIN_EMULATED_COLS};

@@ -3,7 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Links, Process, Scratch, beach, eventually, holds, in_three_lines, join, share};
+use beach_tests::real::{Host, Links, Process, Scratch, Tmux, beach, eventually, holds, in_three_lines, join, share};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -117,4 +117,24 @@ fn the_links_that_people_see_are_short_and_let_in_and_programs_get_long_ones() {
     let mut answer = String::new();
     let _ = stream.read_to_string(&mut answer);
     assert!(answer.contains("beach join 'LINK'"), "{answer}");
+}
+
+#[test]
+fn the_join_link_goes_to_the_clipboard_and_a_code_leaves_the_links_in_the_window() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    tmux.take_clipboards();
+    let host =
+        tmux.pane("host", (80, 24), "exec beach share --qr --copy --listen 127.0.0.1:0 -- sh -c 'echo HERE; cat'");
+    host.shows("HERE", SOON);
+    let text = host.rows().join("\n");
+    let links = Links::in_text(&text).unwrap_or_else(|| panic!("no links in the window: {text}"));
+    holds("the clipboard", SOON, || tmux.clipboard() == links.control);
+    is_in(&scratch, &tmux.clipboard());
+
+    // A terminal that viewers see gives them no link.
+    let inside = "BEACH_SOCKET=/nowhere exec beach share --copy --listen 127.0.0.1:0 -- sh -c 'echo INNER; cat'";
+    let inner = tmux.pane("inner", (80, 24), inside);
+    inner.shows("INNER", SOON);
+    assert_eq!(tmux.clipboard(), links.control);
 }

@@ -66,6 +66,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, help_heading = SHARING, conflicts_with_all = ["quiet", "json"])]
     pub(crate) qr: bool,
 
+    /// Put the join link into the clipboard of this terminal, if the terminal permits it (OSC 52)
+    #[arg(long, help_heading = SHARING, conflicts_with_all = ["quiet", "json"])]
+    pub(crate) copy: bool,
+
     /// Choose the terminal that sets the size: yours, the smallest, or that of the viewer NAME.
     /// Viewers choose their own names, so anybody with a link can take NAME.
     /// Of viewers, only those who may type count, and none makes the size less than 20x5

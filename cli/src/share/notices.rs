@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{Announced, Freshness, SeatKind, Share};
 use crate::audit;
 use crate::events::{self, Weight};
-use crate::greeting::Invites;
+use crate::greeting::{Invites, InvitesShown};
 use crate::output::{self, Voice};
 
 /// The longest wait for the foreground process to read the link of this background process.
@@ -96,7 +96,12 @@ impl Share {
                 let (id, strict) = (&self.session.id, self.session.strict);
                 self.told.voice.event("ready", &json!({ "session": id, "join": join, "view": view, "strict": strict }));
             }
-            Voice::Human => output::header(self.seat.header.lines(self.network.links())),
+            Voice::Human => {
+                output::header(self.seat.header.lines(self.network.links()));
+                if self.session.copy == InvitesShown::Yes {
+                    output::copy(self.session.shown(self.network.links()).main());
+                }
+            }
         }
     }
 

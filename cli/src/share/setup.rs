@@ -146,6 +146,8 @@ impl Setup {
                 freshness: Freshness::Current,
                 announced: Announced::NotYet,
                 view_only: self.args.view_only,
+                // Viewers of a shared terminal around this one would get the link too.
+                copy: if self.args.copy { InvitesShown::unless_inside(self.args.links) } else { InvitesShown::No },
                 strict: self.args.paths.strict,
                 clock: Clock::since(epoch),
             },
@@ -166,13 +168,15 @@ impl Setup {
         match self.voice {
             Voice::Human => {
                 let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
+                let shown = InvitesShown::unless_inside(self.args.links);
                 let remarks = Remarks {
                     ending: Ending::of(self.seat, &self.command),
                     no_tls: self.place.public.starts_with("http://") && !loopback,
                     waits: self.args.wait.is_some(),
                     asks: self.seat == SeatKind::OwnTerminal && self.approve != Approve::Nobody,
                     qr: self.args.qr,
-                    links: InvitesShown::unless_inside(self.args.links),
+                    copied: self.args.copy && shown == InvitesShown::Yes,
+                    links: shown,
                 };
                 Greeting::new(&command_text(&self.command), self.size, invites, remarks)
             }
@@ -314,8 +318,15 @@ mod tests {
         let says = |seat, words: &[&str]| {
             let command: Vec<OsString> = words.iter().map(OsString::from).collect();
             let ending = Ending::of(seat, &command);
-            let remarks =
-                Remarks { ending, no_tls: true, waits: false, asks: false, qr: false, links: InvitesShown::Yes };
+            let remarks = Remarks {
+                ending,
+                no_tls: true,
+                waits: false,
+                asks: false,
+                qr: false,
+                copied: false,
+                links: InvitesShown::Yes,
+            };
             let links = Invites::new(|_| "LINK".to_owned(), false);
             let greeting = Greeting::new("command", Size::new(80, 24), &links, remarks);
             greeting.lines().map(str::trim).collect::<Vec<_>>().join(" ")

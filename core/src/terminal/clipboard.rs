@@ -8,6 +8,12 @@ use data_encoding::BASE64_NOPAD;
 /// than a hundred frames on a link.
 pub const MAX_CLIPBOARD: usize = 64 * 1024;
 
+/// The sequence that puts a text into a terminal's clipboard, if the terminal permits it (OSC 52).
+#[must_use]
+pub fn to_clipboard(text: &str) -> String {
+    format!("\x1b]52;c;{}\x1b\\", data_encoding::BASE64.encode(text.as_bytes()))
+}
+
 /// The text that a program gave in base64, as far as it may be pasted: no controls but tabs and line feeds. `None` if
 /// that is nothing, or what was given is no text, or too long.
 #[cfg(feature = "host")]

@@ -18,7 +18,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::abilities::Abilities;
-use super::clipboard::MAX_CLIPBOARD;
+use super::clipboard::{MAX_CLIPBOARD, to_clipboard};
 use super::head::{Head, Modes, Space};
 use super::line::Line;
 use super::overlay::Overlay;
@@ -203,8 +203,7 @@ impl Painter {
     /// Puts a text into the person's clipboard. To be called only if they asked for that.
     pub fn clipboard(&mut self, text: &str, out: &mut Vec<u8>) {
         if text.len() <= MAX_CLIPBOARD {
-            let encoded = data_encoding::BASE64.encode(text.as_bytes());
-            out.extend_from_slice(format!("\x1b]52;c;{encoded}\x1b\\").as_bytes());
+            out.extend_from_slice(to_clipboard(text).as_bytes());
         }
     }
 

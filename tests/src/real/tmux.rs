@@ -81,6 +81,21 @@ impl Tmux {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// From now on terminals take what programs put into their clipboard (OSC 52).
+    ///
+    /// # Panics
+    /// If tmux refuses.
+    #[track_caller]
+    pub fn take_clipboards(&self) {
+        self.ask(&["set-option", "-s", "set-clipboard", "on"]);
+    }
+
+    /// The clipboard; empty if nothing is in it.
+    #[must_use]
+    pub fn clipboard(&self) -> String {
+        String::from_utf8_lossy(&self.run(&["show-buffer"]).stdout).into_owned()
+    }
+
     /// A new terminal of this size, in which `sh` runs this script. It stays when the script ends.
     ///
     /// # Panics
