@@ -64,7 +64,7 @@ fn pairing() {
     let [share, join, status, revoke, grant] = &commands[..] else { panic!("{commands:?}") };
     let table = Table::new();
     let host = table.pane("host", share, "");
-    let link = Table::link(&host, "#1c.");
+    let link = Table::link(&host, "#c");
     let guest = table.pane("guest", join, &link);
     guest.shows("$", SOON);
     guest.types_line("echo $((6*7))");
@@ -84,7 +84,7 @@ fn teaching_a_class() {
     let [share, join, say, pause, resume] = &commands[..] else { panic!("{commands:?}") };
     let table = Table::new();
     let host = table.pane("host", share, "");
-    let link = Table::link(&host, "#1v.");
+    let link = Table::link(&host, "#v");
     let pupils = ["one", "two"].map(|name| table.pane(name, join, &link));
     pupils.iter().for_each(|pupil| pupil.shows("$", SOON));
     table.ask("say", say, "");
@@ -104,7 +104,7 @@ fn helping_somebody_behind_a_nat() {
     let [share, doctor, join] = &commands[..] else { panic!("{commands:?}") };
     let table = Table::new();
     let host = table.pane("host", share, "");
-    let link = Table::link(&host, "#1c.");
+    let link = Table::link(&host, "#c");
     table.ask("doctor", doctor, &link);
     let helper = table.pane("helper", join, &link);
     helper.shows("$", SOON);
@@ -131,7 +131,7 @@ fn a_long_session_on_a_train() {
     let table = Table::new();
     let home = table.pane("home", share, "");
     home.shows("ended with 0", SOON);
-    let train = table.pane("train", join, &Table::link(&home, "#1c."));
+    let train = table.pane("train", join, &Table::link(&home, "#c"));
     train.shows("$", SOON);
     train.types_line("echo $((6*7))");
     train.shows("42", SOON);
@@ -153,6 +153,6 @@ fn your_own_rendezvous() {
     std::fs::create_dir_all(table.scratch.file(".config/beach")).expect("a folder");
     table.scratch.write(".config/beach/config.toml", config);
     let host = table.pane("host", "beach share", "");
-    assert!(Table::link(&host, "#1c.").starts_with(&table.rendezvous.url));
+    assert!(Table::link(&host, "#c").starts_with(&table.rendezvous.url));
     table.ask("doctor", doctor, "");
 }
