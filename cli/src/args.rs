@@ -10,6 +10,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use beach_core::terminal::Size;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, Parser, Subcommand};
 pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs, ViewerName};
 pub(crate) use join::{AttachArgs, JoinArgs};
@@ -18,7 +19,7 @@ pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeAr
 pub(crate) use values::LogArgs;
 
 use crate::config::Found;
-use crate::{config, output};
+use crate::{config, output, program};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,6 +56,9 @@ Load the script:
   fish         beach completions fish | source
   elvish       eval (beach completions elvish | slurp)
   powershell   beach completions powershell | Out-String | Invoke-Expression";
+
+/// The longest command line in advice, in characters, without `beach share --`.
+const LONGEST_ADVICE: usize = 70;
 
 /// Share a terminal, peer to peer and end-to-end encrypted.
 #[derive(Debug, Parser)]
@@ -117,6 +121,7 @@ pub(crate) enum Command {
 /// The exit code, after an error message about the configuration.
 pub(crate) fn parse() -> Result<Command, u8> {
     let mut args = normalize(std::env::args_os());
+    let matches = Cli::command().try_get_matches_from(&args).map_err(|error| mistaken(&args, &error))?;
     if let Some(path) = config::path() {
         let added = config::read(&path).and_then(|found| {
             let text = match found {
@@ -132,9 +137,7 @@ pub(crate) fn parse() -> Result<Command, u8> {
                     return Ok(Vec::new());
                 }
             };
-            let cli = Cli::command();
-            let matches = cli.clone().get_matches_from(&args);
-            config::arguments(&text, &cli, &matches)
+            config::arguments(&text, &Cli::command(), &matches)
         });
         match added {
             Ok(added) => args.splice(2.min(args.len())..2.min(args.len()), added).for_each(drop),
@@ -149,6 +152,54 @@ pub(crate) fn parse() -> Result<Command, u8> {
         }
     }
     Ok(Cli::parse_from(args).command)
+}
+
+/// The exit code for a command line that clap does not take. Says how to share a program, if the program stands where only
+/// beach's own words may stand.
+fn mistaken(args: &[OsString], error: &clap::Error) -> u8 {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(_) | None => None,
+    };
+    let is_share = args.get(1).is_some_and(|command| command == "share");
+    let program = if error.kind() == ErrorKind::UnknownArgument && is_share {
+        text(ContextKind::InvalidArg)
+    } else if error.kind() == ErrorKind::InvalidSubcommand {
+        text(ContextKind::InvalidSubcommand)
+    } else {
+        error.exit()
+    };
+    let at = program.filter(|word| !word.starts_with('-')).and_then(|word| args.iter().position(|arg| *arg == *word));
+    let Some(at) = at else { error.exit() };
+    let words =
+        |range: &[OsString]| range.iter().map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    let flags = if is_share { words(&args[2..at]) } else { String::new() };
+    let rest = words(&args[at..]);
+    let fits = flags.len() + rest.len() <= LONGEST_ADVICE;
+    let (flags, rest) = if fits { (flags, rest) } else { (String::new(), format!("{} …", words(&args[at..=at]))) };
+    let advice = format!("beach share {flags}{}-- {rest}", if flags.is_empty() { "" } else { " " });
+    let similar = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(similar)) if program::look_for(&args[at]).is_err() => similar.join(", "),
+        Some(_) | None => String::new(),
+    };
+    let cause = match similar.as_str() {
+        "" => "a program to share stands behind --".to_owned(),
+        similar => format!("similar commands: {similar}"),
+    };
+    let name = args[at].to_string_lossy();
+    let what =
+        if is_share { format!("beach share has no flag `{name}`") } else { format!("beach has no command `{name}`") };
+    output::usage(&what, &cause, &advice)
+}
+
+/// A word as a shell needs it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// The definition of the command line.

@@ -18,14 +18,11 @@ use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
 use crate::args::{StatusArgs, StopArgs, ViewerName};
-pub(crate) use crate::greeting::SOCKET;
 use crate::greeting::{Invites, InvitesShown};
+pub(crate) use crate::greeting::{SESSION, SOCKET};
 use crate::output::{self, code};
 
 use self::names::{meant, numbers_of, several};
-
-/// The environment variable of the shared command that holds the id that its session had at the start.
-pub(crate) const SESSION: &str = "BEACH_SESSION";
 
 /// The advice about viewers.
 const VIEWERS: &str = "`beach status` shows the viewers";

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
 use beach_core::terminal::Size;
-use beach_runtime_tokio::tty;
+use beach_runtime_tokio::{stdin, tty};
 
 use crate::args::{self, AttachArgs, ShareArgs};
 use crate::control;
@@ -38,6 +38,9 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
             Ok(ended) => ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(code::FAILED),
             Err(error) => refuse(&error),
         };
+    }
+    if stdin::has_input() {
+        output::input_is_not_passed_on();
     }
     if args.quiet {
         output::print(link);

@@ -70,9 +70,12 @@ fn joining(link: &str) -> String {
 /// The environment variable of the shared command that holds the path of its session's socket.
 pub(crate) const SOCKET: &str = "BEACH_SOCKET";
 
+/// The environment variable of the shared command that holds the first id of its session.
+pub(crate) const SESSION: &str = "BEACH_SESSION";
+
 /// Whether this process runs inside a shared terminal, where viewers see its output.
-fn is_inside() -> bool {
-    std::env::var_os(SOCKET).is_some()
+pub(crate) fn is_inside() -> bool {
+    [SOCKET, SESSION].iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// Whether output contains links. Inside a shared terminal a printed link would give its key to every viewer.
@@ -159,6 +162,7 @@ impl Greeting {
         }
         lines.push(format!("  End-to-end encrypted. {}", remarks.ending.sentence()));
         for (applies, text) in [
+            (is_inside(), "  This terminal is shared already: its viewers see what you share here too."),
             (remarks.no_tls, "  Not https: somebody on the network could stop people from joining, but cannot"),
             (remarks.no_tls, "  read along or join."),
             (!is_utf8_locale(), "  This locale is not UTF-8: viewers may see broken characters."),

@@ -15,6 +15,7 @@ mod log;
 mod next_of;
 mod output;
 mod own_terminal;
+mod program;
 mod rendezvous;
 mod replay;
 mod serve;

@@ -120,6 +120,12 @@ pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
     code
 }
 
+/// Warns that share does not read its stdin.
+pub(crate) fn input_is_not_passed_on() {
+    let cause = "the command reads a terminal of its own, into which viewers type";
+    warn("share does not pass its stdin on", cause, "beach share -- sh -c 'COMMAND < FILE'");
+}
+
 /// A cause without the number that the standard library puts behind the system's words, as in `… (os error 2)`.
 fn without_number(cause: &str) -> &str {
     let number = |rest: &str| rest.strip_suffix(')').is_some_and(|digits| digits.parse::<i32>().is_ok());

@@ -18,6 +18,7 @@ pub mod rendezvous;
 pub mod serve;
 pub mod signal;
 pub mod signals;
+pub mod stdin;
 pub mod stun;
 pub mod tty;
 pub mod turn;

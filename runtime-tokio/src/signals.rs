@@ -34,27 +34,31 @@ pub fn stop() {
 /// their usual effect: the caller must act on them.
 pub struct Signals {
     resize: SignalStream,
-    terminate: SignalStream,
-    quit: SignalStream,
-    hang_up: SignalStream,
-    interrupt: SignalStream,
-    stop: SignalStream,
+    terminate: Heeded,
+    quit: Heeded,
+    hang_up: Heeded,
+    interrupt: Heeded,
+    stop: Heeded,
     resumed: SignalStream,
 }
 
 impl Signals {
-    /// Starts listening. Needs a tokio runtime with I/O enabled.
+    /// Starts listening. A signal that this process was started to ignore (`nohup`, `&` in a script) is never reported,
+    /// on Linux. Programs that this process starts get the usual effect of such a signal nevertheless: else nobody could interrupt
+    /// them. Needs a tokio runtime with I/O enabled.
     ///
     /// # Errors
     /// The system refused a handler.
     pub fn start() -> io::Result<Self> {
+        let ignored = ignored();
+        let heeded = |kind| Heeded::start(kind, ignored);
         Ok(Self {
             resize: signal(SignalKind::window_change())?,
-            terminate: signal(SignalKind::terminate())?,
-            quit: signal(SignalKind::quit())?,
-            hang_up: signal(SignalKind::hangup())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            stop: signal(SignalKind::from_raw(ProcessSignal::TSTP.as_raw()))?,
+            terminate: heeded(SignalKind::terminate())?,
+            quit: heeded(SignalKind::quit())?,
+            hang_up: heeded(SignalKind::hangup())?,
+            interrupt: heeded(SignalKind::interrupt())?,
+            stop: heeded(SignalKind::from_raw(ProcessSignal::TSTP.as_raw()))?,
             resumed: signal(SignalKind::from_raw(ProcessSignal::CONT.as_raw()))?,
         })
     }
@@ -74,5 +78,47 @@ impl Signals {
             // The streams end only with the runtime.
             else => future::pending().await,
         }
+    }
+}
+
+/// A signal that this process heeds, unless the process was started to ignore the signal.
+struct Heeded(Option<SignalStream>);
+
+impl Heeded {
+    /// Replaces the signal's effect, of an ignored signal too: `execve` resets a handler, and passes an ignored signal on.
+    fn start(kind: SignalKind, ignored: u64) -> io::Result<Heeded> {
+        let stream = signal(kind)?;
+        let is_ignored = (1..=64).contains(&kind.as_raw_value()) && ignored >> (kind.as_raw_value() - 1) & 1 == 1;
+        Ok(Heeded(Some(stream).filter(|_| !is_ignored)))
+    }
+
+    /// Cancel-safe.
+    async fn recv(&mut self) -> Option<()> {
+        match &mut self.0 {
+            Some(stream) => stream.recv().await,
+            None => future::pending().await,
+        }
+    }
+}
+
+/// The signals that this process ignores, one bit each, signal 1 in the lowest. To be read before the first handler is set.
+fn ignored() -> u64 {
+    std::fs::read_to_string("/proc/self/status").map_or(0, |status| ignored_in(&status))
+}
+
+fn ignored_in(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ignored_signals_are_read_from_the_status_of_the_process() {
+        // Of a process under nohup in the background of a script: SIGHUP, SIGINT, SIGQUIT, and SIGPIPE.
+        assert_eq!(ignored_in("Name:\tbeach\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001007\n"), 0x1007);
+        assert_eq!(ignored_in("Name:\tbeach\n"), 0);
     }
 }

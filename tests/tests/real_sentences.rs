@@ -114,6 +114,8 @@ fn failures(scratch: &Scratch) -> Vec<(String, String)> {
     fails(&["join", &link(&format!("http://{closed}"))], &[(&closed.to_string(), "127.0.0.1:PORT")]);
     fails(&["serve", "--listen", "8080"], &[]);
     fails(&["share", "--wait=long"], &[]);
+    fails(&["share", "vim", "notes.txt"], &[]);
+    fails(&["vim"], &[]);
     fails(&["share", "--headless", "--listen", "0.0.0.0:0", "--", "true"], &[]);
     let unknown = ["share", "-q", "--headless", "--linger", "0", "--listen", "127.0.0.1:0", "--", "no-such-program"];
     fails(&unknown, &[]);

@@ -7,10 +7,10 @@ use beach_runtime_tokio::control::{Asked, Control};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::setup::command_text;
 use super::{Freshness, HostEndpoint, Share};
 use crate::control::{self, Known, Request};
 use crate::greeting::Invites;
+use crate::program::command_text;
 
 /// The socket, and the questions that only the host's machine can answer.
 pub(super) struct Questions {

@@ -19,8 +19,7 @@ use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::signals::Signals;
-use beach_runtime_tokio::tty;
-use beach_runtime_tokio::{background, entropy, rendezvous, seed};
+use beach_runtime_tokio::{background, entropy, rendezvous, seed, stdin, tty};
 use tokio::time::sleep;
 
 use super::told::Told;
@@ -28,9 +27,10 @@ use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKi
 use crate::args::ShareArgs;
 use crate::audit::Audit;
 use crate::cast::CastFile;
-use crate::greeting::{Ending, Greeting, Header, Invites, InvitesShown, Remarks};
+use crate::greeting::{Ending, Greeting, Header, Invites, InvitesShown, Remarks, is_inside};
 use crate::log;
 use crate::output::{self, Voice};
+use crate::program::{self, command_text};
 use crate::rendezvous::Place;
 
 /// The host's scrollback, in lines.
@@ -72,6 +72,8 @@ impl Setup {
         }
         log::start(&args.log)
             .map_err(|cause| output::usage("cannot write the log", &cause, "choose another --log-file"))?;
+        let command = program::command(&args.command);
+        program::look_for(&command[0]).map_err(|cause| program::cannot_start(&command, cause))?;
         let seat = SeatKind::of(&args);
         let own_size = super::own_size().filter(|_| seat == SeatKind::OwnTerminal);
         let place = Place::find(&args).await?;
@@ -89,7 +91,7 @@ impl Setup {
         Ok(Setup {
             voice: Voice::of(args.quiet || args.detached.is_some(), args.json),
             size: args.detached.or(own_size).unwrap_or(args.size),
-            command: command(&args.command),
+            command,
             args,
             seat,
             place,
@@ -114,6 +116,7 @@ impl Setup {
         let config = self.config(rows_taken);
         let recording = file(self.args.record_handshake.as_deref(), "recording", "file", Recording::create)?;
         let told = self.told(&id)?;
+        self.warn();
         let Some(certificate) = Certificate::generate() else {
             return Err(output::refuse("cannot make a certificate", "the cryptography library failed", "try again"));
         };
@@ -155,6 +158,23 @@ impl Setup {
             stopped_by: None,
         };
         Ok((endpoint, share))
+    }
+
+    /// Warns about what the greeting does not say.
+    fn warn(&self) {
+        match self.seat {
+            SeatKind::OwnTerminal => {}
+            SeatKind::Headless => drop(tokio::spawn(async {
+                stdin::input_arrives().await;
+                output::input_is_not_passed_on();
+            })),
+            // The process that started this one warns.
+            SeatKind::Detached => return,
+        }
+        if self.voice != Voice::Human && is_inside() {
+            let cause = "viewers of this shared terminal see its output, links too";
+            output::warn("this terminal is shared already", cause, "share from another terminal");
+        }
     }
 
     /// The rendezvous inside share is of this version, and finds sessions by short links.
@@ -278,21 +298,6 @@ impl SeatKind {
             SeatKind::Headless
         }
     }
-}
-
-fn command(given: &[OsString]) -> Vec<OsString> {
-    if !given.is_empty() {
-        return given.to_vec();
-    }
-    let shell = std::env::var_os("SHELL").filter(|shell| Path::new(shell).exists());
-    vec![shell.unwrap_or_else(|| OsStr::new("/bin/sh").to_owned())]
-}
-
-/// The command line with the program's name in place of its path.
-pub(super) fn command_text(command: &[OsString]) -> String {
-    let name = Path::new(&command[0]).file_name().unwrap_or(&command[0]);
-    let parts = std::iter::once(name).chain(command[1..].iter().map(OsString::as_os_str));
-    parts.map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the rendezvous inside share, which panics after `fault` (--test-fault).

@@ -1,5 +1,6 @@
 //! Performs the host's outputs, and collects its inputs.
 
+use std::ffi::OsString;
 use std::ops::ControlFlow;
 
 use beach_core::endpoint::{Input, NetworkInput, Output};
@@ -13,15 +14,13 @@ use beach_runtime_tokio::tty::{KeyEvent, Keys};
 use tokio::task::JoinHandle;
 
 use super::questions::Followed;
-use super::setup::{HEADLESS_TERM, command_text};
+use super::setup::HEADLESS_TERM;
 use super::{HostEndpoint, KeysWanted, Share, StoppedBy, own_size};
 use crate::control;
 use crate::next_of::next_of;
 use crate::output;
 use crate::own_terminal::OwnTerminal;
-
-/// The exit code of shells for a command that does not exist.
-const NO_COMMAND: i32 = 127;
+use crate::program;
 
 impl Surroundings<HostEndpoint> for Share {
     type End = HostExit;
@@ -210,17 +209,13 @@ impl Share {
                 self.seat.leave();
                 self.told.free_screen();
                 let code = match error {
-                    SpawnError::NoCommand(error) => {
-                        let what = format!("cannot start `{}`", command_text(&self.program.command));
-                        output::refuse(&what, &error.to_string(), "check the command after --");
-                        NO_COMMAND
-                    }
+                    SpawnError::NoCommand(error) => program::cannot_start(&self.program.command, &error.to_string()),
                     SpawnError::NoTerminal(error) => {
                         let advice = "check that /dev/pts is mounted, and the limit kernel.pty.max";
-                        i32::from(output::refuse("the system gave no pseudo-terminal", &error.to_string(), advice))
+                        output::refuse("the system gave no pseudo-terminal", &error.to_string(), advice)
                     }
                 };
-                self.pending.push_back(HostInput::Ended(code));
+                self.pending.push_back(HostInput::Ended(i32::from(code)));
             }
         }
     }
@@ -237,7 +232,10 @@ impl Share {
         if let Some(socket) = &self.questions.socket {
             env.push((control::SOCKET.into(), socket.path().into()));
         }
+        // BEACH_TARGET may hold an invite, and so a key. The session around this one is not the command's session.
+        let mut env_remove: Vec<OsString> = ["BEACH_TARGET", control::SESSION, control::SOCKET].map(Into::into).into();
         if !self.seat.is_own_terminal() {
+            env_remove.extend(program::variables_of_this_terminal());
             env.push(("TERM".into(), HEADLESS_TERM.into()));
             env.push(("COLORTERM".into(), "truecolor".into()));
         }
@@ -245,8 +243,7 @@ impl Share {
             program: self.program.command[0].clone(),
             args: self.program.command[1..].to_vec(),
             env,
-            // BEACH_TARGET may hold an invite, and so a key.
-            env_remove: vec!["BEACH_TARGET".into()],
+            env_remove,
             cols: size.cols,
             rows: size.rows,
         }
