@@ -5,6 +5,8 @@
 
 mod dial;
 mod error;
+mod proxy;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use self::dial::{Found, Socket, Target, connect};
-pub use self::error::{CertificateFlaw, SignalError};
+use self::dial::{Found, Socket, Target, connect, reach};
+pub use self::error::{CertificateFlaw, ProxyFault, SignalError};
 use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, QueueReceiver, QueueSender, goodbye, pump, queue};
 
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
@@ -56,6 +58,12 @@ impl fmt::Debug for SignalEvent {
             Self::Down(cause) => write!(f, "Down({cause})"),
         }
     }
+}
+
+/// Whether every address of the rendezvous at `url` refuses a connection at once, since no program listens there.
+pub async fn nobody_listens(url: &str) -> bool {
+    let Ok(target) = Target::parse(url) else { return false };
+    matches!(timeout(DIAL_DEADLINE, reach(&target.host, target.port)).await, Ok(Err(SignalError::Refused)))
 }
 
 /// A client of one rendezvous. Needs a tokio runtime with I/O and time enabled.
@@ -98,7 +106,7 @@ impl Signal {
         }
     }
 
-    /// The address at which the rendezvous was reached; `None` before that.
+    /// The address at which the rendezvous was reached; `None` before that, and through a proxy.
     #[must_use]
     pub fn peer(&self) -> Option<SocketAddr> {
         self.link.as_ref()?.found.peer.get().copied()

@@ -7,6 +7,7 @@
 mod beach;
 mod binary;
 mod cells;
+mod detours;
 mod lab;
 mod machines;
 mod meeting;
@@ -20,6 +21,7 @@ mod wait;
 pub use beach::{Host, Links, Rendezvous, beach, beach_of, ended_in_three_lines, in_three_lines, join, share};
 pub use binary::{binary, example};
 pub use cells::{Cell, Color, Rows, cells_of, differences};
+pub use detours::{ConnectProxy, TlsFront};
 pub use lab::{Lab, Nat, PUBLIC};
 pub use machines::{Machine, Machines};
 pub use meeting::{Meeting, Met, coturn};

@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::DIAL_DEADLINE;
 use super::error::{Scheme, SignalError};
+use super::proxy::Proxy;
+use super::trust;
 use crate::websocket::limits;
 
 /// How long one address may be tried alone before the next is tried as well (RFC 8305, section 5).
@@ -34,7 +36,7 @@ pub(super) struct Target {
     /// Without the brackets of an IPv6 address.
     pub(super) host: String,
     pub(super) port: u16,
-    scheme: Scheme,
+    pub(super) scheme: Scheme,
     /// The request of the WebSocket handshake.
     pub(super) request: String,
 }
@@ -87,13 +89,21 @@ impl Target {
 pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, SignalError> {
     let deadline = Instant::now() + DIAL_DEADLINE;
     let handshake = async {
-        let stream = reach(target).await?;
-        if let Ok(peer) = stream.peer_addr() {
-            found.peer.get_or_init(|| peer);
-        }
-        // An error here: a provider is installed already, which is as good.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        client_async_tls_with_connector_and_config(target.request.as_str(), stream, None, Some(limits()))
+        let stream = match Proxy::find(target, |name| std::env::var(name).ok())? {
+            Some(proxy) => proxy.connect(target).await?,
+            None => {
+                let stream = reach(&target.host, target.port).await?;
+                if let Ok(peer) = stream.peer_addr() {
+                    found.peer.get_or_init(|| peer);
+                }
+                stream
+            }
+        };
+        let tls = match target.scheme {
+            Scheme::Tls => Some(trust::client_config()?.into()),
+            Scheme::Plain => None,
+        };
+        client_async_tls_with_connector_and_config(target.request.as_str(), stream, tls, Some(limits()))
             .await
             .map(|(socket, response)| {
                 let says = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -116,13 +126,12 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, Si
 
 /// A TCP connection to the address that answers first. Each address gets a head start of [`STAGGER`] over the next,
 /// less if it fails before.
-async fn reach(target: &Target) -> Result<TcpStream, SignalError> {
-    let resolved = tokio::net::lookup_host((target.host.as_str(), target.port))
-        .await
-        .map_err(|_| SignalError::UnknownName(target.host.clone()))?;
+pub(super) async fn reach(host: &str, port: u16) -> Result<TcpStream, SignalError> {
+    let resolved =
+        tokio::net::lookup_host((host, port)).await.map_err(|_| SignalError::UnknownName(host.to_owned()))?;
     let mut waiting = interleave(resolved.collect()).into_iter();
     let mut attempts: JoinSet<io::Result<TcpStream>> = JoinSet::new();
-    let mut failure = SignalError::NoAddress(target.host.clone());
+    let mut failure = SignalError::NoAddress(host.to_owned());
     let mut next_at = Instant::now();
     loop {
         let exhausted = waiting.len() == 0;

@@ -46,6 +46,15 @@ pub enum SignalError {
     /// Another failure, in the system's words.
     #[error("{0}")]
     System(String),
+    /// This variable names a proxy that beach cannot use.
+    #[error("{0} does not hold http://HOST:PORT; NO_PROXY excepts a rendezvous from it")]
+    ProxyVariable(&'static str),
+    /// The proxy at this place gives no connection.
+    #[error("the proxy {0} {1}")]
+    Proxy(String, ProxyFault),
+    /// SSL_CERT_FILE or SSL_CERT_DIR is set, and no certificate was found there.
+    #[error("SSL_CERT_FILE and SSL_CERT_DIR name no certificate that can be read")]
+    NoAuthorities,
     /// TLS cannot ask for a certificate of the rendezvous's name.
     #[error("the rendezvous's name is not valid for TLS")]
     NameNotForTls,
@@ -91,6 +100,23 @@ pub enum SignalError {
     /// The task of the connection panicked.
     #[error("the connection to the rendezvous failed inside this program")]
     Fault,
+}
+
+/// Why a proxy gives no connection to the rendezvous.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProxyFault {
+    /// There is no connection to the proxy itself.
+    #[error("is not reached: {0}")]
+    Unreachable(Box<SignalError>),
+    /// The proxy answered with this status.
+    #[error("refuses this connection with HTTP {0}")]
+    Refused(u16),
+    /// The proxy asks for a user, or refuses the one in its address.
+    #[error("wants a user: http://USER:PASSWORD@HOST:PORT")]
+    Password,
+    /// The answer is none of an HTTP proxy.
+    #[error("does not answer as an HTTP proxy")]
+    NoProxy,
 }
 
 /// The fault of a certificate. The library's own text is not for people.
