@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -94,16 +94,26 @@ pub(crate) fn arguments(text: &str, cli: &Command, matches: &ArgMatches) -> Resu
         }
     }
     let mut arguments = Vec::new();
+    let given = |id: &str| matches!(chosen.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    let command = commands.iter().find(|command| command.get_name() == name);
     for (flag, value) in wanted {
         let id = flag.replace('-', "_");
-        let given = matches!(chosen.value_source(&id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
-        if !given {
+        if !given(&id) && !command.is_some_and(|command| is_excluded(command, &id, given)) {
             let bad =
                 || BadConfig { line: line(value.span().start), what: format!("--{flag} takes no date and no table") };
             add(&mut arguments, &flag, value).ok_or_else(bad)?;
         }
     }
     Ok(arguments)
+}
+
+/// Whether a flag that was given excludes this one, as --listen excludes --server.
+fn is_excluded(command: &Command, id: &str, given: impl Fn(&str) -> bool) -> bool {
+    let excludes =
+        |one: &Arg, other: &str| command.get_arg_conflicts_with(one).iter().any(|excluded| excluded.get_id() == other);
+    let Some(flag) = command.get_arguments().find(|arg| arg.get_id() == id) else { return false };
+    let others = command.get_arguments().filter(|other| given(other.get_id().as_str()));
+    others.into_iter().any(|other| excludes(flag, other.get_id().as_str()) || excludes(other, id))
 }
 
 fn has(command: &Command, flag: &str) -> bool {
@@ -127,7 +137,7 @@ fn add(arguments: &mut Vec<OsString>, flag: &str, value: &Spanned<DeValue<'_>>) 
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, ArgAction};
+    use clap::ArgAction;
 
     use super::*;
 

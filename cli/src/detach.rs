@@ -52,6 +52,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
             let shown = InvitesShown::unless_inside(args.links);
             let remarks = Remarks {
                 ending: Ending::Headless,
+                local: args.server.is_none() && link.starts_with("http://localhost"),
                 no_tls,
                 waits: args.wait.is_some(),
                 asks: false,

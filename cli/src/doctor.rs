@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use beach_core::crypto::invite::Invite;
 use beach_core::crypto::keys::HostSecrets;
 use beach_core::ice::server_url::{IceServer, Service};
+use beach_core::session::handshake::Stage;
 use beach_core::wire::signal::{FromRendezvous, IceUrl, MAX_ICE_SERVERS, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_runtime_tokio::signal::{Signal, SignalEvent};
 use beach_runtime_tokio::turn::allocate;
@@ -108,8 +109,9 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
     for (server, address) in relays.into_iter().take(MAX_ICE_SERVERS) {
         turn(&mut report, local, &server, address).await;
     }
-    if let Some(link) = args.link.filter(|_| report.works) {
-        handshake(&mut report, &link).await;
+    if let Some(invite) = invite.filter(|_| report.works) {
+        // A host asks about people who may type; the doctor only looks.
+        handshake(&mut report, &invite.to_watch().url()).await;
     }
     if report.works { 0 } else { code::FAILED }
 }
@@ -307,7 +309,12 @@ async fn join(link: &str, stage: &mut String) -> Result<String, String> {
     while let Some(line) = lines.next_line().await.map_err(words)? {
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
         match event["type"].as_str() {
-            Some("stage") => stage.clone_from(&event["stage"].as_str().unwrap_or_default().to_owned()),
+            Some("stage") => {
+                stage.clone_from(&event["stage"].as_str().unwrap_or_default().to_owned());
+                if stage == Stage::WaitingForApproval.words() {
+                    output::doctor_waits(HANDSHAKE_WITHIN);
+                }
+            }
             Some("path") => kind = event["kind"].as_str().unwrap_or_default().to_owned(),
             Some("first_screen") => {
                 // SIGTERM makes `beach join` leave the session.

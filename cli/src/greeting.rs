@@ -126,6 +126,8 @@ impl Ending {
 #[derive(Clone, Copy)]
 pub(crate) struct Remarks {
     pub(crate) ending: Ending,
+    /// Only this machine reaches the rendezvous inside share.
+    pub(crate) local: bool,
     pub(crate) no_tls: bool,
     /// The command starts when a viewer has joined.
     pub(crate) waits: bool,
@@ -163,6 +165,8 @@ impl Greeting {
         lines.push(format!("  End-to-end encrypted. {}", remarks.ending.sentence()));
         for (applies, text) in [
             (is_inside(), "  This terminal is shared already: its viewers see what you share here too."),
+            (remarks.local, "  These links work on this machine only. For others: --lan, --listen ADDR, or"),
+            (remarks.local, "  --server URL. The configuration file can hold the default: server = \"URL\"."),
             (remarks.no_tls, "  Not https: somebody on the network could stop people from joining, but cannot"),
             (remarks.no_tls, "  read along or join."),
             (!is_utf8_locale(), "  This locale is not UTF-8: viewers may see broken characters."),
@@ -247,7 +251,7 @@ fn squares(text: &str) -> Vec<(String, usize)> {
 }
 
 /// Whether the locale is UTF-8. The first of these variables that is set decides (POSIX, "Locale").
-fn is_utf8_locale() -> bool {
+pub(crate) fn is_utf8_locale() -> bool {
     let set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.is_empty());
     let value = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find(set).and_then(|name| std::env::var(name).ok());
     value.is_some_and(|value| value.to_lowercase().replace('-', "").contains("utf8"))
@@ -290,6 +294,7 @@ mod tests {
         let size = Size::new(80, 24);
         let remarks = Remarks {
             ending: Ending::Shell,
+            local: false,
             no_tls: true,
             waits: false,
             asks: true,
@@ -323,6 +328,7 @@ mod tests {
         let size = Size::new(80, 24);
         let remarks = Remarks {
             ending: Ending::Shell,
+            local: false,
             no_tls: true,
             waits: true,
             asks: true,

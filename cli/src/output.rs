@@ -17,7 +17,7 @@ use beach_core::session::link::{Path, PathKind};
 use beach_core::terminal::{Size, is_printable, quoted_name, to_clipboard};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::patience::write_within;
-pub(crate) use failures::{cause, join_failed, share_failed};
+pub(crate) use failures::{cause, elsewhere, join_failed, share_failed};
 use serde_json::{Value, json};
 pub(crate) use status::session;
 
@@ -124,6 +124,11 @@ pub(crate) fn error_of(code: u8, what: &str, cause: &str, advice: &str) -> u8 {
 pub(crate) fn input_is_not_passed_on() {
     let cause = "the command reads a terminal of its own, into which viewers type";
     warn("share does not pass its stdin on", cause, "beach share -- sh -c 'COMMAND < FILE'");
+}
+
+/// Says that the doctor waits for the host's decision.
+pub(crate) fn doctor_waits(at_most: Duration) {
+    say(&format!("Waiting until the host lets the doctor in as a viewer, {} s at most.\n", at_most.as_secs()));
 }
 
 /// A cause without the number that the standard library puts behind the system's words, as in `… (os error 2)`.

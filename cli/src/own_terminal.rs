@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use beach_runtime_tokio::pty::LineSettings;
 use beach_runtime_tokio::tty::{RawMode, Writer};
 
 /// The longest wait for a slow terminal to take the last output.
@@ -24,6 +25,11 @@ impl OwnTerminal {
     pub(crate) fn start(epilogue: &'static [u8]) -> io::Result<OwnTerminal> {
         let raw = RawMode::enter(epilogue)?;
         Ok(OwnTerminal { writer: Writer::start()?, unwritten: Vec::new(), raw })
+    }
+
+    /// The line settings that the terminal had before raw mode.
+    pub(crate) fn line_settings(&self) -> LineSettings {
+        self.raw.line_settings()
     }
 
     /// Writes `bytes` behind all pending output.

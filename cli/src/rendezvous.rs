@@ -3,12 +3,16 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
 use beach_runtime_tokio::serve::Server;
+use beach_runtime_tokio::udp::usable_addresses;
 
 use crate::args::ShareArgs;
 use crate::{output, serve};
 
 /// The default address of the embedded rendezvous.
 const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// The addresses of --lan, in the order of the tries. `[::]` takes IPv4 connections too.
+const ON_LAN: [&str; 4] = ["[::]:8080", "0.0.0.0:8080", "[::]:0", "0.0.0.0:0"];
 
 /// The URLs of the rendezvous: `public` stands in links, `own` is what this process dials.
 pub(crate) struct Place {
@@ -22,36 +26,68 @@ impl Place {
         if let Some(server) = &args.server {
             return Ok(Place { public: server.clone(), own: server.clone(), embedded: None });
         }
-        let wanted = args.listen.as_deref().unwrap_or(DEFAULT_LISTEN);
-        let server = match serve::listen(wanted).await {
-            Ok(server) => server,
-            // The default port is taken: any free port does.
-            Err(_) if args.listen.is_none() => serve::listen("127.0.0.1:0").await.map_err(|cause| {
-                output::refuse(
-                    "cannot start the rendezvous inside share",
-                    &cause,
-                    "choose --listen ADDR or --server URL",
-                )
-            })?,
-            Err(cause) => {
-                let what = format!("cannot listen on {wanted}");
-                return Err(output::usage(&what, &cause, "choose another --listen, or :0 for any free port"));
-            }
-        };
-        let bound = server.local_addr();
-        let ip = bound.ip();
-        let port = bound.port();
+        let server = if args.lan { listen_on_lan().await? } else { listen(args.listen.as_deref()).await? };
+        let (ip, port) = (server.local_addr().ip(), server.local_addr().port());
         let public = if ip.is_unspecified() {
-            let outward = outward_address(ip.is_ipv6()).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).ip());
-            SocketAddr::new(outward, port).to_string()
+            // On a local network most people have IPv4.
+            match named_address(ip.is_ipv6(), ip.is_ipv6() && !args.lan) {
+                Some(address) => SocketAddr::new(address, port).to_string(),
+                None => {
+                    let cause = "no network interface has an address that others could use";
+                    output::warn(
+                        "the links work on this machine only",
+                        cause,
+                        "--listen ADDRESS:PORT, or --server URL",
+                    );
+                    format!("localhost:{port}")
+                }
+            }
         } else if ip.is_loopback() && ip.is_ipv4() {
             format!("localhost:{port}")
         } else {
-            bound.to_string()
+            server.local_addr().to_string()
         };
-        let dialled = if ip.is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, port)) } else { bound };
+        let dialled =
+            if ip.is_unspecified() { SocketAddr::from((Ipv4Addr::LOCALHOST, port)) } else { server.local_addr() };
         Ok(Place { public: format!("http://{public}"), own: format!("http://{dialled}"), embedded: Some(server) })
     }
+}
+
+async fn listen(wanted: Option<&str>) -> Result<Server, u8> {
+    match (serve::listen(wanted.unwrap_or(DEFAULT_LISTEN)).await, wanted) {
+        (Ok(server), _) => Ok(server),
+        // The default port is taken: any free port does.
+        (Err(_), None) => serve::listen("127.0.0.1:0").await.map_err(|cause| no_rendezvous(&cause)),
+        (Err(cause), Some(wanted)) => {
+            let what = format!("cannot listen on {wanted}");
+            Err(output::usage(&what, &cause, "choose another --listen, or :0 for any free port"))
+        }
+    }
+}
+
+/// Listens on every address of this machine; of IPv4 alone, where the system has no IPv6.
+async fn listen_on_lan() -> Result<Server, u8> {
+    let mut last = String::new();
+    for address in ON_LAN {
+        match serve::listen(address).await {
+            Ok(server) => return Ok(server),
+            Err(cause) => last = cause,
+        }
+    }
+    Err(no_rendezvous(&last))
+}
+
+fn no_rendezvous(cause: &str) -> u8 {
+    output::refuse("cannot start the rendezvous inside share", cause, "choose --listen ADDR or --server URL")
+}
+
+/// An address of this machine for links: of the default route, or else of the first interface in use.
+fn named_address(allow_v6: bool, prefer_v6: bool) -> Option<IpAddr> {
+    outward_address(prefer_v6).or_else(|| {
+        let usable = usable_addresses(false);
+        let first = |v6: bool| usable.iter().copied().find(|address| address.is_ipv6() == v6);
+        first(prefer_v6).or_else(|| first(false)).or_else(|| first(true).filter(|_| allow_v6))
+    })
 }
 
 /// The address of the default route, from which a socket would reach the Internet. Sends no packet.

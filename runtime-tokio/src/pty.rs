@@ -3,6 +3,7 @@
 //! One value, one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). A [`Pty`]
 //! starts no task and keeps no queue: the owner decides when to read and holds at most one write.
 
+mod settings;
 mod writing;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::settings::{Charset, LineSettings};
 use self::writing::{Signalled, Writing};
 
 /// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; eight of them make one turn of the
@@ -64,6 +66,10 @@ pub struct Spawn {
     pub cols: u16,
     /// Height in cells.
     pub rows: u16,
+    /// The line settings of the person's terminal; without any, the system's defaults.
+    pub like: Option<LineSettings>,
+    /// The encoding of the terminal's text.
+    pub charset: Charset,
 }
 
 /// Why a command does not run.
@@ -200,6 +206,7 @@ impl Pty {
         let no_terminal = |error| SpawnError::NoTerminal(into_io(error));
         let (terminal, inside) = pty_process::open().map_err(no_terminal)?;
         terminal.resize(Size::new(spec.rows, spec.cols)).map_err(no_terminal)?;
+        settings::apply(&terminal, spec.like.as_ref(), spec.charset).map_err(SpawnError::NoTerminal)?;
         let mut command = Command::new(&spec.program).args(&spec.args);
         for name in &spec.env_remove {
             command = command.env_remove(name);
@@ -451,6 +458,8 @@ mod tests {
             env_remove: Vec::new(),
             cols: 80,
             rows: 24,
+            like: None,
+            charset: Charset::Bytes,
         }
     }
 
@@ -540,6 +549,23 @@ mod tests {
         let (output, _) = to_the_end(&mut pty).await;
 
         assert_eq!(String::from_utf8_lossy(&output), "45 123\r\n[yes] []\r\n");
+    }
+
+    #[tokio::test]
+    async fn the_terminal_has_the_line_settings_of_the_persons_and_knows_utf_8() {
+        let person = spawn("stty erase '^H' kill undef -ixon; echo set; read end");
+        let mut person = person;
+        until_output_contains(&mut person, "set").await;
+        let own = rustix::termios::tcgetattr(&person.terminal).expect("a terminal has settings");
+        let mut spec = shell("stty -a");
+        (spec.like, spec.charset) = (Some(LineSettings::of(own)), Charset::Utf8);
+
+        let (output, _) = to_the_end(&mut Pty::spawn(&spec).expect("a shell starts")).await;
+
+        let shown = String::from_utf8_lossy(&output);
+        for wanted in ["erase = ^H;", "kill = <undef>;", "-ixon ", " iutf8", "intr = ^C;"] {
+            assert!(shown.contains(wanted) && !shown.contains("-iutf8"), "{wanted} is missing:\n{shown}");
+        }
     }
 
     #[tokio::test]

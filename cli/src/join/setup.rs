@@ -12,6 +12,7 @@ use beach_core::terminal::{Abilities, Options, Size};
 use beach_core::viewer::{Viewer, ViewerConfig};
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
+use beach_runtime_tokio::signal;
 use beach_runtime_tokio::signals::Signals;
 use beach_runtime_tokio::tty::{self, Keys};
 use beach_runtime_tokio::{entropy, prompt, seed};
@@ -49,6 +50,9 @@ impl Setup {
             let advice = "join from another terminal, or pass --nested";
             let what = "this terminal shows the same session";
             return Err(output::usage(what, "the session would show itself within itself", advice));
+        }
+        if invite.is_loopback() && args.wait.is_none() && signal::nobody_listens(&invite.server).await {
+            return Err(output::elsewhere(&invite.server));
         }
         let voice = Voice::of(args.quiet, args.json);
         let is_interactive = tty::is_terminal() && voice != Voice::Json;

@@ -27,6 +27,17 @@ pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
     code
 }
 
+/// Prints that the link is one of the machine that shares, and that this is another machine; returns the exit code.
+pub(crate) fn elsewhere(server: &str) -> u8 {
+    let cause = format!("{server} works only on the machine that shares, and nothing listens here");
+    error(
+        "nothing is shared at this link",
+        &cause,
+        "ask the host for a link made by `beach share --lan`, or by --server",
+    );
+    code::UNREACHABLE
+}
+
 fn what_failed(failure: &Failure) -> String {
     let seconds = failure.after.as_secs();
     let stage = failure.stage;

@@ -191,6 +191,7 @@ impl Setup {
                 let shown = InvitesShown::unless_inside(self.args.links);
                 let remarks = Remarks {
                     ending: Ending::of(self.seat, &self.command),
+                    local: self.place.embedded.is_some() && loopback,
                     no_tls: self.place.public.starts_with("http://") && !loopback,
                     waits: self.args.wait.is_some(),
                     asks: self.seat == SeatKind::OwnTerminal && self.approve != Approve::Nobody,
@@ -325,6 +326,7 @@ mod tests {
             let ending = Ending::of(seat, &command);
             let remarks = Remarks {
                 ending,
+                local: true,
                 no_tls: true,
                 waits: false,
                 asks: false,
@@ -345,6 +347,10 @@ mod tests {
         }
         let not_https =
             "Not https: somebody on the network could stop people from joining, but cannot read along or join.";
+        assert!(
+            says(own, &["sh"])
+                .contains("These links work on this machine only. For others: --lan, --listen ADDR, or --server URL")
+        );
         assert!(says(own, &["sh"]).contains(not_https), "{}", says(own, &["sh"]));
     }
 }

@@ -8,7 +8,7 @@ use beach_core::host::{HostExit, HostInput, HostOutput};
 use beach_core::terminal::Size;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::Surroundings;
-use beach_runtime_tokio::pty::{Pty, PtyEvent, Spawn, SpawnError};
+use beach_runtime_tokio::pty::{Charset, Pty, PtyEvent, Spawn, SpawnError};
 use beach_runtime_tokio::signals::{self, SystemSignal};
 use beach_runtime_tokio::tty::{KeyEvent, Keys};
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use super::questions::Followed;
 use super::setup::HEADLESS_TERM;
 use super::{HostEndpoint, KeysWanted, Share, StoppedBy, own_size};
 use crate::control;
+use crate::greeting::is_utf8_locale;
 use crate::next_of::next_of;
 use crate::output;
 use crate::own_terminal::OwnTerminal;
@@ -246,6 +247,8 @@ impl Share {
             env_remove,
             cols: size.cols,
             rows: size.rows,
+            like: self.seat.terminal.as_ref().map(OwnTerminal::line_settings),
+            charset: if is_utf8_locale() { Charset::Utf8 } else { Charset::Bytes },
         }
     }
 }

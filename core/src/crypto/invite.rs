@@ -113,6 +113,16 @@ impl Invite {
         Ok(Invite { server, session, role, key })
     }
 
+    /// The invite to watch the same session: everybody with a key for typing can make this one.
+    #[must_use]
+    pub fn to_watch(&self) -> Invite {
+        let key = match self.role {
+            Role::Control => self.key.derive_view(),
+            Role::View => self.key.clone(),
+        };
+        Invite { key, role: Role::View, ..self.clone() }
+    }
+
     /// The URL, key included. Only for the person it is meant for.
     pub fn url(&self) -> String {
         let kind = match self.role {

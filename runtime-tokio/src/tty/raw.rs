@@ -13,6 +13,8 @@ use rustix::process::Signal as ProcessSignal;
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios};
 
+use crate::pty::LineSettings;
+
 /// Bytes written to the terminal between two looks at whether it still takes any. Small, so that restoring the terminal
 /// waits for little; large enough that a full screen is a few writes.
 const OUTPUT_CHUNK_BYTES: usize = 1024;
@@ -70,6 +72,12 @@ impl RawMode {
         let mode = Self { original: rustix::termios::tcgetattr(stdin())?, epilogue };
         mode.resume()?;
         Ok(mode)
+    }
+
+    /// The line settings that the terminal had before.
+    #[must_use]
+    pub fn line_settings(&self) -> LineSettings {
+        LineSettings::of(self.original.clone())
     }
 
     /// Gives the terminal back, stops this process group as ^Z would, and returns in raw mode when it is continued. The

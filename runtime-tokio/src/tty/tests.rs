@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::raw::{EPILOGUE_PATIENCE, Gate};
 use super::*;
-use crate::pty::{Exit, Pty, PtyEvent, Spawn};
+use crate::pty::{Charset, Exit, Pty, PtyEvent, Spawn};
 use crate::signals::Signals;
 
 /// No test needs longer; one that does has hung.
@@ -45,6 +45,8 @@ fn in_a_terminal(name: &str, script: &str) -> Pty {
         env_remove: Vec::new(),
         cols: 80,
         rows: 24,
+        like: None,
+        charset: Charset::Bytes,
     })
     .expect("a shell starts")
 }
