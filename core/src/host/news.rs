@@ -91,6 +91,11 @@ impl News {
         self.shown.retain(|(_, until)| now < *until);
     }
 
+    /// Takes all news away: the person types, and wants to see the row of the prompt.
+    pub(super) fn dismiss(&mut self) {
+        self.shown.clear();
+    }
+
     pub(super) fn text(&self) -> String {
         self.shown.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join("\n")
     }
