@@ -69,6 +69,7 @@ impl SessionId {
 
 impl ShortId {
     /// The ids with this beginning, in order: the first and the last one.
+    #[cfg(feature = "host")]
     pub(crate) fn range(self) -> std::ops::RangeInclusive<SessionId> {
         let mut last = self.0;
         last[10] |= 0x0f;

@@ -121,8 +121,12 @@ pub(crate) struct ShareArgs {
     #[arg(long, help_heading = NETWORK, value_name = "ADDR", conflicts_with = "server")]
     pub(crate) listen: Option<String>,
 
-    /// Listen for viewers on the local network: as --listen [::]:8080, or on any free port
-    #[arg(long, help_heading = NETWORK, conflicts_with_all = ["server", "listen"])]
+    #[arg(
+        long,
+        help_heading = NETWORK,
+        conflicts_with_all = ["server", "listen"],
+        help = "Listen for viewers on the local network: as --listen [::]:8080, or on any free port"
+    )]
     pub(crate) lan: bool,
 
     #[command(flatten)]
