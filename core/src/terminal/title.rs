@@ -20,6 +20,8 @@ pub fn is_printable(c: char) -> bool {
             | '\u{feff}'
             | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
+            // For private use: rows with links have them as placeholders.
+            | '\u{100000}'..='\u{10ffff}'
     );
     !c.is_control() && !hidden
 }
@@ -45,7 +47,7 @@ mod tests {
     #[test]
     fn titles_and_names_lose_what_nobody_sees_and_what_turns_text_around() {
         let hidden = "\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202e}\u{2060}\u{2064}\u{2066}\u{2069}\u{feff}\
-            \u{e0000}\u{e0041}\u{e007f}\u{1b}\u{9b}\u{7f}\n";
+            \u{e0000}\u{e0041}\u{e007f}\u{100000}\u{108000}\u{10fffd}\u{1b}\u{9b}\u{7f}\n";
         for hidden in hidden.chars() {
             assert_eq!(clean_title(&format!("a{hidden}é中🦀")), "aé中🦀", "{hidden:?}");
             assert_eq!(quoted_name(&format!("a{hidden}b")), "\"ab\"", "{hidden:?}");
