@@ -30,7 +30,7 @@ use crate::machine::Machine;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, Event, Progress, Refusal};
 use crate::support::entropy::Entropy;
-use crate::terminal::Emulator;
+use crate::terminal::{Emulator, ScreenTitles};
 use crate::time::Timestamp;
 
 pub use self::admission::{Awaits, MAX_PENDING};
@@ -269,6 +269,7 @@ impl Machine for Host {
             HostInput::ShowMembers => self.show_members(),
             HostInput::Links(lengths) => self.on_links(lengths),
             HostInput::ShowLinks => self.show_links(now),
+            HostInput::ScreenTitles => self.screen.emulator.set_screen_titles(ScreenTitles::Taken),
         }
         self.on_time(now);
         self.pump(now);

@@ -22,6 +22,8 @@ mod cells;
 mod clipboard;
 mod codec;
 #[cfg(feature = "host")]
+mod dec;
+#[cfg(feature = "host")]
 mod emulator;
 #[cfg(feature = "host")]
 mod handler;
@@ -44,6 +46,8 @@ mod size;
 mod spans;
 mod style;
 mod title;
+#[cfg(feature = "host")]
+mod update;
 
 pub use abilities::{Abilities, Colors};
 #[cfg(feature = "host")]
@@ -63,7 +67,7 @@ pub use paste::Paste;
 #[cfg(feature = "host")]
 pub(crate) use paste::{PASTE_BEGINS, PASTE_ENDS};
 #[cfg(feature = "host")]
-pub use query_scanner::MAX_OSC;
+pub use query_scanner::{MAX_OSC, ScreenTitles};
 pub use screen::{DEFAULT_HISTORY, MAX_HISTORY, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};
 pub use style::{Attributes, Color, MAX_LINK, Style, Underline};

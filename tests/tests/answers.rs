@@ -20,8 +20,8 @@ fn version() -> String {
 /// Queries of all kinds, with what is to be answered.
 fn conversation() -> (String, String) {
     let version = version();
-    let pairs: [(&str, &str); 22] = [
-        ("\x1b[c", "\x1b[?6c"),
+    let pairs: [(&str, &str); 31] = [
+        ("\x1b[c", "\x1b[?64;21;22;28c"),
         ("\x1b[=c", "\x1bP!|00000000\x1b\\"),
         ("\x1b[>q", &version),
         ("\x1b[2;3H\x1b[6n", "\x1b[2;3R"),
@@ -35,7 +35,16 @@ fn conversation() -> (String, String) {
         ("\x1b[5 q\x1bP$q q\x1b\\", "\x1bP1$r5 q\x1b\\"),
         ("\x1b[4 q\x1bP$q q\x1b\\", "\x1bP1$r4 q\x1b\\"),
         ("\x1bP$q\"q\x1b\\", "\x1bP1$r0\"q\x1b\\"),
-        ("\x1bP$qs\x1b\\", "\x1bP0$r\x1b\\"),
+        ("\x1bP$qs\x1b\\", "\x1bP1$r1;20s\x1b\\"),
+        ("\x1bP$q*x\x1b\\\x1b[2*x\x1bP$q*x\x1b\\", "\x1bP1$r1*x\x1b\\\x1bP1$r2*x\x1b\\"),
+        ("\x1b[?69$p\x1b[?69h\x1b[?69$p", "\x1b[?69;2$y\x1b[?69;1$y"),
+        ("\x1b[3;9s\x1bP$qs\x1b\\", "\x1bP1$r3;9s\x1b\\"),
+        ("\x1b[?69l\x1b[?69$p\x1bP$qs\x1b\\", "\x1b[?69;2$y\x1bP1$r1;20s\x1b\\"),
+        ("\x1b[?45$p\x1b[?45h\x1b[?45$p\x1b[?40$p", "\x1b[?45;2$y\x1b[?45;1$y\x1b[?40;2$y"),
+        ("\x1b[?47$p\x1b[?1047$p\x1b[?1049$p\x1b[?1048$p", "\x1b[?47;2$y\x1b[?1047;2$y\x1b[?1049;2$y\x1b[?1048;2$y"),
+        ("\x1b[?1047h\x1b[?47$p\x1b7\x1b[?1048$p\x1b[?1047l", "\x1b[?47;1$y\x1b[?1048;1$y"),
+        ("\x1b[?2026$p\x1b[?2026h\x1b[?2026$p\x1b[?2026l", "\x1b[?2026;2$y\x1b[?2026;1$y"),
+        ("\x1bP$qx\x1b\\", "\x1bP0$r\x1b\\"),
         ("\x1bP+q544e\x1b\\", "\x1bP0+r\x1b\\"),
         ("\x1b[=5u\x1b[?u", "\x1b[?5u"),
         ("\x1b[4$p\x1b[?7$p", "\x1b[4;2$y\x1b[?7;1$y"),
@@ -56,15 +65,24 @@ fn queries_in_one_read_are_answered_once_each_and_in_order() {
 #[test]
 fn a_query_in_an_open_update_is_answered_behind_those_before_it() {
     let mut emulator = emulator();
-    let expected = format!("\x1b[?6c{}\x1b[0n", version());
+    let expected = format!("\x1b[?64;21;22;28c{}\x1b[0n", version());
     assert_eq!(answers(&mut emulator, b"\x1b[?2026h\x1b[c\x1b[>q\x1b[5n\x1b[?2026l"), expected);
+}
+
+#[test]
+fn whether_an_update_is_open_is_answered_in_it_and_does_not_end_it() {
+    let mut emulator = emulator();
+    assert_eq!(answers(&mut emulator, b"\x1b[?2026h\x1b[c\x1b[?2026$p"), "\x1b[?64;21;22;28c\x1b[?2026;1$y");
+    assert!(emulator.synchronized());
+    emulator.end_synchronized();
+    assert_eq!(answers(&mut emulator, b"\x1b[?2026$p"), "\x1b[?2026;2$y");
 }
 
 #[test]
 fn margins_are_forgotten_when_the_terminal_forgets_them() {
     let mut emulator = emulator();
     let asks = "\x1bP$qr\x1b\\";
-    for forgets in ["\x1b[r", "\x1bc", "\x1b[?3h"] {
+    for forgets in ["\x1b[r", "\x1bc", "\x1b[?40h\x1b[?3h", "\x1b[!p"] {
         assert_eq!(answers(&mut emulator, format!("\x1b[2;3r{asks}").as_bytes()), "\x1bP1$r2;3r\x1b\\");
         assert_eq!(answers(&mut emulator, format!("{forgets}{asks}").as_bytes()), "\x1bP1$r1;4r\x1b\\", "{forgets:?}");
     }

@@ -8,7 +8,7 @@ use beach_tests::sim::{HostPlan, Script, ViewerPlan, World, fake_engine, secs};
 
 /// Each query with the one answer to it, asked in this order in a terminal of 80 × 24.
 const ANSWERS: [(&str, &str); 11] = [
-    ("\x1b[c", "\x1b[?6c"),
+    ("\x1b[c", "\x1b[?64;21;22;28c"),
     ("\x1b[>c", "\x1b[>0;2600;1c"),
     ("\x1b[>q", concat!("\x1bP>|beach(", env!("CARGO_PKG_VERSION"), ")\x1b\\")),
     ("\x1b[5n", "\x1b[0n"),

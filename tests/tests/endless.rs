@@ -38,6 +38,6 @@ fn a_hundred_megabytes_of_anything_without_an_end_leave_the_memory_flat_and_the_
         emulator.frame();
         let (_, line) = emulator.line(Space::Main, emulator.top()).expect("the first row");
         assert_eq!(line, b"\x02usable", "{begin:?}");
-        assert_eq!(emulator.take_replies(), b"\x1b[?6c", "{begin:?}");
+        assert_eq!(emulator.take_replies(), b"\x1b[?64;21;22;28c", "{begin:?}");
     }
 }

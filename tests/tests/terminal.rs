@@ -2,6 +2,8 @@
 
 #[path = "terminal/allowed.rs"]
 mod allowed;
+#[path = "terminal/common.rs"]
+mod common;
 #[path = "terminal/model.rs"]
 mod model;
 #[path = "terminal/script.rs"]
@@ -18,6 +20,7 @@ use beach_core::time::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use common::{With, common, common_size};
 use model::{Bare, Cell, cells_of};
 use script::{Step, reads, session};
 
@@ -31,6 +34,10 @@ fn cases(count: u32) -> ProptestConfig {
 
 fn size() -> impl Strategy<Value = Size> {
     (2..26u16, 1..14u16).prop_map(|(cols, rows)| Size::new(cols, rows))
+}
+
+fn with() -> impl Strategy<Value = With> {
+    prop_oneof![Just(With::Margins), Just(With::Movement)]
 }
 
 fn decoded(emulator: &Emulator, space: Space, number: u64) -> Line {
@@ -108,9 +115,9 @@ fn lines_equal_the_model(size: Size, steps: &[Step], sizes: &[usize]) {
                 // The bare model gets everything up to here in one read; its parser must not be cut within a character
                 // either.
                 let bytes = std::mem::take(&mut pending);
-                expected.bare.feed(&bytes);
+                expected.bare.feed_restoring(&bytes);
                 emulator.feed(b"\x1b\\\x18");
-                expected.bare.feed(b"\x1b\\\x18");
+                expected.bare.feed_restoring(b"\x1b\\\x18");
                 emulator.end_synchronized();
                 expected.bare.end_synchronized();
                 emulator.frame();
@@ -124,13 +131,13 @@ fn lines_equal_the_model(size: Size, steps: &[Step], sizes: &[usize]) {
     }
     pending.extend(b"\x1b\\\x18");
     emulator.feed(b"\x1b\\\x18");
-    expected.bare.feed(&pending);
+    expected.bare.feed_restoring(&pending);
     emulator.end_synchronized();
     expected.bare.end_synchronized();
     emulator.frame();
     expected.compare(&mut emulator);
     emulator.feed(b"\x1b[?1049l");
-    expected.bare.feed(b"\x1b[?1049l");
+    expected.bare.feed_restoring(b"\x1b[?1049l");
     emulator.frame();
     expected.compare(&mut emulator);
 }
@@ -140,16 +147,16 @@ proptest! {
 
     #[test]
     fn lines_and_head_are_exactly_what_a_terminal_with_endless_history_holds(
-        size in size(), steps in session(false), sizes in vec(1..200usize, 1..6)
+        size in size(), steps in session(false), sizes in vec(1..200usize, 1..6), with in with()
     ) {
-        lines_equal_the_model(size, &steps, &sizes);
+        lines_equal_the_model(common_size(size, with), &common(&steps, with), &sizes);
     }
 
     #[test]
     fn lines_stay_exact_through_resizes_of_both_screens(
-        size in size(), steps in session(true), sizes in vec(1..200usize, 1..6)
+        size in size(), steps in session(true), sizes in vec(1..200usize, 1..6), with in with()
     ) {
-        lines_equal_the_model(size, &steps, &sizes);
+        lines_equal_the_model(common_size(size, with), &common(&steps, with), &sizes);
     }
 
     #[test]
@@ -286,7 +293,7 @@ proptest! {
         let mut chances = chances.iter().copied().cycle();
         for step in steps {
             match step {
-                Step::Write(bytes) => emulator.feed(&bytes),
+                Step::Write(bytes) => emulator.feed(&without_soft_hyphens(&bytes)),
                 Step::Resize(cols, rows) => emulator.resize(Size::new(cols, rows)),
             }
             emulator.frame();
@@ -570,6 +577,14 @@ fn part(cells: &[Cell], left: usize, cols: usize) -> Vec<Cell> {
     cells
 }
 
+/// The bare model gives a soft hyphen no cell.
+fn without_soft_hyphens(bytes: &[u8]) -> Vec<u8> {
+    const SOFT_HYPHEN: [u8; 2] = [0xc2, 0xad];
+    let is_first = |at: usize| bytes[at..].starts_with(&SOFT_HYPHEN);
+    let is_second = |at: usize| at > 0 && is_first(at - 1);
+    (0..bytes.len()).filter(|at| !is_first(*at) && !is_second(*at)).map(|at| bytes[at]).collect()
+}
+
 fn hostile_run() -> impl Strategy<Value = Run> {
     let text = prop_oneof![
         Just("\x1b[2J\x1b]52;c;aGk=\x07".to_owned()),
@@ -650,7 +665,7 @@ fn queries_are_answered_within_bounds_and_what_a_clipboard_holds_never() {
         b"\x1b[c\x1b[5n\x1b[2;3H\x1b[6n\x1b[?2026$p\x1b]11;?\x07\x1b]4;1;#ffffff\x07\x1b]4;1;?\x07\x1b[18t\x1b[14t",
     );
     let replies = emulator.take_replies();
-    let expected = "\x1b[?6c\x1b[0n\x1b[2;3R\x1b[?2026;2$y\x1b]11;rgb:0000/0000/0000\x07\x1b]4;1;rgb:ffff/ffff/ffff\x07\x1b[8;4;20t";
+    let expected = "\x1b[?64;21;22;28c\x1b[0n\x1b[2;3R\x1b[?2026;2$y\x1b]11;rgb:0000/0000/0000\x07\x1b]4;1;rgb:ffff/ffff/ffff\x07\x1b[8;4;20t";
     assert_eq!(String::from_utf8_lossy(&replies), expected);
     emulator.feed(b"\x1b]52;c;?\x07\x1b]52;c;aGVsbG8=\x07");
     assert_eq!(emulator.take_replies(), b"");
@@ -739,6 +754,21 @@ fn a_line_of_the_worst_cells_fits_the_limit_and_decodes() {
     let line = decoded(&emulator, Space::Main, 0);
     assert_eq!(line.columns(), 500);
     assert!(line.runs.iter().all(|run| run.style.link.is_none() && run.text.chars().count() == 1 + MAX_ZERO_WIDTH));
+}
+
+#[test]
+fn a_soft_hyphen_has_a_cell_even_on_a_terminal_that_gives_it_none() {
+    let size = Size::new(8, 2);
+    let mut emulator = Emulator::new(size, 100);
+    let mut person = Person::new(size);
+    for written in ["xyzxyz", "\ra\u{ad}bc\u{ad}\u{301}d"] {
+        emulator.feed(written.as_bytes());
+        emulator.frame();
+        show(&emulator, &mut person.screen);
+        person.paint();
+    }
+    let row: String = person.bare.window()[0].iter().map(|cell| cell.text.chars().next().unwrap_or_default()).collect();
+    assert_eq!(row, "a bc d  ");
 }
 
 #[test]

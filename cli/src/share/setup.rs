@@ -1,6 +1,5 @@
 //! Makes a host and its surroundings from the command line.
 
-use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::sync::Arc;
@@ -132,7 +131,9 @@ impl Setup {
             endpoint = endpoint.recording(&config.first_record());
         }
         let shows_members = (!self.args.quiet_members).then_some(HostInput::ShowMembers);
-        let pending = VecDeque::from_iter(shows_members.into_iter().chain([HostInput::Links(invites.lengths())]));
+        let screen_titles = has_screen_titles(term(self.seat).as_deref()).then_some(HostInput::ScreenTitles);
+        let links = HostInput::Links(invites.lengths());
+        let pending = screen_titles.into_iter().chain(shows_members).chain([links]).collect();
         let share = Share {
             told,
             network,
@@ -235,16 +236,26 @@ impl Setup {
 
     fn told(&self, id: &str) -> Result<Told, u8> {
         let args = &self.args;
-        let term = match self.seat {
-            SeatKind::OwnTerminal => std::env::var("TERM").ok(),
-            SeatKind::Headless | SeatKind::Detached => Some(HEADLESS_TERM.to_owned()),
-        };
+        let term = term(self.seat);
         let cast = file(args.record.as_deref(), "recording", "--record FILE", |path| {
             CastFile::create(path, args.record_format, self.size, term, command_text(&self.command))
         })?;
         let audit = file(args.audit.as_deref(), "audit", "--audit FILE", |path| Audit::open(path, id))?;
         Ok(Told::new(self.voice, cast, audit))
     }
+}
+
+/// The command's TERM.
+fn term(seat: SeatKind) -> Option<String> {
+    match seat {
+        SeatKind::OwnTerminal => std::env::var("TERM").ok(),
+        SeatKind::Headless | SeatKind::Detached => Some(HEADLESS_TERM.to_owned()),
+    }
+}
+
+/// Whether programs set titles in GNU screen's way. Other terminals print such a title.
+fn has_screen_titles(term: Option<&str>) -> bool {
+    term.is_some_and(|term| term.starts_with("screen") || term.starts_with("tmux"))
 }
 
 /// Opens a file, if the command line names one.
@@ -352,5 +363,14 @@ mod tests {
                 .contains("These links work on this machine only. For others: --lan, --listen ADDR, or --server URL")
         );
         assert!(says(own, &["sh"]).contains(not_https), "{}", says(own, &["sh"]));
+    }
+    #[test]
+    fn titles_of_screens_kind_are_for_terminals_of_that_kind() {
+        for term in ["screen", "screen-256color", "tmux", "tmux-256color"] {
+            assert!(has_screen_titles(Some(term)), "{term}");
+        }
+        for term in [None, Some("xterm-256color"), Some("dumb"), Some("not-screen")] {
+            assert!(!has_screen_titles(term), "{term:?}");
+        }
     }
 }

@@ -102,6 +102,9 @@ pub enum HostInput {
     Links(LinkLengths),
     /// Show the links on the own terminal for a while.
     ShowLinks,
+    /// The command believes to have a terminal of GNU screen's or tmux' kind, in which `ESC k` begins a title. To be told
+    /// before the command starts.
+    ScreenTitles,
 }
 
 /// Outputs of a host. The machine itself puts out `HostOutput<Command>`; the endpoint keeps the commands.

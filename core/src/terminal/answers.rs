@@ -3,15 +3,47 @@
 use alacritty_terminal::term::cell::Flags;
 use vte::ansi::{Color, CursorShape, NamedColor};
 
+use super::dec::{self, Sides};
 use super::handler::ModelHandler;
 use super::query_scanner::{Query, Setting};
+
+/// Which kind of terminal this is (DA1): a VT420 that moves text sideways (21), has colours (22) and edits rectangles
+/// (28).
+pub(super) const ATTRIBUTES: &str = "\x1b[?64;21;22;28c";
+
+/// Whether a mode is set (DECRPM).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ModeState {
+    Set = 1,
+    Reset = 2,
+}
+
+impl ModeState {
+    fn of(set: bool) -> ModeState {
+        if set { ModeState::Set } else { ModeState::Reset }
+    }
+}
+
+/// The state of a private mode that the model does not know, or nothing for the others.
+pub(super) fn private_mode(handler: &ModelHandler, mode: u16) -> Option<ModeState> {
+    /// Synchronised updates: the model does not see them, only what was written in them.
+    const UPDATE: u16 = 2026;
+    let set = match mode {
+        dec::COLUMNS_PERMITTED | dec::REVERSE_WRAP | dec::SIDES => handler.dec.is_on(mode),
+        dec::ALTERNATE | dec::ALTERNATE_ERASED | dec::ALTERNATE_AND_CURSOR => handler.is_alternate(),
+        dec::SAVED_CURSOR => handler.has_saved_cursor(),
+        UPDATE => handler.dec.updating,
+        _ => return None,
+    };
+    Some(ModeState::of(set))
+}
 
 /// The answer to a query, from how the terminal is set right now.
 pub(super) fn answer(handler: &ModelHandler, query: Query) -> String {
     match query {
         Query::Cursor => {
-            let point = handler.term.grid().cursor.point;
-            format!("\x1b[?{};{}R", point.line.0 + 1, point.column.0 + 1)
+            let (row, column) = handler.reported_place();
+            format!("\x1b[?{row};{column}R")
         }
         Query::Version => format!("\x1bP>|beach({})\x1b\\", env!("CARGO_PKG_VERSION")),
         Query::Setting(setting) => match set_to(handler, setting) {
@@ -30,6 +62,11 @@ fn set_to(handler: &ModelHandler, setting: Setting) -> Option<String> {
             let (top, bottom) = handler.margins();
             Some(format!("{top};{bottom}r"))
         }
+        Setting::Sides => {
+            let Sides { left, right } = handler.sides();
+            Some(format!("{};{}s", left + 1, right + 1))
+        }
+        Setting::Extent => Some(format!("{}*x", handler.extent_kind())),
         Setting::CursorStyle => {
             let style = handler.term.cursor_style();
             let steady = match style.shape {

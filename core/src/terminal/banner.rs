@@ -20,6 +20,7 @@ use vte::ansi::{CharsetIndex, StandardCharset};
 
 use super::abilities::Abilities;
 use super::cells::{encode_row, pen_of, style_of};
+use super::dec::Sides;
 use super::emulator::Emulator;
 use super::handler::ModelHandler;
 use super::line::{CellRef, Line};
@@ -137,49 +138,58 @@ fn draw(handler: &ModelHandler, lines: &[Line], out: &mut Vec<u8>) {
         writer.at = None;
     }
     let mut brush = writer.pen;
-    // Places are counted from the margin again, if they were.
+    if let Some(Sides { left, right }) = handler.dec.sides {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "\x1b[?69h\x1b[{};{}s", left + 1, right + 1);
+    }
+    // Places are counted from the margins again, if they were.
     if mode.contains(TermMode::ORIGIN) {
         out.extend_from_slice(b"\x1b[?6h");
     }
     if mode.contains(TermMode::LINE_WRAP) {
         out.extend_from_slice(b"\x1b[?7h");
     }
-    let (top, _) = handler.margins();
-    let base = if mode.contains(TermMode::ORIGIN) { top as u16 - 1 } else { 0 };
-    let point = grid.cursor.point;
-    let (row, mut col) = ((point.line.0 as u16).saturating_sub(base), point.column.0);
+    let (row, col) = handler.reported_place();
+    let (row, mut col) = (row as u16 - 1, col as u16 - 1);
+    let mut point = grid.cursor.point;
     if grid.cursor.input_needs_wrap {
         // Writes the last character once more: only that makes the next character wrap.
         if grid[point].flags.contains(Flags::WIDE_CHAR_SPACER) {
             col = col.saturating_sub(1);
+            point.column.0 = point.column.0.saturating_sub(1);
         }
-        let cell = &grid[point.line][alacritty_terminal::index::Column(col)];
+        let cell = &grid[point];
         let mut text = String::from(if cell.c.is_control() { ' ' } else { cell.c });
         text.extend(cell.zerowidth().unwrap_or_default());
         let columns = if cell.flags.contains(Flags::WIDE_CHAR) { 2 } else { 1 };
-        go_to(out, row, col as u16);
+        go_to(out, row, col);
         brush.put(&CellRef { style: &style_of(cell, true), text: &text, columns }, out);
     } else {
-        go_to(out, row, col as u16);
+        go_to(out, row, col);
     }
     brush.change(&pen, out);
     back(handler, out);
 }
 
 /// Whether the cursor is where nothing can put it again: outside of the margins that places are counted from, or left
-/// of the edge with a wrap pending, both of which the model permits.
+/// of the edge with a wrap pending, both of which the model permits; or whether the next character is of another set
+/// than those after it.
 fn is_stray(handler: &ModelHandler) -> bool {
-    let cursor = &handler.term.grid().cursor;
+    let (cursor, sides) = (&handler.term.grid().cursor, handler.sides());
     let (top, bottom) = handler.margins();
-    let outside = !(top..=bottom).contains(&(cursor.point.line.0 as usize + 1));
+    let column = cursor.point.column.0;
+    let outside = !(top..=bottom).contains(&(cursor.point.line.0 as usize + 1)) || !sides.contains(column);
     handler.term.mode().contains(TermMode::ORIGIN) && outside
-        || cursor.input_needs_wrap && cursor.point.column != handler.term.last_column()
+        || cursor.input_needs_wrap && column != handler.term.columns() - 1 && column != sides.right
+        || handler.dec.charsets.is_shifted_once()
 }
 
-/// Sets aside what would spoil the drawing: places counted from a margin, insertion, wrapping, other characters.
+/// Sets aside what would spoil the drawing: places counted from a margin, left and right margins, insertion, wrapping,
+/// other characters.
 fn aside(handler: &ModelHandler, out: &mut Vec<u8>) {
     let mode = *handler.term.mode();
     out.extend_from_slice(if mode.contains(TermMode::ORIGIN) { b"\x1b[?6l" } else { b"" });
+    out.extend_from_slice(if handler.dec.sides.is_some() { b"\x1b[?69l" } else { b"" });
     out.extend_from_slice(if mode.contains(TermMode::INSERT) { b"\x1b[4l" } else { b"" });
     out.extend_from_slice(b"\x1b[?7l");
     out.extend_from_slice(if handler.active_charset == CharsetIndex::G0 { b"" } else { b"\x0f" });
@@ -188,18 +198,23 @@ fn aside(handler: &ModelHandler, out: &mut Vec<u8>) {
 
 /// Takes it back, as far as it does not move the cursor.
 fn back(handler: &ModelHandler, out: &mut Vec<u8>) {
-    out.extend_from_slice(if is_ascii(handler) { b"" } else { b"\x1b(0" });
+    let set: &[u8] = match handler.term.grid().cursor.charsets[CharsetIndex::G0] {
+        StandardCharset::SpecialCharacterAndLineDrawing => b"\x1b(0",
+        StandardCharset::Ascii if handler.dec.charsets.is_british(CharsetIndex::G0) => b"\x1b(A",
+        StandardCharset::Ascii => b"",
+    };
+    out.extend_from_slice(set);
     let shift: &[u8] = match handler.active_charset {
         CharsetIndex::G0 => b"",
         CharsetIndex::G1 => b"\x0e",
-        // The model knows no way to select these.
-        CharsetIndex::G2 | CharsetIndex::G3 => b"",
+        CharsetIndex::G2 => b"\x1bn",
+        CharsetIndex::G3 => b"\x1bo",
     };
-    // Writing to memory cannot fail.
-    let _ = out.write_all(shift);
+    out.extend_from_slice(shift);
     out.extend_from_slice(if handler.term.mode().contains(TermMode::INSERT) { b"\x1b[4h" } else { b"" });
 }
 
 fn is_ascii(handler: &ModelHandler) -> bool {
-    handler.term.grid().cursor.charsets[CharsetIndex::G0] == StandardCharset::Ascii
+    let is_plain = handler.term.grid().cursor.charsets[CharsetIndex::G0] == StandardCharset::Ascii;
+    is_plain && !handler.dec.charsets.is_british(CharsetIndex::G0)
 }

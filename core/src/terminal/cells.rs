@@ -58,6 +58,8 @@ fn encode(row: &[Cell], with_links: bool) -> Vec<u8> {
 /// Room for the styles of an ordinary line; more grows it.
 const STYLES_BYTES: usize = 32;
 
+const HARD_BLANK: char = '\u{a0}';
+
 /// The model's fields that decide a cell's style: cheaper to compare than to convert.
 type Look<'a> = (ModelColor, ModelColor, Flags, &'a Cell);
 
@@ -80,7 +82,8 @@ impl<'a> Runs<'a> {
             (false, wide) => Width::Cluster { columns: 1 + u8::from(wide) },
         };
         self.start(cell, width);
-        self.text.push(character);
+        // A mark needs something to stand on, which no terminal takes for nothing.
+        self.text.push(if character == ' ' && !stacked.is_empty() { HARD_BLANK } else { character });
         self.text.extend(stacked.iter().take(MAX_ZERO_WIDTH));
     }
 

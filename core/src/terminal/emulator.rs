@@ -5,37 +5,37 @@ use std::time::Duration;
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::Line as GridLine;
 use alacritty_terminal::term::TermMode;
-use vte::ansi::{CursorShape as ModelShape, KeyboardModes, Processor, Timeout};
+use vte::ansi::{CursorShape as ModelShape, Handler as _, KeyboardModes, Processor, Timeout};
 
 use super::answers::answer;
 use super::cells::encode_row;
 use super::handler::ModelHandler;
 use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 use super::history::Versioned;
-use super::query_scanner::QueryScanner;
+use super::query_scanner::{Found, QueryScanner, ScreenTitles};
 use super::size::Size;
+use super::update::Update;
 
 /// Narrowest terminal that is emulated: a wide character must fit. Narrower ones are taken as this wide.
 pub const MIN_EMULATED_COLS: u16 = 2;
 
-/// Whether a synchronised update (mode 2026) is open. When one has taken too long is for the caller to decide, by its
-/// own clock.
+/// The parser holds nothing back while a synchronised update (mode 2026) is open, since it would drop what it does not
+/// know: see [`Update`].
 #[derive(Default)]
-struct Synchronized(bool);
+struct AtOnce;
 
-impl Timeout for Synchronized {
-    fn set_timeout(&mut self, _: Duration) {
-        self.0 = true;
-    }
+impl Timeout for AtOnce {
+    fn set_timeout(&mut self, _: Duration) {}
 
-    fn clear_timeout(&mut self) {
-        self.0 = false;
-    }
+    fn clear_timeout(&mut self) {}
 
     fn pending_timeout(&self) -> bool {
-        self.0
+        false
     }
 }
+
+/// Ends a sequence without an effect.
+const CAN: u8 = 0x18;
 
 /// A terminal that keeps what it shows as numbered lines.
 ///
@@ -43,8 +43,10 @@ impl Timeout for Synchronized {
 /// that is read back is as of the last frame.
 pub struct Emulator {
     scanner: QueryScanner,
-    parser: Processor<Synchronized>,
+    parser: Processor<AtOnce>,
     handler: ModelHandler,
+    /// The update that is open. When one has taken too long is for the caller to decide, by its own clock.
+    update: Option<Update>,
     /// The beginning of a character whose end was not read yet, at most three bytes. The parser loses characters that
     /// it sees in two halves.
     tail: Vec<u8>,
@@ -67,6 +69,7 @@ impl Emulator {
             scanner: QueryScanner::default(),
             parser: Processor::new(),
             handler: ModelHandler::new(emulated(size), history_limit),
+            update: None,
             tail: Vec::new(),
             head: Head::default(),
             alternate: Vec::new(),
@@ -74,6 +77,11 @@ impl Emulator {
         };
         emulator.frame();
         emulator
+    }
+
+    /// What `ESC k` begins from now on: that depends on the terminal that the program believes to have.
+    pub fn set_screen_titles(&mut self, titles: ScreenTitles) {
+        self.scanner.set_titles(titles);
     }
 
     /// Takes bytes that the program wrote, in reads of any size.
@@ -91,19 +99,84 @@ impl Emulator {
         self.settle();
     }
 
-    /// Parses, and answers in between what the parser does not pass on.
+    /// Parses, and does in between what the parser does not pass on.
     fn parse(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let piece = self.scanner.next(bytes);
-            self.parser.advance(&mut self.handler, &bytes[..piece.pass]);
-            if let Some(query) = piece.query {
-                // A program that asks in the middle of an update waits for the answer, so the update ends here; earlier
-                // queries in the update are answered first.
-                self.end_synchronized();
+            self.take(&bytes[..piece.pass]);
+            bytes = &bytes[piece.pass + piece.skip..];
+            if let Some(found) = piece.found {
+                self.meet(found);
+            }
+        }
+    }
+
+    /// Bytes for the parser, now or when the update ends.
+    fn take(&mut self, bytes: &[u8]) {
+        if let Some(update) = &mut self.update {
+            if update.hold(bytes) {
+                return;
+            }
+            self.release();
+        }
+        self.parser.advance(&mut self.handler, bytes);
+    }
+
+    fn meet(&mut self, found: Found) {
+        match found {
+            Found::UpdateBegins => {
+                self.update.get_or_insert_default();
+            }
+            Found::UpdateEnds => self.release(),
+            // A program that asks in the middle of an update waits for the answer, so the update ends here; earlier
+            // queries in the update are answered first.
+            Found::Query(_) => {
+                self.release();
+                self.act(found);
+            }
+            Found::UpdateQuery => {
+                if self.update.is_some() {
+                    self.handler.dec.updating = true;
+                    self.release();
+                    self.handler.dec.updating = false;
+                    self.update = Some(Update::default());
+                }
+            }
+            Found::Command(_) | Found::TitleBegins => {
+                self.take(&[CAN]);
+                self.act_in_turn(found);
+            }
+            Found::Title(_) => self.act_in_turn(found),
+        }
+    }
+
+    fn act_in_turn(&mut self, found: Found) {
+        match &mut self.update {
+            Some(update) => update.note(found),
+            None => self.act(found),
+        }
+    }
+
+    fn act(&mut self, found: Found) {
+        match found {
+            Found::Query(query) => {
                 let text = answer(&self.handler, query);
                 self.handler.notes.said().reply(&text);
             }
-            bytes = &bytes[piece.pass + piece.skip..];
+            Found::Command(command) => self.handler.run(command),
+            Found::Title(title) => self.handler.set_title(Some(title)),
+            Found::TitleBegins | Found::UpdateBegins | Found::UpdateEnds | Found::UpdateQuery => {}
+        }
+    }
+
+    /// Shows what was written of the update.
+    fn release(&mut self) {
+        let Some(update) = self.update.take() else { return };
+        for (bytes, found) in update.parts() {
+            self.parser.advance(&mut self.handler, &bytes);
+            if let Some(found) = found {
+                self.act(found);
+            }
         }
     }
 
@@ -115,13 +188,13 @@ impl Emulator {
     /// Whether the program has begun an update and not ended it. Nothing it writes shows until it does, or until
     /// [`end_synchronized`](Emulator::end_synchronized) is called, which should be after 150 ms.
     pub fn synchronized(&self) -> bool {
-        self.parser.sync_timeout().pending_timeout()
+        self.update.is_some()
     }
 
     /// Shows what was written of an update that the program did not end in time.
     pub fn end_synchronized(&mut self) {
         if self.synchronized() {
-            self.parser.stop_sync(&mut self.handler);
+            self.release();
             self.settle();
         }
     }

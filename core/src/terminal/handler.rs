@@ -3,18 +3,20 @@
 //! All methods of `Handler` have empty defaults, so one that is forgotten here is silently dropped: the tests against
 //! the bare model are the guard, and both crates are pinned to exact versions.
 
-use alacritty_terminal::grid::Dimensions;
-use alacritty_terminal::index::Line as GridLine;
+use alacritty_terminal::grid::{Dimensions, Grid};
+use alacritty_terminal::index::{Column, Line as GridLine};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use vte::ansi::{
     Attr, CharsetIndex, ClearMode, CursorShape, CursorStyle, Handler, Hyperlink, KeyboardModes,
-    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, NamedPrivateMode, PrivateMode, Rgb, ScpCharPath,
-    ScpUpdateMode, StandardCharset, TabulationClearMode, cursor_icon::CursorIcon,
+    KeyboardModesApplyBehavior, LineClearMode, Mode, ModifyOtherKeys, PrivateMode, Rgb, ScpCharPath, ScpUpdateMode,
+    StandardCharset, TabulationClearMode, cursor_icon::CursorIcon,
 };
 
+use super::answers::{ATTRIBUTES, private_mode};
 use super::cells::encode_row;
 use super::clipboard::decode;
+use super::dec::{Dec, Switch};
 use super::history::History;
 use super::keyboard::Keyboard;
 use super::line::MAX_ZERO_WIDTH;
@@ -30,6 +32,8 @@ const HARVEST_AT: usize = 512;
 /// The model's own limit on rows above its window, never reached: one call adds at most a window of rows, and a resize
 /// at most one row for every cell.
 const MODEL_HISTORY: usize = HARVEST_AT + MAX_COLS as usize * MAX_ROWS as usize;
+
+pub(super) const SOFT_HYPHEN: char = '\u{ad}';
 
 /// A size as the model wants it.
 #[derive(Clone, Copy)]
@@ -61,9 +65,11 @@ pub(super) struct ModelHandler {
     /// are none, and must not.
     kept: usize,
     /// First and last row that scroll, from 1, if a program chose them: the model does not tell.
-    margins: Option<(usize, usize)>,
+    pub(super) margins: Option<(usize, usize)>,
     /// Which of the character sets is in use: the model does not tell that either.
     pub(super) active_charset: CharsetIndex,
+    /// What the model does not know.
+    pub(super) dec: Dec,
 }
 
 impl ModelHandler {
@@ -84,6 +90,7 @@ impl ModelHandler {
             kept: 0,
             margins: None,
             active_charset: CharsetIndex::default(),
+            dec: Dec::default(),
         }
     }
 
@@ -124,20 +131,12 @@ impl ModelHandler {
         self.term.resize(Extent(size));
         if before != (self.term.columns(), self.term.screen_lines()) {
             self.margins = None;
+            self.set_sides(None);
+            self.resize_hidden(size);
         }
-        self.touch_rows();
-        self.on_other(ModelHandler::touch_rows);
+        touch_rows(self.term.grid_mut());
+        self.on_other(|handler| touch_rows(handler.term.grid_mut()));
         self.on_main(ModelHandler::harvest);
-    }
-
-    /// The model erases a row only as far as it was written to, and forgets how far that is when it becomes wider:
-    /// colours would stay behind. Access to the last cell counts as writing.
-    fn touch_rows(&mut self) {
-        let grid = self.term.grid_mut();
-        let last = grid.last_column();
-        for row in grid.topmost_line().0..=grid.bottommost_line().0 {
-            let _ = &mut grid[GridLine(row)][last];
-        }
     }
 
     /// Does something to the main screen, whichever is shown.
@@ -159,21 +158,34 @@ impl ModelHandler {
         }
     }
 
-    /// Changing between 80 and 132 columns resets them, though the width stays.
-    fn forget_margins(&mut self, mode: PrivateMode) {
-        if mode == PrivateMode::Named(NamedPrivateMode::ColumnMode) {
-            self.margins = None;
-        }
-    }
-
     fn harvest_if_many(&mut self) {
         if self.term.grid().history_size() >= HARVEST_AT {
             self.harvest();
         }
     }
 
+    /// Any character, where the cursor is.
+    pub(super) fn input_anywhere(&mut self, c: char) {
+        match c {
+            SOFT_HYPHEN => self.input_soft_hyphen(),
+            c if c.is_ascii() => self.term.input(c),
+            c => self.stack(c),
+        }
+    }
+
+    /// Terminals show a character of its own here, the model none.
+    fn input_soft_hyphen(&mut self) {
+        self.term.input('-');
+        let grid = self.term.grid_mut();
+        let mut point = grid.cursor.point;
+        if !grid.cursor.input_needs_wrap {
+            point.column = Column(point.column.0.saturating_sub(1));
+        }
+        grid[point].c = SOFT_HYPHEN;
+    }
+
     /// A character that may be stacked on the one before it: the model would stack without end.
-    fn input_bounded(&mut self, c: char) {
+    pub(super) fn stack(&mut self, c: char) {
         let grid = self.term.grid();
         let mut point = grid.cursor.point;
         if !grid.cursor.input_needs_wrap {
@@ -195,40 +207,66 @@ impl ModelHandler {
     }
 }
 
+/// The model erases a row only as far as it was written to, and forgets how far that is when it becomes wider: colours
+/// would stay behind. Access to the last cell counts as writing.
+pub(super) fn touch_rows(grid: &mut Grid<Cell>) {
+    let last = grid.last_column();
+    for row in grid.topmost_line().0..=grid.bottommost_line().0 {
+        let _ = &mut grid[GridLine(row)][last];
+    }
+}
+
 impl Handler for ModelHandler {
-    // Calls that may push rows out of the window.
+    // Calls that may push rows out of the window; between left and right margins they do not.
 
     fn input(&mut self, c: char) {
-        if c.is_ascii() {
+        if self.dec.prints_specially {
+            self.print_specially(c);
+        } else if c.is_ascii() {
             self.term.input(c);
         } else {
-            self.input_bounded(c);
+            self.input_anywhere(c);
         }
         self.harvest_if_many();
     }
 
     fn put_tab(&mut self, count: u16) {
-        self.term.put_tab(count);
+        match self.dec.sides {
+            Some(_) => self.tab_between(count),
+            None => self.term.put_tab(count),
+        }
         self.harvest_if_many();
     }
 
     fn linefeed(&mut self) {
-        self.term.linefeed();
+        match self.dec.sides {
+            Some(_) => self.index_between(),
+            None => self.term.linefeed(),
+        }
         self.harvest_if_many();
     }
 
     fn newline(&mut self) {
-        self.term.newline();
+        match self.dec.sides {
+            Some(_) => self.index_between(),
+            None => self.term.newline(),
+        }
         self.harvest_if_many();
     }
 
     fn scroll_up(&mut self, rows: usize) {
-        self.term.scroll_up(rows);
+        match self.dec.sides {
+            Some(_) => self.scroll_up_between(rows),
+            None => self.term.scroll_up(rows),
+        }
         self.harvest_if_many();
     }
 
     fn delete_lines(&mut self, count: usize) {
-        self.term.delete_lines(count);
+        match self.dec.sides {
+            Some(_) => self.delete_rows_between(count),
+            None => self.term.delete_lines(count),
+        }
         self.harvest_if_many();
     }
 
@@ -239,6 +277,10 @@ impl Handler for ModelHandler {
         };
         if erases {
             self.harvest();
+        }
+        // The model leaves out the first row if it is the only one above the cursor.
+        if matches!(mode, ClearMode::Above) && self.term.grid().cursor.point.line == 1 {
+            self.term.grid_mut().reset_region(..GridLine(1));
         }
         self.term.clear_screen(mode);
         if erases {
@@ -256,29 +298,30 @@ impl Handler for ModelHandler {
         self.keyboard = Keyboard::default();
         self.margins = None;
         self.active_charset = CharsetIndex::default();
+        self.dec = Dec::default();
         self.notes.said().title = None;
     }
 
     fn set_private_mode(&mut self, mode: PrivateMode) {
-        if mode == PrivateMode::Named(NamedPrivateMode::SwapScreenAndSetRestoreCursor) {
-            self.harvest();
+        if !self.switch(mode.raw(), Switch::On) {
+            self.term.set_private_mode(mode);
         }
-        self.term.set_private_mode(mode);
-        self.forget_margins(mode);
     }
 
     fn unset_private_mode(&mut self, mode: PrivateMode) {
-        self.term.unset_private_mode(mode);
-        self.forget_margins(mode);
+        if !self.switch(mode.raw(), Switch::Off) {
+            self.term.unset_private_mode(mode);
+        }
     }
 
     fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
-        self.term.set_scrolling_region(top, bottom);
         let rows = self.term.screen_lines();
-        let bottom = bottom.unwrap_or(rows);
-        // As the model: what makes no sense changes nothing.
+        let bottom = bottom.unwrap_or(rows).min(rows);
+        // What makes no sense changes nothing. The model would take margins below the screen.
         if top < bottom {
-            self.margins = Some((top.min(rows), bottom.min(rows)));
+            self.term.set_scrolling_region(top, Some(bottom));
+            self.margins = Some((top, bottom));
+            self.go_to(0, 0);
         }
     }
 
@@ -286,9 +329,27 @@ impl Handler for ModelHandler {
 
     fn identify_terminal(&mut self, intermediate: Option<char>) {
         match intermediate {
+            None => self.notes.said().reply(ATTRIBUTES),
             // Which unit of the terminal this is: as xterm, none in particular.
             Some('=') => self.notes.said().reply("\x1bP!|00000000\x1b\\"),
             other => self.term.identify_terminal(other),
+        }
+    }
+
+    fn device_status(&mut self, request: usize) {
+        match request {
+            6 => {
+                let (row, column) = self.reported_place();
+                self.notes.said().reply(&format!("\x1b[{row};{column}R"));
+            }
+            other => self.term.device_status(other),
+        }
+    }
+
+    fn report_private_mode(&mut self, mode: PrivateMode) {
+        match private_mode(self, mode.raw()) {
+            Some(state) => self.notes.said().reply(&format!("\x1b[?{};{}$y", mode.raw(), state as u8)),
+            None => self.term.report_private_mode(mode),
         }
     }
 
@@ -336,6 +397,128 @@ impl Handler for ModelHandler {
         Handler::set_keyboard_mode(&mut self.term, mode, behavior);
     }
 
+    // Calls that depend on margins, or on what else the model does not know.
+
+    fn goto(&mut self, line: i32, col: usize) {
+        self.go_to(line, col);
+    }
+
+    fn goto_line(&mut self, line: i32) {
+        self.go_to_row(line);
+    }
+
+    fn goto_col(&mut self, col: usize) {
+        self.go_to_column(col);
+    }
+
+    fn move_up(&mut self, rows: usize) {
+        self.cursor_up(rows);
+    }
+
+    fn move_down(&mut self, rows: usize) {
+        self.cursor_down(rows);
+    }
+
+    fn move_down_and_cr(&mut self, rows: usize) {
+        self.cursor_down(rows);
+        self.return_between();
+    }
+
+    fn move_up_and_cr(&mut self, rows: usize) {
+        self.cursor_up(rows);
+        self.return_between();
+    }
+
+    fn move_forward(&mut self, cols: usize) {
+        self.cursor_forward(cols);
+    }
+
+    fn move_backward(&mut self, cols: usize) {
+        self.cursor_back(cols);
+    }
+
+    fn backspace(&mut self) {
+        if self.dec.sides.is_some() || self.reverse_wraps() {
+            self.cursor_back(1);
+        } else {
+            self.term.backspace();
+        }
+    }
+
+    fn carriage_return(&mut self) {
+        match self.dec.sides {
+            Some(_) => self.return_between(),
+            None => self.term.carriage_return(),
+        }
+    }
+
+    fn insert_blank(&mut self, count: usize) {
+        match self.dec.sides {
+            Some(_) => self.insert_cells_between(count),
+            None => self.term.insert_blank(count),
+        }
+    }
+
+    fn delete_chars(&mut self, count: usize) {
+        match self.dec.sides {
+            Some(_) => self.delete_cells_between(count),
+            // Of more than there are, the model deletes characters before the cursor too.
+            None => self.term.delete_chars(count.min(self.term.columns() - self.term.grid().cursor.point.column.0)),
+        }
+    }
+
+    fn scroll_down(&mut self, rows: usize) {
+        match self.dec.sides {
+            Some(_) => self.scroll_down_between(rows),
+            None => self.term.scroll_down(rows),
+        }
+    }
+
+    fn insert_blank_lines(&mut self, count: usize) {
+        match self.dec.sides {
+            Some(_) => self.insert_rows_between(count),
+            None => self.term.insert_blank_lines(count),
+        }
+    }
+
+    fn move_forward_tabs(&mut self, count: u16) {
+        match self.dec.sides {
+            Some(_) => self.tab_between(count),
+            None => self.term.move_forward_tabs(count),
+        }
+    }
+
+    fn reverse_index(&mut self) {
+        match self.dec.sides {
+            Some(_) => self.reverse_index_between(),
+            None => self.term.reverse_index(),
+        }
+    }
+
+    fn clear_line(&mut self, mode: LineClearMode) {
+        // At a margin there is more to the right of the cursor.
+        if self.dec.sides.is_some() {
+            self.term.grid_mut().cursor.input_needs_wrap = false;
+        }
+        self.term.clear_line(mode);
+    }
+
+    fn save_cursor_position(&mut self) {
+        self.save_cursor();
+    }
+
+    fn restore_cursor_position(&mut self) {
+        self.restore_cursor();
+    }
+
+    fn set_active_charset(&mut self, index: CharsetIndex) {
+        self.shift_to(index);
+    }
+
+    fn configure_charset(&mut self, index: CharsetIndex, charset: StandardCharset) {
+        self.set_charset(index, charset);
+    }
+
     // Calls that only pass through.
 
     fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
@@ -344,58 +527,6 @@ impl Handler for ModelHandler {
 
     fn set_cursor_shape(&mut self, shape: CursorShape) {
         self.term.set_cursor_shape(shape);
-    }
-
-    fn goto(&mut self, line: i32, col: usize) {
-        self.term.goto(line, col);
-    }
-
-    fn goto_line(&mut self, line: i32) {
-        self.term.goto_line(line);
-    }
-
-    fn goto_col(&mut self, col: usize) {
-        self.term.goto_col(col);
-    }
-
-    fn insert_blank(&mut self, count: usize) {
-        self.term.insert_blank(count);
-    }
-
-    fn move_up(&mut self, rows: usize) {
-        self.term.move_up(rows);
-    }
-
-    fn move_down(&mut self, rows: usize) {
-        self.term.move_down(rows);
-    }
-
-    fn device_status(&mut self, request: usize) {
-        self.term.device_status(request);
-    }
-
-    fn move_forward(&mut self, cols: usize) {
-        self.term.move_forward(cols);
-    }
-
-    fn move_backward(&mut self, cols: usize) {
-        self.term.move_backward(cols);
-    }
-
-    fn move_down_and_cr(&mut self, rows: usize) {
-        self.term.move_down_and_cr(rows);
-    }
-
-    fn move_up_and_cr(&mut self, rows: usize) {
-        self.term.move_up_and_cr(rows);
-    }
-
-    fn backspace(&mut self) {
-        self.term.backspace();
-    }
-
-    fn carriage_return(&mut self) {
-        self.term.carriage_return();
     }
 
     fn bell(&mut self) {
@@ -410,40 +541,12 @@ impl Handler for ModelHandler {
         self.term.set_horizontal_tabstop();
     }
 
-    fn scroll_down(&mut self, rows: usize) {
-        self.term.scroll_down(rows);
-    }
-
-    fn insert_blank_lines(&mut self, count: usize) {
-        self.term.insert_blank_lines(count);
-    }
-
     fn erase_chars(&mut self, count: usize) {
         self.term.erase_chars(count);
     }
 
-    fn delete_chars(&mut self, count: usize) {
-        self.term.delete_chars(count);
-    }
-
     fn move_backward_tabs(&mut self, count: u16) {
         self.term.move_backward_tabs(count);
-    }
-
-    fn move_forward_tabs(&mut self, count: u16) {
-        self.term.move_forward_tabs(count);
-    }
-
-    fn save_cursor_position(&mut self) {
-        self.term.save_cursor_position();
-    }
-
-    fn restore_cursor_position(&mut self) {
-        self.term.restore_cursor_position();
-    }
-
-    fn clear_line(&mut self, mode: LineClearMode) {
-        self.term.clear_line(mode);
     }
 
     fn clear_tabs(&mut self, mode: TabulationClearMode) {
@@ -452,10 +555,6 @@ impl Handler for ModelHandler {
 
     fn set_tabs(&mut self, interval: u16) {
         self.term.set_tabs(interval);
-    }
-
-    fn reverse_index(&mut self) {
-        self.term.reverse_index();
     }
 
     fn terminal_attribute(&mut self, attribute: Attr) {
@@ -474,25 +573,12 @@ impl Handler for ModelHandler {
         self.term.report_mode(mode);
     }
 
-    fn report_private_mode(&mut self, mode: PrivateMode) {
-        self.term.report_private_mode(mode);
-    }
-
     fn set_keypad_application_mode(&mut self) {
         self.term.set_keypad_application_mode();
     }
 
     fn unset_keypad_application_mode(&mut self) {
         self.term.unset_keypad_application_mode();
-    }
-
-    fn set_active_charset(&mut self, index: CharsetIndex) {
-        self.active_charset = index;
-        self.term.set_active_charset(index);
-    }
-
-    fn configure_charset(&mut self, index: CharsetIndex, charset: StandardCharset) {
-        self.term.configure_charset(index, charset);
     }
 
     fn set_color(&mut self, index: usize, color: Rgb) {

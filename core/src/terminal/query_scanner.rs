@@ -1,10 +1,13 @@
-//! Finds queries in the program's output that vte drops, and cuts control strings without an end.
+//! Finds queries and commands in the program's output that vte drops, and cuts control strings without an end.
 //!
 //! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It
 //! follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more:
 //! text is skipped by looking for the next ESC.
 
 use memchr::memchr;
+
+use super::dec::Command;
+use super::title::MAX_TITLE;
 
 /// Longest operating system command that is passed on, in bytes; the rest of a longer one is dropped up to its end. The
 /// parser would keep all of it. Above every length that means something: the longest is a
@@ -20,6 +23,38 @@ const CAN: u8 = 0x18;
 const SUB: u8 = 0x1a;
 /// As the parser has it: this byte ends a device control string.
 const ST: u8 = 0x9c;
+
+/// Most bytes of a title, at four a character.
+const MAX_TITLE_BYTES: usize = 4 * MAX_TITLE;
+
+/// What `ESC k`, a text and `ESC \\` are to a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScreenTitles {
+    /// A text between two unknown sequences, as for xterm.
+    #[default]
+    Printed,
+    /// A title, as for GNU screen and tmux.
+    Taken,
+}
+
+/// What the parser does not pass on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Something to answer.
+    Query(Query),
+    /// Something to do. The parser has seen all of it but the last byte, and waits for that.
+    Command(Command),
+    /// The same, but there is nothing to do: a title follows, which the parser does not see.
+    TitleBegins,
+    /// A whole title.
+    Title(String),
+    /// A synchronised update begins.
+    UpdateBegins,
+    /// A synchronised update ends.
+    UpdateEnds,
+    /// A program asks whether an update is open. The parser passes this on, but not what the answer is.
+    UpdateQuery,
+}
 
 /// A query that the parser does not pass on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +76,10 @@ pub(super) enum Setting {
     Rendition,
     /// Top and bottom margin (DECSTBM).
     Margins,
+    /// Left and right margin (DECSLRM).
+    Sides,
+    /// The cells between the corners of a change of attributes (DECSACE).
+    Extent,
     /// The cursor's shape (DECSCUSR).
     CursorStyle,
     /// Whether what is written is protected from erasing (DECSCA).
@@ -56,8 +95,8 @@ pub(super) struct Piece {
     pub(super) pass: usize,
     /// So many after them do not.
     pub(super) skip: usize,
-    /// Then this is to be answered.
-    pub(super) query: Option<Query>,
+    /// Then comes this.
+    pub(super) found: Option<Found>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +113,8 @@ enum State {
     DcsEnd,
     /// A string whose content is nobody's business.
     Ignored,
+    /// A title of GNU screen's kind.
+    Title,
 }
 
 /// A scanner beside the parser.
@@ -84,9 +125,15 @@ pub(super) struct QueryScanner {
     text: Vec<u8>,
     /// Bytes of an operating system command that were passed on.
     osc: usize,
+    titles: ScreenTitles,
 }
 
 impl QueryScanner {
+    /// From now on, titles of GNU screen's kind are this.
+    pub(super) fn set_titles(&mut self, titles: ScreenTitles) {
+        self.titles = titles;
+    }
+
     /// Whether nothing is open: text may follow.
     pub(super) fn is_ground(&self) -> bool {
         self.state == State::Ground
@@ -111,7 +158,7 @@ impl QueryScanner {
                     let room = MAX_OSC - self.osc;
                     if length > room {
                         self.osc = MAX_OSC;
-                        return Piece { pass: at + room, skip: length - room, query: None };
+                        return Piece { pass: at + room, skip: length - room, found: None };
                     }
                     self.osc += length;
                     at += length;
@@ -121,26 +168,50 @@ impl QueryScanner {
                         None => break,
                     }
                 }
+                State::Title => return self.title(at, &bytes[at..]),
                 State::Escape
                 | State::EscapeIntermediate
                 | State::Csi
                 | State::DcsHeader
                 | State::DcsBody
                 | State::DcsEnd
-                | State::Ignored => {
-                    let query = self.step(*byte);
-                    if query.is_some() {
-                        return Piece { pass: at + 1, skip: 0, query };
+                | State::Ignored => match self.step(*byte) {
+                    None => {}
+                    Some(found @ (Found::Command(_) | Found::TitleBegins)) => {
+                        return Piece { pass: at, skip: 1, found: Some(found) };
                     }
-                }
+                    Some(
+                        found @ (Found::Query(_)
+                        | Found::Title(_)
+                        | Found::UpdateBegins
+                        | Found::UpdateEnds
+                        | Found::UpdateQuery),
+                    ) => return Piece { pass: at + 1, skip: 0, found: Some(found) },
+                },
             }
             at += 1;
         }
-        Piece { pass: bytes.len(), skip: 0, query: None }
+        Piece { pass: bytes.len(), skip: 0, found: None }
+    }
+
+    /// A title up to its end, which is any ESC; CAN and SUB cancel it.
+    fn title(&mut self, before: usize, bytes: &[u8]) -> Piece {
+        let end = bytes.iter().position(|byte| matches!(*byte, CAN | SUB | ESC));
+        let text = &bytes[..end.unwrap_or(bytes.len())];
+        let room = MAX_TITLE_BYTES.saturating_sub(self.text.len());
+        self.text.extend_from_slice(&text[..room.min(text.len())]);
+        let mut found = None;
+        if let Some(end) = end {
+            self.state = State::Ground;
+            if bytes[end] == ESC {
+                found = Some(Found::Title(String::from_utf8_lossy(&self.text).into_owned()));
+            }
+        }
+        Piece { pass: before, skip: text.len(), found }
     }
 
     /// One byte of something that is short.
-    fn step(&mut self, byte: u8) -> Option<Query> {
+    fn step(&mut self, byte: u8) -> Option<Found> {
         match byte {
             CAN | SUB => {
                 self.state = State::Ground;
@@ -157,8 +228,29 @@ impl QueryScanner {
                 self.state = State::Ground;
                 return self.requested();
             }
-            State::Escape | State::DcsEnd => self.state = self.after_escape(byte),
-            State::EscapeIntermediate if (0x30..=0x7e).contains(&byte) => self.state = State::Ground,
+            State::Escape | State::DcsEnd => {
+                self.state = self.after_escape(byte);
+                match self.state {
+                    State::Ground => return Command::of_escape(b"", byte).map(Found::Command),
+                    State::Title => return Some(Found::TitleBegins),
+                    State::Escape
+                    | State::EscapeIntermediate
+                    | State::Csi
+                    | State::Osc
+                    | State::DcsHeader
+                    | State::DcsBody
+                    | State::DcsEnd
+                    | State::Ignored => {}
+                }
+            }
+            State::EscapeIntermediate => match byte {
+                0x20..=0x2f => self.keep(byte),
+                0x30..=0x7e => {
+                    self.state = State::Ground;
+                    return Command::of_escape(&self.text, byte).map(Found::Command);
+                }
+                _ => {}
+            },
             State::Csi => match byte {
                 0x20..=0x3f => self.keep(byte),
                 0x40..=0x7e => {
@@ -184,14 +276,18 @@ impl QueryScanner {
                 return self.requested();
             }
             State::DcsBody => self.keep(byte),
-            State::EscapeIntermediate | State::Ground | State::Osc | State::Ignored => {}
+            State::Ground | State::Osc | State::Ignored | State::Title => {}
         }
         None
     }
 
     fn after_escape(&mut self, byte: u8) -> State {
         match byte {
-            0x20..=0x2f => State::EscapeIntermediate,
+            0x20..=0x2f => {
+                self.text.clear();
+                self.keep(byte);
+                State::EscapeIntermediate
+            }
             b'[' => {
                 self.text.clear();
                 State::Csi
@@ -205,6 +301,10 @@ impl QueryScanner {
                 State::DcsHeader
             }
             b'X' | b'^' | b'_' => State::Ignored,
+            b'k' if self.titles == ScreenTitles::Taken => {
+                self.text.clear();
+                State::Title
+            }
             0x30..=0x7e => State::Ground,
             _ => State::Escape,
         }
@@ -216,55 +316,76 @@ impl QueryScanner {
         }
     }
 
-    fn asked(&self, last: u8) -> Option<Query> {
-        match (self.text.as_slice(), last) {
-            (b"?6", b'n') => Some(Query::Cursor),
-            (b">" | b">0", b'q') => Some(Query::Version),
-            _ => None,
-        }
-    }
-
-    fn requested(&self) -> Option<Query> {
+    /// What a control sequence is that ends now.
+    fn asked(&self, last: u8) -> Option<Found> {
         if self.text.len() > MAX_QUERY {
             return None;
         }
-        match self.text.as_slice() {
-            b"$qm" => Some(Query::Setting(Setting::Rendition)),
-            b"$qr" => Some(Query::Setting(Setting::Margins)),
-            b"$q q" => Some(Query::Setting(Setting::CursorStyle)),
-            b"$q\"q" => Some(Query::Setting(Setting::Protection)),
-            [b'$', b'q', ..] => Some(Query::Setting(Setting::Unknown)),
-            [b'+', b'q', ..] => Some(Query::Capabilities),
-            _ => None,
+        match (self.text.as_slice(), last) {
+            (b"?6", b'n') => Some(Found::Query(Query::Cursor)),
+            (b">" | b">0", b'q') => Some(Found::Query(Query::Version)),
+            (b"?2026$", b'p') => Some(Found::UpdateQuery),
+            ([b'?', modes @ ..], b'h') if has_update(modes) => Some(Found::UpdateBegins),
+            ([b'?', modes @ ..], b'l') if has_update(modes) => Some(Found::UpdateEnds),
+            (text, last) => Command::of_control(text, last).map(Found::Command),
         }
     }
+
+    fn requested(&self) -> Option<Found> {
+        if self.text.len() > MAX_QUERY {
+            return None;
+        }
+        let query = match self.text.as_slice() {
+            b"$qm" => Query::Setting(Setting::Rendition),
+            b"$qr" => Query::Setting(Setting::Margins),
+            b"$qs" => Query::Setting(Setting::Sides),
+            b"$q*x" => Query::Setting(Setting::Extent),
+            b"$q q" => Query::Setting(Setting::CursorStyle),
+            b"$q\"q" => Query::Setting(Setting::Protection),
+            [b'$', b'q', ..] => Query::Setting(Setting::Unknown),
+            [b'+', b'q', ..] => Query::Capabilities,
+            _ => return None,
+        };
+        Some(Found::Query(query))
+    }
+}
+
+/// Whether synchronised updates are among these modes.
+fn has_update(modes: &[u8]) -> bool {
+    modes.split(|byte| *byte == b';').any(|mode| mode == b"2026")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The bytes passed on, and the queries, each with the number of bytes passed on before it.
-    fn watched(reads: &[&[u8]]) -> (Vec<u8>, Vec<(usize, Query)>) {
-        let (mut scanner, mut passed, mut queries) = (QueryScanner::default(), Vec::new(), Vec::new());
+    /// The bytes passed on, and what was found, each with the number of bytes passed on before it.
+    fn watched_by(mut scanner: QueryScanner, reads: &[&[u8]]) -> (Vec<u8>, Vec<(usize, Found)>) {
+        let (mut passed, mut queries) = (Vec::new(), Vec::new());
         for read in reads {
             let mut rest = *read;
             while !rest.is_empty() {
                 let piece = scanner.next(rest);
                 passed.extend_from_slice(&rest[..piece.pass]);
-                queries.extend(piece.query.map(|query| (passed.len(), query)));
+                queries.extend(piece.found.map(|found| (passed.len(), found)));
                 rest = &rest[piece.pass + piece.skip..];
             }
         }
         (passed, queries)
     }
 
+    fn watched(reads: &[&[u8]]) -> (Vec<u8>, Vec<(usize, Found)>) {
+        watched_by(QueryScanner::default(), reads)
+    }
+
+    const VERSION: Found = Found::Query(Query::Version);
+
     #[test]
     fn a_query_is_found_at_its_last_byte_and_nothing_else_is_one() {
         let (passed, queries) = watched(&[b"a\x1b[?6nb\x1b[6n\x1b[>q\x1b]0;\x1b[>q\x07\x1bP$qm\x1b\\\x1b_$qm\x1b\\"]);
         assert_eq!(passed.len(), 38);
-        let setting = Query::Setting(Setting::Rendition);
-        assert_eq!(queries, [(6, Query::Cursor), (15, Query::Version), (23, Query::Version), (31, setting)]);
+        let setting = Found::Query(Query::Setting(Setting::Rendition));
+        assert_eq!(queries, [(6, Found::Query(Query::Cursor)), (15, VERSION), (23, VERSION), (31, setting)]);
     }
 
     #[test]
@@ -278,7 +399,7 @@ mod tests {
         let (passed, queries) = watched(&[b"\x1b]", &long, b"yzz", &long, b"z\x07text\x1b[>q"]);
         assert_eq!(passed.len(), 2 + MAX_OSC + b"\x07text\x1b[>q".len());
         assert!(passed.ends_with(b"xy\x07text\x1b[>q"));
-        assert_eq!(queries, [(passed.len(), Query::Version)]);
+        assert_eq!(queries, [(passed.len(), VERSION)]);
     }
 
     #[test]
@@ -287,5 +408,43 @@ mod tests {
         bytes.resize(2 + MAX_OSC, b'x');
         bytes.extend_from_slice(b"\x1b\\");
         assert_eq!(watched(&[&bytes]).0, bytes);
+    }
+    #[test]
+    fn a_command_is_found_before_its_last_byte_which_the_parser_does_not_get() {
+        let (passed, found) = watched(&[b"a\x1b[3;", b"9s\x1b", b"nb\x1b(A\x1b[!p\x1b(B\x1b[2;3r"]);
+        assert_eq!(passed, b"a\x1b[3;9\x1bb\x1b(\x1b[!\x1b(B\x1b[2;3r");
+        let found: Vec<Found> = found.into_iter().map(|(_, found)| found).collect();
+        let sides = Command::of_control(b"3;9", b's').expect("a command");
+        let shift = Command::of_escape(b"", b'n').expect("a command");
+        let british = Command::of_escape(b"(", b'A').expect("a command");
+        assert_eq!(found, [sides, shift, british, Command::SoftReset].map(Found::Command));
+    }
+
+    #[test]
+    fn an_update_begins_and_ends_wherever_its_mode_is_among_others() {
+        let (_, found) = watched(&[b"\x1b[?25;2026h\x1b[?2026$p\x1b[?2026l\x1b[?12026h\x1b[2026h"]);
+        let found: Vec<Found> = found.into_iter().map(|(_, found)| found).collect();
+        assert_eq!(found, [Found::UpdateBegins, Found::UpdateQuery, Found::UpdateEnds]);
+    }
+
+    #[test]
+    fn a_title_of_screens_kind_is_text_to_one_terminal_and_a_title_to_another() {
+        let reads: &[&[u8]] = &[b"a\x1bkti", b"tle\x07", b"\x1b\\b\x1bkno\x18c"];
+        assert_eq!(watched(reads).0, reads.concat());
+        let taking = QueryScanner { titles: ScreenTitles::Taken, ..QueryScanner::default() };
+        let (passed, found) = watched_by(taking, reads);
+        assert_eq!(passed, b"a\x1b\x1b\\b\x1b\x18c");
+        let found: Vec<Found> = found.into_iter().map(|(_, found)| found).collect();
+        assert_eq!(found, [Found::TitleBegins, Found::Title("title\x07".to_owned()), Found::TitleBegins]);
+    }
+
+    #[test]
+    fn an_endless_title_is_cut() {
+        let mut taking = QueryScanner { titles: ScreenTitles::Taken, ..QueryScanner::default() };
+        assert_eq!(taking.next(b"\x1bk").found, Some(Found::TitleBegins));
+        for _ in 0..100 {
+            assert_eq!(taking.next(&[b'x'; 5000]), Piece { pass: 0, skip: 5000, found: None });
+        }
+        assert_eq!(taking.next(b"\x1b").found, Some(Found::Title("x".repeat(MAX_TITLE_BYTES))));
     }
 }

@@ -67,7 +67,12 @@ pub(crate) fn grid_cells(grid: &Grid<GridCell>, row: i32) -> Vec<Cell> {
             cells.push(Cell::blank(style));
             continue;
         }
-        let mut text = String::from(if cell.c == '\t' { ' ' } else { cell.c });
+        let is_marked = !cell.zerowidth().unwrap_or_default().is_empty();
+        let mut text = String::from(match cell.c {
+            ' ' | '\t' if is_marked => '\u{a0}',
+            '\t' => ' ',
+            c => c,
+        });
         text.extend(cell.zerowidth().unwrap_or_default().iter().take(8));
         cells.push(Cell { text, columns: 1 + u8::from(pair), style: style.clone() });
         if pair {
@@ -159,6 +164,17 @@ impl Bare {
 
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.parser.advance(&mut self.term, bytes);
+    }
+
+    /// The model leaves out to restore the cursor when the main screen is shown already.
+    pub(crate) fn feed_restoring(&mut self, mut bytes: &[u8]) {
+        const LEAVES: &[u8] = b"\x1b[?1049l";
+        while let Some(at) = bytes.windows(LEAVES.len()).position(|part| part == LEAVES) {
+            self.feed(&bytes[..at]);
+            self.feed(if self.is_alternate() { LEAVES } else { b"\x1b8" });
+            bytes = &bytes[at + LEAVES.len()..];
+        }
+        self.feed(bytes);
     }
 
     pub(crate) fn end_synchronized(&mut self) {

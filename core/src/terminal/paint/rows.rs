@@ -79,9 +79,14 @@ impl Writer<'_> {
             if adrift {
                 go_to_column(self.out, column);
             }
+            let soft = cell.text.starts_with(SOFT_HYPHEN);
+            if soft {
+                self.pen.put(&CellRef { text: " ", ..cell }, self.out);
+                go_to_column(self.out, column);
+            }
             self.pen.put(&cell, self.out);
             // Tables of widths differ: after anything but a plain narrow cell only the host knows the column.
-            adrift = cell.columns > 1 || cell.text.chars().nth(1).is_some();
+            adrift = soft || cell.columns > 1 || cell.text.chars().nth(1).is_some();
             column += usize::from(cell.columns);
         }
         if column <= last && shown.is_some() {
@@ -105,6 +110,9 @@ impl Writer<'_> {
         shown.resize(last + 1, Some(Row::default()));
     }
 }
+
+/// To some terminals this takes no cell; so there is a blank below it.
+const SOFT_HYPHEN: char = '\u{ad}';
 
 /// The first and the last column that differ, extended to whole cells of what is there as of what comes.
 fn difference(shown: Option<&Line>, new: &[Option<CellRef<'_>>], cols: usize, blank: &Style) -> Option<(usize, usize)> {
