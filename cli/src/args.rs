@@ -73,7 +73,7 @@ struct Cli {
 pub(crate) enum Command {
     /// Share a terminal; bare `beach` and `beach -- CMD` do the same
     #[command(after_help = SHARE_EXAMPLES)]
-    Share(ShareArgs),
+    Share(Box<ShareArgs>),
     /// Join a shared terminal; `beach --join TARGET` does the same
     #[command(after_help = JOIN_EXAMPLES)]
     Join(JoinArgs),

@@ -40,11 +40,20 @@ pub(crate) enum Request {
     Stop,
     /// Asks for the link that permits typing; only the session's own user can reach the socket.
     Attach,
-    Act(ModeratorAction),
+    /// Asks for an action. Where the asking program must not print links, the host's own terminal shows new ones.
+    Act(ModeratorAction, InvitesShown),
 }
 
 impl Request {
     fn line(&self) -> String {
+        let mut line = self.fields();
+        if let Request::Act(_, InvitesShown::No) = self {
+            line["show_links"] = true.into();
+        }
+        line.to_string()
+    }
+
+    fn fields(&self) -> Value {
         let ask = |word: &str| json!({ "ask": word });
         let of = |word: &str, member: &MemberId| json!({ "ask": word, "member": member.0 });
         let away = |word: &str, member: &MemberId, keep_links: bool| json!({ "ask": word, "member": member.0, "keep_links": keep_links });
@@ -52,17 +61,16 @@ impl Request {
             Request::Status => ask("status"),
             Request::Stop => ask("stop"),
             Request::Attach => ask("attach"),
-            Request::Act(ModeratorAction::Approve(member)) => of("approve", member),
-            Request::Act(ModeratorAction::Grant(member)) => of("grant", member),
-            Request::Act(ModeratorAction::Revoke(member)) => of("revoke", member),
-            Request::Act(ModeratorAction::Deny { member, keep_links }) => away("deny", member, *keep_links),
-            Request::Act(ModeratorAction::Kick { member, keep_links }) => away("kick", member, *keep_links),
-            Request::Act(ModeratorAction::Rotate) => ask("rotate"),
-            Request::Act(ModeratorAction::Pause) => ask("pause"),
-            Request::Act(ModeratorAction::Resume) => ask("resume"),
-            Request::Act(ModeratorAction::Say(text)) => json!({ "ask": "say", "text": text }),
+            Request::Act(ModeratorAction::Approve(member), _) => of("approve", member),
+            Request::Act(ModeratorAction::Grant(member), _) => of("grant", member),
+            Request::Act(ModeratorAction::Revoke(member), _) => of("revoke", member),
+            Request::Act(ModeratorAction::Deny { member, keep_links }, _) => away("deny", member, *keep_links),
+            Request::Act(ModeratorAction::Kick { member, keep_links }, _) => away("kick", member, *keep_links),
+            Request::Act(ModeratorAction::Rotate, _) => ask("rotate"),
+            Request::Act(ModeratorAction::Pause, _) => ask("pause"),
+            Request::Act(ModeratorAction::Resume, _) => ask("resume"),
+            Request::Act(ModeratorAction::Say(text), _) => json!({ "ask": "say", "text": text }),
         }
-        .to_string()
     }
 
     /// Parses a request; `None` if the line is no known request.
@@ -70,19 +78,21 @@ impl Request {
         let line: Value = serde_json::from_str(&asked.line).ok()?;
         let member = || line["member"].as_u64().and_then(|number| u32::try_from(number).ok()).map(MemberId);
         let keep_links = || line["keep_links"].as_bool().unwrap_or(false);
+        let shown = if line["show_links"] == true { InvitesShown::No } else { InvitesShown::Yes };
+        let act = |act| Request::Act(act, shown);
         Some(match line["ask"].as_str()? {
             "status" => Request::Status,
             "stop" => Request::Stop,
             "attach" => Request::Attach,
-            "approve" => Request::Act(ModeratorAction::Approve(member()?)),
-            "grant" => Request::Act(ModeratorAction::Grant(member()?)),
-            "revoke" => Request::Act(ModeratorAction::Revoke(member()?)),
-            "deny" => Request::Act(ModeratorAction::Deny { member: member()?, keep_links: keep_links() }),
-            "kick" => Request::Act(ModeratorAction::Kick { member: member()?, keep_links: keep_links() }),
-            "rotate" => Request::Act(ModeratorAction::Rotate),
-            "pause" => Request::Act(ModeratorAction::Pause),
-            "resume" => Request::Act(ModeratorAction::Resume),
-            "say" => Request::Act(ModeratorAction::Say(line["text"].as_str()?.to_owned())),
+            "approve" => act(ModeratorAction::Approve(member()?)),
+            "grant" => act(ModeratorAction::Grant(member()?)),
+            "revoke" => act(ModeratorAction::Revoke(member()?)),
+            "deny" => act(ModeratorAction::Deny { member: member()?, keep_links: keep_links() }),
+            "kick" => act(ModeratorAction::Kick { member: member()?, keep_links: keep_links() }),
+            "rotate" => act(ModeratorAction::Rotate),
+            "pause" => act(ModeratorAction::Pause),
+            "resume" => act(ModeratorAction::Resume),
+            "say" => act(ModeratorAction::Say(line["text"].as_str()?.to_owned())),
             _ => return None,
         })
     }
@@ -327,7 +337,7 @@ pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
     let member = asking.find(|asking| asking["check"] == words).and_then(|asking| asking["member"].as_u64());
     if let Some(member) = member.and_then(|member| u32::try_from(member).ok()) {
         // The viewer's own screen shows the outcome.
-        let _ = asked(&socket, &Request::Act(ModeratorAction::Approve(MemberId(member)))).await;
+        let _ = asked(&socket, &Request::Act(ModeratorAction::Approve(MemberId(member)), InvitesShown::Yes)).await;
     }
 }
 
@@ -393,9 +403,13 @@ pub(crate) async fn act_on(
 
 async fn tell(session: &str, socket: &Path, command: &str, act: ModeratorAction) -> u8 {
     let advice = advice(&act);
-    match asked(socket, &Request::Act(act)).await {
+    let shown = InvitesShown::unless_inside(false);
+    match asked(socket, &Request::Act(act.clone(), shown)).await {
         Ok((answer, _)) => match answer["error"].as_str() {
-            None => 0,
+            None => {
+                output::print(&output::done(&act, &answer, shown));
+                0
+            }
             Some(cause) => output::refuse(&format!("`beach {command}` changed nothing"), cause, advice),
         },
         Err(cause) => silent(session, &cause),
@@ -426,6 +440,7 @@ pub(crate) async fn stop(args: StopArgs) -> u8 {
     match asked(&socket, &Request::Stop).await {
         Ok((_, answered)) => {
             if answered.ended(STOPPED_WITHIN).await {
+                output::print("The session is stopped.");
                 return 0;
             }
             output::refuse(&format!("session {session} has not stopped"), "it did not end within 15 s", "try again")

@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Completions(args) => completions::completions(args.shell, args::definition()),
         Command::Man(args) => completions::man(args.dir.as_deref(), args::definition()),
-        Command::Share(args) => run(share::run(args)),
+        Command::Share(args) => run(share::run(*args)),
         Command::Join(args) => run(join::run(args)),
         Command::Serve(args) => run(serve::run(args)),
         Command::Status(args) => run(control::status(args)),

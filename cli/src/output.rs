@@ -1,5 +1,6 @@
 //! The sentences for people and the lines for programs. Only this file prints.
 
+mod done;
 mod failures;
 mod status;
 
@@ -17,6 +18,7 @@ use beach_core::session::link::{Path, PathKind};
 use beach_core::terminal::{Size, is_printable, quoted_name, to_clipboard};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::patience::write_within;
+pub(crate) use done::done;
 pub(crate) use failures::{cause, elsewhere, join_failed, share_failed};
 use serde_json::{Value, json};
 pub(crate) use status::session;

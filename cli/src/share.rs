@@ -1,5 +1,6 @@
 //! `beach share`: a host, its PTY, and the person's terminal if there is one.
 
+mod hooks;
 mod notices;
 mod questions;
 mod setup;
@@ -21,6 +22,7 @@ use beach_runtime_tokio::network::Network;
 use beach_runtime_tokio::pty::{Pty, PtyEvent};
 use beach_runtime_tokio::signals::Signals;
 use beach_runtime_tokio::tty::{self, Keys};
+use hooks::Hooks;
 use questions::Questions;
 use setup::Setup;
 use tokio::task::JoinHandle;
@@ -54,7 +56,8 @@ pub(crate) async fn run(args: ShareArgs) -> u8 {
         Err(code) => return code,
     };
     let exit = drive(&mut endpoint, epoch, &mut share).await;
-    share.finish(exit).await
+    let column = endpoint.machine().emulator().column();
+    share.finish(exit, column).await
 }
 
 /// The surroundings of the host's machine.
@@ -68,6 +71,7 @@ struct Share {
     seat: Seat,
     signals: Signals,
     questions: Questions,
+    hooks: Hooks,
     /// Inputs that the host takes before any other.
     pending: VecDeque<HostInput>,
     stopped_by: Option<StoppedBy>,
@@ -76,8 +80,10 @@ struct Share {
 /// The cause of a stop from outside of the host's machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoppedBy {
-    /// A signal, as an exit code.
+    /// A signal, as an exit code: 128 and the signal's number.
     Signal(u8),
+    /// `beach stop`.
+    Request,
     /// A task of this program that must run for ever has ended.
     Fault(&'static str),
 }
@@ -97,6 +103,8 @@ struct Session {
     strict: bool,
     /// Whether the clipboard of the own terminal gets the link that permits most.
     copy: InvitesShown,
+    /// The session's own time, by --expire.
+    expire: Option<Duration>,
     clock: Clock,
 }
 
@@ -197,7 +205,8 @@ fn own_size() -> Option<Size> {
 }
 
 impl Share {
-    async fn finish(mut self, exit: HostExit) -> u8 {
+    /// Ends the share. The command's last output ends in this column of the own terminal.
+    async fn finish(mut self, exit: HostExit, column: usize) -> u8 {
         if let Some(terminal) = &mut self.seat.terminal {
             terminal.flush().await;
         }
@@ -209,19 +218,38 @@ impl Share {
             let ended = async { while !matches!(pty.next().await, PtyEvent::Exited(_)) {} };
             let _ = timeout(HANG_UP_WITHIN, ended).await;
         }
+        let end = self.end_sentence(&exit);
+        std::mem::replace(&mut self.hooks, Hooks::new(None, None)).finish().await;
         let (code, reason) = self.conclude(exit);
         self.told.end(code, reason);
-        if self.seat.is_own_terminal() {
-            self.told.voice.say("  beach: the session ended.");
+        if let Some(end) = end {
+            let line = if self.seat.is_own_terminal() && column > 0 { "\n" } else { "" };
+            self.told.voice.say(&format!("{line}  beach: {end}"));
         }
         code
+    }
+
+    /// How the session ended; `None` if an error message says so.
+    fn end_sentence(&self, exit: &HostExit) -> Option<String> {
+        let by = |how: &str| Some(format!("the session ended: {how}."));
+        match (exit, self.stopped_by) {
+            (HostExit::Failed(_) | HostExit::NobodyJoined, _) => None,
+            (HostExit::Stopped, Some(StoppedBy::Fault(_))) => None,
+            (HostExit::Ended(code), _) => by(&format!("the command ended with exit code {code}")),
+            (HostExit::Stopped, Some(StoppedBy::Signal(code))) => by(&format!("signal {} stopped it", code - 128)),
+            (HostExit::Stopped, Some(StoppedBy::Request)) => by("`beach stop` stopped it"),
+            (HostExit::Stopped, None) => by("the terminal was closed"),
+            (HostExit::Expired, _) => {
+                by(&format!("it expired after {} s", self.session.expire.unwrap_or_default().as_secs()))
+            }
+        }
     }
 
     /// Tells the person about a failure. Returns the exit code and the reason in one word.
     fn conclude(&self, exit: HostExit) -> (u8, &'static str) {
         let by_signal = match self.stopped_by {
             Some(StoppedBy::Signal(code)) => code,
-            Some(StoppedBy::Fault(_)) | None => 0,
+            Some(StoppedBy::Fault(_) | StoppedBy::Request) | None => 0,
         };
         match exit {
             HostExit::Ended(code) => (u8::try_from(code & 0xff).unwrap_or(code::FAILED), "ended"),
@@ -229,7 +257,7 @@ impl Share {
                 Some(StoppedBy::Fault(fault)) => {
                     (output::refuse("a fault ended the session", fault, "share again, and report the fault"), "fault")
                 }
-                Some(StoppedBy::Signal(_)) | None => (by_signal, "stopped"),
+                Some(StoppedBy::Signal(_) | StoppedBy::Request) | None => (by_signal, "stopped"),
             },
             HostExit::Expired => (by_signal, "expired"),
             HostExit::Failed(failure) => (output::share_failed(&failure, &self.session.server), "failed"),

@@ -161,3 +161,36 @@ fn the_host_sees_who_joins_and_the_links_at_any_time_and_viewers_and_recordings_
     let cast = scratch.read("session.cast");
     assert!(cast.contains("seen") && !cast.contains(key) && !cast.contains("joined and may"), "{cast}");
 }
+
+#[test]
+fn commands_in_the_shared_terminal_show_new_links_on_the_hosts_rows_alone() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let (host, links) = share(&tmux, &scratch, "--listen 127.0.0.1:0 --record session.cast");
+    let ann = join(&tmux, "ann", &links.view);
+    holds("the prompt for ann", SOON, || ann.rows().iter().any(|row| row == "$"));
+
+    host.types_line(&format!("clear; {} rotate", beach_tests::real::binary().display()));
+    holds("the new links", SOON, || banner(&host).contains("Join (may type)"));
+    let new = new_link(&scratch);
+    let key = new.rsplit_once('.').expect("a long link has a key").1;
+    holds("the new key", SOON, || host.rows().concat().contains(key));
+    ann.shows("The host's own terminal shows the new links.", SOON);
+    assert!(!ann.everything().contains(key), "{}", ann.everything());
+
+    host.types_line("exit");
+    assert_eq!(host.end(SOON), 0);
+    let cast = scratch.read("session.cast");
+    assert!(cast.contains("shows the new links") && !cast.contains(key), "{cast}");
+}
+
+#[test]
+fn the_end_has_a_line_of_its_own_below_the_last_output() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = tmux.pane("host", SIZE, "exec beach share --listen 127.0.0.1:0 -- sh -c 'printf partial; exit 3'");
+    assert_eq!(host.end(SOON), 3);
+    let rows = host.rows();
+    let at = rows.iter().position(|row| row == "partial").unwrap_or_else(|| panic!("{rows:#?}"));
+    assert_eq!(rows[at + 1], "  beach: the session ended: the command ended with exit code 3.", "{rows:#?}");
+}

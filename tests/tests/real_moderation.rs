@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Process, Scratch, beach, holds, in_three_lines, join};
+use beach_tests::real::{
+    Host, Links, Process, Running as _, Scratch, Signal, beach, holds, in_three_lines, join, share,
+};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -15,6 +17,13 @@ fn run(scratch: &Scratch, args: &[&str]) -> (i32, String) {
 fn does(scratch: &Scratch, args: &[&str]) {
     let (code, said) = run(scratch, args);
     assert_eq!(code, 0, "{args:?}: {said}");
+}
+
+/// The output of `beach ARGS` on stdout; the command succeeds.
+fn says(scratch: &Scratch, args: &[&str]) -> String {
+    let mut process = Process::start(&mut beach(scratch, args));
+    assert_eq!(process.exit(SOON), 0, "{args:?}: {}", process.stderr());
+    process.stdout()
 }
 
 fn status(scratch: &Scratch) -> serde_json::Value {
@@ -189,4 +198,88 @@ fn viewers_are_named_and_a_name_of_two_viewers_is_refused_with_their_numbers() {
     does(&scratch, &["kick", "ann"]);
     assert_eq!(ann.exit(SOON), 5, "{}", ann.stderr());
     does(&scratch, &["kick", "bob"]);
+}
+
+#[test]
+fn each_command_says_what_it_did_and_prints_the_new_links() {
+    let scratch = Scratch::new();
+    let mut host = Host::start(&scratch, &[], &["cat"]);
+    let mut ann = joins(&scratch, &host.links.view, "ann");
+    ann.line("the first screen", SOON, |line| line.contains("first_screen"));
+    assert_eq!(says(&scratch, &["grant", "ann"]), "\"ann\" (viewer 1) may type now.\n");
+    assert_eq!(says(&scratch, &["revoke", "1"]), "\"ann\" (viewer 1) can only watch now.\n");
+    assert_eq!(says(&scratch, &["say", "hello"]), "1 viewer reads it.\n");
+    assert!(says(&scratch, &["pause"]).starts_with("Viewers see nothing new and cannot type, until"));
+    assert_eq!(says(&scratch, &["resume"]), "Viewers see the terminal again.\n");
+
+    let rotated = says(&scratch, &["rotate"]);
+    assert!(rotated.starts_with("The old links let nobody in any more. The new links:\n"), "{rotated}");
+    let new = Links::in_text(&rotated).expect("the new links");
+    let bob = joins(&scratch, &new.view, "bob");
+    bob.line("the first screen", SOON, |line| line.contains("first_screen"));
+
+    let kicked = says(&scratch, &["kick", "ann"]);
+    assert!(kicked.starts_with("\"ann\" (viewer 1) was removed. The new links:\n"), "{kicked}");
+    assert_eq!(ann.exit(SOON), 5, "{}", ann.stderr());
+    let newest = Links::in_text(&kicked).expect("the new links");
+    assert_ne!(newest.view, new.view);
+    let carl = joins(&scratch, &newest.view, "carl");
+    carl.line("the first screen", SOON, |line| line.contains("first_screen"));
+
+    assert_eq!(says(&scratch, &["stop"]), "The session is stopped.\n");
+    assert_eq!(host.process.exit(SOON), 0);
+}
+
+#[test]
+fn every_end_says_why_in_a_line_of_its_own() {
+    let scratch = Scratch::new();
+    let ended = |options: &[&str], command: &str, end: &dyn Fn(&Process)| {
+        let options: Vec<&str> = ["--linger", "0"].iter().chain(options).copied().collect();
+        let mut host = Process::start(&mut share(&scratch, &options, &["sh", "-c", command]));
+        holds("the links", SOON, || Links::in_text(&host.stderr()).is_some());
+        end(&host);
+        let code = host.exit(SOON);
+        (code, host.stderr().lines().last().unwrap_or_default().to_owned())
+    };
+    let says = |why: &str| format!("  beach: the session ended: {why}.");
+    let by_itself = |_: &Process| {};
+    assert_eq!(ended(&[], "exit 3", &by_itself), (3, says("the command ended with exit code 3")));
+    assert_eq!(ended(&["--expire", "1"], "exec cat", &by_itself), (0, says("it expired after 1 s")));
+    let stops = |_: &Process| does(&scratch, &["stop"]);
+    assert_eq!(ended(&[], "exec cat", &stops), (0, says("`beach stop` stopped it")));
+    let terminates = |host: &Process| host.signal(Signal::TERM);
+    assert_eq!(ended(&[], "exec cat", &terminates), (143, says("signal 15 stopped it")));
+}
+
+#[test]
+fn commands_of_the_host_run_when_somebody_joins_and_leaves_and_a_name_is_never_a_command() {
+    let scratch = Scratch::new();
+    let hook = |what: &str| format!("echo {what} \"$BEACH_NAME\" $BEACH_VIEWER $BEACH_ROLE >> hooks");
+    let (joined, left) = (hook("joined"), hook("left"));
+    let host = Host::start(&scratch, &["--on-join", &joined, "--on-leave", &left], &["cat"]);
+    let name = "$(touch evil)'; touch evil; \"";
+    let mut ann = joins(&scratch, &host.links.view, name);
+    ann.line("the first screen", SOON, |line| line.contains("first_screen"));
+    holds("the first hook", SOON, || scratch.read("hooks") == format!("joined {name} 1 view\n"));
+    does(&scratch, &["grant", "1"]);
+    sees(&ann, r#""role":"control""#);
+    ann.signal(Signal::TERM);
+    assert_eq!(ann.exit(SOON), 143);
+    holds("the second hook", SOON, || scratch.read("hooks").ends_with(&format!("left {name} 1 control\n")));
+    assert!(!scratch.file("evil").exists(), "a name was run as a command");
+}
+
+#[test]
+fn a_command_of_the_host_that_hangs_holds_nobody_up() {
+    let scratch = Scratch::new();
+    let mut host = Host::start(&scratch, &["--on-join", "exec sleep 1000"], &["cat"]);
+    let viewers: Vec<_> = (0..10).map(|_| joins(&scratch, &host.links.view, "ann")).collect();
+    for viewer in &viewers {
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    }
+    assert!(scratch.read("host.log").contains("8 commands run already"), "{}", scratch.read("host.log"));
+    let stopped = Instant::now();
+    does(&scratch, &["stop"]);
+    assert_eq!(host.process.exit(SOON), 0);
+    assert!(stopped.elapsed() < Duration::from_secs(8), "{:?}", stopped.elapsed());
 }

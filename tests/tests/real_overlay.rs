@@ -112,6 +112,8 @@ fn a_long_notice_wraps_in_a_narrow_window() {
 
     says(&scratch, "the first words of a sentence that is longer than a row, and the last ones");
 
-    holds("its beginning and its end", SOON, || is_shown(&viewer, "the first words") && is_shown(&viewer, "last ones"));
+    holds("its beginning and its end", SOON, || {
+        is_shown(&viewer, "first words of a") && is_shown(&viewer, "last ones")
+    });
     holds("the program's screen again", SOON, || !is_shown(&viewer, "last ones") && viewer.rows()[0] == "READY");
 }

@@ -113,6 +113,14 @@ pub(crate) struct ShareArgs {
     #[arg(long, help_heading = ADMISSION, value_name = "SECS", default_value = "600", value_parser = seconds)]
     pub(crate) keep: Duration,
 
+    /// Run CMD by `sh -c` when a viewer has joined, with the name in $BEACH_NAME
+    #[arg(long, help_heading = ADMISSION, value_name = "CMD")]
+    pub(crate) on_join: Option<OsString>,
+
+    /// Run CMD by `sh -c` when a viewer has left, with the name in $BEACH_NAME
+    #[arg(long, help_heading = ADMISSION, value_name = "CMD")]
+    pub(crate) on_leave: Option<OsString>,
+
     /// Use this rendezvous; without --server, share runs its own
     #[arg(long, help_heading = NETWORK, value_name = "URL", env = "BEACH_SERVER", value_parser = server_url)]
     pub(crate) server: Option<String>,

@@ -33,6 +33,7 @@ impl Join {
                 self.remark(&format!("You are now connected {}.", output::way(path)));
             }
             ViewerNotice::FirstScreen(member, role) => {
+                self.typing.escapes.set_role(role);
                 let fields = json!({ "member": member.0, "role": role, "at_ms": at_ms });
                 self.told.voice.event("first_screen", &fields);
                 self.owe(Owed::Terminal);
@@ -53,7 +54,7 @@ impl Join {
                 tracing::warn!("the buffer for typing is full");
             }
             ViewerNotice::Said(text) => {
-                self.remark(&text);
+                self.remark(&format!("the host says: {text}"));
                 self.told.voice.event("notice", &json!({ "text": text }));
             }
             ViewerNotice::ReadOnly => {
@@ -116,6 +117,7 @@ impl Join {
 
     fn role_is(&mut self, role: Role) {
         tracing::info!(%role, "the host changed what this viewer may do");
+        self.typing.escapes.set_role(role);
         self.remark(match role {
             Role::Control => "The host gave you the keyboard; you can type now.",
             Role::View => "The host took the keyboard away; you can only watch now.",

@@ -115,6 +115,7 @@ impl Share {
 
     fn joined(&mut self, member: MemberId, role: Role, name: &str, path: Path) {
         tracing::info!(%member, %role, name, "a viewer joined");
+        self.hooks.joined(member, role, name);
         self.told.record(|cast| cast.joined(member, role, name));
         self.told.tell("member_joined", &json!({ "member": member.0, "role": role, "name": name }));
         self.told.tell("path", &output::path_fields(path, Some(member)));
@@ -129,6 +130,7 @@ impl Share {
     fn left(&mut self, member: MemberId, cause: &Cause) {
         let cause = output::cause(cause);
         tracing::info!(%member, cause, "a viewer left");
+        self.hooks.left(member);
         self.told.record(|cast| cast.left(member));
         self.told.tell("member_left", &json!({ "member": member.0, "cause": cause }));
     }
@@ -153,6 +155,7 @@ impl Share {
 
     fn role_changed(&mut self, member: MemberId, role: Role) {
         tracing::info!(%member, %role, "a viewer's role changed");
+        self.hooks.role_changed(member, role);
         let what = match role {
             Role::Control => "may type from now on",
             Role::View => "may only watch from now on",

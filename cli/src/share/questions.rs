@@ -4,12 +4,12 @@ use beach_core::crypto::invite::LinkForm;
 use beach_core::host::{HostInput, ModeratorAction};
 use beach_core::role::Role;
 use beach_runtime_tokio::control::{Asked, Control};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::{Freshness, HostEndpoint, Share};
 use crate::control::{self, Known, Request};
-use crate::greeting::Invites;
+use crate::greeting::{Invites, InvitesShown};
 use crate::program::command_text;
 
 /// The socket, and the questions that only the host's machine can answer.
@@ -23,14 +23,17 @@ enum Question {
     /// Asks for the control invite, for the session's own user.
     Attach,
     /// Asks for an action; the host acts, or names the reason against it.
-    Act(ModeratorAction),
+    Act(ModeratorAction, InvitesShown),
+    /// The host acts, and makes new links: the answer has these fields and the links.
+    NewLinks(Value, InvitesShown),
 }
 
 /// The next step after a request.
 pub(super) enum Followed {
     /// The question waits for the host's machine.
     Waits,
-    Input(HostInput),
+    /// The session is to be stopped.
+    Stop,
     Nothing,
 }
 
@@ -45,10 +48,10 @@ impl Questions {
         let question = match Request::of(&asked) {
             Some(Request::Status) => Question::Status,
             Some(Request::Attach) => Question::Attach,
-            Some(Request::Act(act)) => Question::Act(act),
+            Some(Request::Act(act, shown)) => Question::Act(act, shown),
             Some(Request::Stop) => {
                 let _ = asked.answer.send(json!({ "stopping": true }).to_string());
-                return Followed::Input(HostInput::Stop);
+                return Followed::Stop;
             }
             // An unknown request: the connection ends without an answer.
             None => return Followed::Nothing,
@@ -73,6 +76,7 @@ impl Share {
             let links = json!({ "session": self.session.id, "join": join, "view": view });
             self.told.voice.event("links", &links);
         }
+        let acted = self.pending.iter().all(|input| !matches!(input, HostInput::Act(_)));
         for (question, asker) in std::mem::take(&mut self.questions.waiting) {
             let answer = match question {
                 Question::Status => self.status(endpoint),
@@ -80,17 +84,39 @@ impl Share {
                     let invite = endpoint.invite(&self.session.server, Role::Control).map(|invite| invite.url());
                     json!({ "link": invite })
                 }
-                Question::Act(act) => match endpoint.machine().may(&act) {
+                Question::Act(act, shown) => match endpoint.machine().may(&act) {
                     Ok(()) => {
+                        let (fields, rotates) = (done_fields(endpoint, &act), rotates(&act));
                         self.pending.push_back(HostInput::Act(act));
-                        json!({ "done": true })
+                        if rotates {
+                            self.questions.waiting.push((Question::NewLinks(fields, shown), asker));
+                            continue;
+                        }
+                        fields
                     }
                     Err(objection) => json!({ "error": objection.to_string() }),
                 },
+                Question::NewLinks(fields, shown) if !acted => {
+                    self.questions.waiting.push((Question::NewLinks(fields, shown), asker));
+                    continue;
+                }
+                Question::NewLinks(fields, shown) => self.new_links(fields, shown),
             };
             // The asking program may be gone.
             let _ = asker.send(answer.to_string());
         }
+    }
+
+    /// The answer to an action that made new links; the own terminal shows them where the asking program must not.
+    fn new_links(&mut self, mut fields: Value, shown: InvitesShown) -> Value {
+        let links = self.session.shown(self.network.links());
+        fields["join"] = json!(links.join);
+        fields["view"] = json!(links.view);
+        fields["shown"] = (shown == InvitesShown::No && self.seat.is_own_terminal()).into();
+        if fields["shown"] == true {
+            self.pending.push_back(HostInput::ShowLinks);
+        }
+        fields
     }
 
     fn status(&self, endpoint: &HostEndpoint) -> serde_json::Value {
@@ -108,4 +134,32 @@ impl Share {
         };
         control::answer(&known, &endpoint.machine().status())
     }
+}
+
+/// Whether an action makes new links.
+fn rotates(act: &ModeratorAction) -> bool {
+    match act {
+        ModeratorAction::Rotate => true,
+        ModeratorAction::Deny { keep_links, .. } | ModeratorAction::Kick { keep_links, .. } => !keep_links,
+        ModeratorAction::Approve(_)
+        | ModeratorAction::Grant(_)
+        | ModeratorAction::Revoke(_)
+        | ModeratorAction::Pause
+        | ModeratorAction::Resume
+        | ModeratorAction::Say(_) => false,
+    }
+}
+
+/// The answer to an action, before it: the name of the viewer that it is about, and how many viewers are here.
+fn done_fields(endpoint: &HostEndpoint, act: &ModeratorAction) -> Value {
+    let about = match act {
+        ModeratorAction::Approve(id) | ModeratorAction::Grant(id) | ModeratorAction::Revoke(id) => Some(*id),
+        ModeratorAction::Deny { member, .. } | ModeratorAction::Kick { member, .. } => Some(*member),
+        ModeratorAction::Rotate | ModeratorAction::Pause | ModeratorAction::Resume | ModeratorAction::Say(_) => None,
+    };
+    let status = endpoint.machine().status();
+    let members = status.members.iter().map(|member| (member.id, &member.name));
+    let mut all = members.chain(status.pending.iter().map(|pending| (pending.id, &pending.name)));
+    let name = about.and_then(|id| all.find(|(other, _)| *other == id)).map(|(_, name)| name.clone());
+    json!({ "done": true, "name": name, "viewers": endpoint.machine().members() })
 }

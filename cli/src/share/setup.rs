@@ -21,6 +21,7 @@ use beach_runtime_tokio::signals::Signals;
 use beach_runtime_tokio::{background, entropy, rendezvous, seed, stdin, tty};
 use tokio::time::sleep;
 
+use super::hooks::Hooks;
 use super::told::Told;
 use super::{Announced, Freshness, HostEndpoint, Program, Questions, Seat, SeatKind, Session, Share};
 use crate::args::ShareArgs;
@@ -142,6 +143,7 @@ impl Setup {
             seat: Seat::new(self.seat, self.size, header, rows_taken),
             signals,
             questions: Questions::listen(&id),
+            hooks: Hooks::new(self.args.on_join, self.args.on_leave),
             session: Session {
                 id,
                 name: self.args.name,
@@ -153,6 +155,7 @@ impl Setup {
                 // Viewers of a shared terminal around this one would get the link too.
                 copy: if self.args.copy { InvitesShown::unless_inside(self.args.links) } else { InvitesShown::No },
                 strict: self.args.paths.strict,
+                expire: self.args.expire,
                 clock: Clock::since(epoch),
             },
             pending,

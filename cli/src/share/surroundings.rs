@@ -87,7 +87,10 @@ impl Surroundings<HostEndpoint> for Share {
                 Happened::Network(input) => return Input::Network(input),
                 Happened::Asked(asked) => match self.questions.on_asked(asked) {
                     Followed::Waits => return Input::Tick,
-                    Followed::Input(input) => return Input::Machine(input),
+                    Followed::Stop => {
+                        self.stopped_by = self.stopped_by.or(Some(StoppedBy::Request));
+                        return Input::Machine(HostInput::Stop);
+                    }
                     Followed::Nothing => {}
                 },
                 Happened::Local(event) => {

@@ -1,8 +1,9 @@
-//! A viewer's escapes, as in ssh: at the start of a line alone.
+//! A viewer's escapes, as in ssh: at the start of a line alone, or anywhere for people who may only watch.
 
 use super::Typed;
 use super::decoder::{Decoder, Key, Piece};
 use super::escape::{EscapeReader, Step};
+use crate::role::Role;
 use crate::time::Timestamp;
 
 /// A command of the person.
@@ -75,6 +76,7 @@ pub struct Escapes {
     decoder: Decoder,
     reader: EscapeReader,
     line: Line,
+    role: Role,
     /// So many keys more are for the page that lies over the screen.
     page_keys: usize,
 }
@@ -95,7 +97,20 @@ impl Line {
 impl Escapes {
     /// With this key, as a terminal without any protocol sends it; without one nothing is an escape.
     pub fn new(key: Option<u8>) -> Escapes {
-        Escapes { key, decoder: Decoder::default(), reader: EscapeReader::default(), line: Line::Start, page_keys: 0 }
+        Escapes {
+            key,
+            decoder: Decoder::default(),
+            reader: EscapeReader::default(),
+            line: Line::Start,
+            role: Role::Control,
+            page_keys: 0,
+        }
+    }
+
+    /// What the viewer may do from now on. Nothing that a person types who may only watch goes anywhere, so each key of
+    /// theirs may begin an escape, wherever it stands.
+    pub fn set_role(&mut self, role: Role) {
+        self.role = role;
     }
 
     /// The escape character as a person would type it.
@@ -166,7 +181,7 @@ impl Escapes {
     }
 
     fn step(&mut self, key: u8, piece: Piece, actions: &mut Vec<Action>) {
-        let escape = Some(key).filter(|_| self.line == Line::Start);
+        let escape = Some(key).filter(|_| self.line == Line::Start || self.role == Role::View);
         let step = self.reader.step(escape, piece, self.decoder.bytes(), Action::of);
         let is_typed = match step {
             Step::Beside => matches!(piece, Piece::Key(_) | Piece::OtherKey),
@@ -236,6 +251,18 @@ mod tests {
             }
         }
         actions
+    }
+
+    #[test]
+    fn who_may_only_watch_leaves_at_any_time_and_who_may_type_at_the_start_of_a_line() {
+        let mut escapes = Escapes::new(Some(b'~'));
+        let mut left = |role, keys: &[u8]| {
+            escapes.set_role(role);
+            escapes.read(Timestamp::ZERO, keys).last() == Some(&Action::Leave)
+        };
+        assert!(!left(Role::Control, b"ls~."));
+        assert!(left(Role::View, b"x~.") && left(Role::View, b"\x1b[A~."));
+        assert!(!left(Role::Control, b"ls~."), "the host gave the keyboard");
     }
 
     #[test]

@@ -236,6 +236,11 @@ impl Emulator {
         &self.head
     }
 
+    /// The column of the cursor as it is now, from 0; the head has that of the last frame.
+    pub fn column(&self) -> usize {
+        self.handler.term.grid().cursor.point.column.0
+    }
+
     /// The modes as they are now, not as of the last frame: what is typed must be encoded for them.
     pub fn modes(&self) -> Modes {
         modes_of(*self.handler.term.mode(), self.handler.keyboard.modes(self.handler.is_alternate()))
