@@ -23,6 +23,7 @@ mod resize;
 mod screen;
 mod status;
 mod timers;
+mod views;
 
 use std::collections::VecDeque;
 

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::admission::Awaits;
 use super::escape::Escape;
 use super::news::{News, has_links};
 use super::question::{Question, Wording};
@@ -14,8 +13,7 @@ use crate::id::MemberId;
 use crate::keyboard::decoder::{Decoder, Piece};
 use crate::keyboard::escape::{EscapeReader, Step};
 use crate::keyboard::key_name;
-use crate::session::link::PathKind;
-use crate::terminal::{Banner, Size, quoted_name};
+use crate::terminal::{Banner, Size};
 use crate::time::Timestamp;
 
 /// An answer within this time was not meant for the question that is shown, which may have taken the place of another
@@ -383,62 +381,6 @@ impl Host {
         let pending = connection.pending()?;
         let (name, role) = (&pending.request.hello.name, pending.request.role);
         Some(Question { id, name, from: connection.from, role, words: pending.sas?, key: self.escape_name(), others })
-    }
-
-    fn help(&self) -> String {
-        let key = self.escape_name().unwrap_or_default();
-        format!(
-            "beach: {key} l links, {key} m list viewers, {key} k remove one, {key} p pause or resume\n       {key} y let in, {key} n refuse, {key} {key} type {key} itself; any key closes this"
-        )
-    }
-
-    fn headline(&self) -> String {
-        let (here, pending) =
-            (self.members(), self.connections.values().filter(|connection| connection.pending().is_some()).count());
-        let viewers = if here == 1 { "viewer" } else { "viewers" };
-        let waiting = if pending > 0 { format!(", {pending} waiting") } else { String::new() };
-        let paused = if self.sharing.is_paused() { ", paused" } else { "" };
-        format!("beach: {here} {viewers}{waiting}{paused}")
-    }
-
-    fn listed(&self) -> String {
-        let status = self.status();
-        // As many as a banner has rows for, below its first one.
-        let room = usize::from(self.screen.emulator.head().size.rows / 2).saturating_sub(1);
-        let all = status.members.len() + status.pending.len();
-        let members = status.members.iter().map(|member| {
-            let path = match member.path.kind {
-                PathKind::Direct => "direct",
-                PathKind::Turn => "turn",
-                PathKind::Relay => "relay",
-            };
-            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, quoted_name(&member.name), member.role);
-            if let Some(round_trip) = member.round_trip {
-                row += &format!("  {} ms", round_trip.as_millis());
-            }
-            if member.away.is_some() {
-                row += "  away";
-            }
-            if member.typed_last {
-                row += "  typed last";
-            }
-            row
-        });
-        let pending = status.pending.iter().map(|pending| {
-            let (id, name, role) = (pending.id.0, quoted_name(&pending.name), pending.role);
-            let what = match pending.awaits {
-                Awaits::Person => "",
-                Awaits::Resume => " for the end of the pause",
-            };
-            // The words come before a name that might look like them.
-            format!("{id:>4} {}  {name}  {role}  waits{what}", pending.check)
-        });
-        let mut rows: Vec<String> = pending.chain(members).collect();
-        if all > room {
-            rows.truncate(room.saturating_sub(1));
-            rows.push(format!("     and {} more: beach status", all - rows.len()));
-        }
-        rows.join("\n")
     }
 
     /// A viewer asks to be let in: rings the bell, which changes no screen.
