@@ -11,6 +11,7 @@ mod frames;
 mod handshakes;
 mod input;
 mod lifecycle;
+mod listing;
 mod member;
 mod members;
 mod moderation;
@@ -45,6 +46,7 @@ use self::console::Console;
 pub use self::escape::Escape;
 use self::input::Input;
 use self::lifecycle::{Lifecycle, Stop};
+use self::listing::Listing;
 use self::moderation::Sharing;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 pub use self::news::{LinkLengths, fill_links};
@@ -68,6 +70,7 @@ pub struct Host {
     console: Console,
     screen: Screen,
     input: Input,
+    listing: Listing,
     out: VecDeque<HostOutput<Command>>,
 }
 
@@ -84,6 +87,7 @@ impl Host {
             console: Console::new(config.escape),
             screen: Screen::new(&config),
             input: Input::default(),
+            listing: Listing::default(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
             config,
         }
@@ -240,6 +244,7 @@ impl Host {
         self.pump_frames(now);
         self.pump_console(now);
         self.pump_ending(now);
+        self.pump_listing(now);
     }
 }
 

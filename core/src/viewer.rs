@@ -4,6 +4,7 @@ mod api;
 mod check;
 mod input;
 mod join;
+mod members;
 mod notices;
 mod reconnect;
 mod render;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use self::input::Input;
 use self::join::Join;
+use self::members::MemberList;
 use self::reconnect::Reconnect;
 use self::render::Render;
 use self::session::Session;
@@ -49,6 +51,7 @@ pub struct Viewer {
     entropy: Entropy,
     join: Join,
     session: Session,
+    members: MemberList,
     input: Input,
     reconnect: Reconnect,
     render: Render,
@@ -67,6 +70,7 @@ impl Viewer {
             entropy,
             join,
             session: Session::default(),
+            members: MemberList::default(),
             input: Input::default(),
             reconnect: Reconnect::default(),
             render: Render::new(&config),
@@ -217,6 +221,8 @@ impl Viewer {
                 self.render.repaint(now);
             }
             ViewerInput::Turn => self.turn_page(now),
+            ViewerInput::WantMembers => self.want_members(),
+            ViewerInput::Members => self.show_members(now),
             ViewerInput::Standing(text) => {
                 self.render.notices.stand(text.as_deref());
                 self.render.repaint(now);

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use beach_tests::real::{
-    Host, Links, Machine, Machines, Process, Scratch, Tmux, beach_of, binary, eventually, holds, left_out,
+    Host, Links, Machine, Machines, Pane, Process, Scratch, Tmux, beach_of, binary, eventually, holds, left_out,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -35,8 +35,9 @@ fn does(program: &Path, scratch: &Scratch, args: &[&str]) {
     assert_eq!(process.exit(SOON), 0, "{args:?}: {}", process.stderr());
 }
 
-/// Somebody asks to come in, is let in, sees what the host's program printed, types into it, sees that, and is removed.
-fn meet(host_program: &Path, viewer_program: &Path) {
+/// Somebody asks to come in, is let in, sees what the host's program printed, types into it, sees that, does something
+/// more, and is removed.
+fn meet(host_program: &Path, viewer_program: &Path, more: impl FnOnce(&Pane<'_>)) {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
     let options = ["--listen", "127.0.0.1:0", "--approve"];
@@ -49,6 +50,7 @@ fn meet(host_program: &Path, viewer_program: &Path) {
     viewer.shows("printed-42", SOON);
     viewer.types_line("echo typed-$((40+3))");
     viewer.shows("typed-43", SOON);
+    more(&viewer);
 
     does(host_program, &scratch, &["kick", "1"]);
     eventually("the viewer's end", SOON, || viewer.ended());
@@ -88,13 +90,17 @@ fn iptables(machine: &Machine, args: &[&str]) {
 #[test]
 fn an_old_viewer_joins_a_new_host_is_let_in_sees_and_types() {
     let Some([new, old]) = versions() else { return };
-    meet(&new, &old);
+    meet(&new, &old, |_| {});
 }
 
 #[test]
 fn a_new_viewer_joins_an_old_host_is_let_in_sees_and_types() {
     let Some([new, old]) = versions() else { return };
-    meet(&old, &new);
+    meet(&old, &new, |viewer| {
+        viewer.types("~m");
+        viewer.shows("this host does not tell who is here", SOON);
+        viewer.types("q");
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use beach_core::endpoint::{Endpoint, Secrets};
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
 use beach_core::terminal::{Abilities, Options, Size};
-use beach_core::viewer::{Viewer, ViewerConfig};
+use beach_core::viewer::{Viewer, ViewerConfig, ViewerInput};
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
 use beach_runtime_tokio::signal;
@@ -96,7 +96,8 @@ impl Setup {
             standing: Standing::new(),
             owed: VecDeque::new(),
             own: args.own,
-            pending: VecDeque::new(),
+            // Only the page of a terminal shows the list.
+            pending: VecDeque::from_iter((seat == SeatKind::OwnTerminal).then_some(ViewerInput::WantMembers)),
             ended_by: None,
         };
         Ok((endpoint, join))

@@ -96,6 +96,8 @@ impl Join {
                 Action::Redraw => self.pending.push_back(ViewerInput::Redraw),
                 Action::Help => self.help(),
                 Action::Status => self.owe(Owed::Status),
+                Action::Members if self.seat.terminal.is_some() => self.pending.push_back(ViewerInput::Members),
+                Action::Members => {}
                 Action::Suspend => self.suspend(),
                 Action::Pan(rows, cols) => {
                     let (width, height) = tty::size().unwrap_or(NO_TERMINAL);

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::escape::Escape;
+use super::listing::Typist;
 use super::news::{News, has_links};
 use super::question::{Question, Wording};
 use super::{Host, HostOutput, ModeratorAction};
@@ -154,8 +155,17 @@ impl Host {
         self.console.escape.key(wanted)
     }
 
-    /// Appends the program's part of this piece to that of earlier ones.
+    /// The program's part of this piece.
     fn read_piece(&mut self, now: Timestamp, piece: Piece, bytes: &[u8]) -> Vec<u8> {
+        let passed = self.taken_out(now, piece, bytes);
+        if matches!(piece, Piece::Key(_) | Piece::OtherKey | Piece::Pasted) && !passed.is_empty() {
+            self.listing.typed(now, Typist::Host);
+        }
+        passed
+    }
+
+    /// Takes the escape and its command out of the keys; returns the rest, with what was kept before.
+    fn taken_out(&mut self, now: Timestamp, piece: Piece, bytes: &[u8]) -> Vec<u8> {
         let escape = self.escape();
         // The subject of the escape may be gone by now.
         let mut passed = if escape.is_none() { self.console.reader.give_up() } else { Vec::new() };

@@ -185,6 +185,7 @@ impl Host {
             self.start_program();
         }
         self.screen.frames.changed();
+        self.listing.changed();
         self.sizes_changed();
     }
 
@@ -209,6 +210,7 @@ impl Host {
         if self.sharing.is_paused() {
             self.say(link, &FromHost::Paused(true));
         }
+        self.tell_members(link);
         if let Some(goodbye) = goodbye {
             self.say(link, &FromHost::Goodbye(goodbye));
         }

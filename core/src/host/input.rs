@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::listing::Typist;
 use super::{Host, HostNotice, HostOutput};
 use crate::id::MemberId;
 use crate::session::link::Command;
@@ -293,6 +294,7 @@ impl Host {
         member.input.take(now, bytes.len().min(MAX_WRITE));
         self.input.pasting = member.lane.inbound.is_pasting().then_some((id, now));
         self.input.last_writer = Some(id);
+        self.listing.typed(now, Typist::Member(id));
         self.screen.frames.expect_echo(now);
         if self.config.tells_input {
             self.notice(HostNotice::Typed(id, bytes.clone()));

@@ -10,7 +10,7 @@ use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::handshake::Cause;
-use crate::session::link::{Hello, Path, WANTS_CLIPBOARD};
+use crate::session::link::{Hello, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::terminal::Size;
@@ -49,6 +49,8 @@ pub(super) struct Member {
     pub(super) input: TokenBucket,
     pub(super) told: Told,
     pub(super) wants_clipboard: bool,
+    /// The member wants to be told who else is here.
+    pub(super) wants_members: bool,
     /// Since when the member is on its link.
     pub(super) since: Timestamp,
     /// Which way the link goes.
@@ -114,7 +116,8 @@ impl Member {
             id,
             origin,
             role,
-            wants_clipboard: wants_clipboard(&hello),
+            wants_clipboard: wants(&hello, WANTS_CLIPBOARD),
+            wants_members: wants(&hello, WANTS_MEMBERS),
             name: hello.name,
             size: hello.size,
             lane: Downlink::new(u64::from(hello.history)),
@@ -130,7 +133,8 @@ impl Member {
 
     /// The member is on another link since `since`, and said this there.
     pub(super) fn come_back(&mut self, hello: Hello, since: Timestamp, path: Path) {
-        self.wants_clipboard = wants_clipboard(&hello);
+        self.wants_clipboard = wants(&hello, WANTS_CLIPBOARD);
+        self.wants_members = wants(&hello, WANTS_MEMBERS);
         self.size = hello.size.or(self.size);
         self.name = hello.name;
         self.told.title = None;
@@ -149,8 +153,8 @@ impl Member {
     }
 }
 
-fn wants_clipboard(hello: &Hello) -> bool {
-    hello.capabilities & WANTS_CLIPBOARD != 0
+fn wants(hello: &Hello, capability: u32) -> bool {
+    hello.capabilities & capability != 0
 }
 
 /// Whether members of this role may type.

@@ -99,6 +99,7 @@ impl Host {
                         }
                     }
                 };
+                self.listing.stopped(member.id);
                 self.member_news(now, &member.name, change);
                 self.notice(HostNotice::Left(member.id, cause));
                 self.link(Command::Release(member.origin));
@@ -122,6 +123,7 @@ impl Host {
         member.presence = Presence::Parting(control, Parting { by: now + within, cause, goodbye: goodbye.clone() });
         let id = member.id;
         self.drop_input(id);
+        self.listing.changed();
         if control == Control::Open {
             self.say(link, &FromHost::Goodbye(goodbye));
         }

@@ -245,6 +245,7 @@ impl Host {
         if hears {
             self.say(link, &FromHost::Role(role));
         }
+        self.listing.stopped(id);
         // The sizes of those who may type count.
         self.sizes_changed();
     }
@@ -252,6 +253,7 @@ impl Host {
     fn share(&mut self, sharing: Sharing) {
         self.sharing = sharing;
         self.connections.touch_all();
+        self.listing.changed();
         self.screen.frames.changed();
         for id in self.connections.member_ids() {
             self.drop_input(id);

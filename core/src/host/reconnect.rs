@@ -45,6 +45,7 @@ impl Host {
         self.link(Command::Close(link));
         self.member_news(now, &name, Change::Lost);
         self.notice(HostNotice::Away(id, cause));
+        self.listing.changed();
         self.sizes_changed();
         let away = |connection: &Connection| connection.away().map(|away| away.since);
         if self.connections.values().filter_map(away).count() > MAX_VIEWERS {
@@ -84,6 +85,7 @@ impl Host {
         self.member_news(now, &name, Change::Back);
         self.notice(HostNotice::Back(id, path));
         self.screen.frames.changed();
+        self.listing.changed();
         self.sizes_changed();
     }
 

@@ -40,12 +40,14 @@ pub(super) enum Timer {
     Clipboard,
     /// A paste goes on no more, or a member that typed too much may go on.
     Input,
+    /// Viewers may be told again who is here, or somebody has stopped typing.
+    Listing,
     /// The ending takes its next step.
     Ending,
 }
 
 impl Timer {
-    const ALL: [Timer; 15] = [
+    const ALL: [Timer; 16] = [
         Timer::Registering,
         Timer::Resize,
         Timer::Dial,
@@ -60,6 +62,7 @@ impl Timer {
         Timer::Console,
         Timer::Clipboard,
         Timer::Input,
+        Timer::Listing,
         Timer::Ending,
     ];
 }
@@ -116,7 +119,8 @@ impl Timer {
             | Timer::Frame
             | Timer::Console
             | Timer::Clipboard
-            | Timer::Input => false,
+            | Timer::Input
+            | Timer::Listing => false,
         }
     }
 }
@@ -152,7 +156,7 @@ impl Host {
     }
 
     /// All deadlines.
-    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 15] {
+    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 16] {
         Timer::ALL.map(|timer| (timer, self.time_of(timer)))
     }
 
@@ -183,6 +187,7 @@ impl Host {
             Timer::Console => self.console.deadline(),
             Timer::Clipboard => self.screen.properties.clipboard_deadline().filter(|_| !self.sharing.is_paused()),
             Timer::Input => self.input_deadline(self.now),
+            Timer::Listing => self.listing.deadline(),
             Timer::Ending => self.ending_deadline(),
         }
     }
@@ -242,7 +247,7 @@ impl Host {
             Timer::Keys => self.own_keys_stall(),
             Timer::Synchronized => self.break_synchronized(),
             // These deadlines are handled after every input.
-            Timer::Frame | Timer::Console | Timer::Clipboard | Timer::Input | Timer::Ending => {}
+            Timer::Frame | Timer::Console | Timer::Clipboard | Timer::Input | Timer::Listing | Timer::Ending => {}
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Action {
     Help,
     /// Show the path.
     Status,
+    /// Show who else is here.
+    Members,
     /// Paint everything again.
     Redraw,
     /// Have the paths prove themselves anew.
@@ -54,6 +56,7 @@ impl Action {
             b'.' => Some(Action::Leave),
             b'?' => Some(Action::Help),
             b's' => Some(Action::Status),
+            b'm' => Some(Action::Members),
             b'r' => Some(Action::Redraw),
             b'p' => Some(Action::Prove),
             CTRL_Z => Some(Action::Suspend),

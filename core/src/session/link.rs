@@ -143,6 +143,9 @@ pub enum Lane {
 /// A capability: what the program puts into the clipboard is to be told.
 pub const WANTS_CLIPBOARD: u32 = 1;
 
+/// A capability: the viewer wants to be told who else is here.
+pub const WANTS_MEMBERS: u32 = 2;
+
 /// A viewer's first message, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -152,7 +155,7 @@ pub struct Hello {
     pub size: Option<Size>,
     /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
     pub history: u32,
-    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`].
+    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`].
     pub capabilities: u32,
 }
 

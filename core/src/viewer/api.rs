@@ -96,6 +96,10 @@ pub enum ViewerInput {
     Standing(Option<String>),
     /// The person pressed a key that is for the page: its next part is shown, or the page closes.
     Turn,
+    /// Ask the host to tell who is here. Only before the first link counts.
+    WantMembers,
+    /// Show a page of who is here, which follows what the host tells.
+    Members,
 }
 
 /// Outputs of a viewer.

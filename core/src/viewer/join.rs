@@ -170,7 +170,7 @@ impl Viewer {
                 name: self.config.name.clone(),
                 size: Some(self.config.size),
                 history: self.config.history,
-                capabilities: if self.config.clipboard { WANTS_CLIPBOARD } else { 0 },
+                capabilities: if self.config.clipboard { WANTS_CLIPBOARD } else { 0 } | self.members.capability(),
             };
             self.command(Command::Hello(self.join.link, hello));
         }

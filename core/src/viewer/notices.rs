@@ -26,13 +26,29 @@ struct Remark {
     left: Option<String>,
 }
 
+/// The subject of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// A text that does not change.
+    Text,
+    /// Who is here.
+    Members,
+}
+
+/// A text that stays until a key.
+#[derive(Debug)]
+struct Page {
+    text: String,
+    subject: Subject,
+}
+
 /// The texts over the screen.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     /// Standing lines, which show until their condition ends.
     standing: Option<String>,
     /// The page that stays until a key; other texts wait for its end.
-    page: Option<String>,
+    page: Option<Page>,
     /// How many rows of the page were read.
     turned: usize,
     remarks: VecDeque<Remark>,
@@ -56,7 +72,27 @@ impl Notices {
 
     /// Shows a text until the next key.
     pub(super) fn page(&mut self, text: &str) {
-        self.page = Some(cut(text));
+        self.open(cut(text), Subject::Text);
+    }
+
+    /// Shows who is here until the next key; all of the list, which one frame of the host holds.
+    pub(super) fn members(&mut self, text: &str) {
+        self.open(text.to_owned(), Subject::Members);
+    }
+
+    /// Somebody came, went, or types: whether a page about this shows another text now.
+    pub(super) fn members_changed(&mut self, size: Size, text: &str) -> bool {
+        let is_other = |page: &&mut Page| page.subject == Subject::Members && page.text != text;
+        let Some(page) = self.page.as_mut().filter(is_other) else { return false };
+        if banner_rows(text, size.cols).len() <= self.turned {
+            self.turned = 0;
+        }
+        text.clone_into(&mut page.text);
+        true
+    }
+
+    fn open(&mut self, text: String, subject: Subject) {
+        self.page = Some(Page { text, subject });
         self.turned = 0;
         // The page covers the remarks: their time begins again behind it.
         self.remarks.iter_mut().for_each(|remark| remark.until = None);
@@ -69,7 +105,7 @@ impl Notices {
 
     /// How many keys the page still takes, to turn it and to close it.
     pub(super) fn page_keys(&self, size: Size) -> usize {
-        let rows = self.page.as_ref().map_or(0, |page| banner_rows(page, size.cols).len());
+        let rows = self.page.as_ref().map_or(0, |page| banner_rows(&page.text, size.cols).len());
         let left = rows.saturating_sub(self.turned).div_ceil(room(size));
         if self.page.is_some() { left.max(1) } else { 0 }
     }
@@ -79,7 +115,7 @@ impl Notices {
     pub(super) fn key(&mut self, size: Size) -> bool {
         let Some(page) = &self.page else { return false };
         self.turned += room(size);
-        if banner_rows(page, size.cols).len() <= self.turned {
+        if banner_rows(&page.text, size.cols).len() <= self.turned {
             self.page = None;
         }
         true
@@ -109,7 +145,7 @@ impl Notices {
     pub(super) fn rows(&mut self, now: Timestamp, size: Size) -> Vec<Line> {
         let room = room(size);
         if let Some(page) = &self.page {
-            return banner_rows(page, size.cols).into_iter().skip(self.turned).take(room).collect();
+            return banner_rows(&page.text, size.cols).into_iter().skip(self.turned).take(room).collect();
         }
         let mut rows = self.standing.as_ref().map(|text| banner_rows(text, size.cols)).unwrap_or_default();
         // A remark has at least one row beside what stands.
@@ -222,6 +258,22 @@ mod tests {
         assert_eq!(notices.page_keys(SIZE), 0);
         assert!(!notices.key(SIZE), "there is no page any more");
         assert_eq!(notices.deadline(), Some(at(64)));
+    }
+
+    #[test]
+    fn a_page_of_who_is_here_follows_changes_and_another_page_does_not() {
+        let mut notices = Notices::default();
+        notices.page("help");
+        assert!(!notices.members_changed(SIZE, "ann"));
+        notices.members("1\n2\n3\n4\n5\n6");
+        assert!(notices.key(SIZE), "turns to the rest");
+        assert!(
+            notices.members_changed(SIZE, "1\n2\n3\n4\n5\nsix") && !notices.members_changed(SIZE, "1\n2\n3\n4\n5\nsix")
+        );
+        assert_eq!(texts(&mut notices, at(0)), ["six"]);
+        assert!(notices.members_changed(SIZE, "1\n2"), "the rest is gone");
+        assert_eq!(texts(&mut notices, at(0)), ["1", "2"]);
+        assert!(notices.key(SIZE) && !notices.members_changed(SIZE, "nobody"));
     }
 
     #[test]

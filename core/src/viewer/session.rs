@@ -93,6 +93,7 @@ impl Viewer {
                 self.notice(ViewerNotice::Role(role));
             }
             FromHost::Paused(paused) => self.notice(ViewerNotice::Paused(paused)),
+            FromHost::Members(members) => self.on_members(now, members),
             FromHost::Goodbye(goodbye) => {
                 self.send(&FromViewer::GoodbyeHeard);
                 let exit = match goodbye {

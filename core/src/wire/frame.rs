@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::MemberId;
 use crate::role::Role;
-use crate::terminal::{Head, LineCommits, Space, clean_title};
+use crate::terminal::{Head, LineCommits, Space, clean_title, is_printable};
 use crate::wire::{WireError, decode, encode};
 
 /// Longest frame, in bytes. RTP carries at most 1,984 bytes of payload before the engine panics and paths of 1,280
@@ -39,6 +39,13 @@ pub(crate) const MAX_NUMBER: u64 = u64::MAX >> 1;
 /// Longest text of one part of a clipboard, in bytes.
 pub const MAX_CLIPBOARD_PART: usize = 900;
 
+/// Longest name in a list of members, in characters: one more than people are shown of a name, so that they see where it
+/// was cut.
+pub const MAX_LISTED_NAME: usize = 25;
+
+/// Longest list of members in a frame, in bytes, but for what stands before and after it.
+const MAX_MEMBERS_BYTES: usize = MAX_FRAME - 16;
+
 /// Host → viewer, on the control lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromHost {
@@ -68,6 +75,50 @@ pub enum FromHost {
     Role(Role),
     /// Whether the host keeps what happens, and what is typed, to itself.
     Paused(bool),
+    /// The people in the session. Only for viewers that asked for it.
+    Members(Members),
+}
+
+/// The people in a session, as far as a frame has room.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    /// Viewers, in the order of their numbers.
+    pub listed: Vec<Listed>,
+    /// How many other viewers are here.
+    pub more: u16,
+    /// Whether the person at the host's own terminal types.
+    pub host_types: bool,
+}
+
+/// A viewer in a list of those that are here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listed {
+    /// The number of the viewer.
+    pub member: MemberId,
+    /// What the viewer may do.
+    pub role: Role,
+    /// The name that the viewer chose; printable, at most [`MAX_LISTED_NAME`] characters.
+    pub name: String,
+    /// Whether the viewer types.
+    pub types: bool,
+}
+
+impl Members {
+    /// The list of these viewers. Where a frame has no room for all, those that type come first.
+    pub fn of(mut all: Vec<Listed>, host_types: bool) -> Members {
+        all.sort_by_key(|listed| (!listed.types, listed.member));
+        let mut left = MAX_MEMBERS_BYTES;
+        let fits = |listed: &Listed| {
+            let needed = postcard::to_stdvec(listed).map_or(usize::MAX, |bytes| bytes.len());
+            left.checked_sub(needed).inspect(|rest| left = *rest).is_some()
+        };
+        let count = all.len();
+        all.iter_mut().for_each(|listed| listed.name = clean_name(&listed.name));
+        let mut listed: Vec<_> = all.into_iter().take_while(fits).collect();
+        listed.sort_by_key(|listed| listed.member);
+        let more = u16::try_from(count - listed.len()).unwrap_or(u16::MAX);
+        Members { listed, more, host_types }
+    }
 }
 
 /// Viewer → host, on the control lane.
@@ -211,6 +262,9 @@ impl FromHost {
                 *text = clean_title(text);
             }
             FromHost::Clipboard { text, .. } => text.retain(|c| matches!(c, '\n' | '\t') || !c.is_control()),
+            FromHost::Members(members) => {
+                members.listed.iter_mut().for_each(|listed| listed.name = clean_name(&listed.name));
+            }
             FromHost::Welcome { .. }
             | FromHost::Bell
             | FromHost::Goodbye(Goodbye::Ended(_) | Goodbye::Stopped | Goodbye::Expired)
@@ -299,6 +353,11 @@ impl Acks {
     }
 }
 
+/// The printable characters of a name, as many as a list has of one.
+fn clean_name(name: &str) -> String {
+    name.chars().filter(|c| is_printable(*c)).take(MAX_LISTED_NAME).collect()
+}
+
 fn is_number(number: u64) -> bool {
     number <= MAX_NUMBER
 }
@@ -352,6 +411,36 @@ mod tests {
     fn segment() -> Segment {
         let space = Space::Main;
         Segment { space, number: 1, version: 1, is_final: false, part: 0, parts: 1, content: Vec::new() }
+    }
+
+    #[test]
+    fn a_list_of_all_members_fits_a_frame_and_those_who_type_are_always_in_it() {
+        let member = |number: u32| Listed {
+            member: MemberId(u32::MAX - number),
+            role: Role::Control,
+            name: "\u{1f980}\u{202e}\u{7}".repeat(64),
+            types: (7..12).contains(&number),
+        };
+        let frame = FromHost::Members(Members::of((0..128).map(member).collect(), true));
+        let bytes = frame.encode();
+        assert!(bytes.len() <= MAX_FRAME, "{} bytes", bytes.len());
+        assert_eq!(FromHost::decode(&bytes), Ok(frame.clone()));
+        let FromHost::Members(members) = frame else { panic!("{frame:?}") };
+        assert_eq!(members.listed.iter().filter(|listed| listed.types).count(), 5);
+        assert!(members.listed.is_sorted_by_key(|listed| listed.member));
+        assert_eq!(members.listed.len() + usize::from(members.more), 128);
+        assert!(members.listed.iter().all(|listed| listed.name == "\u{1f980}".repeat(MAX_LISTED_NAME)));
+        let ordinary = |number: u32| Listed { member: MemberId(number), name: "somebody".to_owned(), ..member(0) };
+        assert_eq!(Members::of((1..=70).map(ordinary).collect(), false).more, 0);
+    }
+
+    #[test]
+    fn names_of_a_hostile_host_are_cleaned_and_cut() {
+        let name = "\u{1b}]0;evil\u{7}\u{202e}".repeat(20);
+        let listed = Listed { member: MemberId(1), role: Role::View, name, types: false };
+        let frame = FromHost::Members(Members { listed: vec![listed], more: 0, host_types: false });
+        let Ok(FromHost::Members(read)) = FromHost::decode(&frame.encode()) else { panic!("the frame is whole") };
+        assert_eq!(read.listed[0].name, "]0;evil]0;evil]0;evil]0;e");
     }
 
     #[test]
