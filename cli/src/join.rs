@@ -114,7 +114,7 @@ impl Join {
     }
 
     /// Shows lines over the bottom of the screen until the next key.
-    fn page(&mut self, lines: &[&str]) {
+    fn page(&mut self, lines: &[String]) {
         if self.seat.terminal.is_some() {
             self.pending.push_back(ViewerInput::Page(lines.join("\n")));
         }

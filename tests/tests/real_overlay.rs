@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Pane, Scratch, Tmux, beach, holds};
+use beach_tests::real::{Host, Pane, Process, Scratch, Tmux, beach, holds, join};
 
 const SOON: Duration = Duration::from_secs(20);
 const SIZE: (u16, u16) = (60, 16);
@@ -25,8 +25,12 @@ fn counting(scratch: &Scratch) -> Host {
 }
 
 fn says(scratch: &Scratch, text: &str) {
-    let mut command: Command = beach(scratch, &["say", text]);
-    assert!(command.output().expect("beach say runs").status.success());
+    does(scratch, &["say", text]);
+}
+
+fn does(scratch: &Scratch, args: &[&str]) {
+    let mut command: Command = beach(scratch, args);
+    assert!(command.output().expect("beach runs").status.success(), "{args:?}");
 }
 
 fn is_shown(pane: &Pane<'_>, text: &str) -> bool {
@@ -116,4 +120,55 @@ fn a_long_notice_wraps_in_a_narrow_window() {
         is_shown(&viewer, "first words of a") && is_shown(&viewer, "last ones")
     });
     holds("the program's screen again", SOON, || !is_shown(&viewer, "last ones") && viewer.rows()[0] == "READY");
+}
+
+#[test]
+fn people_who_may_only_watch_see_who_types_and_their_own_keys_and_leave_in_the_middle_of_a_line() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["sh", "-c", "stty raw -echo; printf READY; exec cat > typed"]);
+    let mut ann = Process::start(&mut join(&scratch, &["--json", "--name", "ann", &host.links.control]));
+    ann.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let bob = tmux.pane("bob", SIZE, &format!("exec beach join --name bob '{}'", host.links.view));
+    bob.shows("READY", SOON);
+
+    bob.types("~m");
+    holds("the list", SOON, || is_shown(&bob, "2 viewers are here") && is_shown(&bob, "\"ann\"  may type"));
+    assert!(is_shown(&bob, "\"bob\"  may only watch  (you)"), "{:#?}", bob.rows());
+    ann.write("x");
+    holds("ann types", SOON, || is_shown(&bob, "\"ann\"  may type, types now"));
+    holds("ann has typed", SOON, || !is_shown(&bob, "types now"));
+    bob.types("q");
+    holds("the list goes", SOON, || !is_shown(&bob, "(you)"));
+
+    bob.types("ls~?");
+    holds("the help", SOON, || is_shown(&bob, "your keys; you can only watch") && is_shown(&bob, "this help"));
+    assert!(!is_shown(&bob, "~~") && !is_shown(&bob, "start of a line"), "{:#?}", bob.rows());
+    bob.types("q");
+    holds("the remark about the keys", SOON, || is_shown(&bob, "You can only watch. Leave: ~.  Help: ~?"));
+    bob.types("ls~.");
+    assert_eq!(bob.end(SOON), 0);
+}
+
+#[test]
+fn a_viewer_reads_that_the_host_took_the_keyboard_and_paused_also_in_a_low_window() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["sh", "-c", "printf READY; exec sleep 100"]);
+    let viewer = tmux.pane("viewer", (80, 12), &format!("exec beach join '{}'", host.links.control));
+    viewer.shows("READY", SOON);
+
+    does(&scratch, &["revoke", "1"]);
+    viewer.shows("The host took the keyboard away; you can only watch now.", SOON);
+    says(&scratch, "a first sentence");
+    says(&scratch, "a second sentence");
+    does(&scratch, &["pause"]);
+    viewer.shows("beach: the host paused the session; you see nothing new and cannot type.", SOON);
+    viewer.shows("the host says: a second sentence", SOON);
+    holds("the remarks go", SOON, || !is_shown(&viewer, "sentence"));
+    viewer.shows("the host paused the session", SOON);
+    does(&scratch, &["grant", "1"]);
+    viewer.shows("The host gave you the keyboard; you can type now.", SOON);
+    does(&scratch, &["resume"]);
+    holds("the pause is over", SOON, || !is_shown(&viewer, "paused"));
 }

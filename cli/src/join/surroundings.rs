@@ -52,8 +52,8 @@ impl Surroundings<ViewerEndpoint> for Join {
                     self.write();
                 }
                 Owed::Status => {
-                    let [path, traffic] = self.status_lines(endpoint.round_trip());
-                    self.page(&[&path, &traffic]);
+                    let lines = self.status_lines(endpoint.round_trip());
+                    self.page(&lines);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use beach_core::keyboard::{Action, Escapes, Keyboard, Typed};
+use beach_core::role::Role;
 use beach_core::time::Timestamp;
 use beach_core::viewer::ViewerInput;
 use beach_runtime_tokio::signals;
@@ -26,6 +27,23 @@ pub(super) enum KeysWanted {
     Yes,
     /// The viewer has not taken the last keys yet.
     No,
+}
+
+/// The page about the escapes that do something for people of this role; `e` is the name of the escape key.
+fn help(e: &str, role: Role) -> Vec<String> {
+    let (first, last) = match role {
+        Role::Control => ("beach: keys at the start of a line", format!("  {e}{e}   {e} itself           ")),
+        // Nothing that they type goes to the session, so no key needs another meaning.
+        Role::View => ("beach: your keys; you can only watch", "  ".to_owned()),
+    };
+    vec![
+        first.to_owned(),
+        format!("  {e}.   leave              {e}m   who is here, and who types"),
+        format!("  {e}r   redraw             {e}s   path, round trip, bytes"),
+        format!("  {e}^Z  suspend            {e}p   look for a better path"),
+        format!("  {e}h {e}j {e}k {e}l   in a small window: left, down, up, right"),
+        format!("{last}{e}?   this help, until the next key"),
+    ]
 }
 
 impl Typing {
@@ -110,15 +128,7 @@ impl Join {
     }
 
     fn help(&mut self) {
-        let e = self.typing.escapes.name();
-        self.page(&[
-            "beach: keys at the start of a line",
-            &format!("  {e}.   leave              {e}s   path, round trip, bytes"),
-            &format!("  {e}r   redraw             {e}p   look for a better path"),
-            &format!("  {e}^Z  suspend"),
-            &format!("  {e}h {e}j {e}k {e}l   in a small window: look left, down, up, right"),
-            &format!("  {e}{e}   {e} itself           {e}?   this help, until the next key"),
-        ]);
+        self.page(&help(&self.typing.escapes.name(), self.typing.escapes.role()));
     }
 
     pub(super) fn suspend(&mut self) {
@@ -127,6 +137,23 @@ impl Join {
             self.pending.push_back(ViewerInput::Redraw);
         } else {
             signals::stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_the_escapes_that_work_in_rows_of_at_most_60_columns() {
+        for role in [Role::Control, Role::View] {
+            let rows = help("~", role);
+            assert!(rows.iter().all(|row| row.len() <= 60), "{rows:#?}");
+            let text = rows.join("\n");
+            assert!("~. ~m ~r ~s ~^Z ~p ~h ~j ~k ~l ~?".split(' ').all(|key| text.contains(key)), "{text}");
+            assert_eq!(text.contains("~~"), role == Role::Control, "{text}");
+            assert_eq!(text.contains("start of a line"), role == Role::Control, "{text}");
         }
     }
 }

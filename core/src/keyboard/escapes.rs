@@ -116,6 +116,11 @@ impl Escapes {
         self.role = role;
     }
 
+    /// What the viewer may do, as last set.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// The escape character as a person would type it.
     pub fn name(&self) -> String {
         self.key.map_or_else(String::new, super::key_name)
