@@ -56,6 +56,7 @@ pub(crate) async fn start(args: &ShareArgs) -> u8 {
                 no_tls,
                 waits: args.wait.is_some(),
                 asks: false,
+                escape: None,
                 qr: args.qr,
                 copied: args.copy && shown == InvitesShown::Yes,
                 links: shown,

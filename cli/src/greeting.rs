@@ -2,6 +2,7 @@
 
 use beach_core::crypto::invite::{Invite, LinkForm};
 use beach_core::host::{LinkLengths, fill_links};
+use beach_core::keyboard::key_name;
 use beach_core::role::Role;
 use beach_core::terminal::Size;
 use qrcode::render::unicode::Dense1x2;
@@ -133,6 +134,8 @@ pub(crate) struct Remarks {
     pub(crate) waits: bool,
     /// This terminal asks the host about each person who wants to type.
     pub(crate) asks: bool,
+    /// The key that begins a command at the host's own terminal.
+    pub(crate) escape: Option<u8>,
     pub(crate) qr: bool,
     /// The terminal gets the link that permits most for its clipboard.
     pub(crate) copied: bool,
@@ -176,6 +179,8 @@ impl Greeting {
         ] {
             lines.extend(applies.then(|| text.to_owned()));
         }
+        let help = |key| format!("  {} ? shows your commands: links, viewers, pause.", key_name(key));
+        lines.extend(remarks.escape.map(help));
         let mut lines: Vec<_> = lines.into_iter().map(plain).collect();
         if remarks.qr && remarks.links == InvitesShown::Yes {
             lines.push(plain(String::new()));
@@ -290,6 +295,27 @@ mod tests {
     }
 
     #[test]
+    fn the_escape_is_named_where_it_is_one() {
+        let remarks = Remarks {
+            ending: Ending::Shell,
+            local: false,
+            no_tls: false,
+            waits: false,
+            asks: false,
+            escape: Some(0x1d),
+            qr: false,
+            copied: false,
+            links: InvitesShown::Yes,
+        };
+        let links = Invites::new(|_| "LINK".to_owned(), false);
+        let names_a_key = |remarks| {
+            let greeting = Greeting::new("bash", Size::new(80, 24), &links, remarks);
+            greeting.lines().any(|line| line.starts_with("  ^] ? shows your commands"))
+        };
+        assert!(names_a_key(remarks) && !names_a_key(Remarks { escape: None, ..remarks }));
+    }
+
+    #[test]
     fn a_header_has_the_same_height_with_each_form_of_the_links() {
         let size = Size::new(80, 24);
         let remarks = Remarks {
@@ -298,6 +324,7 @@ mod tests {
             no_tls: true,
             waits: false,
             asks: true,
+            escape: Some(0x1d),
             qr: false,
             copied: false,
             links: InvitesShown::Yes,
@@ -332,6 +359,7 @@ mod tests {
             no_tls: true,
             waits: true,
             asks: true,
+            escape: Some(0x1d),
             qr: true,
             copied: true,
             links: InvitesShown::Yes,

@@ -99,6 +99,7 @@ fn where_others_can_join_who_may_type_is_asked_about_without_being_told_to() {
     let tmux = Tmux::start(&scratch);
     let (host, links) = share(&tmux, &scratch, "--listen 0.0.0.0:0");
     assert!(host.everything().contains("This terminal asks you before anybody may type."));
+    assert!(host.everything().contains("^] ? shows your commands"));
 
     let watching = join(&tmux, "watching", &links.view);
     watching.shows("$", SOON);
@@ -148,7 +149,7 @@ fn the_host_sees_who_joins_and_the_links_at_any_time_and_viewers_and_recordings_
     host.presses("C-]");
     host.presses("l");
     let command = format!("beach join '{}'", links.control);
-    holds("the links", SOON, || host.rows().concat().contains(&command));
+    holds("the links", SOON, || banner(&host).contains(&command));
     host.presses("q");
     host.types_line("echo see${NOTHING}n");
     ann.shows("seen", SOON);
@@ -188,8 +189,13 @@ fn commands_in_the_shared_terminal_show_new_links_on_the_hosts_rows_alone() {
 fn the_end_has_a_line_of_its_own_below_the_last_output() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
-    let host = tmux.pane("host", SIZE, "exec beach share --listen 127.0.0.1:0 -- sh -c 'printf partial; exit 3'");
+    let host = tmux.pane(
+        "host",
+        SIZE,
+        "exec beach share --escape none --listen 127.0.0.1:0 -- sh -c 'printf partial; exit 3'",
+    );
     assert_eq!(host.end(SOON), 3);
+    assert!(!host.everything().contains("shows your commands"), "no key begins a command");
     let rows = host.rows();
     let at = rows.iter().position(|row| row == "partial").unwrap_or_else(|| panic!("{rows:#?}"));
     assert_eq!(rows[at + 1], "  beach: the session ended: the command ended with exit code 3.", "{rows:#?}");

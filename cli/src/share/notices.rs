@@ -75,6 +75,8 @@ impl Share {
 
     fn registered(&mut self) {
         tracing::info!("registered");
+        // The rendezvous has said whether short links work there.
+        self.tell_lengths();
         // A second registration, after the rendezvous was lost: share has printed the links.
         if std::mem::replace(&mut self.session.announced, Announced::Yes) == Announced::Yes {
             return;

@@ -68,7 +68,7 @@ impl Share {
         if self.session.freshness == Freshness::Rotated {
             self.session.freshness = Freshness::Current;
             self.session.invites = Invites::new(invite, self.session.view_only);
-            self.pending.push_back(HostInput::Links(self.session.invites.lengths()));
+            self.tell_lengths();
             if let Some(invite) = endpoint.invite(&self.session.server, Role::View) {
                 self.session.id = invite.session.to_string();
             }
@@ -105,6 +105,12 @@ impl Share {
             // The asking program may be gone.
             let _ = asker.send(answer.to_string());
         }
+    }
+
+    /// Tells the host how long the links are that its rows show.
+    pub(super) fn tell_lengths(&mut self) {
+        let shown = self.session.shown(self.network.links());
+        self.pending.push_back(HostInput::Links(shown.lengths()));
     }
 
     /// The answer to an action that made new links; the own terminal shows them where the asking program must not.

@@ -133,8 +133,7 @@ impl Setup {
         }
         let shows_members = (!self.args.quiet_members).then_some(HostInput::ShowMembers);
         let screen_titles = has_screen_titles(term(self.seat).as_deref()).then_some(HostInput::ScreenTitles);
-        let links = HostInput::Links(invites.lengths());
-        let pending = screen_titles.into_iter().chain(shows_members).chain([links]).collect();
+        let pending = screen_titles.into_iter().chain(shows_members).collect();
         let share = Share {
             told,
             network,
@@ -199,6 +198,7 @@ impl Setup {
                     no_tls: self.place.public.starts_with("http://") && !loopback,
                     waits: self.args.wait.is_some(),
                     asks: self.seat == SeatKind::OwnTerminal && self.approve != Approve::Nobody,
+                    escape: self.escape().filter(|_| self.seat == SeatKind::OwnTerminal),
                     qr: self.args.qr,
                     copied: self.args.copy && shown == InvitesShown::Yes,
                     links: shown,
@@ -206,6 +206,14 @@ impl Setup {
                 Greeting::new(&command_text(&self.command), self.size, invites, remarks)
             }
             Voice::Quiet | Voice::Json => Greeting::quiet(invites.main()),
+        }
+    }
+
+    /// The key that begins a command at the own terminal.
+    fn escape(&self) -> Option<u8> {
+        match self.args.escape {
+            None => Some(ESCAPE),
+            Some(key) => key.byte(),
         }
     }
 
@@ -225,10 +233,7 @@ impl Setup {
             },
             keep: args.keep,
             approve: self.approve,
-            escape: match args.escape {
-                None => Escape::Always(ESCAPE),
-                Some(key) => key.byte().map_or(Escape::Never, Escape::Always),
-            },
+            escape: self.escape().map_or(Escape::Never, Escape::Always),
             max_viewers: args.max_viewers,
             expire: args.expire,
             links: InviteRules { once: args.once, expire: args.expire_links },
@@ -344,6 +349,7 @@ mod tests {
                 no_tls: true,
                 waits: false,
                 asks: false,
+                escape: None,
                 qr: false,
                 copied: false,
                 links: InvitesShown::Yes,

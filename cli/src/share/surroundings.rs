@@ -51,7 +51,7 @@ impl Surroundings<HostEndpoint> for Share {
             }
             HostOutput::ShowLinks(bytes) => {
                 if let Some(terminal) = &mut self.seat.terminal {
-                    terminal.show(self.session.invites.fill(&bytes));
+                    terminal.show(self.session.shown(self.network.links()).fill(&bytes));
                 }
             }
             HostOutput::Resize(size) => {
