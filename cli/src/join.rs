@@ -97,6 +97,8 @@ impl Join {
             tracing::error!(%error, "no raw mode");
             self.pending.push_back(ViewerInput::Leave);
         }
+        // The host may have paused before there was a screen.
+        self.show_standing();
     }
 
     /// Writes pending output to the viewer's own terminal.

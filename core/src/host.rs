@@ -265,10 +265,7 @@ impl Machine for Host {
             HostInput::Written => self.on_written(now),
             HostInput::TakenBack(taken) => self.on_taken_back(now, taken),
             HostInput::Ended(code) => self.on_ended(now, code),
-            HostInput::Keys(bytes) => {
-                self.console.news.dismiss();
-                self.on_keys(now, bytes);
-            }
+            HostInput::Keys(bytes) => self.on_keys(now, bytes),
             HostInput::Resized(size) => self.own_terminal_resized(size),
             HostInput::Stop => self.stop(now, Stop::Person),
             HostInput::Act(act) => self.act(now, act),

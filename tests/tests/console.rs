@@ -387,6 +387,11 @@ fn named(world: &mut World<FakeEngine>, role: Role) {
 fn the_host_sees_for_three_seconds_who_comes_goes_and_comes_back() {
     let mut world = with_news(Role::View);
     assert_eq!(banner(&world), ["beach: \"ann\" joined and may watch"]);
+    // Focus, the place of the cursor, the mouse, a key that is let go.
+    let reports: &[u8] = b"\x1b[I\x1b[3;4R\x1b[<35;1;1M\x1b[97;1:3u";
+    keys(&mut world, reports);
+    assert_eq!(banner(&world), ["beach: \"ann\" joined and may watch"], "nobody pressed a key");
+    world.hosts[0].written.clear();
     keys(&mut world, b"ls");
     assert_eq!(typed(&world), "ls", "every key is the program's");
     assert!(banner(&world).is_empty(), "a key of the host uncovers the prompt");

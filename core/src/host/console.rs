@@ -158,8 +158,15 @@ impl Host {
     /// The program's part of this piece.
     fn read_piece(&mut self, now: Timestamp, piece: Piece, bytes: &[u8]) -> Vec<u8> {
         let passed = self.taken_out(now, piece, bytes);
-        if matches!(piece, Piece::Key(_) | Piece::OtherKey | Piece::Pasted) && !passed.is_empty() {
-            self.listing.typed(now, Typist::Host);
+        match piece {
+            Piece::Key(_) | Piece::OtherKey | Piece::Pasted => {
+                self.console.news.dismiss();
+                if !passed.is_empty() {
+                    self.listing.typed(now, Typist::Host);
+                }
+            }
+            // The terminal says these by itself: nobody wants to see the row of the prompt.
+            Piece::Released(_) | Piece::Report => {}
         }
         passed
     }

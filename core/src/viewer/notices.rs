@@ -277,6 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_is_shown_in_every_window_however_many_remarks_stand_already() {
+        let standing = "beach: the host paused the session; you see nothing new and cannot type.  Leave: ~.";
+        for (cols, rows) in [20, 40, 80].into_iter().flat_map(|cols| (2..=24).map(move |rows| (cols, rows))) {
+            let size = Size::new(cols, rows);
+            let mut notices = Notices::default();
+            for number in 0..MAX_REMARKS {
+                notices.remark(&format!("beach: the host says: sentence {number}, which is as long as sentences are"));
+                notices.rows(at(0), size);
+            }
+            notices.stand(Some(standing));
+            let wanted = banner_rows(standing, cols);
+            let shown = notices.rows(at(1), size);
+            let least = wanted.len().min(room(size).saturating_sub(1).max(1));
+            assert_eq!(shown[..least], wanted[..least], "{cols}x{rows}");
+        }
+    }
+
+    #[test]
     fn what_stands_is_shown_above_remarks_until_it_is_over() {
         let mut notices = Notices::default();
         notices.stand(Some("paused"));
