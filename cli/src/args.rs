@@ -183,12 +183,15 @@ fn mistaken(args: &[OsString], error: &clap::Error) -> u8 {
         Some(_) | None => String::new(),
     };
     let cause = match similar.as_str() {
-        "" => "a program to share stands behind --".to_owned(),
+        "" => "the command to share must stand behind --".to_owned(),
         similar => format!("similar commands: {similar}"),
     };
     let name = args[at].to_string_lossy();
-    let what =
-        if is_share { format!("beach share has no flag `{name}`") } else { format!("beach has no command `{name}`") };
+    let what = if is_share {
+        format!("`--` is missing before the command `{name}`")
+    } else {
+        format!("beach has no command `{name}`")
+    };
     output::usage(&what, &cause, &advice)
 }
 

@@ -279,7 +279,8 @@ async fn handshake(report: &mut Report, link: &str) {
                 "turn" => "through a TURN server",
                 _ => "directly",
             };
-            report.check("handshake", Outcome::Good, &format!("the first screen came after {took}, {way}"), "");
+            let found = format!("the first screen came after {took}, {way}; with --once the view link is used up now");
+            report.check("handshake", Outcome::Good, &found, "");
         }
         Ok(Err(cause)) => {
             let advice = "`beach join --debug-log FILE LINK` logs every step";

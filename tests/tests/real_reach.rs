@@ -120,7 +120,7 @@ fn a_certificate_of_a_private_authority_is_trusted_if_the_environment_names_the_
 }
 
 #[test]
-fn the_doctor_only_watches_and_says_that_it_waits_for_the_host() {
+fn the_doctor_only_watches_and_says_that_it_waits_for_the_host_and_uses_up_a_link() {
     let scratch = Scratch::new();
     let mut open = Host::start(&scratch, &[], &["cat"]);
     let mut doctor = Process::start(&mut beach(&scratch, &["doctor", &open.links.control]));
@@ -130,6 +130,15 @@ fn the_doctor_only_watches_and_says_that_it_waits_for_the_host() {
     assert!(joined.contains("\"role\":\"view\""), "{joined}");
     open.process.signal(Signal::TERM);
     open.process.exit(SOON);
+
+    let mut once = Host::start(&scratch, &["--once"], &["cat"]);
+    let mut doctor = Process::start(&mut beach(&scratch, &["doctor", &once.links.control]));
+    doctor.exit(UNREACHABLE_WITHIN);
+    assert!(doctor.stdout().contains("with --once the view link is used up now"), "{}", doctor.stdout());
+    let mut late = Process::start(&mut beach(&scratch, &["join", "-q", &once.links.view]));
+    assert_eq!(late.exit(SOON), 5, "{}", late.stderr());
+    once.process.signal(Signal::TERM);
+    once.process.exit(SOON);
 
     let asking = Host::start(&scratch, &["--approve"], &["cat"]);
     let mut doctor = Process::start(&mut beach(&scratch, &["doctor", &asking.links.control]));

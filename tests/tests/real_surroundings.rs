@@ -77,6 +77,7 @@ fn a_program_without_dashes_before_it_gets_the_right_command_line_as_advice() {
 
     for args in [&["share", "htop"][..], &["htop"]] {
         assert!(advice(args).contains("try:   beach share -- htop\n"), "{}", advice(args));
+        assert!(advice(args).contains("cause: the command to share must stand behind --\n"), "{}", advice(args));
     }
     let told = advice(&["share", "--view-only", "sh", "-c", "make && make test"]);
     assert!(told.contains("try:   beach share --view-only -- sh -c 'make && make test'\n"), "{told}");
