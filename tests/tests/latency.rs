@@ -6,9 +6,13 @@
 
 use std::time::Duration;
 
+use beach_core::host::HostInput;
 use beach_core::role::Role;
 use beach_tests::determinism;
-use beach_tests::sim::{Bursts, HostPlan, Pipe, Script, ViewerPlan, Wire, World, ms, real, secs};
+use beach_tests::sim::scenario::everyone_joins;
+use beach_tests::sim::{
+    Bursts, HostPlan, Pipe, Script, ViewerPlan, Wire, World, fake_engine, ms, real, secs, shows,
+};
 
 /// Bytes that wait before a narrow link.
 const QUEUE: u64 = 64 * 1024;
@@ -172,6 +176,41 @@ fn the_first_losses_on_a_path_that_had_none_cost_no_timeout() {
 #[test]
 fn an_echo_comes_soon_though_the_program_prints_without_a_pause_and_shows_it_late() {
     held(Cell { every: Some(3), answers: false, round_trip: 2, ..CELL }, 8, 15);
+}
+
+#[test]
+fn the_prompt_after_a_flood_that_somebody_stopped_takes_no_longer_than_the_way() {
+    let way = ms(1);
+    for seed in 0..20 {
+        let mut world = World::new(seed, fake_engine);
+        let mut host = HostPlan::new(1);
+        host.script = Script::Mute;
+        world.add_host(host);
+        let mut plan = ViewerPlan::of(1, Role::Control);
+        plan.wire = Wire::steady(way);
+        world.add_viewer(plan);
+        everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+        let print = |world: &mut World<_>, text: String| world.host_input(0, HostInput::Printed(text.into_bytes()));
+        let flood = |world: &mut World<_>| {
+            print(world, "y\r\n".repeat(1300));
+            world.run_for(ms(1));
+        };
+        (0..world.dice.between(200, 220)).for_each(|_| flood(&mut world));
+        world.type_keys(0, "\x03");
+        while world.hosts[0].written.is_empty() {
+            flood(&mut world);
+        }
+        flood(&mut world);
+        print(&mut world, "^C\r\n".to_owned());
+        world.run_for(Duration::from_micros(300));
+        print(&mut world, "$ again".to_owned());
+        let printed = world.now();
+        while !shows(world.viewers[0].node.machine().screen(), "$ again") {
+            world.run_for(Duration::from_micros(50));
+        }
+        let took = world.now() - printed;
+        assert!(took <= way + Duration::from_micros(100), "seed {seed}: the prompt took {took:?}");
+    }
 }
 
 #[test]

@@ -17,6 +17,13 @@ const ECHO_WITHIN: Duration = Duration::from_millis(100);
 /// follows: a frame is made after this time, then after twice this time, and so on, until the ordinary pace is reached.
 const ECHO_PAUSE: Duration = Duration::from_millis(2);
 
+/// A read of the PTY that gave fewer bytes has emptied it: while a program floods, the kernel gives up to 4 KiB at once.
+const DRAINED_BELOW: usize = 512;
+
+/// What empties the PTY while an echo is awaited is shown at once, since a prompt comes like that after a flood; so many
+/// times, since a program may print little by little.
+const AT_ONCE_AT_MOST: u32 = 4;
+
 /// A synchronised update (mode 2026) that is not closed by then is shown as it is.
 const SYNCHRONIZED_AT_MOST: Duration = Duration::from_millis(150);
 
@@ -25,7 +32,20 @@ const SYNCHRONIZED_AT_MOST: Duration = Duration::from_millis(150);
 struct Echo {
     until: Timestamp,
     printed: bool,
+    /// From the next frame to the one after.
     pause: Duration,
+    next: NextFrame,
+    /// How many more frames may be made at once.
+    at_once: u32,
+}
+
+/// Why the next frame of an echo is made when it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextFrame {
+    /// The pause is over.
+    Paced,
+    /// The program has printed all it had to.
+    AtOnce,
 }
 
 /// Which frames were made, and when the next one may be.
@@ -71,15 +91,25 @@ impl Frames {
 
     /// A viewer's input is written now.
     pub(super) fn expect_echo(&mut self, now: Timestamp) {
-        self.echo = Some(Echo { until: now + ECHO_WITHIN, printed: false, pause: ECHO_PAUSE });
+        self.echo = Some(Echo {
+            until: now + ECHO_WITHIN,
+            printed: false,
+            pause: ECHO_PAUSE,
+            next: NextFrame::Paced,
+            at_once: AT_ONCE_AT_MOST,
+        });
     }
 
-    /// The program printed something.
-    fn printed(&mut self, now: Timestamp) {
+    /// The program printed something: `length` bytes in one read.
+    fn printed(&mut self, now: Timestamp, length: usize) {
         self.dirty = true;
         self.echo = self.echo.filter(|echo| now <= echo.until);
-        if let Some(echo) = self.echo.as_mut().filter(|echo| !echo.printed) {
-            echo.printed = true;
+        let Some(echo) = &mut self.echo else { return };
+        if !std::mem::replace(&mut echo.printed, true) {
+            self.next_at = now;
+        } else if length < DRAINED_BELOW && echo.at_once > 0 && now < self.next_at {
+            echo.at_once -= 1;
+            echo.next = NextFrame::AtOnce;
             self.next_at = now;
         }
     }
@@ -118,7 +148,10 @@ impl Frames {
             return Pace::Ordinary;
         };
         self.next_at = now + echo.pause;
-        echo.pause *= 2;
+        match std::mem::replace(&mut echo.next, NextFrame::Paced) {
+            NextFrame::Paced => echo.pause *= 2,
+            NextFrame::AtOnce => {}
+        }
         if echo.pause >= FRAME_INTERVAL {
             self.echo = None;
         }
@@ -138,8 +171,9 @@ impl Frames {
 
 impl Host {
     pub(super) fn on_printed(&mut self, now: Timestamp, bytes: Vec<u8>) {
+        let length = bytes.len();
         self.show_printed(bytes);
-        self.screen.frames.printed(now);
+        self.screen.frames.printed(now, length);
         if self.screen.emulator.synchronized() {
             self.screen.frames.hold(now);
         } else {
@@ -204,7 +238,7 @@ mod tests {
     fn steady_output_is_shown_60_times_a_second() {
         let mut frames = shown();
         assert_eq!(frames.deadline(), None);
-        frames.printed(at(1));
+        frames.printed(at(1), 1);
         assert_eq!(frames.deadline(), Some(at(16)));
         assert!(!frames.begin(at(15)) && frames.begin(at(16)));
     }
@@ -213,7 +247,7 @@ mod tests {
     fn an_echo_is_shown_at_once_and_what_follows_soon() {
         let mut frames = shown();
         frames.expect_echo(at(5));
-        frames.printed(at(6));
+        frames.printed(at(6), 1);
         assert!(frames.begin(at(6)));
         let mut pauses = Vec::new();
         for now in 10..14 {
@@ -225,8 +259,34 @@ mod tests {
         assert_eq!(pauses, wanted);
 
         frames.expect_echo(at(200));
-        frames.printed(at(301));
+        frames.printed(at(301), 1);
         assert_eq!(frames.deadline(), Some(at(29)), "so late nothing is an echo");
+    }
+
+    #[test]
+    fn while_an_echo_is_awaited_what_empties_the_terminal_is_shown_at_once_a_few_times() {
+        let mut frames = shown();
+        frames.expect_echo(at(20));
+        frames.printed(at(20), 4095);
+        assert!(frames.begin(at(20)));
+        assert_eq!(frames.pace(at(20)), Pace::Echo);
+        frames.printed(at(21), 4095);
+        assert_eq!(frames.deadline(), Some(at(22)), "there is more to come");
+        let mut due = Vec::new();
+        for tenth in 0..6 {
+            let now = at(21) + Duration::from_micros(tenth * 100);
+            frames.printed(now, 10);
+            due.push(frames.begin(now));
+            if due.last() == Some(&true) {
+                assert_eq!(frames.pace(now), Pace::Echo);
+            }
+        }
+        assert_eq!(due, [true, true, true, true, false, false]);
+        assert_eq!(frames.deadline(), Some(at(25) + Duration::from_micros(300)), "the pause has not grown meanwhile");
+
+        let mut frames = shown();
+        frames.printed(at(2), 10);
+        assert_eq!(frames.deadline(), Some(at(16)), "nobody waits for an echo");
     }
 
     #[test]
