@@ -4,6 +4,8 @@
 //! `LATENCY_ALL=1 cargo test -p beach-tests --test latency -- --nocapture` prints the whole table of docs/LATENCY.md;
 //! without it a few cells are run and held to bounds.
 
+use std::cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use beach_core::host::HostInput;
@@ -11,7 +13,7 @@ use beach_core::role::Role;
 use beach_tests::determinism;
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{
-    Bursts, HostPlan, Pipe, Script, ViewerPlan, Wire, World, fake_engine, ms, real, secs, shows,
+    Bursts, HostPlan, Pipe, Script, ViewerPlan, Who, Wire, World, fake_engine, ms, real, secs, shows,
 };
 
 /// Bytes that wait before a narrow link.
@@ -211,6 +213,41 @@ fn the_prompt_after_a_flood_that_somebody_stopped_takes_no_longer_than_the_way()
         let took = world.now() - printed;
         assert!(took <= way + Duration::from_micros(100), "seed {seed}: the prompt took {took:?}");
     }
+}
+
+#[test]
+fn a_viewer_acknowledges_a_frame_of_several_datagrams_with_one() {
+    determinism::run(1, || {
+        let mut world = real::world(1);
+        let mut host = HostPlan::new(1);
+        host.script = Script::Screens { every: ms(16), answers: false };
+        world.add_host(host);
+        let mut plan = ViewerPlan::of(1, Role::View);
+        plan.wire = Wire::steady(ms(1));
+        world.add_viewer(plan);
+        everyone_joins(&mut world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
+        world.run_for(secs(2));
+        let sent = Rc::new(cell::Cell::new((0, 0)));
+        let count = Rc::clone(&sent);
+        world.tamper = Some(Box::new(move |packet| {
+            let (down, up) = count.get();
+            count.set(match packet.from {
+                Who::Host(_) => (down + 1, up),
+                Who::Viewer(_) => (down, up + 1),
+            });
+            Some(packet.bytes)
+        }));
+        let shown = |world: &World<_>| world.viewers[0].node.machine().screen().head().map_or(0, |head| head.version);
+        let (mut frames, mut last) = (0, shown(&world));
+        for _ in 0..10_000 {
+            world.run_for(Duration::from_micros(500));
+            frames += usize::from(std::mem::replace(&mut last, shown(&world)) != last);
+        }
+        let (down, up) = sent.get();
+        println!("{frames} frames, {down} datagrams down, {up} up");
+        assert!(frames > 250 && down >= 3 * frames, "{frames} frames of {down} datagrams");
+        assert!(up <= frames * 11 / 10, "{up} datagrams acknowledge {frames} frames");
+    });
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::wire::frame::{Acks, MAX_ACK_RANGES, MAX_ACKS};
 /// (RFC 9002, 6.1.1).
 const PASSED_BY: usize = 3;
 
-/// Most datagrams that wait for one delayed acknowledgement.
-const SOON_AT_MOST: u32 = 2;
+/// Most datagrams that wait for one delayed acknowledgement: more than a frame has, since each acknowledgement is a
+/// datagram and a turn of both sides' loops.
+const SOON_AT_MOST: u32 = 8;
 
 /// How soon an acknowledgement must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,6 @@ pub(crate) enum Wants {
     Nothing,
     /// With whatever goes next, at the latest after this time.
     Within(Duration),
-    /// As the very next thing.
-    AtOnce,
 }
 
 /// The receiving side.
@@ -37,16 +36,18 @@ pub(crate) struct Received {
 impl Received {
     /// A datagram arrived.
     pub(crate) fn arrived(&mut self, now: Timestamp, seq: u64, wants: Wants) {
-        if self.ranges.front().is_none_or(|(_, newest)| seq > *newest) {
+        let newest = self.ranges.front().map(|(_, newest)| *newest);
+        if newest.is_none_or(|newest| seq > newest) {
             self.newest_at = now;
         }
+        // One that is missing, or late, must not wait: the sender concludes from this what is lost (RFC 9000, 13.2.1).
+        let in_order = newest.is_none_or(|newest| seq == newest + 1);
         self.insert(seq);
         let at = match wants {
             Wants::Nothing => return,
-            Wants::AtOnce => now,
             Wants::Within(span) => {
                 self.waiting += 1;
-                if self.waiting >= SOON_AT_MOST { now } else { now + span }
+                if !in_order || self.waiting >= SOON_AT_MOST { now } else { now + span }
             }
         };
         self.owed_at = earliest(self.owed_at, Some(at));
@@ -264,7 +265,7 @@ mod tests {
         for order in [[1u64, 2, 3, 5, 6, 9], [9, 6, 5, 3, 2, 1], [2, 9, 1, 6, 3, 5], [5, 6, 9, 1, 3, 2]] {
             let mut received = Received::default();
             for seq in order.into_iter().chain(order) {
-                received.arrived(Timestamp::ZERO, seq, Wants::AtOnce);
+                received.arrived(Timestamp::ZERO, seq, Wants::Within(Duration::ZERO));
             }
             assert_eq!(told(&mut received), [(9, 9), (5, 6), (1, 3)], "{order:?}");
             received.arrived(Timestamp::ZERO, 4, Wants::Nothing);
@@ -297,12 +298,34 @@ mod tests {
     #[test]
     fn an_acknowledgement_waits_for_company_but_not_for_long() {
         let (mut received, span) = (Received::default(), Duration::from_millis(5));
+        let soon = Duration::from_millis(1);
         received.arrived(Timestamp::ZERO, 1, Wants::Nothing);
         assert_eq!(received.owed_at(), None);
         received.arrived(Timestamp::ZERO, 2, Wants::Within(span));
         assert_eq!(received.owed_at(), Some(Timestamp::ZERO + span));
-        received.arrived(Timestamp::ZERO, 3, Wants::Within(span));
-        assert_eq!(received.owed_at(), Some(Timestamp::ZERO));
+        received.arrived(Timestamp::ZERO, 3, Wants::Within(soon));
+        for seq in 4..=8 {
+            received.arrived(Timestamp::ZERO, seq, Wants::Within(span));
+            assert_eq!(received.owed_at(), Some(Timestamp::ZERO + soon), "{seq}");
+        }
+        received.arrived(Timestamp::ZERO, 9, Wants::Within(span));
+        assert_eq!(received.owed_at(), Some(Timestamp::ZERO), "the eighth");
+        assert_eq!(told(&mut received), [(1, 9)]);
+        received.arrived(Timestamp::ZERO, 10, Wants::Within(span));
+        assert_eq!(received.owed_at(), Some(Timestamp::ZERO + span), "it begins anew");
+    }
+
+    #[test]
+    fn a_gap_and_what_fills_it_are_acknowledged_at_once() {
+        let (mut received, span) = (Received::default(), Duration::from_millis(5));
+        received.arrived(Timestamp::ZERO, 1, Wants::Within(span));
+        let owed = |received: &mut Received, seq| {
+            received.tell(Timestamp::ZERO);
+            received.arrived(Timestamp::ZERO, seq, Wants::Within(span));
+            received.owed_at()
+        };
+        let (at_once, later) = (Some(Timestamp::ZERO), Some(Timestamp::ZERO + span));
+        assert_eq!([2, 4, 5, 3, 6].map(|seq| owed(&mut received, seq)), [later, at_once, later, at_once, later]);
     }
 
     #[test]

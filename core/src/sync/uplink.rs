@@ -9,8 +9,11 @@ use crate::sync::pace::RoundTrip;
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, Up};
 
-/// How long the acknowledgement of a datagram that begins no frame waits for more of them: history comes in rows of
-/// datagrams.
+/// How long the acknowledgement of a datagram that begins a frame waits for the rest of the frame, which comes right
+/// after it.
+const FRAME_ACK_WITHIN: Duration = Duration::from_millis(1);
+
+/// How long the acknowledgement of another datagram waits for more of them: history comes in rows of datagrams.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// Most datagrams of input on their way: the credit is 16 KiB, and each takes most of a kilobyte unless somebody types.
@@ -34,7 +37,7 @@ impl Uplink {
     pub(crate) fn receive(&mut self, now: Timestamp, down: &Down) {
         let wants = match (down.wants_ack, &down.screen) {
             (false, _) => Wants::Nothing,
-            (true, Some(_)) => Wants::AtOnce,
+            (true, Some(_)) => Wants::Within(FRAME_ACK_WITHIN),
             (true, None) => Wants::Within(ACK_WITHIN),
         };
         self.received.arrived(now, down.seq, wants);
