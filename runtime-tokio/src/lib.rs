@@ -26,18 +26,18 @@ pub mod turn;
 pub mod udp;
 mod websocket;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use beach_core::Entropy;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// An open file that does not block, for the loop to wait until it can be read.
+/// An open file or socket that does not block, for the loop to wait until it can be read.
 #[expect(
     deprecated,
-    reason = "what is unsound of it takes a type that closes its file behind one's back; this one cannot"
+    reason = "what is unsound of it takes a type that closes its file behind one's back; those of std cannot"
 )]
-fn readable(file: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+fn readable<F: AsRawFd + Into<OwnedFd>>(file: F) -> Option<AsyncFd<F>> {
     AsyncFd::with_interest(file, Interest::READABLE).ok()
 }
 

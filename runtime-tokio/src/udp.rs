@@ -7,14 +7,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::future::{self, poll_fn};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::ReadBuf;
-use tokio::net::UdpSocket;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep_until};
 
 /// Most addresses used of each family. Each costs a socket and multiplies the pairs that are checked; six cover a
@@ -127,7 +126,8 @@ pub struct UdpSockets {
 }
 
 struct Bound {
-    socket: UdpSocket,
+    /// Waited for only to read: the system would report after each datagram sent that another may be sent.
+    socket: AsyncFd<UdpSocket>,
     local: SocketAddr,
     errors_in_a_row: u32,
     resting_until: Option<Instant>,
@@ -203,9 +203,7 @@ impl UdpSockets {
     /// unreachable, or no socket has that address, the datagram is dropped and counted, as the network itself might.
     pub fn send(&self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         let sent = match self.sockets.iter().find(|bound| bound.local == source) {
-            // Past tokio on purpose: its readiness is unknown until the first turn of the driver, and the first packet
-            // of a handshake would be dropped for that. The socket is non-blocking either way.
-            Some(bound) => SockRef::from(&bound.socket).send_to(bytes, &destination.into()).map(|_| ()),
+            Some(bound) => bound.socket.get_ref().send_to(bytes, destination).map(|_| ()),
             None => Err(io::ErrorKind::AddrNotAvailable.into()),
         };
         if let Err(error) = sent {
@@ -256,8 +254,10 @@ impl Bound {
         }
         socket.set_nonblocking(true)?;
         socket.bind(&SocketAddr::new(address, 0).into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
+        let socket = UdpSocket::from(socket);
         let local = socket.local_addr()?;
+        let refused = || io::Error::other("the runtime does not watch the socket");
+        let socket = crate::readable(socket).ok_or_else(refused)?;
         Ok(Self { socket, local, errors_in_a_row: 0, resting_until: None })
     }
 
@@ -267,18 +267,20 @@ impl Bound {
             return Poll::Pending;
         }
         while self.errors_in_a_row < ERRORS_IN_A_ROW_MAX {
-            let mut read = ReadBuf::new(buffer);
-            match self.socket.poll_recv_from(context, &mut read) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(source)) => {
+            let Poll::Ready(ready) = self.socket.poll_read_ready(context) else { return Poll::Pending };
+            let received = ready.map(|mut ready| ready.try_io(|socket| socket.get_ref().recv_from(buffer)));
+            match received {
+                Ok(Ok(Ok((length, source)))) => {
                     self.errors_in_a_row = 0;
                     return Poll::Ready(Some(Datagram {
                         source,
                         destination: self.local,
-                        bytes: read.filled().to_vec(),
+                        bytes: buffer[..length].to_vec(),
                     }));
                 }
-                Poll::Ready(Err(error)) => {
+                // Nothing more is there.
+                Ok(Err(_)) => {}
+                Ok(Ok(Err(error))) | Err(error) => {
                     self.errors_in_a_row += 1;
                     tracing::trace!(local = %self.local, %error, "receiving failed");
                 }
@@ -423,6 +425,29 @@ mod tests {
         assert_eq!(bind(&[foreign, V4]).local_addresses().len(), 1);
         assert!(UdpSockets::bind(&[foreign]).is_err());
         assert!(UdpSockets::bind(&[]).is_err());
+    }
+
+    /// The events that this process has the kernel report of a file, as epoll numbers them.
+    #[cfg(target_os = "linux")]
+    fn events_of(file: i32) -> Vec<u32> {
+        let told = |line: &str| {
+            let mut words = line.strip_prefix("tfd:")?.split_whitespace();
+            let is_it = words.next()?.parse() == Ok(file) && words.next() == Some("events:");
+            is_it.then(|| u32::from_str_radix(words.next()?, 16).ok()).flatten()
+        };
+        let all = std::fs::read_dir("/proc/self/fdinfo").expect("there is /proc");
+        let all = all.flatten().filter_map(|info| std::fs::read_to_string(info.path()).ok());
+        all.flat_map(|info| info.lines().filter_map(told).collect::<Vec<_>>()).collect()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_reports_what_comes_and_not_that_more_may_be_sent() {
+        use std::os::fd::AsRawFd;
+        let sockets = bind(&[V4]);
+        let events = events_of(sockets.sockets[0].socket.as_raw_fd());
+        let [readable, writable] = [1, 4];
+        assert!(!events.is_empty() && events.iter().all(|events| events & readable != 0 && events & writable == 0));
     }
 
     #[tokio::test]
