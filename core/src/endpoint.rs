@@ -8,6 +8,7 @@ mod lanes;
 #[cfg(feature = "test-util")]
 mod needles;
 pub mod note;
+mod paths;
 mod peers;
 mod sealing;
 mod signalling;

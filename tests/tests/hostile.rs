@@ -360,6 +360,14 @@ impl Peer for LyingPeer {
         self.0.renew(now, stays);
     }
 
+    fn rest(&mut self, now: Timestamp, used: std::net::SocketAddr, relay: std::net::SocketAddr) {
+        self.0.rest(now, used, relay);
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        self.0.wake(now);
+    }
+
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
         self.0.set_remote(now, description)
     }

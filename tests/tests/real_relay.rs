@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Machines, Process, Rendezvous, Scratch, Tmux, beach, eventually, holds, join};
+use beach_tests::real::{
+    Host, Machines, Process, Rendezvous, Running as _, Scratch, Tmux, beach, eventually, holds, join,
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -72,6 +74,30 @@ fn two_machines_between_which_no_udp_passes_meet_through_the_rendezvous() {
     assert_eq!(paths(&viewer), ["relay"]);
     viewer.write("through it");
     holds("what was typed", SOON, || scratch.read("typed") == "through it");
+}
+
+#[test]
+fn an_idle_session_wakes_each_side_up_at_most_twice_a_second() {
+    /// Long enough for a ping of the rendezvous.
+    const WINDOW: Duration = Duration::from_secs(21);
+    let scratch = Scratch::new();
+    let host = Host::start(&scratch, &[], &["cat"]);
+    let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let mut looks: Vec<(Instant, [u64; 2])> = Vec::new();
+    holds("few wake-ups", Duration::from_secs(60), || {
+        let (now, counts) = (Instant::now(), [host.wake_ups(), viewer.wake_ups()]);
+        let before = looks.iter().rev().find(|(at, _)| now - *at >= WINDOW);
+        let woken = before.map(|(_, before)| [counts[0] - before[0], counts[1] - before[1]]);
+        looks.push((now, counts));
+        woken.is_some_and(|woken| {
+            let few = woken.iter().all(|woken| *woken <= 2 * WINDOW.as_secs());
+            if few {
+                eprintln!("host and viewer woke up {woken:?} times in {WINDOW:?}");
+            }
+            few
+        })
+    });
 }
 
 /// Types a number every 30 ms while `act` happens after some of them; the longest that nothing came.

@@ -1,23 +1,26 @@
 //! Where no datagram gets from one side to the other, the rendezvous carries them; and only there, and only if it may.
 #![cfg(target_os = "linux")]
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use beach_core::Entropy;
 use beach_core::endpoint::Paths;
 use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::{LinkId, SessionName};
 use beach_core::machine::Machine as _;
-use beach_core::peer::engine::{Engine, PeerSide};
+use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
+use beach_core::peer::str0m::{Str0m, Str0mPeer};
 use beach_core::rendezvous::{
     JOIN_BURST, JOIN_RATE, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
 };
 use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
 use beach_core::session::handshake::Stage;
-use beach_core::session::link::{PathKind, Refusal};
+use beach_core::session::link::{Attempt, Candidate, Lane, LinkDown, PathKind, Refusal};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
+use beach_core::wire::signal::{Description, FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
@@ -144,6 +147,34 @@ fn a_viewer_that_loses_the_rendezvous_is_back_before_its_link_is_given_up() {
     });
 }
 
+/// Long enough for the paths that are not in use to rest.
+const REST: Duration = secs(20);
+
+#[test]
+fn an_idle_session_checks_one_path_and_wakes_up_less_than_twice_a_second() {
+    let test = "an_idle_session_checks_one_path_and_wakes_up_less_than_twice_a_second";
+    for paths in [Paths::Any, Paths::DirectOnly] {
+        for_each_seed(FILE, test, 0..10, |seed| {
+            determinism::run(seed, move || {
+                let mut world = pair(real::world(seed).with_dual_stack(), [paths; 2], true);
+                everyone_joins(&mut world, secs(2)).unwrap_or_else(|who| panic!("{who}"));
+                everyone_types(&mut world);
+                world.run_for(REST);
+                let both = [Who::Host(0), Who::Viewer(0)];
+                let (before, relayed) = (both.map(|who| world.turns(who)), world.relayed.len());
+                world.run_for(secs(60));
+                let turns: Vec<_> =
+                    both.into_iter().zip(before).map(|(who, before)| world.turns(who) - before).collect();
+                println!("{paths:?}, seed {seed}: {turns:?} turns in a minute");
+                assert!(turns.iter().all(|turns| *turns <= 90), "{turns:?} turns in a minute");
+                assert_eq!(world.relayed.len(), relayed, "the relay rests");
+                noise_then_quiet(&mut world);
+                assert!(!paths_told(&world).contains(&true));
+            });
+        });
+    }
+}
+
 /// How the direct path may fail.
 #[derive(Clone, Copy, Debug)]
 enum Cut {
@@ -172,9 +203,15 @@ fn answered_within<E: Engine>(world: &mut World<E>, number: u64) -> Duration {
 
 /// Cuts the direct path of a session in use, and mends it: how long typing stood still, and until the session went
 /// directly again.
-fn cut_and_mended(seed: u64, how: Cut, loss: u64) -> (Duration, Duration) {
+fn cut_and_mended<E: Engine>(
+    seed: u64,
+    how: Cut,
+    loss: u64,
+    quiet: Duration,
+    world: impl FnOnce() -> World<E> + Send + 'static,
+) -> (Duration, Duration) {
     determinism::run(seed, move || {
-        let mut world = real::world(seed);
+        let mut world = world();
         let mut host = HostPlan::new(1);
         host.paths = Paths::Any;
         world.add_host(host);
@@ -183,7 +220,10 @@ fn cut_and_mended(seed: u64, how: Cut, loss: u64) -> (Duration, Duration) {
         world.add_viewer(viewer);
         everyone_joins(&mut world, secs(10)).unwrap_or_else(|who| panic!("{who}"));
         let phase = world.dice.up_to(secs(8));
-        world.run_for(phase);
+        world.run_for(quiet + phase);
+        let last = world.relayed.last().map(|(at, _)| *at);
+        let rests = last.is_none_or(|last| last + secs(4) <= world.now());
+        assert!(rests || quiet < REST || loss > 0, "the relay carried something at {last:?}");
         answered_within(&mut world, 1000);
         cut(&mut world, how, true);
         let mut worst = answered_within(&mut world, 2000);
@@ -213,15 +253,18 @@ fn cut_and_mended(seed: u64, how: Cut, loss: u64) -> (Duration, Duration) {
 #[test]
 fn a_cut_of_the_direct_path_is_hardly_felt_and_mended_it_is_taken_again() {
     let test = "a_cut_of_the_direct_path_is_hardly_felt_and_mended_it_is_taken_again";
-    for (how, loss) in [(Cut::BothWays, 0), (Cut::BothWays, 5), (Cut::FromHost, 0), (Cut::FromViewer, 0)] {
-        let done = for_each_seed(FILE, test, 0..20, |seed| cut_and_mended(seed, how, loss));
+    let ways = [(Cut::BothWays, 0), (Cut::BothWays, 5), (Cut::FromHost, 0), (Cut::FromViewer, 0)];
+    for ((how, loss), quiet) in ways.into_iter().flat_map(|way| [(way, secs(0)), (way, REST)]) {
+        let done =
+            for_each_seed(FILE, test, 0..20, |seed| cut_and_mended(seed, how, loss, quiet, move || real::world(seed)));
         let mut worst: Vec<Duration> = done.iter().map(|(_, (worst, _))| *worst).collect();
         let mut healed: Vec<Duration> = done.iter().map(|(_, (_, healed))| *healed).collect();
         worst.sort();
         healed.sort();
         let at = |list: &[Duration], percent: usize| list[(list.len() * percent / 100).min(list.len() - 1)];
         let line = format!(
-            "{how:?}, {loss} % loss: still for {:?} (p50), {:?} (p95); direct again after {:?} (p50), {:?} (worst)",
+            "{how:?}, {loss} % loss, quiet for {quiet:?}: still for {:?} (p50), {:?} (p95); direct again after {:?} \
+             (p50), {:?} (worst)",
             at(&worst, 50),
             at(&worst, 95),
             at(&healed, 50),
@@ -229,6 +272,116 @@ fn a_cut_of_the_direct_path_is_hardly_felt_and_mended_it_is_taken_again() {
         );
         println!("{line}");
         assert!(at(&worst, 95) <= ms(1500) && at(&healed, 100) <= secs(10), "{line}");
+    }
+}
+
+/// The real engine as it was before paths rested, at one side or at none.
+struct MayBeOlder(Str0m, Age);
+
+struct MayBeOlderPeer(Str0mPeer, Age);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    Today,
+    Older,
+}
+
+impl Engine for MayBeOlder {
+    type Peer = MayBeOlderPeer;
+
+    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> MayBeOlderPeer {
+        MayBeOlderPeer(self.0.peer(now, side, attempt, entropy), self.1)
+    }
+}
+
+impl Peer for MayBeOlderPeer {
+    fn local(&self) -> (String, String, [u8; 32]) {
+        self.0.local()
+    }
+
+    fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {
+        self.0.observed_fingerprint()
+    }
+
+    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
+        self.0.add_local(now, candidate)
+    }
+
+    fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
+        self.0.remove_local(now, address);
+    }
+
+    fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>) {
+        self.0.renew(now, stays);
+    }
+
+    fn rest(&mut self, now: Timestamp, used: SocketAddr, relay: SocketAddr) {
+        if self.1 == Age::Today {
+            self.0.rest(now, used, relay);
+        }
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        self.0.wake(now);
+    }
+
+    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
+        self.0.set_remote(now, description)
+    }
+
+    fn add_remote(&mut self, now: Timestamp, candidate: Candidate) {
+        self.0.add_remote(now, candidate);
+    }
+
+    fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
+        self.0.accepts(now, source, destination, bytes)
+    }
+
+    fn receive(
+        &mut self,
+        now: Timestamp,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> Result<(), LinkDown> {
+        self.0.receive(now, source, destination, bytes)
+    }
+
+    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
+        self.0.write(now, lane, bytes)
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown> {
+        self.0.tick(now)
+    }
+
+    fn poll(&mut self) -> Option<PeerOutput> {
+        self.0.poll()
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        self.0.deadline()
+    }
+}
+
+#[test]
+fn a_cut_is_hardly_felt_too_when_only_one_side_lets_its_spare_paths_rest() {
+    let test = "a_cut_is_hardly_felt_too_when_only_one_side_lets_its_spare_paths_rest";
+    for (older, how) in [Who::Host(0), Who::Viewer(0)]
+        .into_iter()
+        .flat_map(|who| [Cut::BothWays, Cut::FromHost, Cut::FromViewer].map(|how| (who, how)))
+    {
+        let world = move |seed| {
+            real::world_of(seed, move |who, start| {
+                MayBeOlder(real::engine(who, start), if who == older { Age::Older } else { Age::Today })
+            })
+        };
+        for_each_seed(FILE, test, 0..10, |seed| {
+            // The older side's pair of the relay has long been given up by then.
+            let (worst, healed) = cut_and_mended(seed, how, 0, secs(60), move || world(seed));
+            println!("{older:?} is older, {how:?}: still for {worst:?}, direct again after {healed:?}");
+            assert!(worst <= ms(1500) && healed <= secs(10), "{older:?}, {how:?}: {worst:?}, {healed:?}");
+        });
     }
 }
 
@@ -295,14 +448,17 @@ impl Desk {
     }
 
     fn relay(&mut self, from: u64, link: LinkId, datagram: &[u8]) -> Vec<RendezvousOutput> {
-        self.tell(RendezvousInput::Datagram(from, Relayed { link, attempt: 1, suspect: false, datagram }.encode()))
+        self.tell(RendezvousInput::Datagram(
+            from,
+            Relayed { link, attempt: 1, suspect: false, needed: false, datagram }.encode(),
+        ))
     }
 }
 
 #[test]
 fn a_datagram_goes_to_the_other_side_of_its_link_and_to_nobody_else() {
     let mut desk = Desk::new();
-    let bytes = Relayed { link: LINK, attempt: 1, suspect: false, datagram: b"hello" }.encode();
+    let bytes = Relayed { link: LINK, attempt: 1, suspect: false, needed: false, datagram: b"hello" }.encode();
     assert_eq!(desk.relay(1, LINK, b"hello"), [RendezvousOutput::Datagram(2, bytes.clone())]);
     assert_eq!(desk.relay(2, LINK, b"hello"), [RendezvousOutput::Datagram(1, bytes)]);
     assert_eq!(desk.relay(3, LINK, b"hello"), []);

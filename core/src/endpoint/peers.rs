@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::ice::path_monitor::{is_answer, is_check};
-use crate::ice::relay::{self, Relayed};
+use crate::ice::relay;
 use crate::ice::server_url::{IceServer, Service};
 use crate::ice::stun::Seen;
 use crate::ice::turn::Effect;
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
-use crate::session::link::{Attempt, Candidate, CandidateKind, Event, LinkDown, LinkUser, Path, PathKind, Progress};
+use crate::session::link::{Attempt, Candidate, CandidateKind, Event, LinkDown, LinkUser, Progress};
 use crate::time::Timestamp;
 use crate::wire::signal::IceUrl;
 
@@ -201,6 +200,7 @@ where
     fn offer(&mut self, now: Timestamp, id: LinkId, candidates: &[Candidate]) {
         for candidate in candidates {
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+            live.disturbed(now);
             if live.peer.add_local(now, *candidate) {
                 live.renews |= candidate.kind == CandidateKind::Relayed && self.paths == Paths::Any;
                 let found = Event::Candidate(id, live.attempt, *candidate);
@@ -211,7 +211,7 @@ where
         self.drain(now, id);
     }
 
-    fn other_side(&self) -> PeerSide {
+    pub(super) fn other_side(&self) -> PeerSide {
         match self.side() {
             (_, PeerSide::Host) => PeerSide::Viewer,
             (_, PeerSide::Viewer) => PeerSide::Host,
@@ -243,6 +243,7 @@ where
         self.routes.retain(|(_, destination), _| !gone.contains(destination));
         for id in self.with_peers() {
             if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
+                live.disturbed(now);
                 gone.iter().for_each(|address| live.peer.remove_local(now, *address));
             }
             self.drain(now, id);
@@ -270,6 +271,7 @@ where
                 };
                 if sensible && live.remotes < MAX_REMOTES {
                     live.remotes += 1;
+                    live.disturbed(now);
                     if turned {
                         live.turned.push(candidate.address);
                         live.renews |= self.paths == Paths::Any;
@@ -314,38 +316,13 @@ where
         }
         self.routes.insert((source, destination), id);
         self.tell_arrival(now, id, (destination, source), bytes);
+        let relay = relay::address(id, self.side().1);
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         live.heard_at = now;
         live.round_trips.received(now, bytes);
-        if !is_stun {
-            live.watch.heard();
-        } else if is_answer(bytes) && live.path.is_some_and(|path| (path.local, path.remote) == (destination, source)) {
-            live.watch.answered();
-        }
+        live.on_direct(now, (destination, source), relay, bytes);
         if let Err(down) = live.peer.receive(now, source, destination, bytes) {
             let attempt = live.attempt;
-            self.events.push_back(Event::Down(id, attempt, down));
-        }
-        self.drain(now, id);
-    }
-
-    /// The rendezvous carried a datagram. Whose it is says the link; the engine is not asked, as it takes some before
-    /// it knows their path.
-    pub(super) fn on_relayed(&mut self, now: Timestamp, bytes: &[u8]) {
-        let Ok(Relayed { link: id, attempt, suspect, datagram }) = Relayed::decode(bytes) else { return };
-        let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.relay) else { return };
-        let Some(live) = link.live.as_mut().filter(|live| live.attempt == attempt && live.state.is_accepted()) else {
-            return;
-        };
-        live.heard_at = now;
-        live.round_trips.received(now, datagram);
-        if suspect {
-            live.watch.doubted(now);
-        }
-        self.tell_arrival(now, id, (ends[1], ends[0]), datagram);
-        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        if let Err(down) = live.peer.receive(now, ends[0], ends[1], datagram) {
             self.events.push_back(Event::Down(id, attempt, down));
         }
         self.drain(now, id);
@@ -377,63 +354,5 @@ where
             }
         }
         self.flush(now, id);
-    }
-
-    pub(super) fn transmit(
-        &mut self,
-        now: Timestamp,
-        id: LinkId,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: Vec<u8>,
-    ) {
-        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        // The engine pairs all addresses of a family; between the relay and the network there is nothing.
-        if relay::is_relayed(source) != relay::is_relayed(destination) {
-            return;
-        }
-        let turned = self.turn.relayed().any(|relayed| relayed == source);
-        let kind = if relay::is_relayed(destination) {
-            PathKind::Relay
-        } else if turned || live.turned.contains(&destination) {
-            PathKind::Turn
-        } else {
-            PathKind::Direct
-        };
-        let path = Path { local: source, remote: destination, kind };
-        self.tell_transmit(now, id, path, &bytes);
-        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
-        // RFC 7983: STUN begins with 0 to 3, DTLS with 20 to 63, RTP with 128 to 191.
-        let of_a_lane = bytes.first().is_some_and(|first| *first >= 20);
-        if of_a_lane {
-            let before = live.path.replace(path);
-            if live.state.is_confirmed() && before.is_some_and(|before| before.kind != path.kind) {
-                self.events.push_back(Event::Path(id, live.attempt, path));
-            }
-        }
-        live.round_trips.sent(now, &bytes);
-        live.watch.measured(live.round_trips.latest());
-        // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's
-        // engine names it. The engine may go on for a while on an address that is gone.
-        let relayed = kind == PathKind::Relay;
-        let gone = !relayed && !turned && !self.sockets.1.contains(&source);
-        let suspect = of_a_lane && (gone || live.watch.suspects(now) || (relayed && live.copies));
-        let copied = of_a_lane && live.copies && (suspect || live.watch.is_doubted(now) || !live.state.is_up());
-        if (copied || relayed) && self.signal_up {
-            let relayed = Relayed { link: id, attempt: live.attempt, suspect, datagram: &bytes };
-            self.out.push_back(Output::Relay(relayed.encode()));
-        }
-        if !relayed {
-            if of_a_lane {
-                live.watch.sent(now);
-            } else if is_check(&bytes) && live.path == Some(path) {
-                live.watch.checked(now);
-            }
-            if turned {
-                self.turn.send(now, source, destination, &bytes, of_a_lane);
-            } else {
-                self.out.push_back(Output::Datagram { source, destination, bytes });
-            }
-        }
     }
 }

@@ -239,12 +239,6 @@ impl<P: Peer> Live<P> {
         self.path.is_some_and(|path| path.kind != PathKind::Direct)
     }
 
-    /// Its direct paths shall prove themselves anew; a detour that carries stays.
-    pub(super) fn renew(&mut self, now: Timestamp) {
-        let stays = self.path.filter(|path| path.kind == PathKind::Turn).map(|path| path.local);
-        self.peer.renew(now, stays);
-    }
-
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.state.confirming().filter(|confirming| !confirming.acknowledged);
         let silence = matches!(self.state, LinkState::Up(_)).then(|| self.heard_at + SILENCE);

@@ -87,6 +87,13 @@ const RENEWALS_IN_A_ROW: u32 = 24;
 /// The longest pause: a link that cannot be direct costs little.
 const RENEW_AT_MOST: Duration = Duration::from_secs(60);
 
+/// The spare paths rest once the direct path has been steady for so long.
+const STEADY_AFTER: Duration = Duration::from_secs(5);
+
+/// A spare path that works answers within this time after it was woken. Until then the direct path is not given up, as
+/// there would be none.
+const SPARES_WITHIN: Duration = Duration::from_secs(1);
+
 /// Whether the direct path that a link uses still carries both ways, and what is to be done if not.
 ///
 /// Datagrams on a suspect path are copied to the relay, with the word that the path is suspect. The other side then
@@ -104,6 +111,24 @@ pub(crate) struct PathMonitor {
     /// When the path was made to prove itself anew, and how often; also when it began to be counted.
     renewed: Option<(Timestamp, u32)>,
     patience: Option<Duration>,
+    spares: Spares,
+    /// When the spare paths were woken last.
+    woken: Option<Timestamp>,
+}
+
+/// The paths that a link does not use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spares {
+    /// They are checked; since when the path in use has been steady.
+    Awake(Option<Timestamp>),
+    /// They are not.
+    Resting,
+}
+
+impl Default for Spares {
+    fn default() -> Spares {
+        Spares::Awake(None)
+    }
 }
 
 impl PathMonitor {
@@ -137,6 +162,29 @@ impl PathMonitor {
     pub(crate) fn answered(&mut self) {
         (self.unanswered, self.waiting) = (None, None);
         self.renewed = self.renewed.map(|(at, _)| (at, 0));
+    }
+
+    /// A check of the direct path was answered: whether the spare paths shall rest from now on.
+    pub(crate) fn rests(&mut self, now: Timestamp) -> bool {
+        let Spares::Awake(steady) = &mut self.spares else { return false };
+        if self.doubted.is_some_and(|(_, last)| now < last + MIRROR_FOR) {
+            *steady = None;
+            return false;
+        }
+        let rests = *steady.get_or_insert(now) + STEADY_AFTER <= now;
+        if rests {
+            self.spares = Spares::Resting;
+        }
+        rests
+    }
+
+    /// The link may need another path: whether the spare paths rested, and shall be woken.
+    pub(crate) fn disturbed(&mut self, now: Timestamp) -> bool {
+        let rested = std::mem::take(&mut self.spares) == Spares::Resting;
+        if rested {
+            self.woken = Some(now);
+        }
+        rested
     }
 
     /// The other side says that the path is suspect.
@@ -180,7 +228,8 @@ impl PathMonitor {
         let dead = self.unanswered.filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
         let doubted = self.doubted.map(|(first, last)| (first + DEAD_AFTER, last + MIRROR_FOR));
         let doubted = doubted.filter(|(due, until)| due <= until).map(|(due, _)| due);
-        let first = earliest(dead, doubted);
+        let ready = self.woken.map_or(Timestamp::ZERO, |woken| woken + SPARES_WITHIN);
+        let first = earliest(dead, doubted).map(|at| at.max(ready));
         match self.renewed {
             Some((at, count)) if off || first.is_some() => {
                 let doublings = count.saturating_sub(RENEWALS_IN_A_ROW).min(8);
@@ -258,6 +307,25 @@ mod tests {
             assert!(watch.renews(at(start + 5000), round > 0), "round {round}");
             watch.answered();
         }
+    }
+
+    #[test]
+    fn spare_paths_rest_while_the_path_in_use_is_steady_and_have_time_to_answer_once_they_are_woken() {
+        let mut watch = PathMonitor::default();
+        let answered = |watch: &mut PathMonitor, second: u64| {
+            watch.checked(at(second * 1000 - 20));
+            watch.answered();
+            watch.rests(at(second * 1000))
+        };
+        let rests = |watch: &mut PathMonitor, seconds: [u64; 4]| seconds.map(|second| answered(watch, second));
+        assert_eq!(rests(&mut watch, [1, 4, 7, 10]), [false, false, true, false]);
+        watch.checked(at(19_000));
+        assert!(watch.disturbed(at(22_000)) && !watch.disturbed(at(22_000)), "they are woken once");
+        watch.checked(at(22_000));
+        assert_eq!(watch.renewal(false), Some(at(23_000)), "not at once, though the path has been dead for a while");
+        assert!(watch.suspects(at(22_000)), "copies carry the link meanwhile");
+        watch.doubted(at(25_000));
+        assert_eq!(rests(&mut watch, [26, 30, 33, 35]), [false, false, false, true]);
     }
 
     #[test]

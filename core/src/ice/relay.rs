@@ -18,8 +18,9 @@ pub const MAX_DATAGRAM: usize = 1500;
 /// Before a relayed datagram: 8 bytes of the link, 2 of the attempt, and one of flags.
 pub const HEAD: usize = 11;
 
-/// The flag of [`Relayed::suspect`]. Others are ignored.
+/// The flags of [`Relayed::suspect`] and [`Relayed::needed`]. Others are ignored.
 const SUSPECT: u8 = 1;
+const NEEDED: u8 = 2;
 
 /// The network of the addresses; nobody routes it.
 const NETWORK: [u16; 3] = [0xfdbe, 0xac40, 0];
@@ -55,6 +56,8 @@ pub struct Relayed<'a> {
     pub attempt: Attempt,
     /// Its sender suspects that the direct path carries nothing any more.
     pub suspect: bool,
+    /// Its sender may need the relay: the other side shall check this path too.
+    pub needed: bool,
     /// 1 to [`MAX_DATAGRAM`] bytes.
     pub datagram: &'a [u8],
 }
@@ -74,6 +77,7 @@ impl<'a> Relayed<'a> {
                 link: LinkId(u64::from_be_bytes(*link)),
                 attempt: Attempt::from_be_bytes(*attempt),
                 suspect: flags & SUSPECT != 0,
+                needed: flags & NEEDED != 0,
                 datagram,
             }),
             _ => Err(WireError::TooLong),
@@ -85,7 +89,7 @@ impl<'a> Relayed<'a> {
         let mut bytes = Vec::with_capacity(HEAD + self.datagram.len());
         bytes.extend_from_slice(&self.link.0.to_be_bytes());
         bytes.extend_from_slice(&self.attempt.to_be_bytes());
-        bytes.push(if self.suspect { SUSPECT } else { 0 });
+        bytes.push(if self.suspect { SUSPECT } else { 0 } | if self.needed { NEEDED } else { 0 });
         bytes.extend_from_slice(self.datagram);
         bytes
     }
@@ -106,9 +110,12 @@ mod tests {
 
     #[test]
     fn a_relayed_datagram_is_read_as_it_was_written_or_refused() {
-        let relayed = Relayed { link: LinkId(7), attempt: 3, suspect: true, datagram: b"x" };
-        let bytes = relayed.encode();
-        assert_eq!(Relayed::decode(&bytes), Ok(relayed));
+        let relayed = |suspect, needed| Relayed { link: LinkId(7), attempt: 3, suspect, needed, datagram: b"x" };
+        for (suspect, needed) in [(false, false), (true, false), (false, true), (true, true)] {
+            let relayed = relayed(suspect, needed);
+            assert_eq!(Relayed::decode(&relayed.encode()), Ok(relayed));
+        }
+        let bytes = relayed(true, true).encode();
         assert_eq!(Relayed::decode(&bytes[..HEAD]), Err(WireError::Malformed));
         assert_eq!(Relayed::decode(&bytes[..3]), Err(WireError::Malformed));
         assert_eq!(Relayed::decode(&[0; HEAD + MAX_DATAGRAM + 1]), Err(WireError::TooLong));

@@ -45,6 +45,13 @@ pub trait Peer {
     /// detour is used.
     fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>);
 
+    /// Checks only the paths from the address of ours that is `used`, and those through TURN servers. The others rest,
+    /// among them the one from `relay`, which stands for our end at the rendezvous.
+    fn rest(&mut self, now: Timestamp, used: SocketAddr, relay: SocketAddr);
+
+    /// Checks all paths again.
+    fn wake(&mut self, now: Timestamp);
+
     /// The other side, as its description says. Once.
     ///
     /// # Errors

@@ -171,6 +171,7 @@ impl Engine for Str0m {
             lane: Mid::from("lane"),
             direct: Vec::new(),
             relayed: Vec::new(),
+            resting: Vec::new(),
             next_seq: 1,
             path_found: false,
             timeout: None,
@@ -195,6 +196,8 @@ pub struct Str0mPeer {
     direct: Vec<str0m::Candidate>,
     /// The local addresses that a TURN server or the rendezvous relays from.
     relayed: Vec<str0m::Candidate>,
+    /// Those of them that the engine does without until they are needed.
+    resting: Vec<str0m::Candidate>,
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
     path_found: bool,
@@ -279,6 +282,7 @@ impl Peer for Str0mPeer {
     fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
         let gone = self.direct.extract_if(.., |candidate| candidate.addr() == address);
         let gone = gone.chain(self.relayed.extract_if(.., |candidate| candidate.addr() == address));
+        self.resting.retain(|candidate| candidate.addr() != address);
         for candidate in gone.collect::<Vec<_>>() {
             self.rtc.direct_api().invalidate_candidate(&candidate);
         }
@@ -290,6 +294,26 @@ impl Peer for Str0mPeer {
             // Local ones can be taken back and given again; of remote ones the engine keeps a discarded twin.
             self.rtc.direct_api().invalidate_candidate(candidate);
             self.rtc.add_local_candidate(candidate.clone());
+        }
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+    }
+
+    fn rest(&mut self, now: Timestamp, used: SocketAddr, relay: SocketAddr) {
+        let spare = self.direct.iter().filter(|candidate| candidate.addr() != used);
+        let spare = spare.chain(self.relayed.iter().filter(|candidate| candidate.addr() == relay));
+        for candidate in spare.cloned().collect::<Vec<_>>() {
+            // What the engine does without already must not be taken for the other side's.
+            if !self.resting.contains(&candidate) {
+                self.rtc.direct_api().invalidate_candidate(&candidate);
+                self.resting.push(candidate);
+            }
+        }
+        self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        for candidate in std::mem::take(&mut self.resting) {
+            self.rtc.add_local_candidate(candidate);
         }
         self.drive(now, None).unwrap_or_else(|down| self.out.push_back(PeerOutput::Down(down)));
     }

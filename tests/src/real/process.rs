@@ -55,6 +55,20 @@ pub trait Running {
         pages * rustix::param::page_size() as u64
     }
 
+    /// How often its threads that live have waited, and woken up.
+    ///
+    /// # Panics
+    /// If it is gone.
+    fn wake_ups(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.id())).expect("the process runs").flatten();
+        let status = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+        let count = |status: String| {
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse::<u64>().ok()
+        };
+        status.filter_map(count).sum()
+    }
+
     /// How many files it has open.
     ///
     /// # Panics

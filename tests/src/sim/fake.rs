@@ -104,6 +104,7 @@ impl Engine for FakeEngine {
             remotes: Vec::new(),
             description: None,
             pairs: BTreeMap::new(),
+            resting: Vec::new(),
             path: None,
             other: None,
             secured: false,
@@ -129,6 +130,8 @@ pub struct FakePeer {
     remotes: Vec<SocketAddr>,
     description: Option<Description>,
     pairs: BTreeMap<(SocketAddr, SocketAddr), Repeat>,
+    /// The pairs that are neither checked nor answered on.
+    resting: Vec<(SocketAddr, SocketAddr)>,
     path: Option<(SocketAddr, SocketAddr)>,
     /// Fingerprint and random number that the other side showed.
     other: Option<([u8; 32], u64)>,
@@ -458,9 +461,21 @@ impl Peer for FakePeer {
     fn remove_local(&mut self, _: Timestamp, address: SocketAddr) {
         self.locals.retain(|local| *local != address);
         self.pairs.retain(|(local, _), _| *local != address);
+        self.resting.retain(|(local, _)| *local != address);
     }
 
     fn renew(&mut self, _: Timestamp, _: Option<SocketAddr>) {}
+
+    fn rest(&mut self, _: Timestamp, used: SocketAddr, _: SocketAddr) {
+        self.resting.extend(self.pairs.extract_if(.., |(local, _), _| *local != used).map(|(pair, _)| pair));
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        for pair in std::mem::take(&mut self.resting) {
+            self.pairs.entry(pair).or_insert(Repeat::from(now, CHECK_AFTER));
+        }
+        self.work(now);
+    }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
         assert!(self.description.is_none(), "a peer meets one other side");
@@ -482,7 +497,8 @@ impl Peer for FakePeer {
         match Packet::decode(bytes) {
             Some(Packet::Sas { to, .. } | Packet::Answer { to, .. }) => to == self.ufrag,
             Some(Packet::Flight { .. } | Packet::Control { .. } | Packet::Ack { .. } | Packet::Terminal { .. }) => {
-                self.pairs.contains_key(&(destination, source))
+                let pair = (destination, source);
+                self.pairs.contains_key(&pair) || self.resting.contains(&pair)
             }
             None => false,
         }
@@ -498,13 +514,15 @@ impl Peer for FakePeer {
         let pair = (destination, source);
         let live = self.secured.then(|| self.tag());
         match Packet::decode(bytes) {
+            Some(Packet::Sas { .. }) if self.resting.contains(&pair) => {}
             Some(Packet::Sas { from, key: proof, .. }) if proof == key(&self.password) => {
                 let answer = Packet::Answer { to: from, key: proof };
                 self.transmit(pair, &answer);
                 self.pairs.entry(pair).or_insert(Repeat::from(now, CHECK_AFTER));
             }
             Some(Packet::Answer { key: proof, .. }) => {
-                if self.description.as_ref().is_some_and(|description| proof == key(&description.password)) {
+                let is_ours = self.description.as_ref().is_some_and(|description| proof == key(&description.password));
+                if is_ours && !self.resting.contains(&pair) {
                     self.pairs.insert(pair, Repeat::from(now + CHECK_LIVE, CHECK_AFTER));
                     self.found(now, pair);
                 }

@@ -76,6 +76,7 @@ pub struct World<E: Engine> {
     mute: BTreeSet<Who>,
     shut_out: BTreeSet<Who>,
     without_addresses: BTreeSet<Who>,
+    dual_stack: bool,
     /// Addresses that a router made, and whose they are.
     mapped: BTreeMap<SocketAddr, SocketAddr>,
     moves: u16,
@@ -124,6 +125,7 @@ impl<E: Engine> World<E> {
             mute: BTreeSet::new(),
             shut_out: BTreeSet::new(),
             without_addresses: BTreeSet::new(),
+            dual_stack: false,
             mapped: BTreeMap::new(),
             moves: 0,
             turn: None,
@@ -145,6 +147,21 @@ impl<E: Engine> World<E> {
     pub fn bare(mut self) -> World<E> {
         self.is_bare = true;
         self
+    }
+
+    /// Everybody has an address of IPv6, too.
+    #[must_use]
+    pub fn with_dual_stack(mut self) -> World<E> {
+        self.dual_stack = true;
+        self
+    }
+
+    /// How often `who` had something to do so far: something came, or it was time.
+    pub fn turns(&self, who: Who) -> u64 {
+        match who {
+            Who::Host(index) => self.hosts[index].common.turns,
+            Who::Viewer(index) => self.viewers[index].common.turns,
+        }
     }
 
     /// Tells `clock` of time that passes.

@@ -31,6 +31,8 @@ pub(super) struct Common {
     pub(super) sockets: Vec<SocketAddr>,
     pub(super) gone: bool,
     pub(super) spins: (Timestamp, u32),
+    /// How often the process had something to do.
+    pub(super) turns: u64,
     pub(super) held_back: Vec<What>,
 }
 
@@ -44,6 +46,7 @@ impl Common {
             sockets: Vec::new(),
             gone: false,
             spins: (Timestamp::ZERO, 0),
+            turns: 0,
             held_back: Vec::new(),
         }
     }

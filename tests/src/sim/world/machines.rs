@@ -1,6 +1,6 @@
 //! The machines of a world, and what becomes of what they put out.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use beach_core::endpoint::{Input, NetworkInput};
@@ -10,7 +10,7 @@ use beach_core::role::Role;
 use beach_core::session::link::Command;
 use beach_core::viewer::{ViewerInput, ViewerOutput};
 
-use super::network::place;
+use super::network::{place, place_v6};
 use super::queue::What;
 use super::rendezvous::{Connection, Signal};
 use super::{Who, World, ms};
@@ -40,6 +40,7 @@ impl<E: Engine> World<E> {
         if host.common.gone {
             return;
         }
+        host.common.turns += 1;
         let effects = host.node.drive(host.common.local(self.now), input);
         for effect in effects {
             match effect {
@@ -54,6 +55,7 @@ impl<E: Engine> World<E> {
         if viewer.common.gone {
             return;
         }
+        viewer.common.turns += 1;
         let effects = viewer.node.drive(viewer.common.local(self.now), input);
         for effect in effects {
             match effect {
@@ -228,9 +230,10 @@ impl<E: Engine> World<E> {
             }
             Below::Relay(bytes) => self.relay(who, true, bytes),
             Below::Bind(generation) => {
-                let ip = place(who);
-                let address = SocketAddr::new(ip.into(), 4000 + generation);
-                let addresses = if self.without_addresses.contains(&who) { Vec::new() } else { vec![address] };
+                let own =
+                    [Some(place(who).into()), self.dual_stack.then(|| place_v6(who).into())].into_iter().flatten();
+                let addresses = own.filter(|_| !self.without_addresses.contains(&who));
+                let addresses = addresses.map(|ip: IpAddr| SocketAddr::new(ip, 4000 + generation)).collect();
                 self.later(ms(1), What::Bound(who, generation, addresses));
             }
             Below::Datagram { source, destination, bytes } => self.datagram(who, source, destination, bytes),

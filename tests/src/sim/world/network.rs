@@ -1,6 +1,6 @@
 //! Datagrams between the sockets of a world.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use beach_core::peer::engine::Engine;
 
@@ -27,6 +27,11 @@ pub(super) fn place(who: Who) -> Ipv4Addr {
         Who::Host(index) => Ipv4Addr::new(10, 1, (index >> 8) as u8, index as u8),
         Who::Viewer(index) => Ipv4Addr::new(10, 2, (index >> 8) as u8, index as u8),
     }
+}
+
+pub(super) fn place_v6(who: Who) -> Ipv6Addr {
+    let [a, b, c, d] = place(who).octets().map(u16::from);
+    Ipv6Addr::new(0x2001, 0xdb8, 0, 0, a, b, c, d)
 }
 
 impl<E: Engine> World<E> {
