@@ -1,5 +1,5 @@
 //! A slow link that loses datagrams, between two network namespaces: a TUN device in each, and between them this
-//! process, since not every kernel has `netem`. It has no limit of bandwidth and keeps the order.
+//! process, since not every kernel has `netem`. It keeps the order, and may be narrow.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,11 +30,46 @@ pub(crate) struct Link {
     up: Arc<Direction>,
 }
 
+/// Bytes that wait before a narrow link; more are dropped.
+const QUEUE: u64 = 64 * 1024;
+
 /// The treatment of packets in one direction.
 struct Direction {
-    dice: Mutex<(Rng, f64)>,
+    state: Mutex<State>,
     passed: AtomicU64,
     dropped: AtomicU64,
+}
+
+struct State {
+    rng: Rng,
+    /// The share that is lost.
+    loss: f64,
+    /// Bits a second; none for as many as come.
+    rate: Option<u64>,
+    /// When all that waits has gone through.
+    free_at: Instant,
+}
+
+impl State {
+    fn new() -> State {
+        State { rng: Rng::with_seed(0), loss: 0.0, rate: None, free_at: Instant::now() }
+    }
+
+    /// When a packet comes out at the far end; `None` if it is dropped.
+    fn pass(&mut self, now: Instant, length: usize) -> Option<Instant> {
+        if self.rng.f64() < self.loss {
+            return None;
+        }
+        let Some(rate) = self.rate else { return Some(now + DELAY) };
+        let takes = |bytes: u64| Duration::from_secs_f64(bytes as f64 * 8.0 / rate as f64);
+        let start = self.free_at.max(now);
+        let length = length as u64;
+        if start + takes(length) > now + takes(QUEUE) {
+            return None;
+        }
+        self.free_at = start + takes(length);
+        Some(self.free_at + DELAY)
+    }
 }
 
 impl Link {
@@ -48,8 +83,8 @@ impl Link {
         // Names of interfaces have at most 15 characters.
         let name = |side: &str| format!("bb{}{side}", std::process::id());
         let direction = || {
-            let dice = Mutex::new((Rng::with_seed(0), 0.0));
-            Arc::new(Direction { dice, passed: AtomicU64::new(0), dropped: AtomicU64::new(0) })
+            let state = Mutex::new(State::new());
+            Arc::new(Direction { state, passed: AtomicU64::new(0), dropped: AtomicU64::new(0) })
         };
         let link = Link { host: name("h"), viewer: name("v"), down: direction(), up: direction() };
         let at_host = device(&link.host, Link::HOST, Link::VIEWER)?;
@@ -62,8 +97,16 @@ impl Link {
     /// From now on it loses this many packets of a hundred, each way, as the seed says.
     pub(crate) fn lose(&self, percent: u32, seed: u64) {
         for (way, direction) in [&self.down, &self.up].into_iter().enumerate() {
-            let rng = Rng::with_seed(seed * 2 + way as u64);
-            *direction.dice.lock().unwrap_or_else(PoisonError::into_inner) = (rng, f64::from(percent) / 100.0);
+            let mut state = direction.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.rng = Rng::with_seed(seed * 2 + way as u64);
+            state.loss = f64::from(percent) / 100.0;
+        }
+    }
+
+    /// From now on so many bits a second pass each way, behind a queue of 64 KB; or again as many as come.
+    pub(crate) fn narrow(&self, rate: Option<u64>) {
+        for direction in [&self.down, &self.up] {
+            direction.state.lock().unwrap_or_else(PoisonError::into_inner).rate = rate;
         }
     }
 
@@ -115,14 +158,10 @@ fn take(from: &SyncDevice, direction: &Direction, sender: &Sender<(Instant, Vec<
         if packet.first().is_none_or(|byte| byte >> 4 != 4) {
             continue;
         }
-        let lost = {
-            let mut dice = direction.dice.lock().unwrap_or_else(PoisonError::into_inner);
-            let share = dice.1;
-            dice.0.f64() < share
-        };
-        let count = if lost { &direction.dropped } else { &direction.passed };
+        let due = direction.state.lock().unwrap_or_else(PoisonError::into_inner).pass(now, length);
+        let count = if due.is_none() { &direction.dropped } else { &direction.passed };
         count.fetch_add(1, Ordering::Relaxed);
-        if !lost && sender.send((now + DELAY, packet.to_vec())).is_err() {
+        if due.is_some_and(|due| sender.send((due, packet.to_vec())).is_err()) {
             return;
         }
     }
@@ -134,5 +173,22 @@ fn give(to: &SyncDevice, receiver: &Receiver<(Instant, Vec<u8>)>) {
         if to.send(&packet).is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_link_passes_what_its_rate_allows_and_drops_what_finds_its_queue_full() {
+        let mut state = State { rate: Some(1_000_000), ..State::new() };
+        let now = state.free_at;
+        let through: Vec<Duration> = (0..100).filter_map(|_| Some(state.pass(now, 1000)? - now)).collect();
+        assert_eq!(through.len(), 65, "as many as wait in 64 KiB");
+        assert_eq!(through[..2], [DELAY + Duration::from_millis(8), DELAY + Duration::from_millis(16)]);
+        assert!(state.pass(now + Duration::from_millis(8), 1000).is_some(), "one has left");
+        state.rate = None;
+        assert_eq!(state.pass(now, 1000), Some(now + DELAY));
     }
 }

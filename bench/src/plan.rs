@@ -35,8 +35,12 @@ pub(crate) struct Plan {
     pub(crate) cost: Duration,
     /// Rounds over the slow link.
     pub(crate) link_rounds: usize,
-    /// Keys a round and a loss over the slow link.
+    /// Keys a round, a loss and a session over the slow link.
     pub(crate) keys_over_link: usize,
+    /// Sessions over the slow link at the same time.
+    pub(crate) sessions_over_link: usize,
+    /// How long it is looked how late a screen is behind a narrow link.
+    pub(crate) narrow: Duration,
     /// Loss of the slow link, in percent.
     pub(crate) losses: &'static [u32],
     /// How long nothing is done before what comes with a start is over.
@@ -66,9 +70,11 @@ impl Plan {
         cost: Duration::from_secs(5),
         link_rounds: 2,
         keys_over_link: 100,
+        sessions_over_link: 5,
+        narrow: Duration::from_secs(8),
         losses: &[0, 5, 20],
         settle: Duration::from_secs(4),
-        idle: Duration::from_secs(30),
+        idle: Duration::from_secs(60),
         idle_rounds: 1,
     };
 
@@ -90,6 +96,8 @@ impl Plan {
         cost: Duration::from_millis(500),
         link_rounds: 1,
         keys_over_link: 12,
+        sessions_over_link: 2,
+        narrow: Duration::from_secs(1),
         losses: &[5],
         settle: Duration::from_millis(500),
         idle: Duration::from_secs(1),

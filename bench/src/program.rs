@@ -5,13 +5,15 @@ use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::Subcommand;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{OptionalActions, tcgetattr, tcgetwinsize, tcsetattr};
+
+use crate::screen::{COLS, Screen};
 
 /// Shown once a program listens.
 pub(crate) const READY: &str = "READY";
@@ -28,6 +30,10 @@ pub(crate) const QUIT: u8 = 4;
 /// A line of the log is written with others: as much as a program with an output buffer writes.
 const CHUNK: usize = 32 * 1024;
 
+/// Digits of the time on a screen, and after how many milliseconds they begin again.
+const STAMP: usize = 7;
+const WRAP: u64 = 10_000_000;
+
 /// How many of the keys are shown by a program that draws screens.
 const SHOWN_KEYS: usize = 32;
 
@@ -38,6 +44,8 @@ pub(crate) enum Program {
     Echo,
     /// Draws coloured screens, as fast as it can or this often a second, and shows the keys in the first row
     Screens { per_second: Option<u32> },
+    /// Draws coloured screens this often a second, each of which says when it was drawn
+    Stamped { per_second: u32 },
     /// Prints a coloured log of so many bytes after the first key
     Log { bytes: u64 },
     /// Prints a coloured log at so many bytes a second
@@ -54,6 +62,7 @@ impl Program {
         let (name, number) = match self {
             Program::Echo => ("echo", None),
             Program::Screens { per_second } => ("screens", per_second.map(u64::from)),
+            Program::Stamped { per_second } => ("stamped", Some(u64::from(per_second))),
             Program::Log { bytes } => ("log", Some(bytes)),
             Program::Rate { per_second } => ("rate", Some(per_second)),
             Program::History { lines } => ("history", Some(lines)),
@@ -80,6 +89,7 @@ impl Program {
         match self {
             Program::Echo => terminal.echo(),
             Program::Screens { per_second } => terminal.screens(per_second),
+            Program::Stamped { per_second } => terminal.stamped(per_second),
             Program::Log { bytes } => terminal.log(bytes),
             Program::Rate { per_second } => terminal.rate(per_second),
             Program::History { lines } => {
@@ -139,6 +149,25 @@ impl Terminal {
                 let Some(keys) = keys()? else { return Ok(()) };
                 pressed.extend_from_slice(&keys);
                 self.out.write_all(&told(&pressed))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The time stands at the end of the first row and of the last: a screen is there once both do.
+    fn stamped(&mut self, per_second: u32) -> Result<()> {
+        let rows = tcgetwinsize(stdout())?.ws_row;
+        let interval = Duration::from_secs(1) / per_second.max(1);
+        let mut next = Instant::now();
+        write!(self.out, "\x1b[2J\x1b[H{READY}")?;
+        for frame in 0.. {
+            self.out.write_all(&stamped(frame, rows, clock()))?;
+            // Screens that are late because the terminal takes nothing are not made up for.
+            next = (next + interval).max(Instant::now());
+            while waits_for_key(next)? {
+                if keys()?.is_none() {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -226,6 +255,29 @@ fn screen(frame: u32, rows: u16) -> Vec<u8> {
     bytes
 }
 
+/// A screen, and in its first and last row when it was drawn.
+fn stamped(frame: u32, rows: u16, now: u64) -> Vec<u8> {
+    let column = usize::from(COLS) - STAMP;
+    let mut bytes = format!("\x1b[1;{column}H\x1b[0m{now:0STAMP$}").into_bytes();
+    bytes.extend_from_slice(&screen(frame, rows));
+    let _ = write!(bytes, "\x1b[{rows};{column}H\x1b[0m{now:0STAMP$}");
+    bytes
+}
+
+/// How old the screen is that a client shows, in milliseconds; `rows` are those of the program.
+pub(crate) fn age(screen: &Screen, rows: usize) -> Option<u64> {
+    let column = usize::from(COLS) - STAMP - 1;
+    let told = |row| screen.row(row).get(column..column + STAMP)?.parse::<u64>().ok();
+    let age = |drawn: u64| (clock() + WRAP - drawn) % WRAP;
+    Some(age(told(0)?).max(age(told(rows.checked_sub(1)?)?)))
+}
+
+/// The time in milliseconds, as far as a stamp holds it.
+fn clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or_default() % WRAP
+}
+
 /// One line of the log, as build tools write them.
 fn line(number: u64, bytes: &mut Vec<u8>) {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
@@ -244,7 +296,7 @@ fn line(number: u64, bytes: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::screen::{ROWS, Screen};
+    use crate::screen::ROWS;
 
     #[test]
     fn a_screen_tells_how_many_keys_there_were() {
@@ -253,6 +305,20 @@ mod tests {
         shown.feed(&told(b"abc"));
         assert_eq!(keys_told(&shown.row(0)), Some(3));
         assert_eq!(keys_told(&shown.row(1)), None);
+    }
+
+    #[test]
+    fn a_screen_is_as_old_as_the_older_of_its_first_and_last_row() {
+        let mut shown = Screen::new(ROWS);
+        assert_eq!(age(&shown, usize::from(ROWS)), None);
+        shown.feed(&stamped(3, ROWS, (clock() + WRAP - 5_000) % WRAP));
+        let old = age(&shown, usize::from(ROWS)).expect("both rows tell");
+        assert!((5_000..60_000).contains(&old), "{old}");
+        let new = stamped(4, ROWS, clock());
+        shown.feed(&new[..new.len() / 2]);
+        assert!(age(&shown, usize::from(ROWS)) >= Some(5_000), "it is not all there");
+        shown.feed(&new[new.len() / 2..]);
+        assert!(age(&shown, usize::from(ROWS)) < Some(5_000));
     }
 
     #[test]

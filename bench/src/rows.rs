@@ -42,13 +42,15 @@ pub(crate) enum Row {
     Growth,
     /// Echo over a slow link with loss.
     Loss,
+    /// How late the screen is behind a narrow link.
+    Narrow,
     /// Nothing happens.
     Idle,
 }
 
 impl Row {
     /// All of them, in the table's order.
-    pub(crate) const ALL: [Row; 11] = [
+    pub(crate) const ALL: [Row; 12] = [
         Row::Rest,
         Row::Flood,
         Row::Interrupt,
@@ -59,6 +61,7 @@ impl Row {
         Row::Viewers,
         Row::Growth,
         Row::Loss,
+        Row::Narrow,
         Row::Idle,
     ];
 
@@ -74,6 +77,7 @@ impl Row {
             Row::Viewers => crowd::cost(lab),
             Row::Growth => crowd::growth(lab),
             Row::Loss => loss::lines(lab),
+            Row::Narrow => loss::narrow(lab),
             Row::Idle => idle::lines(lab),
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
         }
     }
     vec![
-        line(&measured, "wake-ups/s", |side| side.wakeups, 1, Some(("≤ 4", 4.0))),
+        line(&measured, "wake-ups/s", |side| side.wakeups, 1, Some(("≤ 2", 2.0))),
         line(&measured, "CPU, ms/s", |side| side.cpu * 1e3, 2, None),
         line(&measured, "RSS of the largest process, MiB", |side| side.memory.resident, 1, Some(("≤ 20", 20.0))),
         line(&measured, "PSS of the same, MiB", |side| side.memory.proportional, 1, None),

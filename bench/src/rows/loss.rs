@@ -1,14 +1,18 @@
-//! Echo over a link with a round trip of 100 ms that loses packets.
+//! Over a link with a round trip of 100 ms: echo while it loses packets, and how late screens are while it is narrow.
 
-use anyhow::Result;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, Result};
+
+use crate::client::Client;
 use crate::lab::Lab;
 use crate::link::Link;
 use crate::place::Place;
-use crate::program::{Program, READY};
+use crate::program::{Program, READY, age};
 use crate::report;
 use crate::session::Session;
-use crate::statistics::median;
+use crate::statistics::{median, percentile};
 use crate::system::System;
 use crate::table::Line;
 use crate::typing::{Amount, Echoes, Pace, Shown, Typist};
@@ -18,20 +22,16 @@ use super::{Rounds, figures, interleaved};
 /// Between two keys: fast typing.
 const PACE: Pace = Pace::Steady(30, 90);
 
+/// Bits a second of the narrow link.
+const NARROW: u64 = 1_000_000;
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(10);
+
 pub(super) fn lines(lab: &Lab) -> Vec<Line> {
-    let name = "echo at a round trip of 100 ms";
-    let link = match Link::new() {
+    let link = match link(lab, "echo at a round trip of 100 ms") {
         Ok(link) => link,
-        Err(error) if lab.require => {
-            report::say(&format!("{name}: {error:#}"));
-            return vec![
-                lab.systems
-                    .iter()
-                    .filter(|system| goes_far(**system))
-                    .fold(Line::new(name), |line, system| line.cell(*system, None)),
-            ];
-        }
-        Err(error) => return vec![Line::skipped(name, format!("network namespaces cannot be had: {error:#}"))],
+        Err(line) => return vec![*line],
     };
     let at_rest = measured(lab, &link, "at rest", Program::Echo, Shown::Echo);
     let busy = Program::Screens { per_second: Some(30) };
@@ -39,6 +39,63 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
     let (passed, dropped) = link.counts();
     report::say(&format!("the link passed {passed} packets and dropped {dropped}"));
     at_rest.into_iter().chain(printing).collect()
+}
+
+/// How late a viewer's screen is behind a narrow link.
+pub(super) fn narrow(lab: &Lab) -> Vec<Line> {
+    let name = "age of the screen over 1 Mbit/s with a queue of 64 KB, while 30 screens/s are printed, p50/p99";
+    let link = match link(lab, name) {
+        Ok(link) => link,
+        Err(line) => return vec![*line],
+    };
+    let rounds = interleaved(lab, name, goes_far, lab.plan.link_rounds, |system, _| late(lab, &link, system));
+    let of = |share| {
+        figures(&rounds, |rounds| median(&rounds.iter().filter_map(|ages| percentile(ages, share)).collect::<Vec<_>>()))
+    };
+    let (p50, p99) = (of(0.5), of(0.99));
+    let cell = |system| {
+        let (p50, p99) = (p50.get(system).copied()??, p99.get(system).copied()??);
+        Some(format!("{p50:.0}/{p99:.0} ms"))
+    };
+    let line = rounds.keys().fold(Line::new(name), |line, system| line.cell(*system, cell(system)));
+    vec![line.compared(&p50)]
+}
+
+/// The link, or the line that says that there is none.
+fn link(lab: &Lab, name: &str) -> Result<Link, Box<Line>> {
+    Link::new().map_err(|error| {
+        if !lab.require {
+            return Box::new(Line::skipped(name, format!("network namespaces cannot be had: {error:#}")));
+        }
+        report::say(&format!("{name}: {error:#}"));
+        let systems = lab.systems.iter().filter(|system| goes_far(**system));
+        Box::new(systems.fold(Line::new(name), |line, system| line.cell(*system, None)))
+    })
+}
+
+/// How old the screen is, looked at again and again, in milliseconds.
+fn late(lab: &Lab, link: &Link, system: System) -> Result<Vec<f64>> {
+    link.lose(0, 0);
+    link.narrow(None);
+    let mut session = Session::start(lab, system, Program::Stamped { per_second: 30 }, Place::Apart(link), READY)?;
+    link.narrow(Some(NARROW));
+    let client = &mut session.client;
+    // First, until the queue is as full as it gets.
+    let ages = client.watch(lab.plan.narrow / 4).and_then(|()| ages(client, lab.plan.narrow));
+    // The end must not wait for the queue.
+    link.narrow(None);
+    ages
+}
+
+fn ages(client: &mut Client, time: Duration) -> Result<Vec<f64>> {
+    let rows = client.screen.rows();
+    let until = Instant::now() + time;
+    let mut ages = Vec::new();
+    while Instant::now() < until {
+        client.watch(LOOK)?;
+        ages.push(age(&client.screen, rows).context("no screen says when it was drawn")? as f64);
+    }
+    Ok(ages)
 }
 
 /// A terminal on this machine does not; ssh does what it does with tmux behind it and without.
@@ -62,20 +119,38 @@ fn measured(lab: &Lab, link: &Link, when: &str, program: Program, shown: Shown) 
     losses.map(|(number, loss)| line(*loss, when, &pooled(&rounds, number)).compared(&middle(number))).collect()
 }
 
-/// One session, and one loss after the other. While it is set up nothing is lost.
+/// Some sessions at the same time, and one loss after the other. While they are set up nothing is lost.
 fn measure(lab: &Lab, link: &Link, system: System, program: Program, shown: Shown, seed: u64) -> Result<Vec<Echoes>> {
     link.lose(0, seed);
-    let mut session = Session::start(lab, system, program, Place::Apart(link), READY)?;
-    let mut typist = Typist::new(shown, seed);
-    typist.types(&mut session.client, Amount::Keys(lab.plan.warm_up), PACE)?;
+    let start = |number: usize| {
+        let session = Session::start(lab, system, program, Place::Apart(link), READY)?;
+        Ok((session, Typist::new(shown, seed.wrapping_mul(100) + number as u64)))
+    };
+    let mut sessions = (0..lab.plan.sessions_over_link).map(start).collect::<Result<Vec<_>>>()?;
+    typed(&mut sessions, lab.plan.warm_up)?;
     let each = lab.plan.losses.iter().map(|loss| {
         link.lose(*loss, seed);
-        typist.types(&mut session.client, Amount::Keys(lab.plan.keys_over_link), PACE)
+        typed(&mut sessions, lab.plan.keys_over_link)
     });
     let echoes = each.collect();
     // The end must not wait for lost packets.
     link.lose(0, seed);
     echoes
+}
+
+/// So many keys in each of these sessions, at the same time.
+fn typed(sessions: &mut [(Session<'_>, Typist)], keys: usize) -> Result<Echoes> {
+    thread::scope(|scope| {
+        let types =
+            |(session, typist): &mut (Session<'_>, Typist)| typist.types(&mut session.client, Amount::Keys(keys), PACE);
+        let typing: Vec<_> = sessions.iter_mut().map(|one| scope.spawn(move || types(one))).collect();
+        let mut all = Echoes::default();
+        for one in typing {
+            let echoes = one.join().map_err(|_| anyhow::anyhow!("a thread that typed panicked"))??;
+            all.add(&echoes);
+        }
+        Ok(all)
+    })
 }
 
 /// The keys of all rounds at one loss.
