@@ -293,7 +293,7 @@ proptest! {
         let mut chances = chances.iter().copied().cycle();
         for step in steps {
             match step {
-                Step::Write(bytes) => emulator.feed(&without_soft_hyphens(&bytes)),
+                Step::Write(bytes) => emulator.feed(&bytes),
                 Step::Resize(cols, rows) => emulator.resize(Size::new(cols, rows)),
             }
             emulator.frame();
@@ -575,14 +575,6 @@ fn part(cells: &[Cell], left: usize, cols: usize) -> Vec<Cell> {
     }
     cells.resize(cols, Cell::blank(Style::default()));
     cells
-}
-
-/// The bare model gives a soft hyphen no cell.
-fn without_soft_hyphens(bytes: &[u8]) -> Vec<u8> {
-    const SOFT_HYPHEN: [u8; 2] = [0xc2, 0xad];
-    let is_first = |at: usize| bytes[at..].starts_with(&SOFT_HYPHEN);
-    let is_second = |at: usize| at > 0 && is_first(at - 1);
-    (0..bytes.len()).filter(|at| !is_first(*at) && !is_second(*at)).map(|at| bytes[at]).collect()
 }
 
 fn hostile_run() -> impl Strategy<Value = Run> {

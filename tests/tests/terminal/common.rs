@@ -47,9 +47,8 @@ fn written(mut bytes: &[u8], with: With) -> Vec<u8> {
             }
             (0x1b, Some(b'0'..=b'~')) => (escape(&rest[..1]), &rest[1..]),
             (0x1b, _) => (Vec::new(), rest),
-            // SO, and the soft hyphen.
+            // SO
             (0x0e, _) => (Vec::new(), rest),
-            (0xc2, Some(0xad)) => (Vec::new(), &rest[1..]),
             _ => (vec![*first], rest),
         };
         kept.extend(sequence);
