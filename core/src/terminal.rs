@@ -32,6 +32,8 @@ mod head;
 mod history;
 #[cfg(feature = "host")]
 mod keyboard;
+#[cfg(feature = "host")]
+mod left_on;
 mod line;
 mod line_commits;
 #[cfg(feature = "host")]

@@ -16,8 +16,7 @@ const MISSED_WITHIN: Duration = Duration::from_secs(25);
 const SIZE: (u16, u16) = (80, 24);
 
 /// Leaves every mode on that a program can leave on.
-const MESS: &str =
-    r"printf '\033[?1049h\033[?1000h\033[?1002h\033[?1006h\033[?2004h\033[?1h\033=\033[?25l\033[?7l\033[44;1mREADY'; ";
+const MESS: &str = r"printf '\033[?1049h\033[?1000h\033[?1002h\033[?1006h\033[?2004h\033[?1h\033=\033[?25l\033[?7l\033[2;9r\033[?6h\033[44;1mREADY'; ";
 
 /// A command that uses the terminal in a pane, between two looks at the terminal's settings.
 fn looked_at(name: &str, command: &str) -> String {

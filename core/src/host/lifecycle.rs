@@ -177,11 +177,20 @@ impl Host {
         }
     }
 
+    /// The own terminal gets back the modes that it had before the session.
+    fn undo_modes(&mut self) {
+        let undo = self.screen.emulator.undo();
+        if !self.config.headless && !undo.is_empty() {
+            self.out.push_back(HostOutput::Show(undo));
+        }
+    }
+
     pub(super) fn exit(&mut self, exit: HostExit) {
         if !self.lifecycle.is_exited() {
             self.lifecycle = Lifecycle::Exited;
             self.link(Command::Unregister);
             self.link(Command::HangUp);
+            self.undo_modes();
             self.out.push_back(HostOutput::Exit(exit));
         }
     }

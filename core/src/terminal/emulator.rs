@@ -9,6 +9,7 @@ use vte::ansi::{CursorShape as ModelShape, Handler as _, KeyboardModes, Processo
 
 use super::answers::answer;
 use super::cells::encode_row;
+use super::dec;
 use super::handler::ModelHandler;
 use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 use super::history::Versioned;
@@ -290,6 +291,41 @@ impl Emulator {
     /// anywhere is for others to decide; that a program reads a clipboard is never permitted.
     pub fn take_clipboard(&mut self) -> Option<String> {
         self.handler.notes.said().clipboard.take()
+    }
+
+    /// What switches off in the terminal that the program draws on what the program switched on there and left on: modes,
+    /// margins, keyboard flags. Empty if that is nothing.
+    pub fn undo(&self) -> Vec<u8> {
+        let (handler, mode) = (&self.handler, self.handler.term.mode());
+        let mut out = Vec::new();
+        if handler.is_alternate() {
+            handler.keyboard.undo(true, &mut out);
+            if !out.is_empty() {
+                // The flags of the other screen can be reached only there.
+                out.extend_from_slice(b"\x1b[?1047l");
+            }
+        }
+        handler.keyboard.undo(false, &mut out);
+        handler.left_on.undo(&mut out);
+        if mode.contains(TermMode::LINE_FEED_NEW_LINE) {
+            out.extend_from_slice(b"\x1b[20l");
+        }
+        // What counts places, and what it moves the cursor away from.
+        let point = handler.term.grid().cursor.point;
+        if mode.contains(TermMode::ORIGIN) {
+            out.extend_from_slice(b"\x1b[?6l");
+        }
+        if handler.dec.is_on(dec::SIDES) {
+            out.extend_from_slice(b"\x1b[?69l");
+        }
+        if mode.contains(TermMode::ORIGIN) || handler.dec.is_on(dec::SIDES) {
+            out.extend_from_slice(format!("\x1b[{};{}H", point.line.0 + 1, point.column.0 + 1).as_bytes());
+        }
+        if out.is_empty() {
+            return out;
+        }
+        // An incomplete sequence ends before.
+        [&[CAN], out.as_slice()].concat()
     }
 
     /// Collects what the model left behind.

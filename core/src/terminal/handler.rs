@@ -19,6 +19,7 @@ use super::clipboard::decode;
 use super::dec::{Dec, Switch};
 use super::history::History;
 use super::keyboard::Keyboard;
+use super::left_on::LeftOn;
 use super::line::MAX_ZERO_WIDTH;
 use super::notes::{Notes, default_color};
 use super::size::{MAX_COLS, MAX_ROWS, Size};
@@ -70,6 +71,7 @@ pub(super) struct ModelHandler {
     pub(super) active_charset: CharsetIndex,
     /// What the model does not know.
     pub(super) dec: Dec,
+    pub(super) left_on: LeftOn,
 }
 
 impl ModelHandler {
@@ -91,6 +93,7 @@ impl ModelHandler {
             margins: None,
             active_charset: CharsetIndex::default(),
             dec: Dec::default(),
+            left_on: LeftOn::default(),
         }
     }
 
@@ -299,16 +302,19 @@ impl Handler for ModelHandler {
         self.margins = None;
         self.active_charset = CharsetIndex::default();
         self.dec = Dec::default();
+        self.left_on = LeftOn::default();
         self.notes.said().title = None;
     }
 
     fn set_private_mode(&mut self, mode: PrivateMode) {
+        self.left_on.set(mode.raw());
         if !self.switch(mode.raw(), Switch::On) {
             self.term.set_private_mode(mode);
         }
     }
 
     fn unset_private_mode(&mut self, mode: PrivateMode) {
+        self.left_on.reset(mode.raw());
         if !self.switch(mode.raw(), Switch::Off) {
             self.term.unset_private_mode(mode);
         }
@@ -522,6 +528,7 @@ impl Handler for ModelHandler {
     // Calls that only pass through.
 
     fn set_cursor_style(&mut self, style: Option<CursorStyle>) {
+        self.left_on.cursor_style = style.is_some();
         self.term.set_cursor_style(style);
     }
 
@@ -618,6 +625,10 @@ impl Handler for ModelHandler {
     }
 
     fn set_modify_other_keys(&mut self, mode: ModifyOtherKeys) {
+        self.left_on.other_keys = match mode {
+            ModifyOtherKeys::Reset => false,
+            ModifyOtherKeys::EnableExceptWellDefined | ModifyOtherKeys::EnableAll => true,
+        };
         self.term.set_modify_other_keys(mode);
     }
 

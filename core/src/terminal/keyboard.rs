@@ -50,6 +50,18 @@ impl Keyboard {
         };
     }
 
+    /// The sequences that take back on one of the screens what programs pushed and set there.
+    pub(super) fn undo(&self, alternate: bool, out: &mut Vec<u8>) {
+        let Flags { current, pushed } = if alternate { &self.alternate } else { &self.main };
+        if !pushed.is_empty() {
+            out.extend_from_slice(format!("\x1b[<{}u", pushed.len()).as_bytes());
+        }
+        let first = pushed.first().unwrap_or(current);
+        if *first != KeyboardModes::NO_MODE {
+            out.extend_from_slice(b"\x1b[=0u");
+        }
+    }
+
     fn flags(&mut self, alternate: bool) -> &mut Flags {
         if alternate { &mut self.alternate } else { &mut self.main }
     }

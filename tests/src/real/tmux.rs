@@ -194,6 +194,7 @@ impl Pane<'_> {
             ("cursor keys", "#{keypad_cursor_flag}"),
             ("keypad", "#{keypad_flag}"),
             ("insert", "#{insert_flag}"),
+            ("origin", "#{origin_flag}"),
             ("hidden cursor", "#{?cursor_flag,0,1}"),
             ("no wrap", "#{?wrap_flag,0,1}"),
         ];
