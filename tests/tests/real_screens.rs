@@ -93,6 +93,23 @@ fn all_kinds_of_colours_and_attributes_look_the_same_to_an_early_and_a_late_view
     assert!(has(Color::Rgb(255, 100, 0)) && has(Color::Rgb(0, 20, 200)), "RGB");
 }
 
+#[test]
+fn joined_emoji_leave_nothing_of_the_text_below_them() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let (host, link) = share(&tmux, &scratch);
+    let viewer = join(&tmux, "viewer", &link);
+    holds("the viewer's prompt", SOON, || viewer.rows().iter().any(|row| row == "$"));
+
+    host.types_line("clear; printf 'qqqqqqq\\nready\\n'; read -r _; printf '\\e[H\\U1f468\\u200d\\U1f469\\u200d\\U1f467\\e[4Hdone'; read -r _");
+    viewer.shows("ready", SOON);
+    assert!(viewer.rows()[0].starts_with("qqqqqqq"), "{:?}", viewer.rows());
+    host.presses("Enter");
+    viewer.shows("done", SOON);
+    let row = viewer.rows()[0].clone();
+    assert_eq!(row.matches('q').count(), 1, "{row:?}");
+}
+
 /// 16 and 256 colours, RGB, attributes, wide and combining characters, an erased line on a colour (with something at
 /// its end: of cells that were only erased tmux tells nothing), and a cursor in the middle.
 const PATTERN: &str = r"

@@ -41,6 +41,28 @@ fn every_line_is_in_the_viewers_scrollback_once_and_in_order_those_from_before_i
 }
 
 #[test]
+fn a_long_line_is_copied_as_one_from_the_viewers_screen_and_from_its_scrollback() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let rc = scratch.write("bashrc", "PS1='$ '\n");
+    let host = Host::start(&scratch, &["--size", "60x12"], &["bash", "--rcfile", rc.to_str().expect("text")]);
+    let viewer = join(&tmux, "viewer", (60, 12), &host, "");
+    let url = format!("https://example.org/{}", "0123456789abcdef-abc".repeat(7)) + "0123456789";
+    let expected = format!("{url}xx");
+    assert_eq!(expected.len(), 172);
+    let count = || viewer.everything().lines().filter(|line| line.trim_end() == expected).count();
+    viewer.types_line(&format!("clear; echo {url}'xx'"));
+    holds("one line on screen", SOON, || count() == 1);
+    viewer.types_line("seq 1 40");
+    holds("the last number", SOON, || viewer.rows().iter().any(|row| row == "40"));
+    holds("one line in the scrollback", SOON, || count() == 1);
+    // So much at once that no row of the second one stands on the screen.
+    viewer.types_line(&format!("echo {url}'xx'; seq 41 200"));
+    holds("the last number", SOON, || viewer.rows().iter().any(|row| row == "200"));
+    holds("two lines in the scrollback", SOON, || count() == 2);
+}
+
+#[test]
 fn with_alt_the_viewers_scrollback_is_left_alone() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);

@@ -523,6 +523,7 @@ impl Person {
             below.get_mut(wide).into_iter().for_each(|corner| *corner = dim("┘"));
         }
         assert_eq!(self.bare.window(), expected);
+        self.compare_wraps(&window(emulator)[usize::from(top)..], wide);
         let point = self.bare.term.grid().cursor.point;
         assert_eq!(
             (point.line.0, point.column.0),
@@ -549,6 +550,24 @@ impl Person {
         assert!(term.mode().contains(TermMode::BRACKETED_PASTE), "whatever the host's mode is");
         let cropped = head.size.cols > self.local.cols || head.size.rows > self.local.rows;
         assert_eq!(self.painter.is_cropped(), cropped);
+    }
+
+    /// Rows go on in the next one where the host's do, both have the same width, and no character at the edge is of
+    /// doubtful width; a row that ends a line never does.
+    fn compare_wraps(&self, lines: &[Line], cols: usize) {
+        let same = cols == usize::from(self.local.cols);
+        let sure = |cell: &Cell| cell.text.is_ascii();
+        for (row, wraps) in self.bare.window_wraps().into_iter().enumerate() {
+            let next = lines.get(row + 1).filter(|_| row + 1 < usize::from(self.local.rows) && same);
+            let Some(next) = next.filter(|_| lines[row].wrapped) else {
+                assert!(!wraps, "row {row} goes on: {lines:?}");
+                continue;
+            };
+            let (cells, next) = (cells_of(&lines[row], cols), cells_of(next, cols));
+            if sure(&cells[cols - 1]) && sure(&next[0]) && cells[cols - 1].columns == 1 && next[0].columns == 1 {
+                assert!(wraps, "row {row} ends: {lines:?}");
+            }
+        }
     }
 
     fn finish(&mut self) {

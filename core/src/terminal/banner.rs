@@ -130,8 +130,7 @@ fn draw(handler: &ModelHandler, lines: &[Line], out: &mut Vec<u8>) {
     let (grid, mode) = (handler.term.grid(), *handler.term.mode());
     let pen = pen_of(&grid.cursor.template, true);
     aside(handler, out);
-    let mut writer =
-        Writer { cols: grid.columns(), pen: Pen::held(Abilities::ALL, pen.clone()), at: None, out: &mut *out };
+    let mut writer = Writer::new(grid.columns(), Pen::held(Abilities::ALL, pen.clone()), &mut *out);
     for (row, line) in bottom(handler, lines.len()).zip(lines) {
         writer.row(row as u16, None, line);
         // The next one not by a line feed, which scrolls at a margin.

@@ -4,8 +4,12 @@
 //! What is never sent, because it pushes rows into or erases the person's own scrollback: `ESC[2J`, `ESC[3J`, a scroll
 //! region, `ESC[M`. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last row of the full
 //! screen.
+//!
+//! Where a line of the program goes on in the next row, the terminal itself wraps from one row into the other, so that
+//! it copies both as one line, on its screen and out of its scrollback.
 
 mod banner;
+mod doubt;
 mod pen;
 mod resize;
 mod rows;
@@ -33,7 +37,7 @@ use rows::{Key, Row, Rows};
 pub(in crate::terminal) use rows::{Writer, go_to};
 use scrollback::Scrollback;
 use settings::Settings;
-use view::{View, bordered, cursor_of, overlaid};
+use view::{View, bordered, cursor_of, fills, overlaid};
 
 /// How a painter paints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -293,30 +297,42 @@ impl Painter {
     /// Lets lines into the scrollback.
     fn push(&mut self, now: Timestamp, screen: &mut Screen, out: &mut Vec<u8>) {
         let cols = usize::from(self.local.cols);
+        let unknown = Line::default();
         let mut lines = self.scrollback.take_repeated(cols);
         lines.extend(self.scrollback.take(now, screen, &self.main, cols));
-        let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
-        for batch in lines.chunks(self.main.len()) {
-            for ((row, shown), line) in (0..).zip(&self.main).zip(batch) {
-                writer.row(row, shown.as_ref().map(|shown| &shown.line), line);
+        let mut writer = Writer::new(cols, Pen::new(self.options.abilities), out);
+        // A row below the last line stays, if the terminal has two: the line may go on there.
+        let most = (self.main.len() - 1).max(1);
+        let mut at = 0;
+        for batch in lines.chunks(most) {
+            for (row, line) in batch.iter().enumerate() {
+                let shown = |row: usize| self.main.get(row).map(|row| row.as_ref().map(|row| &row.line));
+                let next = lines.get(at + row + 1);
+                let below = batch.get(row + 1).or(shown(row + 1).map(|below| below.unwrap_or(&unknown)));
+                let shown = shown(row).flatten();
+                let goes_on = line.wrapped && (shown == Some(line) || fills(line, next.or(below), cols));
+                let cut = (goes_on != line.wrapped).then(|| Line { wrapped: goes_on, runs: line.runs.clone() });
+                writer.flow(row as u16, shown, cut.as_ref().unwrap_or(line), below);
             }
             writer.scroll(&mut self.main, batch.len());
+            at += batch.len();
         }
     }
 
     /// Draws what differs.
     fn draw(&mut self, screen: &Screen, head: &Head, overlay: &Overlay, banner: Range<u16>, out: &mut Vec<u8>) {
         let (local, (top, left), host) = (self.local, self.view.origin, head.size);
-        let cols = usize::from(local.cols);
         let width = usize::from(local.cols.min(host.cols - left));
-        let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
         let shown = if self.showing == Some(Space::Alternate) {
             &mut self.alternate
         } else {
             self.banner.forgotten.clear();
             &mut self.main
         };
-        for (row, shown) in (0..).zip(shown) {
+        // Only where rows end as the host's do, one goes on in the next.
+        let flowing = if host.cols == local.cols { local.rows.min(host.rows - top) } else { 0 };
+        let mut wanted = Vec::with_capacity(shown.len());
+        for (row, shown) in (0..).zip(&*shown) {
             let numbered = screen.numbered_row(top + row);
             let over = numbered.and_then(|numbered| overlaid(numbered.line, top + row, host.cols, overlay));
             let key = numbered.filter(|_| over.is_none()).map(|numbered| Key {
@@ -326,20 +342,25 @@ impl Painter {
                 left,
                 host,
             });
+            let wrapped = row + 1 < flowing && numbered.is_some_and(|numbered| numbered.line.wrapped);
             let text = banner.contains(&row).then(|| &self.banner.rows[usize::from(row - banner.start)]);
             if text.is_none() && key.is_some() && shown.as_ref().is_some_and(|shown| shown.key == key) {
+                let mut stays = shown.as_ref().filter(|shown| shown.line.wrapped != wrapped).cloned();
+                stays.iter_mut().for_each(|stays| stays.line.wrapped = wrapped);
+                wanted.push(stays);
                 continue;
             }
             let line = over.as_ref().or(numbered.map(|numbered| numbered.line));
             let line = line.map(|line| line.crop(left.into(), width)).unwrap_or_default();
-            let wanted = Row { key, line: bordered(line, top + row, local, host), under: None };
-            let wanted = match text {
-                Some(text) => Row { key: None, line: text.clone(), under: Some(Box::new(wanted)) },
-                None => wanted,
-            };
-            writer.row(row, shown.as_ref().map(|shown| &shown.line), &wanted.line);
-            *shown = Some(wanted);
+            let line = Line { wrapped, ..bordered(line, top + row, local, host) };
+            let row = Row { key, line, under: None };
+            wanted.push(Some(match text {
+                Some(text) => Row { key: None, line: text.clone(), under: Some(Box::new(row)) },
+                None => row,
+            }));
         }
+        let mut writer = Writer::new(local.cols.into(), Pen::new(self.options.abilities), out);
+        writer.rows(shown, wanted);
         writer.pen.reset(writer.out);
     }
 

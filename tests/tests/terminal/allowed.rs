@@ -45,6 +45,7 @@ fn escape(rest: &str, starting: bool) -> Result<&str, String> {
         "H" => numbers(arguments, &[';']),
         "G" => numbers(arguments, &[]) && !arguments.is_empty(),
         "K" => arguments.is_empty(),
+        "X" => ["1", "2", "3"].contains(&arguments),
         "n" => arguments == "6",
         "u" => match arguments.split_at_checked(1) {
             Some(("<", rest)) => rest.is_empty(),

@@ -196,6 +196,21 @@ impl Bare {
         (1..=self.term.grid().history_size() as i32).rev().map(|row| grid_cells(self.term.grid(), -row)).collect()
     }
 
+    /// Whether each row of the window goes on in the one below.
+    pub(crate) fn window_wraps(&self) -> Vec<bool> {
+        (0..self.term.screen_lines()).map(|row| self.wraps(row as i32)).collect()
+    }
+
+    /// Whether each line above the window goes on in the next one, oldest first.
+    pub(crate) fn history_wraps(&self) -> Vec<bool> {
+        (1..=self.term.grid().history_size() as i32).rev().map(|row| self.wraps(-row)).collect()
+    }
+
+    fn wraps(&self, row: i32) -> bool {
+        let row = &self.term.grid()[GridLine(row)];
+        row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
+    }
+
     /// A resize as a person's terminal does it.
     pub(crate) fn resize(&mut self, size: Size) {
         self.term.resize(Extent(size));

@@ -49,16 +49,13 @@ impl Painter {
             Space::Main => &mut self.main,
             Space::Alternate => &mut self.alternate,
         };
-        let cols = usize::from(self.local.cols);
-        let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
-        for (row, shown) in (0..).zip(rows) {
-            let Some(shown) = shown else { continue };
-            let Some(under) = shown.under.take() else { continue };
-            writer.row(row, Some(&shown.line), &under.line);
-            *shown = *under;
-        }
+        let under = rows.iter_mut().map(|shown| shown.as_mut()?.under.take().map(|under| *under));
+        let under: Vec<Option<Row>> = under.collect();
+        let is_covered = under.iter().any(Option::is_some);
+        let mut writer = Writer::new(self.local.cols.into(), Pen::new(self.options.abilities), out);
+        writer.rows(rows, under);
         writer.pen.reset(writer.out);
-        if let (Some(_), Some((row, col))) = (writer.at, self.cursor) {
+        if let (true, Some((row, col))) = (is_covered, self.cursor) {
             go_to(out, row, col);
         }
     }
@@ -66,7 +63,7 @@ impl Painter {
     /// Takes the banner off the main screen, which the terminal shows, where the painter forgot what that screen shows.
     pub(super) fn lift_forgotten(&mut self, out: &mut Vec<u8>) {
         let cols = usize::from(self.local.cols);
-        let mut writer = Writer { cols, pen: Pen::new(self.options.abilities), at: None, out };
+        let mut writer = Writer::new(cols, Pen::new(self.options.abilities), out);
         for (row, line) in self.banner.forgotten.drain(..) {
             writer.row(row, None, &line);
         }

@@ -6,6 +6,7 @@ use super::super::head::Space;
 use super::super::line::{CellRef, Line};
 use super::super::size::Size;
 use super::super::style::Style;
+use super::doubt::Doubt;
 use super::pen::Pen;
 
 /// Names the content of a row that shows one line of the host: equal keys mean equal content, without comparing cells.
@@ -45,39 +46,129 @@ pub(in crate::terminal) fn go_to(out: &mut Vec<u8>, row: u16, col: u16) {
     let _ = if col == 0 { write!(out, "\x1b[{}H", row + 1) } else { write!(out, "\x1b[{};{}H", row + 1, col + 1) };
 }
 
-/// Writes rows; knows on which one the cursor is.
+/// Writes rows; knows on which one the cursor is. The terminal must not wrap lines by itself meanwhile (mode 7).
 pub(in crate::terminal) struct Writer<'a> {
     pub(in crate::terminal) cols: usize,
     pub(in crate::terminal) pen: Pen,
     pub(in crate::terminal) at: Option<u16>,
     pub(in crate::terminal) out: &'a mut Vec<u8>,
+    /// The row into which the row above was just wrapped: the cursor is in its second column.
+    begun: Option<u16>,
 }
 
-impl Writer<'_> {
+/// Whether writing a row changed its last column. Some terminals keep in the last cell that the row goes on below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) enum LastColumn {
+    Kept,
+    Written,
+}
+
+/// How sure the writer is of the cursor's column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cursor {
+    Sure,
+    /// Behind so many ambiguous characters in a row.
+    Behind(usize),
+    Adrift,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer whose cursor may be anywhere.
+    pub(in crate::terminal) fn new(cols: usize, pen: Pen, out: &'a mut Vec<u8>) -> Writer<'a> {
+        Writer { cols, pen, at: None, out, begun: None }
+    }
+
+    /// Makes rows show others; a row of which nothing is wanted stays. A row's line says whether the row goes on in the
+    /// one below; afterwards, whether the terminal knows that.
+    pub(super) fn rows(&mut self, shown: &mut Rows, mut wanted: Vec<Option<Row>>) {
+        for row in 0..wanted.len() {
+            let Some(mut next) = wanted[row].take() else { continue };
+            let below = wanted.get(row + 1).and_then(Option::as_ref).or_else(|| shown.get(row + 1)?.as_ref());
+            let before = shown[row].as_ref().map(|shown| &shown.line);
+            next.line.wrapped = self.flow(row as u16, before, &next.line, below.map(|below| &below.line));
+            shown[row] = Some(next);
+        }
+    }
+
+    /// Makes a row that shows `shown` show `line`, and lets it go on in the row below if the line says so; `below` is
+    /// what that row shows or will show, if there is such a row. Returns whether the terminal knows the two as one line.
+    pub(super) fn flow(&mut self, row: u16, shown: Option<&Line>, line: &Line, below: Option<&Line>) -> bool {
+        let was_wrapped = shown.is_some_and(|shown| shown.wrapped);
+        // Every terminal forgets that a row went on when the whole row is erased.
+        let shown = shown.filter(|_| line.wrapped || !was_wrapped);
+        let last_column = self.row(row, shown, line);
+        if !line.wrapped {
+            return false;
+        }
+        let is_wrapped = was_wrapped && last_column == LastColumn::Kept || self.wrap(row, line, below);
+        if is_wrapped {
+            // A line feed on this row would end the line.
+            self.at = None;
+        }
+        is_wrapped
+    }
+
     /// Makes a row that shows `shown` show `line`: writes the columns from the first to the last that differ.
-    pub(in crate::terminal) fn row(&mut self, row: u16, shown: Option<&Line>, line: &Line) {
+    pub(in crate::terminal) fn row(&mut self, row: u16, shown: Option<&Line>, line: &Line) -> LastColumn {
+        let begun = self.begun.take() == Some(row);
         let blank = Style::default();
         let new = columns_of(line, self.cols, &blank);
-        let Some((first, last)) = difference(shown, &new, self.cols, &blank) else { return };
-        let used = line.columns();
-        if first == 0 && row > 0 && self.at == Some(row - 1) {
-            self.out.extend_from_slice(b"\r\n");
-        } else {
-            go_to(self.out, row, first as u16);
+        let old = shown.map(|shown| columns_of(shown, self.cols, &blank));
+        let Some((first, last)) = difference(old.as_deref(), &new, self.cols) else { return LastColumn::Kept };
+        let start = if begun { first.max(1) } else { first };
+        if !begun || start > 1 {
+            self.place(row, start);
         }
         self.at = Some(row);
-        if shown.is_none() {
+        if start >= self.cols {
+            return LastColumn::Written;
+        }
+        if old.is_none() {
             // Before the text, not after it: a half of a wide character that was left there would spoil what is written
             // over it.
             self.pen.reset(self.out);
             self.out.extend_from_slice(b"\x1b[K");
         }
-        let mut adrift = false;
-        let mut column = first;
+        let last = self.cells(old.as_deref(), &new, (start, last), line.columns());
+        if last + 1 >= self.cols { LastColumn::Written } else { LastColumn::Kept }
+    }
+
+    /// Puts the cursor there.
+    fn place(&mut self, row: u16, column: usize) {
+        if column == 0 && row > 0 && self.at == Some(row - 1) {
+            self.out.extend_from_slice(b"\r\n");
+        } else {
+            go_to(self.out, row, column as u16);
+        }
+    }
+
+    /// Writes the cells from the cursor's column to the last one, and returns the last column written. Tables of widths
+    /// differ: behind a character of doubtful width the cursor is placed anew, what the character may not cover is
+    /// erased before it is written, and what it may have covered beside its columns is written again. A run of ambiguous
+    /// characters is one piece: where each takes two columns, it stays readable.
+    fn cells(
+        &mut self,
+        old: Option<&[Option<CellRef<'_>>]>,
+        new: &[Option<CellRef<'_>>],
+        (mut column, mut last): (usize, usize),
+        used: usize,
+    ) -> usize {
+        let mut cursor = Cursor::Sure;
+        let mut spilt = 0;
         while column <= last && column < used {
-            let Some(cell) = new[column] else { return };
-            if adrift {
-                go_to_column(self.out, column);
+            let Some(cell) = new[column] else { break };
+            let doubt = Doubt::of(&cell);
+            let (columns, end) = (usize::from(cell.columns), column + usize::from(cell.columns));
+            let run = match cursor {
+                Cursor::Sure => 0,
+                Cursor::Behind(run) if doubt == Doubt::Ambiguous => run,
+                Cursor::Behind(_) | Cursor::Adrift => {
+                    go_to_column(self.out, column);
+                    0
+                }
+            };
+            if let Some(old) = old.filter(|_| doubt == Doubt::Unsteady) {
+                self.clear(&cell, &old[column..]);
             }
             let soft = cell.text.starts_with(SOFT_HYPHEN);
             if soft {
@@ -85,16 +176,76 @@ impl Writer<'_> {
                 go_to_column(self.out, column);
             }
             self.pen.put(&cell, self.out);
-            // Tables of widths differ: after anything but a plain narrow cell only the host knows the column.
-            adrift = soft || cell.columns > 1 || cell.text.chars().nth(1).is_some();
-            column += usize::from(cell.columns);
+            (cursor, spilt) = match doubt {
+                Doubt::None if columns == 1 => (Cursor::Sure, 0),
+                Doubt::Ambiguous => (Cursor::Behind(run + 1), run + 1),
+                Doubt::Unsteady if columns == 1 => (Cursor::Adrift, 1),
+                Doubt::None | Doubt::Unsteady => (Cursor::Adrift, 0),
+            };
+            column = end;
+            last = last.max(end - 1 + spilt).min(self.cols - 1);
         }
-        if column <= last && shown.is_some() {
-            if adrift {
+        if column <= last && (old.is_some() || spilt > 0) {
+            if cursor != Cursor::Sure {
                 go_to_column(self.out, column);
             }
             self.pen.reset(self.out);
             self.out.extend_from_slice(b"\x1b[K");
+            return self.cols - 1;
+        }
+        last
+    }
+
+    /// Erases what stands where a cell will be, in whole cells: half of a wide one would spoil what is written beside it.
+    fn clear(&mut self, cell: &CellRef<'_>, old: &[Option<CellRef<'_>>]) {
+        let columns = usize::from(cell.columns).min(old.len());
+        let beyond = old[columns..].iter().take_while(|old| old.is_none()).count();
+        if is_blank(&old[..columns + beyond]) {
+            return;
+        }
+        self.pen.change(cell.style, self.out);
+        // Writing to memory cannot fail.
+        let _ = write!(self.out, "\x1b[{}X", columns + beyond);
+    }
+
+    /// Writes a row's last cell and the first one of the row below without placing the cursor between them: the
+    /// terminal wraps by itself, and knows the two as one line from then on. Returns whether it does: that needs cells
+    /// whose width is no matter of opinion.
+    fn wrap(&mut self, row: u16, line: &Line, below: Option<&Line>) -> bool {
+        let Some(below) = below else { return false };
+        let blank = Style::default();
+        let columns = columns_of(line, self.cols, &blank);
+        let Some((at, last)) = (0..self.cols).rev().find_map(|at| Some((at, columns[at]?))) else { return false };
+        let next = columns_of(below, self.cols, &blank);
+        let Some(first) = next[0] else { return false };
+        let doubt = Doubt::of(&last);
+        if doubt == Doubt::Unsteady || Doubt::of(&first) == Doubt::Unsteady || usize::from(first.columns) > self.cols {
+            return false;
+        }
+        // A wide character that does not fit leaves the last column as it is.
+        let leaves = first.columns == 2 && last.text == " " && last.style == first.style;
+        go_to(self.out, row, at as u16);
+        self.out.extend_from_slice(b"\x1b[?7h");
+        if !leaves {
+            self.pen.put(&last, self.out);
+        }
+        self.pen.put(&first, self.out);
+        self.out.extend_from_slice(b"\x1b[?7l");
+        if doubt == Doubt::Ambiguous || Doubt::of(&first) == Doubt::Ambiguous {
+            self.mend(row + 1, &next);
+        } else if first.columns == 1 {
+            self.begun = Some(row + 1);
+        }
+        true
+    }
+
+    /// Writes the first cells of a row again: where ambiguous characters are wide, the wrap came one character early.
+    fn mend(&mut self, row: u16, cells: &[Option<CellRef<'_>>]) {
+        for (column, cell) in cells.iter().enumerate().take(3.min(self.cols)) {
+            if let Some(cell) = cell {
+                go_to(self.out, row, column as u16);
+                self.pen.put(cell, self.out);
+            }
         }
     }
 
@@ -115,9 +266,8 @@ impl Writer<'_> {
 const SOFT_HYPHEN: char = '\u{ad}';
 
 /// The first and the last column that differ, extended to whole cells of what is there as of what comes.
-fn difference(shown: Option<&Line>, new: &[Option<CellRef<'_>>], cols: usize, blank: &Style) -> Option<(usize, usize)> {
-    let Some(shown) = shown else { return Some((0, cols - 1)) };
-    let old = columns_of(shown, cols, blank);
+fn difference(old: Option<&[Option<CellRef<'_>>]>, new: &[Option<CellRef<'_>>], cols: usize) -> Option<(usize, usize)> {
+    let Some(old) = old else { return Some((0, cols - 1)) };
     let differs = |column: &usize| old[*column] != new[*column];
     let (mut first, mut last) = ((0..cols).find(differs)?, (0..cols).rfind(differs)?);
     while first > 0 && (old[first].is_none() || new[first].is_none()) {
@@ -127,6 +277,11 @@ fn difference(shown: Option<&Line>, new: &[Option<CellRef<'_>>], cols: usize, bl
         last += 1;
     }
     Some((first, last))
+}
+
+/// Whether nothing can be seen in these columns but a colour.
+fn is_blank(cells: &[Option<CellRef<'_>>]) -> bool {
+    cells.iter().all(|cell| cell.is_some_and(|cell| cell.text == " "))
 }
 
 fn go_to_column(out: &mut Vec<u8>, column: usize) {

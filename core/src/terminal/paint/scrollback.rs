@@ -104,7 +104,8 @@ impl Scrollback {
                         flowing = flowing.or(Some((rows.len(), next)));
                     }
                     place += 1;
-                    if self.early.get(&line.number).is_none_or(|early| broken.as_slice() != [early.clone()]) {
+                    let early = self.early.get(&line.number);
+                    if early.is_none_or(|early| broken.len() > 1 || broken[0].runs != early.runs) {
                         rows.extend(broken);
                     }
                 }
@@ -114,6 +115,7 @@ impl Scrollback {
                 }
                 Left::Gap { first, end } => {
                     flowing = flowing.or(Some((rows.len(), next)));
+                    rows.last_mut().into_iter().for_each(|last: &mut Line| last.wrapped = false);
                     rows.push(gap(end - first, cols));
                 }
             }

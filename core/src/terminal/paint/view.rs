@@ -110,7 +110,18 @@ pub(super) fn bordered(mut line: Line, row: u16, local: Size, host: Size) -> Lin
     line
 }
 
-/// A line in pieces that are at most `cols` wide, each of whole cells; at least one piece.
+/// Whether a line that goes on in `next` ends where a row of so many columns does.
+pub(super) fn fills(line: &Line, next: Option<&Line>, cols: usize) -> bool {
+    let is_wide = |next: &Line| next.cells().next().is_some_and(|cell| cell.columns == 2);
+    match cols.saturating_sub(line.columns()) {
+        0 => true,
+        1 => next.is_some_and(is_wide),
+        _ => false,
+    }
+}
+
+/// A line in pieces that are at most `cols` wide, each of whole cells; at least one piece. All but the last go on in
+/// the next one.
 pub(super) fn pieces(line: &Line, cols: usize) -> Vec<Line> {
     if line.columns() <= cols {
         return vec![line.clone()];
@@ -120,7 +131,8 @@ pub(super) fn pieces(line: &Line, cols: usize) -> Vec<Line> {
     for cell in line.cells() {
         let columns = usize::from(cell.columns);
         if used + columns > cols && used > 0 {
-            pieces.push(Line::default());
+            pieces.iter_mut().for_each(|piece| piece.wrapped = true);
+            pieces.push(Line { wrapped: line.wrapped, runs: Vec::new() });
             used = 0;
         }
         // There is no room for a wide cell in a terminal of one column.
