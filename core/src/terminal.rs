@@ -43,6 +43,8 @@ mod paint;
 mod paste;
 #[cfg(feature = "host")]
 mod query_scanner;
+#[cfg(feature = "host")]
+mod rendition;
 mod screen;
 mod size;
 mod spans;
@@ -55,6 +57,8 @@ pub use abilities::{Abilities, Colors};
 #[cfg(feature = "host")]
 pub use banner::Banner;
 pub use clipboard::{MAX_CLIPBOARD, to_clipboard};
+#[cfg(feature = "host")]
+pub(crate) use codec::Styles;
 pub use codec::{BadLine, MAX_LINE_BYTES};
 #[cfg(feature = "host")]
 pub use emulator::{Emulator, MIN_EMULATED_COLS};

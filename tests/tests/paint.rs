@@ -120,6 +120,12 @@ impl Person {
     }
 }
 
+/// Whether each row goes on in the next one, from the oldest of the scrollback to the last of the window.
+fn wraps_of(bare: &Bare) -> Vec<bool> {
+    let (above, rows) = (bare.history().len() as i32, bare.window().len() as i32);
+    (-above..rows).map(|row| bare.wraps(row)).collect()
+}
+
 /// Checks which rows of the scrollback go on in the next one: each piece of a line but the last does, and so does the
 /// last one of a line that goes on. Where a character at the edge is of doubtful width, a row may end all the same.
 fn check_wraps(lines: &[Line], wraps: &[bool], local: Size) -> Result<(), TestCaseError> {
@@ -234,7 +240,7 @@ fn check_scrollback(size: Size, local: Size, steps: Vec<Step>, chances: &[u32]) 
         .collect();
     let expected: Vec<String> = lines.iter().flat_map(|line| rows_of(line, local.cols.into())).collect();
     prop_assert_eq!(person.scrollback(local), expected);
-    check_wraps(&lines, &person.bare.history_wraps()[usize::from(local.rows)..], local)
+    check_wraps(&lines, &wraps_of(&person.bare)[usize::from(local.rows)..person.bare.history().len()], local)
 }
 
 proptest! {
@@ -478,7 +484,7 @@ fn shown_with_banners(
     person.painter.finish(&mut out);
     person.bare.feed(&out);
     let wraps = match end {
-        End::Painted => [person.bare.history_wraps(), person.bare.window_wraps()].concat(),
+        End::Painted => wraps_of(&person.bare),
         // Which rows go on below is forgotten with the rest.
         End::Forgotten => Vec::new(),
     };
@@ -528,7 +534,7 @@ fn rows_of_ours_stay_over_the_bottom_whatever_is_printed_and_leave_the_cursors_r
 /// The lines of a terminal, from the oldest of its scrollback, as it copies them.
 fn copied(bare: &Bare) -> Vec<String> {
     let rows = bare.history().into_iter().chain(bare.window());
-    let wraps = bare.history_wraps().into_iter().chain(bare.window_wraps());
+    let wraps = wraps_of(bare);
     let mut lines = vec![String::new()];
     for (cells, wraps) in rows.zip(wraps) {
         let text: String = cells.iter().map(|cell| cell.text.as_str()).collect();

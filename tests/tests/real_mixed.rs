@@ -41,7 +41,9 @@ fn meet(host_program: &Path, viewer_program: &Path, more: impl FnOnce(&Pane<'_>)
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
     let options = ["--listen", "127.0.0.1:0", "--approve"];
-    let host = host(host_program, &scratch, &options, "echo printed-$((40+2)); exec bash --norc");
+    // Blinking and overlined cells are newer than the older version.
+    let shared = "printf '\\033[5;53mprinted-%s\\033[0m\\n' $((40+2)); exec bash --norc";
+    let host = host(host_program, &scratch, &options, shared);
     let command = format!("exec '{}' join --name ann '{}'", viewer_program.display(), host.links.control);
     let viewer = tmux.pane("viewer", (80, 24), &command);
     holds("the host is asked", SOON, || host.events("member_asks") == 1);

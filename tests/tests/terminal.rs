@@ -557,7 +557,8 @@ impl Person {
     fn compare_wraps(&self, lines: &[Line], cols: usize) {
         let same = cols == usize::from(self.local.cols);
         let sure = |cell: &Cell| cell.text.is_ascii();
-        for (row, wraps) in self.bare.window_wraps().into_iter().enumerate() {
+        for row in 0..usize::from(self.local.rows) {
+            let wraps = self.bare.wraps(row as i32);
             let next = lines.get(row + 1).filter(|_| row + 1 < usize::from(self.local.rows) && same);
             let Some(next) = next.filter(|_| lines[row].wrapped) else {
                 assert!(!wraps, "row {row} goes on: {lines:?}");
@@ -618,12 +619,12 @@ fn hostile_run() -> impl Strategy<Value = Run> {
         Just(Some("x\u{9c}".to_owned())),
     ];
     let width = prop_oneof![Just(Width::Narrow), Just(Width::Wide), Just(Width::Cluster { columns: 2 })];
-    (text, width, color(), color(), 0..64u16, underline, link).prop_map(
+    (text, width, color(), color(), 0..256u16, underline, link).prop_map(
         |(text, width, foreground, background, bits, underline, link)| Run {
             style: Style {
                 foreground,
                 background,
-                attributes: Attributes::from_bits(bits).expect("six bits"),
+                attributes: Attributes::from_bits(bits).expect("eight bits"),
                 underline,
                 underline_color: Some(foreground),
                 link,

@@ -10,10 +10,10 @@ use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::handshake::Cause;
-use crate::session::link::{Hello, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
+use crate::session::link::{Hello, KNOWS_BLINK, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
-use crate::terminal::Size;
+use crate::terminal::{Size, Styles};
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
 
@@ -118,9 +118,9 @@ impl Member {
             role,
             wants_clipboard: wants(&hello, WANTS_CLIPBOARD),
             wants_members: wants(&hello, WANTS_MEMBERS),
+            lane: Downlink::new(u64::from(hello.history), styles(&hello)),
             name: hello.name,
             size: hello.size,
-            lane: Downlink::new(u64::from(hello.history)),
             violations: 0,
             pardoned_until: Timestamp::ZERO,
             input: TokenBucket::new(Timestamp::ZERO, INPUT_RATE, INPUT_BURST),
@@ -155,6 +155,10 @@ impl Member {
 
 fn wants(hello: &Hello, capability: u32) -> bool {
     hello.capabilities & capability != 0
+}
+
+fn styles(hello: &Hello) -> Styles {
+    if wants(hello, KNOWS_BLINK) { Styles::All } else { Styles::WithoutBlink }
 }
 
 /// Whether members of this role may type.

@@ -146,6 +146,9 @@ pub const WANTS_CLIPBOARD: u32 = 1;
 /// A capability: the viewer wants to be told who else is here.
 pub const WANTS_MEMBERS: u32 = 2;
 
+/// A capability: lines may have blinking and overlined cells.
+pub const KNOWS_BLINK: u32 = 4;
+
 /// A viewer's first message, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -155,7 +158,7 @@ pub struct Hello {
     pub size: Option<Size>,
     /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
     pub history: u32,
-    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`].
+    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`], [`KNOWS_BLINK`].
     pub capabilities: u32,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::sync::acks::{Received, Wants};
 use crate::sync::inbound::{Inbound, Overdrawn};
 use crate::sync::outbound::Outbound;
-use crate::terminal::Emulator;
+use crate::terminal::{Emulator, Styles};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Down, Up};
 
@@ -27,10 +27,10 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
-    /// For a viewer that gets at most the last `history` lines of what was there before it.
-    pub(crate) fn new(history: u64) -> Downlink {
+    /// For a viewer that gets at most the last `history` lines of what was there before it, and knows these styles.
+    pub(crate) fn new(history: u64, styles: Styles) -> Downlink {
         Downlink {
-            outbound: Outbound::new(history),
+            outbound: Outbound::new(history, styles),
             inbound: Inbound::default(),
             received: Received::default(),
             taken_told: 0,

@@ -9,7 +9,7 @@ use crate::sync::history::History;
 use crate::sync::pace::{RoundTrip, Window};
 use crate::sync::packer::{Packer, Payload};
 use crate::sync::slots::{Lost, Missing, Part, Slots};
-use crate::terminal::{Emulator, Head, Space};
+use crate::terminal::{Emulator, Head, Space, Styles};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Acks;
 
@@ -67,13 +67,13 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// A viewer that gets at most the last `history` lines of what was there before it.
-    pub(crate) fn new(history: u64) -> Outbound {
+    /// A viewer that gets at most the last `history` lines of what was there before it, and knows these styles.
+    pub(crate) fn new(history: u64, styles: Styles) -> Outbound {
         Outbound {
             flight: Flight::default(),
             trip: RoundTrip::default(),
             window: Window::default(),
-            slots: Slots::default(),
+            slots: Slots::new(styles),
             history: History::new(history),
             head_sent: 0,
             head_acked: 0,

@@ -1,8 +1,9 @@
 //! A viewer's state of each relevant line: which parts of which version were sent, and which arrived.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::terminal::{Head, Space};
+use crate::terminal::{Head, Space, Styles};
 use crate::wire::frame::{MAX_PARTS, MAX_SEGMENT};
 
 /// Bytes of a segment that are not content: space, number, version, finality, part, parts, length, each at its longest.
@@ -41,7 +42,7 @@ pub(super) struct Missing<'a> {
     pub(super) space: Space,
     pub(super) number: u64,
     pub(super) version: u64,
-    pub(super) content: &'a [u8],
+    pub(super) content: Cow<'a, [u8]>,
     pub(super) parts: u8,
     /// Bit *i*: part *i* is missing.
     lacks: u64,
@@ -83,10 +84,18 @@ pub(super) enum Lost {
 }
 
 /// The slots of one viewer.
-#[derive(Default)]
-pub(super) struct Slots(BTreeMap<(Space, u64), Slot>);
+pub(super) struct Slots {
+    /// The styles that the viewer knows.
+    styles: Styles,
+    lines: BTreeMap<(Space, u64), Slot>,
+}
 
 impl Slots {
+    /// Of a viewer that has nothing, and knows these styles.
+    pub(super) fn new(styles: Styles) -> Slots {
+        Slots { styles, lines: BTreeMap::new() }
+    }
+
     /// The missing parts of a line whose newest version this is.
     pub(super) fn missing<'a>(
         &self,
@@ -95,20 +104,22 @@ impl Slots {
         version: u64,
         content: &'a [u8],
     ) -> Option<Missing<'a>> {
+        let slot = self.lines.get(&(space, number)).filter(|slot| slot.version == version);
+        if slot.is_some_and(|slot| slot.sent == slot.all()) {
+            return None;
+        }
+        let content = self.styles.readable(content);
         let parts = u8::try_from(content.len().div_ceil(MAX_SEGMENT).max(1)).expect("an encoded line is bounded");
         let all = u64::MAX >> (u64::BITS - u32::from(parts));
-        let lacks = match self.0.get(&(space, number)) {
-            Some(slot) if slot.version == version => all & !slot.sent,
-            Some(_) | None => all,
-        };
-        (lacks != 0).then_some(Missing { space, number, version, content, parts, lacks })
+        let lacks = slot.map_or(all, |slot| all & !slot.sent);
+        Some(Missing { space, number, version, content, parts, lacks })
     }
 
     /// Notes that the missing parts are sent.
     pub(super) fn send(&mut self, line: &Missing<'_>, is_final: bool, mut each: impl FnMut(u8)) {
         let fresh =
             Slot { version: line.version, parts: line.parts, sent: 0, arrived: 0, told: Told::No, known: false };
-        let slot = self.0.entry((line.space, line.number)).or_insert(fresh);
+        let slot = self.lines.entry((line.space, line.number)).or_insert(fresh);
         if slot.version != line.version {
             *slot = Slot { known: slot.known, ..fresh };
         }
@@ -121,7 +132,7 @@ impl Slots {
 
     /// Notes that a part arrived.
     pub(super) fn arrived(&mut self, part: &Part) {
-        let Some(slot) = self.0.get_mut(&(part.space, part.number)) else { return };
+        let Some(slot) = self.lines.get_mut(&(part.space, part.number)) else { return };
         slot.known |= slot.parts == 1;
         if slot.version == part.version {
             slot.arrived |= 1 << part.part;
@@ -135,7 +146,8 @@ impl Slots {
 
     /// Notes that a part is lost; returns what is missing now.
     pub(super) fn lost(&mut self, part: &Part) -> Lost {
-        let Some(slot) = self.0.get_mut(&(part.space, part.number)).filter(|slot| slot.version == part.version) else {
+        let Some(slot) = self.lines.get_mut(&(part.space, part.number)).filter(|slot| slot.version == part.version)
+        else {
             return Lost::Nothing;
         };
         let untold = part.is_final && slot.told == Told::OnItsWay;
@@ -154,36 +166,36 @@ impl Slots {
 
     /// Whether the viewer has any version of a line.
     pub(super) fn knows(&self, space: Space, number: u64) -> bool {
-        self.0.get(&(space, number)).is_some_and(|slot| slot.known)
+        self.lines.get(&(space, number)).is_some_and(|slot| slot.known)
     }
 
     /// Whether all of exactly this version was sent.
     pub(super) fn is_sent(&self, number: u64, version: u64) -> bool {
-        self.0.get(&(Space::Main, number)).is_some_and(|slot| slot.version == version && slot.sent == slot.all())
+        self.lines.get(&(Space::Main, number)).is_some_and(|slot| slot.version == version && slot.sent == slot.all())
     }
 
     /// Whether the viewer has all of a line and knows that it is final.
     pub(super) fn is_done(&self, number: u64) -> bool {
-        self.0
+        self.lines
             .get(&(Space::Main, number))
             .is_none_or(|slot| slot.sent != 0 && slot.arrived == slot.all() && slot.told == Told::Yes)
     }
 
     pub(super) fn remove(&mut self, number: u64) {
-        self.0.remove(&(Space::Main, number));
+        self.lines.remove(&(Space::Main, number));
     }
 
     /// Forgets the lines of a span that will not be sent.
     pub(super) fn remove_span(&mut self, first: u64, end: u64) {
-        let gone: Vec<_> = self.0.range((Space::Main, first)..(Space::Main, end)).map(|(key, _)| *key).collect();
+        let gone: Vec<_> = self.lines.range((Space::Main, first)..(Space::Main, end)).map(|(key, _)| *key).collect();
         for key in gone {
-            self.0.remove(&key);
+            self.lines.remove(&key);
         }
     }
 
     /// The lines from `first` to before `end` of which the viewer may not know that they are final.
     pub(super) fn untold(&self, first: u64, end: u64) -> impl Iterator<Item = (u64, u64, Told)> {
-        let slots = self.0.range((Space::Main, first)..(Space::Main, end));
+        let slots = self.lines.range((Space::Main, first)..(Space::Main, end));
         slots.filter(|(_, slot)| slot.told != Told::Yes).map(|((_, number), slot)| (*number, slot.version, slot.told))
     }
 
@@ -208,18 +220,18 @@ impl Slots {
     }
 
     fn change_told(&mut self, first: u64, end: u64, change: impl Fn(&mut Told)) {
-        self.0.range_mut((Space::Main, first)..(Space::Main, end)).for_each(|(_, slot)| change(&mut slot.told));
+        self.lines.range_mut((Space::Main, first)..(Space::Main, end)).for_each(|(_, slot)| change(&mut slot.told));
     }
 
     /// Forgets rows that a smaller window does not have any more.
     pub(super) fn fit(&mut self, head: &Head) {
         let end = head.top + u64::from(head.size.rows);
         let beyond: Vec<_> = match head.space {
-            Space::Main => self.0.range((Space::Main, end)..(Space::Alternate, 0)).map(|(key, _)| *key).collect(),
-            Space::Alternate => self.0.range((Space::Alternate, end)..).map(|(key, _)| *key).collect(),
+            Space::Main => self.lines.range((Space::Main, end)..(Space::Alternate, 0)).map(|(key, _)| *key).collect(),
+            Space::Alternate => self.lines.range((Space::Alternate, end)..).map(|(key, _)| *key).collect(),
         };
         for key in beyond {
-            self.0.remove(&key);
+            self.lines.remove(&key);
         }
     }
 }

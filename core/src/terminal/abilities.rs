@@ -87,6 +87,11 @@ impl Abilities {
         }
     }
 
+    /// Whether the terminal may know SGR parameters of this century, such as a line above the text; others ignore them.
+    pub(super) fn is_modern(&self) -> bool {
+        self.links || self.underlines
+    }
+
     /// Adds what `TERM_PROGRAM` tells: some terminals call themselves xterm in `TERM`.
     #[must_use]
     pub fn with_program(mut self, program: Option<&str>) -> Abilities {

@@ -6,6 +6,7 @@ use vte::ansi::{Color, CursorShape, NamedColor};
 use super::dec::{self, Sides};
 use super::handler::ModelHandler;
 use super::query_scanner::{Query, Setting};
+use super::rendition::{BLINK, is_overlined, underline};
 
 /// Which kind of terminal this is (DA1): a VT420 that moves text sideways (21), has colours (22) and edits rectangles
 /// (28).
@@ -97,8 +98,11 @@ fn rendition(handler: &ModelHandler) -> String {
         (Flags::INVERSE, "7"),
         (Flags::HIDDEN, "8"),
         (Flags::STRIKEOUT, "9"),
+        (BLINK, "5"),
     ];
-    let set = attributes.iter().filter(|(flag, _)| cell.flags.contains(*flag)).map(|(_, number)| (*number).to_owned());
+    let flags = cell.flags.difference(Flags::ALL_UNDERLINES) | underline(cell.flags);
+    let set = attributes.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, number)| (*number).to_owned());
+    let set = set.chain(is_overlined(cell.flags).then(|| "53".to_owned()));
     let colors = [color(cell.fg, 30), color(cell.bg, 40), cell.underline_color().and_then(|it| color(it, 50))];
     let all: Vec<String> = std::iter::once("0".to_owned()).chain(set).chain(colors.into_iter().flatten()).collect();
     all.join(";") + "m"

@@ -7,8 +7,8 @@
 //! program's bytes pass, so that a scroll cannot carry it along: [`lift`](Banner::lift) before them, and
 //! [`lay`](Banner::lay) after them, which waits while they end in the middle of a sequence or an update.
 //!
-//! Not restored: blinking, which the model does not have; the wrapping of a covered row into the next one, which shows
-//! only when copying or changing the width; and the character that REP (`ESC[b`) repeats.
+//! Not restored: the wrapping of a covered row into the next one, which shows only when copying or changing the width;
+//! and the character that REP (`ESC[b`) repeats.
 
 use std::io::Write as _;
 

@@ -7,6 +7,7 @@ use vte::ansi::{Color as ModelColor, NamedColor};
 
 use super::codec::{MAX_LINE_BYTES, Writer};
 use super::line::{MAX_ZERO_WIDTH, Width};
+use super::rendition::{BLINK, is_overlined, underline};
 use super::style::{Attributes, Color, Style, Underline, link_is_allowed};
 
 /// Encodes a row of the grid: halves of wide pairs become blanks, default blanks at the end go.
@@ -153,6 +154,7 @@ const STYLE_FLAGS: Flags = Flags::BOLD_ITALIC
     .union(Flags::DIM)
     .union(Flags::HIDDEN)
     .union(Flags::STRIKEOUT)
+    .union(BLINK)
     .union(Flags::ALL_UNDERLINES);
 
 /// Whether the cell certainly says nothing; a false "no" is put right when the line is finished.
@@ -207,6 +209,7 @@ pub(super) fn pen_of(cell: &Cell, with_links: bool) -> Style {
 }
 
 fn attributes_of(flags: Flags) -> Attributes {
+    let overline = if is_overlined(flags) { Attributes::OVERLINE } else { Attributes::NONE };
     [
         (Flags::BOLD, Attributes::BOLD),
         (Flags::DIM, Attributes::DIM),
@@ -214,13 +217,15 @@ fn attributes_of(flags: Flags) -> Attributes {
         (Flags::INVERSE, Attributes::INVERSE),
         (Flags::HIDDEN, Attributes::HIDDEN),
         (Flags::STRIKEOUT, Attributes::STRIKE),
+        (BLINK, Attributes::BLINK),
     ]
     .into_iter()
     .filter(|(flag, _)| flags.contains(*flag))
-    .fold(Attributes::NONE, |all, (_, attribute)| all.with(attribute))
+    .fold(overline, |all, (_, attribute)| all.with(attribute))
 }
 
 fn underline_of(flags: Flags) -> Underline {
+    let kind = underline(flags);
     [
         (Flags::UNDERLINE, Underline::Single),
         (Flags::DOUBLE_UNDERLINE, Underline::Double),
@@ -229,7 +234,7 @@ fn underline_of(flags: Flags) -> Underline {
         (Flags::DASHED_UNDERLINE, Underline::Dashed),
     ]
     .into_iter()
-    .find(|(flag, _)| flags.contains(*flag))
+    .find(|(flag, _)| kind.contains(*flag))
     .map_or(Underline::None, |(_, underline)| underline)
 }
 

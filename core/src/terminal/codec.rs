@@ -9,8 +9,13 @@
 //!
 //! Lengths are little-endian base 128. Nearly every line of a log is plain: one byte more than its text.
 
+#[cfg(feature = "host")]
+use std::borrow::Cow;
+
 use thiserror::Error;
 
+#[cfg(feature = "host")]
+use super::line::CellRef;
 use super::line::{Line, MAX_ZERO_WIDTH, Run, Width};
 use super::size::MAX_COLS;
 use super::style::{Attributes, Color, Style, Underline, link_is_allowed};
@@ -168,6 +173,46 @@ pub(super) fn encode(line: &Line) -> Vec<u8> {
     }
 }
 
+/// The styles that a viewer's decoder knows.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Styles {
+    All,
+    /// All but blinking and overlined: a viewer that does not say that it knows these two refuses them.
+    WithoutBlink,
+}
+
+#[cfg(feature = "host")]
+impl Styles {
+    /// A line's bytes as such a viewer can read them.
+    pub(crate) fn readable(self, bytes: &[u8]) -> Cow<'_, [u8]> {
+        let is_plain = bytes.first().is_none_or(|flags| flags & PLAIN != 0) || bytes.len() == 1;
+        match self {
+            Styles::All => Cow::Borrowed(bytes),
+            Styles::WithoutBlink if is_plain => Cow::Borrowed(bytes),
+            Styles::WithoutBlink => without_blink(bytes).map_or(Cow::Borrowed(bytes), Cow::Owned),
+        }
+    }
+}
+
+/// The line without the attributes that older viewers do not know, if it has any.
+#[cfg(feature = "host")]
+fn without_blink(bytes: &[u8]) -> Option<Vec<u8>> {
+    let newer = Attributes::BLINK.with(Attributes::OVERLINE);
+    let whole = decode(bytes).ok()?;
+    if whole.runs.iter().all(|run| run.style.attributes.without(newer) == run.style.attributes) {
+        return None;
+    }
+    let mut line = Line { wrapped: whole.wrapped, runs: Vec::new() };
+    for cell in whole.cells() {
+        let attributes = cell.style.attributes.without(newer);
+        let style = Style { attributes, ..cell.style.clone() };
+        line.push(CellRef { style: &style, ..cell });
+    }
+    line.trim();
+    Some(encode(&line))
+}
+
 pub(super) fn decode(bytes: &[u8]) -> Result<Line, BadLine> {
     if bytes.len() > MAX_LINE_BYTES {
         return Err(BadLine::TooLong);
@@ -304,5 +349,35 @@ impl<'a> Reader<'a> {
 
     fn byte(&mut self) -> Result<u8, BadLine> {
         Ok(self.take(1)?[0])
+    }
+}
+
+#[cfg(all(test, feature = "host"))]
+mod tests {
+    use super::*;
+
+    fn line(attributes: &[(Attributes, &str)]) -> Line {
+        let mut line = Line::default();
+        for (attributes, text) in attributes {
+            let style = Style { attributes: *attributes, ..Style::default() };
+            text.chars().for_each(|c| line.push(CellRef { style: &style, text: &c.to_string(), columns: 1 }));
+        }
+        line.trim();
+        line
+    }
+
+    #[test]
+    fn a_viewer_that_does_not_know_blinking_gets_the_line_without_it() {
+        let (bold, blink) = (Attributes::BOLD, Attributes::BLINK.with(Attributes::OVERLINE));
+        let whole = line(&[(Attributes::NONE, "a"), (blink, "b"), (bold.with(blink), "c"), (bold, "d"), (blink, "  ")]);
+        let bytes = encode(&whole);
+        assert_eq!(decode(&bytes), Ok(whole));
+        assert_eq!(Styles::All.readable(&bytes), bytes);
+        let less = Styles::WithoutBlink.readable(&bytes);
+        assert_eq!(decode(&less), Ok(line(&[(Attributes::NONE, "ab"), (bold, "cd")])));
+        for other in [line(&[(bold, "bold")]), line(&[(Attributes::NONE, "plain")]), Line::default()] {
+            let bytes = encode(&other);
+            assert_eq!(Styles::WithoutBlink.readable(&bytes), bytes);
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::handler::ModelHandler;
 use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 use super::history::Versioned;
 use super::query_scanner::{Found, QueryScanner, ScreenTitles};
+use super::rendition;
 use super::size::Size;
 use super::update::Update;
 
@@ -147,7 +148,7 @@ impl Emulator {
                 self.take(&[CAN]);
                 self.act_in_turn(found);
             }
-            Found::Title(_) => self.act_in_turn(found),
+            Found::Title(_) | Found::Overline(_) => self.act_in_turn(found),
         }
     }
 
@@ -166,6 +167,7 @@ impl Emulator {
             }
             Found::Command(command) => self.handler.run(command),
             Found::Title(title) => self.handler.set_title(Some(title)),
+            Found::Overline(line) => rendition::overline(&mut self.handler.term, line),
             Found::TitleBegins | Found::UpdateBegins | Found::UpdateEnds | Found::UpdateQuery => {}
         }
     }

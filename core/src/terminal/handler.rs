@@ -22,6 +22,7 @@ use super::keyboard::Keyboard;
 use super::left_on::LeftOn;
 use super::line::MAX_ZERO_WIDTH;
 use super::notes::{Notes, default_color};
+use super::rendition;
 use super::size::{MAX_COLS, MAX_ROWS, Size};
 use super::style::link_is_allowed;
 use super::title::clean_title;
@@ -565,7 +566,7 @@ impl Handler for ModelHandler {
     }
 
     fn terminal_attribute(&mut self, attribute: Attr) {
-        self.term.terminal_attribute(attribute);
+        rendition::set(&mut self.term, attribute);
     }
 
     fn set_mode(&mut self, mode: Mode) {

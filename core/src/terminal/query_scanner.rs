@@ -7,6 +7,7 @@
 use memchr::memchr;
 
 use super::dec::Command;
+use super::rendition::Line;
 use super::title::MAX_TITLE;
 
 /// Longest operating system command that is passed on, in bytes; the rest of a longer one is dropped up to its end. The
@@ -48,6 +49,8 @@ pub(super) enum Found {
     TitleBegins,
     /// A whole title.
     Title(String),
+    /// SGR draws a line above the text, or ends it. The parser sees the sequence too, for its other parameters.
+    Overline(Line),
     /// A synchronised update begins.
     UpdateBegins,
     /// A synchronised update ends.
@@ -183,6 +186,7 @@ impl QueryScanner {
                     Some(
                         found @ (Found::Query(_)
                         | Found::Title(_)
+                        | Found::Overline(_)
                         | Found::UpdateBegins
                         | Found::UpdateEnds
                         | Found::UpdateQuery),
@@ -327,6 +331,7 @@ impl QueryScanner {
             (b"?2026$", b'p') => Some(Found::UpdateQuery),
             ([b'?', modes @ ..], b'h') if has_update(modes) => Some(Found::UpdateBegins),
             ([b'?', modes @ ..], b'l') if has_update(modes) => Some(Found::UpdateEnds),
+            (text, b'm') => Line::of(text).map(Found::Overline),
             (text, last) => Command::of_control(text, last).map(Found::Command),
         }
     }

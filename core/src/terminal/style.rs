@@ -34,7 +34,7 @@ pub enum Underline {
     Dashed,
 }
 
-/// A set of attributes. Blinking is not modelled.
+/// A set of attributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Attributes(u16);
 
@@ -53,16 +53,20 @@ impl Attributes {
     pub const HIDDEN: Attributes = Attributes(1 << 4);
     /// Crossed out.
     pub const STRIKE: Attributes = Attributes(1 << 5);
+    /// Blinking, at whatever rate.
+    pub const BLINK: Attributes = Attributes(1 << 6);
+    /// A line above the text.
+    pub const OVERLINE: Attributes = Attributes(1 << 7);
 
     /// Every attribute there is.
-    const ALL: u16 = 0x3f;
+    const ALL: u16 = 0xff;
 
     /// The attributes as bits, or nothing if a bit has no meaning.
     pub fn from_bits(bits: u16) -> Option<Attributes> {
         if bits & !Attributes::ALL == 0 { Some(Attributes(bits)) } else { None }
     }
 
-    /// The bits, the lowest six of which are in use.
+    /// The bits, the lowest eight of which are in use.
     pub fn bits(self) -> u16 {
         self.0
     }
@@ -70,6 +74,12 @@ impl Attributes {
     /// Whether all of `other` is in here.
     pub fn contains(self, other: Attributes) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// This set with `other` taken away.
+    #[must_use]
+    pub fn without(self, other: Attributes) -> Attributes {
+        Attributes(self.0 & !other.0)
     }
 
     /// This set with `other` added.

@@ -7,7 +7,9 @@ use crate::crypto::sas::Sas;
 use crate::id::LinkId;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{Attempt, Command, Envelope, Hello, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD};
+use crate::session::link::{
+    Attempt, Command, Envelope, Hello, KNOWS_BLINK, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD,
+};
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
@@ -170,7 +172,9 @@ impl Viewer {
                 name: self.config.name.clone(),
                 size: Some(self.config.size),
                 history: self.config.history,
-                capabilities: if self.config.clipboard { WANTS_CLIPBOARD } else { 0 } | self.members.capability(),
+                capabilities: KNOWS_BLINK
+                    | if self.config.clipboard { WANTS_CLIPBOARD } else { 0 }
+                    | self.members.capability(),
             };
             self.command(Command::Hello(self.join.link, hello));
         }

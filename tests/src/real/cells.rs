@@ -90,9 +90,11 @@ fn cell_of(character: char, style: &Style) -> Cell {
         (Attributes::BOLD, 1),
         (Attributes::DIM, 2),
         (Attributes::ITALIC, 3),
+        (Attributes::BLINK, 5),
         (Attributes::INVERSE, 7),
         (Attributes::HIDDEN, 8),
         (Attributes::STRIKE, 9),
+        (Attributes::OVERLINE, 53),
     ];
     let set = attributes.into_iter().filter(|(attribute, _)| style.attributes.contains(*attribute));
     Cell {
@@ -143,6 +145,8 @@ fn apply(sequence: &str, style: &mut Cell) {
             0 => *style = Cell::plain(' '),
             4 if number.get(1) == Some(&"0") => style.attributes.retain(|attribute| *attribute < 60),
             4 => set(style, 60 + number.get(1).and_then(|style| style.parse().ok()).unwrap_or(1)),
+            // So tmux 3.3a spells a line above the text.
+            5 if number.get(1) == Some(&"3") => set(style, 53),
             1..=9 | 53 => set(style, value),
             30..=37 => style.foreground = indexed(value - 30),
             40..=47 => style.background = indexed(value - 40),
@@ -164,6 +168,7 @@ fn apply(sequence: &str, style: &mut Cell) {
                     _ => style.underline = color,
                 }
             }
+            55 => style.attributes.retain(|attribute| *attribute != 53),
             22 => style.attributes.retain(|attribute| !matches!(attribute, 1 | 2)),
             24 => style.attributes.retain(|attribute| *attribute < 60),
             23 | 25 | 27 | 28 | 29 => style.attributes.retain(|attribute| *attribute != value - 20),

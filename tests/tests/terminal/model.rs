@@ -29,10 +29,12 @@ impl Cell {
     }
 }
 
-/// A line's cells, filled with blanks.
+/// A line's cells, filled with blanks, as far as the bare model can show them: it has no blinking and no overline.
 pub(crate) fn cells_of(line: &Line, cols: usize) -> Vec<Cell> {
     let mut cells = Vec::new();
     let mut put = |text: String, columns: u8, style: &Style| {
+        let attributes = style.attributes.without(Attributes::BLINK.with(Attributes::OVERLINE));
+        let style = &Style { attributes, ..style.clone() };
         cells.push(Cell { text, columns, style: style.clone() });
         if columns == 2 {
             cells.push(Cell { text: String::new(), columns: 0, style: style.clone() });
@@ -196,17 +198,8 @@ impl Bare {
         (1..=self.term.grid().history_size() as i32).rev().map(|row| grid_cells(self.term.grid(), -row)).collect()
     }
 
-    /// Whether each row of the window goes on in the one below.
-    pub(crate) fn window_wraps(&self) -> Vec<bool> {
-        (0..self.term.screen_lines()).map(|row| self.wraps(row as i32)).collect()
-    }
-
-    /// Whether each line above the window goes on in the next one, oldest first.
-    pub(crate) fn history_wraps(&self) -> Vec<bool> {
-        (1..=self.term.grid().history_size() as i32).rev().map(|row| self.wraps(-row)).collect()
-    }
-
-    fn wraps(&self, row: i32) -> bool {
+    /// Whether a row goes on in the one below; those above the window count downwards from -1.
+    pub(crate) fn wraps(&self, row: i32) -> bool {
         let row = &self.term.grid()[GridLine(row)];
         row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
     }

@@ -58,22 +58,30 @@ impl Pen {
 /// Selects a style from scratch: shorter than taking away what the last one had, on the whole.
 fn graphics(style: &Style, abilities: Abilities, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\x1b[0");
+    if style.underline == Underline::Double && !abilities.underlines {
+        // Before the others: where 21 is not understood in this sense, it takes bold away.
+        out.extend_from_slice(b";4;21");
+    }
     for (attribute, code) in [
         (Attributes::BOLD, ";1"),
         (Attributes::DIM, ";2"),
         (Attributes::ITALIC, ";3"),
+        (Attributes::BLINK, ";5"),
         (Attributes::INVERSE, ";7"),
         (Attributes::HIDDEN, ";8"),
         (Attributes::STRIKE, ";9"),
+        (Attributes::OVERLINE, ";53"),
     ] {
-        if style.attributes.contains(attribute) {
+        let is_known = attribute != Attributes::OVERLINE || abilities.is_modern();
+        if is_known && style.attributes.contains(attribute) {
             out.extend_from_slice(code.as_bytes());
         }
     }
     out.extend_from_slice(match style.underline {
         Underline::None => b"",
         Underline::Single => b";4",
-        Underline::Double | Underline::Curly | Underline::Dotted | Underline::Dashed if !abilities.underlines => b";4",
+        Underline::Double if !abilities.underlines => b"",
+        Underline::Curly | Underline::Dotted | Underline::Dashed if !abilities.underlines => b";4",
         Underline::Double => b";4:2",
         Underline::Curly => b";4:3",
         Underline::Dotted => b";4:4",
