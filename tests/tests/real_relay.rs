@@ -148,6 +148,8 @@ fn cuts_of_the_direct_path_are_hardly_felt_nothing_typed_is_lost_and_mended_it_i
     // `BEACH_CUTS=50` for the figures in docs/PATHS.md.
     let cuts = std::env::var("BEACH_CUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(3);
     for both in (0..cuts).map(|cut| cut % 2 == 0) {
+        // Eight seconds and a half: the path through the rendezvous rests by then.
+        type_on(&mut viewer, 280, &|| ());
         longest.push(type_on(&mut viewer, 100, &|| if both { machines.drop_udp() } else { machines.one.drop_udp() }));
         holds("the relay", SOON, || {
             type_on(&mut viewer, 10, &|| ());
