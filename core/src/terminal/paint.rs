@@ -33,7 +33,7 @@ use banner::Banner;
 pub use banner::banner_rows;
 pub(in crate::terminal) use pen::Pen;
 use resize::Moved;
-use rows::{Key, Row, Rows};
+use rows::{Key, Row, Rows, begins_doubtfully};
 pub(in crate::terminal) use rows::{Writer, go_to};
 use scrollback::Scrollback;
 use settings::Settings;
@@ -305,6 +305,13 @@ impl Painter {
         let most = (self.main.len() - 1).max(1);
         let mut at = 0;
         for batch in lines.chunks(most) {
+            // A row that begins with a character of doubtful width is written anew, so that the line can go on there.
+            if let (Some(last), Some(below)) = (batch.last(), self.main.get_mut(batch.len()))
+                && last.wrapped
+                && below.as_ref().is_some_and(|below| begins_doubtfully(&below.line))
+            {
+                *below = None;
+            }
             for (row, line) in batch.iter().enumerate() {
                 let shown = |row: usize| self.main.get(row).map(|row| row.as_ref().map(|row| &row.line));
                 let next = lines.get(at + row + 1);

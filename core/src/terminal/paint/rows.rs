@@ -265,6 +265,11 @@ impl<'a> Writer<'a> {
 /// To some terminals this takes no cell; so there is a blank below it.
 const SOFT_HYPHEN: char = '\u{ad}';
 
+/// Whether no terminal can be trusted to wrap into a row that shows this line.
+pub(super) fn begins_doubtfully(line: &Line) -> bool {
+    line.cells().next().is_some_and(|cell| Doubt::of(&cell) == Doubt::Unsteady)
+}
+
 /// The first and the last column that differ, extended to whole cells of what is there as of what comes.
 fn difference(old: Option<&[Option<CellRef<'_>>]>, new: &[Option<CellRef<'_>>], cols: usize) -> Option<(usize, usize)> {
     let Some(old) = old else { return Some((0, cols - 1)) };
