@@ -232,13 +232,18 @@ async fn udp(report: &mut Report, local: bool, servers: &[SocketAddr]) {
     let own = usable_addresses(local).contains(&first.ip());
     let same_family: Vec<_> = rest.iter().filter(|(mapped, _)| mapped.is_ipv4() == first.is_ipv4()).collect();
     let (outcome, text) = if own && first.port() == *port {
-        (Outcome::Good, format!("none: seen as {first}"))
+        (Outcome::Good, format!("none: seen as {first}, which is an address of this machine"))
     } else if same_family.iter().any(|(mapped, _)| mapped != first) {
-        (Outcome::Limited, format!("address-dependent mapping (symmetric): seen as {first}, and as another address"))
+        let text =
+            format!("address-dependent mapping (symmetric): seen as {first}, and by another server as another address");
+        (Outcome::Limited, text)
     } else if !same_family.is_empty() {
-        (Outcome::Good, format!("endpoint-independent mapping: seen as {first} by {} servers", same_family.len() + 1))
+        let servers = same_family.len() + 1;
+        (Outcome::Good, format!("endpoint-independent mapping: seen as {first} by each of {servers} servers"))
     } else {
-        (Outcome::Good, format!("a NAT: seen as {first}; a second --ice-server would tell its kind"))
+        let text =
+            format!("a NAT: a server sees {first}; with a second --ice-server the doctor can tell the kind of NAT");
+        (Outcome::Good, text)
     };
     let advice = "nothing to do: most connections are direct, some go through the rendezvous";
     report.check("nat", outcome, &text, advice);

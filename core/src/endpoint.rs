@@ -86,7 +86,7 @@ pub struct Endpoint<M: LinkUser, E: Engine> {
     handled_at: Timestamp,
     events: VecDeque<Event>,
     journal: Option<Journal>,
-    /// Somebody reads the notes.
+    /// Whether notes are made: a log or a recording takes them.
     notes: bool,
     out: VecDeque<Output<M::ForRuntime>>,
 }

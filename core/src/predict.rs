@@ -102,8 +102,8 @@ struct Cell {
     taken: Option<Taken>,
     /// If the host shows this, it echoes.
     proves: bool,
-    /// Whether this prediction replaced one that was open: the screen may show this before its time, and something else
-    /// in between.
+    /// Whether another prediction for the same cell was still unconfirmed when this one was made. The screen may then show this
+    /// prediction's character too early, by coincidence, and later another character.
     again: bool,
     /// The screen shows this already.
     shown: bool,
@@ -388,7 +388,7 @@ impl Predictor {
         if self.is_anchored(head) {
             return self.anchor.map(|(_, next)| next);
         }
-        // Somebody or something else moved it: who knows whether what is typed here is shown.
+        // The program or another person moved the cursor. Whether the program echoes at the new place is unknown.
         self.epoch += 1;
         Some(host)
     }

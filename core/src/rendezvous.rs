@@ -74,13 +74,13 @@ pub type ConnectionId = u64;
 pub enum RendezvousInput {
     /// Time has passed.
     Tick,
-    /// Somebody connected, from there if that is known.
+    /// A new connection, and the client's address if it is known.
     Opened(ConnectionId, Option<IpAddr>),
-    /// They said this.
+    /// A text came on this connection.
     Text(ConnectionId, String),
-    /// They want a datagram relayed: see [`Relayed`].
+    /// A datagram to relay came on this connection: see [`Relayed`].
     Datagram(ConnectionId, Vec<u8>),
-    /// They are gone.
+    /// This connection is closed.
     Closed(ConnectionId),
     /// Hand these servers out from now on; who is here is told, as credentials run out.
     Ice(Vec<IceUrl>),

@@ -6,7 +6,7 @@ use std::io;
 /// Makes this process the leader of a session without a terminal, so that no terminal can hang up on it.
 ///
 /// # Errors
-/// This process leads a group of processes already.
+/// This process is already the leader of a process group (EPERM).
 pub fn leave_terminal() -> io::Result<()> {
     rustix::process::setsid()?;
     Ok(())

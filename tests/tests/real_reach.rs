@@ -96,6 +96,32 @@ fn a_rendezvous_is_reached_through_the_proxy_that_the_environment_names() {
 }
 
 #[test]
+fn a_proxy_that_refuses_is_named_with_its_reason() {
+    let scratch = Scratch::new();
+    let rendezvous = Rendezvous::start(&scratch, &[]);
+    let answers = [
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "refuses this connection with HTTP 403"),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\n\r\n",
+            "wants a user: http://USER:PASSWORD@HOST:PORT",
+        ),
+        ("220 mail.test ESMTP\r\n\r\n", "does not answer as an HTTP proxy"),
+    ];
+    let shares = answers.map(|(answer, reason)| {
+        let proxy = ConnectProxy::answering(&rendezvous.url, answer).address;
+        let options = ["--no-approve", "--server", "http://rendezvous.test:4321"];
+        let mut command = share(&scratch, &options, &["cat"]);
+        (Process::start(command.env("http_proxy", format!("http://me:secret@{proxy}"))), proxy, reason)
+    });
+    for (mut share, proxy, reason) in shares {
+        assert_eq!(share.exit(UNREACHABLE_WITHIN), 3, "{}", share.stderr());
+        in_three_lines(&share.stderr());
+        let said = share.stderr();
+        assert!(said.contains(&format!("{proxy} {reason}")) && !said.contains("secret"), "{reason}: {said}");
+    }
+}
+
+#[test]
 fn a_certificate_of_a_private_authority_is_trusted_if_the_environment_names_the_authority() {
     let scratch = Scratch::new();
     let rendezvous = Rendezvous::start(&scratch, &[]);

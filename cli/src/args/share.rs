@@ -72,7 +72,7 @@ pub(crate) struct ShareArgs {
 
     /// Choose the terminal that sets the size: yours, the smallest, or that of the viewer NAME.
     /// Viewers choose their own names, so anybody with a link can take NAME.
-    /// Of viewers, only those who may type count, and none makes the size less than 20x5
+    /// A viewer counts only if they may type, and cannot make the terminal smaller than 20x5
     #[arg(long, help_heading = SHARING, value_name = "owner|smallest|NAME", default_value = "owner", value_parser = resize)]
     pub(crate) resize: Resize,
 

@@ -32,7 +32,7 @@ pub(super) enum Activity {
     Paused,
 }
 
-/// What became of the person's keystrokes.
+/// Whether all of the person's keystrokes reached the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TypedInput {
     Arrived,

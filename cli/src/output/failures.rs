@@ -110,7 +110,7 @@ pub(crate) fn cause(cause: &Cause) -> String {
         Cause::DownThere(down) => format!("{down} (seen by the other side)"),
         Cause::Gone => "the other side left the rendezvous".to_owned(),
         Cause::Left => "the other side left".to_owned(),
-        Cause::NoControl => "the control lane never opened".to_owned(),
+        Cause::NoControl => "the channel for control messages did not open in time".to_owned(),
     }
 }
 

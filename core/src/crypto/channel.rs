@@ -199,7 +199,7 @@ fn acknowledges(inside: &Inside<'_>, number: u64) -> bool {
     Window { next: inside.next, arrived: inside.arrived }.holds(number)
 }
 
-/// Which numbers arrived: those at `next` and above did not; bit `i` says whether `next - 1 - i` did.
+/// The numbers that arrived. None at or above `next` did; bit `i` of `arrived` stands for the number `next - 1 - i`.
 #[derive(Default)]
 struct Window {
     next: u64,

@@ -180,7 +180,7 @@ impl HostSecrets {
     }
 }
 
-/// What `read` makes of the first word of `text` that it understands; else the first objection that is about a link.
+/// Applies `read` to the words of `text` and returns the first success; else the first error about a word that is a link.
 fn first_in<T>(text: &str, read: impl Fn(&str) -> Result<T, InviteError>) -> Result<T, InviteError> {
     let mut objection = InviteError::NotALink;
     if text.len() > MAX_PASTED {

@@ -176,8 +176,8 @@ where
         }
     }
 
-    /// A server said how a socket is seen. The engine need not know: what it sends from that socket is seen as that.
-    /// The other side does.
+    /// A STUN server told the public address of a socket. The other side gets the address as a candidate. The engine
+    /// does not need the address, since it goes on sending from the socket.
     fn on_seen(&mut self, now: Timestamp, seen: Seen) {
         self.tell(now, None, || Step::Seen((seen.local, seen.mapped)));
         let candidate = Candidate { kind: CandidateKind::ServerReflexive, address: seen.mapped };

@@ -157,8 +157,8 @@ where
             Event::Verdict(link, verdict) => self.tell(now, Some(*link), || Step::VerdictReceived(verdict.clone())),
             Event::Envelope(link, envelope) => self.tell_envelope(now, *link, envelope),
             Event::Down(link, attempt, down) => self.tell_of(now, *link, *attempt, || Step::Down(down.clone())),
-            // These are told where they arise, or by the rendezvous' words; messages and the four words are nobody's
-            // business.
+            // These steps are noted where they arise, or when the rendezvous says them. Messages and the four words are
+            // never noted.
             Event::Registered
             | Event::Joined { .. }
             | Event::Waiting(_)

@@ -26,7 +26,7 @@ pub(super) struct Question<'a> {
 pub(super) enum Wording {
     /// All words and keys are seen.
     Asks(String),
-    /// They do not fit; this says so. Nobody can answer what they cannot read.
+    /// The words and keys do not fit, and this text says so. No key answers, since the host cannot read the question.
     TooSmall(String),
 }
 

@@ -44,8 +44,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Those that a TURN server takes until `expires`, seconds since 1970: it shares `secret` with whoever hands them
-    /// out (draft-uberti-behave-turn-rest-00, as coturn's `use-auth-secret`).
+    /// Credentials that a TURN server accepts until `expires`, in seconds since 1970. The server and the maker of the
+    /// credentials share `secret` (draft-uberti-behave-turn-rest-00; `use-auth-secret` in coturn).
     pub fn until(expires: u64, secret: &[u8]) -> Credentials {
         let user = format!("{expires}:beach");
         let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("a key of any length");

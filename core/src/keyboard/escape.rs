@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 
 use super::decoder::{Key, Piece};
 
-/// Most bytes that are kept behind an escape: reports of the mouse, if somebody moves it and does not type on.
+/// Most bytes that are kept after an escape key. Mouse reports can come before the next key, as long as the mouse moves.
 const MAX_KEPT: usize = 4096;
 
-/// Most keys that were taken and whose release may follow.
+/// Most keys that were taken and are still held down. Terminals with the kitty keyboard protocol report releases.
 const MAX_TAKEN: usize = 16;
 
 /// A key as a person would write it: `^]`, `~`.
@@ -35,7 +35,7 @@ pub(crate) enum Step<C> {
 #[derive(Debug, Default)]
 pub(crate) struct EscapeReader {
     begun: Option<Begun>,
-    /// Codes of keys that were taken. When they are let go, that is taken too.
+    /// Codes of keys that were taken. The reports of their releases are taken too.
     taken: VecDeque<u32>,
 }
 
@@ -44,7 +44,7 @@ struct Begun {
     key: Key,
     /// The escape and what followed, in order.
     kept: Vec<u8>,
-    /// The bytes that the program gets whatever becomes of the escape: reports, and releases of other keys.
+    /// Mouse, focus and release reports of other keys since the escape key. The program gets them even if a command follows.
     reports: Vec<u8>,
 }
 

@@ -216,7 +216,7 @@ impl OutputDigest {
 
 /// The first record of a machine's recording.
 pub trait Recorded {
-    /// That record.
+    /// The first record.
     fn first_record(&self) -> Record;
 }
 

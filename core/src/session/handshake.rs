@@ -97,7 +97,7 @@ impl fmt::Display for Stage {
 pub enum Cause {
     /// The stage's deadline passed in silence.
     NoAnswer,
-    /// Somebody said no.
+    /// The rendezvous or the host refused.
     Refused(Refusal),
     /// The rendezvous could not be reached, or was lost; in words.
     Signal(String),
@@ -109,7 +109,7 @@ pub enum Cause {
     Gone,
     /// The other side said goodbye.
     Left,
-    /// The terminal was there, but the control lane never opened.
+    /// The two sides were confirmed, but the lane for control messages did not open in time.
     NoControl,
 }
 

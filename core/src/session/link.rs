@@ -112,7 +112,7 @@ pub enum Event {
     Envelope(LinkId, Envelope),
     /// The peer of this attempt got further.
     Progress(LinkId, Attempt, Progress),
-    /// This link can be reached here: for the other side.
+    /// The other side can reach the peer of this attempt at this candidate.
     Candidate(LinkId, Attempt, Candidate),
     /// Both sides have proved to each other who they are.
     Confirmed(LinkId, Attempt, Path),
@@ -124,7 +124,7 @@ pub enum Event {
     Down(LinkId, Attempt, LinkDown),
     /// A confirmed link goes another way now: through the relay, or direct again.
     Path(LinkId, Attempt, Path),
-    /// This machine slept, or is somewhere else now: what was known of links may be old.
+    /// This machine woke from sleep or changed its network. What is known of links may be out of date.
     Woken,
 }
 
@@ -198,7 +198,7 @@ pub enum Refusal {
     /// Too much, too often, or not understood.
     #[error("the rendezvous refused the request")]
     Misuse,
-    /// Somebody else holds the session.
+    /// Another host has registered this session.
     #[error("another host holds this session")]
     Taken,
     /// A viewer was away for longer than the host keeps its place.
@@ -275,11 +275,11 @@ pub struct Path {
     pub local: SocketAddr,
     /// The address of the other side.
     pub remote: SocketAddr,
-    /// What stands between the two sides.
+    /// The kind of server between the two sides, if any.
     pub kind: PathKind,
 }
 
-/// What stands between the two ends of a path. None of these can read the datagrams.
+/// The kind of server between the two ends of a path, if any. No such server can read the datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PathKind {

@@ -151,7 +151,7 @@ pub enum ViewerNotice {
     Overflow,
     /// A sentence from the host.
     Said(String),
-    /// Somebody decides whether this viewer gets in, and sees the same words.
+    /// A person at the host decides whether this viewer gets in, and sees the same four words.
     Sas(Sas),
     /// The viewer's role from now on.
     Role(Role),

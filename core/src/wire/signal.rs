@@ -130,7 +130,7 @@ pub enum FromRendezvous {
         resumes: Option<LinkId>,
         /// Servers that help to find a path, as [`IceServer`](crate::ice::server_url::IceServer) is written, with
         /// addresses for names; or `stun:` for the rendezvous itself, over UDP at the address at which it was reached.
-        /// What is not understood is left alone.
+        /// Readers skip entries that they do not understand.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         ice: Vec<IceUrl>,
         /// To the host: where the viewer is, as the rendezvous sees it.

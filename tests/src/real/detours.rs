@@ -25,6 +25,14 @@ impl ConnectProxy {
     /// # Panics
     /// If no port is free.
     pub fn start(place: &str) -> ConnectProxy {
+        ConnectProxy::answering(place, "HTTP/1.1 200 Found\r\nVia: a test\r\n\r\n")
+    }
+
+    /// Starts one that answers each CONNECT with this head, and then leads to `place` (`http://HOST:PORT`).
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn answering(place: &str, answer: &'static str) -> ConnectProxy {
         let place = place.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
@@ -33,7 +41,7 @@ impl ConnectProxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (place, heard) = (place.clone(), Arc::clone(&heard));
-                thread::spawn(move || serve(client, &place, &heard));
+                thread::spawn(move || serve(client, &place, answer, &heard));
             }
         });
         ConnectProxy { address, asked }
@@ -48,7 +56,7 @@ impl ConnectProxy {
     }
 }
 
-fn serve(mut client: TcpStream, place: &str, heard: &Mutex<Vec<String>>) {
+fn serve(mut client: TcpStream, place: &str, answer: &str, heard: &Mutex<Vec<String>>) {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
         if client.read_exact(&mut byte).is_err() {
@@ -60,9 +68,8 @@ fn serve(mut client: TcpStream, place: &str, heard: &Mutex<Vec<String>>) {
     let is_connect = line.starts_with("CONNECT ");
     heard.lock().expect("nobody panics with it").push(line);
     let Ok(mut server) = TcpStream::connect(place) else { return };
-    let answer: &[u8] =
-        if is_connect { b"HTTP/1.1 200 Found\r\nVia: a test\r\n\r\n" } else { b"HTTP/1.1 405 No\r\n\r\n" };
-    if client.write_all(answer).is_err() || !is_connect {
+    let answer = if is_connect { answer } else { "HTTP/1.1 405 No\r\n\r\n" };
+    if client.write_all(answer.as_bytes()).is_err() || !is_connect {
         return;
     }
     let (Ok(mut from), Ok(mut to)) = (client.try_clone(), server.try_clone()) else { return };

@@ -59,7 +59,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Somebody else had the terminal: everything is to be said again.
+    /// Another program used the terminal: every setting must be written again.
     pub(super) fn forget(&mut self) {
         self.modes = None;
         self.visible = None;
