@@ -19,7 +19,7 @@ use alacritty_terminal::term::cell::Flags;
 use vte::ansi::{CharsetIndex, StandardCharset};
 
 use super::abilities::Abilities;
-use super::cells::{encode_row, pen_of, style_of};
+use super::cells::{RowEncoder, pen_of, style_of};
 use super::dec::Sides;
 use super::emulator::Emulator;
 use super::handler::ModelHandler;
@@ -122,7 +122,7 @@ fn bottom(handler: &ModelHandler, count: usize) -> std::ops::Range<usize> {
 }
 
 fn row_of(handler: &ModelHandler, row: usize) -> Line {
-    Line::decode(&encode_row(handler.term.grid(), GridLine(row as i32))).unwrap_or_default()
+    Line::decode(RowEncoder::default().encode(handler.term.grid(), GridLine(row as i32))).unwrap_or_default()
 }
 
 /// Writes `lines` over the last rows, and leaves everything else as it was.

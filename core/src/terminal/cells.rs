@@ -10,54 +10,63 @@ use super::line::{MAX_ZERO_WIDTH, Width};
 use super::rendition::{BLINK, is_overlined, underline};
 use super::style::{Attributes, Color, Style, Underline, link_is_allowed};
 
-/// Encodes a row of the grid: halves of wide pairs become blanks, default blanks at the end go.
-pub(super) fn encode_row(grid: &Grid<Cell>, line: GridLine) -> Vec<u8> {
-    let row = &grid[line][Column(0)..Column(grid.columns())];
-    let bytes = encode(row, true);
-    if bytes.len() <= MAX_LINE_BYTES { bytes } else { encode(row, false) }
+/// Encodes rows of the grid, and keeps the memory for it between two rows.
+#[derive(Debug, Default)]
+pub(super) struct RowEncoder {
+    /// The characters of the open run, as UTF-8.
+    text: Vec<u8>,
+    line: Writer,
 }
 
-fn encode(row: &[Cell], with_links: bool) -> Vec<u8> {
-    let wrapped = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
-    let used = row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
-    let mut runs = Runs {
-        wrapped,
-        with_links,
-        look: None,
-        style: Style::default(),
-        width: Width::Narrow,
-        text: String::with_capacity(used),
-        writer: None,
-    };
-    let mut column = 0;
-    while column < used {
-        let cell = &row[column];
-        let alike = row[column..used].iter().take_while(|next| is_like(cell, next)).count();
-        if alike > 0 {
-            runs.alike(&row[column..column + alike]);
-            column += alike;
-            continue;
+impl RowEncoder {
+    /// Encodes a row of the grid: halves of wide pairs become blanks, default blanks at the end go.
+    pub(super) fn encode(&mut self, grid: &Grid<Cell>, line: GridLine) -> &[u8] {
+        let row = &grid[line][Column(0)..Column(grid.columns())];
+        self.encode_cells(row, true);
+        if self.line.bytes().len() > MAX_LINE_BYTES {
+            self.encode_cells(row, false);
         }
-        let wide = cell.flags.contains(Flags::WIDE_CHAR);
-        let whole = wide && row.get(column + 1).is_some_and(|next| next.flags.contains(Flags::WIDE_CHAR_SPACER));
-        let spacer = Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER;
-        if whole {
-            runs.cell(cell, cell.c, true);
-            column += 2;
-            continue;
-        }
-        if wide || cell.flags.intersects(spacer) {
-            runs.blank(cell);
-        } else {
-            runs.cell(cell, if cell.c.is_control() { ' ' } else { cell.c }, false);
-        }
-        column += 1;
+        self.line.bytes()
     }
-    runs.finish()
-}
 
-/// Room for the styles of an ordinary line; more grows it.
-const STYLES_BYTES: usize = 32;
+    fn encode_cells(&mut self, row: &[Cell], with_links: bool) {
+        let wrapped = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
+        let used = row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
+        self.text.clear();
+        self.line.begin(wrapped);
+        let mut runs = Runs {
+            with_links,
+            look: None,
+            style: Style::default(),
+            width: Width::Narrow,
+            text: &mut self.text,
+            line: &mut self.line,
+        };
+        let mut column = 0;
+        while column < used {
+            let cell = &row[column];
+            if is_simple(cell) {
+                column += runs.alike(&row[column..used]);
+                continue;
+            }
+            let wide = cell.flags.contains(Flags::WIDE_CHAR);
+            let whole = wide && row.get(column + 1).is_some_and(|next| next.flags.contains(Flags::WIDE_CHAR_SPACER));
+            let spacer = Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER;
+            if whole {
+                runs.cell(cell, cell.c, true);
+                column += 2;
+                continue;
+            }
+            if wide || cell.flags.intersects(spacer) {
+                runs.blank(cell);
+            } else {
+                runs.cell(cell, if cell.c.is_control() { ' ' } else { cell.c }, false);
+            }
+            column += 1;
+        }
+        runs.finish();
+    }
+}
 
 const HARD_BLANK: char = '\u{a0}';
 
@@ -65,13 +74,12 @@ const HARD_BLANK: char = '\u{a0}';
 type Look<'a> = (ModelColor, ModelColor, Flags, &'a Cell);
 
 struct Runs<'a> {
-    wrapped: bool,
     with_links: bool,
     look: Option<Look<'a>>,
     style: Style,
     width: Width,
-    text: String,
-    writer: Option<Writer>,
+    text: &'a mut Vec<u8>,
+    line: &'a mut Writer,
 }
 
 impl<'a> Runs<'a> {
@@ -84,19 +92,31 @@ impl<'a> Runs<'a> {
         };
         self.start(cell, width);
         // A mark needs something to stand on, which no terminal takes for nothing.
-        self.text.push(if character == ' ' && !stacked.is_empty() { HARD_BLANK } else { character });
-        self.text.extend(stacked.iter().take(MAX_ZERO_WIDTH));
+        self.push(if character == ' ' && !stacked.is_empty() { HARD_BLANK } else { character });
+        stacked.iter().take(MAX_ZERO_WIDTH).for_each(|zero_width| self.push(*zero_width));
     }
 
-    /// Cells that are narrow, hold no more than a character, and look the same: what nearly every line consists of.
-    fn alike(&mut self, cells: &'a [Cell]) {
-        self.start(&cells[0], Width::Narrow);
-        self.text.extend(cells.iter().map(|cell| if cell.c.is_control() { ' ' } else { cell.c }));
+    /// Takes the cells that look like the first one, which is simple, and says how many. Nearly every line consists of such cells.
+    fn alike(&mut self, cells: &'a [Cell]) -> usize {
+        let Some(first) = cells.first() else { return 0 };
+        self.start(first, Width::Narrow);
+        let count = cells.iter().take_while(|cell| is_like(first, cell)).count();
+        let cells = &cells[..count];
+        if cells.iter().all(|cell| (' '..='~').contains(&cell.c)) {
+            self.text.extend(cells.iter().map(|cell| u32::from(cell.c).to_le_bytes()[0]));
+        } else {
+            cells.iter().for_each(|cell| self.push(if cell.c.is_control() { ' ' } else { cell.c }));
+        }
+        count
     }
 
     fn blank(&mut self, cell: &'a Cell) {
         self.start(cell, Width::Narrow);
-        self.text.push(' ');
+        self.text.push(b' ');
+    }
+
+    fn push(&mut self, character: char) {
+        self.text.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
     /// Makes the open run one that a cell of this look and width can be added to.
@@ -122,27 +142,22 @@ impl<'a> Runs<'a> {
     }
 
     fn close(&mut self) {
-        if self.text.is_empty() {
-            return;
+        if !self.text.is_empty() {
+            self.line.run(&self.style, self.width, self.text);
+            self.text.clear();
         }
-        let writer = self.writer.get_or_insert_with(|| Writer::new(self.wrapped, self.text.capacity() + STYLES_BYTES));
-        writer.run(&self.style, self.width, &self.text);
-        self.text.clear();
     }
 
-    fn finish(mut self) -> Vec<u8> {
+    fn finish(mut self) {
         // Blanks whose style had no meaning of its own (an address we do not carry) end the line like any other.
         if self.width == Width::Narrow && self.style.is_default() {
-            self.text.truncate(self.text.trim_end_matches(' ').len());
-            if self.writer.is_none() {
-                return Writer::plain(self.wrapped, &self.text);
+            let end = self.text.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+            self.text.truncate(end);
+            if self.line.is_empty() && !self.text.is_empty() {
+                return self.line.plain(self.text);
             }
         }
         self.close();
-        match self.writer {
-            Some(writer) => writer.finish(),
-            None => Writer::plain(self.wrapped, ""),
-        }
     }
 }
 
@@ -166,16 +181,18 @@ fn is_blank(cell: &Cell) -> bool {
         && !cell.flags.intersects(STYLE_FLAGS)
 }
 
-/// Whether both are simple, and what is said of one's style is true of the other's.
-fn is_like(a: &Cell, b: &Cell) -> bool {
+/// Whether the cell is narrow and holds no more than a character in a style without a link.
+fn is_simple(cell: &Cell) -> bool {
+    !cell.flags.intersects(WIDE_FLAGS) && cell.extra.is_none()
+}
+
+/// Whether the second cell is as simple as the first one and has the same style.
+fn is_like(first: &Cell, second: &Cell) -> bool {
     const TOLD: Flags = STYLE_FLAGS.union(WIDE_FLAGS);
-    let flags = b.flags & TOLD;
-    !flags.intersects(WIDE_FLAGS)
-        && b.extra.is_none()
-        && a.extra.is_none()
-        && a.flags & TOLD == flags
-        && a.fg == b.fg
-        && a.bg == b.bg
+    second.flags & TOLD == first.flags & TOLD
+        && second.extra.is_none()
+        && first.fg == second.fg
+        && first.bg == second.bg
 }
 
 fn same_extra(a: &Cell, b: &Cell) -> bool {

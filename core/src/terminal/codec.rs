@@ -74,77 +74,80 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// A line that is at most one narrow run of the default style.
-    pub(super) fn plain(wrapped: bool, text: &str) -> Vec<u8> {
-        let flags = u8::from(wrapped) | if text.is_empty() { 0 } else { PLAIN };
-        let mut bytes = Vec::with_capacity(1 + text.len());
-        bytes.push(flags);
-        bytes.extend_from_slice(text.as_bytes());
-        bytes
+    /// Begins a line in place of the last one.
+    pub(super) fn begin(&mut self, wrapped: bool) {
+        self.bytes.clear();
+        self.bytes.push(if wrapped { WRAPPED } else { 0 });
     }
 
-    /// Starts a line that is not plain, of about `length` bytes.
-    pub(super) fn new(wrapped: bool, length: usize) -> Writer {
-        let mut bytes = Vec::with_capacity(length);
-        bytes.push(u8::from(wrapped));
-        Writer { bytes }
+    /// Whether the line has no run.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.len() == 1
     }
 
-    pub(super) fn run(&mut self, style: &Style, width: Width, text: &str) {
-        let mut head = match width {
+    /// Makes the line one narrow run of the default style.
+    pub(super) fn plain(&mut self, text: &[u8]) {
+        self.bytes[0] |= PLAIN;
+        self.bytes.extend_from_slice(text);
+    }
+
+    /// Adds a run; `text` is UTF-8.
+    pub(super) fn run(&mut self, style: &Style, width: Width, text: &[u8]) {
+        let width = match width {
             Width::Narrow => 0,
             Width::Wide => 1,
             Width::Cluster { columns: 2 } => 3,
             Width::Cluster { columns: _ } => 2,
         };
-        let present = [
-            (FOREGROUND, style.foreground != Color::Default),
-            (BACKGROUND, style.background != Color::Default),
-            (ATTRIBUTES, style.attributes != Attributes::NONE),
-            (UNDERLINE, style.underline != Underline::None),
-            (UNDERLINE_COLOR, style.underline_color.is_some()),
-            (LINK, style.link.is_some()),
-        ];
-        for (bit, is_there) in present {
-            head |= if is_there { bit } else { 0 };
-        }
-        self.bytes.push(head);
-        self.color(style.foreground);
-        self.color(style.background);
-        if head & ATTRIBUTES != 0 {
+        let at = self.bytes.len();
+        self.bytes.push(width);
+        let mut head = width;
+        head |= if self.color(style.foreground) { FOREGROUND } else { 0 };
+        head |= if self.color(style.background) { BACKGROUND } else { 0 };
+        if style.attributes != Attributes::NONE {
+            head |= ATTRIBUTES;
             self.bytes.push(style.attributes.bits().to_le_bytes()[0]);
         }
-        if head & UNDERLINE != 0 {
+        if style.underline != Underline::None {
+            head |= UNDERLINE;
             self.bytes.push(underline_code(style.underline));
         }
-        self.color(style.underline_color.unwrap_or_default());
-        if let Some(link) = &style.link {
-            self.text(link);
+        if let Some(color) = style.underline_color {
+            head |= UNDERLINE_COLOR;
+            self.color(color);
         }
+        if let Some(link) = &style.link {
+            head |= LINK;
+            self.text(link.as_bytes());
+        }
+        self.bytes[at] = head;
         self.text(text);
     }
 
-    pub(super) fn finish(self) -> Vec<u8> {
-        self.bytes
+    /// The line as written so far.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    fn color(&mut self, color: Color) {
+    /// Writes a colour; false for the default one, which needs no bytes.
+    fn color(&mut self, color: Color) -> bool {
         match color {
-            Color::Default => {}
+            Color::Default => return false,
             Color::Indexed(index) if index < FIRST_INDEXED => self.bytes.push(index),
-            Color::Indexed(index) => self.bytes.extend([FIRST_INDEXED, index]),
-            Color::Rgb(red, green, blue) => self.bytes.extend([RGB, red, green, blue]),
+            Color::Indexed(index) => self.bytes.extend_from_slice(&[FIRST_INDEXED, index]),
+            Color::Rgb(red, green, blue) => self.bytes.extend_from_slice(&[RGB, red, green, blue]),
         }
+        true
     }
 
-    fn text(&mut self, text: &str) {
+    fn text(&mut self, text: &[u8]) {
         let mut length = text.len();
         while length >= 0x80 {
             self.bytes.push((length & 0x7f) as u8 | 0x80);
             length >>= 7;
         }
         self.bytes.push(length as u8);
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text);
     }
 }
 
@@ -160,17 +163,13 @@ fn underline_code(underline: Underline) -> u8 {
 }
 
 pub(super) fn encode(line: &Line) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.begin(line.wrapped);
     match line.runs.as_slice() {
-        [] => Writer::plain(line.wrapped, ""),
-        [run] if run.width == Width::Narrow && run.style.is_default() => Writer::plain(line.wrapped, &run.text),
-        runs => {
-            let mut writer = Writer::new(line.wrapped, 0);
-            for run in runs {
-                writer.run(&run.style, run.width, &run.text);
-            }
-            writer.finish()
-        }
+        [run] if run.width == Width::Narrow && run.style.is_default() => writer.plain(run.text.as_bytes()),
+        runs => runs.iter().for_each(|run| writer.run(&run.style, run.width, run.text.as_bytes())),
     }
+    writer.bytes
 }
 
 /// The styles that a viewer's decoder knows.

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use alacritty_terminal::grid::Dimensions;
-use alacritty_terminal::index::Line as GridLine;
 use alacritty_terminal::term::TermMode;
 use vte::ansi::{CursorShape as ModelShape, Handler as _, KeyboardModes, Processor, Timeout};
 
 use super::answers::answer;
-use super::cells::encode_row;
 use super::dec;
 use super::handler::ModelHandler;
 use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
@@ -214,8 +212,7 @@ impl Emulator {
     /// Takes the terminal as it is now for what the other methods tell; true if anything changed since the last time.
     pub fn frame(&mut self) -> bool {
         let next = self.handler.frame + 1;
-        let grid = self.handler.term.grid();
-        let rows: Vec<Vec<u8>> = (0..grid.screen_lines()).map(|row| encode_row(grid, GridLine(row as i32))).collect();
+        let rows = self.handler.encode_window();
         let lines_changed = if self.handler.is_alternate() {
             let top = self.handler.history.framed_top();
             self.handler.history.frame_covered();
@@ -336,13 +333,13 @@ impl Emulator {
         self.title.clone_from(&self.handler.notes.said().title);
     }
 
-    fn frame_alternate(&mut self, frame: u64, rows: Vec<Vec<u8>>) -> bool {
+    fn frame_alternate(&mut self, frame: u64, rows: Vec<Box<[u8]>>) -> bool {
         let old = std::mem::take(&mut self.alternate);
         let mut old = old.into_iter();
         for row in rows {
             let line = match old.next() {
                 Some((version, line)) if *line == *row => (version, line),
-                Some(_) | None => (frame, row.into_boxed_slice()),
+                Some(_) | None => (frame, row),
             };
             self.alternate.push(line);
         }

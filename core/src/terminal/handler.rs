@@ -14,7 +14,7 @@ use vte::ansi::{
 };
 
 use super::answers::{ATTRIBUTES, private_mode};
-use super::cells::encode_row;
+use super::cells::RowEncoder;
 use super::clipboard::decode;
 use super::dec::{Dec, Switch};
 use super::history::History;
@@ -73,6 +73,7 @@ pub(super) struct ModelHandler {
     /// What the model does not know.
     pub(super) dec: Dec,
     pub(super) left_on: LeftOn,
+    encoder: RowEncoder,
 }
 
 impl ModelHandler {
@@ -95,6 +96,7 @@ impl ModelHandler {
             active_charset: CharsetIndex::default(),
             dec: Dec::default(),
             left_on: LeftOn::default(),
+            encoder: RowEncoder::default(),
         }
     }
 
@@ -114,13 +116,19 @@ impl ModelHandler {
             return;
         }
         for row in (1..=above - self.kept).rev() {
-            let line = encode_row(self.term.grid(), GridLine(-(row as i32)));
+            let line = self.encoder.encode(self.term.grid(), GridLine(-(row as i32)));
             self.history.push(self.frame, line);
         }
         let grid = self.term.grid_mut();
         grid.update_history(1);
         grid.update_history(MODEL_HISTORY);
         self.kept = 1;
+    }
+
+    /// The rows of the window, encoded.
+    pub(super) fn encode_window(&mut self) -> Vec<Box<[u8]>> {
+        let grid = self.term.grid();
+        (0..grid.screen_lines()).map(|row| self.encoder.encode(grid, GridLine(row as i32)).into()).collect()
     }
 
     /// Changes the size. Nothing is ever pulled back into the window: the model holds no history then, on neither

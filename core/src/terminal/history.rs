@@ -47,8 +47,8 @@ impl History {
     }
 
     /// The top line of the window leaves it. If it is not what was last framed, it belongs to the frame after that.
-    pub(super) fn push(&mut self, frame: u64, line: Vec<u8>) {
-        let version = self.version(self.top(), &line, frame + 1);
+    pub(super) fn push(&mut self, frame: u64, line: &[u8]) {
+        let version = self.version(self.top(), line, frame + 1);
         if self.limit == 0 {
             self.base += 1;
             return;
@@ -57,7 +57,7 @@ impl History {
             self.finals.pop_front();
             self.base += 1;
         }
-        self.finals.push_back((version, line.into_boxed_slice()));
+        self.finals.push_back((version, line.into()));
     }
 
     /// Forgets every final line; the numbers go on.
@@ -68,12 +68,10 @@ impl History {
     }
 
     /// Takes the window's rows as those of a new frame; true if anything is different.
-    pub(super) fn frame(&mut self, frame: u64, rows: Vec<Vec<u8>>) -> bool {
+    pub(super) fn frame(&mut self, frame: u64, rows: Vec<Box<[u8]>>) -> bool {
         let top = self.top();
-        let framed: Vec<Versioned> = (top..)
-            .zip(rows)
-            .map(|(number, row)| (self.version(number, &row, frame), row.into_boxed_slice()))
-            .collect();
+        let framed: Vec<Versioned> =
+            (top..).zip(rows).map(|(number, row)| (self.version(number, &row, frame), row)).collect();
         let same = top == self.framed_top && framed.len() == self.framed.len();
         let changed = !same || framed.iter().any(|(version, _)| *version == frame);
         (self.framed_top, self.framed) = (top, framed);
