@@ -9,7 +9,7 @@ use vte::ansi::{CursorShape as ModelShape, Handler as _, KeyboardModes, Processo
 use super::answers::answer;
 use super::dec;
 use super::handler::ModelHandler;
-use super::head::{Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
+use super::head::{self, Cursor, CursorShape, Head, Modes, Space};
 use super::history::Versioned;
 use super::query_scanner::{Found, QueryScanner, ScreenTitles};
 use super::rendition;
@@ -103,11 +103,29 @@ impl Emulator {
     fn parse(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let piece = self.scanner.next(bytes);
-            self.take(&bytes[..piece.pass]);
-            bytes = &bytes[piece.pass + piece.skip..];
+            let (pass, rest) = bytes.split_at(piece.pass);
+            self.take(pass);
+            self.print(&rest[..piece.text]);
+            bytes = &rest[piece.text + piece.skip..];
             if let Some(found) = piece.found {
                 self.meet(found);
             }
+        }
+    }
+
+    /// Printable ASCII outside of any sequence. The model gets what fits into its row at once; the parser gets the character
+    /// at the end of a row, and the last one, which REP may repeat.
+    fn print(&mut self, mut text: &[u8]) {
+        while self.update.is_none()
+            && let Some((_, run)) = text.split_last()
+            && let Some(count) = self.handler.print_run(run)
+        {
+            let (one, rest) = text[count..].split_at(1);
+            self.parser.advance(&mut self.handler, one);
+            text = rest;
+        }
+        if !text.is_empty() {
+            self.take(text);
         }
     }
 
@@ -354,8 +372,8 @@ impl Emulator {
         let (space, top) =
             if self.handler.is_alternate() { (Space::Alternate, 0) } else { (Space::Main, self.handler.history.top()) };
         let versions = match space {
-            Space::Main => run_lengths(self.handler.history.versions()),
-            Space::Alternate => run_lengths(self.alternate.iter().map(|(version, _)| *version)),
+            Space::Main => head::run_lengths(self.handler.history.versions()),
+            Space::Alternate => head::run_lengths(self.alternate.iter().map(|(version, _)| *version)),
         };
         Head {
             version: 0,
@@ -375,36 +393,13 @@ impl Emulator {
                 blinking: style.blinking,
             },
             modes: modes_of(*term.mode(), self.handler.keyboard.modes(self.handler.is_alternate())),
-            versions: coarse(versions),
+            versions: head::coarse(versions),
         }
     }
 }
 
 fn emulated(size: Size) -> Size {
     Size::new(size.cols.max(MIN_EMULATED_COLS), size.rows)
-}
-
-fn run_lengths(versions: impl Iterator<Item = u64>) -> Vec<(u16, u64)> {
-    let mut runs: Vec<(u16, u64)> = Vec::new();
-    for version in versions {
-        match runs.last_mut() {
-            Some((count, last)) if *last == version => *count += 1,
-            Some(_) | None => runs.push((1, version)),
-        }
-    }
-    runs
-}
-
-/// Joins runs until at most [`MAX_HEAD_RUNS`] remain. Joined runs get the older version: until the line comes, a viewer
-/// may then take an old row for the current one.
-fn coarse(mut runs: Vec<(u16, u64)>) -> Vec<(u16, u64)> {
-    while runs.len() > MAX_HEAD_RUNS {
-        let pairs = runs.chunks(2);
-        runs = pairs
-            .map(|pair| pair.iter().copied().reduce(|a, b| (a.0 + b.0, a.1.min(b.1))).unwrap_or_default())
-            .collect();
-    }
-    runs
 }
 
 fn modes_of(mode: TermMode, keyboard: KeyboardModes) -> Modes {

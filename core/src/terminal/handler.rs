@@ -176,6 +176,39 @@ impl ModelHandler {
         }
     }
 
+    /// Writes printable ASCII into the cursor's row as the model would, one character after the other, and says how many were
+    /// written: none at the end of the row or at a wide character. `None` if characters need more than to be written.
+    pub(super) fn print_run(&mut self, run: &[u8]) -> Option<usize> {
+        let mode = *self.term.mode();
+        let last = self.term.last_column();
+        let grid = self.term.grid_mut();
+        let (line, column) = (grid.cursor.point.line, grid.cursor.point.column);
+        let pen = &grid.cursor.template;
+        let plain = !self.dec.prints_specially
+            && mode.contains(TermMode::LINE_WRAP)
+            && !mode.contains(TermMode::INSERT)
+            && grid.cursor.charsets[self.active_charset] == StandardCharset::Ascii
+            && pen.extra.is_none();
+        if !plain {
+            return None;
+        }
+        if grid.cursor.input_needs_wrap {
+            return Some(0);
+        }
+        let (fg, bg, flags) = (pen.fg, pen.bg, pen.flags);
+        let end = (column + run.len()).min(last);
+        let mut count = 0;
+        for (cell, byte) in grid[line][column..end].iter_mut().zip(run) {
+            if cell.flags.intersects(Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER) {
+                break;
+            }
+            *cell = Cell { c: char::from(*byte), fg, bg, flags, extra: None };
+            count += 1;
+        }
+        grid.cursor.point.column = column + count;
+        Some(count)
+    }
+
     /// Any character, where the cursor is.
     pub(super) fn input_anywhere(&mut self, c: char) {
         match c {

@@ -172,3 +172,29 @@ impl Head {
         self.versions.iter().flat_map(|&(count, version)| std::iter::repeat_n(version, usize::from(count)))
     }
 }
+
+/// How many rows follow each other with the same version, and that version.
+#[cfg(feature = "host")]
+pub(super) fn run_lengths(versions: impl Iterator<Item = u64>) -> Vec<(u16, u64)> {
+    let mut runs: Vec<(u16, u64)> = Vec::new();
+    for version in versions {
+        match runs.last_mut() {
+            Some((count, last)) if *last == version => *count += 1,
+            Some(_) | None => runs.push((1, version)),
+        }
+    }
+    runs
+}
+
+/// Joins runs until at most [`MAX_HEAD_RUNS`] remain. Joined runs get the older version: until the line comes, a viewer
+/// may then take an old row for the current one.
+#[cfg(feature = "host")]
+pub(super) fn coarse(mut runs: Vec<(u16, u64)>) -> Vec<(u16, u64)> {
+    while runs.len() > MAX_HEAD_RUNS {
+        let pairs = runs.chunks(2);
+        runs = pairs
+            .map(|pair| pair.iter().copied().reduce(|a, b| (a.0 + b.0, a.1.min(b.1))).unwrap_or_default())
+            .collect();
+    }
+    runs
+}

@@ -1,10 +1,8 @@
 //! Finds queries and commands in the program's output that vte drops, and cuts control strings without an end.
 //!
 //! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It
-//! follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more:
-//! text is skipped by looking for the next ESC.
-
-use memchr::memchr;
+//! follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more. Runs of
+//! printable ASCII between sequences are reported, since the model can take them faster than the parser does.
 
 use super::dec::Command;
 use super::rendition::Line;
@@ -14,6 +12,9 @@ use super::title::MAX_TITLE;
 /// parser would keep all of it. Above every length that means something: the longest is a
 /// [clipboard](super::MAX_CLIPBOARD), in base64.
 pub const MAX_OSC: usize = 96 * 1024;
+
+/// Shortest run of text that is reported: shorter ones cost more to report than to parse.
+const MIN_TEXT: usize = 4;
 
 /// Longest query that is looked at, in bytes between its introducer and its end: terminfo names are the longest.
 const MAX_QUERY: usize = 256;
@@ -96,6 +97,8 @@ pub(super) enum Setting {
 pub(super) struct Piece {
     /// So many go to the parser.
     pub(super) pass: usize,
+    /// So many after them are printable ASCII outside of any sequence.
+    pub(super) text: usize,
     /// So many after them do not.
     pub(super) skip: usize,
     /// Then comes this.
@@ -147,13 +150,17 @@ impl QueryScanner {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             match self.state {
-                State::Ground => match memchr(ESC, &bytes[at..]) {
-                    Some(before) => {
-                        at += before;
-                        self.state = State::Escape;
+                State::Ground if *byte == ESC => self.state = State::Escape,
+                State::Ground => {
+                    let text = bytes[at..].iter().take_while(|byte| matches!(**byte, b' '..=b'~')).count();
+                    // The parser may still hold a part of a character that a byte before the run cut short.
+                    let follows_ascii = at.checked_sub(1).is_none_or(|before| bytes[before].is_ascii());
+                    if text >= MIN_TEXT && follows_ascii {
+                        return Piece { pass: at, text, skip: 0, found: None };
                     }
-                    None => break,
-                },
+                    at += text.max(1);
+                    continue;
+                }
                 State::Osc => {
                     let rest = &bytes[at..];
                     let end = rest.iter().position(|byte| matches!(*byte, BEL | CAN | SUB | ESC));
@@ -161,7 +168,7 @@ impl QueryScanner {
                     let room = MAX_OSC - self.osc;
                     if length > room {
                         self.osc = MAX_OSC;
-                        return Piece { pass: at + room, skip: length - room, found: None };
+                        return Piece { pass: at + room, text: 0, skip: length - room, found: None };
                     }
                     self.osc += length;
                     at += length;
@@ -181,7 +188,7 @@ impl QueryScanner {
                 | State::Ignored => match self.step(*byte) {
                     None => {}
                     Some(found @ (Found::Command(_) | Found::TitleBegins)) => {
-                        return Piece { pass: at, skip: 1, found: Some(found) };
+                        return Piece { pass: at, text: 0, skip: 1, found: Some(found) };
                     }
                     Some(
                         found @ (Found::Query(_)
@@ -190,12 +197,12 @@ impl QueryScanner {
                         | Found::UpdateBegins
                         | Found::UpdateEnds
                         | Found::UpdateQuery),
-                    ) => return Piece { pass: at + 1, skip: 0, found: Some(found) },
+                    ) => return Piece { pass: at + 1, text: 0, skip: 0, found: Some(found) },
                 },
             }
             at += 1;
         }
-        Piece { pass: bytes.len(), skip: 0, found: None }
+        Piece { pass: bytes.len(), text: 0, skip: 0, found: None }
     }
 
     /// A title up to its end, which is any ESC; CAN and SUB cancel it.
@@ -211,7 +218,7 @@ impl QueryScanner {
                 found = Some(Found::Title(String::from_utf8_lossy(&self.text).into_owned()));
             }
         }
-        Piece { pass: before, skip: text.len(), found }
+        Piece { pass: before, text: 0, skip: text.len(), found }
     }
 
     /// One byte of something that is short.
@@ -371,9 +378,9 @@ mod tests {
             let mut rest = *read;
             while !rest.is_empty() {
                 let piece = scanner.next(rest);
-                passed.extend_from_slice(&rest[..piece.pass]);
+                passed.extend_from_slice(&rest[..piece.pass + piece.text]);
                 queries.extend(piece.found.map(|found| (passed.len(), found)));
-                rest = &rest[piece.pass + piece.skip..];
+                rest = &rest[piece.pass + piece.text + piece.skip..];
             }
         }
         (passed, queries)
@@ -448,7 +455,7 @@ mod tests {
         let mut taking = QueryScanner { titles: ScreenTitles::Taken, ..QueryScanner::default() };
         assert_eq!(taking.next(b"\x1bk").found, Some(Found::TitleBegins));
         for _ in 0..100 {
-            assert_eq!(taking.next(&[b'x'; 5000]), Piece { pass: 0, skip: 5000, found: None });
+            assert_eq!(taking.next(&[b'x'; 5000]), Piece { pass: 0, text: 0, skip: 5000, found: None });
         }
         assert_eq!(taking.next(b"\x1b").found, Some(Found::Title("x".repeat(MAX_TITLE_BYTES))));
     }
