@@ -21,9 +21,6 @@ const TOLD: [Modes; 7] = [
     Modes::UTF8_MOUSE,
 ];
 
-/// SGR of a cell that blinks, which the model leaves out.
-const BLINKS: u16 = 5;
-
 pub(crate) struct Plain<'a> {
     pane: Pane<'a>,
     feed: File,
@@ -60,8 +57,7 @@ impl<'a> Plain<'a> {
         let head = model.head();
         let mut shown = self.pane.cells();
         shown.resize(head.size.rows.into(), Vec::new());
-        for (row, (mut plain, line)) in shown.into_iter().zip(rows(model)).enumerate() {
-            plain.iter_mut().for_each(|cell| cell.attributes.retain(|attribute| *attribute != BLINKS));
+        for (row, (plain, line)) in shown.into_iter().zip(rows(model)).enumerate() {
             let mut line = cells_of(&line);
             // Of the end of a row that was erased in a colour, capture-pane tells nothing.
             let erased = |cell: &Cell| cell.character == ' ' && cell.attributes.is_empty();
