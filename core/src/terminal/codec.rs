@@ -81,6 +81,7 @@ impl Writer {
     }
 
     /// Whether the line has no run.
+    #[cfg(feature = "host")]
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.len() == 1
     }
@@ -125,6 +126,7 @@ impl Writer {
     }
 
     /// The line as written so far.
+    #[cfg(feature = "host")]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
