@@ -7,6 +7,7 @@
 //! * A2, `Endpoint` over a [`FakeEngine`]: real sealing and confirmation, simulated datagrams;
 //! * B, `Endpoint` over real ICE, DTLS and SCTP: see [`real`].
 
+mod altered;
 mod check;
 mod fake;
 mod network;
@@ -20,6 +21,7 @@ mod seeds;
 pub mod turn;
 mod world;
 
+pub use altered::{Altered, AlteredPeer, Change};
 pub use check::{painted_text, reference_rows, same_screens, shows};
 pub use fake::{FakeEngine, FakePeer, fake_engine, swap_fingerprint};
 pub use network::{Bursts, Dice, Pipe, Wire};

@@ -3,23 +3,18 @@
 
 use std::net::SocketAddr;
 
-use beach_core::Entropy;
 use beach_core::host::HostNotice;
-use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::peer::str0m::{Str0m, Str0mPeer};
+use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{Attempt, Candidate, Command, Event, Lane, LinkDown};
-use beach_core::time::Timestamp;
+use beach_core::session::link::{Command, Event, Lane, LinkDown};
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::frame::{InputEvent, Up};
-use beach_core::wire::signal::{
-    Description, FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
-};
+use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::{
-    FakeEngine, HostPlan, Signal, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, ms, real, secs, shows,
-    swap_fingerprint,
+    Altered, Change, FakeEngine, HostPlan, Signal, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, ms, real,
+    secs, shows, swap_fingerprint,
 };
 
 const FILE: &str = "hostile";
@@ -323,94 +318,11 @@ fn unconfirmed<E: Engine>(world: &World<E>) {
     assert_eq!(failure(world, 0).stage, Stage::Confirming);
 }
 
-/// A real engine that announces another certificate than it shows: what a rendezvous that could open envelopes would
-/// bring about.
-struct Lying(Str0m);
-
-struct LyingPeer(Str0mPeer);
-
-impl Engine for Lying {
-    type Peer = LyingPeer;
-
-    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> LyingPeer {
-        LyingPeer(self.0.peer(now, side, attempt, entropy))
-    }
-}
-
-impl Peer for LyingPeer {
-    fn local(&self) -> (String, String, [u8; 32]) {
-        let (ufrag, password, mut fingerprint) = self.0.local();
-        fingerprint[31] ^= 1;
-        (ufrag, password, fingerprint)
-    }
-
-    fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {
-        self.0.observed_fingerprint()
-    }
-
-    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
-        self.0.add_local(now, candidate)
-    }
-
-    fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
-        self.0.remove_local(now, address);
-    }
-
-    fn renew(&mut self, now: Timestamp, stays: Option<std::net::SocketAddr>) {
-        self.0.renew(now, stays);
-    }
-
-    fn rest(&mut self, now: Timestamp, used: std::net::SocketAddr, relay: std::net::SocketAddr) {
-        self.0.rest(now, used, relay);
-    }
-
-    fn wake(&mut self, now: Timestamp) {
-        self.0.wake(now);
-    }
-
-    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
-        self.0.set_remote(now, description)
-    }
-
-    fn add_remote(&mut self, now: Timestamp, candidate: Candidate) {
-        self.0.add_remote(now, candidate);
-    }
-
-    fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
-        self.0.accepts(now, source, destination, bytes)
-    }
-
-    fn receive(
-        &mut self,
-        now: Timestamp,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) -> Result<(), LinkDown> {
-        self.0.receive(now, source, destination, bytes)
-    }
-
-    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
-        self.0.write(now, lane, bytes)
-    }
-
-    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown> {
-        self.0.tick(now)
-    }
-
-    fn poll(&mut self) -> Option<PeerOutput> {
-        self.0.poll()
-    }
-
-    fn deadline(&self) -> Option<Timestamp> {
-        self.0.deadline()
-    }
-}
-
 #[test]
 fn over_real_dtls_a_certificate_that_was_not_announced_is_refused() {
     determinism::run(5, || {
-        let mut world = pair(real::world_of(5, |who, start| Lying(real::engine(who, start))));
+        let mut world =
+            pair(real::world_of(5, |who, start| Altered(real::engine(who, start), Change::AnotherCertificate)));
 
         world.run_for(secs(60));
 
@@ -426,7 +338,8 @@ fn over_real_dtls_a_certificate_that_was_not_announced_is_refused() {
 #[test]
 fn over_real_dtls_without_the_engines_check_the_confirmation_refuses_it() {
     determinism::run(5, || {
-        let engine = |who, start| Lying(real::engine(who, start).without_fingerprint_check());
+        let engine =
+            |who, start| Altered(real::engine(who, start).without_fingerprint_check(), Change::AnotherCertificate);
         let mut world = pair(real::world_of(5, engine));
 
         world.run_for(secs(60));

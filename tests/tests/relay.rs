@@ -1,30 +1,28 @@
 //! Where no datagram gets from one side to the other, the rendezvous carries them; and only there, and only if it may.
 #![cfg(target_os = "linux")]
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::Entropy;
 use beach_core::endpoint::Paths;
 use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::{LinkId, SessionName};
 use beach_core::machine::Machine as _;
-use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::peer::str0m::{Str0m, Str0mPeer};
+use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
     JOIN_BURST, JOIN_RATE, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
 };
 use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
 use beach_core::session::handshake::Stage;
-use beach_core::session::link::{Attempt, Candidate, Lane, LinkDown, PathKind, Refusal};
+use beach_core::session::link::{PathKind, Refusal};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::signal::{Description, FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
+use beach_core::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
-    HostPlan, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, host_secrets, ms, real, secs, shows,
+    Altered, Change, HostPlan, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, host_secrets, ms, real, secs,
+    shows,
 };
 
 const FILE: &str = "relay";
@@ -275,95 +273,6 @@ fn a_cut_of_the_direct_path_is_hardly_felt_and_mended_it_is_taken_again() {
     }
 }
 
-/// The real engine as it was before paths rested, at one side or at none.
-struct MayBeOlder(Str0m, Age);
-
-struct MayBeOlderPeer(Str0mPeer, Age);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Age {
-    Today,
-    Older,
-}
-
-impl Engine for MayBeOlder {
-    type Peer = MayBeOlderPeer;
-
-    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> MayBeOlderPeer {
-        MayBeOlderPeer(self.0.peer(now, side, attempt, entropy), self.1)
-    }
-}
-
-impl Peer for MayBeOlderPeer {
-    fn local(&self) -> (String, String, [u8; 32]) {
-        self.0.local()
-    }
-
-    fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {
-        self.0.observed_fingerprint()
-    }
-
-    fn add_local(&mut self, now: Timestamp, candidate: Candidate) -> bool {
-        self.0.add_local(now, candidate)
-    }
-
-    fn remove_local(&mut self, now: Timestamp, address: SocketAddr) {
-        self.0.remove_local(now, address);
-    }
-
-    fn renew(&mut self, now: Timestamp, stays: Option<SocketAddr>) {
-        self.0.renew(now, stays);
-    }
-
-    fn rest(&mut self, now: Timestamp, used: SocketAddr, relay: SocketAddr) {
-        if self.1 == Age::Today {
-            self.0.rest(now, used, relay);
-        }
-    }
-
-    fn wake(&mut self, now: Timestamp) {
-        self.0.wake(now);
-    }
-
-    fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
-        self.0.set_remote(now, description)
-    }
-
-    fn add_remote(&mut self, now: Timestamp, candidate: Candidate) {
-        self.0.add_remote(now, candidate);
-    }
-
-    fn accepts(&self, now: Timestamp, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
-        self.0.accepts(now, source, destination, bytes)
-    }
-
-    fn receive(
-        &mut self,
-        now: Timestamp,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) -> Result<(), LinkDown> {
-        self.0.receive(now, source, destination, bytes)
-    }
-
-    fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
-        self.0.write(now, lane, bytes)
-    }
-
-    fn tick(&mut self, now: Timestamp) -> Result<(), LinkDown> {
-        self.0.tick(now)
-    }
-
-    fn poll(&mut self) -> Option<PeerOutput> {
-        self.0.poll()
-    }
-
-    fn deadline(&self) -> Option<Timestamp> {
-        self.0.deadline()
-    }
-}
-
 #[test]
 fn a_cut_is_hardly_felt_too_when_only_one_side_lets_its_spare_paths_rest() {
     let test = "a_cut_is_hardly_felt_too_when_only_one_side_lets_its_spare_paths_rest";
@@ -373,7 +282,8 @@ fn a_cut_is_hardly_felt_too_when_only_one_side_lets_its_spare_paths_rest() {
     {
         let world = move |seed| {
             real::world_of(seed, move |who, start| {
-                MayBeOlder(real::engine(who, start), if who == older { Age::Older } else { Age::Today })
+                let change = if who == older { Change::PathsNeverRest } else { Change::Nothing };
+                Altered(real::engine(who, start), change)
             })
         };
         for_each_seed(FILE, test, 0..10, |seed| {
