@@ -7,14 +7,19 @@ use crate::sync::acks::{Flight, Received, Wants};
 use crate::sync::inbound::Typed;
 use crate::sync::pace::RoundTrip;
 use crate::time::{Timestamp, earliest};
-use crate::wire::frame::{Down, Up};
+use crate::wire::frame::{Down, MAX_FRAME, Up};
 
-/// How long the acknowledgement of a datagram that begins a frame waits for the rest of the frame, which comes right
-/// after it.
+/// How long the acknowledgement of a datagram that begins a longer frame waits for the rest of the frame, which comes
+/// right after it.
 const FRAME_ACK_WITHIN: Duration = Duration::from_millis(1);
 
-/// How long the acknowledgement of another datagram waits for more of them: history comes in rows of datagrams.
+/// How long the acknowledgement of another datagram waits for more of them: history comes in rows of datagrams. That of
+/// an echo waits as well, so that all viewers have painted it before any of them takes the processor for an answer.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
+
+/// A shorter datagram ends its frame, since more of the frame would have had room in it. A line long enough to break the
+/// rule costs one acknowledgement more.
+const LAST_BELOW: usize = MAX_FRAME / 2;
 
 /// Most datagrams of input on their way: the credit is 16 KiB, and each takes most of a kilobyte unless somebody types.
 const MAX_IN_FLIGHT: usize = 64;
@@ -33,13 +38,15 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// A datagram arrived.
-    pub(crate) fn receive(&mut self, now: Timestamp, down: &Down) {
-        let wants = match (down.wants_ack, &down.screen) {
-            (false, _) => Wants::Nothing,
-            (true, Some(_)) => Wants::Within(FRAME_ACK_WITHIN),
-            (true, None) => Wants::Within(ACK_WITHIN),
+    /// A datagram of `length` bytes arrived.
+    pub(crate) fn receive(&mut self, now: Timestamp, down: &Down, length: usize) {
+        let ends_frame = length < LAST_BELOW;
+        let within = match (&down.screen, ends_frame) {
+            (Some(_), true) | (None, false) => ACK_WITHIN,
+            (Some(_), false) => FRAME_ACK_WITHIN,
+            (None, true) => Duration::ZERO,
         };
+        let wants = if down.wants_ack { Wants::Within(within) } else { Wants::Nothing };
         self.received.arrived(now, down.seq, wants);
         self.typed.acknowledge(down.arrived, down.taken);
         self.trip.heard(now);
@@ -128,5 +135,33 @@ impl Uplink {
                 self.typed.lost(first);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_waits_for_the_rest_of_a_frame_and_until_viewers_have_painted_an_echo() {
+        let head = || Some(Default::default());
+        let owed = |datagrams: &[(bool, usize)]| {
+            let mut lane = Uplink::default();
+            for (number, (has_head, length)) in (1..).zip(datagrams) {
+                let screen = if *has_head { head() } else { None };
+                let down = Down { seq: number, wants_ack: true, screen, ..Down::default() };
+                lane.receive(Timestamp::ZERO, &down, *length);
+            }
+            lane.deadline().map(|at| at.since(Timestamp::ZERO))
+        };
+        let (full, rest) = (MAX_FRAME - 100, LAST_BELOW - 1);
+        assert_eq!(owed(&[(true, full), (false, full)]), Some(FRAME_ACK_WITHIN), "more of the frame is to come");
+        assert_eq!(owed(&[(true, full), (false, full), (false, rest)]), Some(Duration::ZERO), "the frame is whole");
+        assert_eq!(owed(&[(true, rest)]), Some(ACK_WITHIN), "an echo");
+        assert_eq!(owed(&[(false, full)]), Some(ACK_WITHIN), "history");
+
+        let mut lane = Uplink::default();
+        lane.receive(Timestamp::ZERO, &Down { seq: 1, screen: head(), ..Down::default() }, rest);
+        assert_eq!(lane.deadline(), None, "an acknowledgement is not acknowledged");
     }
 }

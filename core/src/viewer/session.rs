@@ -111,7 +111,7 @@ impl Viewer {
         let Ok(down) = Down::decode(bytes) else { return };
         self.heard(now, &down.acks);
         let taken = self.input.lane.typed.taken();
-        self.input.lane.receive(now, &down);
+        self.input.lane.receive(now, &down, bytes.len());
         let has_taken = self.input.lane.typed.taken() > taken;
         let news = self.render.merge(down);
         if has_taken || (news && self.render.screen.complete()) {
