@@ -47,14 +47,14 @@ impl<P: Peer> Live<P> {
         }
     }
 
-    /// The path in use may be another one soon: all paths are checked.
+    /// The path in use is in doubt, or has changed: all paths are checked again.
     pub(super) fn disturbed(&mut self, now: Timestamp) {
         if self.watch.disturbed(now) {
             self.peer.wake(now);
         }
     }
 
-    /// Its direct paths shall prove themselves anew; a detour that carries stays.
+    /// All direct paths of this link must answer again before they are used. A path through TURN that is in use stays.
     pub(super) fn renew(&mut self, now: Timestamp) {
         self.disturbed(now);
         let stays = self.path.filter(|path| path.kind == PathKind::Turn).map(|path| path.local);
@@ -67,8 +67,8 @@ where
     M: LinkUser<Input: Serialize, Output: Serialize>,
     E: Engine,
 {
-    /// The rendezvous carried a datagram. Whose it is says the link; the engine is not asked, as it takes some before
-    /// it knows their path.
+    /// The rendezvous carried a datagram. Its header names the link. The engine is not asked whether it accepts the
+    /// datagram, since it accepts some only after it knows their path.
     pub(super) fn on_relayed(&mut self, now: Timestamp, bytes: &[u8]) {
         let Ok(Relayed { link: id, attempt, suspect, needed, datagram }) = Relayed::decode(bytes) else { return };
         let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));

@@ -102,8 +102,8 @@ pub enum HostInput {
     Links(LinkLengths),
     /// Show the links on the own terminal for a while.
     ShowLinks,
-    /// The command believes to have a terminal of GNU screen's or tmux' kind, in which `ESC k` begins a title. To be told
-    /// before the command starts.
+    /// The command's TERM names GNU screen or tmux, where `ESC k` begins a title. This input comes before the command
+    /// starts.
     ScreenTitles,
 }
 

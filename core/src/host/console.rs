@@ -165,7 +165,7 @@ impl Host {
                     self.listing.typed(now, Typist::Host);
                 }
             }
-            // The terminal says these by itself: nobody wants to see the row of the prompt.
+            // The terminal sends these without a key, so the news stay.
             Piece::Released(_) | Piece::Report => {}
         }
         passed

@@ -1,4 +1,4 @@
-//! Who is here and who types, as viewers are told that asked for it: after a change, once a second at most.
+//! The list of members and of people who type, for viewers who asked for it. Changes are sent once a second at most.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use crate::id::{LinkId, MemberId};
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, Listed, Members};
 
-/// Somebody types until this long after their last key: people pause for thought.
+/// A person counts as typing until this long after their last key, since people pause for thought.
 const TYPES_FOR: Duration = Duration::from_secs(3);
 
 /// Between two lists for all viewers.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Somebody who types; `Host` is the person at the host's own terminal.
+/// A person who types; `Host` is the person at the host's own terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Typist {
     Host,
@@ -36,7 +36,7 @@ pub(super) struct Listing {
     state: State,
     /// When each of those who type pressed their last key.
     typing: BTreeMap<Typist, Timestamp>,
-    /// When the first of them may have stopped.
+    /// When the first person in `typing` may have stopped.
     quiet_at: Option<Timestamp>,
     /// The list that all viewers were told last.
     told: Option<Members>,
@@ -45,12 +45,12 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Somebody came or went, or may do something else now.
+    /// A member came or left, or has another role now.
     pub(super) fn changed(&mut self) {
         self.state = State::Changed;
     }
 
-    /// Somebody pressed a key.
+    /// A person pressed a key.
     pub(super) fn typed(&mut self, now: Timestamp, typist: Typist) {
         if self.typing.insert(typist, now).is_none() {
             self.changed();
@@ -64,7 +64,7 @@ impl Listing {
         self.changed();
     }
 
-    /// When somebody may have stopped typing, or a list may be told that could not be told at once.
+    /// When a person may have stopped typing, or when a changed list may be sent.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let next_at = (self.state == State::Changed).then_some(self.next_at);
         next_at.into_iter().chain(self.quiet_at).min()

@@ -1,8 +1,8 @@
 //! Commands and modes of DEC's and xterm's terminals that the model does not know, done on the model's grid.
 //!
 //! A [`Command`] is found by the scanner, since the parser drops it; modes and everything else come through the
-//! handler. What needs the model's own text and scrolling goes on to it: only while left and right margins are narrower
-//! than the screen does text move by the rules in here, cell by cell.
+//! handler. The model prints and scrolls text. Only while left and right margins are narrower than the screen, this room
+//! moves text itself, cell by cell.
 //!
 //! The rules are those of DEC STD 070 and of xterm's control sequences; where these two differ, those of xterm.
 //!
@@ -55,24 +55,24 @@ pub(super) const SAVED_CURSOR: u16 = 1048;
 /// The alternate screen, erased when it is shown, and the saved cursor.
 pub(super) const ALTERNATE_AND_CURSOR: u16 = 1049;
 
-/// What is known in here and not in the model.
+/// State of DEC and xterm commands that the model does not keep.
 #[derive(Default)]
 pub(super) struct Dec {
-    /// Those of [`COLUMNS_PERMITTED`], [`REVERSE_WRAP`] and [`SIDES`] that are on.
+    /// The modes among [`COLUMNS_PERMITTED`], [`REVERSE_WRAP`] and [`SIDES`] that are on.
     modes: BTreeSet<u16>,
     /// Left and right margin, if they are narrower than the screen.
     pub(super) sides: Option<Sides>,
     pub(super) charsets: Charsets,
     screens: Screens,
     extent: Extent,
-    /// A character cannot simply go to the model.
+    /// Whether margins or a character set of this room change where and how a character is printed.
     pub(super) prints_specially: bool,
-    /// A synchronised update is open, of which a part is done now.
+    /// Whether a part of a synchronised update is shown now while the update stays open.
     pub(super) updating: bool,
 }
 
 impl Dec {
-    /// Whether one of the modes is on that are known in here alone.
+    /// Whether a mode is on that the model does not keep.
     pub(super) fn is_on(&self, mode: u16) -> bool {
         self.modes.contains(&mode)
     }
@@ -84,7 +84,7 @@ impl Dec {
         };
     }
 
-    /// To be called after a change of what characters depend on.
+    /// Updates `prints_specially` after a change of margins or character sets.
     fn settle(&mut self) {
         self.prints_specially = self.sides.is_some() || self.charsets.are_special();
     }
@@ -117,7 +117,7 @@ impl ModelHandler {
         }
     }
 
-    /// Sets or resets a private mode, if that is for this room to do.
+    /// Sets or resets a private mode; false if the mode is the model's own.
     pub(super) fn switch(&mut self, mode: u16, switch: Switch) -> bool {
         match mode {
             COLUMNS => self.switch_columns(),

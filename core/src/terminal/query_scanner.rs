@@ -95,13 +95,13 @@ pub(super) enum Setting {
 /// What to do with the scanned bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// So many go to the parser.
+    /// The number of bytes at the beginning that go to the parser.
     pub(super) pass: usize,
-    /// So many after them are printable ASCII outside of any sequence.
+    /// The number of bytes after those that are printable ASCII outside of any sequence.
     pub(super) text: usize,
-    /// So many after them do not.
+    /// The number of bytes after those that are dropped.
     pub(super) skip: usize,
-    /// Then comes this.
+    /// A query or command that ends after all of these bytes.
     pub(super) found: Option<Found>,
 }
 

@@ -1,4 +1,4 @@
-//! A synchronised update (mode 2026): what was written since the program began it, and nothing shows of.
+//! A synchronised update (mode 2026): the bytes that the program wrote since the update began, which are not shown yet.
 
 use super::query_scanner::Found;
 
@@ -9,7 +9,7 @@ const MAX_UPDATE: usize = 2 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Update {
     bytes: Vec<u8>,
-    /// What is to be done between the bytes, and before which of them.
+    /// Commands and titles between the bytes, each with the number of bytes before it.
     found: Vec<(usize, Found)>,
     /// About how much memory all of it takes.
     size: usize,
@@ -26,14 +26,14 @@ impl Update {
         fits
     }
 
-    /// Takes what is to be done after the bytes so far.
+    /// Takes a command or title that comes after the bytes so far.
     pub(super) fn note(&mut self, found: Found) {
         let more = if let Found::Title(title) = &found { title.len() } else { 0 };
         self.size += size_of::<(usize, Found)>() + more;
         self.found.push((self.bytes.len(), found));
     }
 
-    /// All of it in order: some bytes, and what is to be done then.
+    /// All parts in order: bytes, and the command or title after them.
     pub(super) fn parts(self) -> impl Iterator<Item = (Vec<u8>, Option<Found>)> {
         let Update { mut bytes, found, .. } = self;
         let mut done = 0;

@@ -1,4 +1,4 @@
-//! The cursor's ways: they end at the margins, and in origin mode places are counted from these.
+//! Movements of the cursor. They end at the margins, and in origin mode places are counted from the margins.
 
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};
@@ -119,7 +119,7 @@ impl ModelHandler {
         }
     }
 
-    /// Margins are no limit to this one, but in origin mode.
+    /// HPR: margins stop the cursor in origin mode only.
     pub(super) fn right_by(&mut self, count: u16) {
         let (row, column) = self.place();
         let last = self.term.columns() - 1;
@@ -127,7 +127,7 @@ impl ModelHandler {
         self.keep_between();
     }
 
-    /// Margins are no limit to this one, but in origin mode.
+    /// VPR: margins stop the cursor in origin mode only.
     pub(super) fn down_by(&mut self, count: u16) {
         let (row, column) = self.place();
         let last = self.term.screen_lines() - 1;
