@@ -284,6 +284,11 @@ fn attributes_change_from_corner_to_corner_or_in_a_rectangle() {
     assert_eq!(bold("\x1b[2*x\x1b[1;1;3;8;1$r\x1b[2;2;3;3;22$r"), ["xxxxxxxx", "x..xxxxx", "x..xxxxx"]);
     assert_eq!(bold("\x1b[2*x\x1b[1;1;3;8;1$r\x1b[2;2;3;3$r"), ["xxxxxxxx", "x..xxxxx", "x..xxxxx"]);
     assert_eq!(bold("\x1b[2*x\x1b[1;1;2;8;1$r\x1b[2;2;3;3;1$t"), ["xxxxxxxx", "x..xxxxx", ".xx....."]);
+    let blink = |bytes: &str| attributes(&format!("{page}\x1b[2*x{bytes}"), 3, Attributes::BLINK);
+    assert_eq!(blink("\x1b[1;3;3;5;5$r"), ["..xxx...", "..xxx...", "..xxx..."]);
+    assert_eq!(blink("\x1b[1;1;3;8;5$r\x1b[2;2;3;3;25$r\x1b[3;3;3;4$r"), ["xxxxxxxx", "x..xxxxx", "x...xxxx"]);
+    assert_eq!(blink("\x1b[1;1;2;8;5$r\x1b[2;2;3;3;5$t"), ["xxxxxxxx", "x..xxxxx", ".xx....."]);
+    assert_eq!(attributes("\x1b[53;4mab\x1b[1;1;1;1;24$r\x1b[1;2;1;2;4$t", 1, Attributes::OVERLINE), ["xx"]);
     let inverse = attributes(&format!("{page}\x1b[2*x\x1b[1;1;1;2;7$r\x1b[1;2;1;3$t"), 1, Attributes::INVERSE);
     assert_eq!(inverse, ["x.x....."]);
 }
@@ -296,6 +301,55 @@ fn an_erased_rectangle_has_the_colour_behind_the_text_and_a_selectively_erased_o
     let kept = runs("\x1b[41mabcd\x1b[42m\x1b[1;2;1;3${");
     assert_eq!(kept.iter().map(|run| run.text.as_str()).collect::<Vec<_>>(), ["a  d"]);
     assert_eq!(kept[0].style, colored[0].style);
+}
+
+/// Three rows of which the middle of each is protected.
+const PROTECTED: &str = "aa\x1b[1\"qbb\x1b[\"qcc\r\naa\x1b[1\"qbb\x1b[2\"qcc\r\naa\x1b[1\"qbb\x1b[0\"qcc\x1b[2;4H";
+
+#[test]
+fn a_selective_erase_leaves_protected_characters() {
+    let show = |bytes: &str, rows: &[&str]| shows(&format!("{PROTECTED}{bytes}"), rows);
+    show("\x1b[?J", &["aabbcc", "aabb", "  bb"]);
+    show("\x1b[?0J", &["aabbcc", "aabb", "  bb"]);
+    show("\x1b[?1J", &["  bb", "  bbcc", "aabbcc"]);
+    show("\x1b[?2J", &["  bb", "  bb", "  bb"]);
+    show("\x1b[?K", &["aabbcc", "aabb", "aabbcc"]);
+    show("\x1b[?1K", &["aabbcc", "  bbcc", "aabbcc"]);
+    show("\x1b[?2K", &["aabbcc", "  bb", "aabbcc"]);
+    show("\x1b[2;2;3;5${", &["aabbcc", "a bb c", "a bb c"]);
+    show("\x1b[?3J\x1b[?9K", &["aabbcc", "aabbcc", "aabbcc"]);
+    // At the end of a row where a wrap is pending, and with a wide character.
+    shows_at(Size::new(4, 2), "abcd\x1b[?KX", &["abcX"]);
+    shows("\x1b[1\"q中\x1b[\"q中\x1b[?2K", &["中"]);
+    // The rest of what erases and overwrites does not care.
+    for erases in ["\x1b[2J", "\x1b[H\x1b[J", "\x1b[1;1;3;9$z", "\x1b[32;1;1;3;9$x", "\x1bc"] {
+        show(erases, &[]);
+    }
+    show("\x1b[2K\x1b[1;3HXY", &["aaXYcc", "", "aabbcc"]);
+    show("\x1b[2;3H\x1b[2X\x1b[1;1H\x1b[2P", &["bbcc", "aa  cc", "aabbcc"]);
+}
+
+#[test]
+fn protection_is_the_pens_until_it_is_ended_and_moves_with_the_text() {
+    // Neither the reset of attributes ends it nor any of them, and a saved cursor has its own.
+    shows("\x1b[1\"q\x1b[1;4;5;53ma\x1b[24mb\x1b[55mc\x1b[md\x1b[21;53me\x1b[\"qf\x1b[?2K", &["abcde"]);
+    shows("\x1b[1\"q\x1b7\x1b[\"qa\x1b8\x1b[Cb\x1b[?2K", &[" b"]);
+    shows("\x1b[1\"q\x1b[!pa\x1b[?2K", &[]);
+    shows("\x1b[1\"q\x1bca\x1b[?2K", &[]);
+    shows("\x1b[1\"qab\r\x1b[2@\x1b[\"qcd\x1b[L\x1b[?2J", &["", "  ab"]);
+    shows("\x1b[1\"qab\x1b[\"q\x1b[1;1;1;2;1;2;3;1$v\x1b[?2J", &["ab", "  ab"]);
+    shows("\x1b[1\"q\x1b[65;1;1;1;3$x\x1b[?2J", &["AAA"]);
+    // What shows of the attributes is what would show without protection.
+    let style = |bytes: &str| line(&after(SIZE, bytes), 0).runs[0].style.clone();
+    for attributes in ["", "4", "21", "4:3", "4:4", "4:5", "53", "4;53", "21;53", "4:3;53", "4:4;53", "4:5;53", "5;7"] {
+        let plain = style(&format!("\x1b[{attributes}mx"));
+        assert_eq!(style(&format!("\x1b[1\"q\x1b[{attributes}mx")), plain, "{attributes}");
+        assert_eq!(style(&format!("\x1b[{attributes}m\x1b[1\"qx")), plain, "{attributes}");
+        assert_eq!(style(&format!("\x1b[1\"q\x1b[{attributes}m\x1b[\"qx")), plain, "{attributes}");
+    }
+    assert_eq!(line(&after(SIZE, "\x1b[1\"qa  "), 0).columns(), 1);
+    let mut emulator = after(SIZE, "\x1bP$q\"q\x1b\\\x1b[1\"q\x1bP$q\"q\x1b\\");
+    assert_eq!(emulator.take_replies(), b"\x1bP1$r0\"q\x1b\\\x1bP1$r1\"q\x1b\\");
 }
 
 #[test]
@@ -498,7 +552,16 @@ fn piece() -> impl Strategy<Value = String> {
         "\x1b[1*x",
         "\x1b[41m",
         "\x1b[1m",
+        "\x1b[5m",
         "\x1b[m",
+        "\x1b[1\"q",
+        "\x1b[2\"q",
+        "\x1b[?J",
+        "\x1b[?1J",
+        "\x1b[?2J",
+        "\x1b[?K",
+        "\x1b[?1K",
+        "\x1b[?2K",
         "\x1b[?40h",
         "\x1b[?3h",
     ]);
@@ -516,7 +579,7 @@ fn piece() -> impl Strategy<Value = String> {
         4 => (number(), number()).prop_map(|(row, column)| format!("\x1b[{row};{column}H")),
         3 => (number(), number()).prop_map(|(left, right)| format!("\x1b[{left};{right}s")),
         2 => (number(), number()).prop_map(|(top, bottom)| format!("\x1b[{top};{bottom}r")),
-        2 => (area, prop::sample::select(vec!["", ";1", ";7;22", ";0"])).prop_map(|((corners, last), attributes)| {
+        2 => (area, prop::sample::select(vec!["", ";1", ";5", ";7;22;25", ";0"])).prop_map(|((corners, last), attributes)| {
             let attributes = if last == "$r" || last == "$t" { attributes } else { "" };
             let corners: Vec<String> = corners.iter().map(u16::to_string).collect();
             format!("\x1b[{}{attributes}{last}", corners.join(";"))
@@ -533,9 +596,9 @@ fn cells(line: &Line, cols: u16) -> Vec<Cell> {
     let mut cells = Vec::new();
     for run in &line.runs {
         let has = |attribute| run.style.attributes.contains(attribute);
-        let (bold, inverse, colored) =
-            (has(Attributes::BOLD), has(Attributes::INVERSE), run.style.background != Color::Default);
-        cells.extend(run.text.chars().map(|c| Cell { c, bold, inverse, colored }));
+        let (bold, inverse, blinks) = (has(Attributes::BOLD), has(Attributes::INVERSE), has(Attributes::BLINK));
+        let colored = run.style.background != Color::Default;
+        cells.extend(run.text.chars().map(|c| Cell { c, bold, inverse, colored, blinks, protected: false }));
     }
     cells.resize(cols.into(), Cell::default());
     cells

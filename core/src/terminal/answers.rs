@@ -6,7 +6,7 @@ use vte::ansi::{Color, CursorShape, NamedColor};
 use super::dec::{self, Sides};
 use super::handler::ModelHandler;
 use super::query_scanner::{Query, Setting};
-use super::rendition::{BLINK, is_overlined, underline};
+use super::rendition::{BLINK, is_overlined, is_protected, underline};
 
 /// Which kind of terminal this is (DA1): a VT420 that moves text sideways (21), has colours (22) and edits rectangles
 /// (28).
@@ -77,8 +77,10 @@ fn set_to(handler: &ModelHandler, setting: Setting) -> Option<String> {
             };
             Some(format!("{} q", steady - u8::from(style.blinking)))
         }
-        // Nothing can be protected here.
-        Setting::Protection => Some("0\"q".to_owned()),
+        Setting::Protection => {
+            let is_protected = is_protected(handler.term.grid().cursor.template.flags);
+            Some(format!("{}\"q", u8::from(is_protected)))
+        }
         Setting::Unknown => None,
     }
 }

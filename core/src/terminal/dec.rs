@@ -6,7 +6,7 @@
 //!
 //! The rules are those of DEC STD 070 and of xterm's control sequences; where these two differ, those of xterm.
 //!
-//! What this room does not do: protected characters (DECSCA), so that a selective erase erases everything.
+//! What this room does not do: the protected areas of ECMA-48 (SPA and EPA), which other erasing leaves alone too.
 
 mod area;
 mod charsets;
@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use vte::ansi::{NamedPrivateMode, PrivateMode};
 
 use super::handler::ModelHandler;
+use super::rendition;
 use charsets::Charsets;
 pub(super) use command::Command;
 use rectangles::Extent;
@@ -107,6 +108,8 @@ impl ModelHandler {
             Command::Fill { code, corners } => self.fill(code, corners),
             Command::Erase { corners } => self.erase(corners),
             Command::EraseText { corners } => self.erase_text(corners),
+            Command::EraseUnprotected(part) => self.erase_unprotected(part),
+            Command::Protect(protection) => rendition::protect(&mut self.term, protection),
             Command::Copy { corners, top, left } => self.copy(corners, top, left),
             Command::ChangeAttributes { corners, attributes } => self.change_attributes(corners, &attributes),
             Command::ReverseAttributes { corners, attributes } => self.reverse_attributes(corners, &attributes),

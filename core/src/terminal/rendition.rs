@@ -1,8 +1,9 @@
-//! Attributes for which the model's cells have no room: blinking, and a line above the text.
+//! Attributes for which the model's cells have no room: blinking, a line above the text, and protection (DECSCA).
 //!
 //! A cell's flags are 16 bits, of which the model uses 15. The last one stands for blinking. Of the five bits for
-//! underlines the model sets one or none; a line above the text is told by all five turned round. So the two travel with
-//! the pen, with the saved cursor and with every cell, wherever the model copies flags, and cost nothing.
+//! underlines the model sets one or none; a protected cell has two of them, and a line above the text is told by all five
+//! turned round. So these attributes travel with the pen, with the saved cursor and with every cell, wherever the model
+//! copies flags, and cost nothing.
 
 use alacritty_terminal::event::EventListener;
 use alacritty_terminal::term::Term;
@@ -12,15 +13,71 @@ use vte::ansi::{Attr, Handler as _};
 /// The text blinks. The model does not use this bit.
 pub(super) const BLINK: Flags = Flags::from_bits_retain(1 << 15);
 
+/// The kinds of line below protected text, and the two flags that tell each.
+const PROTECTED: [(Flags, Flags); 6] = [
+    (Flags::empty(), Flags::UNDERLINE.union(Flags::UNDERCURL)),
+    (Flags::UNDERLINE, Flags::UNDERLINE.union(Flags::DOUBLE_UNDERLINE)),
+    (Flags::DOUBLE_UNDERLINE, Flags::DOUBLE_UNDERLINE.union(Flags::UNDERCURL)),
+    (Flags::UNDERCURL, Flags::UNDERCURL.union(Flags::DOTTED_UNDERLINE)),
+    (Flags::DOTTED_UNDERLINE, Flags::DOTTED_UNDERLINE.union(Flags::DASHED_UNDERLINE)),
+    (Flags::DASHED_UNDERLINE, Flags::DASHED_UNDERLINE.union(Flags::UNDERLINE)),
+];
+
 /// Whether there is a line above the text.
 pub(super) fn is_overlined(flags: Flags) -> bool {
-    (flags & Flags::ALL_UNDERLINES).bits().count_ones() >= Flags::ALL_UNDERLINES.bits().count_ones() - 1
+    (flags & Flags::ALL_UNDERLINES).bits().count_ones() > Flags::ALL_UNDERLINES.bits().count_ones() / 2
+}
+
+/// The bits for underlines as they are without a line above the text.
+fn below(flags: Flags) -> Flags {
+    let lines = flags & Flags::ALL_UNDERLINES;
+    if is_overlined(flags) { lines ^ Flags::ALL_UNDERLINES } else { lines }
 }
 
 /// The one flag that tells the kind of line below the text, or none.
 pub(super) fn underline(flags: Flags) -> Flags {
-    let lines = flags & Flags::ALL_UNDERLINES;
-    if is_overlined(flags) { lines ^ Flags::ALL_UNDERLINES } else { lines }
+    let lines = below(flags);
+    PROTECTED.iter().find(|(_, two)| *two == lines).map_or(lines, |(one, _)| *one)
+}
+
+/// Whether a selective erase leaves the text alone.
+pub(super) fn is_protected(flags: Flags) -> bool {
+    below(flags).bits().count_ones() == 2
+}
+
+/// Protects what is written from now on from selective erasing, or not.
+pub(super) fn protect<T>(term: &mut Term<T>, protection: Protection) {
+    let flags = &mut term.grid_mut().cursor.template.flags;
+    let line = if is_overlined(*flags) { Line::Above } else { Line::None };
+    *flags = with_lines(*flags, underline(*flags), line, protection);
+}
+
+/// Changes flags by the model's own rules, which know nothing of lines above the text and of protection: both stay.
+pub(super) fn change(flags: Flags, change: impl FnOnce(Flags) -> Flags) -> Flags {
+    let line = if is_overlined(flags) { Line::Above } else { Line::None };
+    let protection = if is_protected(flags) { Protection::On } else { Protection::Off };
+    let changed = change(with_lines(flags, underline(flags), Line::None, Protection::Off));
+    with_lines(changed, changed & Flags::ALL_UNDERLINES, line, protection)
+}
+
+/// The flags with these lines: `underline` is one of the model's, or none.
+fn with_lines(flags: Flags, underline: Flags, line: Line, protection: Protection) -> Flags {
+    let lines = match protection {
+        Protection::On => PROTECTED.iter().find(|(one, _)| *one == underline).map_or(underline, |(_, two)| *two),
+        Protection::Off => underline,
+    };
+    let others = flags.difference(Flags::ALL_UNDERLINES);
+    match line {
+        Line::Above => others | lines ^ Flags::ALL_UNDERLINES,
+        Line::None => others | lines,
+    }
+}
+
+/// Whether selective erasing leaves text alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protection {
+    On,
+    Off,
 }
 
 /// Draws a line above what is written from now on, or none.
@@ -72,10 +129,15 @@ pub(super) fn set<T: EventListener>(term: &mut Term<T>, attribute: Attr) {
         template.flags.insert(BLINK);
     } else if attribute == Attr::CancelBlink {
         template.flags.remove(BLINK);
-    } else if is_overlined(template.flags) && attribute != Attr::Reset {
-        template.flags.toggle(Flags::ALL_UNDERLINES);
+    } else if is_overlined(template.flags) || is_protected(template.flags) {
+        let before = template.flags;
+        let is_above = is_overlined(before) && attribute != Attr::Reset;
+        template.flags = with_lines(before, underline(before), Line::None, Protection::Off);
         term.terminal_attribute(known(attribute));
-        term.grid_mut().cursor.template.flags.toggle(Flags::ALL_UNDERLINES);
+        let flags = &mut term.grid_mut().cursor.template.flags;
+        let line = if is_above { Line::Above } else { Line::None };
+        let protection = if is_protected(before) { Protection::On } else { Protection::Off };
+        *flags = with_lines(*flags, *flags & Flags::ALL_UNDERLINES, line, protection);
     } else {
         term.terminal_attribute(known(attribute));
     }
@@ -89,6 +151,23 @@ fn known(attribute: Attr) -> Attr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_of_line_below_goes_with_a_line_above_and_with_protection() {
+        let mut seen = std::collections::BTreeSet::new();
+        for (kind, _) in PROTECTED {
+            for line in [Line::Above, Line::None] {
+                for protection in [Protection::On, Protection::Off] {
+                    let flags = with_lines(Flags::BOLD | BLINK, kind, line, protection);
+                    assert_eq!(underline(flags), kind);
+                    assert_eq!(is_overlined(flags), line == Line::Above);
+                    assert_eq!(is_protected(flags), protection == Protection::On);
+                    assert_eq!(change(flags, |flags| flags), flags);
+                    assert!(seen.insert(flags.bits()), "{flags:?} stands for two");
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_last_word_on_the_line_above_counts_and_numbers_of_colours_are_none() {

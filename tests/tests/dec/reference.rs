@@ -12,11 +12,14 @@ pub(crate) struct Cell {
     pub(crate) bold: bool,
     pub(crate) inverse: bool,
     pub(crate) colored: bool,
+    pub(crate) blinks: bool,
+    /// Shown by nothing.
+    pub(crate) protected: bool,
 }
 
 impl Default for Cell {
     fn default() -> Cell {
-        Cell { c: ' ', bold: false, inverse: false, colored: false }
+        Cell { c: ' ', bold: false, inverse: false, colored: false, blinks: false, protected: false }
     }
 }
 
@@ -101,7 +104,7 @@ impl Reference {
     /// Rows as lines of text, to be read when two differ.
     pub(crate) fn drawn(&self, rows: &[Vec<Cell>]) -> Vec<String> {
         let look = |cell: &Cell| {
-            let marks = [(cell.bold, '*'), (cell.inverse, '%'), (cell.colored, '=')];
+            let marks = [(cell.bold, '*'), (cell.inverse, '%'), (cell.colored, '='), (cell.blinks, '!')];
             let marks: String = marks.iter().filter(|(has, _)| *has).map(|(_, mark)| *mark).collect();
             format!("{marks}{}", cell.c)
         };
@@ -403,18 +406,26 @@ impl State {
             }
             (b"$", '{') => {
                 let Some(area) = self.area(numbers) else { return };
-                self.rewrite(area, |old, row, col| Cell { c: ' ', ..old[row][col] });
+                self.rewrite(area, |old, row, col| match old[row][col] {
+                    cell if cell.protected => cell,
+                    cell => Cell { c: ' ', ..cell },
+                });
             }
             (b"$", 'r' | 't') => {
                 let Some(area) = self.area(numbers) else { return };
                 let attributes = if numbers.len() > 4 { numbers[4..].to_vec() } else { vec![0] };
                 for attribute in attributes {
                     self.change(area, |cell| match (action, attribute) {
-                        ('r', 0) => (cell.bold, cell.inverse) = (false, false),
+                        ('r', 0) => (cell.bold, cell.inverse, cell.blinks) = (false, false, false),
+                        ('r', 5) => cell.blinks = true,
+                        ('r', 25) => cell.blinks = false,
                         ('r', 1) => cell.bold = true,
                         ('r', 7) => cell.inverse = true,
                         ('r', 22) => cell.bold = false,
-                        ('t', 0) => (cell.bold, cell.inverse) = (!cell.bold, !cell.inverse),
+                        ('t', 0) => {
+                            (cell.bold, cell.inverse, cell.blinks) = (!cell.bold, !cell.inverse, !cell.blinks);
+                        }
+                        ('t', 5) => cell.blinks = !cell.blinks,
                         ('t', 1) => cell.bold = !cell.bold,
                         ('t', 7) => cell.inverse = !cell.inverse,
                         _ => {}
@@ -472,6 +483,16 @@ impl State {
         if action == 'K' && kind == 0 && self.at.pending {
             return;
         }
+        self.erase_if(action, kind, |_| true);
+    }
+
+    /// DECSED and DECSEL.
+    fn erase_selectively(&mut self, action: char, kind: usize) {
+        self.at.pending = false;
+        self.erase_if(action, kind, |cell| !cell.protected);
+    }
+
+    fn erase_if(&mut self, action: char, kind: usize, goes: impl Fn(Cell) -> bool) {
         let (at, blank) = ((self.at.row, self.at.col), self.blank());
         let page = self.page();
         let area = if action == 'K' { Area { top: at.0, bottom: at.0, ..page } } else { page };
@@ -481,7 +502,7 @@ impl State {
                 1 => (row, col) <= at,
                 _ => true,
             };
-            if erased { blank } else { old[row][col] }
+            if erased && goes(old[row][col]) { blank } else { old[row][col] }
         });
     }
 }
@@ -568,13 +589,16 @@ impl Perform for State {
             }
             (b"", 'H') => self.go(count - 1, number(1).max(1) - 1),
             (b"", 'J' | 'K') => self.erase(action, number(0)),
+            (b"?", 'J' | 'K') => self.erase_selectively(action, number(0)),
+            (b"\"", 'q') => self.pen.protected = number(0) == 1,
             (b"", 'L' | 'M' | '@' | 'P' | 'X' | 'S' | 'T') => self.edit(action, count),
             (b"", 'h' | 'l') if number(0) == 4 => self.inserts = action == 'h',
             (b"?", 'h' | 'l') => self.mode(numbers[0] as u16, action == 'h'),
             (b"", 'm') => match number(0) {
                 41 => self.pen.colored = true,
                 1 => self.pen.bold = true,
-                _ => self.pen = Cell::default(),
+                5 => self.pen.blinks = true,
+                _ => self.pen = Cell { protected: self.pen.protected, ..Cell::default() },
             },
             (b"", 'r') => {
                 let bottom = if number(1) == 0 { self.rows } else { number(1).min(self.rows) };

@@ -2,7 +2,8 @@
 
 use vte::ansi::CharsetIndex;
 
-use super::rectangles::Corners;
+use super::super::rendition::Protection;
+use super::rectangles::{Corners, Part};
 
 /// A command. Counts are at least 1; of other numbers 0 stands for the default.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +34,10 @@ pub(in crate::terminal) enum Command {
     Erase { corners: Corners },
     /// DECSERA.
     EraseText { corners: Corners },
+    /// DECSED, DECSEL.
+    EraseUnprotected(Part),
+    /// DECSCA.
+    Protect(Protection),
     /// DECCRA.
     Copy { corners: Corners, top: u16, left: u16 },
     /// DECCARA.
@@ -54,12 +59,16 @@ impl Command {
     pub(in crate::terminal) fn of_control(text: &[u8], last: u8) -> Option<Command> {
         let end = text.iter().rposition(|byte| !(b' '..=b'/').contains(byte)).map_or(0, |at| at + 1);
         let (text, marks) = text.split_at(end);
+        if let (Some(text), true) = (text.strip_prefix(b"?"), marks.is_empty()) {
+            return Command::of_private_control(text, last);
+        }
         let is_known = matches!(
             (marks, last),
             (b"", b's' | b'a' | b'e')
                 | (b" ", b'@' | b'A')
                 | (b"'", b'}' | b'~')
                 | (b"!", b'p')
+                | (b"\"", b'q')
                 | (b"$", b'r' | b't' | b'v' | b'x' | b'z' | b'{')
                 | (b"*", b'x')
         );
@@ -85,6 +94,11 @@ impl Command {
             (b"'", b'}') => Command::InsertColumns { count },
             (b"'", b'~') => Command::DeleteColumns { count },
             (b"!", b'p') => Command::SoftReset,
+            (b"\"", b'q') => Command::Protect(match number(0) {
+                0 | 2 => Protection::Off,
+                1 => Protection::On,
+                _ => return None,
+            }),
             (b"$", b'r') => Command::ChangeAttributes { corners: corners(0), attributes: attributes() },
             (b"$", b't') => Command::ReverseAttributes { corners: corners(0), attributes: attributes() },
             // Numbers 4 and 7 are pages, of which there is one.
@@ -95,6 +109,23 @@ impl Command {
             (b"*", b'x') => Command::Extent { kind: number(0) },
             _ => return None,
         })
+    }
+
+    /// The same of one whose parameters begin with a question mark.
+    fn of_private_control(text: &[u8], last: u8) -> Option<Command> {
+        if !matches!(last, b'J' | b'K') {
+            return None;
+        }
+        let kind = numbers(text)?.first().copied().unwrap_or_default();
+        Some(Command::EraseUnprotected(match (last, kind) {
+            (b'J', 0) => Part::Below,
+            (b'J', 1) => Part::Above,
+            (b'J', 2) => Part::Screen,
+            (b'K', 0) => Part::Right,
+            (b'K', 1) => Part::Left,
+            (b'K', 2) => Part::Row,
+            _ => return None,
+        }))
     }
 
     /// The command of an escape sequence, by the bytes between ESC and the last one.
@@ -146,6 +177,13 @@ mod tests {
         let attributes = vec![1, 0, 24];
         assert_eq!(control("2;;4;10;1;;24$r"), Some(Command::ChangeAttributes { corners, attributes }));
         assert_eq!(control("2;;4;10;1;7;8;1$v"), Some(Command::Copy { corners, top: 7, left: 8 }));
+        assert_eq!(control("\"q"), Some(Command::Protect(Protection::Off)));
+        assert_eq!(control("1\"q"), Some(Command::Protect(Protection::On)));
+        assert_eq!(control("?J"), Some(Command::EraseUnprotected(Part::Below)));
+        assert_eq!(control("?1K"), Some(Command::EraseUnprotected(Part::Left)));
+        for other in ["?3J", "?K?", "??K", "?1$K", "1;2\"p", "3\"q", "J", "K", "q"] {
+            assert_eq!(control(other), None, "{other}");
+        }
         for other in ["?1s", "?69$p", "1:2s", "@", "A", "m", "2;3r", "3 q", "p", "$p", "!!p", "1'w", ">4;1m"] {
             assert_eq!(control(other), None, "{other}");
         }

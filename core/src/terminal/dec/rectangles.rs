@@ -1,10 +1,11 @@
-//! Rectangles of cells: filled, erased, copied, and with other attributes.
+//! Rectangles of cells: filled, erased, copied, and with other attributes; and what selective erasing leaves.
 
-use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::grid::{Dimensions, Grid};
 use alacritty_terminal::term::TermMode;
 use alacritty_terminal::term::cell::{Cell, Flags};
 
 use super::super::handler::ModelHandler;
+use super::super::rendition::{self, BLINK, is_protected};
 use super::area::{self, Area, at};
 
 /// A rectangle as a program gives it: from 1, in origin mode from the margins, 0 for the edges.
@@ -25,9 +26,20 @@ pub(super) enum Extent {
     Rectangle,
 }
 
-/// The attributes that DECCARA and DECRARA know: what sets each, what resets it. Blinking is not among the model's.
-const ATTRIBUTES: [(u16, u16, Flags); 4] =
-    [(1, 22, Flags::BOLD), (4, 24, Flags::UNDERLINE), (7, 27, Flags::INVERSE), (8, 28, Flags::HIDDEN)];
+/// The cells that a selective erase is about: a part of the screen or of the cursor's row, the cursor's cell included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::terminal) enum Part {
+    Below,
+    Above,
+    Screen,
+    Right,
+    Left,
+    Row,
+}
+
+/// The attributes that DECCARA and DECRARA know: what sets each, what resets it.
+const ATTRIBUTES: [(u16, u16, Flags); 5] =
+    [(1, 22, Flags::BOLD), (4, 24, Flags::UNDERLINE), (5, 25, BLINK), (7, 27, Flags::INVERSE), (8, 28, Flags::HIDDEN)];
 
 impl ModelHandler {
     /// The cells that rectangles are counted from and cut at.
@@ -76,7 +88,34 @@ impl ModelHandler {
         }
     }
 
-    /// Colours and attributes stay.
+    /// What is not protected becomes blank, in the colour behind what is written next. As with xterm, the cursor's row is
+    /// erased to its end even if a wrap is pending there.
+    pub(super) fn erase_unprotected(&mut self, part: Part) {
+        let (row, column) = self.place();
+        let (last_row, last) = (self.term.screen_lines() - 1, self.term.columns() - 1);
+        let grid = self.term.grid_mut();
+        grid.cursor.input_needs_wrap = false;
+        let rows = |top: usize, bottom: usize| Area { top, bottom, left: 0, right: last };
+        let (right, left) = (Area { left: column, ..rows(row, row) }, Area { right: column, ..rows(row, row) });
+        match part {
+            Part::Screen => erase_unprotected(grid, rows(0, last_row)),
+            Part::Row => erase_unprotected(grid, rows(row, row)),
+            Part::Right => erase_unprotected(grid, right),
+            Part::Left => erase_unprotected(grid, left),
+            Part::Below => {
+                erase_unprotected(grid, right);
+                erase_unprotected(grid, rows(row + 1, last_row));
+            }
+            Part::Above => {
+                erase_unprotected(grid, left);
+                if let Some(above) = row.checked_sub(1) {
+                    erase_unprotected(grid, rows(0, above));
+                }
+            }
+        }
+    }
+
+    /// Colours and attributes stay, and protected cells as they are.
     pub(super) fn erase_text(&mut self, corners: Corners) {
         let Some(area) = self.area_of(corners) else { return };
         let grid = self.term.grid_mut();
@@ -84,6 +123,9 @@ impl ModelHandler {
         for row in area.top..=area.bottom {
             for column in area.left..=area.right {
                 let cell = at(grid, row, column);
+                if is_protected(cell.flags) {
+                    continue;
+                }
                 cell.clear_wide();
                 cell.flags.remove(Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER);
             }
@@ -147,8 +189,7 @@ impl ModelHandler {
             reset.insert(Flags::ALL_UNDERLINES);
         }
         self.each_cell(corners, |cell| {
-            cell.flags.remove(reset);
-            cell.flags.insert(set);
+            cell.flags = rendition::change(cell.flags, |flags| flags.difference(reset) | set);
         });
     }
 
@@ -157,7 +198,18 @@ impl ModelHandler {
         let is_all = attributes.is_empty() || attributes.contains(&0);
         let named = ATTRIBUTES.iter().filter(|(sets, _, _)| is_all || attributes.contains(sets));
         let flags = named.fold(Flags::empty(), |all, (_, _, flag)| all | *flag);
-        self.each_cell(corners, |cell| cell.flags.toggle(flags));
+        let others = flags.difference(Flags::UNDERLINE);
+        self.each_cell(corners, |cell| {
+            cell.flags = rendition::change(cell.flags, |before| {
+                if !flags.contains(Flags::UNDERLINE) {
+                    before ^ others
+                } else if before.intersects(Flags::ALL_UNDERLINES) {
+                    before.difference(Flags::ALL_UNDERLINES) ^ others
+                } else {
+                    before ^ flags
+                }
+            });
+        });
     }
 
     /// The cells from one corner to the other, by what these mean.
@@ -174,6 +226,20 @@ impl ModelHandler {
             };
             for column in first..=last {
                 change(at(self.term.grid_mut(), row, column));
+            }
+        }
+    }
+}
+
+/// Nothing if the area has no row. Half of a wide character that is not protected does not stay alone.
+fn erase_unprotected(grid: &mut Grid<Cell>, area: Area) {
+    let blank = Cell::from(grid.cursor.template.bg);
+    area::cut_sides(grid, area);
+    for row in area.top..=area.bottom {
+        for column in area.left..=area.right {
+            let cell = at(grid, row, column);
+            if !is_protected(cell.flags) {
+                *cell = blank.clone();
             }
         }
     }

@@ -4,12 +4,13 @@ use alacritty_terminal::index::Point;
 use vte::ansi::{Attr, CharsetIndex, Handler as _, Mode, NamedMode, NamedPrivateMode, StandardCharset};
 
 use super::super::handler::ModelHandler;
+use super::super::rendition::{self, Protection};
 use super::{COLUMNS_PERMITTED, REVERSE_WRAP, SIDES, Switch};
 
 const SETS: [CharsetIndex; 4] = [CharsetIndex::G0, CharsetIndex::G1, CharsetIndex::G2, CharsetIndex::G3];
 
 impl ModelHandler {
-    /// Margins, insertion, origin, wrapping, character sets, attributes, keys, and the saved cursor, which is home then.
+    /// Margins, insertion, origin, wrapping, character sets, attributes, protection, keys, and the saved cursor, which is home then.
     /// The text and the cursor stay as they are.
     pub(super) fn reset_softly(&mut self) {
         self.forget_all_margins();
@@ -22,6 +23,7 @@ impl ModelHandler {
         self.switch_model(NamedPrivateMode::ShowCursor, Switch::On);
         self.term.unset_keypad_application_mode();
         self.terminal_attribute(Attr::Reset);
+        rendition::protect(&mut self.term, Protection::Off);
         self.dec.charsets = super::Charsets::default();
         for set in SETS {
             self.set_charset(set, StandardCharset::Ascii);
