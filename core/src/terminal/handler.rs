@@ -125,19 +125,6 @@ impl ModelHandler {
         self.kept = 1;
     }
 
-    /// DL. On the first row, the model moves the deleted rows into its history as if they had scrolled; terminals do not.
-    fn delete_rows(&mut self, count: usize) {
-        if self.is_alternate() || self.term.grid().cursor.point.line != 0 {
-            return self.term.delete_lines(count);
-        }
-        self.harvest();
-        self.term.delete_lines(count);
-        let grid = self.term.grid_mut();
-        grid.update_history(1);
-        grid.update_history(MODEL_HISTORY);
-        self.kept = grid.history_size();
-    }
-
     /// The rows of the window, encoded.
     pub(super) fn encode_window(&mut self) -> Vec<Box<[u8]>> {
         let grid = self.term.grid();
@@ -323,8 +310,9 @@ impl Handler for ModelHandler {
     fn delete_lines(&mut self, count: usize) {
         match self.dec.sides {
             Some(_) => self.delete_rows_between(count),
-            None => self.delete_rows(count),
+            None => self.term.delete_lines(count),
         }
+        self.harvest_if_many();
     }
 
     fn clear_screen(&mut self, mode: ClearMode) {

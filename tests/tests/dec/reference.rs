@@ -1,8 +1,8 @@
 //! A second model of a terminal, slow and obvious: a grid of ASCII, and each command as its description says.
 //!
 //! Where left and right margins are the screen's edges it does as the first model's library does, in what descriptions
-//! leave open: a line feed keeps a wrap pending, IL and DL do not move the cursor, and so on. What DL deletes is gone, on
-//! the first row too, as in xterm and tmux.
+//! leave open: a line feed keeps a wrap pending, IL and DL do not move the cursor, what DL deletes on the first row goes
+//! into the scrollback (as in xterm), and so on.
 
 use vte::{Params, Parser, Perform};
 
@@ -447,8 +447,11 @@ impl State {
         let is_between = (self.sides.0..=self.sides.1).contains(&self.at.col);
         match action {
             'L' | 'M' if inside => {
-                let count = count as isize;
-                self.shift(rows, if action == 'L' { count } else { -count }, 0);
+                if action == 'L' {
+                    self.shift(rows, count as isize, 0)
+                } else {
+                    self.scroll_up(rows, count)
+                }
                 if self.narrow() {
                     self.set(self.at.row, self.sides.0);
                 }

@@ -81,9 +81,6 @@ fn control(sequence: &[u8], with: With) -> Vec<u8> {
             (With::Margins, b'r') if !bottom.is_empty() => (format!("1;{bottom}"), b'r'),
             // Only from below the second row does the bare model erase all above.
             (_, b'J') if text == "1" => (text, b'K'),
-            // On the first row the bare model moves deleted lines into the scrollback.
-            (With::Margins, b'M') => (format!("2;1H\x1b[{text}"), b'M'),
-            (With::Movement, b'M') => (text, b'L'),
             // At the end of a row the bare model deletes too much.
             (_, b'P') => ("1".to_owned(), b'P'),
             (_, last) => (text, last),
