@@ -17,6 +17,7 @@ mod scratch;
 mod skips;
 mod tmux;
 mod wait;
+mod xterm;
 
 pub use beach::{Host, Links, Rendezvous, beach, beach_of, ended_in_three_lines, in_three_lines, join, share};
 pub use binary::{binary, example};
@@ -30,3 +31,4 @@ pub use scratch::Scratch;
 pub use skips::{left_out, skipped};
 pub use tmux::{Pane, Tmux, alike};
 pub use wait::{eventually, holds, wait};
+pub use xterm::Xterm;

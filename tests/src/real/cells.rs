@@ -34,7 +34,7 @@ pub enum Color {
 }
 
 impl Cell {
-    fn plain(character: char) -> Cell {
+    pub(super) fn plain(character: char) -> Cell {
         let color = Color::Default;
         Cell { character, foreground: color, background: color, underline: color, attributes: Vec::new() }
     }
