@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use beach_core::id::MemberId;
 use beach_core::recording::asciicast::{Cast, CastFormat, CastHeader};
 use beach_core::role::Role;
-use beach_core::terminal::{Size, quoted_name};
+use beach_core::terminal::{Size, viewer_name};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::record::Recording;
 
@@ -66,13 +66,13 @@ impl CastFile {
     }
 
     pub(crate) fn joined(&mut self, member: MemberId, role: Role, name: &str) -> io::Result<()> {
-        self.names.insert(member, quoted_name(name));
-        self.mark(&format!("{} joined ({role})", quoted_name(name)))
+        self.names.insert(member, viewer_name(name, member.0));
+        self.mark(&format!("{} joined ({role})", viewer_name(name, member.0)))
     }
 
     pub(crate) fn asks(&mut self, member: MemberId, role: Role, name: &str) -> io::Result<()> {
-        self.names.insert(member, quoted_name(name));
-        self.mark(&format!("{} asks to be let in ({role})", quoted_name(name)))
+        self.names.insert(member, viewer_name(name, member.0));
+        self.mark(&format!("{} asks to be let in ({role})", viewer_name(name, member.0)))
     }
 
     /// Writes a marker about a member.

@@ -15,7 +15,7 @@ use beach_core::id::MemberId;
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::{Path, PathKind};
-use beach_core::terminal::{Size, is_printable, quoted_name, to_clipboard};
+use beach_core::terminal::{Size, is_printable, to_clipboard, viewer_name};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::patience::write_within;
 pub(crate) use done::done;
@@ -161,7 +161,7 @@ pub(crate) fn plain_json(value: &Value) -> String {
 
 /// The line about a person who wants in, for a host whose command has not started and draws no screen.
 pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas) -> String {
-    format!("  {check}: the words of {} ({role}). To let them in: beach approve {member}", quoted_name(name))
+    format!("  {check}: the words of {} ({role}). To let them in: beach approve {member}", viewer_name(name, member.0))
 }
 
 /// Empties the terminal on stdout.

@@ -3,6 +3,7 @@
 use beach_core::host::{HostExit, HostNotice, HostOutput};
 use beach_core::recording::journal::{Replayed, is_whole, read, replay};
 use beach_core::session::link::Command;
+use beach_core::terminal::viewer_name;
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice, ViewerOutput};
 
@@ -50,51 +51,47 @@ fn show(replayed: Replayed, verbose: bool) {
 }
 
 fn show_host(at: Timestamp, output: HostOutput<Command>) {
+    let say = |line: &str| output::replayed(at, line);
     match output {
         HostOutput::Notice(notice) => match notice {
-            HostNotice::Registered => output::replayed(at, "registered"),
-            HostNotice::RendezvousLost(cause) => output::replayed(at, &format!("rendezvous lost: {cause}")),
-            HostNotice::Stage(link, stage) => output::replayed(at, &format!("link {link}: {stage}")),
+            HostNotice::Registered => say("registered"),
+            HostNotice::RendezvousLost(cause) => say(&format!("rendezvous lost: {cause}")),
+            HostNotice::Stage(link, stage) => say(&format!("link {link}: {stage}")),
             HostNotice::Failed(link, failure) => {
-                output::replayed(
-                    at,
-                    &format!("link {link}: failed while {}: {}", failure.stage, output::cause(&failure.cause)),
-                );
+                say(&format!("link {link}: failed while {}: {}", failure.stage, output::cause(&failure.cause)));
             }
             HostNotice::TurnedAway(count) => {
-                output::replayed(at, &format!("the rendezvous refused {count} joins: too many at once"));
+                say(&format!("the rendezvous refused {count} joins: too many at once"));
             }
-            HostNotice::WrongKey(link, count) => {
-                output::replayed(at, &format!("link {link}: wrong key ({count} so far)"))
-            }
+            HostNotice::WrongKey(link, count) => say(&format!("link {link}: wrong key ({count} so far)")),
             HostNotice::Joined(member, role, name, path) => {
-                output::replayed(at, &format!("member {member} joined: {name:?}, {role}, {path}"));
+                say(&format!("member {member} joined: {}, {role}, {path}", viewer_name(&name, member.0)));
             }
-            HostNotice::Path(member, path) => output::replayed(at, &format!("member {member} has a new path: {path}")),
+            HostNotice::Path(member, path) => say(&format!("member {member} has a new path: {path}")),
             HostNotice::Away(member, cause) => {
-                output::replayed(at, &format!("member {member} is away: {}", output::cause(&cause)));
+                say(&format!("member {member} is away: {}", output::cause(&cause)));
             }
-            HostNotice::Back(member, path) => output::replayed(at, &format!("member {member} is back: {path}")),
+            HostNotice::Back(member, path) => say(&format!("member {member} is back: {path}")),
             HostNotice::Left(member, cause) => {
-                output::replayed(at, &format!("member {member} left: {}", output::cause(&cause)));
+                say(&format!("member {member} left: {}", output::cause(&cause)));
             }
             HostNotice::Asks(member, role, name, check, _) => {
-                output::replayed(at, &format!("{member} waits for approval: {name:?}, {role}, {check}"));
+                say(&format!("{member} waits for approval: {}, {role}, {check}", viewer_name(&name, member.0)));
             }
-            HostNotice::Decided(member, true) => output::replayed(at, &format!("the host let {member} in")),
-            HostNotice::Decided(member, false) => output::replayed(at, &format!("the host refused {member}")),
-            HostNotice::Role(member, role) => output::replayed(at, &format!("member {member} has the role {role} now")),
+            HostNotice::Decided(member, true) => say(&format!("the host let {member} in")),
+            HostNotice::Decided(member, false) => say(&format!("the host refused {member}")),
+            HostNotice::Role(member, role) => say(&format!("member {member} has the role {role} now")),
             HostNotice::Typed(member, bytes) => {
-                output::replayed(at, &format!("member {member} typed {} bytes", bytes.len()));
+                say(&format!("member {member} typed {} bytes", bytes.len()));
             }
-            HostNotice::Rotated => output::replayed(at, "new links"),
-            HostNotice::Paused(true) => output::replayed(at, "paused"),
-            HostNotice::Paused(false) => output::replayed(at, "resumed"),
+            HostNotice::Rotated => say("new links"),
+            HostNotice::Paused(true) => say("paused"),
+            HostNotice::Paused(false) => say("resumed"),
             HostNotice::Violation(member, count) => {
-                output::replayed(at, &format!("member {member} broke the protocol ({count} times so far)"));
+                say(&format!("member {member} broke the protocol ({count} times so far)"));
             }
         },
-        HostOutput::Start(size) => output::replayed(at, &format!("the command starts ({size})")),
+        HostOutput::Start(size) => say(&format!("the command starts ({size})")),
         HostOutput::Exit(exit) => output::replayed(
             at,
             &match exit {

@@ -77,4 +77,4 @@ pub use query_scanner::{MAX_OSC, ScreenTitles};
 pub use screen::{DEFAULT_HISTORY, MAX_HISTORY, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Screen};
 pub use size::{BadSize, MAX_COLS, MAX_ROWS, Size};
 pub use style::{Attributes, Color, MAX_LINK, Style, Underline};
-pub use title::{MAX_TITLE, clean_title, is_printable, quoted_name};
+pub use title::{MAX_TITLE, clean_title, is_blank, is_printable, quoted_name, viewer_name};

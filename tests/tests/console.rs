@@ -298,6 +298,37 @@ fn members_help_pause_and_kick_are_there_and_gone_again() {
 }
 
 #[test]
+fn in_a_pause_every_text_on_the_own_rows_says_that_the_session_is_paused() {
+    let mut world = host(Script::Shell, Escape::Always(0x1d));
+    keys(&mut world, b"\x1dp");
+    world.run_for(secs(4));
+    assert_untouched(&world);
+
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.name = Some(String::new());
+    world.add_viewer(plan);
+    world.run_for(secs(1));
+    let question = banner(&world).join("\n");
+    assert!(question.starts_with("beach: viewer 1 wants to type:"), "{question}");
+    let pause = "\nbeach: paused: viewers see nothing new and cannot type, until ^] p";
+    assert!(question.ends_with(pause), "{question}");
+
+    keys(&mut world, b"\x1dk");
+    assert!(banner(&world)[0].starts_with("beach: remove which viewer (paused)?"), "{:?}", banner(&world));
+    keys(&mut world, b"\x1b");
+    world.run_for(secs(1));
+    keys(&mut world, b"\x1dn");
+    assert!(banner(&world).join("\n").ends_with(pause), "{:?}", banner(&world));
+    for (view, says) in [(b'?', "until ^] p"), (b'm', ", paused"), (b'l', "")] {
+        keys(&mut world, &[0x1d, view]);
+        assert!(banner(&world).join("\n").contains(says), "{:?}", banner(&world));
+        keys(&mut world, b"\x1b[A");
+    }
+    keys(&mut world, b"\x1dp");
+    assert_eq!(banner(&world), ["beach: viewers see the terminal again"]);
+}
+
+#[test]
 fn keys_that_are_let_go_and_what_the_terminal_says_by_itself_close_nothing_and_choose_nobody() {
     let mut world = host(Script::Shell, Escape::Always(0x1d));
     joins(&mut world, Role::View);

@@ -131,3 +131,20 @@ fn in_a_pause_nobody_is_told_that_the_host_types() {
     world.run_for(secs(2));
     assert_eq!(page(&mut world, ann).len(), 2, "{:?}", page(&mut world, ann));
 }
+
+#[test]
+fn a_pause_and_a_lost_connection_are_told_above_the_page_and_a_viewer_without_a_name_has_a_number() {
+    let mut world = host();
+    let ann = joins(&mut world, "ann", Role::Control);
+    let nobody = joins(&mut world, " ", Role::View);
+    world.viewer_input(ann, ViewerInput::Members);
+    world.viewer_input(ann, ViewerInput::Standing(Some("beach: the host paused the session".to_owned())));
+    world.run_for(secs(2));
+    let rows = ["beach: the host paused the session", "beach: 2 viewers are here; any key closes this"];
+    let listed = ["     1 \"ann\"  may type  (you)", "     2 viewer 2  may only watch"];
+    assert_eq!(page(&mut world, ann), [rows, listed].concat());
+    world.viewer_input(nobody, ViewerInput::Page("beach: help".to_owned()));
+    world.viewer_input(nobody, ViewerInput::Standing(Some("beach: reconnecting, 1 s".to_owned())));
+    world.run_for(secs(1));
+    assert_eq!(page(&mut world, nobody), ["beach: reconnecting, 1 s", "beach: help"]);
+}

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use beach_core::terminal::quoted_name;
+use beach_core::terminal::{is_blank, quoted_name};
 use beach_runtime_tokio::control;
 use serde_json::Value;
 
@@ -46,7 +46,8 @@ async fn named(all: Vec<(String, PathBuf)>, name: &str) -> Vec<(String, PathBuf)
     if with_name.is_empty() { beginning } else { with_name }
 }
 
-/// The numbers of the viewers with this name: of people who wait, for the commands about those; else of the others.
+/// The numbers of the viewers with this name: of people who wait, for the commands about those; else of the others. A
+/// blank name means nobody.
 pub(super) fn numbers_of(answer: &Value, command: &str, name: &str) -> Vec<u32> {
     let lists = match command {
         "approve" | "deny" => ["asking", "members"],
@@ -55,7 +56,7 @@ pub(super) fn numbers_of(answer: &Value, command: &str, name: &str) -> Vec<u32> 
     let numbers = |list: &str| -> Vec<u32> {
         let viewers = answer[list].as_array().into_iter().flatten();
         let number = |viewer: &Value| viewer["member"].as_u64().and_then(|number| u32::try_from(number).ok());
-        viewers.filter(|viewer| viewer["name"] == name).filter_map(number).collect()
+        viewers.filter(|viewer| viewer["name"] == name && !is_blank(name)).filter_map(number).collect()
     };
     lists.into_iter().map(numbers).find(|numbers| !numbers.is_empty()).unwrap_or_default()
 }
@@ -78,7 +79,7 @@ mod tests {
         let viewer = |member: u32, name: &str| json!({ "member": member, "name": name });
         let answer = json!({
             "members": [viewer(1, "ann"), viewer(2, "bob"), viewer(3, "bob")],
-            "asking": [viewer(4, "ann"), viewer(5, "cem")],
+            "asking": [viewer(4, "ann"), viewer(5, "cem"), viewer(6, ""), viewer(7, " ")],
         });
         for (command, name, numbers) in [
             ("kick", "ann", vec![1]),
@@ -88,6 +89,8 @@ mod tests {
             ("kick", "cem", vec![5]),
             ("approve", "bob", vec![2, 3]),
             ("grant", "an", vec![]),
+            ("kick", "", vec![]),
+            ("approve", " ", vec![]),
         ] {
             assert_eq!(numbers_of(&answer, command, name), numbers, "{command} {name}");
         }

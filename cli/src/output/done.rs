@@ -1,7 +1,7 @@
 //! What a command to a running session says after it took effect.
 
 use beach_core::host::ModeratorAction;
-use beach_core::terminal::quoted_name;
+use beach_core::terminal::{is_blank, quoted_name};
 use serde_json::Value;
 
 use super::printable;
@@ -10,8 +10,8 @@ use crate::greeting::{Invites, InvitesShown};
 /// One line about what happened, and the new links if there are some and `shown` permits.
 pub(crate) fn done(act: &ModeratorAction, answer: &Value, shown: InvitesShown) -> String {
     let who = |id: &dyn std::fmt::Display| match answer["name"].as_str() {
-        Some("") | None => format!("Viewer {id}"),
-        Some(name) => format!("{} (viewer {id})", quoted_name(name)),
+        Some(name) if !is_blank(name) => format!("{} (viewer {id})", quoted_name(name)),
+        Some(_) | None => format!("Viewer {id}"),
     };
     let what = match act {
         ModeratorAction::Approve(id) => format!("{} may join now.", who(id)),

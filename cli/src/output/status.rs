@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use beach_core::terminal::quoted_name;
+use beach_core::terminal::{is_blank, quoted_name};
 use serde_json::Value;
 
 use super::{milliseconds, printable};
@@ -13,11 +13,12 @@ use crate::greeting::{Invites, InvitesShown};
 pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
     let text = |value: &Value, name: &str| printable(value[name].as_str().unwrap_or_default());
     let name = |value: &Value| match value["name"].as_str() {
-        Some("") | None => "somebody".to_owned(),
-        Some(name) => quoted_name(name),
+        Some(name) if !is_blank(name) => quoted_name(name),
+        Some(_) | None => "somebody".to_owned(),
     };
     let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
-    let named = answer["name"].as_str().map(|name| format!(" {}", quoted_name(name))).unwrap_or_default();
+    let named = answer["name"].as_str().filter(|name| !is_blank(name));
+    let named = named.map(|name| format!(" {}", quoted_name(name))).unwrap_or_default();
     let mut out = format!("session {}{named}\n", text(answer, "session"));
     for (name, value) in [
         ("command", format!("`{}` ({}), for {}", text(answer, "command"), text(answer, "size"), since(answer))),

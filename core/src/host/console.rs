@@ -228,8 +228,9 @@ impl Host {
             }
             Command::Pause => {
                 self.act(now, ModeratorAction::Pause);
-                let key = self.escape_name().unwrap_or_default();
-                self.message(now, &format!("paused: viewers see nothing new and cannot type, until {key} p"));
+                if let Some(pause) = self.pause_row() {
+                    self.console.message = Some((pause, now + MESSAGE_FOR));
+                }
             }
         }
     }
@@ -360,22 +361,33 @@ impl Host {
         Some((first, self.admission.asking().len() - 1))
     }
 
+    /// The text for the own rows now. Each text says during a pause that the session is paused.
     fn to_read(&self) -> String {
+        let pause = self.pause_row();
+        let paused = if pause.is_some() { " (paused)" } else { "" };
         match &self.console.view {
-            View::Help => self.help(),
+            View::Help => with_row(self.help(), pause),
             View::Links => {
-                self.console.news.links("beach: the links of this session; any key closes this", self.own_size())
+                let first = format!("beach: the links of this session{paused}; any key closes this");
+                self.console.news.links(&first, self.own_size())
             }
             View::Members(listed) => format!("{}\n{listed}", self.headline()),
             View::Kick(digits, listed) => {
-                format!("beach: remove which viewer? Number and Enter, or Esc: {digits}_\n{listed}")
+                format!("beach: remove which viewer{paused}? Number and Enter, or Esc: {digits}_\n{listed}")
             }
             View::Nothing => match (self.question(), &self.console.message) {
                 (Some(question), _) => question.worded(self.own_size()).text(),
-                (None, Some((text, _))) => text.clone(),
-                (None, None) => self.console.news.text(),
+                (None, Some((text, _))) => with_row(text.clone(), pause),
+                (None, None) => with_row(self.console.news.text(), pause),
             },
         }
+    }
+
+    /// The row about a pause, during a pause.
+    fn pause_row(&self) -> Option<String> {
+        let ends = self.escape_name().map_or("`beach resume`".to_owned(), |key| format!("{key} p"));
+        let row = || format!("beach: paused: viewers see nothing new and cannot type, until {ends}");
+        self.sharing.is_paused().then(row)
     }
 
     /// The escape's name, for when it means something.
@@ -397,7 +409,8 @@ impl Host {
         let connection = &self.connections[&self.pending(id)?];
         let pending = connection.pending()?;
         let (name, role) = (&pending.request.hello.name, pending.request.role);
-        Some(Question { id, name, from: connection.from, role, words: pending.sas?, key: self.escape_name(), others })
+        let (key, pause) = (self.escape_name(), self.pause_row());
+        Some(Question { id, name, from: connection.from, role, words: pending.sas?, key, others, pause })
     }
 
     /// A viewer asks to be let in: rings the bell, which changes no screen.
@@ -405,5 +418,13 @@ impl Host {
         if self.has_console() && self.screen.emulator.is_settled() {
             self.out.push_back(HostOutput::Show(b"\x07".to_vec()));
         }
+    }
+}
+
+/// The text with one more row, unless there is no text or the text is that row.
+fn with_row(text: String, row: Option<String>) -> String {
+    match row {
+        Some(row) if !text.is_empty() && text != row => format!("{text}\n{row}"),
+        Some(_) | None => text,
     }
 }

@@ -179,7 +179,7 @@ impl Host {
         self.connections.become_member(link, |request| Box::new(Member::new(id, link, request, now, path, bells)));
         self.admission.use_up(role);
         self.link(Command::Keep(link));
-        self.member_news(now, &name, Change::Joined(role));
+        self.member_news(now, id, &name, Change::Joined(role));
         self.notice(HostNotice::Joined(id, role, name, path));
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();

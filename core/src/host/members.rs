@@ -100,7 +100,7 @@ impl Host {
                     }
                 };
                 self.listing.stopped(member.id);
-                self.member_news(now, &member.name, change);
+                self.member_news(now, member.id, &member.name, change);
                 self.notice(HostNotice::Left(member.id, cause));
                 self.link(Command::Release(member.origin));
             }

@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Host;
+use crate::id::MemberId;
 use crate::role::Role;
-use crate::terminal::{Size, quoted_name};
+use crate::terminal::{Size, viewer_name};
 use crate::time::Timestamp;
 
 /// How long one piece of news is shown.
@@ -163,7 +164,7 @@ impl Host {
         self.console.message = Some((text, now + LINKS_FOR));
     }
 
-    pub(super) fn member_news(&mut self, now: Timestamp, name: &str, change: Change) {
+    pub(super) fn member_news(&mut self, now: Timestamp, member: MemberId, name: &str, change: Change) {
         if self.console.news.wanted == Wanted::No || !self.has_console() {
             return;
         }
@@ -171,7 +172,7 @@ impl Host {
         if shown.len() == MAX_NEWS {
             shown.pop_front();
         }
-        shown.push_back((format!("beach: {} {}", quoted_name(name), change.words()), now + NEWS_FOR));
+        shown.push_back((format!("beach: {} {}", viewer_name(name, member.0), change.words()), now + NEWS_FOR));
     }
 }
 

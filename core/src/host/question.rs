@@ -6,7 +6,7 @@ use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::address::AddressClass;
-use crate::terminal::{Size, quoted_name};
+use crate::terminal::{Size, viewer_name};
 
 /// The question.
 pub(super) struct Question<'a> {
@@ -19,6 +19,8 @@ pub(super) struct Question<'a> {
     pub(super) key: Option<String>,
     /// How many others wait as well.
     pub(super) others: usize,
+    /// The row that says that the session is paused, during a pause.
+    pub(super) pause: Option<String>,
 }
 
 /// The question's form in a window.
@@ -43,7 +45,9 @@ impl Question<'_> {
     pub(super) fn worded(&self, size: Size) -> Wording {
         let (cols, rows) = (usize::from(size.cols), usize::from(size.rows / 2));
         let fits = |text: &String| text.lines().count() <= rows && text.lines().all(|row| row.width() <= cols);
-        if let Some(text) = self.longest_first(cols).into_iter().find(fits) {
+        let plain = self.longest_first(cols, "");
+        let in_a_pause = self.pause.as_ref().map(|row| self.in_a_pause(cols, row));
+        if let Some(text) = in_a_pause.into_iter().flatten().chain(plain).find(fits) {
             return Wording::Asks(text);
         }
         let small = ["beach: somebody waits, but this window is too small", "beach: window too small", "too small"];
@@ -51,8 +55,20 @@ impl Question<'_> {
         Wording::TooSmall(small.unwrap_or_else(|| "small".to_owned()))
     }
 
-    fn longest_first(&self, cols: usize) -> [String; 6] {
-        let (words, name) = (self.words, quoted_name(self.name));
+    /// The question together with the pause: a row below, else a word.
+    fn in_a_pause(&self, cols: usize, row: &str) -> Vec<String> {
+        let short = ["beach: the session is paused", "paused"];
+        let rows = [row, short[0], short[1]].map(|row| wrapped(row, cols));
+        let questions = self.longest_first(cols, "").into_iter().zip(self.longest_first(cols, ", paused"));
+        let with_pause = |(question, with_word): (String, String)| {
+            rows.iter().map(|row| format!("{question}\n{row}")).chain([with_word]).collect::<Vec<_>>()
+        };
+        questions.flat_map(with_pause).collect()
+    }
+
+    /// The question in the words that the window may have room for; `last` stands behind each.
+    fn longest_first(&self, cols: usize, last: &str) -> [String; 6] {
+        let (words, name) = (self.words, viewer_name(self.name, self.id.0));
         let what = match self.role {
             Role::Control => "type",
             Role::View => "watch",
@@ -61,7 +77,7 @@ impl Question<'_> {
             Some(key) => (format!("{key} y: yes, {key} n: no"), format!("{key} y/n")),
             None => (format!("beach approve {0} or deny {0}", self.id.0), format!("approve {}", self.id.0)),
         };
-        let more = if self.others > 0 { format!(" (+{})", self.others) } else { String::new() };
+        let more = if self.others > 0 { format!(" (+{}){last}", self.others) } else { last.to_owned() };
         let from = self.from.map(|from| format!(" ({from})")).unwrap_or_default();
         let who = format!("beach: {name}{from} wants to {what}:");
         let answer = format!("{words} ({how}){more}");
@@ -72,7 +88,7 @@ impl Question<'_> {
             wrapped(&format!("{who} {answer}"), cols),
             wrapped(&format!("beach: {name} wants to {what}: {answer}"), cols),
             wrapped(&format!("beach: {what}? {words} ({shortly}){more}"), cols),
-            wrapped(&format!("{words} {what}? {shortly}"), cols),
+            wrapped(&format!("{words} {what}? {shortly}{last}"), cols),
         ]
     }
 }
@@ -103,7 +119,8 @@ mod tests {
             for (words, others) in [(longest, 0), (Sas(0), 12)] {
                 let key = key.map(str::to_owned);
                 let from = Some(AddressClass::Private);
-                let question = Question { id: MemberId(7), name, from, role: Role::Control, words, key, others };
+                let question =
+                    Question { id: MemberId(7), name, from, role: Role::Control, words, key, others, pause: None };
                 for size in (5..=80).flat_map(|cols| (2..=24).map(move |rows| Size::new(cols, rows))) {
                     let wording = question.worded(size);
                     let (asks, text) = (matches!(wording, Wording::Asks(_)), wording.text());
@@ -125,10 +142,31 @@ mod tests {
     }
 
     #[test]
+    fn in_a_pause_the_question_says_so_wherever_the_window_has_room_for_the_word() {
+        let pause = Some("beach: paused: viewers see nothing new and cannot type, until ^] p".to_owned());
+        let key = Some("^]".to_owned());
+        let (id, role, from) = (MemberId(7), Role::Control, Some(AddressClass::Private));
+        let question = Question { id, name: "", from, role, words: Sas(0x3ff_7fe_ffd), key, others: 2, pause };
+        let wide = question.worded(Size::new(120, 24)).text();
+        assert!(wide.starts_with("beach: viewer 7 (private network) wants to type: "), "{wide}");
+        assert!(wide.ends_with("\nbeach: paused: viewers see nothing new and cannot type, until ^] p"), "{wide}");
+        for size in (20..=80).flat_map(|cols| (2..=24).map(move |rows| Size::new(cols, rows))) {
+            let wording = question.worded(size);
+            let (asks, text) = (matches!(wording, Wording::Asks(_)), wording.text());
+            let rows: Vec<_> = text.lines().collect();
+            assert!(rows.len() <= usize::from(size.rows / 2), "{size:?}: {text}");
+            assert!(rows.iter().all(|row| row.width() <= usize::from(size.cols)), "{size:?}: {text}");
+            assert!(!asks || text.contains(&question.words.to_string()[..5]), "{size:?}: {text}");
+            let has_room = size.rows >= 8 || (size.cols >= 40 && size.rows >= 4);
+            assert!(!has_room || text.contains("paused"), "{size:?}: {text}");
+        }
+    }
+
+    #[test]
     fn in_a_wide_window_the_question_is_one_row_and_in_a_small_one_the_words_come_first() {
         let key = Some("^]".to_owned());
         let (id, role, from) = (MemberId(1), Role::View, Some(AddressClass::Loopback));
-        let question = Question { id, name: "ann", from, role, words: Sas(0), key, others: 1 };
+        let question = Question { id, name: "ann", from, role, words: Sas(0), key, others: 1, pause: None };
         let asks = |cols, rows| question.worded(Size::new(cols, rows)).text();
         let words = "abandon abandon abandon abandon";
         assert_eq!(

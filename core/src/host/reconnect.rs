@@ -43,7 +43,7 @@ impl Host {
         member.presence = Presence::Away(Away { since: now, until: now + keep, cause: cause.clone() });
         let (id, name) = (member.id, member.name.clone());
         self.link(Command::Close(link));
-        self.member_news(now, &name, Change::Lost);
+        self.member_news(now, id, &name, Change::Lost);
         self.notice(HostNotice::Away(id, cause));
         self.listing.changed();
         self.sizes_changed();
@@ -82,7 +82,7 @@ impl Host {
             connection.handshake.enter(now, Stage::Live);
         }
         self.notice(HostNotice::Stage(link, Stage::Live));
-        self.member_news(now, &name, Change::Back);
+        self.member_news(now, id, &name, Change::Back);
         self.notice(HostNotice::Back(id, path));
         self.screen.frames.changed();
         self.listing.changed();

@@ -3,7 +3,7 @@
 use super::Host;
 use super::admission::Awaits;
 use crate::session::link::PathKind;
-use crate::terminal::quoted_name;
+use crate::terminal::viewer_name;
 
 impl Host {
     /// The keys of the person at the own terminal.
@@ -36,7 +36,8 @@ impl Host {
                 PathKind::Turn => "turn",
                 PathKind::Relay => "relay",
             };
-            let mut row = format!("{:>4} {}  {}  {path}", member.id.0, quoted_name(&member.name), member.role);
+            let mut row =
+                format!("{:>4} {}  {}  {path}", member.id.0, viewer_name(&member.name, member.id.0), member.role);
             if let Some(round_trip) = member.round_trip {
                 row += &format!("  {} ms", round_trip.as_millis());
             }
@@ -49,7 +50,7 @@ impl Host {
             row
         });
         let pending = status.pending.iter().map(|pending| {
-            let (id, name, role) = (pending.id.0, quoted_name(&pending.name), pending.role);
+            let (id, name, role) = (pending.id.0, viewer_name(&pending.name, pending.id.0), pending.role);
             let what = match pending.awaits {
                 Awaits::Person => "",
                 Awaits::Resume => " for the end of the pause",

@@ -40,9 +40,28 @@ pub fn quoted_name(name: &str) -> String {
     format!("\"{short}{cut}\"")
 }
 
+/// The viewer with this name and number in a sentence: the name as [`quoted_name`] shows it, or `viewer 3` without
+/// quotation marks if the name has no character that can be seen.
+pub fn viewer_name(name: &str, number: u32) -> String {
+    if is_blank(name) { format!("viewer {number}") } else { quoted_name(name) }
+}
+
+/// Whether a name has no character that can be seen.
+pub fn is_blank(name: &str) -> bool {
+    !name.chars().any(|c| is_printable(c) && !c.is_whitespace())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_viewer_without_a_name_is_called_by_the_number() {
+        for name in ["", " ", "\u{3000}\u{200b}\n"] {
+            assert_eq!(viewer_name(name, 3), "viewer 3", "{name:?}");
+        }
+        assert_eq!(viewer_name("viewer 4", 3), "\"viewer 4\"");
+    }
 
     #[test]
     fn titles_and_names_lose_what_nobody_sees_and_what_turns_text_around() {

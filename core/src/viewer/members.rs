@@ -4,7 +4,7 @@ use super::Viewer;
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::link::WANTS_MEMBERS;
-use crate::terminal::quoted_name;
+use crate::terminal::viewer_name;
 use crate::time::Timestamp;
 use crate::wire::frame::{Listed, Members};
 
@@ -54,7 +54,7 @@ fn row(listed: &Listed, me: Option<MemberId>) -> String {
     };
     let types = if listed.types { ", types now" } else { "" };
     let you = if me == Some(listed.member) { "  (you)" } else { "" };
-    format!("{:>6} {}  {may}{types}{you}", listed.member.0, quoted_name(&listed.name))
+    format!("{:>6} {}  {may}{types}{you}", listed.member.0, viewer_name(&listed.name, listed.member.0))
 }
 
 impl Viewer {
@@ -77,7 +77,13 @@ impl Viewer {
         self.render.repaint(now);
     }
 
-    fn me(&self) -> Option<MemberId> {
+    /// The people in the session, as the host told last, if the viewer asked for that.
+    pub fn members(&self) -> Option<&Members> {
+        self.members.told.as_ref()
+    }
+
+    /// The number of this viewer, once the host has let the viewer in.
+    pub fn me(&self) -> Option<MemberId> {
         self.session.member.map(|(member, _)| member)
     }
 }

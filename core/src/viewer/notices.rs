@@ -47,7 +47,7 @@ struct Page {
 pub(super) struct Notices {
     /// Standing lines, which show until their condition ends.
     standing: Option<String>,
-    /// The page that stays until a key; other texts wait for its end.
+    /// The page that stays until a key, below standing lines; remarks wait for its end.
     page: Option<Page>,
     /// How many rows of the page were read.
     turned: usize,
@@ -106,7 +106,7 @@ impl Notices {
     /// How many keys the page still takes, to turn it and to close it.
     pub(super) fn page_keys(&self, size: Size) -> usize {
         let rows = self.page.as_ref().map_or(0, |page| banner_rows(&page.text, size.cols).len());
-        let left = rows.saturating_sub(self.turned).div_ceil(room(size));
+        let left = rows.saturating_sub(self.turned).div_ceil(self.page_room(size));
         if self.page.is_some() { left.max(1) } else { 0 }
     }
 
@@ -114,7 +114,7 @@ impl Notices {
     /// typed.
     pub(super) fn key(&mut self, size: Size) -> bool {
         let Some(page) = &self.page else { return false };
-        self.turned += room(size);
+        self.turned += self.page_room(size);
         if banner_rows(&page.text, size.cols).len() <= self.turned {
             self.page = None;
         }
@@ -145,9 +145,11 @@ impl Notices {
     pub(super) fn rows(&mut self, now: Timestamp, size: Size) -> Vec<Line> {
         let room = room(size);
         if let Some(page) = &self.page {
-            return banner_rows(&page.text, size.cols).into_iter().skip(self.turned).take(room).collect();
+            let page_room = self.page_room(size);
+            let page = banner_rows(&page.text, size.cols).into_iter().skip(self.turned).take(page_room);
+            return self.standing_rows(size).into_iter().take(room - page_room).chain(page).collect();
         }
-        let mut rows = self.standing.as_ref().map(|text| banner_rows(text, size.cols)).unwrap_or_default();
+        let mut rows = self.standing_rows(size);
         // A remark has at least one row beside what stands.
         rows.truncate(if self.remarks.is_empty() { room } else { room.saturating_sub(1).max(1) });
         for remark in &mut self.remarks {
@@ -162,6 +164,17 @@ impl Notices {
             rows.extend(all.into_iter().take(free));
         }
         rows
+    }
+
+    fn standing_rows(&self, size: Size) -> Vec<Line> {
+        self.standing.as_ref().map(|text| banner_rows(text, size.cols)).unwrap_or_default()
+    }
+
+    /// Most rows of a page at once. Standing lines keep their rows above a page, half of the room at most; in a window
+    /// of two rows, which has one row of room, a page has it.
+    fn page_room(&self, size: Size) -> usize {
+        let room = room(size);
+        room - self.standing_rows(size).len().min(room / 2)
     }
 }
 
@@ -291,6 +304,30 @@ mod tests {
             let shown = notices.rows(at(1), size);
             let least = wanted.len().min(room(size).saturating_sub(1).max(1));
             assert_eq!(shown[..least], wanted[..least], "{cols}x{rows}");
+        }
+    }
+
+    #[test]
+    fn what_stands_stays_above_a_page_whose_parts_are_all_read() {
+        let standing = "beach: the host paused the session; you see nothing new and cannot type.  Leave: ~.";
+        let text: Vec<String> = (0..12).map(|row| format!("row {row}")).collect();
+        for (cols, rows) in [20, 40, 80].into_iter().flat_map(|cols| (3..=24).map(move |rows| (cols, rows))) {
+            let size = Size::new(cols, rows);
+            let mut notices = Notices::default();
+            notices.page(&text.join("\n"));
+            notices.stand(Some(standing));
+            let all = banner_rows(standing, cols);
+            let stands = all.len().min(room(size) / 2);
+            let (mut read, mut keys) = (Vec::new(), notices.page_keys(size));
+            while keys > 0 {
+                let shown = notices.rows(at(0), size);
+                assert!(shown.len() <= room(size) && shown[..stands] == all[..stands], "{cols}x{rows}");
+                read.extend(shown[stands..].iter().map(|line| line.text().trim_end().to_owned()));
+                assert!(notices.key(size));
+                keys -= 1;
+                assert_eq!(notices.page_keys(size), keys, "{cols}x{rows}");
+            }
+            assert_eq!(read, text, "{cols}x{rows}");
         }
     }
 
