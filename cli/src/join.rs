@@ -1,5 +1,6 @@
 //! `beach join`: a viewer, and the person's terminal around the viewer.
 
+mod members;
 mod notices;
 mod seat;
 mod setup;

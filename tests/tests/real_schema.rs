@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use beach_tests::real::{Host, Process, Scratch, beach, holds, join};
+use beach_tests::real::{Host, Process, Running as _, Scratch, Signal, beach, holds, join};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -41,6 +41,11 @@ fn are_told_as_documented(events: &str, heading: &str) -> BTreeSet<String> {
     seen
 }
 
+/// Waits until a viewer has printed this.
+fn tells(viewer: &Process, words: &str) {
+    holds(words, SOON, || viewer.stdout().contains(words));
+}
+
 #[test]
 fn what_a_session_says_to_programs_is_in_the_manual() {
     let scratch = Scratch::new();
@@ -58,10 +63,21 @@ fn what_a_session_says_to_programs_is_in_the_manual() {
     let mut staying = asks("staying", 1);
     does(&["approve", "1"]);
     staying.line("the first screen", SOON, |line| line.contains("first_screen"));
-    let mut waiting = asks("waiting", 2);
+    let mut guest = asks("guest", 2);
+    does(&["approve", "2"]);
+    guest.line("the first screen", SOON, |line| line.contains("first_screen"));
+    tells(&staying, r#""name":"guest""#);
+    does(&["grant", "2", "control"]);
+    tells(&guest, r#""type":"role""#);
+    guest.write("typed\n");
+    tells(&staying, r#""types":true"#);
+    guest.signal(Signal::TERM);
+    assert_eq!(guest.exit(SOON), 143);
+    tells(&staying, r#""member_left""#);
+    let mut waiting = asks("waiting", 3);
 
     let status: Value = serde_json::from_str(does(&["status", "--json"]).trim()).expect("one object");
-    does(&["deny", "2"]);
+    does(&["deny", "3"]);
     assert_eq!(waiting.exit(SOON), 5);
     does(&["grant", "1", "control"]);
     does(&["pause"]);
@@ -70,7 +86,7 @@ fn what_a_session_says_to_programs_is_in_the_manual() {
     holds("it is told", SOON, || staying.stdout().contains("\"notice\""));
     does(&["kick", "1"]);
     assert_eq!(staying.exit(SOON), 5);
-    holds("it has left", SOON, || host.events("member_left") == 1);
+    holds("both have left", SOON, || host.events("member_left") == 2);
     does(&["stop"]);
     assert_eq!(host.process.exit(SOON), 0);
 
@@ -90,7 +106,19 @@ fn what_a_session_says_to_programs_is_in_the_manual() {
         assert!(shared.contains(kind), "{kind}: {shared:?}");
     }
     let joined = are_told_as_documented(&staying.stdout(), "### Events of `join --json`");
-    for kind in ["check", "path", "first_screen", "role", "paused", "notice", "exit"] {
+    for kind in [
+        "check",
+        "path",
+        "first_screen",
+        "role",
+        "member_joined",
+        "member_role",
+        "member_types",
+        "member_left",
+        "paused",
+        "notice",
+        "exit",
+    ] {
         assert!(joined.contains(kind), "{kind}: {joined:?}");
     }
     are_told_as_documented(&waiting.stdout(), "### Events of `join --json`");

@@ -86,6 +86,8 @@ impl Setup {
         if args.record_handshake.is_some() {
             endpoint = endpoint.recording(&config.first_record());
         }
+        // A page of a terminal shows the list, and programs are told each change.
+        let shows_members = seat == SeatKind::OwnTerminal || voice == Voice::Json;
         let join = Join {
             epoch,
             told,
@@ -96,8 +98,7 @@ impl Setup {
             standing: Standing::new(),
             owed: VecDeque::new(),
             own: args.own,
-            // Only the page of a terminal shows the list.
-            pending: VecDeque::from_iter((seat == SeatKind::OwnTerminal).then_some(ViewerInput::WantMembers)),
+            pending: VecDeque::from_iter(shows_members.then_some(ViewerInput::WantMembers)),
             ended_by: None,
         };
         Ok((endpoint, join))

@@ -15,7 +15,7 @@ use super::seat::SeatKind;
 use super::typing::KeysWanted;
 use super::{Join, Owed, ViewerEndpoint};
 use crate::next_of::next_of;
-use crate::output::Spinner;
+use crate::output::{Spinner, Voice};
 use crate::own_terminal::OwnTerminal;
 
 impl Surroundings<ViewerEndpoint> for Join {
@@ -56,6 +56,11 @@ impl Surroundings<ViewerEndpoint> for Join {
                     self.page(&lines);
                 }
             }
+        }
+        if self.told.voice == Voice::Json
+            && let Some(list) = endpoint.machine().members()
+        {
+            self.told.members_are(list, endpoint.machine().me(), self.at_ms());
         }
         if !self.told.cropped && self.seat.terminal.is_some() && endpoint.machine().is_cropped() {
             self.told.cropped = true;

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use beach_core::crypto::sas::Sas;
+use beach_core::id::MemberId;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::Path;
+use beach_core::wire::frame::Members;
 use serde_json::Value;
 
+use super::members::KnownMembers;
 use crate::output::{self, Spinner, Voice};
 
 /// The last reported state, and the ways to report.
@@ -24,6 +27,8 @@ pub(super) struct Told {
     pub(super) check: Option<Sas>,
     /// The viewer has told the person that their window is smaller than the session.
     pub(super) cropped: bool,
+    /// The people in the session, as programs know them.
+    members: KnownMembers,
 }
 
 impl Told {
@@ -38,6 +43,7 @@ impl Told {
             path: None,
             check: None,
             cropped: false,
+            members: KnownMembers::default(),
         }
     }
 
@@ -64,6 +70,14 @@ impl Told {
         fields["strict"] = self.strict.into();
         fields["at_ms"] = at_ms.into();
         self.voice.event("path", &fields);
+    }
+
+    /// Tells programs who came, left, may do something else or types since the last list of the host.
+    pub(super) fn members_are(&mut self, list: &Members, me: Option<MemberId>, at_ms: u64) {
+        for (kind, mut fields) in self.members.changes(list, me) {
+            fields["at_ms"] = at_ms.into();
+            self.voice.event(kind, &fields);
+        }
     }
 
     /// Says how the viewer is connected.
