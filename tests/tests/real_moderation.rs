@@ -1,5 +1,6 @@
 //! Moderation of a session by commands.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use beach_tests::real::{
@@ -267,6 +268,30 @@ fn commands_of_the_host_run_when_somebody_joins_and_leaves_and_a_name_is_never_a
     assert_eq!(ann.exit(SOON), 143);
     holds("the second hook", SOON, || scratch.read("hooks").ends_with(&format!("left {name} 1 control\n")));
     assert!(!scratch.file("evil").exists(), "a name was run as a command");
+}
+
+#[test]
+fn the_end_of_a_session_ends_what_its_commands_left_in_the_background_but_for_sessions_of_their_own() {
+    let scratch = Scratch::new();
+    let hook = "echo $BEACH_NAME > name; sleep 1000 & echo $! > child; setsid sleep 1000 & echo $! > own";
+    let mut host = Host::start(&scratch, &["--on-join", hook], &["cat"]);
+    let viewer = joins(&scratch, &host.links.view, "");
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let runs = |file: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", scratch.read(file).trim())).unwrap_or_default();
+        // A process that nobody has waited for yet is a zombie.
+        stat.split_once(" (sleep) ").is_some_and(|(_, state)| !state.starts_with('Z'))
+    };
+    holds("both children", SOON, || runs("child") && runs("own"));
+    assert_eq!(scratch.read("name"), "viewer 1\n", "nobody chose a name");
+
+    does(&scratch, &["stop"]);
+    assert_eq!(host.process.exit(SOON), 0);
+
+    holds("the child is gone", SOON, || !runs("child"));
+    assert!(runs("own"), "a session of its own is not the hook's");
+    let killed = Command::new("kill").args(["-9", scratch.read("own").trim()]).status().expect("kill");
+    assert!(killed.success());
 }
 
 #[test]

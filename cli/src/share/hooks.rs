@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beach_core::id::MemberId;
 use beach_core::role::Role;
-use beach_core::terminal::is_printable;
+use beach_core::terminal::{is_blank, is_printable};
 use beach_runtime_tokio::hooks;
 
 /// Commands that still run when the session has ended get this long.
@@ -26,7 +26,11 @@ impl Hooks {
     }
 
     pub(super) fn joined(&mut self, member: MemberId, role: Role, name: &str) {
-        let name: String = name.chars().filter(|c| is_printable(*c)).collect();
+        let name = if is_blank(name) {
+            format!("viewer {member}")
+        } else {
+            name.chars().filter(|c| is_printable(*c)).collect()
+        };
         if let Some(command) = &self.on_join {
             run(&mut self.running, command, member, role, &name);
         }
