@@ -148,6 +148,7 @@ pub(crate) struct Greeting(Vec<(String, usize)>);
 
 impl Greeting {
     pub(crate) fn new(command: &str, size: Size, links: &Invites, remarks: Remarks) -> Greeting {
+        let code = Code::of(size, links, remarks);
         let mut lines = vec![
             String::new(),
             format!("  beach {}   sharing `{command}` ({size})", env!("CARGO_PKG_VERSION")),
@@ -155,14 +156,14 @@ impl Greeting {
         ];
         match remarks.links {
             // Below the code: the upper rows leave the window first.
-            InvitesShown::Yes if remarks.qr => {}
+            InvitesShown::Yes if code.is_drawn() => {}
             InvitesShown::Yes => lines.extend(links.commands()),
             InvitesShown::No => {
                 lines.push("  The links are hidden, since viewers of this shared terminal would see them.".to_owned());
                 lines.push("  `beach status` in another terminal shows them; --links shows them here.".to_owned());
             }
         }
-        if !(remarks.qr && remarks.links == InvitesShown::Yes) {
+        if !code.is_drawn() {
             lines.push(String::new());
         }
         lines.push(format!("  End-to-end encrypted. {}", remarks.ending.sentence()));
@@ -182,12 +183,17 @@ impl Greeting {
         let help = |key| format!("  {} ? shows your commands: links, viewers, pause.", key_name(key));
         lines.extend(remarks.escape.map(help));
         let mut lines: Vec<_> = lines.into_iter().map(plain).collect();
-        if remarks.qr && remarks.links == InvitesShown::Yes {
-            lines.push(plain(String::new()));
-            lines.extend(squares(links.main()));
-            lines.extend(links.commands().into_iter().map(plain));
-        } else {
-            lines.push(plain(String::new()));
+        match code {
+            Code::Drawn(code) => {
+                lines.push(plain(String::new()));
+                lines.extend(code);
+                lines.extend(links.commands().into_iter().map(plain));
+            }
+            Code::TooLarge { needed } => {
+                let text = format!("  No QR code: with the links it needs {needed}, this window has {size}.");
+                lines.extend([text, String::new()].map(plain));
+            }
+            Code::Unwanted => lines.push(plain(String::new())),
         }
         Greeting(lines)
     }
@@ -205,6 +211,37 @@ impl Greeting {
 
     pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(line, _)| line.as_str())
+    }
+}
+
+/// The QR code of the link that permits most.
+enum Code {
+    Unwanted,
+    Drawn(Vec<(String, usize)>),
+    /// The window has no room for the code, the links below and a prompt; they need this size.
+    TooLarge {
+        needed: Size,
+    },
+}
+
+impl Code {
+    fn of(size: Size, links: &Invites, remarks: Remarks) -> Code {
+        if !remarks.qr || remarks.links == InvitesShown::No {
+            return Code::Unwanted;
+        }
+        let code = squares(links.main());
+        let width = code.first().map_or(0, |(_, columns)| *columns);
+        let below = Greeting(links.commands().into_iter().map(plain).collect()).rows(size);
+        let rows = u16::try_from(code.len()).unwrap_or(u16::MAX).saturating_add(below).saturating_add(1);
+        let needed = Size::new(u16::try_from(width).unwrap_or(u16::MAX), rows);
+        if needed.rows > size.rows || needed.cols > size.cols { Code::TooLarge { needed } } else { Code::Drawn(code) }
+    }
+
+    fn is_drawn(&self) -> bool {
+        match self {
+            Code::Drawn(_) => true,
+            Code::Unwanted | Code::TooLarge { .. } => false,
+        }
     }
 }
 
@@ -234,7 +271,8 @@ impl Header {
             LinkForm::Short => &self.short,
         };
         let missing = usize::from(self.rows - greeting.rows(self.size));
-        greeting.lines().chain(std::iter::repeat_n("", missing))
+        // Above, since the upper rows leave a low window first.
+        std::iter::repeat_n("", missing).chain(greeting.lines())
     }
 }
 
@@ -373,5 +411,44 @@ mod tests {
         // The prompt of the command takes the last row.
         assert!(rows.len() - code < 24, "{} rows from the code on", rows.len() - code);
         assert!(commands.len() == 2 && commands[0] > code, "{commands:?} and {code}");
+    }
+    #[test]
+    fn a_window_without_room_for_code_and_links_shows_the_links_and_says_so_and_blank_rows_stand_above() {
+        let remarks = Remarks {
+            ending: Ending::Shell,
+            local: true,
+            no_tls: false,
+            waits: false,
+            asks: true,
+            escape: Some(0x1d),
+            qr: true,
+            copied: false,
+            links: InvitesShown::Yes,
+        };
+        let secrets = HostSecrets::new(&mut Entropy::new([1; 32]));
+        let long = Invites::new(|role| secrets.invite("https://beach.example.org:44", role).url(), false);
+        let short = long.short();
+        let commands = |rows: &[&str]| rows.iter().filter(|row| row.contains("beach join")).count();
+        for (cols, rows) in
+            [20, 30, 40, 60, 80, 120].into_iter().flat_map(|cols| (5..=40).map(move |rows| (cols, rows)))
+        {
+            let size = Size::new(cols, rows);
+            let greeting = |links: &Invites| Greeting::new("bash", size, links, remarks);
+            let header = Header::new(greeting(&long), greeting(&short), size);
+            for form in [LinkForm::Long, LinkForm::Short] {
+                let lines: Vec<&str> = header.lines(form).collect();
+                let code = lines.iter().position(|row| row.contains("48;5;231"));
+                let says = lines.iter().filter(|row| row.starts_with("  No QR code: with the links it needs ")).count();
+                assert_eq!((commands(&lines), says), (2, usize::from(code.is_none())), "{size}");
+                // The upper rows leave the window; the prompt has the last row.
+                let height = |row: &&str| row.chars().count().div_ceil(usize::from(cols)).max(1);
+                let drawn = code.map(|code| lines[code..].iter().filter(|row| row.contains("48;5;231")).count());
+                let below = lines.iter().rev().take_while(|row| !row.contains("48;5;231"));
+                let below: usize = below.map(height).sum();
+                assert!(drawn.is_none_or(|drawn| drawn + below < usize::from(rows)), "{size}: {lines:#?}");
+            }
+        }
+        let low = Greeting::new("bash", Size::new(80, 15), &short, remarks);
+        assert!(low.lines().any(|line| line.ends_with(", this window has 80x15.")));
     }
 }
