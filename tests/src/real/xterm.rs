@@ -104,7 +104,8 @@ impl Xterm {
     }
 }
 
-/// xterm prints a style before each cell that has one, and nothing before a plain cell. Here a plain cell gets `CSI 0 m`.
+/// xterm prints a style before each cell that has one, and nothing before a plain cell. Here a plain cell gets
+/// `CSI 0 m`.
 fn plain_cells_told(printed: &str) -> String {
     let mut told = String::with_capacity(printed.len() * 2);
     let (mut in_style, mut styled) = (false, false);
