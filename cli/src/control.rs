@@ -105,7 +105,7 @@ pub(crate) struct Known<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) command: &'a str,
     pub(crate) links: &'a Invites,
-    /// The same in the short form, if the rendezvous knows short links.
+    /// The links in the short form, if the rendezvous knows short links.
     pub(crate) short: Option<Invites>,
     pub(crate) server: &'a str,
     pub(crate) clock: Clock,

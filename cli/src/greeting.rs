@@ -25,7 +25,7 @@ impl Invites {
         Invites { join: (!view_only).then(|| link(Role::Control)), view: link(Role::View) }
     }
 
-    /// The same links in the short form.
+    /// These links in the short form.
     pub(crate) fn short(&self) -> Invites {
         let short = |link: &str| Invite::parse(link).map_or_else(|_| link.to_owned(), |invite| invite.short().url());
         Invites { join: self.join.as_deref().map(short), view: short(&self.view) }

@@ -1,7 +1,6 @@
 //! Input of a person's own terminal: keys, pastes, and answers, which are no keys; and the escapes among the keys.
 //!
-//! What this module does not do: it does not rewrite keys. What is typed passes byte for byte, mouse and focus
-//! included.
+//! This module does not rewrite keys. Typed bytes pass unchanged, reports of mouse and focus included.
 //!
 //! A terminal says what it is and has in sequences that look like keys, and says it when something asked long ago, or a
 //! program that is gone. At the other end they would be typed into somebody's shell, so they end here. What makes them

@@ -1,7 +1,6 @@
 //! Local echo: what a person types is shown before the host has said that it is so.
 //!
-//! What this module does not do: it paints nothing, sends nothing, and changes nothing of a screen. It lays an
-//! [`Overlay`] over it.
+//! This module paints nothing, sends nothing and changes no screen. The module lays an [`Overlay`] over a screen.
 //!
 //! The rules are those of mosh (Winstein and Balakrishnan, USENIX ATC 2012, section 3). A key whose echo is nearly
 //! always the same is predicted: a character, backspace, left, right. Predictions belong to *epochs*, and an epoch is

@@ -1,4 +1,4 @@
-//! What a person may do in a session.
+//! A person's permission in a session.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! One timer, which every turn of the loop sets anew.
+//! A timer, which every turn of the loop sets anew.
 //!
 //! The runtime's own timers wake its thread up each time one is set earlier than all the others, which is two calls of
 //! the system too many between a key and its echo. On Linux the timer is a file of its own instead, which counts the

@@ -195,7 +195,7 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }
 
-/// One line each way, and then until the other side goes, or has been idle for too long.
+/// Reads one line, answers with one line, and waits until the other side goes or has been idle for too long.
 async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>, busy: Arc<AtomicBool>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);

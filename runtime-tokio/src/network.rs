@@ -23,7 +23,7 @@ use crate::udp::{UdpSockets, usable_addresses};
 /// How long a name lookup may take. A server whose name takes longer is left out.
 const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
 
-/// The same endpoint, which puts out its notes if the log is at level debug. To be called before the first input.
+/// The endpoint, which now gives notes if the log is at level debug. Call this before the first input.
 #[must_use]
 pub fn logged<M: LinkUser, E: Engine>(endpoint: Endpoint<M, E>) -> Endpoint<M, E> {
     if tracing::enabled!(tracing::Level::DEBUG) { endpoint.noting() } else { endpoint }

@@ -1,6 +1,6 @@
 //! A command in a pseudo-terminal.
 //!
-//! One value, one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). A [`Pty`]
+//! A [`Pty`] has one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). A [`Pty`]
 //! starts no task and keeps no queue: the owner decides when to read and holds at most one write.
 
 mod settings;

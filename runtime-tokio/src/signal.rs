@@ -76,7 +76,7 @@ pub struct Signal {
     down: Option<SignalError>,
 }
 
-/// One connection, from dial to down. Dropping it closes the connection in the background, within
+/// A connection, from dial to down. Dropping the value closes the connection in the background, within
 /// [`GOODBYE_DEADLINE`].
 struct Link {
     outbound: QueueSender,

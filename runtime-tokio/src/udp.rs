@@ -34,7 +34,7 @@ const ERRORS_IN_A_ROW_MAX: u32 = 16;
 /// How long a socket that only errs rests.
 const REST: Duration = Duration::from_millis(100);
 
-/// One datagram that arrived.
+/// A datagram that arrived.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datagram {
     /// The sender.

@@ -1,4 +1,4 @@
-//! What a command to a running session says after it took effect.
+//! The confirmation that a command to a running session prints.
 
 use beach_core::host::ModeratorAction;
 use beach_core::terminal::{is_blank, quoted_name};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::printable;
 use crate::greeting::{Invites, InvitesShown};
 
-/// One line about what happened, and the new links if there are some and `shown` permits.
+/// A line about the effect of `act`, and the new links, if there are new ones and `shown` permits.
 pub(crate) fn done(act: &ModeratorAction, answer: &Value, shown: InvitesShown) -> String {
     let who = |id: &dyn std::fmt::Display| match answer["name"].as_str() {
         Some(name) if !is_blank(name) => format!("{} (viewer {id})", quoted_name(name)),

@@ -136,7 +136,7 @@ impl Invite {
         }
     }
 
-    /// The same invite, with the beginning of the session's id alone.
+    /// This invite, with only the beginning of the session's id.
     #[must_use]
     pub fn short(mut self) -> Invite {
         self.session = SessionName::Short(self.session.short());

@@ -11,7 +11,8 @@ pub const WORDS: usize = 4;
 /// Bits of each.
 const BITS: u32 = 11;
 
-/// What the words stand for: derived from the transcript of the Noise handshake, so from both sides' fresh keys.
+/// The number behind the four words, derived from the transcript of the Noise handshake, which contains both sides'
+/// fresh keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sas(pub u64);
 

@@ -11,14 +11,14 @@ use crate::id::LinkId;
 use crate::peer::engine::PeerSide;
 use crate::session::link::{Attempt, Candidate, CandidateKind, LinkDown, Path, Refusal, Verdict};
 
-/// One step: which link, which attempt of that link, and what happened.
+/// A step of a handshake: its link, the attempt of that link, and the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The link; `None` for what concerns the whole endpoint.
     pub link: Option<LinkId>,
     /// The attempt; 0 before the first one.
     pub attempt: Attempt,
-    /// What happened.
+    /// The event.
     pub step: Step,
 }
 
@@ -45,7 +45,7 @@ pub struct DtlsParameters {
     pub cipher: u16,
 }
 
-/// What happened.
+/// The event of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A message left for the rendezvous: its kind, and its size in bytes.

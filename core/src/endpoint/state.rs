@@ -18,7 +18,7 @@ use crate::wire::signal::Description;
 use super::SILENCE;
 use super::story::Story;
 
-/// One link, below the seam.
+/// A link, below the seam.
 pub(super) struct Link<P> {
     /// Claimed until the seal is open, then proved.
     pub(super) role: Role,

@@ -1,4 +1,4 @@
-//! One viewer's connection: how far the viewer is on the way in, and whether a member is here.
+//! A viewer's connection: how far the viewer is on the way in, and whether they are a member.
 
 use super::admission::{Approval, Pending};
 use super::member::{Control, Member, Presence};
@@ -11,7 +11,7 @@ use crate::session::handshake::{Handshake, Stage};
 use crate::session::link::Hello;
 use crate::time::Timestamp;
 
-/// One link: its handshake, and what became of the viewer.
+/// A link: its handshake, and the viewer's state after the handshake.
 pub(super) struct Connection {
     pub(super) handshake: Handshake,
     /// Where the viewer is, as the rendezvous says.

@@ -20,8 +20,8 @@ const ECHO_PAUSE: Duration = Duration::from_millis(2);
 /// A read of the PTY that gave fewer bytes has emptied it: while a program floods, the kernel gives up to 4 KiB at once.
 const DRAINED_BELOW: usize = 512;
 
-/// What empties the PTY while an echo is awaited is shown at once, since a prompt comes like that after a flood; so many
-/// times, since a program may print little by little.
+/// Most frames that are sent at once because a read emptied the PTY while an echo is awaited, as at a prompt after a
+/// flood. The limit is for programs that print little by little.
 const AT_ONCE_AT_MOST: u32 = 4;
 
 /// A synchronised update (mode 2026) that is not closed by then is shown as it is.

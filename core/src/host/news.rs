@@ -1,6 +1,6 @@
 //! News on the host's own rows: which members come and go, and the session's links.
 //!
-//! What this module does not do: it does not know a link. The host's machine is recorded, and a link holds a key. So
+//! This module does not know a link. The host's machine is recorded, and a link holds a key. So
 //! rows with links have a placeholder for each character of a link, and [`fill_links`] puts the characters in, below
 //! the recording.
 
@@ -42,7 +42,7 @@ pub struct LinkLengths {
     pub view: u16,
 }
 
-/// What became of a member.
+/// A change of a member's presence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Joined(Role),

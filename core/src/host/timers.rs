@@ -18,7 +18,7 @@ pub(super) enum Timer {
     Resize,
     /// A try to reach the rendezvous ends, or the next one begins.
     Dial,
-    /// One of the connections has a deadline: see [`ConnectionTimer`].
+    /// The earliest deadline of the connections: see [`ConnectionTimer`].
     Connections,
     /// The session was never registered.
     FirstRegistration,

@@ -1,4 +1,4 @@
-//! What the person at the host's own terminal may look at: the keys, and the list of viewers.
+//! The texts that the person at the host's own terminal asks for: the keys, and the list of viewers.
 
 use super::Host;
 use super::admission::Awaits;

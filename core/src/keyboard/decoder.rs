@@ -1,6 +1,6 @@
 //! Cuts what a terminal sends into pieces, and says of each piece which key it is, in whatever encoding.
 //!
-//! What this module does not do: it does not change, drop or reorder a byte.
+//! This module does not change, drop or reorder a byte.
 
 use super::encoding::piece_of;
 use super::sequence::{PASTE_BEGINS, PASTE_ENDS};
@@ -60,14 +60,14 @@ enum State {
     Single,
     /// An escape and a bracket.
     Control,
-    /// So many more bytes, whatever they are: a mouse report of the oldest kind, a function key of the Linux console.
+    /// This many bytes of any value follow: a mouse report of the oldest kind, a function key of the Linux console.
     Raw(u8, Raw),
     /// An escape and what introduces a string of this kind. Both are a key with Alt as well.
     Introduced(Strings),
     Within(Strings),
     /// In a string, after an escape that may begin the string's end.
     Ending(Strings),
-    /// So many bytes of the paste's end were read, and so many more may come before it.
+    /// Inside a paste: the bytes of its end that were read, and the bytes that may still come before its end.
     Pasting {
         read: usize,
         left: usize,

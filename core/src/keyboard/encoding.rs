@@ -43,7 +43,7 @@ pub(super) fn piece_of(sequence: &[u8]) -> Piece {
 struct Fields {
     /// The key's code, the code with Shift, and the code on a US keyboard.
     key: Vec<Option<u32>>,
-    /// One more than the modifiers, and the type of the event.
+    /// The modifiers plus one, and the type of the event.
     modifiers: Vec<Option<u32>>,
     /// The characters that the key types; for modifyOtherKeys the key itself.
     text: Vec<Option<u32>>,

@@ -1,7 +1,6 @@
 //! An escape: a key that is taken out of what is typed, and the key after it, which says what is wanted.
 //!
-//! What this module does not do: it does not know the commands, nor when an escape means something. Those are the
-//! host's and the viewer's.
+//! This module does not know the commands, nor when an escape is one. The host and the viewer decide that.
 
 use std::collections::VecDeque;
 

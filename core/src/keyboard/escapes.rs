@@ -80,7 +80,7 @@ pub struct Escapes {
     reader: EscapeReader,
     line: Line,
     role: Role,
-    /// So many keys more are for the page that lies over the screen.
+    /// The number of keys that still go to the page over the screen.
     page_keys: usize,
 }
 
@@ -110,13 +110,13 @@ impl Escapes {
         }
     }
 
-    /// What the viewer may do from now on. Nothing that a person types who may only watch goes anywhere, so each key of
-    /// theirs may begin an escape, wherever it stands.
+    /// Sets the viewer's permission. The host gets no key of a person who may only watch, so each of their keys may
+    /// begin an escape, also in the middle of a line.
     pub fn set_role(&mut self, role: Role) {
         self.role = role;
     }
 
-    /// What the viewer may do, as last set.
+    /// The viewer's permission, as last set.
     pub fn role(&self) -> Role {
         self.role
     }

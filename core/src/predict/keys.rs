@@ -34,7 +34,7 @@ enum State {
     },
     /// A key of the keypad, or an arrow in application mode.
     Single,
-    /// So many more bytes, whatever they are: a mouse report of the oldest kind, a function key of the Linux console.
+    /// This many bytes of any value follow: a mouse report of the oldest kind, a function key of the Linux console.
     Raw(u8),
 }
 

@@ -7,7 +7,7 @@ use crate::terminal::Line;
 pub(super) struct Glyph<'a> {
     /// A character and what is stacked on it.
     pub(super) text: &'a str,
-    /// One or two; zero for the second half of a wide one.
+    /// The width: 1 or 2 columns; 0 for the second half of a wide character.
     pub(super) columns: u8,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Row<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Change<'a> {
     pub(super) from: usize,
-    /// One past the last column.
+    /// The column after the last one.
     pub(super) to: usize,
     /// The predicted cells. Columns that are not named cannot be predicted.
     pub(super) glyphs: Vec<(usize, Glyph<'a>)>,

@@ -2,7 +2,7 @@
 //! loop.
 //!
 //! Made above the link seam, so a recording replays exactly and lets nobody in; it does hold keystrokes and screens.
-//! What happens below stands beside it as notes. A file is a sequence of records, each a 4-byte big-endian length and
+//! Events below the seam stand beside the inputs as notes. A file is a sequence of records, each a 4-byte big-endian length and
 //! that many bytes of postcard.
 
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ use crate::wire::{decode, encode};
 /// Longest record: an input of 64 KiB of PTY output, and what postcard adds.
 pub const MAX_RECORD: usize = 128 * 1024;
 
-/// One record.
+/// A record of a recording.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// The first record: of a host.

@@ -128,7 +128,7 @@ pub struct Failure {
     pub remote: Vec<Candidate>,
 }
 
-/// One handshake: which stage, since when, and what was tried.
+/// A handshake: its stage, when the stage began, and the paths that were tried.
 #[derive(Clone, Debug)]
 pub(crate) struct Handshake {
     stage: Stage,

@@ -1,4 +1,4 @@
-//! One deadline per link: a change of one link costs the others nothing.
+//! A deadline for each link: a change of one link costs the others nothing.
 //!
 //! A changed link is *touched*, and handled before the input ends; an untouched link has nothing to do before its
 //! deadline. So after each input the touched links get new deadlines, and only links that are touched or

@@ -70,9 +70,9 @@ pub enum ViewerInput {
     },
     /// Show another part of a session that is larger than the own terminal.
     Pan {
-        /// So much further down.
+        /// Rows further down; negative: further up.
         rows: i16,
-        /// So much further right.
+        /// Columns further right; negative: further left.
         cols: i16,
     },
     /// The own terminal has this size now.

@@ -1,4 +1,4 @@
-//! Who else is in the session, as the host tells, and the page about them.
+//! The people in the session, as the host tells, and the page about them.
 
 use super::Viewer;
 use crate::id::MemberId;

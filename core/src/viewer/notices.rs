@@ -31,7 +31,7 @@ struct Remark {
 enum Subject {
     /// A text that does not change.
     Text,
-    /// Who is here.
+    /// The list of the people in the session.
     Members,
 }
 

@@ -16,8 +16,8 @@ use crate::wire::frame::Acks;
 /// once.
 const UNANSWERED: Duration = Duration::from_secs(3);
 
-/// The same wait when the link is in doubt: the rendezvous or its connection to the host is gone, or this machine
-/// slept.
+/// This wait replaces the longer one when the link is in doubt: the rendezvous or its connection to the host is gone,
+/// or this machine slept.
 const DOUBTED: Duration = Duration::from_secs(1);
 
 /// The first pause between two tries; each is twice as long as the one before, but for jitter.
@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause before jitter, which makes it up to half as long again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6);
 
-/// So often a first handshake is begun anew: a rendezvous that goes each time is not worth more.
+/// Most tries of a first handshake whose rendezvous goes away in the middle.
 const MAX_BEGINNINGS: u32 = 3;
 
 /// The link has to prove that it carries: a probe is on its way.

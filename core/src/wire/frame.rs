@@ -95,7 +95,7 @@ pub struct Members {
 pub struct Listed {
     /// The number of the viewer.
     pub member: MemberId,
-    /// What the viewer may do.
+    /// The viewer's permission.
     pub role: Role,
     /// The name that the viewer chose; printable, at most [`MAX_LISTED_NAME`] characters.
     pub name: String,

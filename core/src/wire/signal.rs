@@ -377,7 +377,7 @@ impl Sealed {
         })
     }
 
-    /// What a machine may see of it, and the description to keep.
+    /// The part that a machine may see, and the description, which stays below the seam.
     pub(crate) fn open(self) -> (Envelope, Option<Description>) {
         match self {
             Sealed::Offer(attempt, description) => (Envelope::Offer(attempt), Some(description)),

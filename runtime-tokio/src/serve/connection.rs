@@ -1,4 +1,4 @@
-//! One TCP connection of the server, from its first byte to its last.
+//! A TCP connection of the server, from its first byte to its last.
 
 use std::net::SocketAddr;
 
