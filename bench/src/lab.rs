@@ -39,7 +39,7 @@ impl Binary {
     }
 }
 
-/// One run.
+/// A run of a system.
 pub(crate) struct Lab {
     /// `beach`.
     pub(crate) beach: Binary,

@@ -1,8 +1,8 @@
 //! Measures beach against a bare terminal, ssh, ssh with tmux, and mosh, in one interleaved run, and prints one table.
 //!
-//! What it does not do: it does not judge a single figure of a busy machine, it does not replay traffic, and it has no
-//! model of any of the systems. Each is run as a person would run it, in pseudo-terminals that this program owns, and
-//! what counts is what a terminal model shows of what the client printed there.
+//! The bench does not judge a single figure of a busy machine, does not replay traffic, and has no model of any of the
+//! systems. Each system runs as a person would run it, in pseudo-terminals that this program owns. The bench measures
+//! what a terminal model shows of the client's output there.
 
 mod args;
 mod client;

@@ -107,7 +107,7 @@ impl Plan {
     /// Of two beaches in turn, so many rounds are measured if nothing else was asked for.
     pub(crate) const ROUNDS_AGAINST: usize = 5;
 
-    /// The same plan with this many rounds of everything.
+    /// This plan with this many rounds of everything.
     pub(crate) fn with_rounds(self, rounds: usize) -> Plan {
         Plan { rounds, long_rounds: rounds, crowd_rounds: rounds, link_rounds: rounds, idle_rounds: rounds, ..self }
     }

@@ -278,7 +278,7 @@ fn clock() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or_default() % WRAP
 }
 
-/// One line of the log, as build tools write them.
+/// A line of the log, as build tools write them.
 fn line(number: u64, bytes: &mut Vec<u8>) {
     let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
     let (minute, second) = (number / 60 % 60, number % 60);

@@ -122,7 +122,7 @@ fn interleaved<T>(
     measured.into_iter().map(|(system, rounds)| (system, rounds.unwrap_or_default())).collect()
 }
 
-/// One figure of each system, from all its rounds.
+/// A figure of each system, from all its rounds.
 fn figures<T>(rounds: &Rounds<T>, figure: impl Fn(&[T]) -> Option<f64>) -> Figures {
     rounds.iter().map(|(system, rounds)| (*system, figure(rounds))).collect()
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::system::System;
 
-/// One line of it.
+/// A line of the table.
 #[derive(Debug)]
 pub(crate) struct Line {
     name: String,
@@ -44,7 +44,7 @@ pub(crate) enum Cell {
 }
 
 impl Line {
-    /// One without figures.
+    /// A line without figures.
     pub(crate) fn new(name: impl Into<String>) -> Line {
         Line {
             name: name.into(),
@@ -58,7 +58,7 @@ impl Line {
         }
     }
 
-    /// One that could not be measured here, and why.
+    /// A line that could not be measured here, with the reason.
     pub(crate) fn skipped(name: impl Into<String>, reason: String) -> Line {
         Line { skipped: Some(reason), ..Line::new(name) }
     }
@@ -76,7 +76,7 @@ impl Line {
         self
     }
 
-    /// One figure of each system, and how it is written.
+    /// A figure of each system, and how it is written.
     pub(crate) fn figures(mut self, figures: &Figures, write: impl Fn(f64) -> String) -> Line {
         for (system, figure) in figures {
             self = self.cell(*system, figure.map(&write));

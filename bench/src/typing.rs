@@ -18,7 +18,7 @@ pub(crate) const LOST_AFTER: Duration = Duration::from_secs(10);
 pub(crate) enum Pace {
     /// When the last one has been seen, and so many milliseconds after.
     AfterEcho(u64, u64),
-    /// So many milliseconds after the last one, seen or not, as people type.
+    /// Each key comes this many milliseconds after the last one, seen or not, as people type.
     Steady(u64, u64),
 }
 

@@ -40,14 +40,14 @@ const AT_MOST: Duration = Duration::from_secs(60);
 const HOST: ConnectionId = 1;
 const VIEWER: ConnectionId = 2;
 
-/// What arrives at one of the three machines.
+/// An event that arrives at one of the three machines.
 enum Arrival {
     Host(Input<HostInput>),
     Viewer(Input<ViewerInput>),
     Rendezvous(RendezvousInput),
 }
 
-/// What arrives when; the second number keeps the order of what was sent at one time.
+/// The events by time; the second number keeps the order of events that were sent at one time.
 #[derive(Default)]
 struct Network {
     now: Timestamp,
@@ -98,7 +98,7 @@ impl Network {
     }
 }
 
-/// What the network tells either endpoint.
+/// An event of the network for either endpoint.
 enum Delivery {
     Up,
     Down,
@@ -131,7 +131,7 @@ fn address_of(end: ConnectionId) -> IpAddr {
 struct Program(String);
 
 impl Program {
-    /// What it prints when somebody types `bytes`.
+    /// The program's output when somebody types `bytes`.
     fn typed(&mut self, bytes: &[u8]) -> String {
         let mut printed = String::new();
         for c in String::from_utf8_lossy(bytes).chars() {

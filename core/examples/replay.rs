@@ -12,7 +12,7 @@ use beach_core::recording::journal::{Record, Replayed, is_whole, read, replay};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerNotice, ViewerOutput};
 
-/// What the replay has shown so far.
+/// The part of the replay that was shown so far.
 struct Shown {
     outputs: usize,
     at: Timestamp,

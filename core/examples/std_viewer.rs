@@ -42,13 +42,13 @@ const BINARY: u8 = 2;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// What a thread tells the loop.
+/// An event that a thread reports to the loop.
 enum Heard {
     /// The dial with this number has connected.
     Connected(u64, TcpStream),
-    /// That connection carried a message: its opcode and payload.
+    /// The connection carried a message: its opcode and payload.
     Message(u64, u8, Vec<u8>),
-    /// It ended, or there was none.
+    /// The connection ended, or could not be made.
     Disconnected(u64, String),
     /// A socket of this generation got a datagram.
     Datagram { generation: Generation, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8> },
@@ -57,7 +57,7 @@ enum Heard {
 /// The world around the endpoint.
 struct World {
     server: String,
-    /// What happens without anybody else: answers to the endpoint's own outputs.
+    /// Inputs that no thread reports: answers to the endpoint's own outputs.
     pending: VecDeque<Input<ViewerInput>>,
     heard: (Sender<Heard>, Receiver<Heard>),
     /// Counts dials; what an earlier connection says is not listened to.
@@ -124,7 +124,7 @@ impl World {
         self.rendezvous = None;
     }
 
-    /// One socket, at the address from which the rendezvous is reached.
+    /// A socket, at the address from which the rendezvous is reached.
     fn bind(&mut self, generation: Generation) -> io::Result<Vec<SocketAddr>> {
         (self.generation, self.sockets) = (generation, Vec::new());
         let Some(rendezvous) = &self.rendezvous else { return Ok(Vec::new()) };

@@ -33,7 +33,7 @@ fn failures_at_host<E: Engine>(world: &World<E>, host: usize) -> Vec<&Failure> {
         .collect()
 }
 
-/// One host, one viewer that joins at 1 s.
+/// A host, and a viewer that joins at 1 s.
 fn pair<E: Engine>(mut world: World<E>) -> World<E> {
     world.add_host(HostPlan::new(1));
     let mut plan = ViewerPlan::of(1, Role::Control);

@@ -1,4 +1,4 @@
-//! Who else is here and who types, as each viewer is told that asks for it.
+//! The host tells each viewer that asks for the list who is here and who types.
 #![cfg(target_os = "linux")]
 
 use beach_core::host::{Approve, Escape, HostInput, ModeratorAction};

@@ -5,7 +5,7 @@ use beach_core::host::HostInput;
 use beach_core::terminal::{Emulator, Modes, Size};
 use beach_tests::sim::{HostPlan, Script, World, fake_engine, secs};
 
-/// What the own terminal gets after the program wrote this, and the session was stopped.
+/// The bytes for the own terminal after the program wrote this, and the session was stopped.
 fn last_shown(headless: bool, printed: &str) -> String {
     let mut world = World::new(1, fake_engine);
     let mut plan = HostPlan::new(1);

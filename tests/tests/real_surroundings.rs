@@ -11,7 +11,7 @@ use beach_tests::real::{
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// The same command, started with these signals ignored, as `nohup` and `&` in a script do.
+/// A command that starts `command` with these signals ignored, as `nohup` and `&` in a script do.
 fn ignoring(signals: &str, command: &Command) -> Command {
     let mut ignoring = Command::new("sh");
     let script = format!("trap '' {signals}; exec \"$@\"");

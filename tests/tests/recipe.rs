@@ -265,7 +265,7 @@ impl Simulation {
     }
 }
 
-/// One side: an `Rtc` and what was written to and heard from it.
+/// A side: an `Rtc`, and the bytes that were written to and heard from it.
 struct Peer {
     side: usize,
     rtc: Rtc,

@@ -81,7 +81,7 @@ fn measure(lab: &Lab, systems: Vec<System>) -> Vec<(System, Option<[Side; 2]>)> 
     measured
 }
 
-/// One figure of host and viewer, each the median over the rounds; compared with another beach is their sum.
+/// A figure of host and viewer, each the median over the rounds; compared with another beach is their sum.
 fn line(
     measured: &Measured,
     name: &str,

@@ -27,7 +27,7 @@ pub enum PeerSide {
     Viewer,
 }
 
-/// A side of an attempt at a link. Sans I/O: the caller drains [`poll`](Peer::poll) after every other call.
+/// One side of one attempt at one link. Sans I/O: the caller drains [`poll`](Peer::poll) after every other call.
 pub trait Peer {
     /// ICE user name fragment and password, and the SHA-256 of the certificate.
     fn local(&self) -> (String, String, [u8; 32]);

@@ -182,7 +182,7 @@ impl Engine for Str0m {
     }
 }
 
-/// A peer connection: an `Rtc` of str0m.
+/// One `Rtc`.
 pub struct Str0mPeer {
     rtc: Rtc,
     credentials: IceCreds,
@@ -196,7 +196,7 @@ pub struct Str0mPeer {
     direct: Vec<str0m::Candidate>,
     /// The local addresses that a TURN server or the rendezvous relays from.
     relayed: Vec<str0m::Candidate>,
-    /// The candidates that the engine does not use until they are needed.
+    /// Those of them that the engine does without until they are needed.
     resting: Vec<str0m::Candidate>,
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
@@ -210,7 +210,7 @@ impl Str0mPeer {
         self.epoch + now.since_start()
     }
 
-    /// Gives the engine a datagram or the time, then takes all of its outputs.
+    /// One input, then everything that follows from it.
     fn drive(&mut self, now: Timestamp, datagram: Option<Receive<'_>>) -> Result<(), LinkDown> {
         let now = self.instant(now);
         let input = match datagram {

@@ -27,7 +27,7 @@ pub fn beach(scratch: &Scratch, args: &[&str]) -> Command {
     beach_of(binary(), scratch, args)
 }
 
-/// The same with a `beach` other than the one under test.
+/// `ARGS` of a `beach` other than the one under test.
 pub fn beach_of(program: &Path, scratch: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     clean(&mut command, scratch.folder());

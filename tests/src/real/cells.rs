@@ -27,7 +27,7 @@ pub struct Cell {
 pub enum Color {
     /// Whatever the terminal's default is.
     Default,
-    /// One of 256, the first 16 of which have two spellings.
+    /// A colour of 256, the first 16 of which have two spellings.
     Indexed(u8),
     /// Red, green, blue.
     Rgb(u8, u8, u8),

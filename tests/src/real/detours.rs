@@ -1,4 +1,4 @@
-//! What may stand before a rendezvous: an HTTP proxy, and a front that speaks TLS with a certificate of a private authority.
+//! Detours before a rendezvous: an HTTP proxy, and a front that speaks TLS with a certificate of a private authority.
 
 use std::io::{Read as _, Write as _, copy};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -48,7 +48,7 @@ impl Nat {
 pub struct Lab {
     /// The public segment, where the rendezvous runs.
     pub public: Machine,
-    /// One side.
+    /// A side of the lab.
     pub host: Machine,
     /// The other.
     pub viewer: Machine,

@@ -49,14 +49,14 @@ impl FakeEngine {
         FakeEngine { shown, announced: shown, check_fingerprint: true, says: Vec::new(), too_early: false }
     }
 
-    /// The same engine, announcing another certificate than it shows.
+    /// This engine, which announces another certificate than it shows.
     #[must_use]
     pub fn announcing_another(mut self) -> FakeEngine {
         self.announced[0] ^= 1;
         self
     }
 
-    /// The same engine, whose peers send these frames on the terminal lane once the other side has used the control
+    /// This engine, whose peers send these frames on the terminal lane once the other side has used the control
     /// lane.
     #[must_use]
     pub fn saying(mut self, frames: Vec<Vec<u8>>) -> FakeEngine {
@@ -64,14 +64,14 @@ impl FakeEngine {
         self
     }
 
-    /// The same engine, sending them on the control lane as soon as DTLS is done, before any confirmation.
+    /// This engine, which sends the frames on the control lane as soon as DTLS is done, before any confirmation.
     #[must_use]
     pub fn too_early(mut self) -> FakeEngine {
         self.too_early = true;
         self
     }
 
-    /// The same engine, accepting any certificate.
+    /// This engine, which accepts any certificate.
     #[must_use]
     pub fn without_fingerprint_check(mut self) -> FakeEngine {
         self.check_fingerprint = false;
@@ -117,7 +117,7 @@ impl Engine for FakeEngine {
     }
 }
 
-/// One side of one attempt.
+/// A side of an attempt.
 pub struct FakePeer {
     side: PeerSide,
     ufrag: String,

@@ -1,4 +1,4 @@
-//! One machine in the world: bare, or with an `Endpoint` and its engine below it.
+//! A machine in the world: bare, or with an `Endpoint` and its engine below it.
 
 use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, Input, Output};

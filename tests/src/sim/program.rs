@@ -112,7 +112,7 @@ impl Program {
         }
     }
 
-    /// What follows from input; `None` if the program does not read it.
+    /// The program's output after input; `None` if the program does not read it.
     pub(crate) fn take(&mut self, bytes: &[u8]) -> Option<Vec<Act>> {
         match self.script {
             Script::Deaf => None,

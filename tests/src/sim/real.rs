@@ -28,7 +28,7 @@ pub fn world(seed: u64) -> World<Str0m> {
     world_of(seed, engine)
 }
 
-/// The same over a given engine.
+/// As [`world`], over a given engine.
 pub fn world_of<E: beach_core::peer::engine::Engine>(
     seed: u64,
     engine: impl FnMut(Who, Timestamp) -> E + 'static,

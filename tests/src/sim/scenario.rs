@@ -19,7 +19,7 @@ use super::world::{HostPlan, ViewerPlan, World, secs};
 pub enum Weather {
     /// 5 to 100 ms, up to this many percent lost, repetitions, reordering.
     Random(u64),
-    /// The same network, with exactly this loss in percent, and no duplication.
+    /// This network, with exactly this loss in percent, and no duplication.
     Loss(u64),
 }
 

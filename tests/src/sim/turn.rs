@@ -27,7 +27,7 @@ pub struct TurnPost {
 pub type Sent = (TransportType, SocketAddr, SocketAddr, Vec<u8>);
 
 impl TurnPost {
-    /// One that takes these credentials.
+    /// A server that takes these credentials.
     pub fn new(user: &str, password: &str) -> TurnPost {
         let server = |transport| {
             let mut server = TurnServer::new(transport, TURN_AT, "beach.test".to_owned());
@@ -38,7 +38,7 @@ impl TurnPost {
         TurnPost { servers, relayed: BTreeMap::new(), next_port: 60_000, passed: 0 }
     }
 
-    /// The same server, with relayed addresses at ports from this one on.
+    /// This server, with relayed addresses at ports from this one on.
     #[must_use]
     pub fn from_port(mut self, next_port: u16) -> TurnPost {
         self.next_port = next_port;

@@ -1,4 +1,4 @@
-//! What was found, against what is excepted.
+//! The findings against the list of exceptions.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,7 +48,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What is wrong: findings that are not excepted or are above their exception's ceiling, and exceptions that nothing
+/// The faults: findings that are not excepted or are above their exception's ceiling, and exceptions that nothing
 /// needs.
 pub fn judge(findings: &[Finding], exceptions: &[Exception]) -> Vec<String> {
     let mut unused: BTreeMap<(Rule, &str), usize> =

@@ -39,7 +39,7 @@ fn of_crate(tree: &Tree, map: &str, each: Crate) -> Vec<Finding> {
     findings
 }
 
-/// What stands in backticks in the first column of a crate's table.
+/// The texts in backticks in the first column of a crate's table.
 fn names(map: &str, each: Crate) -> impl Iterator<Item = &str> {
     let heading = format!("### `{}/`", each.folder);
     let section = map.lines().skip_while(move |line| !line.starts_with(&heading)).skip(1);

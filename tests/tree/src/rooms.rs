@@ -7,7 +7,7 @@ use proc_macro2::TokenTree;
 use crate::judge::{Finding, Rule};
 use crate::source::{CRATES, Crate, Tree, braced, is_punct, word};
 
-/// Who uses whom.
+/// The arrows between rooms: which room uses which.
 type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// Circles between the rooms of a crate, at most one finding a crate; the figure is the number of uses that are part of
@@ -123,7 +123,7 @@ fn is_path(tokens: &[TokenTree], at: usize) -> bool {
     tokens.get(at..at + 2).is_some_and(|colons| colons.iter().all(|colon| is_punct(colon, ':')))
 }
 
-/// What stands behind `crate::`: one name, or several in braces.
+/// The names behind `crate::`: one name, or several in braces.
 fn names_behind(token: Option<&TokenTree>, names: &mut BTreeSet<String>) {
     let Some(token) = token else { return };
     names.extend(word(token));

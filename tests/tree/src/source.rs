@@ -37,7 +37,7 @@ impl Crate {
     }
 }
 
-/// One source file without its tests.
+/// A source file without its tests.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Lines of the file, those of its tests not counted.
@@ -120,7 +120,7 @@ fn read_folder(root: &Path, folder: &str, files: &mut BTreeMap<String, String>) 
     Ok(())
 }
 
-/// What was cut out of a file.
+/// The parts that were cut out of a file.
 #[derive(Default)]
 struct Cut {
     /// Lines of items under `#[cfg(test)]`.
