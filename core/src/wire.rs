@@ -32,6 +32,11 @@ pub(crate) fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
     postcard::to_extend(value, vec![ENCODING]).expect("plain data always encodes")
 }
 
+/// Bytes of an integer on the wire: seven bits in each.
+pub(crate) fn integer_length(number: u64) -> usize {
+    (u64::BITS - number.leading_zeros()).div_ceil(7).max(1) as usize
+}
+
 /// Decodes what [`encode`] made. Bytes left over are refused.
 pub(crate) fn decode<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8], at_most: usize) -> Result<T, WireError> {
     if bytes.len() > at_most {

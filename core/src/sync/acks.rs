@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::{Acks, MAX_ACK_RANGES, MAX_ACKS};
+use crate::wire::integer_length;
 
 /// Later datagrams that must have been acknowledged before one counts as lost: fewer would take reordering for loss
 /// (RFC 9002, 6.1.1).
@@ -64,9 +65,9 @@ impl Received {
         self.waiting = 0;
         let held = u32::try_from(now.since(self.newest_at).as_micros()).unwrap_or(u32::MAX);
         // The length takes one byte, a varint at most a byte for each seven bits.
-        let mut room = MAX_ACKS - length(u64::from(held)) - 1;
+        let mut room = MAX_ACKS - integer_length(u64::from(held)) - 1;
         let fits = |(first, last): &&(u64, u64)| {
-            let size = length(*first) + length(*last);
+            let size = integer_length(*first) + integer_length(*last);
             let fits = size <= room;
             room = room.saturating_sub(size);
             fits
@@ -108,11 +109,6 @@ impl Received {
             self.ranges.remove(at);
         }
     }
-}
-
-/// Bytes of a number on the wire.
-fn length(number: u64) -> usize {
-    (u64::BITS - number.leading_zeros()).div_ceil(7).max(1) as usize
 }
 
 /// Most datagrams remembered after they were given up.

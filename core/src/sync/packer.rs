@@ -1,7 +1,7 @@
 //! Puts what goes out into datagrams, none longer than a frame may be.
 
 use crate::sync::outbound::Load;
-use crate::sync::slots::{Missing, Part, SEGMENT_OVERHEAD};
+use crate::sync::slots::{Missing, Part};
 use crate::terminal::{Head, LineCommits};
 use crate::wire::frame::{Down, MAX_ACKS, MAX_FRAME, Segment};
 
@@ -58,7 +58,7 @@ impl Packer {
     pub(super) fn part(&mut self, line: &Missing<'_>, part: u8, is_final: bool) {
         let content = line.part(part).to_vec();
         let Missing { space, number, version, parts, .. } = *line;
-        let (payload, load) = self.room(content.len() + SEGMENT_OVERHEAD);
+        let (payload, load) = self.room(line.size_without_content(content.len()) + content.len());
         payload.segments.push(Segment { space, number, version, is_final, part, parts, content });
         load.parts.push(Part { space, number, version, part, is_final });
     }
@@ -92,5 +92,38 @@ impl Packer {
         let open = self.open.get_or_insert_with(empty);
         open.0.size += size;
         open
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::slots::Slots;
+    use crate::terminal::{Line, Run, Space, Style, Styles, Width};
+
+    #[test]
+    fn the_size_of_a_payload_is_what_it_takes_on_the_wire() {
+        let encoded = |length: usize| {
+            let run = Run { style: Style::default(), width: Width::Narrow, text: "x".repeat(length) };
+            Line { wrapped: false, runs: vec![run] }.encode()
+        };
+        let contents: Vec<_> = [1, 90, 120, 130, 300, 700].map(encoded).into();
+        let mut slots = Slots::new(Styles::All);
+        let mut packer = Packer::default();
+        for (number, version) in [(0, 1), (127, 128), (16_383, 16_384), (2_000_000, u64::MAX >> 1)] {
+            for (offset, content) in (number..).zip(&contents) {
+                let line = slots.missing(Space::Main, offset, version, content).expect("nothing was sent");
+                let mut parts = Vec::new();
+                slots.send(&line, false, |part| parts.push(part));
+                parts.into_iter().for_each(|part| packer.part(&line, part, false));
+            }
+        }
+        let payloads = packer.finish();
+        assert!(payloads.len() > 4, "{}", payloads.len());
+        for (payload, _) in payloads {
+            let size = postcard::experimental::serialized_size(&payload.segments).expect("plain data");
+            assert_eq!(payload.size, size - 1, "the list's own length takes a byte");
+            assert!(payload.size <= ROOM);
+        }
     }
 }

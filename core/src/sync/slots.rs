@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::terminal::{Head, Space, Styles};
 use crate::wire::frame::{MAX_PARTS, MAX_SEGMENT};
-
-/// Bytes of a segment that are not content: space, number, version, finality, part, parts, length, each at its longest.
-pub(super) const SEGMENT_OVERHEAD: usize = 1 + 10 + 10 + 1 + 1 + 1 + 2;
+use crate::wire::integer_length;
 
 const _: () = assert!(MAX_PARTS as u32 <= u64::BITS, "a bit for every part");
 
@@ -49,10 +47,16 @@ pub(super) struct Missing<'a> {
 }
 
 impl Missing<'_> {
-    /// Bytes that it takes at most.
+    /// Bytes that the missing parts take at most.
     pub(super) fn size(&self) -> usize {
         let lacks = self.lacks.count_ones() as usize;
-        self.content.len().min(lacks * MAX_SEGMENT) + lacks * SEGMENT_OVERHEAD
+        let content = self.content.len().min(lacks * MAX_SEGMENT);
+        content + lacks * self.size_without_content(content.min(MAX_SEGMENT))
+    }
+
+    /// Bytes of a segment that are not content: space, number, version, finality, part, parts, and the content's length.
+    pub(super) fn size_without_content(&self, content: usize) -> usize {
+        1 + integer_length(self.number) + integer_length(self.version) + 1 + 1 + 1 + integer_length(content as u64)
     }
 
     /// One part's bytes.
