@@ -85,6 +85,9 @@ pub struct Endpoint<M: LinkUser, E: Engine> {
     /// When something happened last.
     handled_at: Timestamp,
     events: VecDeque<Event>,
+    /// Links with datagrams that their peers have not put out yet. A frame is several datagrams, and a peer that puts
+    /// them out together does its own work once.
+    written: Vec<LinkId>,
     journal: Option<Journal>,
     /// Whether notes are made: a log or a recording takes them.
     notes: bool,
@@ -118,6 +121,7 @@ where
             pong_by: None,
             handled_at: Timestamp::ZERO,
             events: VecDeque::new(),
+            written: Vec::new(),
             journal: None,
             notes: false,
             out: VecDeque::new(),
@@ -217,6 +221,7 @@ where
                     Err(output) => self.out.push_back(Output::Machine(output)),
                 }
             }
+            self.put_out_written(now);
             if let Some(event) = self.events.pop_front() {
                 self.tell_event(now, &event);
                 self.feed(now, event.into());
@@ -291,6 +296,7 @@ where
             Command::Send(link, lane, bytes) => self.send(now, link, lane, bytes),
             Command::Close(link) => {
                 if self.links.contains_key(&link) {
+                    self.put_out_written(now);
                     self.say(now, &ToRendezvous::Close { link });
                     self.forget(now, link);
                 }

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use beach_core::endpoint::Paths;
@@ -91,6 +92,27 @@ fn over_real_peers_the_last_screen_and_the_exit_code_arrive_as_well() {
             assert_eq!(exit, Some(ViewerExit::Ended(7)), "{}", world.story(viewer));
             assert!(shows(world.viewers[viewer].node.machine().screen(), "the last words"));
         });
+    });
+}
+
+#[test]
+fn a_datagram_lost_while_the_control_lane_opens_delays_nothing() {
+    determinism::run(1, || {
+        let mut world = real::world(1);
+        world.add_host(host_of(ended(7)));
+        world.run_for(ms(300));
+        let mut plan = ViewerPlan::of(1, Role::View);
+        plan.wire = Wire::steady(ms(20));
+        let viewer = world.add_viewer(plan);
+        let mut seen = BTreeSet::new();
+        // The first copy of each DTLS record of application data is lost.
+        world.tamper = Some(Box::new(move |packet| {
+            let is_lost = packet.bytes.first() == Some(&23) && seen.insert(packet.bytes.clone());
+            (!is_lost).then_some(packet.bytes)
+        }));
+        world.run_for(secs(2));
+        let (_, exit) = world.viewers[viewer].exit.clone().unwrap_or_else(|| panic!("{}", world.story(viewer)));
+        assert_eq!(exit, ViewerExit::Ended(7));
     });
 }
 

@@ -82,7 +82,16 @@ where
             let attempt = live.attempt;
             self.events.push_back(Event::Down(id, attempt, down));
         }
-        self.drain(now, id);
+        if self.written.last() != Some(&id) {
+            self.written.push(id);
+        }
+    }
+
+    /// Has the peers put out the datagrams that were written.
+    pub(super) fn put_out_written(&mut self, now: Timestamp) {
+        for link in std::mem::take(&mut self.written) {
+            self.drain(now, link);
+        }
     }
 
     pub(super) fn on_message(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, lane: Lane, bytes: Vec<u8>) {
@@ -168,6 +177,8 @@ where
             Lane::Terminal => self.write_terminal(now, id, &bytes),
             Lane::Control if live.outbox.len() < MAX_WAITING => {
                 live.outbox.push_back((lane, bytes));
+                // The last screen goes before the goodbye.
+                self.put_out_written(now);
                 self.flush(now, id);
             }
             Lane::Control => {

@@ -65,6 +65,8 @@ pub(super) struct Live<P> {
     pub(super) relay_at: Option<Timestamp>,
     /// The engine's data channel is open.
     pub(super) control_open: bool,
+    /// How many records of the control lane were sent twice.
+    pub(super) doubled: u8,
     pub(super) heard_at: Timestamp,
     /// Addresses of the other side that the engine was given.
     pub(super) remotes: usize,
@@ -218,6 +220,7 @@ impl<P: Peer> Live<P> {
             turned: Vec::new(),
             relay_at: None,
             control_open: false,
+            doubled: 0,
             heard_at: now,
             remotes: 0,
             path: None,

@@ -76,7 +76,8 @@ pub trait Peer {
         bytes: &[u8],
     ) -> Result<(), LinkDown>;
 
-    /// Sends on a lane; `false` if there is no room now and nothing was taken.
+    /// Takes a message for a lane, which the next [`Peer::poll`] sends; `false` if there is no room now and nothing was
+    /// taken.
     ///
     /// # Errors
     /// The link is over. A full lane is no error.

@@ -174,6 +174,7 @@ impl Engine for Str0m {
             resting: Vec::new(),
             next_seq: 1,
             path_found: false,
+            written_at: None,
             timeout: None,
             out: VecDeque::new(),
         };
@@ -201,6 +202,8 @@ pub struct Str0mPeer {
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
     path_found: bool,
+    /// When a message was written that the engine has not sent yet.
+    written_at: Option<Timestamp>,
     timeout: Option<Instant>,
     out: VecDeque<PeerOutput>,
 }
@@ -212,6 +215,7 @@ impl Str0mPeer {
 
     /// One input, then everything that follows from it.
     fn drive(&mut self, now: Timestamp, datagram: Option<Receive<'_>>) -> Result<(), LinkDown> {
+        self.written_at = None;
         let now = self.instant(now);
         let input = match datagram {
             Some(receive) => Input::Receive(now, receive),
@@ -389,7 +393,7 @@ impl Peer for Str0mPeer {
                 self.next_seq += 1;
             }
         }
-        self.drive(now, None)?;
+        self.written_at = Some(now);
         Ok(true)
     }
 
@@ -398,6 +402,11 @@ impl Peer for Str0mPeer {
     }
 
     fn poll(&mut self) -> Option<PeerOutput> {
+        if let Some(now) = self.written_at
+            && let Err(error) = self.drive(now, None)
+        {
+            self.out.push_back(PeerOutput::Down(error));
+        }
         self.out.pop_front()
     }
 
