@@ -507,6 +507,18 @@ proptest! {
 }
 
 #[test]
+fn a_blank_row_that_went_on_under_a_row_of_ours_goes_on_in_the_scrollback() {
+    let write = |text: &str| Step::Write(text.as_bytes().to_vec());
+    let steps = [write("\x1b[2;4H   "), Step::Resize(5, 3), write("a"), write("line\r\n")];
+    let shown = |banner: Option<&str>| {
+        let (size, local) = (Size::new(4, 3), Size::new(5, 3));
+        let banners = [banner.map(str::to_owned)];
+        shown_with_banners(size, local, Options::default(), &steps, &banners, End::Painted)
+    };
+    assert_eq!(shown(Some("a")), shown(None));
+}
+
+#[test]
 fn rows_of_ours_stay_over_the_bottom_whatever_is_printed_and_leave_the_cursors_row_in_sight() {
     let local = Size::new(80, 5);
     let mut person = Person::new(local);

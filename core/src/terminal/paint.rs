@@ -314,10 +314,13 @@ impl Painter {
             }
             for (row, line) in batch.iter().enumerate() {
                 let shown = |row: usize| self.main.get(row).map(|row| row.as_ref().map(|row| &row.line));
+                let covered = |row: usize| self.main.get(row)?.as_ref()?.under.as_ref().map(|under| &under.line);
                 let next = lines.get(at + row + 1);
                 let below = batch.get(row + 1).or(shown(row + 1).map(|below| below.unwrap_or(&unknown)));
                 let shown = shown(row).flatten();
-                let goes_on = line.wrapped && (shown == Some(line) || fills(line, next.or(below), cols));
+                // A row under the banner goes on below as it would without the banner.
+                let was_drawn = shown == Some(line) || covered(row) == Some(line);
+                let goes_on = line.wrapped && (was_drawn || fills(line, next.or(below), cols));
                 let cut = (goes_on != line.wrapped).then(|| Line { wrapped: goes_on, runs: line.runs.clone() });
                 writer.flow(row as u16, shown, cut.as_ref().unwrap_or(line), below);
             }
