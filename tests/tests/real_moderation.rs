@@ -94,7 +94,8 @@ fn a_keyboard_is_handed_over_and_taken_back_and_who_misbehaves_goes() {
     assert_eq!(status(&scratch)["members"][0]["role"], "control");
 
     does(&scratch, &["revoke", "1"]);
-    holds("the viewer is told", SOON, || viewer.stdout().matches(r#""role":"view""#).count() == 2);
+    let is_told = |line: &str| line.contains(r#""type":"role""#) && line.contains(r#""role":"view""#);
+    viewer.line("the viewer is told", SOON, is_told);
     viewer.write("revoked");
     does(&scratch, &["say", "no", "more", "typing"]);
     sees(&viewer, "no more typing");
