@@ -59,7 +59,7 @@ impl Hooks {
             let ends = async {
                 // A failed wait says nothing about the group.
                 let _ = child.wait().await;
-                group.is_empty().await;
+                group.until_empty().await;
             };
             if timeout(within, ends).await.is_ok() {
                 group.forget();
@@ -81,7 +81,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     /// Waits until no process is in the group.
-    async fn is_empty(&self) {
+    async fn until_empty(&self) {
         while self.0.is_some_and(|group| test_kill_process_group(group).is_ok()) {
             sleep(LOOK_EVERY).await;
         }

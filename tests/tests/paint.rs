@@ -451,7 +451,11 @@ enum End {
     Forgotten,
 }
 
-/// The screen and scrollback of a terminal at the end of a session, with banners at some moments.
+/// Rows of a terminal, as cells.
+type CellRows = Vec<Vec<Cell>>;
+
+/// The screen and scrollback of a terminal at the end of a session, with banners at some moments; and which rows go on
+/// below, as [`sure_wraps_of`] gives them.
 fn shown_with_banners(
     size: Size,
     local: Size,
@@ -459,7 +463,7 @@ fn shown_with_banners(
     steps: &[Step],
     banners: &[Option<String>],
     end: End,
-) -> (Vec<Vec<Cell>>, Vec<Vec<Cell>>, Vec<Option<bool>>) {
+) -> (CellRows, CellRows, Vec<Option<bool>>) {
     let mut feed = Feed { emulator: Emulator::new(size, 1_000_000), sent: BTreeMap::new(), wire: Vec::new() };
     let mut person = Person::new(local);
     person.painter = Painter::new(local, options);
