@@ -59,8 +59,8 @@ pub struct Endpoint<M: LinkUser, E: Engine> {
     machine: M,
     engine: E,
     secrets: Secrets,
-    /// A host's, from before its links changed: nobody gets in by them, but who is in comes back by its session. Newest
-    /// last.
+    /// A host's earlier secrets, from before its links changed: members come back by their sessions, and nobody else
+    /// gets in. Newest last.
     earlier: Vec<HostSecrets>,
     entropy: Entropy,
     links: DeadlineMap<Link<E::Peer>>,
@@ -321,8 +321,8 @@ where
         }
     }
 
-    /// Whether this process or its machine stood still: what is known of links and connections is old, and is asked for
-    /// again.
+    /// Notices that this process or its machine stood still. Then the state of links and connections is old, and is
+    /// asked for again.
     fn notice_sleep(&mut self, now: Timestamp) {
         let before = std::mem::replace(&mut self.handled_at, now);
         if now.since(before) < SLEPT || self.deadline().is_none_or(|due| now < due + SLEPT) {

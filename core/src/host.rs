@@ -1,4 +1,4 @@
-//! The host's machine: shares a terminal. It passes what happens on to the small machines in its folder.
+//! The host's machine: shares a terminal. The host passes each event to the small machines in this folder.
 
 mod admission;
 mod api;
@@ -173,7 +173,7 @@ impl Host {
             }
             // A link reports by itself when its other side is silent.
             Event::Woken => {}
-            // A rendezvous tells these to viewers alone; from one that tells them to a host they mean nothing.
+            // A rendezvous sends these to viewers only; at a host they mean nothing.
             Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) => {}
         }
     }

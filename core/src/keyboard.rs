@@ -2,10 +2,10 @@
 //!
 //! This module does not rewrite keys. Typed bytes pass unchanged, reports of mouse and focus included.
 //!
-//! A terminal says what it is and has in sequences that look like keys, and says it when something asked long ago, or a
-//! program that is gone. At the other end they would be typed into somebody's shell, so they end here. What makes them
-//! out is their form (ECMA-48, section 5.4; the control sequences of xterm; the kitty keyboard protocol): only answers
-//! have a private marker other than `<`, or end as reports do.
+//! A terminal answers queries in sequences that look like keys, and some answers come late, when the program that asked
+//! is gone. At the host the answers would be typed into somebody's shell, so this module drops them. This module knows
+//! answers by their form (ECMA-48, section 5.4; the control sequences of xterm; the kitty keyboard protocol): only
+//! answers have a private marker other than `<`, or end as reports do.
 
 pub(crate) mod decoder;
 mod encoding;
@@ -28,7 +28,7 @@ use crate::wire::frame::MAX_INPUT_EVENT;
 const KEY_PATIENCE: Duration = Duration::from_millis(25);
 
 /// A sequence that got further is not a person's typing: it may come in pieces, over the network that the person sits
-/// behind. Short enough that whatever it is still arrives while it matters.
+/// behind. Short enough for keys to arrive while they matter.
 const SEQUENCE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// An answer as long as a clipboard comes in many pieces; it is over when none came for this long.

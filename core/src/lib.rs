@@ -12,9 +12,9 @@
 //! - [`session`] has what a host and a viewer share about one connection. [`session::link`] is the *seam*: above it
 //!   there are no secrets
 //!   and no datagrams. [`session::handshake`] has the stages and their deadlines.
-//! - [`endpoint`] stands below the seam. It contains a host or a viewer, seals what goes through the rendezvous, and
-//!   turns links into
-//!   datagrams, over a peer connection for each link: [`peer::engine`] says what that must do, [`peer::str0m`] does it.
+//! - [`endpoint`] stands below the seam. An endpoint contains a host or a viewer, seals what goes through the
+//!   rendezvous, and turns links into datagrams, over a peer connection for each link: [`peer::engine`] has the
+//!   requirements, [`peer::str0m`] the implementation.
 //! - [`ice`] has ways between two machines: STUN, TURN, the relay. [`crypto`] has [invites](crypto::invite) and what
 //!   follows from them.
 //! - [`terminal`] keeps a terminal as numbered lines, merges them at the viewer, and paints them. [`wire`] is what
@@ -114,7 +114,7 @@
 //! - **Time** is counted from the machine's own start, in microseconds ([`time::Timestamp`]), and never goes backwards.
 //!   Its clock should go on
 //!   while the computer sleeps (`CLOCK_BOOTTIME`). [`peer::str0m::Str0m`] takes the instant of time zero.
-//! - **Begin** with one `Tick`. What a machine wants before anything has happened comes out of `poll` after it.
+//! - **Begin** with one `Tick`. After this tick, `poll` gives what the machine wants before anything has happened.
 //! - **Drain** `poll` to `None` after every `handle`, even when one of the outputs ends the session: a record may come
 //!   behind it.
 //! - **Deadlines** change with every input: ask [`deadline`](machine::Machine::deadline) again before each wait. A tick

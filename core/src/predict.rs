@@ -9,7 +9,7 @@
 //! cursor that is not where the predictions left it. The first prediction that turns out wrong takes all others with
 //! it.
 //!
-//! Where something is predicted is said by the number of the line, not the row: scrolling moves neither.
+//! A prediction's place is a line number, not a row: scrolling does not change line numbers.
 
 mod display;
 mod keys;
@@ -25,7 +25,8 @@ use self::row::{BLANK, Change, Glyph, Row};
 use crate::terminal::{Head, MAX_COLS, Overlay, OverlayCell, Screen, Size, Space};
 use crate::time::{Timestamp, earliest};
 
-/// Most cells that are predicted at once: two rows of the widest window. Who types beyond that waits for the host.
+/// Most cells that are predicted at once: two rows of the widest window. Further typing is shown only after the host's
+/// echo.
 pub const MAX_CELLS: usize = 2 * MAX_COLS as usize;
 
 /// Most keys that are on their way with a prediction: a minute of fast typing.
@@ -485,7 +486,7 @@ impl Predictor {
     }
 
     fn move_to(&mut self, to: Place, or: Option<Place>) {
-        // Of an event the host shows only what all of it does.
+        // The host shows the effect of an event only as a whole.
         if self.moves.back().is_some_and(|moved| moved.event == self.newest) {
             self.moves.pop_back();
         }

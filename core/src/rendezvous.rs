@@ -1,5 +1,5 @@
-//! The rendezvous: introduces viewers to hosts. It forwards what it cannot read, keeps sessions in memory, and bounds
-//! everything.
+//! The rendezvous: introduces viewers to hosts. The rendezvous forwards sealed messages that it cannot read, keeps
+//! sessions in memory, and bounds everything.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -57,10 +57,12 @@ pub const SILENCE: Duration = Duration::from_secs(75);
 /// Most messages of nonsense from one connection before it is closed.
 const MAX_NONSENSE: u32 = 8;
 
-/// Most sessions of one connection: a host whose links changed keeps the earlier ones for those who come back.
+/// Most sessions of one connection: a host whose links changed keeps the earlier sessions, so that members can come
+/// back.
 const MAX_HOSTED: usize = 5;
 
-/// Without an envelope for so long no handshake is under way: they repeat what is not answered twice as often at first.
+/// After this time without an envelope no handshake is under way: at first, handshakes repeat unanswered envelopes
+/// twice as often.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// A rendezvous that shall end waits for handshakes so long at most.
@@ -82,7 +84,7 @@ pub enum RendezvousInput {
     Datagram(ConnectionId, Vec<u8>),
     /// This connection is closed.
     Closed(ConnectionId),
-    /// Hand these servers out from now on; who is here is told, as credentials run out.
+    /// Hand these servers out from now on, and tell present hosts and viewers, since credentials expire.
     Ice(Vec<IceUrl>),
     /// End as soon as no handshake is under way, and take no new connections from now on.
     Drain,

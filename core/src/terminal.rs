@@ -1,7 +1,7 @@
 //! A terminal as numbered lines.
 //!
-//! What this module does not do: no input or output, no clock, no randomness, no width table on the viewer's side, and
-//! no escape sequence from the network is ever parsed by a viewer.
+//! This module has no input or output, no clock, no randomness and, on the viewer's side, no table of widths. A viewer
+//! never parses an escape sequence from the network.
 //!
 //! The host's side is an [`Emulator`]: bytes of the pseudo-terminal in, [`Line`]s and a [`Head`] out. Line *n* is the
 //! *n*-th line that ever stood on the main screen; a number is a slot whose content may change while it is in the

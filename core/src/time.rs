@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Time since the machine started, in microseconds. It prints, serialises and compares; it never reads a clock.
+/// Time since the machine started, in microseconds. A timestamp prints, serialises and compares; it never reads a
+/// clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(u64);
 

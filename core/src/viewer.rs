@@ -1,4 +1,4 @@
-//! The viewer: joins a session, shows its terminal and types into it. It only routes, as the host does.
+//! The viewer: joins a session, shows its terminal and types into it. This file only routes, as `host.rs` does.
 
 mod api;
 mod check;

@@ -43,7 +43,7 @@ const HEADER: usize = 9;
 /// Bytes of an AES-GCM tag.
 pub(super) const TAG: usize = 16;
 
-/// Why an envelope was not opened. Whoever sent it did not hold the key, or it was damaged or repeated.
+/// Why an envelope was not opened. The sender did not hold the key, or the envelope was damaged or repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SealError {
     /// Too long, too short, or not of the kind expected now.
@@ -149,7 +149,7 @@ impl Channel {
         }
     }
 
-    /// Stops repeating: whatever the envelopes were for is settled.
+    /// Stops repeating: the handshake needs no more envelopes.
     pub(crate) fn settle(&mut self) {
         self.outstanding.clear();
     }

@@ -107,7 +107,7 @@ impl HostSecrets {
             .collect()
     }
 
-    /// The resume token: who shows it at a rendezvous may take the session back.
+    /// The resume token: a host that shows it to a rendezvous may take the session back.
     pub(crate) fn token(&self) -> &[u8; 32] {
         &self.token
     }

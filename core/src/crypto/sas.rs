@@ -1,4 +1,5 @@
-//! Four words that both sides of a handshake see: read out over the phone, they say that it is the same one.
+//! Four words that both sides of a handshake see. Equal words, compared by phone for example, prove that both see the
+//! same handshake.
 
 use std::fmt;
 

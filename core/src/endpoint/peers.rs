@@ -26,8 +26,8 @@ const MAX_EARLY_CANDIDATES: usize = 32;
 /// at.
 const MAX_REMOTES: usize = 12;
 
-/// Direct paths are tried alone for so long: a round trip between continents. What is connected through the relay first
-/// would move a moment later.
+/// Direct paths are tried alone for so long: a round trip between continents. A link that began through the relay would
+/// move to a direct path a moment later.
 const RELAY_AFTER: Duration = Duration::from_millis(200);
 
 impl<M, E> Endpoint<M, E>

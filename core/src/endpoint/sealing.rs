@@ -101,7 +101,7 @@ where
         match resumes {
             None => accepted = accept(secrets.session(), &secrets.psk(role)),
             Some(before) => {
-                // Only those who come back may do so by the session of earlier invites.
+                // Only returning members may use the session of earlier invites.
                 let Some(psk) = self.kept.get(&before) else { return Err(SealError::Forged) };
                 let sessions = std::iter::once(secrets.session()).chain(self.earlier.iter().map(HostSecrets::session));
                 for session in sessions {

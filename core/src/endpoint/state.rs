@@ -23,7 +23,7 @@ pub(super) struct Link<P> {
     /// Claimed until the seal is open, then proved.
     pub(super) role: Role,
     pub(super) versions: Vec<u16>,
-    /// Viewer: the whole id of the session, once the rendezvous has said who is joined.
+    /// Viewer: the whole id of the session, once the rendezvous has told the id.
     pub(super) session: Option<SessionId>,
     /// The link whose member comes back on this one.
     pub(super) resumes: Option<LinkId>,

@@ -21,10 +21,10 @@ use crate::time::Timestamp;
 pub struct HostConfig {
     /// Seed of ids and jitter; not of keys.
     pub seed: [u8; 32],
-    /// The terminal's size until [`HostInput::Resized`] tells that of an own terminal.
+    /// The terminal's size, until [`HostInput::Resized`] tells the size of the own terminal.
     pub size: Size,
-    /// Rows of the own terminal that are in use before the command starts. The command's output begins below them on
-    /// the model's screen too, so that a cursor position that the program learns is true for both.
+    /// Rows of the own terminal that are in use before the command starts. On the model's screen the command's output
+    /// begins below these rows too, so that cursor positions are the same on both screens.
     pub rows_taken: u16,
     /// Lines of history that the model keeps.
     pub history: usize,

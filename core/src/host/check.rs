@@ -25,8 +25,7 @@ impl Connection {
 }
 
 impl Host {
-    /// Checks all invariants; with more connections than so many it does not, as tests of many are about what they
-    /// cost.
+    /// Checks all invariants, but none with more than [`EXACT`] connections: tests with so many measure what they cost.
     pub(super) fn check(&self) {
         if self.lifecycle == Lifecycle::Exited || self.connections.len() > EXACT {
             return;

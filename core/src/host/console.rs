@@ -118,7 +118,7 @@ impl Host {
         !self.config.headless && self.lifecycle.is_running()
     }
 
-    /// Reads what was typed at the own terminal; what is the program's is queued.
+    /// Reads the keys typed at the own terminal; keys for the program are queued.
     pub(super) fn on_keys(&mut self, now: Timestamp, bytes: Vec<u8>) {
         let passed = if self.has_console() { self.read_keys(now, &bytes) } else { bytes };
         self.queue_keys(now, passed);
@@ -141,7 +141,8 @@ impl Host {
             passed.extend(self.read_piece(now, piece, decoder.bytes()));
         }
         if self.escape().is_none() {
-            // Half a key is followed all the same: the escape may be wanted before the other half comes.
+            // No key begins a command now, so half a key goes to the program at once. The decoder still follows the
+            // key: its other half may come after a question has made the escape count.
             passed.extend_from_slice(decoder.give());
         }
         self.console.decoder = decoder;
@@ -283,7 +284,7 @@ impl Host {
         if was_laid {
             self.console.banner.lay(&self.screen.emulator, &mut laid);
         }
-        // In one update, so that the row does not flicker where terminals know what that is.
+        // In one synchronised update, so that the row does not flicker in terminals that know such updates.
         let (begin, end): (&[u8], &[u8]) = if laid.is_empty() { (b"", b"") } else { (b"\x1b[?2026h", b"\x1b[?2026l") };
         let printed = [begin, lifted.as_slice(), &bytes].concat();
         laid.extend_from_slice(end);
@@ -304,7 +305,7 @@ impl Host {
         }
     }
 
-    /// Shows what is to be read, or takes the banner away.
+    /// Shows the text for the own rows; without a text, takes the banner away.
     pub(super) fn pump_console(&mut self, now: Timestamp) {
         if self.config.headless || self.console.moved {
             return;
@@ -390,7 +391,7 @@ impl Host {
         self.sharing.is_paused().then(row)
     }
 
-    /// The escape's name, for when it means something.
+    /// The escape's name, if the escape begins a command now.
     pub(super) fn escape_name(&self) -> Option<String> {
         self.console.escape.key(true).map(key_name)
     }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// When the host's escape means something.
+/// When the host's escape begins a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Escape {
     /// Never: every key is the program's.
@@ -17,7 +17,7 @@ pub enum Escape {
 }
 
 impl Escape {
-    /// The key that means something now.
+    /// The key that begins a command now.
     pub(super) fn key(self, asked: bool) -> Option<u8> {
         match self {
             Escape::Never => None,

@@ -86,7 +86,7 @@ enum Recall {
     Drop,
 }
 
-/// Follows the brackets around pastes in what is written to the program. A viewer may also type a bracket as keys.
+/// Tracks the brackets around pastes in the bytes written to the program. A viewer may also type a bracket as keys.
 #[derive(Default)]
 struct Bracket {
     open: bool,
@@ -269,7 +269,8 @@ impl Host {
         self.out.push_back(output);
     }
 
-    /// Writes all of the host's keys. They end a viewer's paste at once: they would be a part of it.
+    /// Writes all of the host's keys. The keys end a viewer's paste at once; otherwise the program would take them for
+    /// a part of the paste.
     fn write_own(&mut self) {
         if let Some((author, _)) = self.input.pasting.take()
             && let Some(member) = self.connections.member_mut(author)
@@ -303,7 +304,7 @@ impl Host {
         true
     }
 
-    /// Goes on with a paste that is under way; whether nobody else may write now.
+    /// Continues a paste that is under way; returns whether nobody else may write now.
     fn pump_paste(&mut self, now: Timestamp) -> bool {
         let Some((author, since)) = self.input.pasting else { return false };
         if self.write_of(now, author) {
@@ -405,7 +406,8 @@ impl Host {
         }
     }
 
-    /// A member is removed: as [`drop_input`](Host::drop_input), and a pending write is nobody's.
+    /// Removes a member's input: as [`drop_input`](Host::drop_input), and a pending write belongs to nobody from now
+    /// on.
     pub(super) fn forget_input(&mut self, id: MemberId) {
         self.drop_input(id);
         self.input.typing.remove(&id);

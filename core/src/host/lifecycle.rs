@@ -1,4 +1,4 @@
-//! A session's life: its command starts, runs and ends, and so does the session.
+//! A session's life: the command starts, runs and ends, then the session ends.
 
 use std::time::Duration;
 

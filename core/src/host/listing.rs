@@ -22,7 +22,7 @@ pub(super) enum Typist {
     Member(MemberId),
 }
 
-/// Whether the list may be another one than the list that viewers were told.
+/// Whether the list may differ from the one that viewers were told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     #[default]
@@ -34,7 +34,7 @@ enum State {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     state: State,
-    /// When each of those who type pressed their last key.
+    /// When each person who types pressed their last key.
     typing: BTreeMap<Typist, Timestamp>,
     /// When the first person in `typing` may have stopped.
     quiet_at: Option<Timestamp>,
@@ -70,7 +70,7 @@ impl Listing {
         next_at.into_iter().chain(self.quiet_at).min()
     }
 
-    /// Forgets those who have stopped typing.
+    /// Forgets people who have stopped typing.
     fn expire(&mut self, now: Timestamp) {
         if self.quiet_at.is_none_or(|at| now < at) {
             return;
@@ -89,7 +89,7 @@ impl Listing {
         self.state == State::Changed && self.next_at <= now
     }
 
-    /// Takes note of the list that all viewers are told now; whether it is another one than the last.
+    /// Notes the list that all viewers are told now; returns whether it differs from the last one.
     fn tells(&mut self, now: Timestamp, members: &Members) -> bool {
         self.state = State::Told;
         let is_news = self.told.as_ref() != Some(members);
@@ -100,7 +100,7 @@ impl Listing {
         is_news
     }
 
-    /// One viewer gets a list besides the others: what all know is unknown.
+    /// One viewer gets a list that the others do not get. Viewers may know different lists now, so `told` is empty.
     fn told_one(&mut self) {
         self.told = None;
         self.changed();
@@ -148,7 +148,7 @@ impl Host {
             name: member.name.clone(),
             types: self.listing.types(Typist::Member(member.id)),
         });
-        // In a pause the host keeps to itself what happens.
+        // In a pause viewers are not told that the host types.
         let host_types = self.listing.types(Typist::Host) && !self.sharing.is_paused();
         Members::of(listed.collect(), host_types)
     }
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(listing.deadline(), None);
         listing.changed();
         assert!(listing.is_due(at(1001)) && listing.tells(at(1001), &list(2)));
-        // A viewer that was told apart from the others may know another list than all.
+        // A list for one viewer empties `told`, since the others may know an older list.
         listing.told_one();
         assert!(listing.is_due(at(2001)) && listing.tells(at(2001), &list(2)));
     }

@@ -175,7 +175,8 @@ pub enum Resize {
     /// The size of the host's own terminal, or the configured size without a terminal. Viewers never change it.
     #[default]
     Owner,
-    /// The smallest of the host's own size and those of members who may type; of theirs at least 20 columns and 5 rows.
+    /// The smallest size: of the host's own size, and of members who may type, whose sizes count as at least 20 columns
+    /// and 5 rows.
     Smallest,
     /// The size of the member of this name while they are here, but at least 20 columns and 5 rows. Names are
     /// self-chosen.

@@ -15,8 +15,8 @@ use crate::terminal::clean_title;
 use crate::time::Timestamp;
 use crate::wire::frame::{FromHost, Goodbye, MAX_TEXT};
 
-/// Input that a member typed before they knew that they may not any more is no violation: several round trips of the
-/// slowest link.
+/// For this time after a member lost the permission to type, their typing is no violation: they may not know yet.
+/// Several round trips of the slowest link.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Which viewers are let in only after a person has approved.
@@ -246,7 +246,7 @@ impl Host {
             self.say(link, &FromHost::Role(role));
         }
         self.listing.stopped(id);
-        // The sizes of those who may type count.
+        // The sizes of members who may type count.
         self.sizes_changed();
     }
 

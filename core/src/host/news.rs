@@ -67,7 +67,7 @@ impl Change {
     }
 }
 
-/// Whether the own terminal shows what becomes of members.
+/// Whether the own terminal shows which members come and go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Wanted {
     #[default]
@@ -146,7 +146,7 @@ pub fn fill_links(bytes: &[u8], join: &str, view: &str) -> Vec<u8> {
 }
 
 impl Host {
-    /// The own terminal shows from now on what becomes of members.
+    /// From now on the own terminal shows which members come and go.
     pub(super) fn show_members(&mut self) {
         self.console.news.wanted = Wanted::Yes;
     }

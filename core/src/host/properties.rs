@@ -36,7 +36,7 @@ impl Properties {
         Some(text)
     }
 
-    /// When the clipboard is told that could not be told at once.
+    /// When a clipboard text that had to wait may be told.
     pub(super) fn clipboard_deadline(&self) -> Option<Timestamp> {
         self.clipboard.as_ref().map(|_| self.clipboard_at)
     }
@@ -102,7 +102,7 @@ impl Host {
         }
     }
 
-    /// When a member is told of a title or bell that could not be told at once.
+    /// When a member is told of a title or bell that had to wait.
     pub(super) fn properties_at(&self, member: &Member) -> Option<Timestamp> {
         let (title, bells) = &self.screen.properties.told;
         let behind = member.told.title.as_deref() != Some(title) || member.told.bells != *bells;

@@ -28,7 +28,7 @@ pub(super) enum Registered {
     Already,
 }
 
-/// The host's side of it.
+/// The host's side of the registration.
 pub(super) struct Registration {
     dialer: Dialer,
     /// The first registration, which has a deadline; later ones have none.

@@ -215,7 +215,7 @@ impl Host {
     /// Handles everything that is due.
     pub(super) fn on_time(&mut self, now: Timestamp) {
         for timer in Timer::ALL {
-            // Connections that changed are looked at whatever the time is; they have no time yet.
+            // Connections that changed have no deadline yet, so they are looked at in any case.
             if timer == Timer::Connections || self.time_of(timer).is_some_and(|at| at <= now) {
                 self.on_timer(now, timer);
             }

@@ -25,7 +25,7 @@ const DEFAULT_PORT: u16 = 3478;
 /// The escaped characters: all but RFC 3986's unreserved ones.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// How a TURN server is reached. What it relays are datagrams either way.
+/// How a TURN server is reached. The server relays datagrams in both cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
     /// Over UDP, from a socket of ours.

@@ -1,8 +1,8 @@
 //! Finding out how this side is seen from outside: server-reflexive candidates, by STUN (RFC 8489, RFC 8445 section
 //! 5.1.1.2).
 //!
-//! Each of our sockets asks each server of its family, from the very port that ICE uses, since that is whose mapping
-//! counts. A server that does not answer costs a few datagrams and nobody's time: candidates are told as they are
+//! Each of our sockets asks each server of its family. ICE uses the same sockets, because a router maps each port by
+//! itself. A server that does not answer costs a few datagrams and nobody's time: candidates are told as they are
 //! found.
 
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ pub fn question_for_other_port(id: u128) -> Vec<u8> {
     question.finish()
 }
 
-/// How a server saw who sent it [`question_of`] this id, if this is its answer.
+/// The address from which a server got [`question_of`] this id, if these bytes are its answer.
 pub fn told(id: u128, bytes: &[u8]) -> Option<SocketAddr> {
     let message = Message::from_bytes(bytes).ok().filter(|message| message.has_method(BINDING))?;
     let own = message.has_class(MessageClass::Success) && message.transaction_id() == TransactionId::from(id);

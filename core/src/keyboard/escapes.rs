@@ -128,8 +128,8 @@ impl Escapes {
 
     /// A page lies over the screen, opened by an escape, which so many keys turn and close. Each of the next keys, so
     /// many, is an
-    /// [`Action::Turn`] unless an escape is made of that key. It is not typed, so the key after it stands at the start
-    /// of a line.
+    /// [`Action::Turn`] unless an escape is made of that key. The key that closes the page is not typed, so the next
+    /// key stands at the start of a line.
     pub fn show_page(&mut self, keys: usize) {
         self.page_keys = keys;
     }
@@ -161,7 +161,7 @@ impl Escapes {
         actions
     }
 
-    /// A part of a paste: never an escape. What was kept goes first.
+    /// A part of a paste: never an escape. The kept keys go first.
     fn pasted(&mut self, bytes: &[u8]) -> Vec<Action> {
         let mut actions = Vec::new();
         if let (Some(key), Some(piece)) = (self.key, self.decoder.end()) {

@@ -197,7 +197,7 @@ pub struct Str0mPeer {
     direct: Vec<str0m::Candidate>,
     /// The local addresses that a TURN server or the rendezvous relays from.
     relayed: Vec<str0m::Candidate>,
-    /// Those of them that the engine does without until they are needed.
+    /// The local addresses that rest: the engine does not use them until they are needed.
     resting: Vec<str0m::Candidate>,
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
@@ -306,7 +306,7 @@ impl Peer for Str0mPeer {
         let spare = self.direct.iter().filter(|candidate| candidate.addr() != used);
         let spare = spare.chain(self.relayed.iter().filter(|candidate| candidate.addr() == relay));
         for candidate in spare.cloned().collect::<Vec<_>>() {
-            // What the engine does without already must not be taken for the other side's.
+            // An address that the engine has already given up must not be mistaken for one of the other side.
             if !self.resting.contains(&candidate) {
                 self.rtc.direct_api().invalidate_candidate(&candidate);
                 self.resting.push(candidate);
@@ -417,7 +417,7 @@ impl Peer for Str0mPeer {
     }
 }
 
-/// A candidate as the engine has it. What a STUN server or the other side saw ranks as an address of the machine's own.
+/// A candidate as the engine has it. A server-reflexive or peer-reflexive address ranks as an address of this machine.
 fn for_engine(candidate: Candidate) -> Option<str0m::Candidate> {
     let Candidate { kind, address } = candidate;
     match kind {

@@ -41,7 +41,7 @@ impl<'a> Row<'a> {
         row
     }
 
-    /// Puts a glyph there, if it fits. What is left of a wide one that is cut by it becomes blank.
+    /// Puts a glyph there, if it fits. The remaining half of a wide glyph that this one cuts becomes blank.
     pub(super) fn lay(&mut self, col: usize, glyph: Glyph<'a>) {
         let end = col + usize::from(glyph.columns);
         let Some(place) = self.glyphs.get_mut(col..end) else { return };
@@ -95,9 +95,9 @@ impl<'a> Row<'a> {
         cols.filter_map(move |col| Some((col, self.at(col).filter(heads)?)))
     }
 
-    /// Where, from `col` on, the text ends that moves together: at more blanks than it moves by, or at blanks to the
-    /// end of the row. A status at the right, or another column of a table, is not part of it. `None`: there is no end
-    /// in this row.
+    /// The end of the text from `col` on that moves as one piece: before more blanks than the text moves by, or before
+    /// blanks to the end of the row. A status at the right, or another column of a table, is not part of it. `None`:
+    /// there is no end in this row.
     fn gap(&self, col: usize, by: usize) -> Option<usize> {
         let mut blanks = 0;
         for (at, glyph) in self.glyphs.iter().enumerate().skip(col) {

@@ -2,8 +2,8 @@
 //! (<https://docs.asciinema.org/manual/asciicast/v3>, <https://docs.asciinema.org/manual/asciicast/v2>).
 //!
 //! A recording is lines of JSON: a header, then events `[seconds, code, data]`. Version 3 counts the seconds from the
-//! event before, version 2 from the start. What is written here is the program's output as it is, resizes, markers, and
-//! in version 3 the exit; what was typed never is. There is no file here: lines come out as text.
+//! event before, version 2 from the start. A recording holds the program's output unchanged, resizes, markers, and in
+//! version 3 the exit code. It never holds what people typed. There is no file here: lines come out as text.
 
 use std::fmt::Write as _;
 
@@ -69,7 +69,8 @@ impl Cast {
         (Cast { format, last: Timestamp::ZERO, tail: Vec::new() }, line)
     }
 
-    /// The program printed this. What is no UTF-8 becomes U+FFFD; half a character at the end waits for its other half.
+    /// The program printed this. Bytes that are not UTF-8 become U+FFFD; half a character at the end waits for its
+    /// other half.
     pub fn output(&mut self, now: Timestamp, bytes: &[u8]) -> String {
         let mut all = std::mem::take(&mut self.tail);
         all.extend_from_slice(bytes);

@@ -45,7 +45,7 @@ pub enum ReplayError {
     /// Not a recording of this version.
     #[error("this version of beach cannot read the file as a recording")]
     Malformed,
-    /// The machine did something else than it did then.
+    /// The machine put out something else than in the recorded run.
     #[error("at {0} s the machine differs from the recording")]
     Diverged(Timestamp),
 }

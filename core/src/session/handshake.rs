@@ -72,8 +72,8 @@ impl Stage {
     pub const fn deadline(self) -> Option<Duration> {
         let seconds = match self {
             Stage::ReachingRendezvous | Stage::CheckingPaths | Stage::Securing => 15,
-            // SCTP says again what was lost of its handshake after 3, 9 and 21 s. Either side may be the one that waits
-            // for it, and as long as screens travel on the control lane, so does the first of them.
+            // SCTP says again what was lost of its handshake after 3, 9 and 21 s. Either side may wait for a
+            // repetition, and the first screen may travel on the control lane too.
             Stage::OpeningControl | Stage::FirstScreen => 30,
             // The rendezvous keeps a session for 60 s without its host; a little more, so that it speaks first.
             Stage::WaitingForHost => 65,
@@ -175,8 +175,8 @@ impl Handshake {
         self.enter(now, stage);
     }
 
-    /// A fresh peer: its candidates are new. The time for paths and DTLS is that of all attempts together; what comes
-    /// after them, and an answer after one that came, has its whole time in each.
+    /// A fresh peer: its candidates are new. All attempts together share the time for paths and DTLS. Later stages, and
+    /// a further answer, get their whole time in each attempt.
     pub(crate) fn begin_attempt(&mut self, now: Timestamp, attempt: Attempt) {
         let answered = self.stage > Stage::Answer;
         self.entered.retain(|(stage, _)| *stage <= Stage::Securing && !(answered && *stage == Stage::Answer));

@@ -1,4 +1,4 @@
-//! The link seam: what `Host` and `Viewer` say to, and hear from, whatever carries their links.
+//! The link seam: the commands of `Host` and `Viewer` to the layer that carries their links, and its events.
 //!
 //! A machine sees handles, verdicts and messages. Keys, tokens, MACs, descriptions of peers and datagrams stay below,
 //! in
@@ -59,11 +59,11 @@ pub enum Command {
     Close(LinkId),
     /// Have the direct paths of a link prove themselves anew.
     Renew(LinkId),
-    /// Keep of a confirmed link what proves who was on it, so that it can come back on another.
+    /// Keep the key that proves who was on this confirmed link, so that the member can come back on another link.
     Keep(LinkId),
     /// The member of this link will not come back.
     Release(LinkId),
-    /// Host: other links let people in from now on. Who is in stays, and may come back.
+    /// Host: other links let people in from now on. Members stay, and may come back.
     Rotate,
 }
 
@@ -98,7 +98,7 @@ pub enum Event {
     TurnedAway(u64),
     /// The rendezvous lost the other side of this link.
     Gone(LinkId),
-    /// Something on this link was not made by who it claims to be; it was dropped.
+    /// A message on this link was forged; it was dropped.
     Forged(LinkId),
     /// Host: an authentic hello by a link from before the links changed.
     Outdated(LinkId),
@@ -124,7 +124,7 @@ pub enum Event {
     Down(LinkId, Attempt, LinkDown),
     /// A confirmed link goes another way now: through the relay, or direct again.
     Path(LinkId, Attempt, Path),
-    /// This machine woke from sleep or changed its network. What is known of links may be out of date.
+    /// This machine woke from sleep or changed its network. The state of links may be out of date.
     Woken,
 }
 
@@ -334,7 +334,7 @@ pub enum LinkDown {
 }
 
 impl LinkDown {
-    /// Whether the network may be at fault, so that whoever was there may come back; not the other side.
+    /// Whether the network may be at fault, not the other side, so that the member or host may come back.
     pub(crate) fn is_excusable(&self) -> bool {
         match self {
             LinkDown::NoAddress | LinkDown::Closed | LinkDown::Silent | LinkDown::Engine(_) => true,

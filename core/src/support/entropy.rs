@@ -5,7 +5,7 @@ use rand_core::{RngCore, SeedableRng};
 
 /// A stream of random bytes that follows from 32 bytes of seed. In production the seed comes from the operating system.
 ///
-/// No `Debug` and no `Clone`: what comes out of it below the link seam are keys.
+/// No `Debug` and no `Clone`: below the link seam its output becomes keys.
 pub struct Entropy(ChaCha20Rng);
 
 impl Entropy {

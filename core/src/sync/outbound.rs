@@ -24,8 +24,8 @@ const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 /// the host little even then.
 const BULK_A_TURN: usize = 16;
 
-/// Most datagrams on their way: what the receiving engine still tells apart when they are shuffled is 100, and history
-/// has 64 of it.
+/// Most datagrams on their way: the receiving engine keeps 100 reordered datagrams apart, and history takes 64 of
+/// these.
 const MAX_IN_FLIGHT: usize = 192;
 
 /// The contents of one datagram, by name; a retransmission looks the content up again.
@@ -56,7 +56,7 @@ pub(crate) struct Outbound {
     frames_ever: u64,
     next_frame_at: Timestamp,
     bulk_turn: (Timestamp, usize),
-    /// Small datagrams that will be said again unless they were answered.
+    /// Small datagrams to repeat, unless they are acknowledged before: when, the number, and the content.
     repeats: VecDeque<(Timestamp, u64, Load)>,
     ready: VecDeque<(Payload, Load)>,
     /// When a frame that was held back may go.
@@ -192,8 +192,8 @@ impl Outbound {
         while self.repeats.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, seq, load)) = self.repeats.pop_front() else { break };
             if self.flight.holds(seq) {
-                // As if it were lost: what is newer by now goes instead. Should it arrive after all, that counts as
-                // well.
+                // As if the datagram were lost: newer content is sent in its place. If the datagram arrives after all,
+                // its acknowledgement still counts.
                 self.forget(load);
                 repeats = true;
             }

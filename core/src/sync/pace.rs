@@ -28,7 +28,7 @@ const LEAST_SLACK: Duration = Duration::from_millis(10);
 /// Timeouts in a row after which patience grows, and nothing but a probe is sent.
 pub(crate) const PATIENT_MISSES: u32 = 2;
 
-/// The least round trip is that of the last one to two of these: a path may become longer for good.
+/// The least round trip is measured over the last one to two of these spans: a path may become longer for good.
 const LEAST_WITHIN: Duration = Duration::from_secs(5);
 
 /// One datagram in so many: the weight of the newest in the measured loss.
@@ -36,16 +36,16 @@ const LOSS_WEIGHT: u32 = 64;
 
 const WHOLE: u32 = 1 << 16;
 
-/// Loss that is assumed at first: who types into a path that nothing is known of has the first key said again as well.
+/// Loss that is assumed at first, so that even the first key on an unknown path is repeated.
 const FIRST_LOSS: u32 = WHOLE / 20;
 
-/// Loss from which small datagrams are said again twice, not once, and from which twice is not enough.
+/// Loss from which small datagrams are repeated twice instead of once, and loss from which twice is not enough.
 const SOME_LOSS: u32 = WHOLE / 200;
 const MUCH_LOSS: u32 = WHOLE / 10;
 
-/// When they are: far enough apart that a row of losses does not take both, and long before anybody waits for them.
-/// Once where nothing is ever lost, too: the first loss there is a key like any other, and the copy of a few bytes is
-/// all that spares it a timeout.
+/// When small datagrams are repeated: far enough apart that one burst of losses does not take both, and long before
+/// anybody waits for them. A path without losses gets one repetition too: its first lost datagram may be a key, and
+/// only a copy spares that key a timeout.
 const REPEATS: [Duration; 3] = [Duration::from_millis(15), Duration::from_millis(35), Duration::from_millis(70)];
 
 /// Round trips and loss of one direction of a link.
@@ -112,7 +112,7 @@ impl RoundTrip {
         }
     }
 
-    /// Something came from the other side: whoever is heard is there.
+    /// Something came from the other side, so the other side is there.
     pub(crate) fn heard(&mut self, now: Timestamp) {
         self.heard_at = now;
         self.misses = 0;

@@ -25,7 +25,7 @@ struct Slot {
     sent: u64,
     arrived: u64,
     told: Told,
-    /// Any version of it has arrived.
+    /// Any version of the line has arrived.
     known: bool,
 }
 

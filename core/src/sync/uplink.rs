@@ -13,8 +13,9 @@ use crate::wire::frame::{Down, MAX_FRAME, Up};
 /// right after it.
 const FRAME_ACK_WITHIN: Duration = Duration::from_millis(1);
 
-/// How long the acknowledgement of another datagram waits for more of them: history comes in rows of datagrams. That of
-/// an echo waits as well, so that all viewers have painted it before any of them takes the processor for an answer.
+/// How long the acknowledgement of another datagram waits for more of them: history comes in rows of datagrams. The
+/// acknowledgement of an echo waits as well, so that all viewers have painted the echo before any of them uses the
+/// processor for an acknowledgement.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
 
 /// A shorter datagram ends its frame, since more of the frame would have had room in it. A line long enough to break the

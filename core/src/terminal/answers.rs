@@ -27,7 +27,7 @@ impl ModeState {
 
 /// The state of a private mode that the model does not know, or nothing for the others.
 pub(super) fn private_mode(handler: &ModelHandler, mode: u16) -> Option<ModeState> {
-    /// Synchronised updates: the model does not see them, only what was written in them.
+    /// Synchronised updates: the model sees the content of an update, but not its begin and end.
     const UPDATE: u16 = 2026;
     let set = match mode {
         dec::COLUMNS_PERMITTED | dec::REVERSE_WRAP | dec::SIDES => handler.dec.is_on(mode),

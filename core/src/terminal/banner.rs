@@ -57,7 +57,7 @@ impl Banner {
         self.laid
     }
 
-    /// Takes it away, if it is there; the terminal is then as the model has it.
+    /// Takes the banner away, if the terminal shows it; then the terminal shows what the model has.
     pub fn lift(&mut self, emulator: &Emulator, out: &mut Vec<u8>) {
         if !std::mem::take(&mut self.laid) {
             return;
@@ -170,9 +170,8 @@ fn draw(handler: &ModelHandler, lines: &[Line], out: &mut Vec<u8>) {
     back(handler, out);
 }
 
-/// Whether the cursor is where nothing can put it again: outside of the margins that places are counted from, or left
-/// of the edge with a wrap pending, both of which the model permits; or whether the next character is of another set
-/// than those after it.
+/// Whether a state holds that no sequence can restore: the cursor outside of the margins that places are counted from,
+/// or left of the edge with a wrap pending (the model permits both), or a character set for the next character only.
 fn is_stray(handler: &ModelHandler) -> bool {
     let (cursor, sides) = (&handler.term.grid().cursor, handler.sides());
     let (top, bottom) = handler.margins();
@@ -195,7 +194,7 @@ fn aside(handler: &ModelHandler, out: &mut Vec<u8>) {
     out.extend_from_slice(if is_ascii(handler) { b"" } else { b"\x1b(B" });
 }
 
-/// Takes it back, as far as it does not move the cursor.
+/// Puts these settings back, except those that move the cursor.
 fn back(handler: &ModelHandler, out: &mut Vec<u8>) {
     let set: &[u8] = match handler.term.grid().cursor.charsets[CharsetIndex::G0] {
         StandardCharset::SpecialCharacterAndLineDrawing => b"\x1b(0",

@@ -91,7 +91,7 @@ impl<'a> Runs<'a> {
             (false, wide) => Width::Cluster { columns: 1 + u8::from(wide) },
         };
         self.start(cell, width);
-        // A mark needs something to stand on, which no terminal takes for nothing.
+        // Under a combining mark a blank becomes a no-break space, which no terminal takes for an empty cell.
         self.push(if character == ' ' && !stacked.is_empty() { HARD_BLANK } else { character });
         stacked.iter().take(MAX_ZERO_WIDTH).for_each(|zero_width| self.push(*zero_width));
     }

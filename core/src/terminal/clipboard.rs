@@ -15,7 +15,7 @@ pub fn to_clipboard(text: &str) -> String {
 }
 
 /// The text that a program gave in base64, as far as it may be pasted: no controls but tabs and line feeds. `None` if
-/// that is nothing, or what was given is no text, or too long.
+/// nothing is left, or if the bytes are not text, or too many.
 #[cfg(feature = "host")]
 pub(super) fn decode(base64: &[u8]) -> Option<String> {
     // Three bytes in four characters.

@@ -6,7 +6,7 @@
 //!
 //! The rules are those of DEC STD 070 and of xterm's control sequences; where these two differ, those of xterm.
 //!
-//! What this room does not do: the protected areas of ECMA-48 (SPA and EPA), which other erasing leaves alone too.
+//! Not supported: the protected areas of ECMA-48 (SPA and EPA), which every kind of erasing must spare.
 
 mod area;
 mod charsets;

@@ -79,7 +79,7 @@ impl Emulator {
         emulator
     }
 
-    /// What `ESC k` begins from now on: that depends on the terminal that the program believes to have.
+    /// Sets the meaning of `ESC k`, which depends on the terminal that TERM names to the program.
     pub fn set_screen_titles(&mut self, titles: ScreenTitles) {
         self.scanner.set_titles(titles);
     }
@@ -310,8 +310,8 @@ impl Emulator {
         self.handler.notes.said().clipboard.take()
     }
 
-    /// What switches off in the terminal that the program draws on what the program switched on there and left on: modes,
-    /// margins, keyboard flags. Empty if that is nothing.
+    /// The sequences that switch off what the program switched on in its terminal and left on: modes, margins, keyboard
+    /// flags. Empty if that is nothing.
     pub fn undo(&self) -> Vec<u8> {
         let (handler, mode) = (&self.handler, self.handler.term.mode());
         let mut out = Vec::new();
@@ -327,7 +327,8 @@ impl Emulator {
         if mode.contains(TermMode::LINE_FEED_NEW_LINE) {
             out.extend_from_slice(b"\x1b[20l");
         }
-        // What counts places, and what it moves the cursor away from.
+        // Origin mode and margins change how places are counted. Switching these off moves the cursor, so its place is
+        // set again.
         let point = handler.term.grid().cursor.point;
         if mode.contains(TermMode::ORIGIN) {
             out.extend_from_slice(b"\x1b[?6l");
@@ -426,8 +427,8 @@ fn modes_of(mode: TermMode, keyboard: KeyboardModes) -> Modes {
     kitty.into_iter().fold(modes, |all, (theirs, ours)| all.set(ours, keyboard.contains(theirs)))
 }
 
-/// Length of the beginning of a character at the end of `bytes`, 0 to 3. What can never become a character is not held
-/// back.
+/// Length of the beginning of a character at the end of `bytes`, 0 to 3. Bytes that can never become a character are
+/// not held back.
 fn unfinished(bytes: &[u8]) -> usize {
     const LONGEST: usize = 3;
     let last = &bytes[bytes.len().saturating_sub(LONGEST)..];

@@ -70,7 +70,7 @@ pub(super) struct ModelHandler {
     pub(super) margins: Option<(usize, usize)>,
     /// Which of the character sets is in use: the model does not tell that either.
     pub(super) active_charset: CharsetIndex,
-    /// What the model does not know.
+    /// The state of DEC and xterm commands, which the model does not know.
     pub(super) dec: Dec,
     pub(super) left_on: LeftOn,
     encoder: RowEncoder,
@@ -365,7 +365,7 @@ impl Handler for ModelHandler {
     fn set_scrolling_region(&mut self, top: usize, bottom: Option<usize>) {
         let rows = self.term.screen_lines();
         let bottom = bottom.unwrap_or(rows).min(rows);
-        // What makes no sense changes nothing. The model would take margins below the screen.
+        // Margins that make no sense change nothing. The model would take margins below the screen.
         if top < bottom {
             self.term.set_scrolling_region(top, Some(bottom));
             self.margins = Some((top, bottom));

@@ -1,4 +1,4 @@
-//! What a program switched on in the terminal that it draws on, and has not switched off: a killed program leaves it on.
+//! The modes that a program switched on in its terminal and has not switched off. A killed program leaves them on.
 //!
 //! Only what is off in every terminal as it comes, and was switched on during the session, is switched off at its end.
 //! The rest (wrapping, the cursor, character sets) is on or in place in every terminal, and can be set anyway.
@@ -12,7 +12,7 @@ use std::io::Write as _;
 const MODES: [u16; 21] =
     [5, 9, 12, 45, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1010, 1015, 1016, 2004, 2027, 2031, 2048, 8452, 9001];
 
-/// What is on.
+/// The modes that are on.
 #[derive(Debug, Default)]
 pub(super) struct LeftOn {
     modes: BTreeSet<u16>,
@@ -33,7 +33,7 @@ impl LeftOn {
         self.modes.remove(&mode);
     }
 
-    /// The sequences that switch it off.
+    /// The sequences that switch these modes off.
     pub(super) fn undo(&self, out: &mut Vec<u8>) {
         for mode in &self.modes {
             // Writing to memory cannot fail.

@@ -6,11 +6,11 @@ use super::codec::{self, BadLine};
 use super::style::Style;
 
 /// Most zero-width characters kept in one cell: more than any script in use stacks on one base, and little enough that
-/// the longest line fits [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES). Those beyond it are dropped.
+/// the longest line fits [`MAX_LINE_BYTES`](super::MAX_LINE_BYTES). Further ones are dropped.
 pub const MAX_ZERO_WIDTH: usize = 8;
 
-/// How many cells the characters of a run take. It is data, so that a viewer needs no table of widths and cannot
-/// disagree.
+/// How many cells the characters of a run take. The width is sent as data, so that a viewer needs no table of widths
+/// and cannot disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Width {
     /// Every character takes one cell.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most runs of one list: the longest head and these fit a datagram. What does not fit is told later.
+/// Most runs of one list: the longest head and these fit a datagram. Further runs are told later.
 pub const MAX_COMMIT_RUNS: usize = 24;
 
 /// The version that stands for a line which this viewer will not get.

@@ -48,8 +48,8 @@ impl EventListener for Notes {
             Event::Title(title) => self.said().title = Some(clean_title(&title)),
             Event::ResetTitle => self.said().title = None,
             Event::Bell => self.said().bells += 1,
-            // Colours are answered by the handler, which can see them. It takes what is to be copied as well; what a
-            // clipboard holds is nobody's business. Pixels are not known.
+            // Colours are answered by the handler, which can see them. The handler also takes text for the clipboard.
+            // Requests to read the clipboard get no answer. Pixels are not known.
             Event::ColorRequest(..)
             | Event::ClipboardStore(..)
             | Event::ClipboardLoad(..)

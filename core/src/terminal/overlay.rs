@@ -16,8 +16,8 @@ pub struct OverlayCell {
     pub underlined: bool,
 }
 
-/// Cells and a cursor that are laid over a screen when it is painted, in coordinates of the host's window. Those
-/// outside of it are not shown. Every other property of a cell is that of the cell below.
+/// Cells and a cursor that are laid over a screen when it is painted, in coordinates of the host's window. Cells
+/// outside of the window are not shown. Every other property of a cell is that of the cell below.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overlay {
     /// The cells, in any order; of two for the same place the later one is shown.

@@ -1,9 +1,9 @@
 //! A screen as escape sequences: only what differs from what the person's terminal shows. Lines that left the host's
 //! window go into the terminal's own scrollback, in order, each once.
 //!
-//! What is never sent, because it pushes rows into or erases the person's own scrollback: `ESC[2J`, `ESC[3J`, a scroll
-//! region, `ESC[M`. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last row of the full
-//! screen.
+//! A painter never sends `ESC[2J`, `ESC[3J`, `ESC[M` or a scroll region: these push rows into the person's own
+//! scrollback, or erase the scrollback. Rows are blanked with `ESC[K`, and the only scroll is a line feed on the last
+//! row of the full screen.
 //!
 //! Where a line of the program goes on in the next row, the terminal itself wraps from one row into the other, so that
 //! it copies both as one line, on its screen and out of its scrollback.
@@ -398,7 +398,8 @@ impl Painter {
     }
 
     fn settings(&mut self, head: &Head, visible: bool, out: &mut Vec<u8>) {
-        // Pastes are told from typing here, whatever the host's program wants to know of them.
+        // Here bracketed paste is always on: the viewer must tell a paste from typing, even if the host's program does
+        // not ask for brackets.
         self.settings.modes(head.modes.set(Modes::BRACKETED_PASTE, true), out);
         if self.options.abilities.kitty_keyboard {
             self.settings.keyboard(head.modes, out);

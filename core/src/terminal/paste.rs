@@ -1,8 +1,9 @@
 //! The part of a paste that reaches a program: its text, without anything that could pass for keys.
 //!
 //! A program that asks for brackets trusts that what is between them was not typed, so a paste must not be able to end
-//! its own. And a program that does not ask takes a paste for typing. Terminals therefore take controls out of it
-//! (`allowPasteControls` of xterm, which is off); so does this, at the host, since who pastes may be a stranger.
+//! its own. And a program that does not ask takes a paste for typing. Terminals therefore take controls out of a paste
+//! (`allowPasteControls` of xterm, which is off). The host does the same, since the person who pastes may be a
+//! stranger.
 
 /// The brackets around a paste, for a program that asked for them.
 pub(crate) const PASTE_BEGINS: &[u8] = b"\x1b[200~";

@@ -1,8 +1,9 @@
 //! Finds queries and commands in the program's output that vte drops, and cuts control strings without an end.
 //!
-//! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. It
-//! follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and nothing more. Runs of
-//! printable ASCII between sequences are reported, since the model can take them faster than the parser does.
+//! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. The
+//! scanner follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and
+//! nothing more. Runs of printable ASCII between sequences are reported, since the model can take them faster than the
+//! parser does.
 
 use super::dec::Command;
 use super::rendition::Line;
@@ -29,7 +30,7 @@ const ST: u8 = 0x9c;
 /// Most bytes of a title, at four a character.
 const MAX_TITLE_BYTES: usize = 4 * MAX_TITLE;
 
-/// What `ESC k`, a text and `ESC \\` are to a terminal.
+/// The meaning of `ESC k`, a text and `ESC \\` to a terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ScreenTitles {
     /// A text between two unknown sequences, as for xterm.
@@ -39,7 +40,7 @@ pub enum ScreenTitles {
     Taken,
 }
 
-/// What the parser does not pass on.
+/// Sequences that the parser does not pass on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// Something to answer.
@@ -327,7 +328,7 @@ impl QueryScanner {
         }
     }
 
-    /// What a control sequence is that ends now.
+    /// The meaning of a control sequence that ends now.
     fn asked(&self, last: u8) -> Option<Found> {
         if self.text.len() > MAX_QUERY {
             return None;

@@ -109,7 +109,7 @@ impl Screen {
         }
     }
 
-    /// Takes a line, unless a version of it is held that is as new. `is_final`: it left the window like this.
+    /// Takes a line, unless the line is held in this or a newer version. `is_final`: it left the window like this.
     pub fn merge_line(&mut self, space: Space, number: u64, version: u64, is_final: bool, line: Line) {
         let oldest = self.next.unwrap_or_default().max(self.lost).min(self.main_top);
         let lines = match space {

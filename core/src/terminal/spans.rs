@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// Ranges that do not overlap, each with a value. What was said first about a line stands.
+/// Ranges that do not overlap, each with a value. The first fact about a line stands.
 #[derive(Debug, Default)]
 pub(super) struct Spans(BTreeMap<u64, (u64, u64)>);
 
 impl Spans {
-    /// Says it of those lines from `first` up to `end` of which nothing was said.
+    /// Gives `value` to the lines from `first` up to `end` that have no value yet.
     pub(super) fn insert(&mut self, first: u64, end: u64, value: u64) {
         let mut at = first;
         while at < end {
@@ -31,7 +31,7 @@ impl Spans {
         self.0.range(..=line).next_back().map(|(_, range)| *range).filter(|(end, _)| *end > line)
     }
 
-    /// Drops what was said of lines below `line`.
+    /// Drops the facts about lines below `line`.
     pub(super) fn forget_below(&mut self, line: u64) {
         let rest = self.get(line);
         self.0 = self.0.split_off(&line);

@@ -5,7 +5,7 @@ use super::query_scanner::Found;
 /// Most bytes that wait for the end of an update; one that is longer ends. Larger than any screen.
 const MAX_UPDATE: usize = 2 << 20;
 
-/// What waits for the end of an update.
+/// The bytes, commands and titles that wait for the end of an update.
 #[derive(Debug, Default)]
 pub(super) struct Update {
     bytes: Vec<u8>,

@@ -86,9 +86,8 @@ pub enum ViewerInput {
     /// The person wants the paths to prove themselves anew.
     Prove,
     /// Show this text over the bottom of the own terminal, for [`READABLE`](super::READABLE) from its first paint on.
-    /// At most
-    /// [`MAX_REMARKS`](super::MAX_REMARKS) are kept, and [`MAX_NOTICE`](super::MAX_NOTICE) characters of each; so of
-    /// those below.
+    /// At most [`MAX_REMARKS`](super::MAX_REMARKS) are kept, and [`MAX_NOTICE`](super::MAX_NOTICE) characters of each;
+    /// the same limits hold for the texts below.
     Remark(String),
     /// Show this text likewise until a [`Turn`](ViewerInput::Turn) closes the page, or the beginning of a paste.
     Page(String),

@@ -33,7 +33,7 @@ pub const MAX_ACK_RANGES: usize = 16;
 pub const MAX_ACKS: usize = 100;
 
 /// The largest number of a datagram, an event, a line or a version. A million a second get there in 292,000 years, and
-/// whatever is added to a number up to here does not overflow.
+/// sums with a number up to here do not overflow.
 pub(crate) const MAX_NUMBER: u64 = u64::MAX >> 1;
 
 /// Longest text of one part of a clipboard, in bytes.
@@ -66,7 +66,7 @@ pub enum FromHost {
     Goodbye(Goodbye),
     /// The program put this into the clipboard. Only for viewers that asked for it.
     Clipboard {
-        /// A part of it.
+        /// A part of the text.
         text: String,
         /// Whether this part is the last one.
         last: bool,
@@ -375,8 +375,8 @@ pub(crate) struct Confirm {
     pub(crate) mac: [u8; 32],
     /// The other side's MAC arrived here and holds.
     pub(crate) heard: bool,
-    /// The other side said the same of ours: no answer is wanted. Without this, the side whose answer was lost would
-    /// ask for ever.
+    /// The other side said that our MAC arrived and holds: no answer is wanted. Without this, the side whose answer was
+    /// lost would ask for ever.
     pub(crate) settled: bool,
 }
 

@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(grown, [2, 3, 4, 4, 4, 4]);
         let shrunk: Vec<_> = (0..5).map(|_| turn(&mut window, &mut trip, 200)).collect();
         assert_eq!(shrunk, [3, 2, 1, 1, 1]);
-        // The path is longer for good: ten seconds later that is what it is measured at.
+        // The path is longer for good: ten seconds later the least round trip is the longer one.
         let after: Vec<_> = (0..45).map(|_| turn(&mut window, &mut trip, 200)).collect();
         assert_eq!(after.last(), Some(&8));
     }

@@ -77,8 +77,8 @@ pub(super) fn shift_right(grid: &mut Grid<Cell>, area: Area, count: usize) {
     }
 }
 
-/// The cell that moves away from a place, or a blank one if it would come from outside. What moves is no longer the end
-/// of a row that goes on in the next one.
+/// The cell that moves away from a place, or a blank one if it would come from outside. Cells that move no longer end a
+/// row that goes on in the next one.
 fn taken(grid: &mut Grid<Cell>, row: Option<usize>, column: Option<usize>) -> Cell {
     let blank = Cell::from(grid.cursor.template.bg);
     let (Some(row), Some(column)) = (row, column) else { return blank };

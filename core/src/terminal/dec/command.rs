@@ -44,7 +44,7 @@ pub(in crate::terminal) enum Command {
     ChangeAttributes { corners: Corners, attributes: Vec<u16> },
     /// DECRARA.
     ReverseAttributes { corners: Corners, attributes: Vec<u16> },
-    /// What the corners of DECCARA and DECRARA mean (DECSACE).
+    /// The meaning of the corners of DECCARA and DECRARA (DECSACE).
     Extent { kind: u16 },
     /// LS2, LS3.
     Shift(CharsetIndex),

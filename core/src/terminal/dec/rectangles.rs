@@ -88,7 +88,7 @@ impl ModelHandler {
         }
     }
 
-    /// What is not protected becomes blank, in the colour behind what is written next. As with xterm, the cursor's row is
+    /// Cells that are not protected become blank, in the present background colour. As with xterm, the cursor's row is
     /// erased to its end even if a wrap is pending there.
     pub(super) fn erase_unprotected(&mut self, part: Part) {
         let (row, column) = self.place();

@@ -34,7 +34,7 @@ impl ModelHandler {
         (saved.point, saved.input_needs_wrap) = (Point::default(), false);
     }
 
-    /// The width is not the program's to choose, but everything else that comes with a change of it.
+    /// The program cannot change the width. Everything else that a change of width brings happens.
     pub(super) fn switch_columns(&mut self) {
         if self.dec.is_on(COLUMNS_PERMITTED) {
             self.switch_model(NamedPrivateMode::ColumnMode, Switch::On);

@@ -9,7 +9,7 @@ use super::super::handler::{ModelHandler, touch_rows};
 use super::super::size::Size;
 use super::{Charsets, Switch};
 
-/// What is saved with a cursor besides what the model saves.
+/// The state that belongs to a saved cursor and that the model does not save.
 #[derive(Clone, Debug, Default)]
 struct Saved {
     origin: bool,
@@ -17,7 +17,7 @@ struct Saved {
     charsets: Charsets,
 }
 
-/// What the model forgets of the screen that is not shown.
+/// The state of the hidden screen that the model forgets.
 #[derive(Default)]
 pub(super) struct Screens {
     /// Of the main screen, then of the alternate one.

@@ -6,7 +6,7 @@ use super::super::abilities::{Abilities, nearest};
 use super::super::line::CellRef;
 use super::super::style::{Attributes, Color, Style, Underline, link_is_allowed};
 
-/// The style the terminal writes in now. It is the default one between frames.
+/// The style the terminal writes in now. Between frames the terminal writes in the default style.
 #[derive(Debug)]
 pub(in crate::terminal) struct Pen {
     abilities: Abilities,

@@ -41,8 +41,8 @@ impl Painter {
         self.moved.is_some_and(|moved| moved.asked > 0 && moved.until.is_none_or(|until| until > now))
     }
 
-    /// The terminal has a new size. It may have moved rows into its scrollback or out of it, so it is asked where its
-    /// cursor is now; the answer is for [`cursor_report`](Painter::cursor_report).
+    /// The terminal has a new size. The terminal may have moved rows into its scrollback or out of there, so the
+    /// painter asks for the cursor's place; the answer is for [`cursor_report`](Painter::cursor_report).
     pub fn resize(&mut self, now: Timestamp, size: Size, out: &mut Vec<u8>) {
         let before = self.local;
         self.local = size;

@@ -57,8 +57,8 @@ impl Scrollback {
         self.repeated.truncate(REMEMBERED);
     }
 
-    /// Rows to be scrolled out before those of [`take`](Scrollback::take): they were there already, or nearly. They are
-    /// repeated no second time for having been repeated.
+    /// Rows to be scrolled out before those of [`take`](Scrollback::take): they were there already, or nearly. The
+    /// repeated rows count as old ones, so that this repetition causes no further one.
     pub(super) fn take_repeated(&mut self, cols: usize) -> Vec<Line> {
         let rows: Vec<Line> = self.repeated.drain(..).flat_map(|line| pieces(&line, cols)).collect();
         self.remember(Timestamp::ZERO, &rows);

@@ -121,8 +121,8 @@ impl Settings {
         }
     }
 
-    /// Sets the cursor's look. A steady block is what a host has that never chose; it is not forced upon a person who
-    /// prefers another, unless something else came before.
+    /// Sets the cursor's look. The host has a steady block as long as no program chose a shape. A person keeps their
+    /// own cursor until a program chooses another shape.
     pub(super) fn cursor_shape(&mut self, shape: CursorShape, blinking: bool, out: &mut Vec<u8>) {
         let look = (shape, blinking);
         if self.look.unwrap_or((CursorShape::Block, false)) == look {
