@@ -281,8 +281,8 @@ fn plain(line: String) -> (String, usize) {
     (line, columns)
 }
 
-/// A text as a QR code, two squares a character; dark on light, as cameras expect, whatever the terminal's colours are.
-/// The lowest correction of errors keeps the code small, since a screen has no stains. The margin is two squares wide.
+/// A text as a QR code, two squares a character. The code is dark on light in every terminal, as cameras expect. The
+/// lowest correction of errors keeps the code small, since a screen has no stains. The margin is two squares wide.
 fn squares(text: &str) -> Vec<(String, usize)> {
     const DARK_ON_LIGHT: &str = "\x1b[38;5;16;48;5;231m";
     let Ok(code) = QrCode::with_error_correction_level(text, EcLevel::L) else { return Vec::new() };

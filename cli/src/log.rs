@@ -32,7 +32,7 @@ pub(crate) fn start(args: &LogArgs) -> Result<(), String> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        // The library would report failed writes on stderr, which would tear the screen.
+        // Without this, the library reports failed writes on stderr, which tears the screen.
         .log_internal_errors(false)
         .with_writer(Arc::new(file))
         .try_init()

@@ -12,7 +12,7 @@ pub fn leave_terminal() -> io::Result<()> {
     Ok(())
 }
 
-/// Whatever this process prints goes nowhere from now on.
+/// From now on the output of this process is discarded.
 ///
 /// # Errors
 /// The system refuses.

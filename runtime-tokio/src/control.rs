@@ -1,9 +1,9 @@
 //! The control socket: how other programs of the same user ask a running share something.
 //!
 //! A Unix socket for each session, in a folder that only its owner may enter. Both ends ask the kernel for the other's
-//! user id, and speak to nobody but their own user. One line comes in, one line goes out, and the connection stays
-//! until the share ends, so that somebody can wait for the end; but not for longer than a minute, and when there are
-//! too many, the one that has been idle longest goes.
+//! user id, and speak to nobody but their own user. A request is one line, and so is its answer. Then the connection
+//! stays open until the share ends, so that a program can wait for the end. It stays for a minute at most; when there
+//! are too many connections, the one that has been idle longest is closed.
 
 use std::collections::VecDeque;
 use std::env;
@@ -153,7 +153,7 @@ struct Connections {
 
 struct Connection {
     task: AbortHandle,
-    /// Whether a line came that is not answered yet.
+    /// Whether a request waits for its answer.
     busy: Arc<AtomicBool>,
 }
 
@@ -162,7 +162,7 @@ impl Connections {
     fn add(&mut self, stream: UnixStream, ask: mpsc::Sender<Asked>) {
         self.known.retain(|connection| !connection.task.is_finished());
         if self.known.len() >= MAX_CONNECTIONS {
-            // The share answers one at a time and at once, so hardly ever is one busy, let alone all.
+            // The share answers each request at once, so hardly ever is one connection busy, let alone all.
             let idle = self.known.iter().position(|connection| !connection.busy.load(Ordering::Relaxed));
             if let Some(oldest) = self.known.remove(idle.unwrap_or(0)) {
                 oldest.task.abort();

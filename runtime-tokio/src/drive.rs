@@ -15,8 +15,9 @@ use crate::clock::Clock;
 /// the other tasks of the thread.
 const TURN: u32 = 64;
 
-/// How long the loop may be busy before it does so. Only then does the runtime look which other sources have become
-/// ready: while a program floods, a turn takes milliseconds, and a key must not wait for 64 of them.
+/// How long the loop may be busy before it gives other tasks a turn. Only then does the runtime look which other
+/// sources have become ready: while a program floods, a turn takes milliseconds, and a key must not wait for 64 of
+/// them.
 const BUSY_AT_MOST: Duration = Duration::from_millis(1);
 
 /// The world around a machine: performs what it wants and reports what happens.
@@ -49,7 +50,8 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
         if let Some(input) = input.take() {
             machine.handle(clock.now(), input);
         }
-        // To the last one, even when one of them ends the loop: what comes behind it may be its own record.
+        // All outputs are performed, even when one of them ends the loop: a record of the end may come behind that
+        // output.
         let mut ended = None;
         while let Some(output) = machine.poll() {
             if let ControlFlow::Break(end) = surroundings.perform(output) {
@@ -74,8 +76,8 @@ pub async fn drive<M: Machine, S: Surroundings<M>>(machine: &mut M, epoch: Insta
                 () = alarm.at(deadline) => Tick.into(),
             }
         });
-        // Only while it waits does the runtime look around; a source that is ready at once may still have taken its
-        // time.
+        // The runtime notices other sources only while the loop waits, and handling a source that is always ready may
+        // take long.
         let mut waited = false;
         let next = poll_fn(|context| {
             let polled = next.as_mut().poll(context);

@@ -19,8 +19,8 @@ use {
 /// change.
 const SETTLES_WITHIN: Duration = Duration::from_millis(100);
 
-/// How often the addresses are looked up where the kernel tells nothing: a person who changes the network waits about
-/// as long for its address.
+/// How often the addresses are looked up where the kernel reports no changes. A person who changes the network waits
+/// about this long for the new address anyway.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Links, and addresses of both families, of `rtnetlink(7)`: `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`.

@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// pseudo-terminal 17. A share was seen to work with 32 in all, and to fail halfway with fewer.
 const FILES: usize = 29;
 
-/// Checks that enough files can be opened: with fewer, libraries would panic where they cannot open theirs.
+/// Checks that enough files can be opened. With fewer, libraries would panic because they cannot open theirs.
 ///
 /// # Errors
 /// As the system says when one more file cannot be opened.

@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 4096;
 /// Writes `bytes` to `file`, and waits `patience` at most for a file that takes nothing.
 ///
 /// # Errors
-/// `TimedOut` if the file took nothing for so long; a part of `bytes` may be written then. Else as the system says.
+/// `TimedOut` if the file took nothing for `patience`; a part of `bytes` may be written then. Else as the system says.
 pub fn write_within(file: impl AsFd, bytes: &[u8], patience: Duration) -> io::Result<()> {
     let file = file.as_fd();
     let regular = rustix::fs::fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_file());

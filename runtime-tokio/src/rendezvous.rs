@@ -30,7 +30,7 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify
     }
 }
 
-/// The servers that are handed out, and what makes credentials for those that have none.
+/// The servers that are handed out, and the secret for credentials of servers that have none.
 pub struct HandedOut {
     /// The servers, whose hosts are addresses.
     pub servers: Vec<IceServer>,
@@ -40,8 +40,7 @@ pub struct HandedOut {
     pub lifetime: Duration,
 }
 
-/// How long credentials are good for if nothing else is said: a peer that leaves can use the server for so long at
-/// most.
+/// The default life of credentials. A peer that leaves can use the server for this long at most.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 impl Default for HandedOut {

@@ -1,7 +1,7 @@
 //! The WebSocket to the rendezvous, seen from a peer.
 //!
-//! [`Signal`] carries texts and says when the connection is up or down. It neither reads the texts nor decides when to
-//! dial again.
+//! [`Signal`] carries texts and says when the connection is up or down. [`Signal`] neither reads the texts nor decides
+//! when to dial again.
 
 mod dial;
 mod error;

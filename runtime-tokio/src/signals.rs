@@ -63,8 +63,8 @@ impl Signals {
         })
     }
 
-    /// Waits for the next signal. Cancel-safe. Several of one kind may arrive as one, as signals do. Those that end the
-    /// program come first.
+    /// Waits for the next signal. Cancel-safe. Several of one kind may arrive as one, as signals do. Signals that end
+    /// the program come first.
     pub async fn next(&mut self) -> SystemSignal {
         tokio::select! {
             biased;

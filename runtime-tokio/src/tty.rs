@@ -1,8 +1,8 @@
 //! The person's own terminal: raw mode, keys, and output.
 //!
-//! Whatever happens, the terminal is given back as it was found: [`RawMode`] restores it when dropped,
-//! [`install_panic_hook`] before a panic's message, and [`restore_now`] from anywhere else. What to draw and what keys
-//! mean is decided elsewhere.
+//! On every way out the terminal gets its settings back: [`RawMode`] restores them when dropped, [`install_panic_hook`]
+//! before a panic's message, and [`restore_now`] from anywhere else. Other modules decide what to draw and what keys
+//! mean.
 
 mod keys;
 mod raw;

@@ -21,7 +21,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Writes that wait for a slow connection; more are dropped, as the network would.
 const WAITING_MAX: usize = 64;
 
-/// A connection that takes nothing for so long is dead: by then the path through it was given up.
+/// A connection that takes nothing for this long is dead: by then the path through it was given up.
 const WRITE_WITHIN: Duration = Duration::from_secs(15);
 
 /// Bytes read at a time.

@@ -199,8 +199,9 @@ impl UdpSockets {
         }
     }
 
-    /// Sends one datagram from the socket bound to `source`. It never waits: when the buffer is full, the network is
-    /// unreachable, or no socket has that address, the datagram is dropped and counted, as the network itself might.
+    /// Sends one datagram from the socket bound to `source`. The call never waits. If the buffer is full, the network
+    /// is unreachable, or no socket has that address, the datagram is dropped and counted, as the network itself might
+    /// drop it.
     pub fn send(&self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
         let sent = match self.sockets.iter().find(|bound| bound.local == source) {
             Some(bound) => bound.socket.get_ref().send_to(bytes, destination).map(|_| ()),

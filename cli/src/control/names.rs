@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::{Request, SOCKET, asked, is_left_over};
 use crate::output;
 
-/// The sockets that a command is for: those that `name` names, else that of the session around this process, else all.
+/// The sockets that a command is for: the sockets that `name` names; without a name, the socket of the session around
+/// this process, or else all sockets.
 pub(super) async fn meant(name: Option<&str>) -> Result<Vec<(String, PathBuf)>, String> {
     let all = control::sessions().map_err(|error| error.to_string())?;
     if let Some(name) = name {
@@ -24,8 +25,8 @@ pub(super) async fn meant(name: Option<&str>) -> Result<Vec<(String, PathBuf)>, 
     })
 }
 
-/// The sessions with this id, else those with this name, else those whose id begins with it. A session has the id of its
-/// links, and the id at its start, which names the socket.
+/// The sessions with this id; without any, the sessions with this name; without any, the sessions whose id begins with
+/// `name`. A session has the id of its links, and the id at its start, which names the socket.
 async fn named(all: Vec<(String, PathBuf)>, name: &str) -> Vec<(String, PathBuf)> {
     let (mut with_name, mut beginning) = (Vec::new(), Vec::new());
     for (first, socket) in all {
@@ -46,8 +47,8 @@ async fn named(all: Vec<(String, PathBuf)>, name: &str) -> Vec<(String, PathBuf)
     if with_name.is_empty() { beginning } else { with_name }
 }
 
-/// The numbers of the viewers with this name: of people who wait, for the commands about those; else of the others. A
-/// blank name means nobody.
+/// The numbers of the viewers with this name. Commands about waiting people get the numbers of waiting people, other
+/// commands those of the others. A blank name means nobody.
 pub(super) fn numbers_of(answer: &Value, command: &str, name: &str) -> Vec<u32> {
     let lists = match command {
         "approve" | "deny" => ["asking", "members"],

@@ -54,7 +54,8 @@ impl KnownMembers {
         events
     }
 
-    /// Forgets those who have left. A list that has no room for all says nothing about those whom it leaves out.
+    /// Forgets people who have left. A list without room for all people says nothing about the people that it leaves
+    /// out.
     fn left(&mut self, list: &Members) -> Vec<(&'static str, Value)> {
         if list.more > 0 {
             return Vec::new();

@@ -27,7 +27,7 @@ pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
     code
 }
 
-/// Prints that the link is one of the machine that shares, and that this is another machine; returns the exit code.
+/// Prints that the link works only on the machine that shares, which is not this one; returns the exit code.
 pub(crate) fn elsewhere(server: &str) -> u8 {
     let cause = format!("{server} works only on the machine that shares, and nothing listens here");
     error(

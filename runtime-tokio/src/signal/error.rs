@@ -47,7 +47,7 @@ pub enum SignalError {
     #[error("{0}")]
     System(String),
     /// This variable names a proxy that beach cannot use.
-    #[error("{0} does not hold http://HOST:PORT; NO_PROXY excepts a rendezvous from it")]
+    #[error("{0} is not of the form http://HOST:PORT; NO_PROXY lists addresses without a proxy")]
     ProxyVariable(&'static str),
     /// The proxy at this place gives no connection.
     #[error("the proxy {0} {1}")]
@@ -64,10 +64,10 @@ pub enum SignalError {
     /// Another failure of TLS, in the library's words.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The connection ended before TLS stood.
+    /// The connection ended before the TLS handshake did.
     #[error("the server closed the connection during the TLS handshake: it may not speak https")]
     ClosedInTls,
-    /// The connection ended before the WebSocket stood.
+    /// The connection ended before the WebSocket was open.
     #[error("the server closed the connection during the handshake")]
     ClosedInHandshake,
     /// The server answered the upgrade with this status.
@@ -226,7 +226,7 @@ impl SignalError {
         let rustls::Error::InvalidCertificate(flaw) = error else {
             return SignalError::Tls(error.to_string());
         };
-        // Not a match: the library's enum may grow, and has kinds that are kept for compatibility.
+        // Not a `match` over all kinds: the library's enum may grow, and has kinds that are kept for compatibility.
         SignalError::Certificate(if matches!(flaw, Flaw::UnknownIssuer | Flaw::BadSignature) {
             CertificateFlaw::UnknownAuthority
         } else if matches!(flaw, Flaw::NotValidForName | Flaw::NotValidForNameContext { .. }) {

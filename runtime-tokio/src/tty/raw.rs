@@ -59,9 +59,8 @@ struct Saved {
 
 impl RawMode {
     /// Puts the terminal on stdin into raw mode. Restoring it also writes `epilogue` to stdout: what undoes the escape
-    /// sequences in use (mouse, paste, alternate screen, cursor). It should stay below 256 bytes.
-    /// The epilogue may interrupt a frame in the middle of a sequence, so it should begin with what ends one (CAN,
-    /// `\x18`).
+    /// sequences in use (mouse, paste, alternate screen, cursor). The epilogue should stay below 256 bytes. The
+    /// epilogue may interrupt a frame in the middle of a sequence, so it should begin with what ends one (CAN, `\x18`).
     ///
     /// # Errors
     /// Stdin is not a terminal, the terminal is gone, or raw mode is on already.

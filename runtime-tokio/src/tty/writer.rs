@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::raw::{GATE, Gate};
 use super::reopen;
 
-/// The terminal's output. What the terminal takes at once is written at once; the rest is written on a thread of its
-/// own, so that a stalled terminal (^S, a frozen window) never holds the loop up. One write may be under way: meanwhile
-/// the caller collects newer output.
+/// The terminal's output. The loop writes as much as the terminal takes at once. A thread writes the rest, so that a
+/// stalled terminal (^S, a frozen window) never holds the loop up. One write may be under way: meanwhile the caller
+/// collects newer output.
 pub struct Writer {
     /// The terminal as an open file of our own that does not block.
     direct: Option<OwnedFd>,
