@@ -17,7 +17,7 @@ fn version() -> String {
     format!("\x1bP>|beach({})\x1b\\", env!("CARGO_PKG_VERSION"))
 }
 
-/// Queries of all kinds, with what is to be answered.
+/// Queries of all kinds, with their answers.
 fn conversation() -> (String, String) {
     let version = version();
     let pairs: [(&str, &str); 31] = [

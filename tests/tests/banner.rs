@@ -1,4 +1,4 @@
-//! A banner over the bottom of a terminal that a program draws on leaves no trace, whatever the program writes.
+//! A banner over the bottom of a program's terminal leaves no trace, for all scripts of programs.
 
 #[path = "terminal/script.rs"]
 mod script;
@@ -50,7 +50,7 @@ impl Own {
         let head = emulator.head().clone();
         let lines = (head.top..head.top + u64::from(head.size.rows)).map(|number| {
             let bytes = emulator.line(head.space, number).expect("it is in the window").1;
-            // Copying may tell the difference, looking does not.
+            // The difference shows in copied text only, not on the screen.
             Line { wrapped: false, ..Line::decode(bytes).expect("canonical") }
         });
         let lines = lines.collect();
@@ -100,9 +100,9 @@ fn run(size: Size, steps: &[Step], sizes: &[usize], texts: &[String], told: fn(&
     }
 }
 
-/// What a banner cannot be hidden from is left out: REP, which repeats what was printed last, and that may have been
-/// the banner; and wide characters, of which insertion and erasing can leave half, which looks like a blank and is
-/// none.
+/// Scripts leave out two things that can show a banner: REP, because it repeats the last printed character, which may
+/// be the banner's; and wide characters, because insertion and erasing can leave half of one, which looks like a blank
+/// cell.
 fn told(bytes: &[u8]) -> Vec<u8> {
     let narrow = |at: usize| bytes[at] < 0xe2 || bytes[at] == 0xe2 && matches!(bytes.get(at + 1), Some(0x94 | 0x95));
     (0..bytes.len())

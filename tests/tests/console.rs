@@ -9,7 +9,7 @@ use beach_core::viewer::ViewerInput;
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, Who, World, fake_engine, ms, secs};
 
-/// A host in a terminal of its own, that is asked about everybody who may type.
+/// A host in a terminal of its own, which must approve every viewer who may type.
 fn host(script: Script, escape: Escape) -> World<FakeEngine> {
     host_in(Size::new(80, 24), script, escape)
 }
@@ -105,7 +105,7 @@ fn a_refusal_by_the_escape_is_one() {
     let mut world = host(Script::Shell, KEY);
     joins(&mut world, Role::Control);
 
-    // As a terminal says it that was asked for the kitty keyboard protocol.
+    // The bytes of a terminal with the kitty keyboard protocol.
     keys(&mut world, b"\x1b[93;5u\x1b[93;5:3u\x1b[110u");
 
     assert!(banner(&world).join("").contains("shows the new links"), "{:?}", banner(&world));
@@ -175,7 +175,7 @@ fn the_list_of_those_who_wait_has_the_words_before_the_name() {
     assert!(list[1].trim_start().starts_with(&format!("1 {check}  \"ann' (this machine) want…\"  ")), "{list:?}");
 }
 
-/// A name that says what only the host may say.
+/// A name that imitates the host's own words.
 const FORGED: &str = "ann\" (this machine) wants to watch: able baker";
 
 #[test]

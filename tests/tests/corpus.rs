@@ -1,5 +1,5 @@
-//! What real programs print, recorded here and now, arrives at a viewer through a bad network: same cells, cursor and
-//! modes, and so does what its painter painted.
+//! Real programs run here, their output is recorded, and a viewer behind a bad network gets it: the viewer has the same
+//! cells, cursor and modes, and so has the terminal that its painter paints on.
 #![cfg(target_os = "linux")]
 
 #[path = "corpus/plain.rs"]
@@ -22,7 +22,7 @@ use plain::Plain;
 /// How many screens of a recording are compared, the last one included.
 const POINTS: usize = 11;
 
-/// A program that has printed nothing for so long waits for a key.
+/// A program that has printed nothing for this long waits for a key.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// A program on a terminal of its own, whose output is recorded.
@@ -108,7 +108,7 @@ fn same_painted(painted: &Emulator, host: &Emulator) -> Result<(), String> {
         }
     }
     let (painted, host) = (painted.head(), host.head());
-    // Pastes are told from typing at every viewer, whatever the program wants to know of them.
+    // At every viewer bracketed paste is on, even if the program does not ask for brackets.
     let modes = host.modes.set(Modes::BRACKETED_PASTE, true);
     if (painted.size, painted.cursor, painted.modes) != (host.size, host.cursor, modes) {
         return Err(format!("painted {painted:?}, the host's {host:?}"));
@@ -167,8 +167,8 @@ fn arrives<E: Engine>(world: &mut World<E>, input: HostInput) -> Result<(), Stri
 /// The number of an end of a recording, and what its rows must be.
 type Excused = (usize, fn(&[String]) -> bool);
 
-/// What a recording looks like at each of `ends`: through the network, and on a terminal of its own. At each of the
-/// ends in `excused` that terminal is known to be wrong, and the rows are judged instead.
+/// Compares the screen at each of `ends` of a recording with a viewer behind the network, and with a pane of tmux. At
+/// the ends in `excused` tmux is known to be wrong; there a check of the rows decides.
 fn plays(program: &str, size: Size, printed: &[u8], ends: &[usize], excused: &[Excused]) {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
@@ -201,12 +201,12 @@ fn plays(program: &str, size: Size, printed: &[u8], ends: &[usize], excused: &[E
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
-/// The same while the host's size changes between the parts, for what no terminal of another kind can be asked: how
-/// rows are broken anew differs between them.
+/// The same while the host's size changes between the parts. No other terminal is asked here, since terminals break
+/// rows anew in different ways.
 fn plays_while_resized<E: Engine>(mut world: World<E>, program: &str, size: Size, printed: &[u8]) {
     let mut done = 0;
     for (point, end) in ends(printed).into_iter().enumerate() {
-        // Every other size is that of the viewer's window, the last one too.
+        // Every second size, and the last one, is the size of the viewer's window.
         let odd = |by: u16| if point % 2 == 1 { point as u16 % by } else { 0 };
         let changed = Size::new(size.cols + 5 * odd(4) - 3 * odd(6), size.rows + 2 * odd(8) - 3 * odd(4));
         for input in [HostInput::Resized(changed), HostInput::Printed(printed[done..end].to_vec())] {
@@ -302,7 +302,7 @@ fn vttest_arrives(menu: &[&str], pages: usize, excused: &[Excused]) {
     plays_while_resized(pair(World::new(printed.len() as u64, fake_engine), size), &name, size, &printed);
 }
 
-/// vttest says: "The left/right margins should have letters in order". The last 17 letters stay.
+/// vttest prints: "The left/right margins should have letters in order". The last 17 letters stay.
 fn letters_are_in_order(rows: &[String]) -> bool {
     let ends = |row: &String| (row.chars().next(), row.chars().last(), row.chars().count());
     rows[2..19].iter().zip('I'..='Y').all(|(row, letter)| {

@@ -39,7 +39,7 @@ fn after(size: Size, bytes: &str) -> Emulator {
     emulator
 }
 
-/// What a program wrote shows like this: in one read, in reads of a byte, and as an update.
+/// Checks the rows that a program's bytes give: in one read, in reads of a byte, and as an update.
 fn shows_at(size: Size, bytes: &str, rows: &[&str]) {
     let mut whole = after(size, bytes);
     assert_eq!(text(&mut whole), rows, "{:?}", bytes.escape_debug().to_string());
@@ -57,7 +57,7 @@ fn shows(bytes: &str, rows: &[&str]) {
     shows_at(SIZE, bytes, rows);
 }
 
-/// The same behind [`HALVES`].
+/// The same check behind [`HALVES`].
 fn halves_show(bytes: &str, rows: &[&str]) {
     shows(&format!("{HALVES}{bytes}"), rows);
 }
@@ -321,7 +321,7 @@ fn a_selective_erase_leaves_protected_characters() {
     // At the end of a row where a wrap is pending, and with a wide character.
     shows_at(Size::new(4, 2), "abcd\x1b[?KX", &["abcX"]);
     shows("\x1b[1\"q中\x1b[\"q中\x1b[?2K", &["中"]);
-    // The rest of what erases and overwrites does not care.
+    // All other commands erase and overwrite protected cells too.
     for erases in ["\x1b[2J", "\x1b[H\x1b[J", "\x1b[1;1;3;9$z", "\x1b[32;1;1;3;9$x", "\x1bc"] {
         show(erases, &[]);
     }
@@ -339,7 +339,7 @@ fn protection_is_the_pens_until_it_is_ended_and_moves_with_the_text() {
     shows("\x1b[1\"qab\r\x1b[2@\x1b[\"qcd\x1b[L\x1b[?2J", &["", "  ab"]);
     shows("\x1b[1\"qab\x1b[\"q\x1b[1;1;1;2;1;2;3;1$v\x1b[?2J", &["ab", "  ab"]);
     shows("\x1b[1\"q\x1b[65;1;1;1;3$x\x1b[?2J", &["AAA"]);
-    // What shows of the attributes is what would show without protection.
+    // Protection does not change which attributes show.
     let style = |bytes: &str| line(&after(SIZE, bytes), 0).runs[0].style.clone();
     for attributes in ["", "4", "21", "4:3", "4:4", "4:5", "53", "4;53", "21;53", "4:3;53", "4:4;53", "4:5;53", "5;7"] {
         let plain = style(&format!("\x1b[{attributes}mx"));

@@ -1,4 +1,4 @@
-//! Escapes are found in every encoding and however the bytes are cut, and whatever is none passes byte for byte.
+//! Escapes are found in every encoding and for all ways to cut the bytes; all other bytes pass unchanged.
 
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ const BETWEEN: &[&[u8]] = &[
     b"\x1b[O",
 ];
 
-/// Keys that are no escape, whatever stands around them.
+/// Keys that are no escape, with other keys around them.
 const OTHERS: &[&[u8]] = &[
     b"a",
     b"\r",

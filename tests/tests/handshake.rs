@@ -1,4 +1,4 @@
-//! From "joining" to the first screen: who gets in, who waits, who is refused, and what is said of whoever fails.
+//! From "joining" to the first screen: who gets in, who waits, who is refused, and which failure each side reports.
 #![cfg(target_os = "linux")]
 
 use beach_core::crypto::invite::Invite;
@@ -157,7 +157,7 @@ fn every_handshake_has_its_own_state_so_128_viewers_at_once_all_get_in_and_the_1
     world.run_for(secs(1));
     for viewer in 0..MAX_VIEWERS {
         let mut plan = ViewerPlan::of(1, Role::Control);
-        // The one who leaves has to be heard.
+        // The other side must hear the one that leaves.
         plan.wire = if viewer == 3 { Wire::steady(ms(10)) } else { Wire::random(&mut world.dice, 5) };
         world.add_viewer(plan);
     }

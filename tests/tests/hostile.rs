@@ -138,8 +138,7 @@ fn a_rendezvous_that_connects_viewers_to_each_others_hosts_gets_nobody_in_and_bo
         plan.at = secs(1);
         world.add_viewer(plan);
     }
-    // Whatever is for one host is given to the other; what that one says of a link is given to the viewer whose link it
-    // is.
+    // The rendezvous gives each message for one host to the other host, and the other host's answers to the viewer.
     let mut links = std::collections::BTreeMap::new();
     world.meddler = Some(Box::new(move |_, signal| match (signal.up, signal.who) {
         (true, Who::Viewer(index)) => {

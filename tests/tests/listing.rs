@@ -68,7 +68,7 @@ fn each_viewer_sees_who_is_here_and_who_types_for_as_long_as_that_is_so() {
     world.host_input(0, HostInput::Keys(b"x".to_vec()));
     world.run_for(ms(1_200));
     assert_eq!(page(&mut world, bob)[1], "       the host types now");
-    // What the terminal says by itself is no typing.
+    // A report that the terminal sends by itself is no typing.
     world.run_for(secs(4));
     world.host_input(0, HostInput::Keys(b"\x1b[I\x1b[3;4R\x1b[<35;1;1M".to_vec()));
     world.run_for(ms(1_200));

@@ -1,5 +1,5 @@
-//! What everything below says at level trace, while real sessions run, has no secret in it. The notes of both sides
-//! tell the story of a handshake in order, and what was missing when a handshake came to nothing.
+//! Logs at level trace, those of all libraries included, hold no secret of the sessions that run meanwhile. The notes
+//! of both sides tell the story of a handshake in order, and what was missing when a handshake came to nothing.
 #![cfg(target_os = "linux")]
 
 use std::io;

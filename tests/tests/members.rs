@@ -1,5 +1,5 @@
-//! Several people in one session: whose size counts, whose paste is under way, who hears of the clipboard, what a late
-//! one gets.
+//! Several people in one session: whose size counts, whose paste is under way, who gets the clipboard's text, what a
+//! late viewer gets.
 
 use beach_core::host::{HostInput, ModeratorAction, Resize};
 use beach_core::role::Role;

@@ -1,5 +1,5 @@
-//! What a program switched on in the host's own terminal, and left on, is switched off at the end of the session; what
-//! was never switched on is not touched.
+//! Modes that a program switched on in the host's own terminal and left on are switched off at the end of the session.
+//! Other modes are not touched.
 
 use beach_core::host::HostInput;
 use beach_core::terminal::{Emulator, Modes, Size};
@@ -21,7 +21,7 @@ fn last_shown(headless: bool, printed: &str) -> String {
     String::from_utf8(world.hosts[0].shown[before..].to_vec()).expect("sequences are text")
 }
 
-/// What is switched on, and what switches it off.
+/// Sequences that switch something on, each with the sequence that switches it off.
 const MODES: [(&str, &str); 24] = [
     ("\x1b[?5h", "\x1b[?5l"),
     ("\x1b[?9h", "\x1b[?9l"),

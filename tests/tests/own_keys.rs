@@ -1,4 +1,4 @@
-//! The host's own keys come first, whatever a viewer pastes or types and whatever a program does not read.
+//! The host's own keys come first, even if viewers paste and type, and if the program reads nothing.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;

@@ -152,7 +152,7 @@ fn check_wraps(lines: &[Line], wraps: &[bool], local: Size) -> Result<(), TestCa
         let Some((next, _)) = rows.get(at + 1) else { continue };
         let full = row.len() == usize::from(local.cols) && row.is_ascii();
         let sure = full && next.chars().next().is_some_and(|c| c.is_ascii()) && local.rows > 1;
-        // What is stacked on the first character makes it doubtful.
+        // Combining marks make the width of the first character doubtful.
         let stacked = next.chars().nth(1).is_some_and(|c| !c.is_ascii());
         prop_assert!(!(*goes_on && sure && !stacked) || *wraps, "row {} ends: {:?}", at, rows);
     }

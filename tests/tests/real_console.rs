@@ -1,5 +1,4 @@
-//! The host is asked in the terminal that it shares, over whatever runs there, and that looks afterwards as if nothing
-//! had been.
+//! The host's question stands over the program in the shared terminal, and leaves no trace there.
 
 use std::time::Duration;
 
@@ -7,7 +6,7 @@ use beach_tests::real::{Links, Pane, Process, Scratch, Tmux, alike, beach, event
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// An answer that comes sooner is none.
+/// An earlier answer does not count.
 const READ: Duration = Duration::from_millis(600);
 
 const SIZE: (u16, u16) = (100, 24);
@@ -70,7 +69,7 @@ fn is_not_disturbed(program: &str, shows: &str, after: &[&str], settled: Option<
     let stranger = join(&tmux, "stranger", &link);
     answer(&host, "stranger", "n");
     assert_eq!(stranger.end(SOON), 5);
-    // Whom the host sent away has the link, so there is another one.
+    // The person that the host refused has the link, so the session has a new one.
     let late = join(&tmux, "late", &new_link(&scratch));
     // Both see the same words.
     let words = eventually("the question", SOON, || {

@@ -121,7 +121,7 @@ fn copy_for_all(scratch: &Scratch) -> PathBuf {
     copy
 }
 
-/// Whatever lets somebody in, as a link has it.
+/// The keys, as links hold them.
 fn keys(links: &Links) -> [&str; 2] {
     [&links.control, &links.view].map(|link| link.rsplit_once('.').expect("a link has a key").1)
 }

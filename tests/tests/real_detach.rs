@@ -1,5 +1,5 @@
-//! A session in the background outlives the terminal that it was started in; one that is not ends with its terminal,
-//! cleanly.
+//! A session in the background outlives the terminal that it was started in. A session in the foreground ends cleanly
+//! with its terminal.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn in_the_background_it_outlives_its_terminal_and_one_can_come_back_to_it() {
 
     let (code, status) = ask(&scratch, &["status", "--json"]);
     assert!(code == 0 && status.contains(r#""size":"90x20""#), "{status}");
-    // Whose session it is need not ask to be let in.
+    // The session's own user needs no approval.
     let pane = tmux.pane("second", (90, 20), "beach attach; echo \"left with $?\"; exec cat");
     pane.shows("$", SOON);
     pane.types_line("echo $((6*7))");

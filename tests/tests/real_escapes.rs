@@ -1,4 +1,4 @@
-//! A viewer's escapes work whatever the shared program has asked the viewer's terminal for.
+//! A viewer's escapes work in every keyboard mode that the shared program can switch on.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ const SIZE: (u16, u16) = (80, 24);
 
 #[test]
 fn a_program_that_asks_for_every_key_as_an_escape_code_does_not_take_the_escape_away() {
-    // Shift, `~`, and `.`, as a terminal sends them that was asked for this. With flag 2 keys that are let go are told
-    // too.
+    // The bytes of Shift, `~` and `.` in a terminal with these modes. With flag 2 keys that are let go are told too.
     let asked = [
         ("8", "\x1b[57441;2u", "\x1b[96;2u\x1b[46u"),
         ("31", "\x1b[57441;2u", "\x1b[96:126;2;126u\x1b[96:126;2:3u\x1b[57441;1:3u\x1b[46;;46u"),

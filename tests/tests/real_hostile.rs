@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(15);
 
-/// A viewer that says these things as soon as both lanes are open, whatever it may.
+/// A viewer that sends these frames as soon as both lanes are open, permitted or not.
 struct Bold {
     viewer: Viewer,
     says: Vec<(Lane, Vec<u8>)>,
@@ -90,7 +90,7 @@ impl Surroundings<BoldEndpoint> for Wires {
     }
 }
 
-/// Joins, says these things, and waits for what becomes of it.
+/// Joins, sends these frames, and waits for the end.
 fn joins_and_says(link: &str, says: Vec<(Lane, Vec<u8>)>) -> ViewerExit {
     let invite = Invite::parse(link).expect("a link");
     let config = ViewerConfig {
@@ -131,7 +131,7 @@ fn input_paste_and_grant_of_who_may_only_watch_reach_nothing_and_the_third_remov
         (Lane::Control, FromViewer::Size(size).encode()),
         typed(1000, 1, InputEvent::Keys(b"typed\r".to_vec())),
         typed(1001, 2, InputEvent::Paste { bytes: b"pasted\r".to_vec(), first: true, last: true }),
-        // As the host says it to a viewer whom it hands the keyboard.
+        // The frame by which a host lets a viewer type.
         (Lane::Control, FromHost::Role(Role::Control).encode()),
     ];
 
@@ -147,7 +147,7 @@ fn input_paste_and_grant_of_who_may_only_watch_reach_nothing_and_the_third_remov
     let status = beach(&scratch, &["status", "--json"]).output().expect("it runs").stdout;
     assert!(String::from_utf8_lossy(&status).contains(r#""size":"80x24""#));
 
-    // By the link that may type the same is typed: it was the role that stopped it.
+    // With the link that may type, the same input arrives: only the role stopped it.
     let says = vec![typed(1000, 1, InputEvent::Keys(b"once more\r".to_vec()))];
     let exit = std::thread::spawn({
         let link = host.links.control.clone();

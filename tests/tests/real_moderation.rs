@@ -111,7 +111,7 @@ fn a_keyboard_is_handed_over_and_taken_back_and_who_misbehaves_goes() {
     assert_eq!(viewer.exit(SOON), 5, "{}", viewer.stderr());
     in_three_lines(&viewer.stderr());
     holds("it is gone", SOON, || host.events("member_left") == 1);
-    // Nor does it come back by the link that it had; who has a new one comes in.
+    // The viewer's old link does not let it in again; a new link does.
     let mut again = joins(&scratch, &host.links.view, "ann");
     assert_eq!(again.exit(SOON), 5, "{}", again.stderr());
     assert!(again.stderr().contains("the link has expired"), "{}", again.stderr());

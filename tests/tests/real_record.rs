@@ -1,4 +1,4 @@
-//! `share --record`: what the program printed and who came and went, in files that players play.
+//! `share --record`: files for players, with the program's output and the viewers who came and went.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -133,7 +133,7 @@ fn asciinema_plays_what_the_program_printed() {
     let mut host = Host::start(&scratch, &options, &["sh", "-c", "stty -opost; cat raw"]);
     assert_eq!(host.process.exit(SOON), 0);
 
-    // The player requires a terminal, whatever it does with it.
+    // The player requires a terminal.
     let pane = tmux.pane("player", (80, 24), "asciinema cat it.cast > played");
     assert_eq!(pane.end(SOON), 0);
 

@@ -1,4 +1,5 @@
-//! Through the rendezvous, over real sockets: where it may, where it must, and where it may not.
+//! The path through the rendezvous, over real sockets: where it is allowed, where it is needed, and where it is
+//! forbidden.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The rendezvous: it may die, and it learns nothing. Nor does anybody else who is not told.
+//! The rendezvous: it may die, and it learns nothing. Neither does anybody else without the link.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

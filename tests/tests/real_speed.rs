@@ -14,8 +14,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// Joins that are measured, one after the other.
 const ALONE_JOINS: usize = 40;
 
-/// What is lost in DTLS comes again after 750 ms at the earliest; nothing is lost on loopback, so a join that takes
-/// this long threw something away. One in forty may have met a busy machine.
+/// DTLS repeats a lost datagram after 750 ms at the earliest. Loopback loses nothing, so in a join that takes this long
+/// beach itself dropped a datagram. One in forty may have met a busy machine.
 const STALLED_MILLIS: u64 = 700;
 
 /// Joins of one host, and how many at a time.

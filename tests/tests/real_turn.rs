@@ -57,7 +57,7 @@ fn who_wants_relays_only_is_not_seen_by_the_other_side() {
         let between = |line: &&str| line.contains("203.0.113.11.") && line.contains("203.0.113.12.");
         assert!(seen.contains("203.0.113.11.") && seen.contains(".3478"), "{seen}");
         assert_eq!(seen.lines().find(between), None);
-        // Nor does whoever listens on the way see a word or a key.
+        // A listener on the way sees neither a word nor a key.
         let bytes = std::fs::read(&wire).expect("a capture");
         let (_, key) = met.host.links.control.rsplit_once('.').expect("a link has a key");
         for secret in [key, "READY-ON-THE-HOST", "typed"] {

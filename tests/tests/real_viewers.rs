@@ -24,7 +24,7 @@ fn not_one_byte_typed_by_a_viewer_with_a_view_link_reaches_the_program() {
     watching.presses("C-c");
     piped.write("typed by a script\r");
 
-    // What the one who may type says, comes through: so the others' would have, by now.
+    // The typing of the viewer who may type has arrived, so the others' typing would have arrived by now.
     let mut typing = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
     typing.line("the first screen", SOON, |line| line.contains("\"control\""));
     typing.write("mine");

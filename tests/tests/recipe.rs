@@ -85,7 +85,7 @@ fn with_default_extensions_the_same_packet_deafens_the_lane() {
     assert_eq!(run.on_channel, [MESSAGES; 2]);
 }
 
-/// Says its transcripts when another test runs it, in a process of its own; otherwise it has nothing to say.
+/// Prints its transcripts when another test runs it, in a process of its own; prints nothing otherwise.
 #[test]
 fn child() {
     if std::env::var_os(CHILD).is_none() {
@@ -102,7 +102,7 @@ const MARK: &str = "transcript: ";
 /// Set for the process that is to say its transcripts.
 const CHILD: &str = "BEACH_RECIPE_CHILD";
 
-/// Seed, loss and what came of it.
+/// The seed, the loss, and the transcript.
 type Transcript = (u64, u64, String);
 
 fn transcripts(seeds: impl Iterator<Item = u64>) -> Vec<Transcript> {
@@ -442,8 +442,8 @@ impl Link {
 /// A forged packet arrives when the viewer has had this many on its lane: a report was sent by then, if any is.
 const FORGE_AFTER: usize = 20;
 
-/// What anyone who can spoof the host's address may send: the lane's payload type and media id, which travel in clear,
-/// an SSRC of the forger's own, and noise where the encrypted payload and its tag belong.
+/// A packet that anybody who can spoof the host's address can send: it has the lane's payload type and media id, which
+/// travel in clear, an SSRC of the forger's, and noise in place of the encrypted payload and its tag.
 fn forgery() -> Datagram {
     /// Where `ExtensionMap::standard` has the media id.
     const MID_EXTENSION: u8 = 4;

@@ -189,7 +189,7 @@ fn cut<E: Engine>(world: &mut World<E>, how: Cut, is_cut: bool) {
     }
 }
 
-/// Types, and says how long it took until the viewer saw what the shell made of it.
+/// Types a command, and returns how long it took until the viewer saw the shell's answer.
 fn answered_within<E: Engine>(world: &mut World<E>, number: u64) -> Duration {
     let before = world.now();
     world.type_keys(0, &format!("\x0cecho $(({number}*3))\r"));

@@ -1,5 +1,5 @@
-//! Partitions, sleeps and restarts: whoever was there comes back by itself, what was typed meanwhile arrives once, and
-//! the screens are the same.
+//! Partitions, sleeps and restarts: members come back by themselves, their typing of meanwhile arrives once, and the
+//! screens are the same.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;

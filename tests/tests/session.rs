@@ -414,7 +414,7 @@ fn a_thousand_joins_and_leaves_later_everything_is_where_it_was() {
         }
         world.run_for(secs(2));
         for viewer in first..first + 10 {
-            // The frozen ones never wake: their processes end, and nobody hears of it.
+            // The frozen viewers never wake: their processes end without a message to anybody.
             if viewer % 5 == 1 {
                 world.kill_viewer(viewer);
             }

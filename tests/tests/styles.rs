@@ -18,7 +18,7 @@ fn window(emulator: &mut Emulator) -> Vec<Line> {
     lines.map(|number| Line::decode(emulator.line(head.space, number).expect("a row").1).expect("canonical")).collect()
 }
 
-/// What a program does with its pen.
+/// The acts of a program: styles, text and movements of the cursor.
 #[derive(Clone, Debug)]
 enum Act {
     /// SGR with these parameters.

@@ -1,4 +1,4 @@
-//! The terminal as numbered lines: nothing is lost, whatever is written, however it is read, whatever the network does.
+//! The terminal as numbered lines: no line is lost, for all output, all ways to cut it into reads, and all networks.
 
 #[path = "terminal/allowed.rs"]
 mod allowed;
@@ -274,7 +274,7 @@ proptest! {
                 }
             }
         }
-        // Only what never arrived in its newest version goes out again: the viewer must have kept the rest.
+        // Only lines whose newest version never arrived are sent again: the viewer must have kept the others.
         let head = emulator.head();
         viewer.take(&pack(Message::Head(head.clone())));
         for (number, version) in (head.top..).zip(head.row_versions()) {

@@ -55,7 +55,7 @@ fn joins<E: Engine>(world: &mut World<E>) {
     everyone_joins(world, secs(5)).unwrap_or_else(|who| panic!("{who}"));
 }
 
-/// How long until the viewer saw what the shell made of something typed.
+/// How long it took from typing a command until the viewer saw the shell's answer.
 fn answered<E: Engine>(world: &mut World<E>, number: u64) -> Duration {
     let before = world.now();
     world.type_keys(0, &format!("\x0cecho $(({number}*3))\r"));
@@ -157,7 +157,7 @@ fn a_direct_path_that_is_cut_is_replaced_and_when_it_is_mended_it_is_taken_again
             let then = answered(&mut world, 222);
             world.set_apart(false);
             let mended = world.now();
-            // A path is noticed by who uses it.
+            // Only a side that sends on the path notices it.
             let mut number = 1000;
             while kinds(&world).last() != Some(&PathKind::Direct) {
                 number += 1;

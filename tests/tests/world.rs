@@ -46,7 +46,7 @@ fn whatever_the_network_does_everyone_joins_types_and_sees_what_the_host_has() {
     println!("{viewers} viewers");
 }
 
-/// A session over real ICE, DTLS and SCTP; how long each viewer took, or how it failed.
+/// A session over real ICE, DTLS and SCTP; returns how long each viewer took, or how the session failed.
 fn real_session(seed: u64, loss: u64, within: Duration) -> Vec<Result<Duration, String>> {
     determinism::run(seed, move || {
         let mut world = real::world(seed);

@@ -87,8 +87,8 @@ pub(super) fn roll(dice: &mut u64, buf: &mut [u8]) {
 
 /// Computes a process-wide value on a thread without a world.
 ///
-/// Whichever simulation happens to ask first must not pay for it from its own dice: it would differ from a second run
-/// of the same seed.
+/// The first simulation that asks must not use its own dice for the value, or it would differ from a second run of the
+/// same seed.
 pub(super) fn outside<T: Send>(compute: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(compute).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }

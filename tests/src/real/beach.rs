@@ -13,7 +13,7 @@ use super::scratch::Scratch;
 /// The link is there within this time.
 pub(super) const LINK_WITHIN: Duration = Duration::from_secs(2);
 
-/// An environment in which nothing of the person who runs the tests is left.
+/// An environment without the settings of the person who runs the tests.
 pub(super) fn clean(command: &mut Command, home: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     command.env_clear().env("PATH", path).env("HOME", home).env("USER", "tester").env("LANG", "C.UTF-8");

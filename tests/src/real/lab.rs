@@ -12,10 +12,10 @@ pub enum Nat {
     None,
     /// A static mapping: endpoint-independent mapping and filtering.
     Static,
-    /// A port is kept whoever is spoken to; only who was spoken to may answer: endpoint-independent mapping, address
-    /// and port-dependent filtering.
+    /// The router keeps a port for all destinations, and lets in only destinations that were sent to:
+    /// endpoint-independent mapping, address and port-dependent filtering.
     Plain,
-    /// Another port for everybody that is spoken to: address and port-dependent mapping and filtering.
+    /// The router takes another port for each destination: address and port-dependent mapping and filtering.
     Symmetric,
     /// No UDP passes.
     NoUdp,
@@ -43,7 +43,7 @@ impl Nat {
     }
 }
 
-/// The lab. It goes when this is dropped.
+/// The lab. Dropping the value removes the lab.
 #[derive(Debug)]
 pub struct Lab {
     /// The public segment, where the rendezvous runs.
@@ -85,7 +85,7 @@ impl Lab {
         lab.public.ip("link set segment up");
         lab.public.ip(&format!("address add {}/24 dev segment", PUBLIC[0]));
         lab.public.ip(&format!("address add {}/64 dev segment nodad", PUBLIC[1]));
-        // The rest of the world: what is for nobody here vanishes there, without an error to whoever sent it.
+        // The rest of the world: packets to unknown addresses vanish there, without an error to the sender.
         lab.public.ip("link add world type bridge");
         lab.public.ip("link set world up arp off");
         lab.public.ip("route add default dev world");

@@ -96,7 +96,7 @@ impl Tmux {
         String::from_utf8_lossy(&self.run(&["show-buffer"]).stdout).into_owned()
     }
 
-    /// A new terminal of this size, in which `sh` runs this script. It stays when the script ends.
+    /// A new terminal of this size, in which `sh` runs this script. The pane stays when the script ends.
     ///
     /// # Panics
     /// If tmux refuses.

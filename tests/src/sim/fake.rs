@@ -1,8 +1,8 @@
 //! An engine for tier A2: checks, a handshake that shows a fingerprint, a reliable lane and a lane of datagrams, in a
 //! few hundred lines.
 //!
-//! As with the real one, a datagram of a check is for whoever has its user name, anything else for whoever knows where
-//! it came from.
+//! As with the real engine, a check is for the peer with its user name, and every other datagram for the peer that
+//! knows the sender's address.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -258,7 +258,7 @@ impl Packet {
     }
 }
 
-/// Changes the fingerprint that a flight shows, as somebody in between would who has a certificate of his own.
+/// Changes the fingerprint that a flight shows, as an attacker in between would, who has another certificate.
 pub fn swap_fingerprint(bytes: &[u8]) -> Option<Vec<u8>> {
     match Packet::decode(bytes)? {
         Packet::Flight { step, random, .. } => Some(Packet::Flight { step, fingerprint: [0xee; 32], random }.encode()),

@@ -38,8 +38,9 @@ pub fn world_of<E: beach_core::peer::engine::Engine>(
     World::new(seed, engine).with_clock(determinism::advance_to)
 }
 
-/// The engine takes the time of the process' first handshake for the beginning of time, and cuts off what is before it.
-/// So that this is the same for every run of a process, the first handshake is this one, milliseconds after the epoch.
+/// The engine takes the time of the process' first handshake for the earliest time there is, and raises earlier times
+/// to it. This handshake, milliseconds after the epoch, is the first one of every process, so that all runs have the
+/// same earliest time.
 fn warm_up() {
     determinism::run(0, || {
         let mut world = World::new(0, engine).with_clock(determinism::advance_to);

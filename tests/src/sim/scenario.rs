@@ -69,7 +69,7 @@ pub fn everyone_joins<E: Engine>(world: &mut World<E>, within: Duration) -> Resu
     Ok(worst)
 }
 
-/// One after the other, everybody who may types a multiplication and sees its product.
+/// One after the other, each viewer who may type types a multiplication and sees its product.
 pub fn everyone_types<E: Engine>(world: &mut World<E>) {
     for viewer in 0..world.viewers.len() {
         if world.viewers[viewer].role() != Role::Control {
@@ -118,7 +118,7 @@ pub fn quiet<E: Engine>(world: &mut World<E>) {
     };
     let same = world.run_until(secs(30), |world| check(world).is_ok());
     assert!(same, "once quiet, {}", check(world).expect_err("not the same"));
-    // What was merged last is painted within a refresh of the screen, or when the terminal took what came before.
+    // The last change is painted within one refresh of the screen, or when the terminal has taken the bytes before.
     world.run_for(Duration::from_millis(100));
     let host = &world.hosts[0];
     if let [size] = host.resized[..] {

@@ -37,8 +37,8 @@ pub enum By {
     Withdrawn,
 }
 
-/// What happens. A number picks one of the people, or of the numbers that `status` shows, whichever the step is about,
-/// modulo how many there are; a step about nobody does nothing.
+/// A step. A step's number picks one of the people that the step can be about: the number counts modulo how many there
+/// are. Without such people the step does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// A person asks to join.

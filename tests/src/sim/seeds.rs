@@ -6,13 +6,13 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-/// Names one seed instead of all.
+/// The environment variable that names one seed instead of all.
 const SEED: &str = "BEACH_SEED";
 
-/// How many seeds each test tries, instead of its own number.
+/// The environment variable for the number of seeds of each test.
 const COUNT: &str = "BEACH_SEEDS";
 
-/// Set in the processes that [`children`] starts.
+/// The environment variable that is set in the processes that [`children`] starts.
 const CHILD: &str = "BEACH_CHILD";
 
 const MARK: &str = "transcript: ";
@@ -48,7 +48,7 @@ pub fn for_each_seed<T: Send>(
                 Ok(result) => done.push((seed, result)),
                 Err(panic) => {
                     next.store(seeds.end, Ordering::Relaxed);
-                    // To where a failed test's output is seen, whichever thread it ran on.
+                    // Stderr shows this line for every thread of a failed test.
                     eprintln!("seed {seed} failed; again with: {}", replay_with(seed, file, test));
                     resume_unwind(panic)
                 }

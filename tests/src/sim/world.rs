@@ -54,7 +54,7 @@ pub enum Who {
 /// See the module.
 pub struct World<E: Engine> {
     now: Timestamp,
-    /// Where all chance comes from.
+    /// The dice of the whole world.
     pub dice: Dice,
     engine: Box<dyn FnMut(Who, Timestamp) -> E>,
     clock: Option<fn(Duration)>,
@@ -85,9 +85,9 @@ pub struct World<E: Engine> {
     streams: BTreeMap<SocketAddr, (Who, StreamId)>,
     apart: bool,
     transcript: Sha256,
-    /// Takes what passes through the rendezvous' hands.
+    /// Handles each message that passes through the rendezvous, if the test wants that.
     pub meddler: Option<Meddler>,
-    /// Takes what passes between the sockets.
+    /// Handles each datagram between sockets, if the test wants that.
     pub tamper: Option<Tamper>,
     /// All messages of the hosts pass through here first.
     pub uplink: Option<Pipe>,

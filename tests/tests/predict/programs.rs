@@ -2,7 +2,7 @@
 
 use crate::world::Program;
 
-/// A shell's line editor on one row, as it looks and as it is. It knows one command, which asks for a password.
+/// A shell's line editor on one row, as it looks and as it is. The editor knows one command, which asks for a password.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Editor {
     pub(crate) left: Vec<char>,

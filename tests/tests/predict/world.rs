@@ -157,7 +157,7 @@ impl World {
         self.check();
     }
 
-    /// Whatever happens: what is laid over the screen is inside of it, and no cell over another.
+    /// An invariant: all cells of the overlay are inside of the screen, and no two at one place.
     fn check(&mut self) {
         let overlay = self.predictor.overlay();
         if let Some(head) = self.screen.head() {

@@ -1,10 +1,11 @@
-//! What the bare model does as descriptions say, of what a program may write: the rest is taken out of a script.
+//! Keeps of a script the parts that the bare model does as the descriptions of terminals say.
 
 use beach_core::terminal::Size;
 
 use super::script::Step;
 
-/// What a script may have besides: in one of both, the bare model does not stop at margins as it should.
+/// The further commands that a script may have: margins, or movements of the cursor. No script has both, since the bare
+/// model does not stop at margins as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum With {
     Margins,

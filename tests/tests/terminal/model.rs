@@ -209,7 +209,7 @@ impl Bare {
         self.term.resize(Extent(size));
     }
 
-    /// A resize that pulls nothing back: first the main screen's history is taken out. It is returned.
+    /// A resize that pulls nothing back: first the main screen's history is taken out. Returns the history.
     pub(crate) fn resize_without_history(&mut self, size: Size) -> Vec<Vec<Cell>> {
         let take = |bare: &mut Bare| {
             let history = bare.history();

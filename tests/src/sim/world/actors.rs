@@ -108,7 +108,7 @@ pub struct ViewerNode<E: Engine> {
     pub(super) role: Role,
     /// The content of the viewer's own terminal.
     pub terminal: Emulator,
-    /// Its own terminal takes nothing.
+    /// The viewer's own terminal takes no bytes.
     pub terminal_stalled: bool,
     pub(super) owed_shown: bool,
     pub(super) typing: VecDeque<Vec<u8>>,

@@ -56,7 +56,7 @@ impl<E: Engine> World<E> {
         }
     }
 
-    /// No datagram of `who` gets through any more, or all do again; those of others reach it.
+    /// The network drops all datagrams of `who`, or none any more; datagrams of others still reach `who`.
     pub fn mute(&mut self, who: Who, is_mute: bool) {
         if is_mute {
             self.mute.insert(who);
@@ -65,7 +65,7 @@ impl<E: Engine> World<E> {
         }
     }
 
-    /// No datagram reaches or leaves `who` any more, or they do again.
+    /// The network drops all datagrams of `who` and for `who`, or none any more.
     pub fn cut(&mut self, who: Who, is_cut: bool) {
         if is_cut {
             self.cut.insert(who);

@@ -49,7 +49,7 @@ impl<E: Engine> World<E> {
         }
     }
 
-    /// Tells somebody of it.
+    /// Tells a node of this server.
     pub fn tell_of_turn(&mut self, who: Who, transport: Transport, user: &str, password: &str) {
         let credentials = Credentials { user: user.to_owned(), password: password.to_owned().into() };
         let service = Service::Turn(transport, Some(credentials));
@@ -67,7 +67,7 @@ impl<E: Engine> World<E> {
         self.turn.as_ref().map_or((0, 0), |post| (post.passed, post.relays()))
     }
 
-    /// Between those who are apart nothing passes but through the TURN server and the rendezvous.
+    /// Between separated nodes, datagrams pass only through the TURN server and the rendezvous.
     pub fn set_apart(&mut self, apart: bool) {
         self.apart = apart;
     }
