@@ -28,7 +28,7 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether it has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A client and its terminal. It is ended when this is dropped.
+/// A client and its terminal. Dropping the value ends the client.
 pub(crate) struct Client {
     pty: Pty,
     child: Child,
@@ -159,7 +159,7 @@ fn readable(pty: &Pty, until: Instant) -> Result<bool> {
     }
 }
 
-/// Clients at whom nobody looks: what they print is read and forgotten, by one thread for all.
+/// Clients at whom nobody looks: one thread reads the output of all of them, and drops it.
 pub(crate) struct Crowd {
     stop: Arc<AtomicBool>,
     reader: Option<JoinHandle<Vec<Client>>>,
@@ -189,7 +189,7 @@ impl Crowd {
         Crowd { stop, reader: Some(reader) }
     }
 
-    /// How many of them are still there. It ends the looking away.
+    /// How many of them are still there. Dropping the value ends the reading.
     pub(crate) fn back(mut self) -> Vec<Client> {
         self.stop.store(true, Ordering::Relaxed);
         self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default()

@@ -57,7 +57,7 @@ pub(crate) struct Lab {
     pub(crate) rows: Vec<Row>,
     /// Which systems.
     pub(crate) systems: Vec<System>,
-    /// Whether what is not possible here fails.
+    /// Whether the run fails if a row is not possible on this machine.
     pub(crate) require: bool,
     /// Of the pauses between keys, and of what the link drops.
     pub(crate) seed: u64,
@@ -161,7 +161,7 @@ pub(crate) fn said(command: &mut Command) -> Result<String> {
     Ok(text.into_owned())
 }
 
-/// A process in the background. It is ended when this is dropped.
+/// A process in the background. Dropping the value ends the process.
 pub(crate) struct Daemon(pub(crate) Child);
 
 impl Drop for Daemon {

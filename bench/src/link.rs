@@ -1,5 +1,5 @@
 //! A slow link that loses datagrams, between two network namespaces: a TUN device in each, and between them this
-//! process, since not every kernel has `netem`. It keeps the order, and may be narrow.
+//! process, since not every kernel has `netem`. The link keeps the order of packets, and may be narrow.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -78,7 +78,7 @@ impl Link {
     /// The viewer's.
     const VIEWER: &str = "10.214.0.2";
 
-    /// Makes namespaces, devices and threads. It loses nothing yet.
+    /// Makes namespaces, devices and threads. The link loses nothing yet.
     pub(crate) fn new() -> Result<Link> {
         // Names of interfaces have at most 15 characters.
         let name = |side: &str| format!("bb{}{side}", std::process::id());
@@ -127,7 +127,8 @@ impl Drop for Link {
     }
 }
 
-/// A TUN device in a namespace of the same name. It is made out here and moved: who holds it keeps it.
+/// A TUN device in a namespace of the same name. The device is made outside of the namespace and then moved into it. It
+/// stays as long as its file is open.
 fn device(name: &str, own: &str, other: &str) -> Result<Arc<SyncDevice>> {
     let ip = |arguments: &[&str]| said(Command::new("ip").args(arguments)).map(drop);
     ip(&["netns", "add", name])?;

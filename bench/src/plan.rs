@@ -43,7 +43,7 @@ pub(crate) struct Plan {
     pub(crate) narrow: Duration,
     /// Loss of the slow link, in percent.
     pub(crate) losses: &'static [u32],
-    /// How long nothing is done before what comes with a start is over.
+    /// How long a session is left alone after its start, before it is measured.
     pub(crate) settle: Duration,
     /// How long nothing is done.
     pub(crate) idle: Duration,

@@ -105,7 +105,8 @@ impl Screen {
     }
 }
 
-/// What can be seen: a blank has no foreground unless something is drawn on it, and 16 colours have two spellings.
+/// The visible part of a look: a blank has no foreground unless something is drawn on it, and 16 colours have two
+/// spellings.
 fn look(cell: &Cell) -> Look {
     let mut flags = cell.flags;
     flags.remove(Flags::WRAPLINE);

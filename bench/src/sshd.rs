@@ -18,7 +18,7 @@ use crate::proc;
 /// Longest time until the server listens.
 const WITHIN: Duration = Duration::from_secs(10);
 
-/// A running one. It and all that it started are ended when this is dropped.
+/// A running one. Dropping the value ends the sshd and all processes that it started.
 pub(crate) struct Sshd {
     daemon: Daemon,
     port: u16,

@@ -52,7 +52,7 @@ fn stopped_among(lab: &Lab, size: usize) -> Line {
     let name = format!(
         "{size} viewers at {per_second} screens/s, one stopped for {seconds} s: another's echo p50, meanwhile ÷ otherwise"
     );
-    // Less is no fault: who is stopped leaves the processors to the others.
+    // A lower figure is no fault: a stopped viewer leaves the processors to the others.
     let met = beach(&ratios).map(|ratio| ratio <= 1.05);
     let mut line = Line::new(name).target("1.00 ± 0.05", met);
     for (system, ratio) in &ratios {
