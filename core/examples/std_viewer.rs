@@ -105,7 +105,7 @@ impl World {
             Output::Datagram { source, destination, bytes } => {
                 let is_source = |socket: &&UdpSocket| socket.local_addr().is_ok_and(|address| address == source);
                 if let Some(socket) = self.sockets.iter().find(is_source) {
-                    // A datagram may be lost: whoever sent it sends it again if need be.
+                    // A datagram may be lost: its sender repeats it if need be.
                     let _ = socket.send_to(&bytes, destination);
                 }
             }
@@ -135,7 +135,7 @@ impl World {
         thread::spawn(move || {
             let mut buffer = [0; 2048];
             loop {
-                // An error is that of an earlier datagram which nobody took.
+                // An error concerns an earlier datagram that nobody took.
                 let Ok((length, source)) = reader.recv_from(&mut buffer) else { continue };
                 let bytes = buffer[..length].to_vec();
                 if heard.send(Heard::Datagram { generation, source, destination, bytes }).is_err() {

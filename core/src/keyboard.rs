@@ -44,7 +44,7 @@ const MAX_STRING: usize = 4096;
 /// A terminal sends a paste without pauses: after so long a silence a paste without an end is over, and keys are keys.
 const PASTE_SILENCE: Duration = Duration::from_secs(2);
 
-/// Longest paste, in bytes: no person's is that long, so what follows are keys.
+/// Longest paste, in bytes. No person pastes more, so further bytes are keys.
 const MAX_PASTE: usize = 16 * 1024 * 1024;
 
 /// A cursor report comes within this time, or not at all: after it a third function key with Shift is one again.
@@ -171,7 +171,7 @@ impl Keyboard {
         Some(self.since + patience)
     }
 
-    /// Releases what was begun and does not go on.
+    /// Releases an unfinished sequence whose rest does not come.
     pub fn on_time(&mut self, now: Timestamp) -> Vec<Typed> {
         let mut typed = Out::default();
         if self.deadline().is_some_and(|deadline| deadline <= now) {

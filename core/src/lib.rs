@@ -2,8 +2,8 @@
 //!
 //! This crate opens no socket and no file, reads no clock, starts no thread, knows no async runtime and no
 //! pseudo-terminal, and draws no random number that was not given to it. Time, randomness, addresses and bytes come in
-//! as arguments; what to do comes out as values. Whoever brings those things is called the *runtime* here.
-//! `beach-runtime-tokio` is one; this page tells how to write another.
+//! as arguments; what to do comes out as values. The code that brings time, randomness and sockets is called the
+//! *runtime* here. `beach-runtime-tokio` is one; this page tells how to write another.
 //!
 //! # The rooms
 //!
@@ -143,13 +143,13 @@
 //!
 //! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address,
 //! each bound to that address and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and
-//! the addresses, in the order in which they shall be offered. Usable is what is neither link-local, unspecified nor
-//! multicast; loopback addresses count only if the invite's server is on loopback
-//! ([`Invite::is_loopback`](crypto::invite::Invite::is_loopback)), and then alone. A
-//! [`Datagram`](endpoint::Output::Datagram) leaves by the socket whose address is its `source`. What arrives becomes a
-//! [`Datagram`](endpoint::NetworkInput::Datagram) with the socket's own address as `destination`. Errors of a socket
-//! are no events: what is lost is said again, or another path is taken. When the computer's addresses change, say
-//! [`Moved`](endpoint::NetworkInput::Moved).
+//! the addresses, in the order in which they shall be offered. An address is usable if it is neither link-local,
+//! unspecified nor multicast. Loopback addresses count only if the invite's server is on loopback
+//! ([`Invite::is_loopback`](crypto::invite::Invite::is_loopback)), and then no other address counts. A
+//! [`Datagram`](endpoint::Output::Datagram) leaves by the socket whose address is its `source`. A received datagram
+//! becomes a [`Datagram`](endpoint::NetworkInput::Datagram) with the socket's own address as `destination`. Errors of a
+//! socket are no events: the machine repeats lost datagrams, or takes another path. When the computer's addresses
+//! change, say [`Moved`](endpoint::NetworkInput::Moved).
 //!
 //! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with
 //! [`TurnDown`](endpoint::NetworkInput::TurnDown), and TURN over UDP and the rendezvous' relay remain.

@@ -248,7 +248,7 @@ impl Viewer {
     fn pump(&mut self, now: Timestamp) {
         self.pump_keys();
         self.pump_show(now);
-        // After what is to be shown: an acknowledgement can wait for the person, not the other way round.
+        // Acknowledgements go after the screen: they can wait for the person, and the person cannot wait for them.
         self.pump_lane(now);
         // Paints the last screen before leaving, unless the person's terminal takes nothing any more.
         let is_due = matches!(&self.end, End::Leaving(_, by) if *by <= now || self.render.is_shown());

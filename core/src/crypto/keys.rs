@@ -1,6 +1,7 @@
 //! The keys of a session, and what is derived from them.
 //!
-//! `view key = HKDF-SHA256(control key, "beach/1 view")`, so whoever controls can hand out views and never the reverse.
+//! `view key = HKDF-SHA256(control key, "beach/1 view")`, so a holder of the control key can hand out view links, and
+//! never the reverse.
 //! `c = SHA-256(view key ‖ the host's static public key)`, `t` is a 256-bit resume token, and
 //! `ID = first 128 bits of SHA-256("beach/1" ‖ c ‖ SHA-256(t))`: the ID says nothing, cannot be guessed, and commits to
 //! the host's key.

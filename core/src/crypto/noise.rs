@@ -1,4 +1,4 @@
-//! The Noise handshake: `NXpsk0_25519_AESGCM_SHA256`. The viewer initiates; the pre-shared key is that of its role.
+//! The Noise handshake: `NXpsk0_25519_AESGCM_SHA256`. The viewer initiates. Its role decides the pre-shared key.
 //!
 //! ```text
 //! 1 ‖ noise message 1            viewer → host

@@ -104,7 +104,7 @@ pub enum Step {
     DtlsBegun,
     /// DTLS is done; the parameters if they were seen.
     DtlsDone(Option<DtlsParameters>),
-    /// Our confirmation left, for so many times now.
+    /// Our confirmation left; how often by now.
     ConfirmationSent(u32),
     /// The other side's confirmation arrived, and holds.
     ConfirmationReceived,
@@ -112,9 +112,9 @@ pub enum Step {
     TerminalLaneOpen,
     /// The control lane is open.
     ControlLaneOpen,
-    /// Said again, since nothing has acknowledged them: so many envelopes.
+    /// This many envelopes were repeated, since nothing has acknowledged them.
     Repeated(usize),
-    /// A peer is replaced by a fresh one, since this had not come for so long.
+    /// A fresh peer replaces the peer, which waited too long for this.
     FreshAttempt(Missing, Duration),
     /// A side gave this attempt up and told the other.
     FailureSent(LinkDown),
@@ -138,7 +138,7 @@ pub enum Step {
     Released(SocketAddr),
     /// The addresses of this machine changed.
     Moved,
-    /// Nothing was done for so long: the machine slept.
+    /// The computer slept for this long.
     Slept(Duration),
     /// A timer of the machine is due; its name.
     TimerDue(String),
@@ -163,7 +163,7 @@ pub enum Missing {
     RemoteCandidates,
     /// An address of this side.
     LocalCandidates,
-    /// An answer to a check; so many pairs were checked.
+    /// An answer to a check, and how many pairs were checked.
     CheckAnswers(usize),
     /// The end of DTLS.
     Dtls,

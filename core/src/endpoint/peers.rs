@@ -26,8 +26,8 @@ const MAX_EARLY_CANDIDATES: usize = 32;
 /// at.
 const MAX_REMOTES: usize = 12;
 
-/// Direct paths are tried alone for so long: a round trip between continents. A link that began through the relay would
-/// move to a direct path a moment later.
+/// For this long direct paths are tried alone: a round trip between continents. A link that began through the relay
+/// would move to a direct path a moment later.
 const RELAY_AFTER: Duration = Duration::from_millis(200);
 
 impl<M, E> Endpoint<M, E>
@@ -131,7 +131,7 @@ where
         }
     }
 
-    /// Performs what follows from what TURN servers said; whether anything did.
+    /// Performs the effects of the TURN servers' answers; returns whether there were any.
     pub(super) fn pump_turn(&mut self, now: Timestamp) -> bool {
         self.turn.on_time(now);
         let mut any = false;
@@ -235,7 +235,7 @@ where
         }
     }
 
-    /// This machine's addresses changed. What is known of links and connections is old.
+    /// This machine's addresses changed. The state of links and connections is old.
     pub(super) fn on_moved(&mut self, now: Timestamp, addresses: Vec<SocketAddr>) {
         let before = std::mem::replace(&mut self.sockets.1, addresses);
         self.tell(now, None, || Step::Moved);

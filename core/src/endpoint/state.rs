@@ -81,7 +81,7 @@ pub(super) struct Live<P> {
 
 /// How far the current peer of a link is. A peer only moves forward; a fresh attempt begins with a fresh peer.
 pub(super) enum LinkState {
-    /// The description of this side is made; that of the other side is awaited.
+    /// This side's description is made; the other side's is awaited.
     Offered,
     /// Both descriptions are known: checks and DTLS are under way.
     Accepted,

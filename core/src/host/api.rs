@@ -98,7 +98,7 @@ pub enum HostInput {
     TakenBack(usize),
     /// From now on the own terminal shows for three seconds each which members come, go and come back.
     ShowMembers,
-    /// The session's links have so many characters. To be told again when the links are other ones.
+    /// The number of characters of the session's links. To be told again when the links are other ones.
     Links(LinkLengths),
     /// Show the links on the own terminal for a while.
     ShowLinks,
@@ -151,7 +151,7 @@ pub enum HostNotice {
     Stage(LinkId, Stage),
     /// A handshake ended without a link.
     Failed(LinkId, Failure),
-    /// The rendezvous has refused so many joins by now, as too many came at once.
+    /// The number of joins that the rendezvous has refused by now, because too many came at once.
     TurnedAway(u64),
     /// A wrong key was tried on this link, for the n-th time in this session.
     WrongKey(LinkId, u64),

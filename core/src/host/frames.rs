@@ -13,8 +13,8 @@ const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 /// Output this soon after a write of input may be the echo.
 const ECHO_WITHIN: Duration = Duration::from_millis(100);
 
-/// The first output after input was written is shown at once. If the program was printing anyway, the echo is in what
-/// follows: a frame is made after this time, then after twice this time, and so on, until the ordinary pace is reached.
+/// The first output after input was written is shown at once. If the program was printing anyway, the echo is in later
+/// output: a frame is made after this time, then after twice this time, and so on, until the ordinary pace is reached.
 const ECHO_PAUSE: Duration = Duration::from_millis(2);
 
 /// A read of the PTY that gave fewer bytes has emptied it: while a program floods, the kernel gives up to 4 KiB at once.

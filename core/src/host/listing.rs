@@ -112,7 +112,7 @@ impl Listing {
 }
 
 impl Host {
-    /// Tells viewers that asked for it who is here, if something changed.
+    /// Sends the list to viewers that asked for the list, if the list changed.
     pub(super) fn pump_listing(&mut self, now: Timestamp) {
         if !self.listing.is_due(now) {
             return;
@@ -130,7 +130,7 @@ impl Host {
         }
     }
 
-    /// Tells a viewer whose control lane has opened who is here, if the viewer asked for it.
+    /// Sends the list to a viewer whose control lane has opened, if the viewer asked for the list.
     pub(super) fn tell_members(&mut self, link: LinkId) {
         let member = self.connections.get(&link).and_then(Connection::member);
         if member.is_some_and(|member| member.wants_members) {

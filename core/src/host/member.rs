@@ -25,7 +25,7 @@ pub const MAX_VIEWERS: usize = 128;
 const INPUT_RATE: u64 = 64 * 1024;
 const INPUT_BURST: u64 = 256 * 1024;
 
-/// A member is removed after so many messages that the member's role does not permit.
+/// A member is removed after this many messages that the member's role does not permit.
 pub(super) const MAX_VIOLATIONS: u32 = 3;
 
 /// A member is told of titles and bells at most this often. They are not acknowledged as frames are, and those of the

@@ -151,7 +151,7 @@ impl Host {
         self.console.news.wanted = Wanted::Yes;
     }
 
-    /// The links have so many characters from now on.
+    /// Sets the number of characters of the links.
     pub(super) fn on_links(&mut self, lengths: LinkLengths) {
         self.console.news.links = Some(lengths);
         self.redraw_links();

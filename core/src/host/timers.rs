@@ -1,4 +1,4 @@
-//! Every deadline of the host, each written once: what is waited for, until when, and what follows then.
+//! Every deadline of the host, each written once: the event, the time, and the consequence.
 
 use super::connection::Connection;
 use super::lifecycle::{Lifecycle, Stop};

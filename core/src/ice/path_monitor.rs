@@ -74,8 +74,8 @@ const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 /// How long the other side is taken to suspect the direct path after it said so.
 const MIRROR_FOR: Duration = Duration::from_secs(2);
 
-/// A path is dead when its checks are unanswered for so long, the second one included; or when the other side has been
-/// in doubt for so long.
+/// A path is dead this long after its first unanswered check, if a second check is unanswered too; or when the other
+/// side has been in doubt for this long.
 const DEAD_AFTER: Duration = Duration::from_millis(2500);
 
 /// Pause between two tries to be direct again.
@@ -87,7 +87,7 @@ const RENEWALS_IN_A_ROW: u32 = 24;
 /// The longest pause: a link that cannot be direct costs little.
 const RENEW_AT_MOST: Duration = Duration::from_secs(60);
 
-/// The spare paths rest once the direct path has been steady for so long.
+/// The spare paths rest once the direct path has been steady for this long.
 const STEADY_AFTER: Duration = Duration::from_secs(5);
 
 /// A spare path that works answers within this time after it was woken. Until then the direct path is not given up, as

@@ -1,8 +1,8 @@
 //! Servers that help two sides to find a path, as people and the rendezvous write them: `stun:HOST:PORT` (RFC 7064),
 //! and `turn:USER:PASS@HOST:PORT?transport=udp` (RFC 7065, with the credentials in it, as people are used to).
 //!
-//! In the user and the password, whatever is not a letter, a digit or one of `-._~` may be written as `%` and two hex
-//! digits, and `:`, `@`, `?` and `%` have to be.
+//! In the user and the password, every byte other than a letter, a digit and `-._~` may be written as `%` and two hex
+//! digits; `:`, `@`, `?` and `%` must be.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use sha1::Sha1;
 use zeroize::Zeroizing;
 
-/// Longest host: that of a name in DNS.
+/// Longest host: as long as a name in DNS may be.
 const MAX_HOST: usize = 253;
 
 /// Longest user and password, in bytes: what a STUN USERNAME may have is less than 509 (RFC 8489, section 14.3).
@@ -65,7 +65,7 @@ impl fmt::Debug for Credentials {
 pub enum Service {
     /// Tells the address at which a socket is seen.
     Stun,
-    /// Relays datagrams. Without credentials here, whoever hands the URL out makes them.
+    /// Relays datagrams. If the URL has no credentials, the rendezvous that hands the URL out makes them.
     Turn(Transport, Option<Credentials>),
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for IceServer {
     }
 }
 
-/// Why it is none.
+/// Why a text is no server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadIceServer {
     /// Neither `stun:` nor `turn:`.
@@ -134,7 +134,7 @@ pub enum BadIceServer {
     /// TLS to the server is not spoken.
     #[error("expected turn: in place of turns:")]
     Tls,
-    /// No host, or no port that is one.
+    /// The host is missing, or the port is no number from 1 to 65535.
     #[error("expected a host, and a port from 1 to 65535")]
     Place,
     /// A user without a password, or either is too long or holds control characters.

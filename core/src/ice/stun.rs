@@ -66,7 +66,7 @@ impl Gatherer {
         }
     }
 
-    /// Asks all servers about all sockets, but for what is being asked already.
+    /// Asks each server about each socket, except where a question is under way already.
     pub(crate) fn ask(&mut self, now: Timestamp, entropy: &mut Entropy, sockets: &[SocketAddr]) {
         self.questions.retain(|_, question| sockets.contains(&question.local));
         for local in sockets {

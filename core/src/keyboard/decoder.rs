@@ -149,7 +149,7 @@ impl Decoder {
         &self.bytes[self.given..]
     }
 
-    /// Gives out what is begun; the piece's end follows.
+    /// Gives out the bytes of the unfinished piece; the piece's end follows.
     #[cfg(feature = "host")]
     pub(crate) fn give(&mut self) -> &[u8] {
         if !self.is_begun() {
@@ -159,7 +159,7 @@ impl Decoder {
         &self.bytes[before..]
     }
 
-    /// When what is begun comes to nothing, if no more of it is read before.
+    /// When the unfinished piece ends, if no more of its bytes come before.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         if self.given == self.bytes.len() {
             return None;
@@ -181,8 +181,8 @@ impl Decoder {
         self.end()
     }
 
-    /// No more of what is begun comes, as [`Keyboard`](super::Keyboard) has decided. The last bytes of these few look
-    /// like keys to a keyboard.
+    /// The unfinished piece gets no more bytes, as [`Keyboard`](super::Keyboard) has decided. The last bytes of these
+    /// few look like keys to a keyboard.
     pub(super) fn settle(&mut self) -> Option<Piece> {
         if matches!(self.state, State::Raw(..) | State::Single) { None } else { self.end() }
     }

@@ -1,6 +1,6 @@
 //! An escape: a key that is taken out of what is typed, and the key after it, which says what is wanted.
 //!
-//! This module does not know the commands, nor when an escape is one. The host and the viewer decide that.
+//! This module knows neither the commands nor when an escape counts. The host and the viewer decide that.
 
 use std::collections::VecDeque;
 
@@ -112,7 +112,7 @@ impl EscapeReader {
         }
     }
 
-    /// No command follows any more: what was kept is typed.
+    /// No command follows any more: the kept keys are typed.
     pub(crate) fn give_up(&mut self) -> Vec<u8> {
         self.begun.take().map_or_else(Vec::new, |begun| begun.kept)
     }

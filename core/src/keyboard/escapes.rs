@@ -45,7 +45,7 @@ pub enum Action {
     Prove,
     /// Suspend the viewer.
     Suspend,
-    /// Show what is so many half windows further down, and right.
+    /// Show another part of the session: this many half windows further down, and further right.
     Pan(i16, i16),
 }
 
@@ -179,7 +179,7 @@ impl Escapes {
         self.decoder.deadline()
     }
 
-    /// Releases what was begun and does not go on.
+    /// Releases an unfinished sequence whose rest does not come.
     pub fn on_time(&mut self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();
         if let (Some(key), Some(piece)) = (self.key, self.decoder.on_time(now)) {
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(read(0, "~?"), [Action::Help]);
         assert_eq!(read(2, "q\x1b[A~.x"), [Action::Turn, Action::Turn, Action::Leave, Action::Type(b"x".to_vec())]);
         assert_eq!(read(0, "\r~?"), [Action::Type(b"\r".to_vec()), Action::Help]);
-        // Escapes work while the page is there; two keys that are none are for the page.
+        // Escapes work while the page is there; two other keys are for the page.
         assert_eq!(read(1, "~s"), [Action::Status]);
         assert_eq!(read(1, "~x~?"), [Action::Turn, Action::Help]);
         // A key that is let go, and a report of the mouse, turn nothing. A key that was taken is let go unseen.

@@ -94,7 +94,7 @@ impl Cast {
         self.event(now, "r", &size.to_string())
     }
 
-    /// Something that a person may want to jump to. Controls are left out, and what is longer than a title is cut.
+    /// Something that a person may want to jump to. Controls are left out, and a text longer than a title is cut.
     pub fn marker(&mut self, now: Timestamp, text: &str) -> String {
         self.event(now, "m", &clean_title(text))
     }

@@ -70,7 +70,7 @@ pub fn write(record: &Record, file: &mut Vec<u8>) {
     file.extend_from_slice(&bytes);
 }
 
-/// Reads a file into records, as far as they are whole: whoever recorded may have been killed. See [`is_whole`].
+/// Reads a file into records, up to the last whole one: the recording process may have been killed. See [`is_whole`].
 ///
 /// # Errors
 /// The file is not a recording of this version, or a record in it is damaged. A last one that is cut off is left out.

@@ -19,7 +19,7 @@ pub const MAX_ATTEMPTS: Attempt = 6;
 /// Most candidates remembered of either side: six a family, from both sides of a router.
 pub const MAX_CANDIDATES: usize = 24;
 
-/// Where a handshake is. The order is that of a viewer's journey.
+/// Where a handshake is. A viewer passes the stages in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {

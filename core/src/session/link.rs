@@ -2,8 +2,8 @@
 //!
 //! A machine sees handles, verdicts and messages. Keys, tokens, MACs, descriptions of peers and datagrams stay below,
 //! in
-//! [`Endpoint`](crate::endpoint::Endpoint); so what is recorded here lets nobody in, and a simulator can stand in for
-//! everything below.
+//! [`Endpoint`](crate::endpoint::Endpoint); so a recording lets nobody in, and a simulator can stand in for everything
+//! below.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -94,7 +94,7 @@ pub enum Event {
     Waiting(LinkId),
     /// Turned away, in clear.
     Refused(Option<LinkId>, Refusal),
-    /// Host: so many joins were refused by the rendezvous, as they were too many at once.
+    /// Host: the number of joins that the rendezvous has refused, because too many came at once.
     TurnedAway(u64),
     /// The rendezvous lost the other side of this link.
     Gone(LinkId),
@@ -180,7 +180,7 @@ pub enum Refusal {
     /// The rendezvous does not know the session.
     #[error("there is no such session")]
     NoSession,
-    /// The key is not that of the session, or of this role.
+    /// The key belongs to another session or to another role.
     #[error("the session has another key")]
     WrongKey,
     /// Sealed with the invite's key, but not by the host that the session id names.
@@ -363,6 +363,6 @@ pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     fn split(output: Self::Output) -> Result<Command, Self::ForRuntime>;
 }
 
-/// The command of an output that is for the runtime: there is none, so that a runtime needs no arm for commands.
+/// The command type of outputs that are for the runtime. No value of it exists, so a runtime needs no arm for commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoCommand {}

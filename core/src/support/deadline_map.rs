@@ -10,7 +10,8 @@ use std::ops::Deref;
 use crate::id::LinkId;
 use crate::time::Timestamp;
 
-/// Debug builds check all times after each input, of so many at most: the tests of many are about what they cost.
+/// Debug builds check all times after each input if there are at most this many. Tests with more measure what they
+/// cost.
 pub(crate) const EXACT: usize = 16;
 
 /// A map by link; reading is as of any map.

@@ -1,4 +1,4 @@
-//! A token bucket: so many bytes a second, and at most so many at once.
+//! A token bucket: a rate in bytes a second, and a limit in bytes at once.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl TokenBucket {
         TokenBucket { rate, burst, bytes: burst, at: now }
     }
 
-    /// Takes so many bytes, if they are there.
+    /// Takes this many bytes, if they are there.
     pub(crate) fn take(&mut self, now: Timestamp, bytes: usize) -> bool {
         let micros = now.since(self.at).as_micros().min(u128::from(self.burst * 1_000_000 / self.rate));
         let gained = u64::try_from(micros).unwrap_or(0) * self.rate / 1_000_000;
@@ -32,7 +32,7 @@ impl TokenBucket {
         rest.is_some()
     }
 
-    /// When so many will be there, if nothing is taken before.
+    /// When this many bytes will be there, if nothing is taken before.
     pub(crate) fn ready_at(&self, bytes: usize) -> Timestamp {
         let missing = (bytes as u64).saturating_sub(self.bytes);
         self.at + Duration::from_micros((missing * 1_000_000).div_ceil(self.rate))

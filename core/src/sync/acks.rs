@@ -114,7 +114,7 @@ impl Received {
 /// Most datagrams remembered after they were given up.
 const MAX_GIVEN_UP: usize = 64;
 
-/// The sending side: what is on its way, each datagram with what it carries.
+/// The sending side: the datagrams on their way, each with its content.
 pub(crate) struct Flight<T> {
     next: u64,
     sent: BTreeMap<u64, Sent<T>>,

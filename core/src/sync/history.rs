@@ -12,7 +12,7 @@ use crate::sync::slots::{Slots, Told};
 use crate::terminal::{Emulator, GIVEN_UP, LineCommits, Space};
 use crate::time::Timestamp;
 
-/// Even a viewer that wants no history gets so many lines late: those that scroll off while it looks.
+/// Even a viewer that wants no history gets this many lines late: lines that scroll off while it looks.
 const LEAST_LIMIT: u64 = 200;
 
 /// Output counts as calm when nothing had to be given up for this long.
@@ -60,7 +60,7 @@ impl History {
         }
     }
 
-    /// Looks at where the window is now; gives up what is too far behind it, or erased.
+    /// Looks at the window's present place; gives up lines that are too far behind, or erased.
     pub(super) fn follow(&mut self, now: Timestamp, emulator: &Emulator, slots: &mut Slots) {
         let top = emulator.top();
         let low = emulator.base().max(emulator.head().floor).min(top);

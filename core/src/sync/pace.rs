@@ -1,4 +1,4 @@
-//! How long a round trip takes, when what is unanswered counts as lost, and how much may be on its way.
+//! How long a round trip takes, when an unanswered datagram counts as lost, and how much may be on its way.
 //!
 //! The engine paces, drops and limits nothing on the terminal lane, so all of it is decided here. The window follows
 //! delay, not loss: a queue that builds up somewhere shows as a round trip above the least one, and is left to drain.
@@ -31,7 +31,7 @@ pub(crate) const PATIENT_MISSES: u32 = 2;
 /// The least round trip is measured over the last one to two of these spans: a path may become longer for good.
 const LEAST_WITHIN: Duration = Duration::from_secs(5);
 
-/// One datagram in so many: the weight of the newest in the measured loss.
+/// The newest datagram's weight in the measured loss is one in this many.
 const LOSS_WEIGHT: u32 = 64;
 
 const WHOLE: u32 = 1 << 16;

@@ -254,7 +254,7 @@ impl Emulator {
         &self.head
     }
 
-    /// The column of the cursor as it is now, from 0; the head has that of the last frame.
+    /// The cursor's column now, from 0; the head has the column of the last frame.
     pub fn column(&self) -> usize {
         self.handler.term.grid().cursor.point.column.0
     }

@@ -1,7 +1,7 @@
 //! The modes that a program switched on in its terminal and has not switched off. A killed program leaves them on.
 //!
-//! Only what is off in every terminal as it comes, and was switched on during the session, is switched off at its end.
-//! The rest (wrapping, the cursor, character sets) is on or in place in every terminal, and can be set anyway.
+//! A mode is switched off at the session's end if it is off in every new terminal and was switched on during the
+//! session. The rest (wrapping, the cursor, character sets) is on or in place in every terminal, and can be set anyway.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;

@@ -17,7 +17,7 @@ pub struct OverlayCell {
 }
 
 /// Cells and a cursor that are laid over a screen when it is painted, in coordinates of the host's window. Cells
-/// outside of the window are not shown. Every other property of a cell is that of the cell below.
+/// outside of the window are not shown. Every other property comes from the cell below.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overlay {
     /// The cells, in any order; of two for the same place the later one is shown.

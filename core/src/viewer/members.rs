@@ -62,7 +62,7 @@ impl Viewer {
         self.members.wanted = Wanted::Yes;
     }
 
-    /// The host told who is here.
+    /// The host sent its list of people.
     pub(super) fn on_members(&mut self, now: Timestamp, members: Members) {
         self.members.told = Some(members);
         let page = self.members.page(self.me());

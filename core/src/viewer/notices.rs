@@ -75,7 +75,7 @@ impl Notices {
         self.open(cut(text), Subject::Text);
     }
 
-    /// Shows who is here until the next key; all of the list, which one frame of the host holds.
+    /// Shows the list of people until the next key: the whole list, which one frame of the host holds.
     pub(super) fn members(&mut self, text: &str) {
         self.open(text.to_owned(), Subject::Members);
     }

@@ -169,7 +169,7 @@ impl Viewer {
         Some(number)
     }
 
-    /// Sends what is to be sent; if nothing is, asks the old link now and then whether it carries again.
+    /// Sends the datagrams that are due. Without any, asks the old link now and then whether it carries again.
     pub(super) fn pump_lane(&mut self, now: Timestamp) {
         let Some(link) = self.session.link() else { return };
         if let Some(away) = self.reconnect.away.as_mut().filter(|away| away.probe_at <= now) {

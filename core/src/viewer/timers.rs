@@ -1,4 +1,4 @@
-//! Every deadline of the viewer, each written once: what is waited for, until when, and what follows then.
+//! Every deadline of the viewer, each written once: the event, the time, and the consequence.
 
 use super::{End, Viewer, ViewerExit};
 use crate::session::dialer::no_answer;

@@ -26,7 +26,7 @@ const _: () = assert!(MAX_SEGMENT * MAX_PARTS as usize >= crate::terminal::MAX_L
 /// Longest text of a property or notice, in bytes.
 pub const MAX_TEXT: usize = 900;
 
-/// Most ranges in an acknowledgement: what is older was concluded from by then.
+/// Most ranges in an acknowledgement: by then the sender has judged older datagrams.
 pub const MAX_ACK_RANGES: usize = 16;
 
 /// Longest acknowledgement, in bytes; what has no room is the oldest.
@@ -73,7 +73,7 @@ pub enum FromHost {
     },
     /// The viewer's role from now on.
     Role(Role),
-    /// Whether the host keeps what happens, and what is typed, to itself.
+    /// Whether the session is paused: the host shows viewers nothing, and takes none of their input.
     Paused(bool),
     /// The people in the session. Only for viewers that asked for it.
     Members(Members),

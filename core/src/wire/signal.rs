@@ -165,8 +165,8 @@ pub enum FromRendezvous {
         /// Why.
         reason: Refusal,
     },
-    /// To the host: so many joins were refused since it registered, as they were too many at once; again a second later
-    /// at the earliest.
+    /// To the host: how many joins were refused since its registration, because too many came at once. At most once a
+    /// second.
     TurnedAway {
         /// How many.
         count: u64,
@@ -409,7 +409,7 @@ pub(crate) fn encode_hello(hello: &Hello) -> Vec<u8> {
     encode(hello)
 }
 
-/// Decodes it; the name loses what is not printable and what is too long.
+/// Decodes the payload of Noise message 1; the name loses unprintable characters, and characters beyond the limit.
 ///
 /// # Errors
 /// The bytes are too many, of an unknown encoding, not understood, or beyond a limit.

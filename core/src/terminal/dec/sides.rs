@@ -31,7 +31,7 @@ impl ModelHandler {
         self.dec.sides.unwrap_or(Sides { left: 0, right: self.term.columns() - 1 })
     }
 
-    /// Margins that are the screen's edges are none: then the model itself does everything.
+    /// Margins at the screen's edges count as no margins: then the model itself does everything.
     pub(in crate::terminal) fn set_sides(&mut self, sides: Option<Sides>) {
         let whole = Sides { left: 0, right: self.term.columns() - 1 };
         self.dec.sides = sides.filter(|sides| *sides != whole);

@@ -270,7 +270,7 @@ pub(super) fn begins_doubtfully(line: &Line) -> bool {
     line.cells().next().is_some_and(|cell| Doubt::of(&cell) == Doubt::Unsteady)
 }
 
-/// The first and the last column that differ, extended to whole cells of what is there as of what comes.
+/// The first and the last column that differ, extended to whole cells of both contents.
 fn difference(old: Option<&[Option<CellRef<'_>>]>, new: &[Option<CellRef<'_>>], cols: usize) -> Option<(usize, usize)> {
     let Some(old) = old else { return Some((0, cols - 1)) };
     let differs = |column: &usize| old[*column] != new[*column];
