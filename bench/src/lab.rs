@@ -117,7 +117,7 @@ impl Lab {
         [self.me.display().to_string()].into_iter().chain(program.arguments()).collect()
     }
 
-    /// The `beach` of a system that is one.
+    /// The `beach` of a system, if the system is beach.
     pub(crate) fn binary(&self, system: System) -> &Binary {
         self.against.as_ref().filter(|_| system == System::Against).unwrap_or(&self.beach)
     }

@@ -104,7 +104,7 @@ impl Plan {
         idle_rounds: 1,
     };
 
-    /// Of two beaches in turn, so many rounds are measured if nothing else was asked for.
+    /// The default number of rounds when two beaches are compared.
     pub(crate) const ROUNDS_AGAINST: usize = 5;
 
     /// This plan with this many rounds of everything.

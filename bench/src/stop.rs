@@ -1,4 +1,4 @@
-//! Being interrupted: what was started is ended then, as at any other end.
+//! Being interrupted: the bench then ends everything that it started, as at any other end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -2,8 +2,7 @@
 
 use clap::ValueEnum;
 
-/// A way to see a terminal elsewhere; [`System::Raw`] is none: a local pseudo-terminal, against which the others are
-/// held.
+/// A way to see a terminal elsewhere. [`System::Raw`] is a local pseudo-terminal, to compare the others with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum System {
     /// A local pseudo-terminal.

@@ -51,7 +51,7 @@ pub(crate) struct Typist {
 /// Of each key how long it took, in milliseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Echoes {
-    /// Of those that were seen.
+    /// The times of the keys that were seen.
     pub(crate) times: Vec<f64>,
     /// How many were not.
     pub(crate) lost: usize,
@@ -89,7 +89,7 @@ impl Typist {
             }
             let patience = waiting.first().map(|pressed| *pressed + LOST_AFTER);
             if patience.is_some_and(|until| now > until) {
-                // One that never came: what was typed behind it is not seen in its place either.
+                // One key never came, so the keys behind it are not in their places either.
                 echoes.lost += waiting.len();
                 self.seen = self.pressed;
                 return Ok(echoes);
@@ -123,7 +123,7 @@ impl Typist {
 }
 
 impl Echoes {
-    /// Adds those of another round.
+    /// Adds the keys of another round.
     pub(crate) fn add(&mut self, other: &Echoes) {
         self.times.extend_from_slice(&other.times);
         self.lost += other.lost;

@@ -1,4 +1,4 @@
-//! The limits that the system sets on this process (setrlimit), and what follows from them.
+//! The limits that the system sets on this process (setrlimit), and their consequences.
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -84,7 +84,7 @@ pub async fn ask(socket: &UdpSocket, server: SocketAddr) -> Option<SocketAddr> {
     let id = transaction(&mut crate::entropy());
     let mut bytes = [0; QUESTION_BYTES_MAX];
     for patience in TRIES {
-        // A question that cannot be sent is one that is not answered.
+        // A question that cannot be sent counts as unanswered.
         let _ = socket.send_to(&question_of(id), server).await;
         let heard = async {
             loop {

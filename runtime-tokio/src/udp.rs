@@ -160,8 +160,8 @@ impl UdpSockets {
         Ok(Self { sockets, turn: 0, buffer: vec![0; DATAGRAM_BYTES_MAX], dropped: AtomicU64::new(0) })
     }
 
-    /// Keeps the sockets of these addresses, closes the others, and binds what is new; whether anything changed.
-    /// Afterwards there may be none.
+    /// Keeps the sockets of these addresses, closes the others, and binds sockets for new addresses; returns whether
+    /// anything changed. Afterwards there may be none.
     pub fn follow(&mut self, addresses: &[IpAddr]) -> bool {
         let before = self.local_addresses();
         self.sockets.retain(|bound| addresses.contains(&bound.local.ip()));

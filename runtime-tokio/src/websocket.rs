@@ -47,7 +47,7 @@ pub(crate) enum Arrival {
 pub(crate) enum End {
     /// The peer closed it.
     Closed,
-    /// The queue of what is to be sent is at its end.
+    /// The queue of messages to send is at its end.
     Finished,
     /// The reader of the peer's messages is gone.
     Abandoned,
@@ -59,8 +59,8 @@ pub(crate) enum End {
     WriteFailed(Error),
 }
 
-/// Sends what is queued and reports what arrives, until either comes to an end. Reading and writing wait independently:
-/// neither a full channel of reports nor a slow peer holds the other up.
+/// Sends queued messages and reports arriving ones, until either side comes to an end. Reading and writing wait
+/// independently: neither a full channel of reports nor a slow peer holds the other up.
 pub(crate) async fn pump<T>(
     writer: &mut (impl Sink<Message, Error = Error> + Unpin),
     reader: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),

@@ -90,7 +90,7 @@ fn run(size: Size, steps: &[Step], sizes: &[usize], texts: &[String], told: fn(&
             own.say("");
         }
     }
-    // Ends what is open.
+    // Ends sequences and updates that are open.
     own.print(b"\x1b\\\x18\x1b[?2026l");
     own.say("");
     own.compare();

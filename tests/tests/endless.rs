@@ -2,11 +2,11 @@
 
 use beach_core::terminal::{Emulator, Size, Space};
 
-/// So much is written of each.
+/// Bytes that are written of each sequence.
 const WRITTEN: usize = 100 << 20;
 const READ: usize = 64 << 10;
 
-/// So much memory may come and go meanwhile, in KiB: less than a tenth of what is written.
+/// The memory that may come and go meanwhile, in KiB: less than a tenth of the output.
 const FLAT_KIB: u64 = 4 << 10;
 
 /// The most memory that this process ever had, in KiB.

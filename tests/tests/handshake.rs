@@ -67,7 +67,7 @@ fn a_wrong_key_of_the_right_form_is_refused_and_counted_and_nothing_reaches_the_
     let right = host_secrets(1).invite("http://rendezvous.test", Role::Control);
     let wrong = [
         with_key_of(right.clone(), &host_secrets(2).invite("", Role::Control)),
-        // The view key, held out as the control key: whoever may watch cannot make himself a typist.
+        // The view key, used as a control key: people who may only watch cannot make themselves typists.
         with_key_of(right.clone(), &host_secrets(1).invite("", Role::View)),
         // The control key itself opens no door that only its derivative opens.
         with_key_of(host_secrets(1).invite("", Role::View), &right),

@@ -243,7 +243,7 @@ fn whatever_a_program_prints_a_viewer_s_terminal_gets_only_what_is_on_the_list_a
     for (index, attack) in all.iter().enumerate() {
         let (mut emulator, mut screen) = (Emulator::new(size, 100), Screen::default());
         let mut painter = Painter::new(size, Options { abilities: Abilities::ALL, alternate: false });
-        // The person's own terminal: whoever asks it something gets an answer, which would be typed into the session.
+        // The person's own terminal answers every query, and the answer would be typed into the session.
         let mut own = Emulator::new(size, 1000);
         let mut started = Vec::new();
         painter.start(&mut started);

@@ -292,7 +292,7 @@ enum Token {
 }
 
 fn token() -> impl Strategy<Value = Token> {
-    // Keys that are only begun are one with what follows.
+    // Keys that are only begun join the bytes that follow.
     let begun: &[&[u8]] = &[b"\x1b", b"\x1b\x1b", b"\x1b[", b"\x1b[1;", b"\x1b[7$"];
     let ambiguous = |key: &[u8]| begun.contains(&key) || matches!(key, [0x1b, b']' | b'P' | b'_' | b'^' | b'X', ..]);
     let whole: Vec<&'static [u8]> = KEYS.iter().copied().filter(|key| !ambiguous(key)).collect();

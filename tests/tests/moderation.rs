@@ -419,7 +419,7 @@ fn rotated<E: Engine>(mut world: World<E>) {
         world.run_for(secs(5));
         assert!(world.viewers[new].exit.is_none(), "round {round}: {}", world.story(new));
         if round == 2 {
-            // Everybody who is in comes back, whichever link it came by.
+            // All members come back, whichever link they came by.
             for who in 0..world.viewers.len() {
                 world.cut(Who::Viewer(who), true);
                 world.break_signal(Who::Viewer(who));

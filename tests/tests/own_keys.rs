@@ -77,7 +77,7 @@ fn the_host_s_keys_end_a_viewer_s_paste_at_once_and_nothing_of_it_comes_after_th
         world.run_for(secs(1));
         keys(&mut world, b"\r");
         assert_eq!(written(&world), format!("{expected}\r"));
-        // The next paste is one, and keys are keys.
+        // The next paste counts as a paste, and keys count as keys.
         paste(&mut world, 0, b"D", true, true);
         world.run_for(secs(1));
         world.type_keys(0, "e");

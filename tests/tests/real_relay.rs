@@ -48,7 +48,7 @@ fn neither_a_strict_viewer_nor_a_rendezvous_without_relay_meets_a_host_that_is_o
     }
 }
 
-/// A host on one machine that writes down what is typed, and its viewer on the other.
+/// A host on one machine, which writes all typing into a file, and its viewer on the other.
 fn typed_down(scratch: &Scratch, machines: &Machines) -> (Host, Process) {
     let listen = format!("{}:0", machines.one.address);
     let program = "stty raw -echo; exec cat > typed";

@@ -7,7 +7,7 @@ use beach_tests::real::{Links, Pane, Rows, Scratch, Tmux, Xterm, beach, eventual
 const SOON: Duration = Duration::from_secs(20);
 const SIZE: (u16, u16) = (100, 30);
 
-/// A screen that has not changed for so long waits for a key.
+/// A screen that has not changed for this long waits for a key.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// How left and right margins are switched on, as a recording spells the bytes.

@@ -28,7 +28,7 @@ fn pair<E: Engine>(mut world: World<E>, paths: Paths) -> World<E> {
     world
 }
 
-/// Types a little now and then, for so long; adds it to `typed`.
+/// Types a little now and then, for this long; adds the text to `typed`.
 fn types<E: Engine>(world: &mut World<E>, typed: &mut String, span: Duration) {
     let end = world.now() + span;
     while world.now() < end {
@@ -65,7 +65,7 @@ fn count<E: Engine>(world: &World<E>, which: impl Fn(&ViewerNotice) -> bool) -> 
 /// Events of a session.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
-    /// Nothing gets through for so long, neither to the host nor to the rendezvous.
+    /// For this long nothing gets through, neither to the host nor to the rendezvous.
     Partition(Duration),
     /// Nothing of what the host sends arrives, and the rendezvous is out of reach.
     OneWay(Duration),

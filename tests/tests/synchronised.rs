@@ -33,7 +33,7 @@ fn flooded<E: Engine>(mut world: World<E>, viewers: usize, loss: u64, seconds: u
     world
 }
 
-/// Somebody types all the time, for so long; returns what.
+/// Somebody types all the time, for this long; returns the text.
 fn typed_meanwhile<E: Engine>(world: &mut World<E>, seconds: u64) -> String {
     let end = world.now() + secs(seconds);
     let mut typed = String::new();

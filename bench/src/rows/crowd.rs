@@ -192,7 +192,7 @@ fn growth_at(lab: &Lab, program: Program, shows: &str, rate: &str) -> Vec<Line> 
     ]
 }
 
-/// Of each further one of few viewers, and of many.
+/// The cost of each further viewer, among few viewers and among many.
 fn measure_growth(lab: &Lab, system: System, program: Program, shows: &str) -> Result<[Cost; 2]> {
     let mut session = Session::start(lab, system, program, Place::Here, shows)?;
     let alone = host(&mut session, lab.plan.cost)?;

@@ -19,7 +19,7 @@ use super::{figures, interleaved, ms};
 /// Coloured lines before the late viewer comes.
 const LINES: u64 = 5_000;
 
-/// Of those that left the window, so many are to be there.
+/// This many of the lines that left the window must be there.
 const HISTORY: i32 = 1_000;
 
 /// History comes behind the screen, within this time.

@@ -104,7 +104,7 @@ impl RawMode {
         raw.make_raw();
         raw.special_codes[SpecialCodeIndex::VMIN] = 1;
         raw.special_codes[SpecialCodeIndex::VTIME] = 0;
-        // Saved first: a signal between the two restores what is still there.
+        // The settings are saved first: after a signal between the two, restoring them changes nothing.
         *lock(&SAVED) = Some(Saved { original: self.original.clone(), epilogue: self.epilogue });
         // Not "when drained": a stalled terminal would hold us.
         if let Err(error) = rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &raw) {

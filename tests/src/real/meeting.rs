@@ -29,8 +29,8 @@ pub struct Meeting<'a> {
     capture: Option<&'a Path>,
 }
 
-/// A session whose viewer has begun to join. The host writes what is typed into the file `typed`, and begins with
-/// `READY-ON-THE-HOST`.
+/// A session whose viewer has begun to join. The host prints `READY-ON-THE-HOST`, and writes all typing into the file
+/// `typed`.
 pub struct Met {
     /// Where.
     pub lab: Lab,

@@ -32,7 +32,7 @@ pub fn eventually<T>(what: &str, within: Duration, look: impl FnMut() -> Option<
     answer.unwrap_or_else(|| panic!("{what}: not within {within:?}"))
 }
 
-/// As [`eventually`], for what is either so or not.
+/// As [`eventually`], for a condition.
 ///
 /// # Panics
 /// If it is not so within the time.

@@ -2,7 +2,7 @@
 
 use beach_core::terminal::{Emulator, Line, Screen, Size};
 
-/// Whether a viewer's screen equals the host's window, cell for cell; otherwise what is different.
+/// Whether a viewer's screen equals the host's window, cell for cell; otherwise the first difference.
 pub fn same_screens(screen: &Screen, emulator: &Emulator) -> Result<(), String> {
     let head = emulator.head();
     match screen.head() {

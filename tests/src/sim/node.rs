@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 
 /// A machine, and what it stands on.
 pub enum Node<M: LinkUser, E: Engine> {
-    /// Tier A1: the world plays what is below.
+    /// Tier A1: the world plays the layers below.
     Bare(M),
     /// Tiers A2 and B.
     Whole(Box<Endpoint<M, E>>),
@@ -72,7 +72,7 @@ where
         }
     }
 
-    /// Hands over one input and drains what follows.
+    /// Hands over one input and drains its outputs.
     pub(crate) fn drive(&mut self, now: Timestamp, input: Input<M::Input>) -> Vec<Effect<M::ForRuntime>> {
         let mut effects = Vec::new();
         match self {

@@ -108,7 +108,8 @@ pub fn noise_then_quiet<E: Engine>(world: &mut World<E>) {
     quiet(world);
 }
 
-/// Everybody who is there sees what the host has, cell for cell, and so does the terminal that a viewer paints on.
+/// The screen of each present viewer equals the host's, cell for cell, and so does the terminal that the viewer paints
+/// on.
 pub fn quiet<E: Engine>(world: &mut World<E>) {
     let check = |world: &World<E>| {
         let emulator = world.hosts[0].node.machine().emulator();

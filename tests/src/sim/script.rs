@@ -380,7 +380,7 @@ impl Scene {
         self.joined(link, role, origin);
     }
 
-    // Time, and what is below the seam.
+    // Time, and the events below the seam.
 
     fn pass(&mut self, span: Duration) {
         let end = self.now + span;
@@ -432,7 +432,7 @@ impl Scene {
         self.people.iter_mut().find(|person| person.link == link || person.returning.is_some_and(|(it, _)| it == link))
     }
 
-    /// The host's verdict reaches whoever is on that link.
+    /// The host's verdict reaches the person on that link.
     fn told(&mut self, link: LinkId, verdict: Verdict) {
         let Some(person) = self.on(link) else { return };
         if person.returning.is_some_and(|(returning, _)| returning == link) {
@@ -582,7 +582,7 @@ impl Scene {
 
     // Checks.
 
-    /// Everybody who is connected, away or waits stands in `status`, once; nobody else does.
+    /// `status` lists each person who is connected, away or waiting once, and nobody else.
     fn check(&self) {
         let status = self.host.status();
         let members = status.members.iter().map(|member| &member.name);

@@ -55,7 +55,7 @@ impl TurnPost {
         self.relayed.len()
     }
 
-    /// Something arrived, and what follows from it.
+    /// Takes bytes that arrived; returns the server's outputs.
     pub fn handle(
         &mut self,
         now: Timestamp,

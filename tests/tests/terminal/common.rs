@@ -12,7 +12,7 @@ pub(crate) enum With {
     Movement,
 }
 
-/// The script without what the bare model does not know, or does otherwise.
+/// The script without commands that the bare model does not know, or does otherwise.
 pub(crate) fn common(steps: &[Step], with: With) -> Vec<Step> {
     let steps = steps.iter().map(|step| match step {
         Step::Write(bytes) => Step::Write(written(bytes, with)),
@@ -21,7 +21,7 @@ pub(crate) fn common(steps: &[Step], with: With) -> Vec<Step> {
     steps.collect()
 }
 
-/// A region of a single row is none; the bare model moves the cursor all the same.
+/// A region of a single row is ignored; the bare model moves the cursor all the same.
 fn least_rows(with: With) -> u16 {
     match with {
         With::Margins => 2,
