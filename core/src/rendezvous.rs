@@ -65,7 +65,7 @@ const MAX_HOSTED: usize = 5;
 /// twice as often.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// A rendezvous that shall end waits for handshakes so long at most.
+/// A rendezvous that shall end waits for handshakes at most this long.
 const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Names a connection; given by the runtime, never used twice.
@@ -145,7 +145,7 @@ struct Session {
     links: BTreeMap<LinkId, Link>,
     relayed: TokenBucket,
     joins: TokenBucket,
-    /// Joins that were over it, and when the host was told of them last.
+    /// Joins over the limit, and when the host was told of them last.
     turned_away: u64,
     turned_away_told: Option<Timestamp>,
 }
@@ -311,7 +311,7 @@ impl Rendezvous {
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
         let mut waiting = Vec::new();
-        // Whatever an earlier connection of the host was told may be lost with it, unless the host has answered.
+        // Messages to an earlier connection of the host may be lost, unless the host has answered them.
         for link in session.links.values_mut().filter(|link| link.from_host == 0) {
             link.announced = true;
             let address = self.connections.get(&link.viewer).and_then(|viewer| viewer.address);

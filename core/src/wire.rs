@@ -13,7 +13,7 @@ pub(crate) const ENCODING: u8 = 1;
 /// The bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
-    /// Longer than its kind may be.
+    /// Longer than a message of this kind may be.
     #[error("too long")]
     TooLong,
     /// Of an encoding that this build does not read.

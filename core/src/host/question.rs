@@ -1,4 +1,4 @@
-//! The question whether somebody may come in, in as many words as the window has room for.
+//! The question whether a viewer may come in, in as many words as fit the window.
 
 use unicode_width::UnicodeWidthStr as _;
 

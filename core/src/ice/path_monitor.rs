@@ -56,7 +56,8 @@ pub(crate) fn is_check(bytes: &[u8]) -> bool {
     bytes.len() >= STUN_HEADER && bytes[..2] == REQUEST
 }
 
-/// Whether a datagram is the answer to a check. The engine knows to which; here answers are only counted.
+/// Whether a datagram is the answer to a check. The engine knows which check an answer belongs to; here answers are
+/// only counted.
 pub(crate) fn is_answer(bytes: &[u8]) -> bool {
     bytes.len() >= STUN_HEADER && bytes[..2] == SUCCESS
 }
@@ -101,8 +102,8 @@ const SPARES_WITHIN: Duration = Duration::from_secs(1);
 /// once.
 #[derive(Default)]
 pub(crate) struct PathMonitor {
-    /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Not all are
-    /// answered, but those that are come again soon: what is older than a pause does not count.
+    /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Only some
+    /// datagrams are answered, but these follow each other soon: a datagram from before a pause does not count.
     waiting: Option<(Timestamp, Timestamp)>,
     /// When the oldest check was sent after which none was answered, and how many were.
     unanswered: Option<(Timestamp, u32)>,

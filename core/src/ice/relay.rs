@@ -1,9 +1,9 @@
 //! The rendezvous as a path: how it carries a link's datagrams, and the addresses that stand for the link's two ends
 //! there.
 //!
-//! A relayed datagram travels as one binary message: the link, the attempt whose peer it is of, a word about the direct
-//! path, and the datagram, which is what would have travelled over UDP. To the engine it is a path between two
-//! addresses in fd00::/8 (RFC 4193), made from the link; no socket ever sees them.
+//! A relayed datagram travels as one binary message: the link, the peer's attempt, flags about the direct path, and the
+//! datagram, the same that would travel over UDP. To the engine it is a path between two addresses in fd00::/8 (RFC
+//! 4193), made from the link; no socket ever sees them.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
@@ -39,7 +39,7 @@ pub fn address(link: LinkId, side: PeerSide) -> SocketAddr {
     (Ipv6Addr::new(a, b, c, end, part(48), part(32), part(16), part(0)), PORT).into()
 }
 
-/// Whether an address stands for an end of a link, and so is nobody's.
+/// Whether an address stands for an end of a link, and so belongs to no machine.
 pub fn is_relayed(address: SocketAddr) -> bool {
     match address {
         SocketAddr::V4(_) => false,
@@ -52,7 +52,7 @@ pub fn is_relayed(address: SocketAddr) -> bool {
 pub struct Relayed<'a> {
     /// The link.
     pub link: LinkId,
-    /// Whose peer it is of.
+    /// The attempt of its peer.
     pub attempt: Attempt,
     /// Its sender suspects that the direct path carries nothing any more.
     pub suspect: bool,

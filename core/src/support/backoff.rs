@@ -32,7 +32,7 @@ impl Backoff {
         pause
     }
 
-    /// As [`pause`](Backoff::pause), times 0.5 to 1.5, so that many that lost the same thing do not all try again at
+    /// As [`pause`](Backoff::pause), times 0.5 to 1.5, so that many clients of one lost server do not all try again at
     /// once.
     pub(crate) fn jittered(&mut self, entropy: &mut Entropy) -> Duration {
         self.pause().mul_f64(0.5 + (entropy.number() % 1024) as f64 / 1024.0)

@@ -60,7 +60,7 @@ impl<V> DeadlineMap<V> {
         self.all.remove(link)
     }
 
-    /// Everybody, to be changed.
+    /// All values, to be changed.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.touch_all();
         self.all.values_mut()
@@ -95,7 +95,7 @@ impl<V> DeadlineMap<V> {
         touched
     }
 
-    /// When to look at it although nothing touched it.
+    /// When to look at this link although nothing touched it.
     pub(crate) fn schedule(&mut self, link: LinkId, at: Option<Timestamp>) {
         let at = at.filter(|_| self.all.contains_key(&link));
         let before = match at {

@@ -510,7 +510,8 @@ impl Handler for ModelHandler {
     fn delete_chars(&mut self, count: usize) {
         match self.dec.sides {
             Some(_) => self.delete_cells_between(count),
-            // Of more than there are, the model deletes characters before the cursor too.
+            // If the count exceeds the characters behind the cursor, the model deletes characters before the cursor
+            // too.
             None => self.term.delete_chars(count.min(self.term.columns() - self.term.grid().cursor.point.column.0)),
         }
     }

@@ -18,7 +18,7 @@ pub const MAX_TEXT: usize = 2_000;
 /// A sentence that is shown for a while.
 #[derive(Debug)]
 struct Remark {
-    /// In a window too small for all of it, the part that was not shown yet.
+    /// The text; in a window too small for the whole text, the part that was not shown yet.
     text: String,
     /// When its time is over; nothing before its first paint.
     until: Option<Timestamp>,
@@ -150,7 +150,7 @@ impl Notices {
             return self.standing_rows(size).into_iter().take(room - page_room).chain(page).collect();
         }
         let mut rows = self.standing_rows(size);
-        // A remark has at least one row beside what stands.
+        // A remark has at least one row beside the standing lines.
         rows.truncate(if self.remarks.is_empty() { room } else { room.saturating_sub(1).max(1) });
         for remark in &mut self.remarks {
             let all = banner_rows(&remark.text, size.cols);

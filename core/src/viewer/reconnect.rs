@@ -42,16 +42,16 @@ struct Away {
     backoff: Backoff,
     /// When the next try is due, if none is under way.
     again: Option<Timestamp>,
-    /// When the old link is asked again, and what it was asked first.
+    /// When the old link is asked again, and the number of the first probe.
     probe_at: Timestamp,
     probe: Option<u64>,
 }
 
-/// Whether the link that carries still does, and the way back if it does not.
+/// Whether the carrier still works, and the way back if it does not.
 #[derive(Default)]
 pub(super) struct Reconnect {
     away: Option<Away>,
-    /// Since when what was sent is unanswered, and its number.
+    /// Since when a datagram is unanswered, and its number.
     unanswered: Option<(Timestamp, u64)>,
     doubted: Option<Doubt>,
 }
@@ -117,7 +117,7 @@ impl Reconnect {
         self.unanswered = newest.map(|newest| self.unanswered.unwrap_or((now, newest)));
     }
 
-    /// The link that carried is another one, or none.
+    /// Another link carries, or none.
     fn expect_nothing(&mut self) {
         (self.unanswered, self.doubted) = (None, None);
     }
@@ -297,7 +297,7 @@ impl Viewer {
         self.command(Command::Close(self.join.link));
         let Some(away) = &mut self.reconnect.away else { return };
         away.again = Some(now + away.backoff.jittered(&mut self.entropy));
-        // Between two tries nothing is waited for but the next.
+        // Between two tries the viewer waits for the next one only.
         self.join.link = LinkId(self.entropy.number());
         self.join.handshake = Handshake::new(now, Stage::Live);
     }

@@ -1,4 +1,4 @@
-//! The own terminal: the copy of the host's screen, what lies over it, and when it is painted.
+//! The own terminal: the copy of the host's screen, the texts over it, and the times of painting.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::terminal::{Overlay, Painter, Screen, Size};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Down;
 
-/// A frame whose lines are not all there is painted as it is after this long: half a screen refresh is not seen.
+/// A frame with missing lines is painted as it is after this long: half a refresh of the screen, which nobody sees.
 const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
 
 /// How far the own terminal is.
@@ -19,7 +19,7 @@ const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
 pub(super) enum Phase {
     /// There was no whole screen yet: the terminal is the person's.
     Before,
-    /// There was one, and nothing is painted yet.
+    /// There was a whole screen, and nothing is painted yet.
     Ready,
     /// The terminal took what was painted last.
     Idle,
@@ -110,13 +110,13 @@ impl Render {
         self.overlay_changed(now);
     }
 
-    /// A screen or its deadline came: what was predicted turns out right, wrong, or open.
+    /// A screen or its deadline came: each prediction turns out right, wrong, or open.
     pub(super) fn judge(&mut self, now: Timestamp, taken: u64, round_trip: Option<Duration>) {
         self.predictor.on_screen(now, &self.screen, taken, round_trip);
         self.overlay_changed(now);
     }
 
-    /// Nothing that was typed before is expected any more.
+    /// Earlier typing is not expected on the screen any more.
     pub(super) fn forget_predictions(&mut self, now: Timestamp, mode: Mode) {
         self.predictor = Predictor::new(mode);
         self.overlay_changed(now);
@@ -180,7 +180,7 @@ impl Render {
         bytes
     }
 
-    /// Whether the terminal shows all there is, or nobody looks.
+    /// Whether the terminal shows everything, or nobody looks.
     pub(super) fn is_shown(&self) -> bool {
         match self.phase {
             Phase::Before => true,

@@ -1,4 +1,4 @@
-//! The session on a link that carries: what the host says, and the screen as it comes.
+//! The session on a link that carries: the host's messages, and the screen as it arrives.
 
 use super::{Viewer, ViewerExit, ViewerNotice};
 use crate::id::{LinkId, MemberId};
@@ -74,7 +74,7 @@ impl Viewer {
     }
 
     pub(super) fn on_frame(&mut self, now: Timestamp, bytes: &[u8]) {
-        // A host that speaks nonsense on a confirmed link is at fault, but what it sent before still stands.
+        // A host that sends nonsense on a confirmed link is at fault, but its earlier messages still count.
         let Ok(frame) = FromHost::decode(bytes) else { return };
         match frame {
             FromHost::Welcome { member, role } => self.session.member = Some((member, role)),
@@ -120,7 +120,8 @@ impl Viewer {
         if !news {
             return;
         }
-        // A host that never pauses may never be caught up with: a line of every row is a screen.
+        // A viewer may never catch up with a host that prints without a pause, so a line for every row counts as a
+        // screen.
         let waits = matches!(self.join.handshake.stage(), Stage::OpeningControl | Stage::FirstScreen);
         if waits && self.render.screen.whole() {
             self.enter(now, Stage::Live);

@@ -171,7 +171,7 @@ impl ModelHandler {
         }
     }
 
-    /// The last of several that contradict each other counts; 0, or none at all, takes all away.
+    /// Of attributes that contradict each other the last one counts; 0, or no attribute, takes all away.
     pub(super) fn change_attributes(&mut self, corners: Corners, attributes: &[u16]) {
         let (mut set, mut reset) = (Flags::empty(), Flags::empty());
         let attributes = if attributes.is_empty() { &[0][..] } else { attributes };
@@ -193,7 +193,7 @@ impl ModelHandler {
         });
     }
 
-    /// 0, or none at all, reverses all.
+    /// 0, or no attribute, reverses all.
     pub(super) fn reverse_attributes(&mut self, corners: Corners, attributes: &[u16]) {
         let is_all = attributes.is_empty() || attributes.contains(&0);
         let named = ATTRIBUTES.iter().filter(|(sets, _, _)| is_all || attributes.contains(sets));

@@ -1,4 +1,4 @@
-//! Characters of whose width a terminal may have another idea than the host's model.
+//! Characters whose width differs between terminals and the host's model.
 
 use unicode_width::UnicodeWidthChar as _;
 

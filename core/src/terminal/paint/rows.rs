@@ -67,7 +67,7 @@ pub(in crate::terminal) enum LastColumn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cursor {
     Sure,
-    /// Behind so many ambiguous characters in a row.
+    /// Behind this many ambiguous characters in a row.
     Behind(usize),
     Adrift,
 }
@@ -209,8 +209,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a row's last cell and the first one of the row below without placing the cursor between them: the
-    /// terminal wraps by itself, and knows the two as one line from then on. Returns whether it does: that needs cells
-    /// whose width is no matter of opinion.
+    /// terminal wraps by itself, and knows the two as one line from then on. Returns whether it does: all terminals
+    /// must give these cells the same width.
     fn wrap(&mut self, row: u16, line: &Line, below: Option<&Line>) -> bool {
         let Some(below) = below else { return false };
         let blank = Style::default();

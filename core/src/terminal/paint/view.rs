@@ -1,4 +1,4 @@
-//! Which part of the host's window is seen, and what its rows look like: cropped, with local echo, with a border.
+//! The visible part of the host's window, and the look of its rows: cropped, with local echo, with a border.
 
 use super::super::head::{Cursor, Head};
 use super::super::line::{CellRef, Line};
