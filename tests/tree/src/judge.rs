@@ -38,7 +38,7 @@ pub struct Exception {
     pub rule: Rule,
     /// Which place.
     pub subject: &'static str,
-    /// The figure that it may have at most. It may be lowered, and never raised.
+    /// The figure that it may have at most. The ceiling may be lowered, and never raised.
     pub at_most: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Checks of the source tree itself: how large files, functions and structs are, which room uses which, and whether the
-//! map in `docs/ARCHITECTURE.md` names every file.
+//! map in `docs/ARCHITECTURE.md` names every file. `tests/images.rs` checks the Dockerfiles.
 //!
-//! It needs nothing of beach's own crates, so `cargo test -p beach-tree` takes seconds. It reads tokens, not types: a
-//! check that would need to know what a name means is not here. Code under `#[cfg(test)]` counts nowhere.
+//! This crate needs nothing of beach's own crates, so `cargo test -p beach-tree` takes seconds. The checks read tokens,
+//! not types: no check needs the meaning of a name. Code under `#[cfg(test)]` counts nowhere.
 //!
 //! A check returns [`Finding`]s: places over their limit, with a figure. [`judge`] compares these with the list of
 //! exceptions, each of which has a ceiling that may only be lowered.

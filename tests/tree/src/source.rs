@@ -46,7 +46,7 @@ pub(crate) struct Source {
     pub(crate) tokens: Vec<TokenTree>,
 }
 
-/// The files of the crates, by their paths from the root of the repository, and what is no Rust, as text.
+/// The files of the crates, by their paths from the root of the repository.
 #[derive(Debug, Default)]
 pub struct Tree {
     sources: BTreeMap<String, Source>,

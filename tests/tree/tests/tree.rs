@@ -6,8 +6,8 @@ use std::process::Command;
 
 use beach_tree::{Exception, Finding, Tree, circles, judge, large_files, long_functions, unmapped, wide_structs};
 
-/// What does not hold yet: nothing, and so it stays. An entry would have the figure that it may have at most; one that
-/// nothing needs any more fails.
+/// The exceptions from the rules: none, and none may come. An entry has the highest figure that is allowed; the test
+/// fails for an entry that nothing needs.
 const EXCEPTIONS: &[Exception] = &[];
 
 fn root() -> &'static Path {
