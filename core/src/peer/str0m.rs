@@ -32,6 +32,9 @@ use crate::wire::signal::Description;
 /// superlinearly.
 const CONTROL_BUFFER: usize = 128 * 1024;
 
+/// Most messages that go out together. For each viewer, the engine keeps the room of its longest queue.
+const MAX_WRITTEN: usize = 8;
+
 /// The label of data channel 0.
 const CONTROL_LABEL: &str = "beach/control/1";
 
@@ -174,7 +177,7 @@ impl Engine for Str0m {
             resting: Vec::new(),
             next_seq: 1,
             path_found: false,
-            written_at: None,
+            written: None,
             timeout: None,
             out: VecDeque::new(),
         };
@@ -202,8 +205,8 @@ pub struct Str0mPeer {
     /// Of the terminal lane; never used twice under one key.
     next_seq: u64,
     path_found: bool,
-    /// When a message was written that the engine has not sent yet.
-    written_at: Option<Timestamp>,
+    /// When a message was written that the engine has not sent yet, and how many such messages there are.
+    written: Option<(Timestamp, usize)>,
     timeout: Option<Instant>,
     out: VecDeque<PeerOutput>,
 }
@@ -215,7 +218,7 @@ impl Str0mPeer {
 
     /// One input, then everything that follows from it.
     fn drive(&mut self, now: Timestamp, datagram: Option<Receive<'_>>) -> Result<(), LinkDown> {
-        self.written_at = None;
+        self.written = None;
         let now = self.instant(now);
         let input = match datagram {
             Some(receive) => Input::Receive(now, receive),
@@ -393,7 +396,11 @@ impl Peer for Str0mPeer {
                 self.next_seq += 1;
             }
         }
-        self.written_at = Some(now);
+        let count = self.written.map_or(1, |(_, count)| count + 1);
+        self.written = Some((now, count));
+        if count == MAX_WRITTEN {
+            self.drive(now, None)?;
+        }
         Ok(true)
     }
 
@@ -402,7 +409,7 @@ impl Peer for Str0mPeer {
     }
 
     fn poll(&mut self) -> Option<PeerOutput> {
-        if let Some(now) = self.written_at
+        if let Some((now, _)) = self.written
             && let Err(error) = self.drive(now, None)
         {
             self.out.push_back(PeerOutput::Down(error));
