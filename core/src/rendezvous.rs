@@ -61,8 +61,10 @@ const MAX_NONSENSE: u32 = 8;
 /// back.
 const MAX_HOSTED: usize = 5;
 
-/// After this time without an envelope no handshake is under way: at first, handshakes repeat unanswered envelopes
-/// twice as often.
+/// Most links that one connection joins by. A viewer has one, and a second one while it comes back.
+const MAX_VIEWS: usize = 64;
+
+/// Without an envelope for so long no handshake is under way: they repeat what is not answered twice as often at first.
 const QUIET: Duration = Duration::from_secs(2);
 
 /// A rendezvous that shall end waits for handshakes at most this long.
@@ -130,12 +132,18 @@ struct Connection {
     address: Option<IpAddr>,
     nonsense: u32,
     hosts: BTreeSet<SessionId>,
-    views: BTreeSet<(SessionId, LinkId)>,
+    /// The sessions of the links that it joined by.
+    views: BTreeMap<LinkId, SessionId>,
 }
 
 impl Connection {
     fn takes_part(&self) -> bool {
         !self.hosts.is_empty() || !self.views.is_empty()
+    }
+
+    /// Whether it may join this session by this link, a link that it has already included.
+    fn may_view(&self, id: SessionId, link: LinkId) -> bool {
+        self.views.get(&link).map_or(self.views.len() < MAX_VIEWS, |known| *known == id)
     }
 }
 
@@ -338,15 +346,18 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse(from, Some(link), Refusal::NoSession);
         };
+        if self.connections.get(&from).is_some_and(|connection| !connection.may_view(id, link)) {
+            return self.refuse(from, Some(link), Refusal::Full);
+        }
         if let Some(known) = session.links.get_mut(&link).filter(|known| known.join == join) {
             // The same viewer again: its earlier connection may be dead unnoticed. Only this viewer and the host know
             // the link id.
             let earlier = std::mem::replace(&mut known.viewer, from);
             if let Some(connection) = self.connections.get_mut(&earlier) {
-                connection.views.remove(&(id, link));
+                connection.views.remove(&link);
             }
             if let Some(connection) = self.connections.get_mut(&from) {
-                connection.views.insert((id, link));
+                connection.views.insert(link, id);
             }
             let answer = if session.host.is_some() { join } else { FromRendezvous::Waiting { link } };
             return self.say(from, &answer);
@@ -364,7 +375,7 @@ impl Rendezvous {
         let announced = host.is_some();
         session.links.insert(link, Link { viewer: from, join: join.clone(), announced, from_host: 0, from_viewer: 0 });
         if let Some(connection) = self.connections.get_mut(&from) {
-            connection.views.insert((id, link));
+            connection.views.insert(link, id);
         }
         match host {
             Some(host) => {
@@ -415,8 +426,7 @@ impl Rendezvous {
         if let Some(id) = connection.hosts.iter().find(has) {
             return Some((*id, true));
         }
-        let mine = connection.views.range((SessionId([0; 16]), LinkId(0))..).find(|(_, viewed)| *viewed == link)?;
-        Some((mine.0, false))
+        connection.views.get(&link).map(|id| (*id, false))
     }
 
     fn on_envelope(&mut self, from: ConnectionId, link: LinkId, data: Opaque) {
@@ -482,7 +492,7 @@ impl Rendezvous {
         let host = session.host;
         let Some(gone) = session.links.remove(&link) else { return };
         if let Some(connection) = self.connections.get_mut(&gone.viewer) {
-            connection.views.remove(&(id, link));
+            connection.views.remove(&link);
         }
         match ended_by_host {
             Some(true) => self.say(gone.viewer, &FromRendezvous::Closed { link }),
@@ -499,7 +509,7 @@ impl Rendezvous {
         let Some(session) = self.sessions.remove(&id) else { return };
         for (link, gone) in session.links {
             if let Some(connection) = self.connections.get_mut(&gone.viewer) {
-                connection.views.remove(&(id, link));
+                connection.views.remove(&link);
             }
             let told = if gone.announced {
                 FromRendezvous::Closed { link }
@@ -519,7 +529,7 @@ impl Rendezvous {
 
     fn on_closed(&mut self, now: Timestamp, id: ConnectionId) {
         let Some(connection) = self.connections.remove(&id) else { return };
-        for (session, link) in connection.views {
+        for (link, session) in connection.views {
             self.forget_link(session, link, Some(false));
         }
         for hosted in connection.hosts {

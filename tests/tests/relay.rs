@@ -442,6 +442,29 @@ fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
 }
 
 #[test]
+fn a_connection_joins_by_64_links_at_once_and_places_are_given_again() {
+    let mut desk = Desk::new();
+    let mut join = |desk: &mut Desk, link: u64| {
+        let session = SessionName::Full(host_secrets(1).session());
+        let (link, role, versions) = (LinkId(link), Role::View, vec![1]);
+        let join = ToRendezvous::Join { session, link, role, versions, resumes: None };
+        let told = desk.tell(RendezvousInput::Text(3, to_text(&join)));
+        told.into_iter()
+            .filter(|told| matches!(told, RendezvousOutput::Send(3, text) if text.contains("joined")))
+            .count()
+    };
+    assert_eq!((100..164).map(|link| join(&mut desk, link)).sum::<usize>(), 64);
+    assert_eq!(join(&mut desk, 164), 0, "one too many");
+    assert_eq!(join(&mut desk, 163), 1, "one of them again");
+    let close = |link| RendezvousInput::Text(3, to_text(&ToRendezvous::Close { link: LinkId(link) }));
+    desk.tell(close(120));
+    assert_eq!(join(&mut desk, 164), 1);
+    assert_eq!(desk.rendezvous.counts().1, 65, "one is the other viewer's");
+    desk.tell(RendezvousInput::Closed(3));
+    assert_eq!(desk.rendezvous.counts().1, 1);
+}
+
+#[test]
 fn nonsense_is_dropped_and_whoever_goes_on_with_it_too() {
     let mut desk = Desk::new();
     for bytes in [vec![], vec![0; relay::HEAD], vec![0; relay::HEAD + relay::MAX_DATAGRAM + 1]] {
