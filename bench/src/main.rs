@@ -16,6 +16,7 @@ mod report;
 mod rows;
 mod screen;
 mod session;
+mod socket;
 mod sshd;
 mod statistics;
 mod stop;

@@ -49,6 +49,10 @@ pub(crate) struct Plan {
     pub(crate) idle: Duration,
     /// Rounds of that.
     pub(crate) idle_rounds: usize,
+    /// Hosts that are registered at a rendezvous and do nothing.
+    pub(crate) idle_hosts: usize,
+    /// Viewers who join one of them; a rendezvous lets through a burst of 512.
+    pub(crate) server_joins: usize,
 }
 
 impl Plan {
@@ -76,6 +80,8 @@ impl Plan {
         settle: Duration::from_secs(4),
         idle: Duration::from_secs(60),
         idle_rounds: 1,
+        idle_hosts: 800,
+        server_joins: 400,
     };
 
     /// Half a minute: that everything works.
@@ -102,6 +108,8 @@ impl Plan {
         settle: Duration::from_millis(500),
         idle: Duration::from_secs(1),
         idle_rounds: 1,
+        idle_hosts: 30,
+        server_joins: 10,
     };
 
     /// The default number of rounds when two beaches are compared.

@@ -7,6 +7,7 @@ mod join;
 mod keys;
 mod log;
 mod loss;
+mod rendezvous;
 
 use std::collections::BTreeMap;
 
@@ -46,11 +47,13 @@ pub(crate) enum Row {
     Narrow,
     /// Nothing happens.
     Idle,
+    /// Connections at a rendezvous.
+    Rendezvous,
 }
 
 impl Row {
     /// All of them, in the table's order.
-    pub(crate) const ALL: [Row; 12] = [
+    pub(crate) const ALL: [Row; 13] = [
         Row::Rest,
         Row::Flood,
         Row::Interrupt,
@@ -63,6 +66,7 @@ impl Row {
         Row::Loss,
         Row::Narrow,
         Row::Idle,
+        Row::Rendezvous,
     ];
 
     fn lines(self, lab: &Lab) -> Vec<Line> {
@@ -79,6 +83,7 @@ impl Row {
             Row::Loss => loss::lines(lab),
             Row::Narrow => loss::narrow(lab),
             Row::Idle => idle::lines(lab),
+            Row::Rendezvous => rendezvous::lines(lab),
         }
     }
 }

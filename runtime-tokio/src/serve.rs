@@ -1,4 +1,4 @@
-//! The rendezvous's side: TCP, three plain HTTP answers, and WebSockets that carry texts.
+//! The rendezvous's side: TCP, HTTP, and WebSockets that carry texts.
 //!
 //! [`Server`] neither reads the texts nor knows who belongs together. What a connection may cost is bounded here: its
 //! number, its head, its messages, its queue, and the time it may block.
@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use axum::Router;
 use beach_core::rendezvous::ConnectionId;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpStream};
@@ -97,6 +98,7 @@ pub struct Server {
     open: HashMap<ConnectionId, Open>,
     accept_at: Option<Instant>,
     connections_max: usize,
+    routes: Router,
 }
 
 /// An open WebSocket, as the server sees it.
@@ -140,6 +142,7 @@ impl Server {
             open: HashMap::new(),
             accept_at: None,
             connections_max: MAX_CONNECTIONS,
+            routes: http::routes(),
         })
     }
 
@@ -246,9 +249,9 @@ impl Server {
         }
         let connection = self.next_connection;
         self.next_connection += 1;
-        let report = self.report.clone();
+        let (report, routes) = (self.report.clone(), self.routes.clone());
         self.tasks.spawn(async move {
-            let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &report));
+            let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &routes, &report));
             if work.catch_unwind().await.is_err() {
                 tracing::error!(connection, "a connection's task panicked");
             }

@@ -8,15 +8,16 @@ use async_tungstenite::tungstenite::Utf8Bytes;
 use async_tungstenite::tungstenite::error::Error;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role};
+use axum::Router;
 use beach_core::rendezvous::ConnectionId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::http::{HEAD_DEADLINE, HEAD_TOO_LARGE, Route, read_head, route};
+use super::http::{Ended, converse};
 use super::{Handle, OUTBOUND_MAX, Report};
-use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, WRITE_DEADLINE, goodbye, limits, pump, queue};
+use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, goodbye, limits, pump, queue};
 
 /// How many bytes are read and thrown away after the last answer. Closing with unread input resets the connection, and
 /// the reset can overtake the answer.
@@ -27,8 +28,9 @@ type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 /// Serves one TCP connection, from its first byte to its last.
 pub(super) async fn serve(
     connection: ConnectionId,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
+    routes: &Router,
     report: &mpsc::Sender<Report>,
 ) {
     let prepared = stream.set_nodelay(true).and_then(|()| {
@@ -39,36 +41,19 @@ pub(super) async fn serve(
         tracing::debug!(connection, %error, "the connection is gone already");
         return;
     }
-    let mut head = Vec::new();
-    let Ok(length) = timeout(HEAD_DEADLINE, read_head(&mut stream, &mut head)).await else {
-        tracing::debug!(connection, "no request within the deadline");
-        return;
-    };
-    let answer = match length {
-        Ok(Some(length)) => match route(&head[..length]) {
-            Route::Plain(answer) => answer,
-            Route::WebSocket(response) => {
-                let early = head.split_off(length);
-                if timeout(WRITE_DEADLINE, stream.write_all(&response)).await.is_ok_and(|wrote| wrote.is_ok()) {
-                    let stream = TokioAdapter::new(stream);
-                    let socket =
-                        WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
-                    carry(connection, socket, peer, report).await;
-                }
-                return;
-            }
-        },
-        Ok(None) => HEAD_TOO_LARGE,
-        Err(error) => {
-            tracing::debug!(connection, %error, "no request");
-            return;
+    // In a box, which is gone before the connection is a WebSocket: that one may rest for days.
+    match Box::pin(converse(stream, routes)).await {
+        Ended::WebSocket(stream, early) => {
+            let stream = TokioAdapter::new(stream);
+            let early = early.to_vec();
+            let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
+            carry(connection, socket, peer, report).await;
         }
-    };
-    let bytes = answer.bytes();
-    if timeout(WRITE_DEADLINE, stream.write_all(&bytes)).await.is_ok_and(|wrote| wrote.is_ok()) {
-        linger(stream).await;
+        Ended::Answered(stream) => linger(stream).await,
+        Ended::Late => tracing::debug!(connection, "no request within the deadline"),
     }
 }
+
 /// Closes politely: says that nothing follows, and reads what is still coming, within limits.
 async fn linger(mut stream: TcpStream) {
     let rest = async {

@@ -1,129 +1,158 @@
-//! The HTTP that stands before a WebSocket: the request's head, three plain answers, and the upgrade.
+//! The HTTP that stands before a WebSocket: its limits, its routes, plain answers, and who may open a WebSocket.
 
-use std::io;
-use std::time::{Duration, SystemTime};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use async_tungstenite::tungstenite::error::Error;
-use async_tungstenite::tungstenite::handshake::machine::TryParse as _;
-use async_tungstenite::tungstenite::handshake::server::{Request, create_response, write_response};
-use async_tungstenite::tungstenite::http::header;
+use async_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use async_tungstenite::tungstenite::http::uri::Authority;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use beach_core::id::ShortId;
-use tokio::io::AsyncReadExt as _;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-/// How long a client may take to send its HTTP head. A slower client only wants to hold a place.
+/// How long a client may take to send the head of a request, and a connection may rest before the next one. A slower
+/// client only wants to hold a place.
 pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a connection may carry requests and answers before it is a WebSocket. Bounds a client that reads slowly.
+pub(super) const REQUESTS_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Largest HTTP head, in bytes. A browser behind two proxies sends about 2 KiB.
 pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// The plain answers: never what the request said.
-const OK: Answer = Answer { status: "200 OK", body: "ok\n" };
+const OK: Answer = Answer { status: StatusCode::OK, body: "ok\n" };
 const SESSION: Answer = Answer {
-    status: "200 OK",
+    status: StatusCode::OK,
     body: "This is a beach session: a terminal somebody shares with you.\n\
            \n\
            Join it from a terminal, with the whole link you were given (the part after # too):\n\
            \n\
            \x20   beach join 'LINK'\n",
 };
-const NOT_FOUND: Answer = Answer { status: "404 Not Found", body: "not found\n" };
-const BAD_UPGRADE: Answer = Answer { status: "426 Upgrade Required", body: "this address takes WebSockets\n" };
+const NOT_FOUND: Answer = Answer { status: StatusCode::NOT_FOUND, body: "not found\n" };
+const BAD_METHOD: Answer = Answer { status: StatusCode::METHOD_NOT_ALLOWED, body: "this address takes GET only\n" };
+const BAD_UPGRADE: Answer = Answer { status: StatusCode::UPGRADE_REQUIRED, body: "this address takes WebSockets\n" };
 const OTHER_ORIGIN: Answer =
-    Answer { status: "403 Forbidden", body: "this address takes WebSockets from pages of its own origin only\n" };
-pub(super) const HEAD_TOO_LARGE: Answer =
-    Answer { status: "431 Request Header Fields Too Large", body: "request head too large\n" };
+    Answer { status: StatusCode::FORBIDDEN, body: "this address takes WebSockets from pages of its own origin only\n" };
 
-pub(super) struct Answer {
-    status: &'static str,
+/// A plain answer, after which the connection is closed.
+struct Answer {
+    status: StatusCode,
     body: &'static str,
 }
-/// Reads up to and including the empty line. Returns the head's length; bytes behind the head may be in `head` too.
-/// `None`: the head is longer than [`HEAD_BYTES_MAX`].
-pub(super) async fn read_head(stream: &mut TcpStream, head: &mut Vec<u8>) -> io::Result<Option<usize>> {
-    const END: &[u8] = b"\r\n\r\n";
-    let mut searched = 0;
-    loop {
-        if let Some(found) = head[searched..].windows(END.len()).position(|window| window == END) {
-            return Ok(Some(searched + found + END.len()));
-        }
-        // Most likely TLS, spoken to the wrong port: say no now, or both sides wait out their deadlines.
-        if head.first().is_some_and(|byte| !byte.is_ascii_graphic() && !byte.is_ascii_whitespace()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP"));
-        }
-        searched = head.len().saturating_sub(END.len() - 1);
-        let room = HEAD_BYTES_MAX - head.len();
-        if room == 0 {
-            return Ok(None);
-        }
-        let mut limited = (&mut *stream).take(room as u64);
-        if limited.read_buf(head).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
+            (header::CACHE_CONTROL, "no-store"),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            (header::REFERRER_POLICY, "no-referrer"),
+            (header::CONNECTION, "close"),
+        ];
+        (self.status, headers, self.body).into_response()
     }
 }
 
-pub(super) enum Route {
-    Plain(Answer),
-    /// The whole response that accepts the WebSocket.
-    WebSocket(Vec<u8>),
+/// What a server answers.
+pub(super) fn routes() -> Router {
+    Router::new()
+        .route("/healthz", get(async || OK))
+        .route("/ws", get(web_socket))
+        .route("/s/{*id}", get(async || SESSION))
+        .route("/{id}", get(short_link))
+        .fallback(async || NOT_FOUND)
+        .method_not_allowed_fallback(async || BAD_METHOD)
 }
 
-pub(super) fn route(head: &[u8]) -> Route {
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(b"GET"), Some(target), Some(b"HTTP/1.1" | b"HTTP/1.0"), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Route::Plain(NOT_FOUND);
-    };
-    let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
-    match path {
-        b"/healthz" => Route::Plain(OK),
-        b"/ws" => match accept(head) {
-            Ok(Some(response)) => Route::WebSocket(response),
-            Ok(None) => {
-                tracing::debug!("a page of another origin asked for a WebSocket");
-                Route::Plain(OTHER_ORIGIN)
+/// How the requests of a connection ended.
+pub(super) enum Ended {
+    /// The connection is a WebSocket now; the client sent these bytes already.
+    WebSocket(TcpStream, Bytes),
+    /// Nothing more is said, and the answer to the last request is sent.
+    Answered(TcpStream),
+    /// A deadline passed.
+    Late,
+}
+
+/// Answers the requests of a connection.
+pub(super) async fn converse(stream: TcpStream, routes: &Router) -> Ended {
+    let accepted = AtomicBool::new(false);
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let answer = TowerToHyperService::new(routes.clone()).call(request);
+        let accepted = &accepted;
+        Box::pin(async move {
+            let response = answer.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                accepted.store(true, Ordering::Relaxed);
             }
-            Err(error) => {
-                tracing::debug!(%error, "not a WebSocket request");
-                Route::Plain(BAD_UPGRADE)
-            }
-        },
-        path if path.len() > b"/s/".len() && path.starts_with(b"/s/") => Route::Plain(SESSION),
-        [b'/', id @ ..] if str::from_utf8(id).is_ok_and(|id| id.parse::<ShortId>().is_ok()) => Route::Plain(SESSION),
-        _ => Route::Plain(NOT_FOUND),
+            Ok::<Response, Infallible>(response)
+        })
+    });
+    let mut requests = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // Not `shutdown`: the socket lives on as a WebSocket, or has to be closed politely.
+    let end = timeout(REQUESTS_DEADLINE, poll_fn(|context| requests.poll_without_shutdown(context))).await;
+    let parts = requests.into_parts();
+    let stream = parts.io.into_inner();
+    match end {
+        Ok(Ok(())) if accepted.into_inner() => Ended::WebSocket(stream, parts.read_buf),
+        Ok(Err(error)) if error.is_timeout() => Ended::Late,
+        Ok(Ok(())) => Ended::Answered(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "no request");
+            Ended::Answered(stream)
+        }
+        Err(_) => Ended::Late,
     }
 }
 
-/// The response that accepts the WebSocket; `None` if a page of another origin asks for it.
-fn accept(head: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-    let mut response = Vec::new();
-    if let Some((_, request)) = Request::try_parse(head)? {
-        if !is_of_own_origin(&request) {
-            return Ok(None);
-        }
-        let mut accepted = create_response(&request)?;
-        // `beach doctor` shows the version, and compares the clocks.
-        let date = httpdate::fmt_http_date(SystemTime::now());
-        for (name, value) in [("server", concat!("beach/", env!("CARGO_PKG_VERSION"))), ("date", &date)] {
-            if let Ok(value) = value.parse() {
-                accepted.headers_mut().insert(name, value);
-            }
-        }
-        write_response(&mut response, &accepted)?;
+async fn short_link(Path(id): Path<String>) -> Answer {
+    if id.parse::<ShortId>().is_ok() { SESSION } else { NOT_FOUND }
+}
+
+/// Accepts a WebSocket; [`converse`] hands the connection over.
+async fn web_socket(request: Request) -> Response {
+    if !is_of_own_origin(request.headers()) {
+        tracing::debug!("a page of another origin asked for a WebSocket");
+        return OTHER_ORIGIN.into_response();
     }
-    Ok(Some(response))
+    match create_response_with_body(&request, Body::empty) {
+        Ok(mut accepted) => {
+            // `beach doctor` shows the version, and compares the clocks: hyper adds the date.
+            let software = HeaderValue::from_static(concat!("beach/", env!("CARGO_PKG_VERSION")));
+            accepted.headers_mut().insert(header::SERVER, software);
+            accepted
+        }
+        Err(error) => {
+            tracing::debug!(%error, "not a WebSocket request");
+            BAD_UPGRADE.into_response()
+        }
+    }
 }
 
 /// Whether the request names no origin, as those of native clients do, or the server's own (RFC 6455, section 10.2): a
 /// browser names that of the page, which must have the host and the port of the `Host` header. The scheme may differ,
 /// since a proxy may speak TLS for the server; a port that is left out is the one of the origin's scheme.
-fn is_of_own_origin(request: &Request) -> bool {
+fn is_of_own_origin(headers: &HeaderMap) -> bool {
     let once = |name| {
-        let mut values = request.headers().get_all(name).iter();
+        let mut values = headers.get_all(name).iter();
         let value = values.next().map(|value| value.to_str().ok());
         if values.next().is_some() { Some(None) } else { value }
     };
@@ -142,24 +171,4 @@ fn is_of_own_origin(request: &Request) -> bool {
         Some((authority.host().to_ascii_lowercase(), authority.port_u16().unwrap_or(port)))
     };
     place(authority).is_some_and(|origin| place(host) == Some(origin))
-}
-
-impl Answer {
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        format!(
-            "HTTP/1.1 {}\r\n\
-             Content-Type: text/plain; charset=utf-8\r\n\
-             Content-Length: {}\r\n\
-             Cache-Control: no-store\r\n\
-             X-Content-Type-Options: nosniff\r\n\
-             Referrer-Policy: no-referrer\r\n\
-             Connection: close\r\n\
-             \r\n\
-             {}",
-            self.status,
-            self.body.len(),
-            self.body
-        )
-        .into_bytes()
-    }
 }

@@ -96,8 +96,8 @@ async fn healthz_says_ok() {
         let request = format!("GET /healthz HTTP/{version}\r\nHost: x\r\n\r\n");
         let answer = ask(&mut server, request.as_bytes()).await;
 
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+        assert!(answer.starts_with(&format!("HTTP/{version} 200 OK\r\n")), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
         assert!(answer.ends_with("\r\n\r\nok\n"), "{answer}");
     }
 }
@@ -111,10 +111,10 @@ async fn a_session_page_tells_how_to_join_and_echoes_nothing() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("beach join 'LINK'"), "{answer}");
     for header in [
-        "Content-Type: text/plain; charset=utf-8",
-        "Cache-Control: no-store",
-        "X-Content-Type-Options: nosniff",
-        "Referrer-Policy: no-referrer",
+        "content-type: text/plain; charset=utf-8",
+        "cache-control: no-store",
+        "x-content-type-options: nosniff",
+        "referrer-policy: no-referrer",
     ] {
         assert!(answer.contains(&format!("\r\n{header}\r\n")), "{answer}");
     }
@@ -122,21 +122,22 @@ async fn a_session_page_tells_how_to_join_and_echoes_nothing() {
 }
 
 #[tokio::test]
-async fn anything_else_is_not_found() {
+async fn anything_else_is_not_found_not_allowed_or_no_request() {
     let mut server = server().await;
 
-    for line in [
-        "GET / HTTP/1.1",
-        "GET /s/ HTTP/1.1",
-        "GET /s HTTP/1.1",
-        "GET /healthzz HTTP/1.1",
-        "POST /healthz HTTP/1.1",
-        "GET /ws/more HTTP/1.1",
-        "nonsense",
-        "",
-    ] {
+    for line in
+        ["GET / HTTP/1.1", "GET /s/ HTTP/1.1", "GET /s HTTP/1.1", "GET /healthzz HTTP/1.1", "GET /ws/more HTTP/1.1"]
+    {
         let answer = ask(&mut server, format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 404 Not Found\r\n"), "{line}: {answer}");
+    }
+    for line in ["POST /healthz HTTP/1.1", "PUT /s/x HTTP/1.1", "OPTIONS /ws HTTP/1.1"] {
+        let answer = ask(&mut server, format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{line}: {answer}");
+    }
+    for line in ["nonsense", "GET / HTTP/7", "\x16\x03\x01"] {
+        let answer = ask(&mut server, format!("{line}\r\nHost: x\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{line}: {answer}");
     }
 }
 
@@ -203,7 +204,7 @@ async fn a_body_after_the_head_does_not_reset_the_answer_away() {
 
     let answer = ask(&mut server, &request).await;
 
-    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 405 "), "{answer}");
 }
 
 #[tokio::test]
@@ -230,6 +231,18 @@ async fn a_head_that_dribbles_in_is_cut_off_at_the_deadline() {
 
     assert!(started.elapsed() >= HEAD_DEADLINE);
     assert!(started.elapsed() < HEAD_DEADLINE + Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn what_a_client_sends_behind_its_request_for_a_websocket_is_read() {
+    let mut server = server().await;
+    let mut stream = TcpStream::connect(server.local_addr()).await.expect("connects");
+    // A text, masked with zeros.
+    let request = [UPGRADE, b"\x81\x85\0\0\0\0early".as_slice()].concat();
+    stream.write_all(&request).await.expect("writes");
+
+    let ServerEvent::Opened { connection, .. } = next(&mut server).await else { panic!("not opened") };
+    assert_eq!(next(&mut server).await, ServerEvent::Text { connection, text: "early".to_owned() });
 }
 
 #[tokio::test]

@@ -1,0 +1,106 @@
+//! What connections cost a rendezvous.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context as _, Result};
+
+use crate::lab::{Daemon, Lab};
+use crate::proc;
+use crate::socket::{Host, Socket};
+use crate::statistics::median;
+use crate::system::System;
+use crate::table::Line;
+
+use super::{figures, interleaved};
+
+/// Envelopes of a join, both ways together, and bytes of each before base64url: about what a handshake takes.
+const ENVELOPES: usize = 12;
+const ENVELOPE_BYTES: usize = 300;
+
+/// Of one server.
+struct Cost {
+    /// Resident memory of a connection whose host has registered and says nothing, in kB (1,000 bytes).
+    idle: f64,
+    /// CPU of connecting and registering, in µs.
+    register: f64,
+    /// CPU of a viewer's way in: connecting, joining, the envelopes, leaving; in µs.
+    join: f64,
+}
+
+/// Idle hosts, and viewers who join one of them, at `beach serve`.
+pub(super) fn lines(lab: &Lab) -> Vec<Line> {
+    let rounds = interleaved(lab, "rendezvous", System::is_beach, lab.plan.rounds, |system, _| measure(lab, system));
+    let middle =
+        |of: fn(&Cost) -> f64| figures(&rounds, move |rounds| median(&rounds.iter().map(of).collect::<Vec<_>>()));
+    let (idle, register, join) = (middle(|cost| cost.idle), middle(|cost| cost.register), middle(|cost| cost.join));
+    let is_small = crate::table::beach(&idle).map(|kilobytes| kilobytes <= 12.0);
+    let microseconds = |value: f64| format!("{value:.0} µs");
+    vec![
+        Line::new("rendezvous: memory of an idle host")
+            .target("≤ 12 kB", is_small)
+            .figures(&idle, |value| format!("{value:.1} kB")),
+        Line::new("rendezvous: CPU of a registration").figures(&register, microseconds),
+        Line::new("rendezvous: CPU of a join").figures(&join, microseconds),
+    ]
+}
+
+fn measure(lab: &Lab, system: System) -> Result<Cost> {
+    let (server, address) = serve(lab, system)?;
+    let id = server.0.id();
+    // The first ones make the allocator and the tables grow.
+    let mut hosts = Vec::new();
+    for _ in 0..lab.plan.idle_hosts / 10 {
+        hosts.push(Host::register(&address, lab.number())?);
+    }
+    let before = (proc::memory(id).resident, proc::cpu(&[id]));
+    for _ in 0..lab.plan.idle_hosts {
+        hosts.push(Host::register(&address, lab.number())?);
+    }
+    let after = (proc::memory(id).resident, proc::cpu(&[id]));
+    let count = lab.plan.idle_hosts as f64;
+    let before_joins = proc::cpu(&[id]);
+    let host = hosts.last_mut().context("a host")?;
+    for number in 0..lab.plan.server_joins {
+        join(&address, host, number)?;
+    }
+    let joins = proc::cpu(&[id]) - before_joins;
+    Ok(Cost {
+        idle: (after.0 - before.0) * 1024.0 * 1.024 / count,
+        register: (after.1 - before.1).as_secs_f64() * 1e6 / count,
+        join: joins.as_secs_f64() * 1e6 / lab.plan.server_joins as f64,
+    })
+}
+
+/// A viewer comes, exchanges as many envelopes with the host as a handshake does, and leaves.
+fn join(address: &str, host: &mut Host, number: usize) -> Result<()> {
+    let link = format!("{number:016x}");
+    let envelope = format!(r#"{{"type":"envelope","link":"{link}","data":"{}"}}"#, "A".repeat(ENVELOPE_BYTES * 4 / 3));
+    let mut viewer = Socket::open(address)?;
+    viewer.say(&format!(
+        r#"{{"type":"join","session":"{}","link":"{link}","role":"view","versions":[1]}}"#,
+        host.session
+    ))?;
+    host.socket.until("joined")?;
+    viewer.until("joined")?;
+    for _ in 0..ENVELOPES / 2 {
+        viewer.say(&envelope)?;
+        host.socket.until("envelope")?;
+        host.socket.say(&envelope)?;
+        viewer.until("envelope")?;
+    }
+    drop(viewer);
+    host.socket.until("closed")
+}
+
+/// A server, and where it listens.
+fn serve(lab: &Lab, system: System) -> Result<(Daemon, String)> {
+    let mut command = lab.command(&lab.binary(system).path);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut server = Daemon(command.stderr(Stdio::piped()).spawn()?);
+    let stderr = server.0.stderr.take().context("stderr")?;
+    let mut line = String::new();
+    BufReader::new(stderr).read_line(&mut line)?;
+    let (_, address) = line.trim().split_once("http://").with_context(|| line.clone())?;
+    Ok((server, address.to_owned()))
+}

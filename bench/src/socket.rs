@@ -1,0 +1,108 @@
+//! A WebSocket to a rendezvous, as small as it can be: texts both ways, one at a time.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use data_encoding::BASE64URL_NOPAD;
+use sha2::{Digest as _, Sha256};
+
+/// No answer takes longer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// An open WebSocket.
+pub(crate) struct Socket(TcpStream);
+
+impl Socket {
+    /// Connects to the rendezvous at `HOST:PORT`.
+    pub(crate) fn open(address: &str) -> Result<Socket> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        let request = format!(
+            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes())?;
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).context("an answer")?;
+            head.extend(byte);
+        }
+        ensure!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+        Ok(Socket(stream))
+    }
+
+    /// Sends a text of at most 65,535 bytes.
+    pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        const MASKED: u8 = 0x80;
+        let mut frame = vec![0x81];
+        match u8::try_from(text.len()) {
+            Ok(length) if length < 126 => frame.push(MASKED | length),
+            Ok(_) | Err(_) => {
+                frame.push(MASKED | 126);
+                frame.extend(u16::try_from(text.len())?.to_be_bytes());
+            }
+        }
+        // Masked with zeros: the text as it is.
+        frame.extend([0; 4]);
+        frame.extend(text.as_bytes());
+        Ok(self.0.write_all(&frame)?)
+    }
+
+    /// Reads texts until one is of this type.
+    pub(crate) fn until(&mut self, wanted: &str) -> Result<()> {
+        let wanted = format!(r#""type":"{wanted}""#);
+        loop {
+            let text = self.text()?;
+            if text.contains(&wanted) {
+                return Ok(());
+            }
+            ensure!(!text.contains(r#""type":"refused""#), "{text}");
+        }
+    }
+
+    fn text(&mut self) -> Result<String> {
+        let mut start = [0; 2];
+        self.0.read_exact(&mut start)?;
+        let length = match start[1] {
+            126 => {
+                let mut length = [0; 2];
+                self.0.read_exact(&mut length)?;
+                usize::from(u16::from_be_bytes(length))
+            }
+            length if length < 126 => usize::from(length),
+            length => bail!("a frame of an unexpected length: {length}"),
+        };
+        let mut text = vec![0; length];
+        self.0.read_exact(&mut text)?;
+        Ok(String::from_utf8(text)?)
+    }
+}
+
+/// A host whose session is registered.
+pub(crate) struct Host {
+    /// Its connection.
+    pub(crate) socket: Socket,
+    /// The session's id.
+    pub(crate) session: String,
+}
+
+impl Host {
+    /// Connects, and registers the session of this number.
+    pub(crate) fn register(address: &str, number: u32) -> Result<Host> {
+        let (commitment, token) = (Sha256::digest(number.to_be_bytes()), Sha256::digest(number.to_le_bytes()));
+        let id = Sha256::new().chain_update(b"beach/1").chain_update(commitment).chain_update(Sha256::digest(token));
+        let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
+        let session = text(&id.finalize()[..16]);
+        let mut socket = Socket::open(address)?;
+        let (commitment, token) = (text(&commitment), text(&token));
+        socket.say(&format!(
+            r#"{{"type":"register","session":"{session}","commitment":"{commitment}","token":"{token}"}}"#
+        ))?;
+        socket.until("registered")?;
+        Ok(Host { socket, session })
+    }
+}
