@@ -11,6 +11,7 @@ pub mod hooks;
 mod interfaces;
 pub mod limits;
 pub mod network;
+pub mod page;
 pub mod patience;
 pub mod prompt;
 pub mod pty;

@@ -5,6 +5,7 @@
 
 mod connection;
 mod http;
+mod page;
 
 #[cfg(test)]
 mod tests;

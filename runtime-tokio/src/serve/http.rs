@@ -21,6 +21,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::page;
+
 /// How long a client may take to send the head of a request, and a connection may rest before the next one. A slower
 /// client only wants to hold a place.
 pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(5);
@@ -33,24 +35,27 @@ pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// The plain answers: never what the request said.
 const OK: Answer = Answer { status: StatusCode::OK, body: "ok\n" };
-const SESSION: Answer = Answer {
+pub(super) const SESSION: Answer = Answer {
     status: StatusCode::OK,
     body: "This is a beach session: a terminal somebody shares with you.\n\
            \n\
            Join it from a terminal, with the whole link you were given (the part after # too):\n\
            \n\
-           \x20   beach join 'LINK'\n",
+           \x20   beach join 'LINK'\n\
+           \n\
+           Or open the link in a browser with JavaScript. beach shares a terminal directly between two machines, encrypted\n\
+           from end to end; whoever sent you the link has beach, and can tell where to get it.\n",
 };
-const NOT_FOUND: Answer = Answer { status: StatusCode::NOT_FOUND, body: "not found\n" };
+pub(super) const NOT_FOUND: Answer = Answer { status: StatusCode::NOT_FOUND, body: "not found\n" };
 const BAD_METHOD: Answer = Answer { status: StatusCode::METHOD_NOT_ALLOWED, body: "this address takes GET only\n" };
 const BAD_UPGRADE: Answer = Answer { status: StatusCode::UPGRADE_REQUIRED, body: "this address takes WebSockets\n" };
 const OTHER_ORIGIN: Answer =
     Answer { status: StatusCode::FORBIDDEN, body: "this address takes WebSockets from pages of its own origin only\n" };
 
 /// A plain answer, after which the connection is closed.
-struct Answer {
-    status: StatusCode,
-    body: &'static str,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: &'static str,
 }
 
 impl IntoResponse for Answer {
@@ -71,7 +76,8 @@ pub(super) fn routes() -> Router {
     Router::new()
         .route("/healthz", get(async || OK))
         .route("/ws", get(web_socket))
-        .route("/s/{*id}", get(async || SESSION))
+        .route("/s/{*id}", get(page::session))
+        .route("/web/{page}/{file}", get(page::file))
         .route("/{id}", get(short_link))
         .fallback(async || NOT_FOUND)
         .method_not_allowed_fallback(async || BAD_METHOD)
@@ -123,8 +129,8 @@ pub(super) async fn converse(stream: TcpStream, routes: &Router) -> Ended {
     }
 }
 
-async fn short_link(Path(id): Path<String>) -> Answer {
-    if id.parse::<ShortId>().is_ok() { SESSION } else { NOT_FOUND }
+async fn short_link(Path(id): Path<String>, request: HeaderMap) -> Response {
+    if id.parse::<ShortId>().is_ok() { page::session(request).await } else { NOT_FOUND.into_response() }
 }
 
 /// Accepts a WebSocket; [`converse`] hands the connection over.

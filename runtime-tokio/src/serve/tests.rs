@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-use super::http::{HEAD_BYTES_MAX, HEAD_DEADLINE};
+use super::http::{HEAD_BYTES_MAX, HEAD_DEADLINE, REQUESTS_DEADLINE};
 use super::*;
 use crate::signal::{Signal, SignalError, SignalEvent};
 use crate::websocket::{MESSAGE_BYTES_MAX, WRITE_DEADLINE};
@@ -231,6 +231,24 @@ async fn a_head_that_dribbles_in_is_cut_off_at_the_deadline() {
 
     assert!(started.elapsed() >= HEAD_DEADLINE);
     assert!(started.elapsed() < HEAD_DEADLINE + Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_read_is_given_up_at_the_deadline() {
+    let mut server = server().await;
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let mut stream = socket.connect(server.local_addr()).await.expect("connects");
+    let (request, started) =
+        (b"GET /s/x HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n".repeat(1000), Instant::now());
+    let writing = async {
+        // The end comes as an error: unread input resets the connection.
+        while stream.write_all(&request).await.is_ok() {}
+    };
+
+    beside(&mut server, async { timeout(2 * REQUESTS_DEADLINE, writing).await.expect("cut off") }).await;
+
+    assert!(started.elapsed() <= REQUESTS_DEADLINE + Duration::from_secs(2), "{:?}", started.elapsed());
 }
 
 #[tokio::test]
