@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs, ViewerName};
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
-pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs};
+pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, VersionArgs, WebArgs};
 pub(crate) use values::LogArgs;
 
 use crate::config::Found;
@@ -77,6 +77,8 @@ pub(crate) enum Command {
     /// Join a shared terminal; `beach --join TARGET` does the same
     #[command(after_help = JOIN_EXAMPLES)]
     Join(JoinArgs),
+    /// Serve the page for browsers to this machine alone, for a link
+    Web(WebArgs),
     /// Run a rendezvous, which introduces viewers to hosts
     Serve(ServeArgs),
     /// Show your sessions: links and viewers
@@ -112,6 +114,8 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
     /// Print the man page, or write the pages of all commands
     Man(ManArgs),
+    /// Print the version, and the name of the page for browsers
+    Version(VersionArgs),
 }
 
 /// Parses the command line and the flags that the configuration file adds. A mistake in the command line prints the
@@ -290,6 +294,8 @@ mod tests {
             Ok(Command::Share(args)) => Some(args),
             Ok(
                 Command::Join(_)
+                | Command::Web(_)
+                | Command::Version(_)
                 | Command::Serve(_)
                 | Command::Status(_)
                 | Command::Attach(_)

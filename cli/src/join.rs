@@ -25,6 +25,7 @@ use serde_json::json;
 
 use self::seat::{Seat, SeatKind};
 use self::setup::Setup;
+pub(crate) use self::setup::find_invite;
 use self::standing::Standing;
 use self::told::Told;
 use self::typing::Typing;

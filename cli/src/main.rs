@@ -20,6 +20,7 @@ mod rendezvous;
 mod replay;
 mod serve;
 mod share;
+mod web;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -41,9 +42,11 @@ fn main() -> ExitCode {
     let code = match command {
         Command::Replay(args) => replay::run(&args),
         Command::Completions(args) => completions::completions(args.shell, args::definition()),
+        Command::Version(args) => web::version(args.web),
         Command::Man(args) => completions::man(args.dir.as_deref(), args::definition()),
         Command::Share(args) => run(share::run(*args)),
         Command::Join(args) => run(join::run(args)),
+        Command::Web(args) => run(web::run(args)),
         Command::Serve(args) => run(serve::run(args)),
         Command::Status(args) => run(control::status(args)),
         Command::Attach(args) => run(detach::attach(args)),

@@ -218,6 +218,12 @@ pub(crate) fn serving(address: SocketAddr) {
     say(&format!("beach {} rendezvous on http://{address}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// Prints the address of the page for browsers, which has the link's key in it.
+pub(crate) fn page_served(url: &str) {
+    say("Open this address in a browser on this machine, and end with Ctrl-C:\n");
+    print(url);
+}
+
 pub(crate) fn replayed(at: Timestamp, line: &str) {
     let _ = writeln!(stdout(), "{at:>14} s  {line}");
 }

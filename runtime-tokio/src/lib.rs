@@ -7,6 +7,7 @@ pub mod background;
 pub mod clock;
 pub mod control;
 pub mod drive;
+pub mod forward;
 pub mod hooks;
 mod interfaces;
 pub mod limits;

@@ -147,6 +147,13 @@ impl Server {
         })
     }
 
+    /// With room for this many connections at once.
+    #[must_use]
+    pub fn with_connections_max(mut self, connections: usize) -> Self {
+        self.connections_max = connections;
+        self
+    }
+
     /// Where the server listens, with the real port.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {

@@ -1,4 +1,4 @@
-//! The page for browsers: who gets the page, with which headers; its assets.
+//! The page for browsers: who gets the page, with which headers; its assets; `beach web` and `beach version`.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use beach_tests::real::{Host, Process, Rendezvous, Scratch, beach, eventually};
+use beach_tests::real::{
+    Host, Process, Rendezvous, Running as _, Scratch, Signal, beach, eventually, in_three_lines, join,
+};
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
@@ -276,9 +278,47 @@ fn the_key_of_a_link_is_asked_for_by_nobody_and_kept_by_nobody() {
 }
 
 #[test]
-fn a_share_serves_the_page_itself() {
+fn a_share_serves_the_page_itself_and_beach_web_serves_it_for_any_link() {
     let scratch = Scratch::new();
     let own = Host::start(&scratch, &[], &["cat"]);
     let (server, path, _) = parts(&own.links.view);
     assert_eq!(page(&server.replace("localhost", "127.0.0.1"), &path).body, dist("index.html"));
+
+    let rendezvous = Rendezvous::start(&scratch, &[]);
+    let host = Host::start(&scratch, &["--server", &rendezvous.url], &["cat"]);
+    let mut web = Process::start(&mut beach(&scratch, &["web", &host.links.control]));
+    let (here, _) = web.line("the address of the page", SOON, |line| line.starts_with("http://127.0.0.1:"));
+    let ((_, path, key), (url, path_here, key_here)) = (parts(&host.links.control), parts(&here));
+    assert_eq!((path_here, key_here), (path.clone(), key));
+    assert_ne!(url, rendezvous.url);
+    assert_eq!(page(&url, &path).body, dist("index.html"));
+    // The WebSocket leads to the link's rendezvous: a viewer of another kind joins through it.
+    let mut viewer = Process::start(&mut join(&scratch, &["--json", &here]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    viewer.write("~.");
+    assert_eq!(viewer.exit(SOON), 0);
+    // A page of another origin gets no WebSocket there.
+    let upgrade = "Upgrade: websocket\r\nOrigin: http://elsewhere\r\n";
+    assert_eq!(get(&url, "/ws", upgrade).status, 403);
+
+    drop(rendezvous);
+    let mut late = Process::start(&mut join(&scratch, &["--json", &here]));
+    assert_ne!(late.exit(Duration::from_secs(60)), 0, "{}", late.stdout());
+    in_three_lines(&late.stderr());
+    assert!(web.is_running());
+    web.signal(Signal::INT);
+    assert_eq!(web.exit(SOON), 130);
+}
+
+#[test]
+fn version_says_which_page_is_inside() {
+    let scratch = Scratch::new();
+    let said = |args: &[&str]| {
+        let mut process = Process::start(&mut beach(&scratch, args));
+        assert_eq!(process.exit(SOON), 0, "{}", process.stderr());
+        process.stdout()
+    };
+    let (name, _) = manifest();
+    assert_eq!(said(&["version"]), format!("beach {}\npage  {name}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(said(&["version", "--web"]).into_bytes(), dist("MANIFEST"));
 }

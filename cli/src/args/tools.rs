@@ -67,6 +67,25 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
+/// `beach web`
+#[derive(Debug, Args)]
+pub(crate) struct WebArgs {
+    /// Link to open, or the whole line with the link; `-` reads the link from stdin
+    #[arg(value_name = "TARGET", env = "BEACH_TARGET", hide_env_values = true)]
+    pub(crate) target: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// `beach version`
+#[derive(Debug, Args)]
+pub(crate) struct VersionArgs {
+    /// Print of which files the page for browsers consists, their SHA-256, sources and tools
+    #[arg(long)]
+    pub(crate) web: bool,
+}
+
 /// `beach replay`
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {

@@ -45,7 +45,7 @@ impl Setup {
     pub(super) async fn new(args: JoinArgs) -> Result<Setup, u8> {
         log::start(&args.log)
             .map_err(|cause| output::usage("cannot write the log", &cause, "choose another --log-file"))?;
-        let invite = find_invite(&args.target.join(" "))?;
+        let invite = find_invite("join", &args.target.join(" "))?;
         if !args.nested && control::is_around(&invite).await {
             let advice = "join from another terminal, or pass --nested";
             let what = "this terminal shows the same session";
@@ -131,8 +131,8 @@ fn abilities() -> Abilities {
         .with_program(set("TERM_PROGRAM").as_deref())
 }
 
-/// Reads the invite from TARGET, stdin, or a prompt for the key.
-fn find_invite(target: &str) -> Result<Invite, u8> {
+/// Reads the invite from the TARGET of this command, from stdin, or from a prompt for the key.
+pub(crate) fn find_invite(command: &str, target: &str) -> Result<Invite, u8> {
     let unreadable = |error: std::io::Error| {
         output::usage("cannot read the link", &error.to_string(), "pass the link as an argument, or in BEACH_TARGET")
     };
@@ -146,12 +146,9 @@ fn find_invite(target: &str) -> Result<Invite, u8> {
             line
         }
         "" => {
-            let advice = "beach join LINK, or put the link into BEACH_TARGET";
-            return Err(output::usage(
-                "`beach join` needs a link",
-                "neither the command line nor BEACH_TARGET has one",
-                advice,
-            ));
+            let what = format!("`beach {command}` needs a link");
+            let advice = format!("beach {command} LINK, or put the link into BEACH_TARGET");
+            return Err(output::usage(&what, "neither the command line nor BEACH_TARGET has one", &advice));
         }
         target => target.to_owned(),
     };
