@@ -150,6 +150,8 @@ impl Connection {
 struct Session {
     host: Option<ConnectionId>,
     away_since: Timestamp,
+    /// Whether anybody ever joined it.
+    used: bool,
     links: BTreeMap<LinkId, Link>,
     relayed: TokenBucket,
     joins: TokenBucket,
@@ -163,12 +165,23 @@ impl Session {
         Session {
             host: None,
             away_since: now,
+            used: false,
             links: BTreeMap::new(),
             relayed: TokenBucket::new(now, RELAY_RATE, RELAY_BURST),
             joins: joins(now),
             turned_away: 0,
             turned_away_told: None,
         }
+    }
+}
+
+/// Orders sessions without host: those that nobody ever joined first, then by how long the host is away.
+type Away = (bool, Timestamp, SessionId);
+
+impl Session {
+    /// Its place among the sessions without host.
+    fn away(&self, id: SessionId) -> Away {
+        (self.used, self.away_since, id)
     }
 }
 
@@ -193,6 +206,8 @@ pub struct Rendezvous {
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: BTreeMap<SessionId, Session>,
+    /// Those without host, in the order in which they make room for others.
+    away: BTreeSet<Away>,
     /// The next checks by time: connections for silence, sessions for their end.
     next_sweep: Option<Timestamp>,
     /// When the last envelope went through.
@@ -216,6 +231,7 @@ impl Rendezvous {
             dropped: 0,
             connections: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            away: BTreeSet::new(),
             next_sweep: None,
             last_envelope: None,
             addresses: BTreeMap::new(),
@@ -312,10 +328,14 @@ impl Rendezvous {
         if !proved {
             return self.refuse(from, None, Refusal::Taken);
         }
-        if other || full {
+        // A session without host makes room: nobody is kept out by people who register and leave.
+        let makes_room = self.away.first().copied().filter(|_| full);
+        if other || (full && makes_room.is_none()) {
             return self.refuse(from, None, Refusal::Full);
         }
+        makes_room.into_iter().for_each(|(.., id)| self.end_session(id));
         let session = self.sessions.entry(id).or_insert_with(|| Session::new(now));
+        self.away.remove(&session.away(id));
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
         let mut waiting = Vec::new();
@@ -373,6 +393,10 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let host = session.host;
         let announced = host.is_some();
+        if self.away.remove(&session.away(id)) {
+            self.away.insert((true, session.away_since, id));
+        }
+        session.used = true;
         session.links.insert(link, Link { viewer: from, join: join.clone(), announced, from_host: 0, from_viewer: 0 });
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.views.insert(link, id);
@@ -507,6 +531,7 @@ impl Rendezvous {
 
     fn end_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
+        self.away.remove(&session.away(id));
         for (link, gone) in session.links {
             if let Some(connection) = self.connections.get_mut(&gone.viewer) {
                 connection.views.remove(&link);
@@ -536,6 +561,7 @@ impl Rendezvous {
             if let Some(session) = self.sessions.get_mut(&hosted).filter(|session| session.host == Some(id)) {
                 session.host = None;
                 session.away_since = now;
+                self.away.insert(session.away(hosted));
                 // A viewer whose link stands asks its host at once whether the host is still there.
                 let waiting: Vec<_> = session.links.iter().map(|(link, viewed)| (viewed.viewer, *link)).collect();
                 for (viewer, link) in waiting {
@@ -556,12 +582,8 @@ impl Rendezvous {
             self.drop_connection(now, id);
         }
         self.addresses.retain(|_, joins| joins.ready_at(JOIN_BURST as usize) > now);
-        let forgotten: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.host.is_none() && now - session.away_since >= GRACE)
-            .map(|(id, _)| *id)
-            .collect();
+        let is_over = |(_, since, _): &&Away| now - *since >= GRACE;
+        let forgotten: Vec<_> = self.away.iter().filter(is_over).map(|(.., id)| *id).collect();
         for id in forgotten {
             self.end_session(id);
         }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use beach_core::endpoint::Paths;
 use beach_core::ice::relay::{self, Relayed};
-use beach_core::id::{LinkId, SessionName};
+use beach_core::id::{LinkId, SessionId, SessionName};
 use beach_core::machine::Machine as _;
 use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
-    JOIN_BURST, JOIN_RATE, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
+    JOIN_BURST, JOIN_RATE, MAX_SESSIONS, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
 };
 use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
@@ -24,6 +24,7 @@ use beach_tests::sim::{
     Altered, Change, HostPlan, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, host_secrets, ms, real, secs,
     shows,
 };
+use sha2::{Digest as _, Sha256};
 
 const FILE: &str = "relay";
 
@@ -462,6 +463,58 @@ fn a_connection_joins_by_64_links_at_once_and_places_are_given_again() {
     assert_eq!(desk.rendezvous.counts().1, 65, "one is the other viewer's");
     desk.tell(RendezvousInput::Closed(3));
     assert_eq!(desk.rendezvous.counts().1, 1);
+}
+
+/// The registration of a session that nobody knows.
+fn strangers_session(number: u64) -> RendezvousInput {
+    let (commitment, token) = (number.to_be_bytes().repeat(4), [7; 32]);
+    let id = Sha256::new().chain_update(b"beach/1").chain_update(&commitment).chain_update(Sha256::digest(token));
+    let session = SessionId(id.finalize()[..16].try_into().expect("16 bytes"));
+    let register = ToRendezvous::Register { session, commitment: Opaque(commitment), token: Opaque(token.to_vec()) };
+    RendezvousInput::Text(10 + number / 5, to_text(&register))
+}
+
+#[test]
+fn who_registers_and_leaves_again_and_again_keeps_no_host_out() {
+    let mut desk = Desk::new();
+    desk.tell(RendezvousInput::Closed(1));
+    let count = MAX_SESSIONS as u64 * 6 / 5;
+    for number in 0..count {
+        let connection = 10 + number / 5;
+        if number % 5 == 0 {
+            desk.tell(RendezvousInput::Opened(connection, None));
+        }
+        let told = desk.tell(strangers_session(number));
+        assert!(
+            matches!(&told[..], [RendezvousOutput::Send(_, text)] if text.contains("registered")),
+            "{number}: {told:?}"
+        );
+        if number % 5 == 4 {
+            desk.tell(RendezvousInput::Closed(connection));
+        }
+    }
+    assert_eq!(desk.rendezvous.counts().0, MAX_SESSIONS);
+
+    // Of sessions without host, those make room last that somebody joined.
+    desk.tell(RendezvousInput::Opened(4, None));
+    let told = desk.tell(RendezvousInput::Text(4, to_text(&ToRendezvous::register(&host_secrets(1)))));
+    let heard =
+        |word: &str| told.iter().any(|told| matches!(told, RendezvousOutput::Send(4, text) if text.contains(word)));
+    assert!(heard("registered") && heard("joined"), "{told:?}");
+}
+
+#[test]
+fn sessions_whose_hosts_are_there_make_no_room() {
+    let mut desk = Desk::new();
+    for number in 0..MAX_SESSIONS as u64 {
+        if number % 5 == 0 {
+            desk.tell(RendezvousInput::Opened(10 + number / 5, None));
+        }
+        desk.tell(strangers_session(number));
+    }
+    let told = desk.tell(strangers_session(MAX_SESSIONS as u64 - 1));
+    assert!(matches!(&told[..], [RendezvousOutput::Send(_, text)] if text.contains("full")), "{told:?}");
+    assert_eq!(desk.rendezvous.counts().0, MAX_SESSIONS);
 }
 
 #[test]
