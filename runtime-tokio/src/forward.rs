@@ -33,10 +33,14 @@ pub async fn run(server: Server, url: String) -> Infallible {
                     ways.insert(connection, way);
                 }
                 ServerEvent::Text { connection, text } => {
-                    ways.get_mut(&connection).into_iter().for_each(|way| way.send(text.clone()));
+                    if let Some(way) = ways.get_mut(&connection) {
+                        way.send(text);
+                    }
                 }
                 ServerEvent::Datagram { connection, bytes } => {
-                    ways.get_mut(&connection).into_iter().for_each(|way| way.relay(bytes.clone()));
+                    if let Some(way) = ways.get_mut(&connection) {
+                        way.relay(bytes);
+                    }
                 }
                 ServerEvent::Closed { connection } => drop(ways.remove(&connection)),
             },

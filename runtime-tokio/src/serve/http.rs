@@ -118,7 +118,7 @@ pub(super) async fn converse(stream: TcpStream, routes: &Router) -> Ended {
     let parts = requests.into_parts();
     let stream = parts.io.into_inner();
     match end {
-        Ok(Ok(())) if accepted.into_inner() => Ended::WebSocket(stream, parts.read_buf),
+        Ok(Ok(())) if accepted.load(Ordering::Relaxed) => Ended::WebSocket(stream, parts.read_buf),
         Ok(Err(error)) if error.is_timeout() => Ended::Late,
         Ok(Ok(())) => Ended::Answered(stream),
         Ok(Err(error)) => {
