@@ -28,8 +28,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::websocket::QueueSender;
 
 /// Connections at once, whatever their state: bounds memory and descriptors (the process's own descriptor limit must
-/// allow as many). One more is accepted and closed at once, so that its client knows.
+/// allow as many).
 pub const MAX_CONNECTIONS: usize = 4096;
+
+/// Connections beyond those, which are told that there are too many, with status 503. One more is closed at once.
+const REFUSED_MAX: usize = 64;
 
 /// Texts that may wait for one connection. A peer that reads this slowly reconnects better than it catches up.
 pub const OUTBOUND_MAX: usize = 160;
@@ -100,6 +103,7 @@ pub struct Server {
     accept_at: Option<Instant>,
     connections_max: usize,
     routes: Router,
+    routes_when_full: Router,
 }
 
 /// An open WebSocket, as the server sees it.
@@ -144,6 +148,7 @@ impl Server {
             accept_at: None,
             connections_max: MAX_CONNECTIONS,
             routes: http::routes(),
+            routes_when_full: http::routes_when_full(),
         })
     }
 
@@ -251,13 +256,17 @@ impl Server {
                 return;
             }
         };
-        if self.tasks.len() >= self.connections_max {
+        let is_full = self.tasks.len() >= self.connections_max;
+        if is_full {
             tracing::warn!(limit = self.connections_max, "too many connections: one refused");
+        }
+        if self.tasks.len() >= self.connections_max + REFUSED_MAX {
             return;
         }
         let connection = self.next_connection;
         self.next_connection += 1;
-        let (report, routes) = (self.report.clone(), self.routes.clone());
+        let routes = if is_full { &self.routes_when_full } else { &self.routes };
+        let (report, routes) = (self.report.clone(), routes.clone());
         self.tasks.spawn(async move {
             let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &routes, &report));
             if work.catch_unwind().await.is_err() {

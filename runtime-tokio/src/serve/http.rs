@@ -52,6 +52,9 @@ const BAD_UPGRADE: Answer = Answer { status: StatusCode::UPGRADE_REQUIRED, body:
 const OTHER_ORIGIN: Answer =
     Answer { status: StatusCode::FORBIDDEN, body: "this address takes WebSockets from pages of its own origin only\n" };
 
+const FULL: Answer =
+    Answer { status: StatusCode::SERVICE_UNAVAILABLE, body: "too many connections; try again in a minute\n" };
+
 /// A plain answer, after which the connection is closed.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -81,6 +84,11 @@ pub(super) fn routes() -> Router {
         .route("/{id}", get(short_link))
         .fallback(async || NOT_FOUND)
         .method_not_allowed_fallback(async || BAD_METHOD)
+}
+
+/// What a server without room for another connection answers. To whoever watches it, it is well.
+pub(super) fn routes_when_full() -> Router {
+    Router::new().route("/healthz", get(async || OK)).fallback(async || FULL)
 }
 
 /// How the requests of a connection ended.

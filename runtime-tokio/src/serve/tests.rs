@@ -413,6 +413,10 @@ async fn one_connection_too_many_is_refused_and_a_place_is_given_again() {
     let mut second = Signal::new(format!("http://{}", server.local_addr()));
     second.dial();
     down(beside(&mut server, second.next()).await);
+    for (target, status) in [("/ws", 503), ("/s/x", 503), ("/healthz", 200)] {
+        let answer = ask(&mut server, format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{target}: {answer}");
+    }
 
     drop(first);
 
