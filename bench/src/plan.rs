@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) viewers: usize,
     /// Few viewers and many, whose cost each is compared.
     pub(crate) growth: [usize; 2],
+    /// Viewers by a data channel, whose cost is compared with that of as many others.
+    pub(crate) by_channel: usize,
     /// How long the cost of viewers is looked at.
     pub(crate) cost: Duration,
     /// Rounds over the slow link.
@@ -71,6 +73,7 @@ impl Plan {
         stopped: Duration::from_secs(6),
         viewers: 8,
         growth: [10, 100],
+        by_channel: 20,
         cost: Duration::from_secs(5),
         link_rounds: 2,
         keys_over_link: 100,
@@ -99,6 +102,7 @@ impl Plan {
         stopped: Duration::from_millis(500),
         viewers: 3,
         growth: [2, 4],
+        by_channel: 3,
         cost: Duration::from_millis(500),
         link_rounds: 1,
         keys_over_link: 12,

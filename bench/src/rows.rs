@@ -41,6 +41,8 @@ pub(crate) enum Row {
     Viewers,
     /// Whether the hundredth costs more than the tenth.
     Growth,
+    /// Whether viewers by a data channel cost more than others.
+    Channel,
     /// Echo over a slow link with loss.
     Loss,
     /// How late the screen is behind a narrow link.
@@ -63,6 +65,7 @@ impl Row {
         Row::Stopped,
         Row::Viewers,
         Row::Growth,
+        Row::Channel,
         Row::Loss,
         Row::Narrow,
         Row::Idle,
@@ -80,6 +83,7 @@ impl Row {
             Row::Stopped => crowd::stopped(lab),
             Row::Viewers => crowd::cost(lab),
             Row::Growth => crowd::growth(lab),
+            Row::Channel => crowd::by_channel(lab),
             Row::Loss => loss::lines(lab),
             Row::Narrow => loss::narrow(lab),
             Row::Idle => idle::lines(lab),

@@ -54,7 +54,22 @@ impl<'a> Session<'a> {
         place: Place<'a>,
         shows: &str,
     ) -> Result<Session<'a>> {
-        let mut host = Host::start(lab, system, program, place)?;
+        Session::on(Host::start(lab, system, program, place)?, lab, program, place, shows)
+    }
+
+    /// The same with beach, whose viewers ask for the terminal lane by a data channel.
+    pub(crate) fn start_by_channel(
+        lab: &'a Lab,
+        program: Program,
+        place: Place<'a>,
+        shows: &str,
+    ) -> Result<Session<'a>> {
+        let mut binary = lab.binary(System::Beach).clone();
+        binary.join_flags.push("--by-channel");
+        Session::on(share(lab, &binary, program, place)?, lab, program, place, shows)
+    }
+
+    fn on(mut host: Host, lab: &'a Lab, program: Program, place: Place<'a>, shows: &str) -> Result<Session<'a>> {
         let mut client = Client::start(host.viewer(lab, program, place, false))?;
         client.until(shows, JOIN_WITHIN, |screen| screen.shows(shows))?;
         host.find_tmux(lab)?;

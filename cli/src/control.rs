@@ -119,6 +119,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
         fields["name"] = member.name.clone().into();
         fields["role"] = json!(member.role);
         fields["from"] = json!(member.from);
+        fields["client"] = json!(member.client);
         fields["since_s"] = now.since(member.since).as_secs().into();
         fields["round_trip_ms"] = json!(member.round_trip.map(|time| time.as_secs_f64() * 1000.0));
         fields["typed_last"] = member.typed_last.into();
@@ -131,6 +132,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
             "name": pending.name,
             "role": pending.role,
             "from": pending.from,
+            "client": pending.client,
             "since_s": now.since(pending.since).as_secs(),
             "awaits": match pending.awaits {
                 Awaits::Person => "approval",

@@ -14,7 +14,7 @@ use beach_core::crypto::sas::Sas;
 use beach_core::id::MemberId;
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
-use beach_core::session::link::{Path, PathKind};
+use beach_core::session::link::{Client, Path, PathKind};
 use beach_core::terminal::{Size, is_printable, to_clipboard, viewer_name};
 use beach_core::time::Timestamp;
 use beach_runtime_tokio::patience::write_within;
@@ -160,8 +160,17 @@ pub(crate) fn plain_json(value: &Value) -> String {
 }
 
 /// The line about a person who wants in, for a host whose command has not started and draws no screen.
-pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas) -> String {
-    format!("  {check}: the words of {} ({role}). To let them in: beach approve {member}", viewer_name(name, member.0))
+pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas, client: Client) -> String {
+    let (name, browser) = (viewer_name(name, member.0), in_browser(client));
+    format!("  {check}: the words of {name} ({role}){browser}. To let them in: beach approve {member}")
+}
+
+/// Behind a viewer's name: whether the viewer is in a browser.
+pub(crate) fn in_browser(client: Client) -> &'static str {
+    match client {
+        Client::Beach => "",
+        Client::Browser => ", in a browser",
+    }
 }
 
 /// Empties the terminal on stdout.
@@ -341,7 +350,7 @@ mod tests {
     #[test]
     fn a_name_cannot_forge_the_words_of_a_question() {
         let check = Sas(7);
-        let line = asks(MemberId(3), Role::Control, FORGED, check);
+        let line = asks(MemberId(3), Role::Control, FORGED, check, Client::Beach);
         assert!(line.trim_start().starts_with(&check.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
         assert!(line.contains("\"x' (view); sees: four fa…\" (control). To let them in"), "{line}");
     }

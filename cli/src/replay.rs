@@ -64,8 +64,9 @@ fn show_host(at: Timestamp, output: HostOutput<Command>) {
                 say(&format!("the rendezvous refused {count} joins: too many at once"));
             }
             HostNotice::WrongKey(link, count) => say(&format!("link {link}: wrong key ({count} so far)")),
-            HostNotice::Joined(member, role, name, path) => {
-                say(&format!("member {member} joined: {}, {role}, {path}", viewer_name(&name, member.0)));
+            HostNotice::Joined(member, role, name, path, client) => {
+                let name = viewer_name(&name, member.0);
+                say(&format!("member {member} joined: {name}{}, {role}, {path}", output::in_browser(client)));
             }
             HostNotice::Path(member, path) => say(&format!("member {member} has a new path: {path}")),
             HostNotice::Away(member, cause) => {
@@ -75,8 +76,9 @@ fn show_host(at: Timestamp, output: HostOutput<Command>) {
             HostNotice::Left(member, cause) => {
                 say(&format!("member {member} left: {}", output::cause(&cause)));
             }
-            HostNotice::Asks(member, role, name, check, _) => {
-                say(&format!("{member} waits for approval: {}, {role}, {check}", viewer_name(&name, member.0)));
+            HostNotice::Asks(member, role, name, check, _, client) => {
+                let name = viewer_name(&name, member.0);
+                say(&format!("{member} waits for approval: {name}{}, {role}, {check}", output::in_browser(client)));
             }
             HostNotice::Decided(member, true) => say(&format!("the host let {member} in")),
             HostNotice::Decided(member, false) => say(&format!("the host refused {member}")),

@@ -84,6 +84,8 @@ impl Network {
             Output::Record(bytes) => recording.extend(bytes),
             // There is no TURN server, so nobody is told to dial one.
             Output::TurnDial(..) | Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
+            // The engine has no sockets of its own.
+            Output::Peer(..) => {}
             // Nobody asked for notes.
             Output::Links(_) | Output::Note(_) => {}
         }
@@ -273,6 +275,7 @@ fn host_config() -> HostConfig {
         max_viewers: 1,
         expire: None,
         links: InviteRules::default(),
+        no_browsers: false,
         tells_input: false,
     }
 }

@@ -111,6 +111,8 @@ impl World {
             }
             Output::TurnDial(stream, _) => self.pending.push_back(NetworkInput::TurnDown(stream).into()),
             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
+            // The engine has no sockets of its own.
+            Output::Peer(..) => {}
             // Nobody asked for notes.
             Output::Links(_) | Output::Note(_) => {}
             // Nothing is recorded: `Endpoint::recording` was not called.

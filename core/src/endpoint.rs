@@ -8,6 +8,7 @@ mod lanes;
 #[cfg(feature = "test-util")]
 mod needles;
 pub mod note;
+mod page;
 mod paths;
 mod peers;
 mod sealing;
@@ -35,7 +36,7 @@ use crate::session::link::{Command, Event, LinkDown, LinkUser};
 use crate::support::deadline_map::{DeadlineMap, EXACT};
 use crate::support::entropy::Entropy;
 use crate::time::{Timestamp, earliest};
-use crate::wire::signal::{ToRendezvous, encode_hello};
+use crate::wire::signal::ToRendezvous;
 
 pub use self::api::{Generation, Input, NetworkInput, Output, Paths, Secrets};
 use self::note::Step;
@@ -264,6 +265,7 @@ where
             NetworkInput::TurnUp(stream) => self.turn.stream_up(now, stream),
             NetworkInput::TurnBytes(stream, bytes) => self.turn.stream_bytes(now, stream, &bytes),
             NetworkInput::TurnDown(stream) => self.turn.stream_down(now, stream),
+            NetworkInput::Peer(number, event) => self.on_peer_event(now, number, event),
         }
     }
 
@@ -283,7 +285,7 @@ where
                 self.turn.release(now);
             }
             Command::Join(link, resumes) => self.join(now, link, resumes),
-            Command::Hello(link, hello) => self.hello(now, link, &encode_hello(&hello)),
+            Command::Hello(link, hello) => self.hello(now, link, hello),
             Command::Refuse(link, reason) => {
                 self.say(now, &ToRendezvous::Refuse { link, reason });
                 self.forget(now, link);
@@ -341,6 +343,7 @@ where
     }
 
     fn forget(&mut self, now: Timestamp, id: LinkId) {
+        self.close_peer(id);
         self.links.remove(&id);
         self.routes.retain(|_, routed| *routed != id);
         if self.links.is_empty() {
@@ -368,7 +371,7 @@ where
                 self.drain(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
-            if live.heard_at + SILENCE <= now && live.state.advance(Advance::Silent) {
+            if live.silent_at().is_some_and(|at| at <= now) && live.state.advance(Advance::Silent) {
                 self.events.push_back(Event::Down(id, attempt, LinkDown::Silent));
             } else if live.peer.deadline().is_some_and(|at| at <= now) {
                 if let Err(down) = live.peer.tick(now) {

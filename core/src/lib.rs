@@ -87,6 +87,8 @@
 //!             // TCP to TURN servers; who has no TCP for that says `TurnDown` at once.
 //!             Output::TurnDial(stream, _) => happened.push_back(NetworkInput::TurnDown(stream).into()),
 //!             Output::TurnWrite(..) | Output::TurnHangUp(_) => {}
+//!             // For engines with sockets of their own, as that of a browser.
+//!             Output::Peer(..) => {}
 //!             // For hosts: whether short links work.
 //!             Output::Links(_) => {}
 //!             // Only after `Endpoint::recording`.
@@ -153,6 +155,11 @@
 //!
 //! **TURN** over TCP is optional: answer [`TurnDial`](endpoint::Output::TurnDial) with
 //! [`TurnDown`](endpoint::NetworkInput::TurnDown), and TURN over UDP and the rendezvous' relay remain.
+//!
+//! **In a browser** there are no sockets. The engine is [`peer::browser::Browser`]: each
+//! [`Peer`](endpoint::Output::Peer) is performed on an `RTCPeerConnection`, and what happens to one is said as a
+//! [`Peer`](endpoint::NetworkInput::Peer); as numbers and bytes by [`to_page`](peer::browser::PeerCommand::to_page) and
+//! [`from_page`](endpoint::NetworkInput::from_page). No `Bind`, `Datagram`, `Relay` or `Turn…` comes out then.
 //!
 //! **Certificates.** One [`Certificate`](peer::str0m::Certificate) a process. Its hash travels sealed, so nobody has to
 //! sign it.

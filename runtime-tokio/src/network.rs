@@ -114,6 +114,8 @@ impl Network {
                 self.streams.write(stream, bytes);
             }
             Output::TurnHangUp(stream) => self.streams.hang_up(stream),
+            // For engines with sockets of their own; this one has none.
+            Output::Peer(..) => {}
             Output::Links(form) => self.links = form,
             Output::Record(bytes) => {
                 if let Some(recording) = &mut self.recording {

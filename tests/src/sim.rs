@@ -12,11 +12,13 @@ mod check;
 mod fake;
 mod network;
 mod node;
+mod page;
 mod program;
 pub mod real;
 pub mod scenario;
 pub mod script;
 mod seam;
+mod seat;
 mod seeds;
 pub mod turn;
 mod world;
@@ -26,7 +28,9 @@ pub use check::{painted_text, reference_rows, same_screens, shows};
 pub use fake::{FakeEngine, FakePeer, fake_engine, swap_fingerprint};
 pub use network::{Bursts, Dice, Pipe, Wire};
 pub use node::Node;
+pub use page::Page;
 pub use program::Script;
+pub use seat::{Seat, SeatPeer, seats};
 pub use seeds::{children, for_each_seed, is_child, replay_with};
 pub use world::{
     HostNode, HostPlan, Meddler, Packet, Signal, Tamper, ViewerNode, ViewerPlan, Who, World, host_secrets, ms, secs,

@@ -263,7 +263,7 @@ fn whatever_a_hostile_rendezvous_does_nobody_is_confirmed_with_the_wrong_peer_an
                 host.notices
             );
             for (_, notice) in &host.notices {
-                if let HostNotice::Joined(_, _, name, path) = notice {
+                if let HostNotice::Joined(_, _, name, path, _) = notice {
                     let viewer: usize = name.trim_start_matches("viewer ").parse().expect("a number");
                     assert_eq!(owner(viewer), index, "host {index} let in {name}");
                     assert_eq!(

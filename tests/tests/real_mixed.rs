@@ -106,6 +106,19 @@ fn a_new_viewer_joins_an_old_host_is_let_in_sees_and_types() {
 }
 
 #[test]
+fn a_viewer_by_a_data_channel_says_that_the_host_is_too_old() {
+    let Some([new, old]) = versions() else { return };
+    let scratch = Scratch::new();
+    let host = host(&old, &scratch, &["--listen", "127.0.0.1:0", "--no-approve"], "cat");
+    let mut viewer = Process::start(&mut beach_of(&new, &scratch, &["join", "--by-channel", &host.links.control]));
+    assert_eq!(viewer.exit(SOON), 8, "{}", viewer.stderr());
+    let told = viewer.stderr();
+    assert!(told.contains("the host has an older version of beach, which no browser can join"), "{told}");
+    assert!(told.contains("try:   use `beach join`, or ask the host for a newer version of beach"), "{told}");
+    assert_eq!(host.events("member_joined"), 0);
+}
+
+#[test]
 fn an_old_viewer_comes_back_to_a_new_host_after_a_cut() {
     let Some([new, old]) = versions() else { return };
     resume(&new, &old);

@@ -34,6 +34,26 @@ fn not_one_byte_typed_by_a_viewer_with_a_view_link_reaches_the_program() {
 }
 
 #[test]
+fn viewers_by_a_data_channel_and_by_rtp_type_beside_each_other_and_see_the_same() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let host = Host::start(&scratch, &[], &["bash", "--norc"]);
+    let link = &host.links.control;
+    let by_rtp = tmux.pane("by_rtp", SIZE, &format!("exec beach join '{link}'"));
+    let by_channel = tmux.pane("by_channel", SIZE, &format!("exec beach join --by-channel '{link}'"));
+    by_rtp.shows("$", SOON);
+    by_channel.shows("$", SOON);
+
+    by_channel.types_line("echo one-$((40+1))");
+    by_rtp.shows("one-41", SOON);
+    by_rtp.types_line("seq 3000; echo two-$((40+2))");
+    by_channel.shows("two-42", SOON);
+    by_rtp.shows("two-42", SOON);
+    assert_eq!(by_channel.rows(), by_rtp.rows());
+    assert_eq!(host.events("member_left"), 0);
+}
+
+#[test]
 fn five_thousand_characters_typed_at_once_arrive_in_order() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);

@@ -213,6 +213,47 @@ fn measure_growth(lab: &Lab, system: System, program: Program, shows: &str) -> R
     costs.try_into().map_err(|_| anyhow!("two were measured"))
 }
 
+/// The cost for the host of each viewer that has the terminal lane by a data channel, and of each other.
+pub(super) fn by_channel(lab: &Lab) -> Vec<Line> {
+    let count = lab.plan.by_channel;
+    let what = format!("{count} viewers by RTP and by a data channel");
+    let rounds =
+        interleaved(lab, &what, |system| system == System::Beach, lab.plan.long_rounds, |_, _| measure_by_channel(lab));
+    let name = format!(
+        "each further of {count} viewers at 2 MB/s, by RTP / by a data channel: processors at the host; the latter ÷ the former"
+    );
+    let middle = |which: usize| {
+        figures(&rounds, |rounds: &[[f64; 2]]| median(&rounds.iter().map(|cores| cores[which]).collect::<Vec<_>>()))
+    };
+    let (rtp, channel) = (middle(0), middle(1));
+    let both = beach(&rtp).zip(beach(&channel));
+    let told = both.map(|(rtp, channel)| format!("{rtp:.4} / {channel:.4}; {:.2}", channel / rtp));
+    vec![
+        Line::new(name)
+            .target("≤ 1.5", both.map(|(rtp, channel)| channel <= 1.5 * rtp))
+            .compared(&channel)
+            .cell(System::Beach, told),
+    ]
+}
+
+/// Processors at the host for each further viewer, by RTP and by a data channel.
+fn measure_by_channel(lab: &Lab) -> Result<[f64; 2]> {
+    let program = Program::Rate { per_second: RATE };
+    let each = |mut session: Session<'_>| -> Result<f64> {
+        let (alone, _) = host(&mut session, lab.plan.cost)?;
+        let others = further(&session, lab.plan.by_channel - 1, LOG_LINE)?;
+        let count = others.len() as f64;
+        let crowd = Crowd::new(others);
+        let (cores, _) = host(&mut session, lab.plan.cost)?;
+        if count == 0.0 || crowd.back().len() as f64 != count {
+            bail!("a viewer did not stay");
+        }
+        Ok((cores - alone) / count)
+    };
+    let rtp = each(Session::start(lab, System::Beach, program, Place::Here, LOG_LINE)?)?;
+    Ok([rtp, each(Session::start_by_channel(lab, program, Place::Here, LOG_LINE)?)?])
+}
+
 /// Processors and memory, in MiB, that the host uses.
 fn host(session: &mut Session<'_>, time: Duration) -> Result<(f64, f64)> {
     session.client.watch(time / 4)?;

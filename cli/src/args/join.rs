@@ -80,6 +80,10 @@ pub(crate) struct JoinArgs {
     #[arg(skip)]
     pub(crate) own: Option<PathBuf>,
 
+    /// Ask for a data channel in place of RTP, as a browser does: for measurements
+    #[arg(long, hide = true)]
+    pub(crate) by_channel: bool,
+
     /// Panic after the first screen: for the test that a panic restores the terminal
     #[arg(long, hide = true)]
     pub(crate) test_panic: bool,

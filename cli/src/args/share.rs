@@ -97,6 +97,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, help_heading = ADMISSION)]
     pub(crate) view_only: bool,
 
+    /// Let in nobody who joins by the page in a browser
+    #[arg(long, help_heading = ADMISSION)]
+    pub(crate) no_browser: bool,
+
     /// Let each link admit one viewer
     #[arg(long, help_heading = ADMISSION)]
     pub(crate) once: bool,

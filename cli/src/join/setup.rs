@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use beach_core::crypto::invite::{Invite, InviteError};
 use beach_core::endpoint::{Endpoint, Secrets};
+use beach_core::peer::engine::Carrier;
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
 use beach_core::terminal::{Abilities, Options, Size};
@@ -81,7 +82,9 @@ impl Setup {
             Network::new(&invite.server, invite.is_loopback(), recording).with_ice_servers(&args.paths.ice_server);
         let told = Told::new(voice, invite.server.clone(), args.paths.strict);
         let machine = Viewer::new(config.clone());
-        let endpoint = Endpoint::new(machine, Str0m::new(epoch, certificate), Secrets::Viewer(invite), entropy());
+        let carrier = if args.by_channel { Carrier::Channel } else { Carrier::Rtp };
+        let engine = Str0m::new(epoch, certificate).asking_for(carrier);
+        let endpoint = Endpoint::new(machine, engine, Secrets::Viewer(invite), entropy());
         let mut endpoint: ViewerEndpoint = logged(endpoint.taking(args.paths.paths()));
         if args.record_handshake.is_some() {
             endpoint = endpoint.recording(&config.first_record());

@@ -127,6 +127,8 @@ fn advice(failure: &Failure) -> &'static str {
         (Cause::Refused(Refusal::Forgotten), _) => "beach join again",
         (Cause::Refused(Refusal::Used | Refusal::Expired), _) => "ask the host for a new link",
         (Cause::Refused(Refusal::Busy), _) => "try again in a moment",
+        (Cause::Refused(Refusal::NoBrowsers), _) => "use `beach join`",
+        (Cause::Refused(Refusal::OldHost), _) => "use `beach join`, or ask the host for a newer version of beach",
         (_, Stage::ReachingRendezvous) => {
             "check the address and the network; is `beach serve` (or the share) running there?"
         }
@@ -158,7 +160,7 @@ fn advice(failure: &Failure) -> &'static str {
 fn join_code(failure: &Failure) -> u8 {
     match (&failure.cause, failure.stage) {
         (Cause::Refused(Refusal::NoSession), _) => code::NO_SESSION,
-        (Cause::Refused(Refusal::Version(_)), _) => code::VERSION,
+        (Cause::Refused(Refusal::Version(_) | Refusal::OldHost), _) => code::VERSION,
         (
             Cause::Refused(
                 Refusal::WrongKey
@@ -170,7 +172,8 @@ fn join_code(failure: &Failure) -> u8 {
                 | Refusal::Forgotten
                 | Refusal::Used
                 | Refusal::Expired
-                | Refusal::Busy,
+                | Refusal::Busy
+                | Refusal::NoBrowsers,
             ),
             _,
         )

@@ -16,6 +16,7 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
         Some(name) if !is_blank(name) => quoted_name(name),
         Some(_) | None => "somebody".to_owned(),
     };
+    let browser = |value: &Value| if value["client"] == "browser" { ", browser" } else { "" };
     let since = |value: &Value| duration(value["since_s"].as_u64().unwrap_or_default());
     let named = answer["name"].as_str().filter(|name| !is_blank(name));
     let named = named.map(|name| format!(" {}", quoted_name(name))).unwrap_or_default();
@@ -50,20 +51,25 @@ pub(crate) fn session(answer: &Value, links: InvitesShown) -> String {
         };
         let typed = if member["typed_last"].as_bool() == Some(true) { ", typed last" } else { "" };
         let away = member["away_s"].as_u64().map(|seconds| format!(", away for {seconds} s")).unwrap_or_default();
-        let (name, role) = (name(member), text(member, "role"));
+        let (name, role, browser) = (name(member), text(member, "role"), browser(member));
         let number = member["member"].as_u64().unwrap_or_default();
         let _ = writeln!(
             out,
-            "  viewer {number:<4} {name} ({role}), {way}{}, for {}{typed}{away}",
+            "  viewer {number:<4} {name} ({role}{browser}), {way}{}, for {}{typed}{away}",
             trip.unwrap_or_default(),
             since(member)
         );
     }
     for asking in answer["asking"].as_array().map_or(&[][..], Vec::as_slice) {
         let (words, role) = (text(asking, "check"), text(asking, "role"));
-        let number = asking["member"].as_u64().unwrap_or_default();
+        let (number, browser) = (asking["member"].as_u64().unwrap_or_default(), browser(asking));
         // The words come first: a name behind them may imitate words, but cannot stand before the real ones.
-        let _ = writeln!(out, "  waits {number:<5} sees: {words}; {} ({role}), for {}", name(asking), since(asking));
+        let _ = writeln!(
+            out,
+            "  waits {number:<5} sees: {words}; {} ({role}{browser}), for {}",
+            name(asking),
+            since(asking)
+        );
         let advice = match asking["awaits"].as_str() {
             Some("resume") => format!("joins when the pause ends: beach resume, or beach deny {number}"),
             _ => format!("beach approve {number}, or beach deny {number}"),

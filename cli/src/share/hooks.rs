@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use beach_core::id::MemberId;
 use beach_core::role::Role;
+use beach_core::session::link::Client;
 use beach_core::terminal::{is_blank, is_printable};
 use beach_runtime_tokio::hooks;
 
@@ -16,8 +17,15 @@ const LAST_WITHIN: Duration = Duration::from_secs(2);
 pub(super) struct Hooks {
     on_join: Option<OsString>,
     on_leave: Option<OsString>,
-    members: BTreeMap<MemberId, (String, Role)>,
+    members: BTreeMap<MemberId, Named>,
     running: hooks::Hooks,
+}
+
+/// What a command is told of a member, besides the number.
+struct Named {
+    name: String,
+    role: Role,
+    client: Client,
 }
 
 impl Hooks {
@@ -25,28 +33,29 @@ impl Hooks {
         Hooks { on_join, on_leave, members: BTreeMap::new(), running: hooks::Hooks::default() }
     }
 
-    pub(super) fn joined(&mut self, member: MemberId, role: Role, name: &str) {
+    pub(super) fn joined(&mut self, member: MemberId, role: Role, name: &str, client: Client) {
         let name = if is_blank(name) {
             format!("viewer {member}")
         } else {
             name.chars().filter(|c| is_printable(*c)).collect()
         };
+        let named = Named { name, role, client };
         if let Some(command) = &self.on_join {
-            run(&mut self.running, command, member, role, &name);
+            run(&mut self.running, command, member, &named);
         }
-        self.members.insert(member, (name, role));
+        self.members.insert(member, named);
     }
 
     pub(super) fn role_changed(&mut self, member: MemberId, role: Role) {
-        if let Some((_, before)) = self.members.get_mut(&member) {
-            *before = role;
+        if let Some(named) = self.members.get_mut(&member) {
+            named.role = role;
         }
     }
 
     pub(super) fn left(&mut self, member: MemberId) {
-        let Some((name, role)) = self.members.remove(&member) else { return };
+        let Some(named) = self.members.remove(&member) else { return };
         if let Some(command) = &self.on_leave {
-            run(&mut self.running, command, member, role, &name);
+            run(&mut self.running, command, member, &named);
         }
     }
 
@@ -55,9 +64,13 @@ impl Hooks {
     }
 }
 
-fn run(running: &mut hooks::Hooks, command: &OsStr, member: MemberId, role: Role, name: &str) {
-    let (name, number) = (name.to_owned(), member.0.to_string());
-    let env = [("BEACH_NAME", name), ("BEACH_VIEWER", number), ("BEACH_ROLE", role.to_string())];
+fn run(running: &mut hooks::Hooks, command: &OsStr, member: MemberId, named: &Named) {
+    let env = [
+        ("BEACH_NAME", named.name.clone()),
+        ("BEACH_VIEWER", member.0.to_string()),
+        ("BEACH_ROLE", named.role.to_string()),
+        ("BEACH_CLIENT", named.client.to_string()),
+    ];
     if let Err(error) = running.run(command, &env) {
         tracing::warn!(%error, %member, "the command of --on-join or --on-leave did not run");
     }

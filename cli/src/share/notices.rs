@@ -6,9 +6,8 @@ use beach_core::crypto::sas::Sas;
 use beach_core::host::HostNotice;
 use beach_core::id::{LinkId, MemberId};
 use beach_core::role::Role;
-use beach_core::session::address::AddressClass;
 use beach_core::session::handshake::{Cause, Failure};
-use beach_core::session::link::Path;
+use beach_core::session::link::{Client, Path};
 use beach_runtime_tokio::background;
 use serde_json::json;
 
@@ -36,7 +35,7 @@ impl Share {
                 tracing::warn!(%link, count, "somebody tried a wrong key");
                 self.told.count(audit::Countable::WrongKey, json!({ "link": link.to_string() }));
             }
-            HostNotice::Joined(member, role, name, path) => self.joined(member, role, &name, path),
+            HostNotice::Joined(member, role, name, path, client) => self.joined(member, role, &name, path, client),
             HostNotice::Path(member, path) => {
                 tracing::info!(%member, kind = ?path.kind, "a viewer's path changed");
                 self.told.tell("path", &output::path_fields(path, Some(member)));
@@ -48,7 +47,18 @@ impl Share {
                 self.told.tell("path", &output::path_fields(path, Some(member)));
             }
             HostNotice::Left(member, cause) => self.left(member, &cause),
-            HostNotice::Asks(member, role, name, check, from) => self.asks(member, role, &name, check, from),
+            HostNotice::Asks(member, role, name, check, from, client) => {
+                let fields = json!({
+                    "member": member.0,
+                    "role": role,
+                    "name": name,
+                    "from": from,
+                    "client": client,
+                    "check": check.to_string(),
+                });
+                self.asks(member, role, &name, check, client);
+                self.told.tell("member_asks", &fields);
+            }
             HostNotice::Decided(member, let_in) => self.decided(member, let_in),
             HostNotice::Role(member, role) => self.role_changed(member, role),
             HostNotice::Typed(member, bytes) => {
@@ -115,11 +125,12 @@ impl Share {
         self.told.count(audit::Countable::Join, fields);
     }
 
-    fn joined(&mut self, member: MemberId, role: Role, name: &str, path: Path) {
-        tracing::info!(%member, %role, name, "a viewer joined");
-        self.hooks.joined(member, role, name);
+    fn joined(&mut self, member: MemberId, role: Role, name: &str, path: Path, client: Client) {
+        tracing::info!(%member, %role, name, %client, "a viewer joined");
+        self.hooks.joined(member, role, name, client);
         self.told.record(|cast| cast.joined(member, role, name));
-        self.told.tell("member_joined", &json!({ "member": member.0, "role": role, "name": name }));
+        let fields = json!({ "member": member.0, "role": role, "name": name, "client": client });
+        self.told.tell("member_joined", &fields);
         self.told.tell("path", &output::path_fields(path, Some(member)));
     }
 
@@ -137,16 +148,13 @@ impl Share {
         self.told.tell("member_left", &json!({ "member": member.0, "cause": cause }));
     }
 
-    fn asks(&mut self, member: MemberId, role: Role, name: &str, check: Sas, from: Option<AddressClass>) {
-        tracing::info!(%member, %role, name, %check, "somebody waits to be let in");
+    fn asks(&mut self, member: MemberId, role: Role, name: &str, check: Sas, client: Client) {
+        tracing::info!(%member, %role, name, %client, %check, "somebody waits to be let in");
         self.told.record(|cast| cast.asks(member, role, name));
         if self.seat.is_own_terminal() && self.seat.terminal.is_none() {
             // The command has not started, so a line on the terminal tears no screen.
-            self.told.voice.say(&output::asks(member, role, name, check));
+            self.told.voice.say(&output::asks(member, role, name, check, client));
         }
-        let check = check.to_string();
-        let fields = json!({ "member": member.0, "role": role, "name": name, "from": from, "check": check });
-        self.told.tell("member_asks", &fields);
     }
 
     fn decided(&mut self, member: MemberId, let_in: bool) {

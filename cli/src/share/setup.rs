@@ -237,6 +237,7 @@ impl Setup {
             max_viewers: args.max_viewers,
             expire: args.expire,
             links: InviteRules { once: args.once, expire: args.expire_links },
+            no_browsers: args.no_browser,
             tells_input: args.audit_input,
             linger: args.linger.unwrap_or(if headless { HEADLESS_LINGER } else { Duration::ZERO }),
         }

@@ -7,6 +7,8 @@ use crate::crypto::keys::HostSecrets;
 use crate::ice::server_url::IceServer;
 use crate::ice::turn::StreamId;
 use crate::machine::Tick;
+use crate::peer::browser::{PeerCommand, PeerEvent};
+use crate::peer::engine::PeerNumber;
 
 use super::note::Note;
 
@@ -58,6 +60,8 @@ pub enum NetworkInput {
     TurnDown(StreamId),
     /// The rendezvous relayed this: see [`Relayed`](crate::ice::relay::Relayed).
     Relayed(Vec<u8>),
+    /// This happened to a connection of an engine with sockets of its own. Ignored if the connection is of no more use.
+    Peer(PeerNumber, PeerEvent),
 }
 
 impl<I> From<NetworkInput> for Input<I> {
@@ -102,6 +106,8 @@ pub enum Output<O> {
     TurnWrite(StreamId, Vec<u8>),
     /// Close the connection, once what was written is sent.
     TurnHangUp(StreamId),
+    /// Have a connection of an engine with sockets of its own do this.
+    Peer(PeerNumber, PeerCommand),
     /// Host: the links that work at the rendezvous from now on; long ones work at each. Comes before the machine's
     /// output about the registration.
     Links(LinkForm),

@@ -39,11 +39,11 @@ where
         else {
             return;
         };
-        let Some(observed) = live.peer.observed_fingerprint() else {
+        let (Some((_, _, own_fingerprint)), Some(observed)) = (live.peer.local(), live.peer.observed_fingerprint())
+        else {
             self.events.push_back(Event::Down(id, attempt, LinkDown::Unconfirmed));
             return;
         };
-        let (_, _, own_fingerprint) = live.peer.local();
         let keys = match side {
             Side::Host => channel.confirmation(&live.half, &description.half),
             Side::Viewer => channel.confirmation(&description.half, &live.half),

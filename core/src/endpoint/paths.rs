@@ -14,6 +14,7 @@ use crate::peer::engine::{Engine, Peer};
 use crate::session::link::{Event, LinkUser, Path, PathKind};
 use crate::time::Timestamp;
 
+use super::note::Step;
 use super::state::Live;
 use super::{Endpoint, Output};
 
@@ -100,6 +101,16 @@ where
             self.events.push_back(Event::Down(id, attempt, down));
         }
         self.drain(now, id);
+    }
+
+    /// An engine with sockets of its own names the path.
+    pub(super) fn on_path(&mut self, now: Timestamp, id: LinkId, path: Path) {
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        let before = live.path.replace(path);
+        if live.state.is_confirmed() && before != Some(path) {
+            self.events.push_back(Event::Path(id, live.attempt, path));
+        }
+        self.tell(now, Some(id), || Step::PathUsed(path));
     }
 
     pub(super) fn transmit(

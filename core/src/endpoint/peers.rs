@@ -10,7 +10,8 @@ use crate::ice::server_url::{IceServer, Service};
 use crate::ice::stun::Seen;
 use crate::ice::turn::Effect;
 use crate::id::LinkId;
-use crate::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
+use crate::peer::browser::PeerEvent;
+use crate::peer::engine::{Engine, Peer, PeerNumber, PeerOutput, PeerPlan, PeerSide, Server};
 use crate::session::link::{Attempt, Candidate, CandidateKind, Event, LinkDown, LinkUser, Progress};
 use crate::time::Timestamp;
 use crate::wire::signal::IceUrl;
@@ -53,9 +54,11 @@ where
             // The relay addresses of the sockets that are about to close are given back.
             self.turn.release(now);
             self.pump_turn(now);
-            // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
-            self.asked = self.asked.wrapping_add(1);
-            self.out.push_back(Output::Bind(self.asked));
+            if !self.engine.has_own_sockets() {
+                // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
+                self.asked = self.asked.wrapping_add(1);
+                self.out.push_back(Output::Bind(self.asked));
+            }
         }
         let Some(link) = self.links.get_mut(&id) else { return };
         let (Some(live), Some((_, description))) = (
@@ -84,11 +87,38 @@ where
 
     pub(super) fn make_peer(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
         let (_, side) = self.side();
+        self.close_peer(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        let peer = self.engine.peer(now, side, attempt, &mut self.entropy);
+        let plan = PeerPlan { side, carrier: link.carrier, attempt };
+        let peer = self.engine.peer(now, plan, &mut self.entropy);
         link.live = Some(Live::new(now, attempt, peer, self.entropy.bytes()));
         self.routes.retain(|_, routed| *routed != id);
         self.tell_peer(now, id);
+        self.drain(now, id);
+    }
+
+    /// The peer of a link is of no more use: its connection is closed, if the engine has one of its own.
+    pub(super) fn close_peer(&mut self, id: LinkId) {
+        let Some(mut live) = self.links.get_mut(&id).and_then(|link| link.live.take()) else { return };
+        if live.peer.number().is_some() {
+            live.peer.close();
+            while let Some(output) = live.peer.poll() {
+                if let PeerOutput::Command(number, command) = output {
+                    self.out.push_back(Output::Peer(number, command));
+                }
+            }
+        }
+    }
+
+    /// Something happened to a connection that the engine has of its own.
+    pub(super) fn on_peer_event(&mut self, now: Timestamp, number: PeerNumber, event: PeerEvent) {
+        let is_its = |link: &Link<E::Peer>| link.live.as_ref().is_some_and(|live| live.peer.number() == Some(number));
+        let Some(id) = self.links.iter().find(|(_, link)| is_its(link)).map(|(id, _)| *id) else { return };
+        let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
+        if let Err(down) = live.peer.happened(now, event) {
+            let attempt = live.attempt;
+            self.events.push_back(Event::Down(id, attempt, down));
+        }
         self.drain(now, id);
     }
 
@@ -108,6 +138,10 @@ where
 
     /// Adds the STUN and TURN servers that the rendezvous names.
     pub(super) fn learn(&mut self, now: Timestamp, ice: &[IceUrl]) {
+        if self.engine.has_own_sockets() {
+            let servers = self.named_servers(ice);
+            return self.engine.learn(servers);
+        }
         for IceUrl(url) in ice {
             match (url.as_str(), self.rendezvous_at) {
                 ("stun:", Some(address)) => self.gatherer.learn(address),
@@ -115,6 +149,27 @@ where
                 (url, _) => url.parse().into_iter().for_each(|server| self.learn_server(now, &server)),
             }
         }
+    }
+
+    /// The servers as an engine with sockets of its own is told of them: all that it can use.
+    fn named_servers(&self, ice: &[IceUrl]) -> Vec<Server> {
+        let of = |server: &IceServer| {
+            let credentials = match &server.service {
+                Service::Stun => None,
+                Service::Turn(_, Some(own)) => Some((own.user.clone(), own.password.clone())),
+                Service::Turn(_, None) => return None,
+            };
+            Some(Server { url: server.to_string(), credentials })
+        };
+        let own = match &self.secrets {
+            Secrets::Viewer(invite) => IceServer::beside(&invite.server),
+            Secrets::Host(_) => None,
+        };
+        let each = |IceUrl(url): &IceUrl| match url.as_str() {
+            "stun:" => own.as_ref().and_then(of),
+            url => url.parse().ok().as_ref().and_then(of),
+        };
+        ice.iter().filter_map(each).collect()
     }
 
     pub(super) fn learn_server(&mut self, now: Timestamp, server: &IceServer) {
@@ -338,6 +393,19 @@ where
                 PeerOutput::Transmit { source, destination, bytes } => {
                     self.transmit(now, id, source, destination, bytes);
                 }
+                PeerOutput::Command(number, command) => self.out.push_back(Output::Peer(number, command)),
+                PeerOutput::Described => {
+                    self.tell_described(now, id);
+                    let link = self.links.get_mut(&id);
+                    if let Some(envelope) = link.and_then(|link| link.live.as_mut()?.undescribed.take()) {
+                        self.seal(now, id, envelope);
+                    }
+                }
+                PeerOutput::Candidate(candidate) => {
+                    self.tell(now, Some(id), || Step::CandidateFound(candidate));
+                    self.events.push_back(Event::Candidate(id, attempt, candidate));
+                }
+                PeerOutput::Path(path) => self.on_path(now, id, path),
                 PeerOutput::PathFound => {
                     self.tell_path_found(now, id);
                     self.events.push_back(Event::Progress(id, attempt, Progress::Securing));

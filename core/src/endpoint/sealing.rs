@@ -8,11 +8,11 @@ use crate::crypto::channel::SealError;
 use crate::crypto::keys::{HostSecrets, Psk};
 use crate::crypto::noise::{Initiator, Prologue, Responder};
 use crate::id::LinkId;
-use crate::peer::engine::Engine;
-use crate::session::link::{Envelope, Event, LinkUser, Refusal, Verdict};
+use crate::peer::engine::{Carrier, Engine};
+use crate::session::link::{BY_CHANNEL, Envelope, Event, Hello, LinkUser, NO_RELAY, Refusal, Verdict};
 use crate::support::backoff::Backoff;
 use crate::time::Timestamp;
-use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_second};
+use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_hello, encode_second};
 
 use super::note::Step;
 use super::state::{Live, Seal};
@@ -24,12 +24,18 @@ const HELLO_AFTER: Duration = Duration::from_millis(500);
 /// Longest pause between two repetitions of it: no stage lasts so long.
 const HELLO_AT_MOST: Duration = Duration::from_secs(60);
 
+/// What carries the terminal lane of a viewer with these capabilities.
+fn carrier(capabilities: u32) -> Carrier {
+    if capabilities & BY_CHANNEL == 0 { Carrier::Rtp } else { Carrier::Channel }
+}
+
 impl<M, E> Endpoint<M, E>
 where
     M: LinkUser<Input: Serialize, Output: Serialize>,
     E: Engine,
 {
-    pub(super) fn hello(&mut self, now: Timestamp, id: LinkId, hello: &[u8]) {
+    pub(super) fn hello(&mut self, now: Timestamp, id: LinkId, mut hello: Hello) {
+        hello.capabilities |= self.engine.capabilities();
         let Secrets::Viewer(invite) = &self.secrets else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(session) = link.session else { return };
@@ -40,7 +46,8 @@ where
             None => Some(invite.key.psk(role)),
         };
         let Some(psk) = psk else { return };
-        let initiator = Initiator::new(&mut self.entropy, &psk, &prologue, hello);
+        let initiator = Initiator::new(&mut self.entropy, &psk, &prologue, &encode_hello(&hello));
+        link.carrier = carrier(hello.capabilities);
         let first = initiator.first().to_vec();
         let mut backoff = Backoff::doubling(HELLO_AFTER, HELLO_AT_MOST);
         link.seal = Seal::Sent { initiator: Box::new(initiator), again: now + backoff.pause(), backoff };
@@ -120,6 +127,9 @@ where
         let (responder, hello) = accepted?;
         let hello = decode_hello(&hello).map_err(|_| SealError::Malformed)?;
         link.seal = Seal::Proved { responder: Box::new(responder), first: data.to_vec() };
+        link.carrier = carrier(hello.capabilities);
+        link.takes_relay = !hello.has(NO_RELAY);
+        link.relay &= link.takes_relay;
         self.events.push_back(Event::Hello(id, role, hello));
         Ok(())
     }
@@ -138,7 +148,14 @@ where
         let channel = Box::new(initiator.into_channel());
         self.events.push_back(Event::Sas(id, channel.check()));
         link.seal = Seal::Open { channel, first: Vec::new(), second: data.to_vec() };
-        self.events.push_back(Event::Verdict(id, second.verdict));
+        let verdict = match second.verdict {
+            // The host would offer a lane that this side cannot take.
+            Verdict::Accepted | Verdict::Waiting if carrier(second.capabilities) != link.carrier => {
+                Verdict::Refused(Refusal::OldHost)
+            }
+            verdict @ (Verdict::Accepted | Verdict::Waiting | Verdict::Refused(_)) => verdict,
+        };
+        self.events.push_back(Event::Verdict(id, verdict));
         Ok(())
     }
 
@@ -161,7 +178,12 @@ where
         let Some(link) = self.links.get_mut(&id) else { return };
         match std::mem::replace(&mut link.seal, Seal::Nothing) {
             Seal::Proved { responder, first } => {
-                let payload = encode_second(&Second { token_hash: secrets.token_hash(), verdict: verdict.clone() });
+                let capabilities = match link.carrier {
+                    Carrier::Rtp => 0,
+                    Carrier::Channel => BY_CHANNEL,
+                };
+                let (token_hash, verdict) = (secrets.token_hash(), verdict.clone());
+                let payload = encode_second(&Second { token_hash, verdict: verdict.clone(), capabilities });
                 let (channel, second) = responder.reply(&payload);
                 self.events.push_back(Event::Sas(id, channel.check()));
                 link.seal = Seal::Open { channel: Box::new(channel), first, second: second.clone() };
@@ -174,7 +196,13 @@ where
 
     pub(super) fn seal(&mut self, now: Timestamp, id: LinkId, envelope: Envelope) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let description = link.live.as_ref().map(Live::description);
+        let description = link.live.as_ref().and_then(Live::description);
+        if let (Envelope::Offer(_) | Envelope::Answer(_), None, Some(live)) =
+            (&envelope, &description, link.live.as_mut())
+        {
+            live.undescribed = Some(envelope);
+            return;
+        }
         let Some(sealed) = Sealed::new(envelope.clone(), description) else { return };
         let Seal::Open { channel, .. } = &mut link.seal else { return };
         match channel.seal(now, &sealed.encode()) {

@@ -104,7 +104,8 @@ where
                     self.links.insert(link, Link::new(role, versions.clone(), resumes));
                 }
                 if let Some(link) = self.links.get_mut(&link) {
-                    link.relay = relay && self.paths != Paths::DirectOnly;
+                    let takes_relay = link.takes_relay && !self.engine.has_own_sockets();
+                    link.relay = relay && takes_relay && self.paths != Paths::DirectOnly;
                 }
                 // A viewer that comes back to the rendezvous with a link that stands.
                 if let (Secrets::Host(_), true) = (&self.secrets, known) {

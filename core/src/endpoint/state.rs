@@ -8,9 +8,9 @@ use crate::crypto::confirmation::Confirmation;
 use crate::crypto::noise::{Initiator, Responder};
 use crate::ice::path_monitor::{PathMonitor, RoundTrips};
 use crate::id::{LinkId, SessionId};
-use crate::peer::engine::Peer;
+use crate::peer::engine::{Carrier, Peer};
 use crate::role::Role;
-use crate::session::link::{Attempt, Candidate, Lane, Path, PathKind};
+use crate::session::link::{Attempt, Candidate, Envelope, Lane, Path, PathKind};
 use crate::support::backoff::Backoff;
 use crate::time::{Timestamp, earliest};
 use crate::wire::signal::Description;
@@ -29,6 +29,10 @@ pub(super) struct Link<P> {
     pub(super) resumes: Option<LinkId>,
     /// The rendezvous carries its datagrams, and may.
     pub(super) relay: bool,
+    /// The other side takes datagrams from the rendezvous.
+    pub(super) takes_relay: bool,
+    /// What carries the terminal lane.
+    pub(super) carrier: Carrier,
     pub(super) seal: Seal,
     /// The newest description of the other side.
     pub(super) remote: Option<(Attempt, Description)>,
@@ -55,6 +59,8 @@ pub(super) struct Live<P> {
     /// Our half of the confirmation key.
     pub(super) half: [u8; 32],
     pub(super) state: LinkState,
+    /// The envelope that waits for the peer's description.
+    pub(super) undescribed: Option<Envelope>,
     /// Whether the link may change between direct paths and detours, whichever carries.
     pub(super) renews: bool,
     /// Datagrams for a suspect path go through the rendezvous as well.
@@ -188,8 +194,19 @@ impl Confirming {
 
 impl<P> Link<P> {
     pub(super) fn new(role: Role, versions: Vec<u16>, resumes: Option<LinkId>) -> Link<P> {
-        let seal = Seal::Nothing;
-        Link { role, versions, session: None, resumes, relay: false, seal, remote: None, early: Vec::new(), live: None }
+        Link {
+            role,
+            versions,
+            session: None,
+            resumes,
+            relay: false,
+            takes_relay: true,
+            carrier: Carrier::default(),
+            seal: Seal::Nothing,
+            remote: None,
+            early: Vec::new(),
+            live: None,
+        }
     }
 
     pub(super) fn sealing_deadline(&self) -> Option<Timestamp> {
@@ -215,6 +232,7 @@ impl<P: Peer> Live<P> {
             peer,
             half,
             state: LinkState::Offered,
+            undescribed: None,
             renews: false,
             copies: false,
             turned: Vec::new(),
@@ -232,9 +250,15 @@ impl<P: Peer> Live<P> {
         }
     }
 
-    pub(super) fn description(&self) -> Description {
-        let (ufrag, password, fingerprint) = self.peer.local();
-        Description { ufrag, password, fingerprint, half: self.half }
+    /// How the peer describes itself; `None` if it does not yet.
+    pub(super) fn description(&self) -> Option<Description> {
+        let (ufrag, password, fingerprint) = self.peer.local()?;
+        Some(Description { ufrag, password, fingerprint, half: self.half })
+    }
+
+    /// When the link counts as down if nothing is heard until then; `None` if its engine notices that by itself.
+    pub(super) fn silent_at(&self) -> Option<Timestamp> {
+        self.peer.number().is_none().then(|| self.heard_at + SILENCE)
     }
 
     /// Whether the path passes through a TURN server or the rendezvous.
@@ -244,7 +268,7 @@ impl<P: Peer> Live<P> {
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.state.confirming().filter(|confirming| !confirming.acknowledged);
-        let silence = matches!(self.state, LinkState::Up(_)).then(|| self.heard_at + SILENCE);
+        let silence = self.silent_at().filter(|_| matches!(self.state, LinkState::Up(_)));
         let renewal = self.watch.renewal(self.is_detour()).filter(|_| self.renews && self.state.is_confirmed());
         let deadline = earliest(earliest(self.peer.deadline(), silence), earliest(self.relay_at, renewal));
         earliest(deadline, confirming.map(|confirming| confirming.again))

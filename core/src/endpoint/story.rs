@@ -13,7 +13,7 @@ use crate::session::link::{Attempt, Command, Envelope, Event, LinkUser, Path};
 use crate::time::Timestamp;
 
 use super::note::{DtlsParameters, Missing, Note, Pair, ShortFingerprint, Step};
-use super::state::{Confirming, Link, Seal};
+use super::state::{Confirming, Link, Live, Seal};
 use super::{Endpoint, Output, Secrets};
 
 /// Most pairs of addresses whose first checks are told of one peer: 12 remote addresses and as many local ones make
@@ -64,6 +64,13 @@ impl<P: Peer> Link<P> {
         } else {
             Some(Missing::ControlLane)
         }
+    }
+}
+
+impl<P: Peer> Live<P> {
+    /// Of the certificate of this side.
+    fn fingerprint(&self) -> Option<ShortFingerprint> {
+        self.peer.local().map(|(_, _, fingerprint)| ShortFingerprint::of(&fingerprint))
     }
 }
 
@@ -196,7 +203,7 @@ where
     /// Tells that an envelope left.
     pub(super) fn tell_sealed(&mut self, now: Timestamp, id: LinkId, envelope: &Envelope) {
         let live = self.links.get(&id).and_then(|link| link.live.as_ref());
-        let Some(ours) = live.map(|live| ShortFingerprint::of(&live.peer.local().2)) else {
+        let Some(ours) = live.and_then(Live::fingerprint) else {
             if let Envelope::Verdict(verdict) = envelope {
                 self.tell(now, Some(id), || Step::VerdictSent(verdict.clone()));
             }
@@ -212,12 +219,22 @@ where
         });
     }
 
-    /// Tells that a peer was made, and how it describes itself.
+    /// Tells that a peer was made, and how it describes itself if it does already.
     pub(super) fn tell_peer(&mut self, now: Timestamp, id: LinkId) {
         let live = self.links.get(&id).and_then(|link| link.live.as_ref());
-        let Some(ours) = live.map(|live| ShortFingerprint::of(&live.peer.local().2)) else { return };
+        let ours = live.and_then(Live::fingerprint);
         let (_, side) = self.side();
         self.tell(now, Some(id), || Step::PeerMade(side));
+        if ours.is_some() {
+            self.tell_described(now, id);
+        }
+    }
+
+    /// Tells how a peer describes itself.
+    pub(super) fn tell_described(&mut self, now: Timestamp, id: LinkId) {
+        let live = self.links.get(&id).and_then(|link| link.live.as_ref());
+        let Some(ours) = live.and_then(Live::fingerprint) else { return };
+        let (_, side) = self.side();
         self.tell(now, Some(id), || match &side {
             crate::peer::engine::PeerSide::Host => Step::OfferMade(ours),
             crate::peer::engine::PeerSide::Viewer => Step::AnswerMade(ours),

@@ -227,8 +227,8 @@ impl Host {
         let Some(pending) = connection.pending_mut() else { return };
         pending.sas = Some(sas);
         if pending.can_be_asked() {
-            let notice =
-                HostNotice::Asks(pending.id, pending.request.role, pending.request.hello.name.clone(), sas, from);
+            let Request { role, hello } = &pending.request;
+            let notice = HostNotice::Asks(pending.id, *role, hello.name.clone(), sas, from, hello.client());
             self.ring();
             self.notice(notice);
         }

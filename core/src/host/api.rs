@@ -12,7 +12,7 @@ use crate::machine::Tick;
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Failure, Stage};
-use crate::session::link::{Command, Event, LinkUser, NoCommand, Path};
+use crate::session::link::{Client, Command, Event, LinkUser, NoCommand, Path};
 use crate::terminal::Size;
 use crate::time::Timestamp;
 
@@ -48,6 +48,8 @@ pub struct HostConfig {
     pub expire: Option<Duration>,
     /// The limits of the session's invites.
     pub links: InviteRules,
+    /// No viewer is let in whose program is a browser.
+    pub no_browsers: bool,
     /// [`HostNotice::Typed`] tells what members type.
     pub tells_input: bool,
 }
@@ -156,7 +158,7 @@ pub enum HostNotice {
     /// A wrong key was tried on this link, for the n-th time in this session.
     WrongKey(LinkId, u64),
     /// A viewer waits for a person's decision, and sees the same words; where the viewer is, as the rendezvous says.
-    Asks(MemberId, Role, String, Sas, Option<AddressClass>),
+    Asks(MemberId, Role, String, Sas, Option<AddressClass>, Client),
     /// A pending viewer was let in, or refused.
     Decided(MemberId, bool),
     /// A member's role from now on.
@@ -168,7 +170,7 @@ pub enum HostNotice {
     /// A member's input goes to the program; only told if [`HostConfig::tells_input`] says so.
     Typed(MemberId, Vec<u8>),
     /// A viewer is a member.
-    Joined(MemberId, Role, String, Path),
+    Joined(MemberId, Role, String, Path, Client),
     /// A member's link goes another way now.
     Path(MemberId, Path),
     /// A member's link is gone, and why; the member's place is kept.

@@ -409,9 +409,10 @@ impl Host {
         let (id, others) = self.asked_first()?;
         let connection = &self.connections[&self.pending(id)?];
         let pending = connection.pending()?;
-        let (name, role) = (&pending.request.hello.name, pending.request.role);
+        let (hello, role) = (&pending.request.hello, pending.request.role);
+        let (name, client, from) = (&hello.name, hello.client(), connection.from);
         let (key, pause) = (self.escape_name(), self.pause_row());
-        Some(Question { id, name, from: connection.from, role, words: pending.sas?, key, others, pause })
+        Some(Question { id, name, from, client, role, words: pending.sas?, key, others, pause })
     }
 
     /// A viewer asks to be let in: rings the bell, which changes no screen.

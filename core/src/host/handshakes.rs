@@ -10,7 +10,7 @@ use crate::id::LinkId;
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::handshake::{Cause, Handshake, Stage};
-use crate::session::link::{Attempt, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict};
+use crate::session::link::{Attempt, Client, Command, Envelope, Hello, Path, Refusal, VERSIONS, Verdict};
 use crate::time::Timestamp;
 use crate::wire::frame::FromHost;
 
@@ -83,6 +83,9 @@ impl Host {
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let State::Proving { resumes } = connection.state else { return };
         self.admission.said_hello(link);
+        if self.config.no_browsers && hello.client() == Client::Browser {
+            return self.refuse_hello(now, link, Refusal::NoBrowsers);
+        }
         let request = Request { role, hello };
         let entry = match resumes {
             Some(origin) => Entry::Back(origin),
@@ -170,17 +173,17 @@ impl Host {
         }
         let bells = self.screen.emulator.bells();
         let Some(connection) = self.current(link, attempt) else { return };
-        let (id, role, name) = match connection.entry() {
+        let (id, role, name, client) = match connection.entry() {
             None => return,
             Some((_, Entry::Back(origin))) => return self.come_back(now, link, origin, path),
-            Some((request, Entry::New(id))) => (id, request.role, request.hello.name.clone()),
+            Some((Request { role, hello }, Entry::New(id))) => (id, *role, hello.name.clone(), hello.client()),
         };
         let id = id.unwrap_or_else(|| self.admission.next_id());
         self.connections.become_member(link, |request| Box::new(Member::new(id, link, request, now, path, bells)));
         self.admission.use_up(role);
         self.link(Command::Keep(link));
         self.member_news(now, id, &name, Change::Joined(role));
-        self.notice(HostNotice::Joined(id, role, name, path));
+        self.notice(HostNotice::Joined(id, role, name, path, client));
         if let Start::WhenJoined(_) = self.config.start {
             self.start_program();
         }

@@ -10,7 +10,7 @@ use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::handshake::Cause;
-use crate::session::link::{Hello, KNOWS_BLINK, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
+use crate::session::link::{Client, Hello, KNOWS_BLINK, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::terminal::{Size, Styles};
@@ -39,6 +39,7 @@ pub(super) struct Member {
     pub(super) origin: LinkId,
     pub(super) role: Role,
     pub(super) name: String,
+    pub(super) client: Client,
     /// The size of the member's terminal, if the member told it.
     pub(super) size: Option<Size>,
     pub(super) lane: Downlink,
@@ -116,8 +117,9 @@ impl Member {
             id,
             origin,
             role,
-            wants_clipboard: wants(&hello, WANTS_CLIPBOARD),
-            wants_members: wants(&hello, WANTS_MEMBERS),
+            client: hello.client(),
+            wants_clipboard: hello.has(WANTS_CLIPBOARD),
+            wants_members: hello.has(WANTS_MEMBERS),
             lane: Downlink::new(u64::from(hello.history), styles(&hello)),
             name: hello.name,
             size: hello.size,
@@ -133,8 +135,9 @@ impl Member {
 
     /// The member is on another link since `since`, and said this there.
     pub(super) fn come_back(&mut self, hello: Hello, since: Timestamp, path: Path) {
-        self.wants_clipboard = wants(&hello, WANTS_CLIPBOARD);
-        self.wants_members = wants(&hello, WANTS_MEMBERS);
+        self.client = hello.client();
+        self.wants_clipboard = hello.has(WANTS_CLIPBOARD);
+        self.wants_members = hello.has(WANTS_MEMBERS);
         self.size = hello.size.or(self.size);
         self.name = hello.name;
         self.told.title = None;
@@ -153,12 +156,8 @@ impl Member {
     }
 }
 
-fn wants(hello: &Hello, capability: u32) -> bool {
-    hello.capabilities & capability != 0
-}
-
 fn styles(hello: &Hello) -> Styles {
-    if wants(hello, KNOWS_BLINK) { Styles::All } else { Styles::WithoutBlink }
+    if hello.has(KNOWS_BLINK) { Styles::All } else { Styles::WithoutBlink }
 }
 
 /// Whether members of this role may type.

@@ -6,6 +6,7 @@ use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::address::AddressClass;
+use crate::session::link::Client;
 use crate::terminal::{Size, viewer_name};
 
 /// The question.
@@ -13,6 +14,7 @@ pub(super) struct Question<'a> {
     pub(super) id: MemberId,
     pub(super) name: &'a str,
     pub(super) from: Option<AddressClass>,
+    pub(super) client: Client,
     pub(super) role: Role,
     pub(super) words: Sas,
     /// The escape's name, if there is one.
@@ -78,7 +80,13 @@ impl Question<'_> {
             None => (format!("beach approve {0} or deny {0}", self.id.0), format!("approve {}", self.id.0)),
         };
         let more = if self.others > 0 { format!(" (+{}){last}", self.others) } else { last.to_owned() };
-        let from = self.from.map(|from| format!(" ({from})")).unwrap_or_default();
+        // A browser is told in every form.
+        let (browser, in_browser) = match self.client {
+            Client::Beach => (None, ""),
+            Client::Browser => (Some("browser".to_owned()), " (browser)"),
+        };
+        let from: Vec<_> = self.from.map(|from| from.to_string()).into_iter().chain(browser).collect();
+        let from = if from.is_empty() { String::new() } else { format!(" ({})", from.join(", ")) };
         let who = format!("beach: {name}{from} wants to {what}:");
         let answer = format!("{words} ({how}){more}");
         [
@@ -86,9 +94,9 @@ impl Question<'_> {
             // Two rows that break where reading does.
             format!("{who}\n       {answer}"),
             wrapped(&format!("{who} {answer}"), cols),
-            wrapped(&format!("beach: {name} wants to {what}: {answer}"), cols),
-            wrapped(&format!("beach: {what}? {words} ({shortly}){more}"), cols),
-            wrapped(&format!("{words} {what}? {shortly}{last}"), cols),
+            wrapped(&format!("beach: {name}{in_browser} wants to {what}: {answer}"), cols),
+            wrapped(&format!("beach: {what}{in_browser}? {words} ({shortly}){more}"), cols),
+            wrapped(&format!("{words} {what}{in_browser}? {shortly}{last}"), cols),
         ]
     }
 }
@@ -119,8 +127,9 @@ mod tests {
             for (words, others) in [(longest, 0), (Sas(0), 12)] {
                 let key = key.map(str::to_owned);
                 let from = Some(AddressClass::Private);
+                let (id, client) = (MemberId(7), Client::Beach);
                 let question =
-                    Question { id: MemberId(7), name, from, role: Role::Control, words, key, others, pause: None };
+                    Question { id, name, from, client, role: Role::Control, words, key, others, pause: None };
                 for size in (5..=80).flat_map(|cols| (2..=24).map(move |rows| Size::new(cols, rows))) {
                     let wording = question.worded(size);
                     let (asks, text) = (matches!(wording, Wording::Asks(_)), wording.text());
@@ -146,7 +155,17 @@ mod tests {
         let pause = Some("beach: paused: viewers see nothing new and cannot type, until ^] p".to_owned());
         let key = Some("^]".to_owned());
         let (id, role, from) = (MemberId(7), Role::Control, Some(AddressClass::Private));
-        let question = Question { id, name: "", from, role, words: Sas(0x3ff_7fe_ffd), key, others: 2, pause };
+        let question = Question {
+            id,
+            name: "",
+            from,
+            client: Client::Beach,
+            role,
+            words: Sas(0x3ff_7fe_ffd),
+            key,
+            others: 2,
+            pause,
+        };
         let wide = question.worded(Size::new(120, 24)).text();
         assert!(wide.starts_with("beach: viewer 7 (private network) wants to type: "), "{wide}");
         assert!(wide.ends_with("\nbeach: paused: viewers see nothing new and cannot type, until ^] p"), "{wide}");
@@ -166,7 +185,8 @@ mod tests {
     fn in_a_wide_window_the_question_is_one_row_and_in_a_small_one_the_words_come_first() {
         let key = Some("^]".to_owned());
         let (id, role, from) = (MemberId(1), Role::View, Some(AddressClass::Loopback));
-        let question = Question { id, name: "ann", from, role, words: Sas(0), key, others: 1, pause: None };
+        let question =
+            Question { id, name: "ann", from, client: Client::Beach, role, words: Sas(0), key, others: 1, pause: None };
         let asks = |cols, rows| question.worded(Size::new(cols, rows)).text();
         let words = "abandon abandon abandon abandon";
         assert_eq!(
@@ -179,5 +199,20 @@ mod tests {
         );
         assert_eq!(asks(20, 6), "abandon abandon\nabandon abandon\nwatch? ^] y/n");
         assert_eq!(asks(5, 2), "small");
+    }
+
+    #[test]
+    fn a_browser_is_named_wherever_the_question_is_asked() {
+        let (id, role, words, key) = (MemberId(7), Role::Control, Sas(0x3ff_7fe_ffd), Some("^]".to_owned()));
+        let (from, client) = (Some(AddressClass::Private), Client::Browser);
+        let question = Question { id, name: "ann", from, client, role, words, key, others: 0, pause: None };
+        let wide = question.worded(Size::new(120, 24)).text();
+        assert!(wide.starts_with("beach: \"ann\" (private network, browser) wants to type: "), "{wide}");
+        for size in (5..=80).flat_map(|cols| (2..=24).map(move |rows| Size::new(cols, rows))) {
+            match question.worded(size) {
+                Wording::Asks(text) => assert!(text.contains("browser"), "{size:?}: {text}"),
+                Wording::TooSmall(text) => assert!(size.cols < 20 || size.rows < 8, "{size:?} has room: {text}"),
+            }
+        }
     }
 }

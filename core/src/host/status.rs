@@ -8,7 +8,7 @@ use crate::crypto::sas::Sas;
 use crate::id::MemberId;
 use crate::role::Role;
 use crate::session::address::AddressClass;
-use crate::session::link::Path;
+use crate::session::link::{Client, Path};
 use crate::terminal::Size;
 use crate::time::Timestamp;
 
@@ -38,6 +38,8 @@ pub struct PendingStatus {
     pub name: String,
     /// Where the viewer is, as the rendezvous says.
     pub from: Option<AddressClass>,
+    /// The viewer's program.
+    pub client: Client,
     /// Since when the viewer waits.
     pub since: Timestamp,
     /// The event that the viewer waits for.
@@ -57,6 +59,8 @@ pub struct MemberStatus {
     pub name: String,
     /// Where the member was when the link was made, as the rendezvous says.
     pub from: Option<AddressClass>,
+    /// The member's program.
+    pub client: Client,
     /// Which way the member's link goes.
     pub path: Path,
     /// Since when the member is on the link.
@@ -79,6 +83,7 @@ impl Host {
                 role: member.role,
                 name: member.name.clone(),
                 from: connection.from,
+                client: member.client,
                 path: member.path,
                 since: member.since,
                 round_trip: member.lane.round_trip(),
@@ -95,6 +100,7 @@ impl Host {
                 role: pending.request.role,
                 name: pending.request.hello.name.clone(),
                 from: connection.from,
+                client: pending.request.hello.client(),
                 since: pending.since,
                 awaits: pending.awaits(),
                 check: pending.sas?,

@@ -308,6 +308,7 @@ mod tests {
             max_viewers: 1,
             expire: Some(Duration::from_secs(3600)),
             links: InviteRules::default(),
+            no_browsers: false,
             tells_input: false,
         }
     }

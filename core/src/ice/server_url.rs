@@ -86,6 +86,19 @@ impl IceServer {
         self.host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port))
     }
 
+    /// The STUN server beside a rendezvous, which is at `http://HOST[:PORT]` or `https://HOST[:PORT]`.
+    pub(crate) fn beside(rendezvous: &str) -> Option<IceServer> {
+        let (scheme, authority) = rendezvous.split_once("://")?;
+        let port = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return None,
+        };
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let place = if has_port { authority.to_owned() } else { format!("{authority}:{port}") };
+        format!("stun:{place}").parse().ok()
+    }
+
     /// This server, named by its address.
     #[must_use]
     pub fn at(&self, address: SocketAddr) -> IceServer {
@@ -221,6 +234,17 @@ mod tests {
         }
         assert_eq!(read("turn:u:p@h?transport=tls"), Err(BadIceServer::Transport));
         assert_eq!(read(&format!("turn:{}:p@h", "u".repeat(509))), Err(BadIceServer::Credentials));
+    }
+
+    #[test]
+    fn the_server_beside_a_rendezvous_has_its_host_and_its_port() {
+        let beside = |server| IceServer::beside(server).map(|server| server.to_string());
+        assert_eq!(beside("https://beach.example").as_deref(), Some("stun:beach.example:443"));
+        assert_eq!(beside("http://beach.example").as_deref(), Some("stun:beach.example:80"));
+        assert_eq!(beside("http://192.0.2.1:8080").as_deref(), Some("stun:192.0.2.1:8080"));
+        assert_eq!(beside("http://[::1]:8080").as_deref(), Some("stun:[::1]:8080"));
+        assert_eq!(beside("https://[2001:db8::1]").as_deref(), Some("stun:[2001:db8::1]:443"));
+        assert_eq!([beside("beach.example"), beside("ws://h"), beside("http://a b")], [const { None }; 3]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The real engine: one str0m `Rtc` a peer. The only file that names str0m.
 //!
-//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way.
+//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way, or data
+//! channel 1 in place of them.
 //! Three things about the RTP lane are not optional. The extension map is cleared, since one forged packet with a `mid`
 //! extension would otherwise rename the receive stream before SRTP verified it. The engine neither drops nor paces
 //! anything, so the writer needs a window of its own. And `poll_output` is drained after every single input, since the
@@ -11,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::channel::{ChannelConfig, ChannelId};
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
 use str0m::format::Codec;
 use str0m::media::{Frequency, MediaKind, Mid};
@@ -21,8 +22,8 @@ use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, 
 use zeroize::Zeroize;
 
 use super::dtls;
-use super::engine::{Engine, Peer, PeerOutput, PeerSide};
-use crate::session::link::{Attempt, Candidate, CandidateKind, Lane, LinkDown};
+use super::engine::{Carrier, Engine, Peer, PeerOutput, PeerPlan, PeerSide};
+use crate::session::link::{BY_CHANNEL, Candidate, CandidateKind, Lane, LinkDown};
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::frame::MAX_FRAME;
@@ -37,6 +38,11 @@ const MAX_WRITTEN: usize = 8;
 
 /// The label of data channel 0.
 const CONTROL_LABEL: &str = "beach/control/1";
+
+/// The label of data channel 1, and most bytes that wait there: more is dropped, as a network drops what it has no room
+/// for. What waits is old.
+const TERMINAL_LABEL: &str = "beach/terminal/1";
+const TERMINAL_BUFFER: usize = 64 * 1024;
 
 /// The payload type of the terminal lane; constant, as nothing is negotiated.
 const PAYLOAD_TYPE: u8 = 100;
@@ -84,6 +90,7 @@ pub struct Str0m {
     epoch: Instant,
     certificate: Certificate,
     provider: Arc<CryptoProvider>,
+    carrier: Carrier,
     #[cfg(feature = "test-util")]
     fingerprint_check: FingerprintCheck,
 }
@@ -103,9 +110,17 @@ impl Str0m {
             epoch,
             certificate,
             provider: dtls::provider(),
+            carrier: Carrier::default(),
             #[cfg(feature = "test-util")]
             fingerprint_check: FingerprintCheck::On,
         }
+    }
+
+    /// The engine of a viewer that asks for this carrier of the terminal lane.
+    #[must_use]
+    pub fn asking_for(mut self, carrier: Carrier) -> Str0m {
+        self.carrier = carrier;
+        self
     }
 
     /// The engine with other cryptography, for tests that seed it.
@@ -129,7 +144,7 @@ impl Str0m {
 impl Engine for Str0m {
     type Peer = Str0mPeer;
 
-    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> Str0mPeer {
+    fn peer(&mut self, now: Timestamp, plan: PeerPlan, entropy: &mut Entropy) -> Str0mPeer {
         // str0m's own credentials do not come from a CSPRNG.
         let credentials = IceCreds { ufrag: letters(entropy, 8), pass: letters(entropy, 24) };
         let mut config = RtcConfig::new()
@@ -156,11 +171,21 @@ impl Engine for Str0m {
             Default::default(),
         );
         let mut rtc = config.build(self.epoch + now.since_start());
-        let channel = rtc.direct_api().create_data_channel(ChannelConfig {
+        let control = rtc.direct_api().create_data_channel(ChannelConfig {
             label: CONTROL_LABEL.to_owned(),
             negotiated: Some(0),
             ..ChannelConfig::default()
         });
+        let terminal = match plan.carrier {
+            Carrier::Rtp => Terminal::Rtp { mid: Mid::from("lane"), next_seq: 1 },
+            Carrier::Channel => Terminal::Channel(rtc.direct_api().create_data_channel(ChannelConfig {
+                label: TERMINAL_LABEL.to_owned(),
+                negotiated: Some(1),
+                ordered: false,
+                reliability: Reliability::MaxRetransmits { retransmits: 0 },
+                ..ChannelConfig::default()
+            })),
+        };
         let mut fingerprint = [0; 32];
         fingerprint.copy_from_slice(&rtc.direct_api().local_dtls_fingerprint().bytes);
         let mut peer = Str0mPeer {
@@ -168,14 +193,12 @@ impl Engine for Str0m {
             credentials,
             fingerprint,
             epoch: self.epoch,
-            side,
-            attempt,
-            channel,
-            lane: Mid::from("lane"),
+            plan,
+            control,
+            terminal,
             direct: Vec::new(),
             relayed: Vec::new(),
             resting: Vec::new(),
-            next_seq: 1,
             path_found: false,
             written: None,
             timeout: None,
@@ -183,6 +206,13 @@ impl Engine for Str0m {
         };
         peer.drive(now, None).unwrap_or_else(|down| peer.out.push_back(PeerOutput::Down(down)));
         peer
+    }
+
+    fn capabilities(&self) -> u32 {
+        match self.carrier {
+            Carrier::Rtp => 0,
+            Carrier::Channel => BY_CHANNEL,
+        }
     }
 }
 
@@ -192,23 +222,28 @@ pub struct Str0mPeer {
     credentials: IceCreds,
     fingerprint: [u8; 32],
     epoch: Instant,
-    side: PeerSide,
-    attempt: Attempt,
-    channel: ChannelId,
-    lane: Mid,
+    plan: PeerPlan,
+    control: ChannelId,
+    terminal: Terminal,
     /// The direct addresses of ours.
     direct: Vec<str0m::Candidate>,
     /// The local addresses that a TURN server or the rendezvous relays from.
     relayed: Vec<str0m::Candidate>,
     /// The local addresses that rest: the engine does not use them until they are needed.
     resting: Vec<str0m::Candidate>,
-    /// Of the terminal lane; never used twice under one key.
-    next_seq: u64,
     path_found: bool,
     /// When a message was written that the engine has not sent yet, and how many such messages there are.
     written: Option<(Timestamp, usize)>,
     timeout: Option<Instant>,
     out: VecDeque<PeerOutput>,
+}
+
+/// The terminal lane of a peer.
+enum Terminal {
+    /// One stream each way; a sequence number is never used twice under one key.
+    Rtp { mid: Mid, next_seq: u64 },
+    /// Data channel 1.
+    Channel(ChannelId),
 }
 
 impl Str0mPeer {
@@ -253,20 +288,26 @@ impl Str0mPeer {
                 }
                 PeerOutput::PathFound
             }
-            Event::Connected => PeerOutput::Secured,
-            Event::ChannelOpen(id, _) if id == self.channel => PeerOutput::ControlOpen,
-            Event::ChannelData(data) if data.id == self.channel => PeerOutput::Message(Lane::Control, data.data),
+            Event::Connected if self.plan.carrier == Carrier::Rtp => PeerOutput::Secured,
+            Event::ChannelOpen(id, _) if id == self.control => PeerOutput::ControlOpen,
+            Event::ChannelOpen(id, _) if self.is_terminal(id) => PeerOutput::Secured,
+            Event::ChannelData(data) if data.id == self.control => PeerOutput::Message(Lane::Control, data.data),
+            Event::ChannelData(data) if self.is_terminal(data.id) => PeerOutput::Message(Lane::Terminal, data.data),
             Event::RtpPacket(packet) => PeerOutput::Message(Lane::Terminal, packet.payload.to_vec()),
             Event::ChannelClose(_) | Event::Closed => PeerOutput::Down(LinkDown::Closed),
             _ => return,
         };
         self.out.push_back(output);
     }
+
+    fn is_terminal(&self, id: ChannelId) -> bool {
+        matches!(self.terminal, Terminal::Channel(channel) if channel == id)
+    }
 }
 
 impl Peer for Str0mPeer {
-    fn local(&self) -> (String, String, [u8; 32]) {
-        (self.credentials.ufrag.clone(), self.credentials.pass.clone(), self.fingerprint)
+    fn local(&self) -> Option<(String, String, [u8; 32])> {
+        Some((self.credentials.ufrag.clone(), self.credentials.pass.clone(), self.fingerprint))
     }
 
     fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {
@@ -326,9 +367,10 @@ impl Peer for Str0mPeer {
     }
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
-        let active = self.side == PeerSide::Host;
-        let base = u32::from(self.attempt) * 2;
-        let (ours, theirs) = match self.side {
+        let PeerPlan { side, carrier, attempt } = self.plan;
+        let active = side == PeerSide::Host;
+        let base = u32::from(attempt) * 2;
+        let (ours, theirs) = match side {
             PeerSide::Host => (base, base + 1),
             PeerSide::Viewer => (base + 1, base),
         };
@@ -341,12 +383,14 @@ impl Peer for Str0mPeer {
             hash_func: "sha-256".to_owned(),
             bytes: description.fingerprint.to_vec(),
         });
-        api.set_ice_controlling(active);
+        api.set_ice_controlling(side == carrier.controlling());
         api.start_dtls(active).map_err(down)?;
         api.start_sctp(active);
-        api.declare_media(self.lane, MediaKind::Audio);
-        api.declare_stream_tx(ours.into(), None, self.lane, None).set_rtx_cache(0, Duration::ZERO, None);
-        api.expect_stream_rx(theirs.into(), None, self.lane, None).suppress_nack(true);
+        if let Terminal::Rtp { mid, .. } = self.terminal {
+            api.declare_media(mid, MediaKind::Audio);
+            api.declare_stream_tx(ours.into(), None, mid, None).set_rtx_cache(0, Duration::ZERO, None);
+            api.expect_stream_rx(theirs.into(), None, mid, None).suppress_nack(true);
+        }
         self.drive(now, None)
     }
 
@@ -380,20 +424,26 @@ impl Peer for Str0mPeer {
             bytes.len() <= MAX_FRAME,
             "the engine panics on large RTP payloads; frames are bounded by construction"
         );
-        match lane {
-            Lane::Control => {
-                let Some(mut channel) = self.rtc.channel(self.channel) else { return Ok(false) };
+        let wallclock = self.instant(now);
+        match (lane, &mut self.terminal) {
+            (Lane::Control, _) => {
+                let Some(mut channel) = self.rtc.channel(self.control) else { return Ok(false) };
                 if !channel.write(true, bytes).map_err(down)? {
                     return Ok(false);
                 }
             }
-            Lane::Terminal => {
-                let wallclock = self.instant(now);
+            (Lane::Terminal, Terminal::Rtp { mid, next_seq }) => {
                 let mut api = self.rtc.direct_api();
-                let Some(stream) = api.stream_tx_by_mid(self.lane, None) else { return Ok(false) };
+                let Some(stream) = api.stream_tx_by_mid(*mid, None) else { return Ok(false) };
                 // The time is 0, so that no latency leaks in clear.
-                stream.write_rtp(RtpWrite::new(PAYLOAD_TYPE.into(), self.next_seq.into(), 0, wallclock, bytes));
-                self.next_seq += 1;
+                stream.write_rtp(RtpWrite::new(PAYLOAD_TYPE.into(), (*next_seq).into(), 0, wallclock, bytes));
+                *next_seq += 1;
+            }
+            (Lane::Terminal, Terminal::Channel(channel)) => {
+                let Some(mut channel) = self.rtc.channel(*channel) else { return Ok(false) };
+                if channel.buffered_amount() > TERMINAL_BUFFER || !channel.write(true, bytes).map_err(down)? {
+                    return Ok(false);
+                }
             }
         }
         let count = self.written.map_or(1, |(_, count)| count + 1);

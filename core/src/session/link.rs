@@ -149,6 +149,15 @@ pub const WANTS_MEMBERS: u32 = 2;
 /// A capability: lines may have blinking and overlined cells.
 pub const KNOWS_BLINK: u32 = 4;
 
+/// A capability: the terminal lane is to be data channel 1. The viewer controls in ICE.
+pub const BY_CHANNEL: u32 = 8;
+
+/// A capability: the viewer takes no datagrams that the rendezvous relays.
+pub const NO_RELAY: u32 = 16;
+
+/// A capability: the viewer is the page of a browser.
+pub const IN_BROWSER: u32 = 32;
+
 /// A viewer's first message, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
@@ -158,8 +167,40 @@ pub struct Hello {
     pub size: Option<Size>,
     /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
     pub history: u32,
-    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`], [`KNOWS_BLINK`].
+    /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`], [`KNOWS_BLINK`],
+    /// [`BY_CHANNEL`], [`NO_RELAY`], [`IN_BROWSER`]. The last three come from the engine.
     pub capabilities: u32,
+}
+
+impl Hello {
+    /// Whether a capability is there.
+    pub fn has(&self, capability: u32) -> bool {
+        self.capabilities & capability != 0
+    }
+
+    /// The program that says hello.
+    pub fn client(&self) -> Client {
+        if self.has(IN_BROWSER) { Client::Browser } else { Client::Beach }
+    }
+}
+
+/// The program of a viewer, as the viewer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Client {
+    /// beach.
+    Beach,
+    /// The page, in a browser.
+    Browser,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Client::Beach => "beach",
+            Client::Browser => "browser",
+        })
+    }
 }
 
 /// The host's answer to a hello, sealed.
@@ -213,6 +254,12 @@ pub enum Refusal {
     /// More viewers join at once than the rendezvous lets through.
     #[error("too many people are joining at once")]
     Busy,
+    /// The host lets in no viewer whose program is a browser.
+    #[error("the host lets no browsers in")]
+    NoBrowsers,
+    /// The host knows no data channel for the terminal lane, and the viewer no other.
+    #[error("the host has an older version of beach, which no browser can join")]
+    OldHost,
 }
 
 fn list(versions: &[u16]) -> String {

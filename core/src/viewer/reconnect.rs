@@ -277,7 +277,9 @@ impl Viewer {
                 | Refusal::Denied
                 | Refusal::Taken
                 | Refusal::Used
-                | Refusal::Expired,
+                | Refusal::Expired
+                | Refusal::NoBrowsers
+                | Refusal::OldHost,
             ) => return false,
             Cause::NoAnswer
             | Cause::Signal(_)

@@ -319,7 +319,9 @@ fn sane(reason: &Refusal) -> Result<(), WireError> {
         | Refusal::Forgotten
         | Refusal::Used
         | Refusal::Expired
-        | Refusal::Busy => Ok(()),
+        | Refusal::Busy
+        | Refusal::NoBrowsers
+        | Refusal::OldHost => Ok(()),
     }
 }
 
@@ -338,19 +340,26 @@ pub struct Description {
 
 impl Description {
     fn check(&self) -> Result<(), WireError> {
-        let ice_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
-        let word =
-            |text: &str, least: usize, most: usize| (least..=most).contains(&text.len()) && text.bytes().all(ice_char);
-        if word(&self.ufrag, 4, 32) && word(&self.password, 22, 64) { Ok(()) } else { Err(WireError::OutOfBounds) }
+        let sensible = is_ice_word(&self.ufrag, 4, 32) && is_ice_word(&self.password, 22, 64);
+        if sensible { Ok(()) } else { Err(WireError::OutOfBounds) }
     }
 }
 
+/// Whether the text is so many ice-chars: letters, digits, `+` and `/`.
+pub(crate) fn is_ice_word(text: &str, least: usize, most: usize) -> bool {
+    let ice_char = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    (least..=most).contains(&text.len()) && text.bytes().all(ice_char)
+}
+
 /// The payload of Noise message 2.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Second {
     /// SHA-256 of the resume token: with the host's key it makes up the session id.
     pub(crate) token_hash: [u8; 32],
     pub(crate) verdict: Verdict,
+    /// Those of the viewer's capabilities that the host goes by and that need both sides: `BY_CHANNEL`. On the wire a
+    /// third field if there are any: viewers from before that field never ask for one.
+    pub(crate) capabilities: u32,
 }
 
 /// The content of a numbered envelope: an [`Envelope`], with the descriptions that machines never see.
@@ -421,11 +430,18 @@ pub fn decode_hello(bytes: &[u8]) -> Result<Hello, WireError> {
 }
 
 pub(crate) fn encode_second(second: &Second) -> Vec<u8> {
-    encode(second)
+    let Second { token_hash, verdict, capabilities } = second;
+    match capabilities {
+        0 => encode(&(token_hash, verdict)),
+        _ => encode(&(token_hash, verdict, capabilities)),
+    }
 }
 
 pub(crate) fn decode_second(bytes: &[u8]) -> Result<Second, WireError> {
-    decode(bytes, MAX_ENVELOPE)
+    let with = decode(bytes, MAX_ENVELOPE);
+    let without = || decode(bytes, MAX_ENVELOPE).map(|(token_hash, verdict)| (token_hash, verdict, 0));
+    let (token_hash, verdict, capabilities) = with.or_else(|_| without())?;
+    Ok(Second { token_hash, verdict, capabilities })
 }
 
 /// Decodes the inside of an envelope and encodes it again: what a fuzzer calls. `None` if it was refused.
@@ -451,5 +467,17 @@ mod tests {
             assert_eq!(offer(&format!("{ufrag}{wrong}"), password).err(), Some(WireError::OutOfBounds), "{wrong:?}");
             assert_eq!(offer(ufrag, &format!("{password}{wrong}")).err(), Some(WireError::OutOfBounds), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn the_answer_to_a_hello_is_longer_only_for_viewers_that_asked_for_more() {
+        let second = |capabilities| Second { token_hash: [3; 32], verdict: Verdict::Waiting, capabilities };
+        let (plain, more) = (encode_second(&second(0)), encode_second(&second(8)));
+        assert_eq!(plain.len(), 1 + 32 + 1, "as viewers from before read it");
+        assert_eq!(more.len(), plain.len() + 1);
+        assert_eq!(decode_second(&plain), Ok(second(0)));
+        assert_eq!(decode_second(&more), Ok(second(8)));
+        assert_eq!(decode_second(&[&more[..], &[0]].concat()), Err(WireError::Malformed));
+        assert_eq!(decode_second(&plain[..33]), Err(WireError::Malformed));
     }
 }

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use beach_core::Entropy;
-use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
+use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan};
 use beach_core::peer::str0m::{Str0m, Str0mPeer};
-use beach_core::session::link::{Attempt, Candidate, Lane, LinkDown};
+use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::wire::signal::Description;
 
@@ -29,18 +29,22 @@ pub struct AlteredPeer(Str0mPeer, Change);
 impl Engine for Altered {
     type Peer = AlteredPeer;
 
-    fn peer(&mut self, now: Timestamp, side: PeerSide, attempt: Attempt, entropy: &mut Entropy) -> AlteredPeer {
-        AlteredPeer(self.0.peer(now, side, attempt, entropy), self.1)
+    fn peer(&mut self, now: Timestamp, plan: PeerPlan, entropy: &mut Entropy) -> AlteredPeer {
+        AlteredPeer(self.0.peer(now, plan, entropy), self.1)
+    }
+
+    fn capabilities(&self) -> u32 {
+        self.0.capabilities()
     }
 }
 
 impl Peer for AlteredPeer {
-    fn local(&self) -> (String, String, [u8; 32]) {
-        let (ufrag, password, mut fingerprint) = self.0.local();
+    fn local(&self) -> Option<(String, String, [u8; 32])> {
+        let (ufrag, password, mut fingerprint) = self.0.local()?;
         if self.1 == Change::AnotherCertificate {
             fingerprint[31] ^= 1;
         }
-        (ufrag, password, fingerprint)
+        Some((ufrag, password, fingerprint))
     }
 
     fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerSide};
-use beach_core::session::link::{Attempt, Candidate, Lane, LinkDown};
+use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan, PeerSide};
+use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::wire::signal::Description;
 use serde::{Deserialize, Serialize};
@@ -90,10 +90,10 @@ pub fn fake_engine(who: Who, _: Timestamp) -> FakeEngine {
 impl Engine for FakeEngine {
     type Peer = FakePeer;
 
-    fn peer(&mut self, _: Timestamp, side: PeerSide, _: Attempt, entropy: &mut Entropy) -> FakePeer {
+    fn peer(&mut self, _: Timestamp, plan: PeerPlan, entropy: &mut Entropy) -> FakePeer {
         let hex = |bytes: [u8; 12]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         FakePeer {
-            side,
+            side: plan.side,
             ufrag: hex(entropy.bytes())[..8].to_owned(),
             password: hex(entropy.bytes()),
             shown: self.shown,
@@ -109,7 +109,7 @@ impl Engine for FakeEngine {
             other: None,
             secured: false,
             flight: None,
-            control: Control::new(side),
+            control: Control::new(plan.side),
             says: self.says.clone(),
             too_early: self.too_early,
             out: VecDeque::new(),
@@ -440,8 +440,8 @@ impl FakePeer {
 }
 
 impl Peer for FakePeer {
-    fn local(&self) -> (String, String, [u8; 32]) {
-        (self.ufrag.clone(), self.password.clone(), self.announced)
+    fn local(&self) -> Option<(String, String, [u8; 32])> {
+        Some((self.ufrag.clone(), self.password.clone(), self.announced))
     }
 
     fn observed_fingerprint(&mut self) -> Option<[u8; 32]> {

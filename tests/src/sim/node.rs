@@ -4,7 +4,8 @@ use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, Input, Output};
 use beach_core::ice::turn::StreamId;
 use beach_core::machine::{Machine, Tick};
-use beach_core::peer::engine::Engine;
+use beach_core::peer::browser::PeerCommand;
+use beach_core::peer::engine::{Engine, PeerNumber};
 use beach_core::session::link::{Command, LinkUser};
 use beach_core::time::Timestamp;
 use serde::Serialize;
@@ -35,6 +36,7 @@ pub(crate) enum Below {
     TurnDial(StreamId),
     TurnWrite(StreamId, Vec<u8>),
     TurnHangUp(StreamId),
+    Peer(PeerNumber, PeerCommand),
     Links,
     Record(Vec<u8>),
     Note(Note),
@@ -106,6 +108,7 @@ where
                         Output::TurnWrite(stream, bytes) => Effect::Below(Below::TurnWrite(stream, bytes)),
                         Output::TurnHangUp(stream) => Effect::Below(Below::TurnHangUp(stream)),
                         Output::Record(bytes) => Effect::Below(Below::Record(bytes)),
+                        Output::Peer(number, command) => Effect::Below(Below::Peer(number, command)),
                         Output::Links(_) => Effect::Below(Below::Links),
                         Output::Note(note) => Effect::Below(Below::Note(note)),
                     });

@@ -523,7 +523,7 @@ impl Scene {
         let generation = self.generation;
         let played = &self.played;
         match notice {
-            HostNotice::Joined(id, role, name, _) => {
+            HostNotice::Joined(id, role, name, ..) => {
                 let person = self.people.iter_mut().find(|person| person.name == name).expect("one of ours");
                 assert_eq!(person.generation, generation, "{name} became a member by a withdrawn invite: {played:?}");
                 assert_ne!(person.place, Place::Over, "{name} became a member although it was over: {played:?}");

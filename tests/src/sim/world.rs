@@ -4,6 +4,7 @@ mod actors;
 mod controls;
 mod machines;
 mod network;
+mod pages;
 mod plan;
 mod queue;
 mod rendezvous;
@@ -26,6 +27,7 @@ pub use self::plan::{HostPlan, ViewerPlan, host_secrets};
 pub use self::rendezvous::{Meddler, Signal};
 
 use self::actors::Common;
+use self::pages::PageMaker;
 use self::queue::What;
 use self::rendezvous::Connection;
 use crate::sim::network::{Dice, Pipe};
@@ -57,6 +59,7 @@ pub struct World<E: Engine> {
     /// The dice of the whole world.
     pub dice: Dice,
     engine: Box<dyn FnMut(Who, Timestamp) -> E>,
+    pages: Option<PageMaker>,
     clock: Option<fn(Duration)>,
     is_bare: bool,
     seam: Seam,
@@ -108,6 +111,7 @@ impl<E: Engine> World<E> {
             now: Timestamp::ZERO,
             dice: Dice::new(seed),
             engine: Box::new(engine),
+            pages: None,
             clock: None,
             is_bare: false,
             seam: Seam::default(),

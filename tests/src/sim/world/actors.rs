@@ -21,6 +21,7 @@ use super::queue::What;
 use super::{Who, World};
 use crate::sim::network::{Bursts, Pipe, Wire};
 use crate::sim::node::Node;
+use crate::sim::page::Page;
 use crate::sim::program::{Program, Script};
 
 /// The state of any node.
@@ -99,6 +100,8 @@ pub struct ViewerNode<E: Engine> {
     /// The node that runs the viewer.
     pub node: Node<Viewer, E>,
     pub(super) common: Common,
+    /// Its page, if it is one in a browser.
+    pub page: Option<Page>,
     /// Its way to the host; may be changed.
     pub wire: Wire,
     /// Losses in a row, on its way to the host and on the way back.
@@ -132,6 +135,12 @@ impl<E: Engine> ViewerNode<E> {
     /// When it started.
     pub fn started(&self) -> Timestamp {
         self.common.start
+    }
+
+    /// When it has something to do.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        let page = self.page.as_ref().and_then(Page::deadline);
+        self.node.deadline().into_iter().chain(page).min()
     }
 
     /// The role of the viewer's invite.
@@ -208,10 +217,12 @@ impl<E: Engine> World<E> {
         };
         let machine = Viewer::new(config.clone());
         let role = plan.invite.role;
+        let mut page = None;
         let node = if self.is_bare {
             Node::Bare(machine)
         } else {
             let engine = (self.engine)(Who::Viewer(index), common.start);
+            page = engine.has_own_sockets().then(|| self.page_for(Who::Viewer(index), common.start));
             let mut endpoint =
                 Endpoint::new(machine, engine, Secrets::Viewer(plan.invite), Entropy::new(self.dice.seed()))
                     .taking(plan.paths)
@@ -225,6 +236,7 @@ impl<E: Engine> World<E> {
         self.viewers.push(ViewerNode {
             node,
             common,
+            page,
             wire: plan.wire,
             bursts: [Bursts::default(); 2],
             pipes: plan.pipes,

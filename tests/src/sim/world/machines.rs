@@ -240,6 +240,10 @@ impl<E: Engine> World<E> {
             Below::TurnDial(stream) => self.turn_dial(who, stream),
             Below::TurnWrite(stream, bytes) => self.turn_write(who, stream, bytes),
             Below::TurnHangUp(stream) => self.turn_hang_up(who, stream),
+            Below::Peer(number, command) => match who {
+                Who::Viewer(index) => self.page_performs(index, number, &command),
+                Who::Host(_) => panic!("a host is no page"),
+            },
             // Simulated people have what links hold, and print none.
             Below::Links => {}
             Below::Note(note) => {

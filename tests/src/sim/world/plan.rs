@@ -53,6 +53,7 @@ impl HostPlan {
             max_viewers: MAX_VIEWERS,
             expire: None,
             links: InviteRules::default(),
+            no_browsers: false,
             tells_input: false,
         };
         HostPlan {

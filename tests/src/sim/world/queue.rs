@@ -41,6 +41,7 @@ pub(super) enum What {
     Wake(usize),
     AtTurn(TransportType, SocketAddr, SocketAddr, Vec<u8>),
     TurnStream(Who, NetworkInput),
+    Page(Who, NetworkInput),
 }
 
 impl<E: Engine> World<E> {
@@ -88,7 +89,7 @@ impl<E: Engine> World<E> {
             .filter_map(move |(index, host)| due(Who::Host(index), &host.common, host.node.deadline()));
         let viewers = self.viewers.iter().enumerate().filter(|(_, viewer)| !viewer.common.gone);
         hosts.chain(
-            viewers.filter_map(move |(index, viewer)| due(Who::Viewer(index), &viewer.common, viewer.node.deadline())),
+            viewers.filter_map(move |(index, viewer)| due(Who::Viewer(index), &viewer.common, viewer.deadline())),
         )
     }
 
@@ -116,7 +117,10 @@ impl<E: Engine> World<E> {
             assert!(common.spins.1 < SPIN, "{who:?} wants the time again and again at {now}");
             match who {
                 Who::Host(index) => self.drive_host(index, Input::Tick),
-                Who::Viewer(index) => self.drive_viewer(index, Input::Tick),
+                Who::Viewer(index) => {
+                    self.page_ticks(index);
+                    self.drive_viewer(index, Input::Tick);
+                }
             }
             return;
         }
@@ -156,7 +160,7 @@ impl<E: Engine> World<E> {
             What::Host(index, _) | What::Wake(index) => Some(Who::Host(*index)),
             What::Viewer(index, _) => Some(Who::Viewer(*index)),
             What::Link(who, _) | What::Bound(who, ..) | What::SignalDown(who, ..) => Some(*who),
-            What::Datagram { to, .. } | What::TurnStream(to, _) => Some(*to),
+            What::Datagram { to, .. } | What::TurnStream(to, _) | What::Page(to, _) => Some(*to),
             What::SignalUp(id) | What::FromRendezvous(id, _) | What::RelayedFrom(id, _) => {
                 self.connections.get(id).map(|connection| connection.who)
             }
@@ -204,12 +208,12 @@ impl<E: Engine> World<E> {
                 self.drive(who, NetworkInput::Bound(generation, addresses));
             }
             What::Datagram { to, source, destination, bytes } => {
-                if self.addresses.get(&destination) == Some(&to) {
+                if self.addresses.get(&destination) == Some(&to) && !self.page_hears(to, source, destination, &bytes) {
                     self.drive(to, NetworkInput::Datagram { source, destination, bytes });
                 }
             }
             What::AtTurn(transport, source, to, bytes) => self.at_turn(transport, source, to, bytes),
-            What::TurnStream(who, input) => self.drive(who, input),
+            What::TurnStream(who, input) | What::Page(who, input) => self.drive(who, input),
             What::SignalUp(id) => {
                 if let Some(who) = self.current(id) {
                     self.drive(who, NetworkInput::SignalUp);
