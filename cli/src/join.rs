@@ -148,28 +148,21 @@ impl Join {
 
     /// Tells the person how the join ended. Returns the exit code and the reason in one word.
     fn conclude(&self, exit: ViewerExit, return_code: bool) -> (u8, &'static str) {
-        let say = |text: &str| self.told.voice.say(text);
+        match (&exit, exit.words()) {
+            (ViewerExit::Removed(why), Some(words)) => {
+                output::refuse(&words, why, "ask the host");
+            }
+            (_, Some(words)) => self.told.voice.say(&format!("beach: {words}")),
+            (_, None) => {}
+        }
         match exit {
             ViewerExit::Ended(code) => {
-                say(&format!("beach: the session ended (exit code {code})"));
                 (if return_code { u8::try_from(code & 0xff).unwrap_or(code::FAILED) } else { 0 }, "ended")
             }
-            ViewerExit::Stopped => {
-                say("beach: the host stopped sharing");
-                (0, "stopped")
-            }
-            ViewerExit::Expired => {
-                say("beach: the session expired");
-                (0, "expired")
-            }
-            ViewerExit::Left => {
-                say("beach: you left the session");
-                (self.ended_by.unwrap_or(0), "left")
-            }
-            ViewerExit::Removed(why) => {
-                output::refuse("the host removed you from the session", &why, "ask the host");
-                (code::REFUSED, "removed")
-            }
+            ViewerExit::Stopped => (0, "stopped"),
+            ViewerExit::Expired => (0, "expired"),
+            ViewerExit::Left => (self.ended_by.unwrap_or(0), "left"),
+            ViewerExit::Removed(_) => (code::REFUSED, "removed"),
             ViewerExit::Failed(failure) => {
                 let fields = json!({ "stage": failure.stage.words(), "cause": output::cause(&failure.cause) });
                 self.told.voice.event("failed", &fields);

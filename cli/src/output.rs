@@ -17,6 +17,7 @@ use beach_core::session::handshake::Stage;
 use beach_core::session::link::{Client, Path, PathKind};
 use beach_core::terminal::{Size, is_printable, to_clipboard, viewer_name};
 use beach_core::time::Timestamp;
+use beach_core::viewer::sentences::way;
 use beach_runtime_tokio::patience::write_within;
 pub(crate) use done::done;
 pub(crate) use failures::{cause, elsewhere, join_failed, share_failed};
@@ -299,29 +300,12 @@ impl Spinner {
     }
 }
 
-/// `checking paths (2 local, 1 remote)`.
-pub(crate) fn step(stage: Stage, paths: Option<(usize, usize)>) -> String {
-    match paths {
-        Some((local, remote)) if stage == Stage::CheckingPaths => format!("{stage} ({local} local, {remote} remote)"),
-        Some(_) | None => stage.to_string(),
-    }
-}
-
 /// `connected directly (192.168.1.5, 3 ms)`.
 pub(crate) fn connected(path: Path, round_trip: Option<Duration>) -> String {
     let remote = (path.kind == PathKind::Direct).then(|| path.remote.ip().to_string());
     let details: Vec<_> = remote.into_iter().chain(round_trip.map(milliseconds)).collect();
     let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
     format!("connected {}{details}", way(path))
-}
-
-/// `directly`, `through a TURN server`, or `through the rendezvous`.
-pub(crate) fn way(path: Path) -> &'static str {
-    match path.kind {
-        PathKind::Direct => "directly",
-        PathKind::Turn => "through a TURN server",
-        PathKind::Relay => "through the rendezvous",
-    }
 }
 
 /// The fields of a `path` event; a path through the rendezvous has no addresses.

@@ -2,5 +2,6 @@
 
 pub mod address;
 pub(crate) mod dialer;
+mod failure;
 pub mod handshake;
 pub mod link;

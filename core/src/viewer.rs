@@ -8,6 +8,7 @@ mod members;
 mod notices;
 mod reconnect;
 mod render;
+pub mod sentences;
 mod session;
 mod timers;
 

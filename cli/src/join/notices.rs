@@ -5,7 +5,7 @@ use std::time::Duration;
 use beach_core::crypto::sas::Sas;
 use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Stage};
-use beach_core::viewer::{ViewerInput, ViewerNotice};
+use beach_core::viewer::{ViewerInput, ViewerNotice, sentences};
 use serde_json::json;
 
 use super::standing::{Activity, TypedInput};
@@ -30,7 +30,7 @@ impl Join {
             ViewerNotice::Connected(path) => self.told.path_is(path, at_ms),
             ViewerNotice::Path(path) => {
                 self.told.path_is(path, at_ms);
-                self.remark(&format!("You are now connected {}.", output::way(path)));
+                self.remark(&sentences::path_changed(path));
             }
             ViewerNotice::FirstScreen(member, role) => {
                 self.typing.escapes.set_role(role);
@@ -59,8 +59,8 @@ impl Join {
             }
             ViewerNotice::ReadOnly => {
                 let text = match self.typing.escapes.name().as_str() {
-                    "" => "You can only watch.".to_owned(),
-                    key => format!("You can only watch. Leave: {key}.  Help: {key}?"),
+                    "" => sentences::READ_ONLY.to_owned(),
+                    key => format!("{} Leave: {key}.  Help: {key}?", sentences::READ_ONLY),
                 };
                 self.remark(&text);
             }
@@ -99,10 +99,9 @@ impl Join {
     }
 
     fn forgotten(&mut self, had_input: bool) {
-        let lost = if had_input { ", and some of your typing was lost" } else { "" };
         self.standing.set_typed(if had_input { TypedInput::SomeLost } else { TypedInput::Arrived });
         tracing::warn!(had_input, "the host gave the place away");
-        let text = format!("The host gave your place away: you joined again as a new viewer{lost}.");
+        let text = sentences::forgotten(had_input);
         self.told.voice.event("notice", &json!({ "text": text }));
     }
 
@@ -118,10 +117,7 @@ impl Join {
     fn role_is(&mut self, role: Role) {
         tracing::info!(%role, "the host changed what this viewer may do");
         self.typing.escapes.set_role(role);
-        self.remark(match role {
-            Role::Control => "The host gave you the keyboard; you can type now.",
-            Role::View => "The host took the keyboard away; you can only watch now.",
-        });
+        self.remark(sentences::role_changed(role));
         self.told.voice.event("role", &json!({ "role": role, "at_ms": self.at_ms() }));
     }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use beach_core::session::handshake::Stage;
+use beach_core::viewer::sentences::{LOST, PAUSED};
 
 /// The line tells the time since the connection was lost in seconds.
 const EACH_SECOND: Duration = Duration::from_secs(1);
@@ -83,15 +84,15 @@ impl Standing {
         match (&mut self.contact, self.activity) {
             (Contact::Lost { since, again }, _) => {
                 let lost = match self.typed {
-                    TypedInput::Arrived => "",
-                    TypedInput::SomeLost => " Some of your typing was lost.",
+                    TypedInput::Arrived => String::new(),
+                    TypedInput::SomeLost => format!(" {LOST}"),
                 };
                 *again = Instant::now() + EACH_SECOND;
                 let seconds = since.elapsed().as_secs();
                 Some(format!("beach: reconnecting, {seconds} s ({stage}).{lost}{leave}"))
             }
             (Contact::Held, Activity::Paused) => {
-                Some(format!("beach: the host paused the session; you see nothing new and cannot type.{leave}"))
+                Some(format!("beach: {PAUSED}{leave}"))
             }
             (Contact::Held, Activity::Running) => None,
         }

@@ -6,6 +6,7 @@ use beach_core::crypto::sas::Sas;
 use beach_core::id::MemberId;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::Path;
+use beach_core::viewer::sentences::step;
 use beach_core::wire::frame::Members;
 use serde_json::Value;
 
@@ -49,12 +50,12 @@ impl Told {
 
     /// Shows the first step.
     pub(super) fn begin(&mut self) {
-        self.spinner.show(output::step(self.stage, None));
+        self.spinner.show(step(self.stage, None));
     }
 
     /// The current step of the join, in words.
     pub(super) fn step(&self) -> String {
-        output::step(self.stage, self.paths)
+        step(self.stage, self.paths)
     }
 
     /// Shows a step, followed by the four words while the host decides. Equal words on both sides prove that nobody

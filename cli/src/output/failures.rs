@@ -1,13 +1,13 @@
 //! The error messages and exit codes of a failed join or share.
 
 use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{Candidate, CandidateKind, LinkDown, Refusal};
+use beach_core::session::link::{LinkDown, Refusal};
 
 use super::{code, error};
 
 /// Prints the three lines about a failed join; returns the exit code.
 pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
-    error(&what_failed(failure), &why(failure, server), advice(failure));
+    error(&failure.what(), &failure.why(server), advice(failure));
     join_code(failure)
 }
 
@@ -21,9 +21,9 @@ pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
         | Cause::DownThere(_)
         | Cause::Gone
         | Cause::Left
-        | Cause::NoControl => (what_failed(failure), code::UNREACHABLE),
+        | Cause::NoControl => (failure.what(), code::UNREACHABLE),
     };
-    error(&what, &why(failure, server), "check --server; without --server, share runs its own rendezvous");
+    error(&what, &failure.why(server), "check --server; without --server, share runs its own rendezvous");
     code
 }
 
@@ -38,80 +38,9 @@ pub(crate) fn elsewhere(server: &str) -> u8 {
     code::UNREACHABLE
 }
 
-fn what_failed(failure: &Failure) -> String {
-    let seconds = failure.after.as_secs();
-    let stage = failure.stage;
-    match (&failure.cause, stage) {
-        (Cause::Refused(Refusal::NoSession), _) => "no such session".to_owned(),
-        (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
-        (_, Stage::Live) => "the connection to the host was lost".to_owned(),
-        (Cause::NoAnswer, Stage::WaitingForHost) => {
-            format!("the host did not come back within {seconds} s, while {stage}")
-        }
-        (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
-        (Cause::Signal(_), Stage::ReachingRendezvous) => {
-            format!("no connection to the rendezvous within {seconds} s, while {stage}")
-        }
-        (Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left | Cause::NoControl, _) => {
-            format!("the join failed, while {stage}")
-        }
-    }
-}
-
-fn why(failure: &Failure, server: &str) -> String {
-    match (&failure.cause, failure.stage) {
-        (Cause::NoAnswer, Stage::CheckingPaths) => tried(failure),
-        (Cause::Refused(Refusal::NoSession), _) => "it ended, or the link is from before `beach rotate`".to_owned(),
-        (Cause::Signal(cause), _) => format!("{server}: {cause}"),
-        (other, _) => cause(other),
-    }
-}
-
-fn tried(failure: &Failure) -> String {
-    if failure.local.is_empty() {
-        return "this machine has no usable network address".to_owned();
-    }
-    if failure.remote.is_empty() {
-        return format!("the host named no address; ours: {}", list(&failure.local));
-    }
-    let pairs: Vec<String> = failure
-        .local
-        .iter()
-        .flat_map(|local| failure.remote.iter().map(move |remote| (local.address, remote.address)))
-        .filter(|(local, remote)| local.is_ipv4() == remote.is_ipv4())
-        .map(|(local, remote)| format!("{local} to {remote}"))
-        .collect();
-    match pairs.as_slice() {
-        [] => format!("no two addresses fit: ours {}; theirs {}", list(&failure.local), list(&failure.remote)),
-        pairs => {
-            let paths = if pairs.len() == 1 { "path" } else { "paths" };
-            format!("{} {paths} tried, none replied ({})", pairs.len(), pairs.join(", "))
-        }
-    }
-}
-
-fn list(candidates: &[Candidate]) -> String {
-    let text = |candidate: &Candidate| match candidate.kind {
-        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
-            candidate.address.to_string()
-        }
-        CandidateKind::Relayed => "relay".to_owned(),
-    };
-    candidates.iter().map(text).collect::<Vec<_>>().join(", ")
-}
-
 /// A cause in words.
 pub(crate) fn cause(cause: &Cause) -> String {
-    match cause {
-        Cause::NoAnswer => "the other side sent nothing".to_owned(),
-        Cause::Refused(refusal) => refusal.to_string(),
-        Cause::Signal(cause) => cause.clone(),
-        Cause::Down(down) => down.to_string(),
-        Cause::DownThere(down) => format!("{down} (seen by the other side)"),
-        Cause::Gone => "the other side left the rendezvous".to_owned(),
-        Cause::Left => "the other side left".to_owned(),
-        Cause::NoControl => "the channel for control messages did not open in time".to_owned(),
-    }
+    cause.to_string()
 }
 
 fn advice(failure: &Failure) -> &'static str {

@@ -1,0 +1,90 @@
+//! A failure in words, the same for every program: what failed, and why. What to do about it, each program knows itself.
+
+use std::fmt;
+
+use super::handshake::{Cause, Failure, Stage};
+use super::link::{Candidate, CandidateKind, Refusal};
+
+impl Failure {
+    /// What failed, in the stage's words.
+    pub fn what(&self) -> String {
+        let seconds = self.after.as_secs();
+        let stage = self.stage;
+        match (&self.cause, stage) {
+            (Cause::Refused(Refusal::NoSession), _) => "no such session".to_owned(),
+            (Cause::Refused(_), _) => format!("the join was refused, while {stage}"),
+            (_, Stage::Live) => "the connection to the host was lost".to_owned(),
+            (Cause::NoAnswer, Stage::WaitingForHost) => {
+                format!("the host did not come back within {seconds} s, while {stage}")
+            }
+            (Cause::NoAnswer, _) => format!("no answer from the host after {seconds} s, while {stage}"),
+            (Cause::Signal(_), Stage::ReachingRendezvous) => {
+                format!("no connection to the rendezvous within {seconds} s, while {stage}")
+            }
+            (
+                Cause::Signal(_) | Cause::Down(_) | Cause::DownThere(_) | Cause::Gone | Cause::Left | Cause::NoControl,
+                _,
+            ) => {
+                format!("the join failed, while {stage}")
+            }
+        }
+    }
+
+    /// Why, with the paths that were tried; `server` is the rendezvous.
+    pub fn why(&self, server: &str) -> String {
+        match (&self.cause, self.stage) {
+            (Cause::NoAnswer, Stage::CheckingPaths) => self.tried(),
+            (Cause::Refused(Refusal::NoSession), _) => "it ended, or the link is from before `beach rotate`".to_owned(),
+            (Cause::Signal(cause), _) => format!("{server}: {cause}"),
+            (other, _) => other.to_string(),
+        }
+    }
+
+    fn tried(&self) -> String {
+        if self.local.is_empty() {
+            return "this machine has no usable network address".to_owned();
+        }
+        if self.remote.is_empty() {
+            return format!("the host named no address; ours: {}", list(&self.local));
+        }
+        let pairs: Vec<String> = self
+            .local
+            .iter()
+            .flat_map(|local| self.remote.iter().map(move |remote| (local.address, remote.address)))
+            .filter(|(local, remote)| local.is_ipv4() == remote.is_ipv4())
+            .map(|(local, remote)| format!("{local} to {remote}"))
+            .collect();
+        match pairs.as_slice() {
+            [] => format!("no two addresses fit: ours {}; theirs {}", list(&self.local), list(&self.remote)),
+            pairs => {
+                let paths = if pairs.len() == 1 { "path" } else { "paths" };
+                format!("{} {paths} tried, none replied ({})", pairs.len(), pairs.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::NoAnswer => f.write_str("the other side sent nothing"),
+            Cause::Refused(refusal) => refusal.fmt(f),
+            Cause::Signal(cause) => f.write_str(cause),
+            Cause::Down(down) => down.fmt(f),
+            Cause::DownThere(down) => write!(f, "{down} (seen by the other side)"),
+            Cause::Gone => f.write_str("the other side left the rendezvous"),
+            Cause::Left => f.write_str("the other side left"),
+            Cause::NoControl => f.write_str("the channel for control messages did not open in time"),
+        }
+    }
+}
+
+fn list(candidates: &[Candidate]) -> String {
+    let text = |candidate: &Candidate| match candidate.kind {
+        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
+            candidate.address.to_string()
+        }
+        CandidateKind::Relayed => "relay".to_owned(),
+    };
+    candidates.iter().map(text).collect::<Vec<_>>().join(", ")
+}
