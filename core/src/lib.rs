@@ -175,6 +175,7 @@
 //! |---|---|---|
 //! | `host` | yes | [`host`], [`rendezvous`], and the model of a terminal that a host needs |
 //! | `str0m` | yes | [`peer::str0m`]; without it a runtime brings a [`peer::engine::Engine`] of its own |
+//! | `turn` | yes, by `str0m` | TURN in the endpoint; an engine with sockets of its own needs none |
 //! | `test-util` | no | secrets as text, and checks that can be switched off: for leak tests. A release build refuses it |
 //!
 //! # Glossary
