@@ -158,6 +158,10 @@ fn show_viewer(at: Timestamp, output: ViewerOutput<Command>) {
                 }
             },
         ),
-        ViewerOutput::Link(_) | ViewerOutput::Show(_) | ViewerOutput::CursorAsked | ViewerOutput::KeysTaken => {}
+        ViewerOutput::Link(_)
+        | ViewerOutput::Show(_)
+        | ViewerOutput::Size(_)
+        | ViewerOutput::CursorAsked
+        | ViewerOutput::KeysTaken => {}
     }
 }

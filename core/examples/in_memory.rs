@@ -26,7 +26,7 @@ use beach_core::predict::Mode;
 use beach_core::recording::journal::Recorded as _;
 use beach_core::rendezvous::{ConnectionId, Rendezvous, RendezvousInput, RendezvousOutput};
 use beach_core::role::Role;
-use beach_core::terminal::{Abilities, Options, Size};
+use beach_core::terminal::{Abilities, Options, Size, Window};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 
@@ -254,7 +254,7 @@ impl Session {
             ViewerOutput::Notice(ViewerNotice::Stage(stage)) => println!("{now} s  viewer: {}", stage.words()),
             ViewerOutput::Notice(ViewerNotice::FirstScreen(..)) => tell(ViewerInput::Keys(b"hello\r".to_vec())),
             ViewerOutput::Exit(exit) => self.ended.1 = Some(exit),
-            ViewerOutput::CursorAsked | ViewerOutput::KeysTaken | ViewerOutput::Notice(_) => {}
+            ViewerOutput::Size(_) | ViewerOutput::CursorAsked | ViewerOutput::KeysTaken | ViewerOutput::Notice(_) => {}
         }
     }
 }
@@ -287,7 +287,7 @@ fn viewer_config() -> ViewerConfig {
         name: "somebody".to_owned(),
         size: Size::default(),
         wait: Some(Duration::from_secs(10)),
-        options: Options { abilities: Abilities::ALL, alternate: false },
+        options: Options { abilities: Abilities::ALL, alternate: false, window: Window::Own },
         predict: Mode::Never,
         history: 1000,
         clipboard: false,

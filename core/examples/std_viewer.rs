@@ -27,7 +27,7 @@ use beach_core::endpoint::{Endpoint, Generation, Input, NetworkInput, Output, Se
 use beach_core::machine::Machine as _;
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::predict::Mode;
-use beach_core::terminal::{Abilities, Options, Size};
+use beach_core::terminal::{Abilities, Options, Size, Window};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerNotice, ViewerOutput};
 
@@ -265,7 +265,7 @@ fn endpoint(epoch: Instant, invite: Invite) -> io::Result<Endpoint<Viewer, Str0m
         name: "std_viewer".to_owned(),
         size: Size::default(),
         wait: None,
-        options: Options { abilities: Abilities::of(None, None, true), alternate: false },
+        options: Options { abilities: Abilities::of(None, None, true), alternate: false, window: Window::Own },
         predict: Mode::Never,
         history: 0,
         clipboard: false,
@@ -298,7 +298,7 @@ fn run(invite: Invite, line: &str, expected: &str) -> io::Result<(Vec<String>, V
                 Some(ViewerOutput::Notice(ViewerNotice::Stage(stage))) => eprintln!("{}", stage.words()),
                 Some(ViewerOutput::Exit(exit)) => over = Some(exit),
                 // There are no more keys to type, and no terminal to ask for its cursor.
-                Some(ViewerOutput::CursorAsked | ViewerOutput::KeysTaken) => {}
+                Some(ViewerOutput::Size(_) | ViewerOutput::CursorAsked | ViewerOutput::KeysTaken) => {}
                 Some(ViewerOutput::Notice(_)) | None => {}
             }
         }

@@ -42,7 +42,7 @@
 //! use beach_core::predict::Mode;
 //! use beach_core::role::Role;
 //! use beach_core::session::handshake::Stage;
-//! use beach_core::terminal::{Abilities, Options, Size};
+//! use beach_core::terminal::{Abilities, Options, Size, Window};
 //! use beach_core::time::Timestamp;
 //! use beach_core::viewer::{Viewer, ViewerConfig, ViewerExit, ViewerInput, ViewerOutput};
 //!
@@ -57,7 +57,7 @@
 //!     name: "somebody".to_owned(),
 //!     size: Size::new(80, 24),
 //!     wait: None,
-//!     options: Options { abilities: Abilities::ALL, alternate: false },
+//!     options: Options { abilities: Abilities::ALL, alternate: false, window: Window::Own },
 //!     predict: Mode::Auto,
 //!     history: 1000,
 //!     clipboard: false,
@@ -97,7 +97,7 @@
 //!             Output::Note(_) => {}
 //!             Output::Machine(ViewerOutput::Show(_bytes)) => happened.push_back(Input::Machine(ViewerInput::Shown)),
 //!             Output::Machine(ViewerOutput::Notice(_for_people)) => {}
-//!             Output::Machine(ViewerOutput::KeysTaken | ViewerOutput::CursorAsked) => {}
+//!             Output::Machine(ViewerOutput::KeysTaken | ViewerOutput::CursorAsked | ViewerOutput::Size(_)) => {}
 //!             Output::Machine(ViewerOutput::Exit(exit)) => break 'session exit,
 //!         }
 //!     }

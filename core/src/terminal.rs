@@ -68,7 +68,7 @@ pub use line_commits::{GIVEN_UP, LineCommits, MAX_COMMIT_RUNS, UNSAID};
 #[cfg(feature = "host")]
 pub use notes::MAX_REPLIES;
 pub use overlay::{Overlay, OverlayCell};
-pub use paint::{Options, Painter, banner_rows};
+pub use paint::{Options, Painter, Window, banner_rows};
 pub use paste::Paste;
 #[cfg(feature = "host")]
 pub(crate) use paste::{PASTE_BEGINS, PASTE_ENDS};

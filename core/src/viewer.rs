@@ -26,7 +26,7 @@ use crate::machine::Machine;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, Event, Lane, Progress};
 use crate::support::entropy::Entropy;
-use crate::terminal::Screen;
+use crate::terminal::{Screen, Window};
 use crate::time::Timestamp;
 use crate::wire::frame::FromViewer;
 
@@ -98,7 +98,7 @@ impl Viewer {
 
     /// How many keys the page over the screen still takes: they turn the page or close it, and are not typed.
     pub fn page_keys(&self) -> usize {
-        self.render.notices.page_keys(self.config.size)
+        self.render.notices.page_keys(self.render.size())
     }
 
     /// The bytes that restore the person's terminal, for every way out that does not come by `handle`.
@@ -203,7 +203,9 @@ impl Viewer {
                 self.render.repaint(now);
             }
             ViewerInput::Resized(size) => {
-                self.render.resize(now, size);
+                if self.config.options.window == Window::Own {
+                    self.render.resize(now, size);
+                }
                 self.config.size = size;
                 self.send(&FromViewer::Size(size));
             }

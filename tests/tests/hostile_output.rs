@@ -3,7 +3,7 @@
 #[path = "terminal/allowed.rs"]
 mod allowed;
 
-use beach_core::terminal::{Abilities, Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size};
+use beach_core::terminal::{Abilities, Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size, Window};
 use beach_core::time::Timestamp;
 
 /// Strings that terminals somewhere act upon: titles and their reports, clipboards, files, notifications, images, keys
@@ -242,8 +242,8 @@ fn whatever_a_program_prints_a_viewer_s_terminal_gets_only_what_is_on_the_list_a
     let size = Size::new(40, 10);
     for (index, attack) in all.iter().enumerate() {
         let (mut emulator, mut screen) = (Emulator::new(size, 100), Screen::default());
-        let mut painter = Painter::new(size, Options { abilities: Abilities::ALL, alternate: false });
-        // The person's own terminal answers every query, and the answer would be typed into the session.
+        let mut painter = Painter::new(size, Options { abilities: Abilities::ALL, alternate: false, window: Window::Own });
+        // The person's own terminal: whoever asks it something gets an answer, which would be typed into the session.
         let mut own = Emulator::new(size, 1000);
         let mut started = Vec::new();
         painter.start(&mut started);

@@ -2,7 +2,7 @@
 
 use beach_core::terminal::{
     Abilities, Attributes, Color, Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size, Space, Style,
-    Underline,
+    Underline, Window,
 };
 use beach_core::time::Timestamp;
 use proptest::collection::vec;
@@ -120,7 +120,7 @@ struct Person {
 
 impl Person {
     fn new(size: Size, abilities: Abilities) -> Person {
-        let mut painter = Painter::new(size, Options { abilities, alternate: false });
+        let mut painter = Painter::new(size, Options { abilities, alternate: false, window: Window::Own });
         let mut terminal = Emulator::new(size, 1_000);
         let mut out = Vec::new();
         painter.start(&mut out);

@@ -9,7 +9,7 @@ use beach_core::endpoint::{Endpoint, Secrets};
 use beach_core::peer::engine::Carrier;
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
-use beach_core::terminal::{Abilities, Options, Size};
+use beach_core::terminal::{Abilities, Options, Size, Window};
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerInput};
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
@@ -117,7 +117,7 @@ impl Setup {
             name: args.name.clone(),
             size: Size::new(cols, rows),
             wait: args.wait,
-            options: Options { abilities: abilities(), alternate: args.alt },
+            options: Options { abilities: abilities(), alternate: args.alt, window: Window::Own },
             predict: args.predict,
             history: args.history,
             clipboard: args.clipboard,

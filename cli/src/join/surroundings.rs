@@ -28,6 +28,8 @@ impl Surroundings<ViewerEndpoint> for Join {
                 self.seat.show(bytes);
                 self.write();
             }
+            // Only a terminal that was made for the session takes the session's size.
+            ViewerOutput::Size(_) => {}
             ViewerOutput::CursorAsked => self.typing.keyboard.expect_cursor_report(self.now()),
             ViewerOutput::KeysTaken => self.typing.wanted = KeysWanted::Yes,
             ViewerOutput::Notice(notice) => self.on_notice(notice),

@@ -39,6 +39,16 @@ use scrollback::Scrollback;
 use settings::Settings;
 use view::{View, bordered, cursor_of, fills, overlaid};
 
+/// The terminal that is painted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Window {
+    /// A person's own: it has its own size, shows a part of a larger session, and has content that is kept.
+    #[default]
+    Own,
+    /// One that was made for the session: it is blank, and takes the session's size.
+    Session,
+}
+
 /// How a painter paints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
@@ -46,6 +56,8 @@ pub struct Options {
     pub abilities: Abilities,
     /// Everything is drawn in the terminal's alternate screen, and nothing goes into its scrollback.
     pub alternate: bool,
+    /// The terminal that is painted on.
+    pub window: Window,
 }
 
 /// Paints screens onto one terminal, and keeps a model of what that terminal shows.
@@ -99,10 +111,26 @@ impl Painter {
         }
     }
 
+    /// The size of the terminal.
+    pub fn size(&self) -> Size {
+        self.local
+    }
+
+    /// The size that the terminal shall have, if it has another one: the session's, with [`Window::Session`].
+    pub fn wanted_size(&self, screen: &Screen) -> Option<Size> {
+        let head = screen.head().filter(|_| self.options.window == Window::Session)?;
+        Some(head.size).filter(|size| *size != self.local)
+    }
+
     /// Begins: what the person had on the screen goes into the scrollback, and the screen is blank. With
     /// [`Options::alternate`] it stays where it is.
     pub fn start(&mut self, out: &mut Vec<u8>) {
         self.started = true;
+        if self.options.window == Window::Session && !self.options.alternate {
+            self.showing = Some(Space::Main);
+            self.main = rows::blank(self.local.rows);
+            return;
+        }
         if self.options.alternate {
             self.show(Space::Alternate, out);
             return;

@@ -75,7 +75,8 @@ pub enum ViewerInput {
         /// Columns further right; negative: further left.
         cols: i16,
     },
-    /// The own terminal has this size now.
+    /// The own terminal has this size now. With [`Window::Session`](crate::terminal::Window::Session): has room for a
+    /// session of this size.
     Resized(Size),
     /// The own terminal took what was last shown.
     Shown,
@@ -108,6 +109,9 @@ pub enum ViewerOutput<C = NoCommand> {
     Link(C),
     /// Write this to the own terminal. One at a time, until [`ViewerInput::Shown`].
     Show(Vec<u8>),
+    /// The own terminal is to have this size before it is shown what follows. Only with
+    /// [`Window::Session`](crate::terminal::Window::Session).
+    Size(Size),
     /// The next paint asks the person's terminal for its cursor: the answer is a [`ViewerInput::CursorReport`].
     CursorAsked,
     /// The last [`ViewerInput::Keys`] are on their way: the next may come.
@@ -200,6 +204,7 @@ impl LinkUser for Viewer {
         match output {
             ViewerOutput::Link(command) => Ok(command),
             ViewerOutput::Show(bytes) => Err(ViewerOutput::Show(bytes)),
+            ViewerOutput::Size(size) => Err(ViewerOutput::Size(size)),
             ViewerOutput::CursorAsked => Err(ViewerOutput::CursorAsked),
             ViewerOutput::KeysTaken => Err(ViewerOutput::KeysTaken),
             ViewerOutput::Notice(notice) => Err(ViewerOutput::Notice(notice)),

@@ -53,7 +53,7 @@ impl Viewer {
 
     /// The next part of the page over the screen, if there is a page.
     pub(super) fn turn_page(&mut self, now: Timestamp) {
-        if self.render.notices.key(self.config.size) {
+        if self.render.notices.key(self.render.size()) {
             self.render.repaint(now);
         }
     }

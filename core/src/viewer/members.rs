@@ -66,7 +66,7 @@ impl Viewer {
     pub(super) fn on_members(&mut self, now: Timestamp, members: Members) {
         self.members.told = Some(members);
         let page = self.members.page(self.me());
-        if self.render.notices.members_changed(self.config.size, &page) {
+        if self.render.notices.members_changed(self.render.size(), &page) {
             self.render.repaint(now);
         }
     }

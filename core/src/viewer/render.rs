@@ -164,9 +164,22 @@ impl Render {
         self.shown();
     }
 
-    /// Paints onto a terminal of that size, which took what was painted last.
-    fn paint(&mut self, now: Timestamp, size: Size) -> Vec<u8> {
+    /// The size of the own terminal.
+    pub(super) fn size(&self) -> Size {
+        self.painter.size()
+    }
+
+    /// The size that the terminal must get before the next paint, which expects that size.
+    fn follow(&mut self, now: Timestamp) -> Option<Size> {
+        let size = self.painter.wanted_size(&self.screen)?;
+        self.painter.resize(now, size, &mut self.unshown);
+        Some(size)
+    }
+
+    /// Paints onto the terminal, which took what was painted last.
+    fn paint(&mut self, now: Timestamp) -> Vec<u8> {
         self.paint_from = None;
+        let size = self.size();
         let mut bytes = std::mem::take(&mut self.unshown);
         if self.phase == Phase::Ready {
             self.painter.start(&mut bytes);
@@ -205,7 +218,9 @@ impl Viewer {
         if self.render.paint_at().is_none_or(|at| at > now) {
             return;
         }
-        let bytes = self.render.paint(now, self.config.size);
+        let size = self.render.follow(now);
+        self.out.extend(size.map(ViewerOutput::Size));
+        let bytes = self.render.paint(now);
         (0..self.render.painter.take_asks()).for_each(|_| self.out.push_back(ViewerOutput::CursorAsked));
         if !bytes.is_empty() {
             self.out.push_back(ViewerOutput::Show(bytes));

@@ -209,7 +209,7 @@ impl<E: Engine> World<E> {
             size: plan.size,
             wait: plan.wait,
             history: plan.history,
-            options: Options::default(),
+            options: Options { window: plan.window, ..Options::default() },
             predict: plan.predict,
             clipboard: plan.clipboard,
             stays: plan.paths != Paths::DirectOnly,

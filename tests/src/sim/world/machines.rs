@@ -123,6 +123,7 @@ impl<E: Engine> World<E> {
             viewer.outputs.push(output.clone());
         }
         match output {
+            ViewerOutput::Size(size) => viewer.terminal.resize(size),
             ViewerOutput::CursorAsked => {}
             ViewerOutput::Show(bytes) => {
                 viewer.terminal.feed(&bytes);

@@ -9,7 +9,7 @@ use beach_core::endpoint::Paths;
 use beach_core::host::{Approve, Escape, HostConfig, InviteRules, MAX_VIEWERS, Resize, Start};
 use beach_core::predict::Mode;
 use beach_core::role::Role;
-use beach_core::terminal::Size;
+use beach_core::terminal::{Size, Window};
 
 use super::{ms, secs};
 use crate::sim::network::{Pipe, Wire};
@@ -78,6 +78,8 @@ pub struct ViewerPlan {
     pub name: Option<String>,
     /// The size of its terminal.
     pub size: Size,
+    /// What its terminal is.
+    pub window: Window,
     /// How long it waits for a session that does not exist yet.
     pub wait: Option<Duration>,
     /// When it shows typing before the host has said that it is so.
@@ -108,6 +110,7 @@ impl ViewerPlan {
             invite,
             name: None,
             size: Size::new(100, 30),
+            window: Window::Own,
             wait: None,
             predict: Mode::Auto,
             history: 1000,
