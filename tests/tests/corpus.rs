@@ -5,19 +5,24 @@
 #[path = "corpus/plain.rs"]
 mod plain;
 
+use std::env;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use beach_core::host::HostInput;
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
-use beach_core::terminal::{Emulator, Line, Modes, Size};
+use beach_core::terminal::{Emulator, Line, Modes, Size, Window};
 use beach_core::viewer::ViewerNotice;
 use beach_tests::determinism;
 use beach_tests::real::{Process, Scratch, Tmux, eventually, holds};
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{HostPlan, Script, ViewerPlan, Wire, World, fake_engine, ms, real, same_screens, secs};
 use plain::Plain;
+
+/// Names a folder in which the viewers' recordings are kept.
+const RECORDINGS: &str = "BEACH_RECORDINGS";
 
 /// How many screens of a recording are compared, the last one included.
 const POINTS: usize = 11;
@@ -126,18 +131,28 @@ fn ends(printed: &[u8]) -> Vec<usize> {
     (1..=POINTS).map(end).collect()
 }
 
-/// A host of this size, and a viewer behind a bad network.
-fn pair<E: Engine>(mut world: World<E>, size: Size) -> World<E> {
+/// A host of this size, and a viewer behind a bad network, who paints on a terminal of this kind.
+fn pair<E: Engine>(mut world: World<E>, size: Size, window: Window) -> World<E> {
     let mut plan = HostPlan::new(1);
     plan.config.size = size;
     plan.script = Script::Mute;
     world.add_host(plan);
     let mut plan = ViewerPlan::of(1, Role::View);
-    plan.size = size;
+    (plan.size, plan.window) = (size, window);
+    plan.records = env::var_os(RECORDINGS).is_some();
     plan.wire = Wire { jitter: ms(30), loss: 10, ..Wire::steady(ms(20)) };
     world.add_viewer(plan);
     everyone_joins(&mut world, secs(60)).unwrap_or_else(|who| panic!("{who}"));
     world
+}
+
+/// Keeps the recording of the viewer, for a replay by the viewer of a browser: `tests/web/corpus`.
+fn keep<E: Engine>(world: &World<E>, program: &str, size: Size) {
+    let Some(folder) = env::var_os(RECORDINGS) else { return };
+    let name: String = program.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let recording = &world.viewers[0].recording;
+    let file = Path::new(&folder).join(format!("{name}-{size}-{}.beach", recording.len()));
+    std::fs::write(file, recording).expect("the folder of recordings can be written");
 }
 
 /// Something happens at the host; when all is quiet, the viewer and its terminal show what the host does.
@@ -175,7 +190,7 @@ fn plays(program: &str, size: Size, printed: &[u8], ends: &[usize], excused: &[E
     let mut plain = Plain::start(&scratch, &tmux, size);
     // Where the host's program begins.
     plain.feed(b"$ ");
-    let mut world = pair(World::new(printed.len() as u64, fake_engine), size);
+    let mut world = pair(World::new(printed.len() as u64, fake_engine), size, Window::Own);
     let mut done = 0;
     let mut differing = Vec::new();
     for (number, &end) in ends.iter().enumerate() {
@@ -197,6 +212,7 @@ fn plays(program: &str, size: Size, printed: &[u8], ends: &[usize], excused: &[E
         }
         differing.extend(differences.iter().map(|(where_, what)| format!("{}: {where_}: {what}", place())));
     }
+    keep(&world, program, size);
     differing.truncate(8);
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
@@ -215,14 +231,16 @@ fn plays_while_resized<E: Engine>(mut world: World<E>, program: &str, size: Size
         }
         done = end;
     }
+    keep(&world, program, size);
 }
 
 fn recorded(command: &str, keys: &[&str]) {
-    for size in [Size::new(80, 24), Size::new(61, 17)] {
+    for (size, window) in [(Size::new(80, 24), Window::Own), (Size::new(61, 17), Window::Session)] {
         let printed = record(size, command, keys);
         assert!(printed.len() > 100, "{command} printed {:?}", String::from_utf8_lossy(&printed));
         plays(command, size, &printed, &ends(&printed), &[]);
-        plays_while_resized(pair(World::new(printed.len() as u64, fake_engine), size), command, size, &printed);
+        let world = pair(World::new(printed.len() as u64, fake_engine), size, window);
+        plays_while_resized(world, command, size, &printed);
     }
 }
 
@@ -299,7 +317,8 @@ fn vttest_arrives(menu: &[&str], pages: usize, excused: &[Excused]) {
     assert_eq!(ends.len(), pages + 2, "pages of menu {menu:?}, and twice the menu");
     let name = format!("menu {menu:?} of vttest");
     plays(&name, size, &printed, &ends, excused);
-    plays_while_resized(pair(World::new(printed.len() as u64, fake_engine), size), &name, size, &printed);
+    let world = pair(World::new(printed.len() as u64, fake_engine), size, Window::Own);
+    plays_while_resized(world, &name, size, &printed);
 }
 
 /// vttest prints: "The left/right margins should have letters in order". The last 17 letters stay.
@@ -391,6 +410,6 @@ fn programs_arrive_over_the_real_engine_too() {
         (3, "mc -d", &["\x1b[B", "\x1b3"]),
     ] {
         let printed = record(size, command, keys);
-        determinism::run(seed, move || plays_while_resized(pair(real::world(seed), size), command, size, &printed));
+        determinism::run(seed, move || plays_while_resized(pair(real::world(seed), size, Window::Session), command, size, &printed));
     }
 }

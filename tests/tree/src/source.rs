@@ -17,9 +17,10 @@ pub struct Crate {
 }
 
 /// The crates that ship.
-pub const CRATES: [Crate; 3] = [
+pub const CRATES: [Crate; 4] = [
     Crate { folder: "core", root: "lib.rs" },
     Crate { folder: "runtime-tokio", root: "lib.rs" },
+    Crate { folder: "runtime-web", root: "lib.rs" },
     Crate { folder: "cli", root: "main.rs" },
 ];
 

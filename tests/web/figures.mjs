@@ -1,0 +1,108 @@
+// The page's figures, on loopback: node figures.mjs. A release build of beach counts: BEACH_BINARY=../../target/release/beach.
+
+import { readFileSync, statSync } from "node:fs";
+import { browser, Guest } from "./browser.mjs";
+import { eventually, Scratch, shareHeadless } from "./beach.mjs";
+
+const KEYS = Number(process.env.KEYS ?? 500);
+const chromium = await browser();
+const scratch = new Scratch();
+const quantile = (sorted, part) => sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)];
+const say = (name, text) => console.log(`${name.padEnd(28)} ${text}`);
+
+async function metrics(session) {
+  const { metrics } = await session.send("Performance.getMetrics");
+  return Object.fromEntries(metrics.map(({ name, value }) => [name, value]));
+}
+
+const dist = new URL("../../web/dist/", import.meta.url);
+const weight = readFileSync(new URL("MANIFEST", dist), "utf8").split("\n").filter((line) => line.startsWith("file ")).map((line) => line.split(" ")[2]);
+say("weight, gzip", weight.filter((name) => name !== "LICENSES.txt.gz").map((name) => `${name} ${Math.ceil(statSync(new URL(name, dist)).size / 1000)} kB`).join(", "));
+
+try {
+  const first = [];
+  for (let round = 0; round < 10; round += 1) {
+    const { process, links } = await shareHeadless(scratch, ["--no-approve"], ["sh"]);
+    const guest = await Guest.open(chromium, links.control);
+    await guest.live();
+    const marks = await eventually("the first screen is parsed", () =>
+      guest.page.evaluate(() => performance.getEntriesByName("beach:first-screen").length && performance.getEntriesByType("mark").map(({ name, startTime }) => [name, startTime])),
+    );
+    const at = Object.fromEntries(marks);
+    first.push(at["beach:first-screen"] - at["beach:script"]);
+    if (round === 9) say("marks of the last", marks.map(([name, time]) => `${name} ${(time - at["beach:script"]).toFixed(0)}`).join(", "));
+    await guest.close();
+    process.child.kill();
+  }
+  first.sort((a, b) => a - b);
+  say("script to first screen", `median ${quantile(first, 0.5).toFixed(0)} ms, worst ${first.at(-1).toFixed(0)} ms (goal 300)`);
+
+  const { process, links } = await shareHeadless(scratch, ["--no-approve"], ["sh", "-c", "stty raw -echo; printf READY; cat"]);
+  const guest = await Guest.open(chromium, links.control);
+  await guest.live();
+  await guest.shows("READY");
+  await guest.page.evaluate(() => {
+    const { terminal } = document.querySelector(".frame");
+    window.times = [];
+    let pressed;
+    window.addEventListener("keydown", () => (pressed = performance.now()), true);
+    const position = () => terminal.buffer.active.cursorX + terminal.buffer.active.cursorY * terminal.cols + terminal.buffer.active.baseY * terminal.cols;
+    let last = position();
+    terminal.onWriteParsed(() => {
+      if (position() !== last && pressed !== undefined) {
+        window.times.push(performance.now() - pressed);
+        pressed = undefined;
+      }
+      last = position();
+    });
+  });
+  for (let key = 0; key < KEYS; key += 1) {
+    await guest.press("x");
+    await guest.page.waitForFunction((count) => window.times.length >= count, key + 1, { polling: 5 });
+  }
+  const echo = (await guest.page.evaluate(() => window.times)).sort((a, b) => a - b);
+  say("echo, keydown to parsed", `p50 ${quantile(echo, 0.5).toFixed(1)}, p99 ${quantile(echo, 0.99).toFixed(1)}, worst ${echo.at(-1).toFixed(1)} ms of ${echo.length} (goal p99 12)`);
+  await guest.close();
+  process.child.kill();
+
+  const flood = await shareHeadless(scratch, ["--no-approve"], ["sh", "-c", "read x; yes"]);
+  const watcher = await Guest.open(chromium, flood.links.control);
+  await watcher.live();
+  const session = await watcher.context.newCDPSession(watcher.page);
+  await session.send("Performance.enable");
+  await watcher.page.evaluate(() => {
+    window.frames_seen = 0;
+    document.querySelector(".frame").terminal.onWriteParsed(() => (window.frames_seen += 1));
+  });
+  await watcher.type("\n");
+  await watcher.shows("y");
+  const [before, from] = [await metrics(session), await watcher.page.evaluate(() => [window.frames_seen, performance.now()])];
+  await new Promise((resolve) => setTimeout(resolve, 5000));
+  const [afterwards, to] = [await metrics(session), await watcher.page.evaluate(() => [window.frames_seen, performance.now()])];
+  const seconds = (to[1] - from[1]) / 1000;
+  say("flood", `${((to[0] - from[0]) / seconds).toFixed(0)} frames/s (goal 50), main thread ${((afterwards.TaskDuration - before.TaskDuration) / seconds * 100).toFixed(0)} % (goal 25), script ${((afterwards.ScriptDuration - before.ScriptDuration) / seconds * 100).toFixed(0)} %, heap ${(afterwards.JSHeapUsedSize / 1e6).toFixed(1)} MB`);
+  await watcher.close();
+  flood.process.child.kill();
+
+  const still = await shareHeadless(scratch, ["--no-approve"], ["sh"]);
+  const context = await chromium.newContext({ viewport: { width: 1280, height: 800 } });
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    window.wakes = { timers: 0, frames: 0 };
+    const { setTimeout: timeout, requestAnimationFrame: frame } = window;
+    window.setTimeout = (call, ...rest) => timeout(() => { window.wakes.timers += 1; call(); }, ...rest);
+    window.requestAnimationFrame = (call) => frame((at) => { window.wakes.frames += 1; call(at); });
+  });
+  await page.goto(still.links.control);
+  await page.waitForFunction(() => document.body.classList.contains("is-live"));
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  const cdp = await context.newCDPSession(page);
+  await cdp.send("Performance.enable");
+  const [quiet, wakes] = [await metrics(cdp), await page.evaluate(() => ({ ...window.wakes }))];
+  await new Promise((resolve) => setTimeout(resolve, 20_000));
+  const [later, after] = [await metrics(cdp), await page.evaluate(() => ({ ...window.wakes }))];
+  say("idle, 20 s", `${((after.timers - wakes.timers) / 20).toFixed(1)} timers/s (goal 3), ${((after.frames - wakes.frames) / 20).toFixed(1)} frames/s (goal 0), main thread ${((later.TaskDuration - quiet.TaskDuration) / 20 * 100).toFixed(2)} %`);
+} finally {
+  await chromium.close();
+  await scratch.end();
+}

@@ -1,0 +1,108 @@
+// Ways in: both links, a reload, links that do not work, several people.
+
+import assert from "node:assert/strict";
+import { BINARY, eventually, share } from "./beach.mjs";
+import { story } from "./session.mjs";
+
+story("by the control link a person types, and host and page show the same", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  const guest = await open(links.control);
+  await guest.live();
+  await guest.type("echo the-answer-is-$((6*7))\n");
+  await guest.shows("the-answer-is-42");
+  await pane.shows("the-answer-is-42");
+});
+
+story("by the view link a person watches, and is told so when they type", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  const guest = await open(links.view);
+  await guest.live();
+  await guest.says("watching");
+  pane.literal("echo seen-$((20+3))\n");
+  await guest.shows("seen-23");
+  await guest.type("x");
+  await guest.says("You can only watch.");
+  assert.ok(!pane.text().includes("x\n$ x"));
+});
+
+story("short links open the page too", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(links.shortControl);
+  await guest.live();
+  await guest.type("echo short-$((1+1))\n");
+  await guest.shows("short-2");
+});
+
+story("the key is out of the address bar at once, and a page that is loaded again asks for the link", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(links.control);
+  await guest.live();
+  assert.equal(await guest.page.evaluate(() => location.hash), "");
+  // The page asks before it is left.
+  const asked = new Promise((resolve) => guest.page.once("dialog", (dialog) => resolve(dialog.accept().then(() => dialog.type()))));
+  await guest.type("x");
+  await guest.page.reload();
+  assert.equal(await asked, "beforeunload");
+  await guest.says("paste the link again");
+  await guest.page.getByRole("textbox", { name: "The whole link" }).fill(`beach join '${links.control}'`);
+  await guest.page.getByRole("button", { name: "Join" }).click();
+  await guest.live();
+});
+
+story("a wrong key is said to be one, with advice", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const [place, key] = links.control.split("#");
+  const other = key.slice(0, -4) + (key.endsWith("AAAA") ? "BBBA" : "AAAA");
+  const guest = await open(`${place}#${other}`);
+  await guest.says("the session has another key");
+  await guest.says("copy the whole link again, with everything after #");
+});
+
+story("a link that is damaged is not tried", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(`${links.control.split("#")[0]}#1c.short`);
+  await guest.says("the key in the link is damaged");
+});
+
+story("an expired link is said to be one", async ({ scratch, open }) => {
+  const { links } = await share(scratch, { args: "--no-approve --expire-links 1" });
+  await eventually("the link expires", async () => {
+    const join = scratch.run(BINARY, ["join", "--json", links.view]);
+    join.child.stdin.end();
+    await eventually("the join ends or stays", () => join.code !== undefined || join.stdout.includes("first_screen"));
+    join.child.kill();
+    return join.stdout.includes("expired");
+  });
+  const guest = await open(links.control);
+  await guest.says("the link has expired");
+  await guest.says("ask the host for a new link");
+});
+
+story("two pages and two programs in one session see the same and type in turn", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  const programs = [1, 2].map(() => scratch.pane(`exec beach join --escape none '${links.control}'`));
+  const guests = [await open(links.control), await open(links.control)];
+  for (const guest of guests) await guest.live();
+  for (const program of programs) await program.shows("$");
+  await eventually("four viewers are here", async () => JSON.parse(await scratch.beach("status", "--json")).members.length === 4);
+
+  await guests[0].type("echo from-page-$((1+0))\n");
+  await guests[1].shows("from-page-1");
+  programs[0].literal("echo from-program-$((1+1))\n");
+  await guests[0].shows("from-program-2");
+  await guests[1].type("echo from-page-$((1+2))\n");
+  for (const program of programs) await program.shows("from-page-3");
+  await pane.shows("from-page-3");
+  await guests[0].shows("from-page-3");
+
+  await guests[0].page.getByRole("button", { name: "4 viewers are here" }).click();
+  await guests[0].says("may type");
+});
+
+story("the end of the shared command ends the page's session, and says so", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch, { args: "--no-approve --linger 5" });
+  const guest = await open(links.control);
+  await guest.live();
+  pane.literal("exit 3\n");
+  await guest.says("the session ended (exit code 3)");
+});

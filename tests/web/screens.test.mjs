@@ -1,0 +1,109 @@
+// What the page shows is what the host's terminal shows, cell for cell.
+
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { eventually, share } from "./beach.mjs";
+import { cellsOfPane, difference } from "./cells.mjs";
+import { story } from "./session.mjs";
+
+async function same(guest, pane) {
+  let last;
+  const equal = async () => {
+    last = difference(await guest.cells(), await cellsOfPane(pane, await guest.size()));
+    return last === undefined;
+  };
+  await eventually("page and host show the same cells", equal, 20_000).catch((error) => {
+    throw new Error(`${error.message}: ${last}`);
+  });
+}
+
+story("vim looks the same to the page as to the host", async ({ scratch, open }) => {
+  const lines = Array.from({ length: 200 }, (_, at) => `int line_${at} = ${at}; /* "text" 漢字 é */`);
+  writeFileSync(join(scratch.folder, "a.c"), lines.join("\n"));
+  const { pane, links } = await share(scratch, { cols: 90, rows: 30 });
+  const guest = await open(links.control);
+  await guest.live();
+  await guest.type("vim -u NONE -c 'set nocp ru nu' -c 'syntax on' a.c\n");
+  await guest.shows("line_5");
+  await same(guest, pane);
+  for (const keys of ["G", "gg", "/line_77\n", "3dd", "iinserted\x1b", ":set hls\n", "V5j"]) {
+    for (const key of keys) await (key === "\x1b" ? guest.press("Escape") : guest.page.keyboard.type(key));
+    await same(guest, pane);
+  }
+});
+
+story("htop looks the same to the page as to the host", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch, { cols: 120, rows: 40 });
+  const guest = await open(links.control);
+  await guest.live();
+  // Nothing of it moves by itself within the test.
+  await guest.type("htop -d 100\n");
+  await guest.shows("Load average");
+  await same(guest, pane);
+  await guest.press("F5");
+  await same(guest, pane);
+  await guest.press("ArrowDown");
+  await same(guest, pane);
+});
+
+story("a page that comes late has the history, in order, each line once", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  pane.literal("i=1; while [ $i -le 300 ]; do echo line-$i-end; i=$((i+1)); done\n");
+  await pane.shows("line-300-end");
+  const guest = await open(links.view);
+  await guest.live();
+  await guest.shows("line-300-end");
+  const have = async () => (await guest.history()).concat(await guest.rows()).filter((row) => /^line-\d+-end$/.test(row));
+  const wanted = Array.from({ length: 300 }, (_, at) => `line-${at + 1}-end`);
+  await eventually("all lines are there", async () => (await have()).length >= 300);
+  assert.deepEqual(await have(), wanted);
+});
+
+story("the page takes the size of the session whenever that changes", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  const guest = await open(links.view);
+  await guest.live();
+  assert.deepEqual(await guest.size(), { cols: 80, rows: 24 });
+  for (const [cols, rows] of [[132, 43], [60, 20], [60, 50], [200, 60], [80, 24]]) {
+    pane.resize(cols, rows);
+    await eventually(`the page is ${cols}x${rows}`, async () => {
+      const size = await guest.size();
+      return size.cols === cols && size.rows === rows;
+    });
+    pane.literal(`echo now-${cols}\n`);
+    await guest.shows(`now-${cols}`);
+    await same(guest, pane);
+    const fits = await guest.page.evaluate(() => {
+      const [frame, screen] = [document.querySelector(".frame"), document.querySelector(".xterm-screen")];
+      return screen.offsetWidth <= frame.clientWidth && screen.offsetHeight <= frame.clientHeight;
+    });
+    assert.ok(fits, `${cols}x${rows} does not fit into the window`);
+  }
+});
+
+story("with --resize smallest the window's own size counts", async ({ scratch, open }) => {
+  const { links } = await share(scratch, { args: "--no-approve --resize smallest", cols: 200, rows: 60 });
+  const guest = await open(links.control, { viewport: { width: 700, height: 500 } });
+  await guest.live();
+  await eventually("the session is as small as the window's room", async () => {
+    const { cols, rows } = await guest.size();
+    return cols < 100 && rows < 40 && cols > 40 && rows > 15;
+  });
+  const before = await guest.size();
+  await guest.page.setViewportSize({ width: 1000, height: 600 });
+  await eventually("and grows with it", async () => (await guest.size()).cols > before.cols);
+});
+
+story("a paste of 200 KB arrives whole, once, and as one", async ({ scratch, open }) => {
+  const { links } = await share(scratch, { command: "sh -c 'stty raw -echo; printf \"\\033[?2004hREADY\"; head -c 204812 > pasted; md5sum pasted; cat'" });
+  const guest = await open(links.control);
+  await guest.live();
+  await guest.shows("READY");
+  const text = Array.from({ length: 3200 }, (_, at) => `${String(at).padStart(5, "0")}: ${"abcdefghij".repeat(6).slice(0, 56)}`).join("\r").slice(0, 204_800);
+  await guest.paste(text);
+  await guest.shows("pasted", 60_000);
+  const { createHash } = await import("node:crypto");
+  const wanted = createHash("md5").update(`\x1b[200~${text}\x1b[201~`).digest("hex");
+  await guest.shows(wanted);
+});

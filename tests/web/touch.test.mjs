@@ -1,0 +1,97 @@
+// A phone: the keys above the keyboard on glass, modifiers that stay for the next key, a screen that scrolls.
+
+import assert from "node:assert/strict";
+import { eventually, share } from "./beach.mjs";
+import { story } from "./session.mjs";
+
+const PHONE = {
+  viewport: { width: 390, height: 844 },
+  deviceScaleFactor: 3,
+  isMobile: true,
+  hasTouch: true,
+  userAgent: "Mozilla/5.0 (Linux; Android 15; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0.0.0 Mobile Safari/537.36",
+};
+
+story("the touch bar's keys and sticky modifiers reach the program", async ({ scratch, open }) => {
+  const { links } = await share(scratch, { command: "sh -c 'stty raw -echo; printf READY; od -An -v -tx1 -w1'" });
+  const guest = await open(links.control, PHONE);
+  await guest.live();
+  await guest.shows("READY");
+  const tap = (name) => guest.page.getByRole("toolbar", { name: "Keys" }).getByRole("button", { name, exact: true }).tap();
+  const sent = [];
+  const expect = async (...bytes) => {
+    sent.push(...bytes);
+    await eventually(`bytes ${sent.join(" ")}`, async () => {
+      const rows = (await guest.history()).concat(await guest.rows()).map((row) => row.trim()).filter((row) => /^[0-9a-f]{2}$/.test(row));
+      return rows.join(" ") === sent.join(" ");
+    });
+  };
+  await tap("Tab");
+  await expect("09");
+  await tap("Up");
+  await expect("1b", "5b", "41");
+  await tap("Ctrl");
+  await guest.type("c");
+  await expect("03");
+  await guest.type("c");
+  await expect("63");
+  await tap("Alt");
+  await guest.type("x");
+  await expect("1b", "78");
+  await tap("Ctrl");
+  await tap("Left");
+  await expect("1b", "5b", "31", "3b", "35", "44");
+  // Twice: the modifier stays until it is pressed again.
+  await tap("Ctrl");
+  await tap("Ctrl");
+  await guest.type("ab");
+  await expect("01", "02");
+  await tap("Ctrl");
+  await tap("|");
+  await expect("7c");
+  await tap("Escape");
+  await expect("1b");
+});
+
+story("the keyboard on glass corrects nothing, and the bar does not take the focus", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(links.control, PHONE);
+  await guest.live();
+  const area = guest.page.locator("textarea.xterm-helper-textarea");
+  for (const [name, value] of [["autocorrect", "off"], ["autocapitalize", "none"], ["spellcheck", "false"], ["autocomplete", "off"]]) {
+    assert.equal(await area.getAttribute(name), value, name);
+  }
+  await guest.page.locator(".xterm-screen").tap();
+  await guest.page.getByRole("button", { name: "Tab", exact: true }).tap();
+  assert.equal(await guest.page.evaluate(() => document.activeElement?.className), "xterm-helper-textarea");
+});
+
+story("a session that is too wide for eight pixels scrolls, and follows the cursor", async ({ scratch, open }) => {
+  const { links } = await share(scratch, { cols: 160, rows: 40 });
+  const guest = await open(links.control, PHONE);
+  await guest.live();
+  const look = () =>
+    guest.page.evaluate(() => {
+      const frame = document.querySelector(".frame");
+      return { font: frame.terminal.options.fontSize, wide: frame.scrollWidth > frame.clientWidth, left: frame.scrollLeft };
+    });
+  await eventually("the font is at its smallest and the screen scrolls", async () => (await look()).wide && (await look()).font === 8);
+  await guest.type("echo " + "x".repeat(120));
+  await eventually("the cursor is in sight", async () => (await look()).left > 200);
+});
+
+story("the page can be used without a mouse: menu, screen reader, about", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(links.control);
+  await guest.live();
+  await guest.page.getByRole("button", { name: "Menu" }).click();
+  await guest.page.getByRole("menuitemcheckbox", { name: "Screen reader" }).click();
+  await eventually("the rows are there for a screen reader", async () => (await guest.page.locator(".xterm-accessibility").count()) === 1);
+  await guest.page.getByRole("button", { name: "Menu" }).click();
+  await guest.page.keyboard.press("ArrowDown");
+  await guest.page.getByRole("menuitem", { name: "About and help" }).click();
+  await guest.says("beach join");
+  await guest.page.keyboard.press("Escape");
+  await guest.type("echo focus-$((1+1))\n");
+  await guest.shows("focus-2");
+});

@@ -1,0 +1,178 @@
+// One peer connection of the browser: its two lanes are data channels. The machine decides everything.
+
+import { Happened, Perform } from "./codes.js";
+
+/** Tells the machine what happened to the peer connection with a number. */
+export type Tell = (what: number, peer: number, bytes?: Uint8Array) => void;
+
+/** Bytes that may wait in the browser for the terminal lane: what is dropped is sent again, newer. */
+const MOST_BUFFERED = 65536;
+
+/** What was sent last, such as a goodbye, gets this long to leave. */
+const CLOSE_AFTER_MS = 250;
+
+const text = new TextEncoder();
+
+/** All peer connections, by the machine's numbers. */
+export class Peers {
+  readonly #peers = new Map<number, Peer>();
+  readonly #tell: Tell;
+
+  constructor(tell: Tell) {
+    this.#tell = tell;
+  }
+
+  perform(what: number, number: number, bytes: Uint8Array<ArrayBuffer>): void {
+    if (what === Perform.PeerOpen) {
+      this.#open(number, bytes);
+      return;
+    }
+    const peer = this.#peers.get(number);
+    if (!peer) return;
+    if (what === Perform.PeerClose) this.#peers.delete(number);
+    peer.perform(what, bytes);
+  }
+
+  #open(number: number, bytes: Uint8Array): void {
+    const tell = (what: number, bytes?: Uint8Array): void => {
+      if (this.#peers.has(number)) this.#tell(what, number, bytes);
+    };
+    try {
+      const servers = JSON.parse(new TextDecoder().decode(bytes)) as RTCIceServer[];
+      const peer = new Peer(servers, tell);
+      this.#peers.set(number, peer);
+      void peer.describe();
+    } catch (error) {
+      // Never from within the wish itself.
+      queueMicrotask(() => this.#tell(Happened.PeerFailed, number, text.encode(cause(error))));
+    }
+  }
+}
+
+class Peer {
+  readonly #connection: RTCPeerConnection;
+  readonly #control: RTCDataChannel;
+  readonly #terminal: RTCDataChannel;
+  readonly #tell: (what: number, bytes?: Uint8Array) => void;
+  #hasPath = false;
+  #isClosed = false;
+
+  constructor(servers: RTCIceServer[], tell: (what: number, bytes?: Uint8Array) => void) {
+    this.#tell = (what, bytes) => {
+      if (!this.#isClosed) tell(what, bytes);
+    };
+    this.#connection = new RTCPeerConnection({ iceServers: servers, bundlePolicy: "max-bundle" });
+    this.#control = this.#connection.createDataChannel("beach/control/1", { negotiated: true, id: 0 });
+    this.#terminal = this.#connection.createDataChannel("beach/terminal/1", {
+      negotiated: true,
+      id: 1,
+      ordered: false,
+      maxRetransmits: 0,
+    });
+    this.#watchConnection();
+    this.#watchChannel(this.#control, Happened.PeerControl, () => this.#tell(Happened.PeerControlOpen));
+    this.#watchChannel(this.#terminal, Happened.PeerTerminal, () => this.#secured());
+    this.#control.bufferedAmountLowThreshold = 0;
+    this.#control.onbufferedamountlow = () => this.#tell(Happened.PeerDrained);
+  }
+
+  async describe(): Promise<void> {
+    try {
+      const offer = await this.#connection.createOffer();
+      await this.#connection.setLocalDescription(offer);
+      this.#tell(Happened.PeerDescribed, text.encode(offer.sdp ?? ""));
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  perform(what: number, bytes: Uint8Array<ArrayBuffer>): void {
+    switch (what) {
+      case Perform.PeerConnect: {
+        const sdp = new TextDecoder().decode(bytes);
+        this.#connection.setRemoteDescription({ type: "answer", sdp }).catch((error: unknown) => this.#failed(error));
+        break;
+      }
+      case Perform.PeerCandidate: {
+        const candidate = { candidate: new TextDecoder().decode(bytes), sdpMid: "0", sdpMLineIndex: 0 };
+        // One that the browser does not take is one path less.
+        this.#connection.addIceCandidate(candidate).catch(() => {});
+        break;
+      }
+      case Perform.PeerControl:
+        this.#send(this.#control, bytes);
+        break;
+      case Perform.PeerTerminal:
+        if (this.#terminal.bufferedAmount <= MOST_BUFFERED) this.#send(this.#terminal, bytes);
+        break;
+      case Perform.PeerClose:
+        this.#isClosed = true;
+        setTimeout(() => this.#connection.close(), CLOSE_AFTER_MS);
+        break;
+    }
+  }
+
+  #send(channel: RTCDataChannel, bytes: Uint8Array<ArrayBuffer>): void {
+    if (channel.readyState !== "open") return;
+    try {
+      channel.send(bytes);
+    } catch {
+      // The channel is full or closing: its `close` event says so.
+    }
+  }
+
+  #watchConnection(): void {
+    const connection = this.#connection;
+    connection.onicecandidate = (event) => {
+      if (event.candidate?.candidate) this.#tell(Happened.PeerCandidate, text.encode(event.candidate.candidate));
+    };
+    connection.oniceconnectionstatechange = () => {
+      const state = connection.iceConnectionState;
+      if (!this.#hasPath && (state === "connected" || state === "completed")) {
+        this.#hasPath = true;
+        this.#tell(Happened.PeerPathFound);
+        const ice = connection.sctp?.transport.iceTransport;
+        if (ice) ice.onselectedcandidatepairchange = () => this.#tellPath();
+      }
+    };
+    connection.onconnectionstatechange = () => {
+      if (connection.connectionState === "failed") this.#tell(Happened.PeerSilent);
+      if (connection.connectionState === "closed") this.#tell(Happened.PeerClosed);
+    };
+  }
+
+  #watchChannel(channel: RTCDataChannel, message: number, open: () => void): void {
+    channel.binaryType = "arraybuffer";
+    channel.onopen = open;
+    channel.onclose = () => this.#tell(Happened.PeerClosed);
+    channel.onerror = (event) => this.#failed(event instanceof RTCErrorEvent ? event.error : undefined);
+    channel.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
+      const data = event.data;
+      this.#tell(message, typeof data === "string" ? text.encode(data) : new Uint8Array(data));
+    };
+  }
+
+  /** The terminal lane is open, so DTLS is up. */
+  #secured(): void {
+    this.#tellPath();
+    const dtls = this.#connection.sctp?.transport;
+    const certificate = dtls && "getRemoteCertificates" in dtls ? dtls.getRemoteCertificates()[0] : undefined;
+    this.#tell(Happened.PeerTerminalOpen, certificate ? new Uint8Array(certificate) : undefined);
+  }
+
+  #tellPath(): void {
+    const ice = this.#connection.sctp?.transport.iceTransport;
+    const pair = ice && "getSelectedCandidatePair" in ice ? ice.getSelectedCandidatePair() : undefined;
+    if (pair?.local && pair.remote) {
+      this.#tell(Happened.PeerPath, text.encode(`${pair.local.candidate}\n${pair.remote.candidate}`));
+    }
+  }
+
+  #failed(error: unknown): void {
+    this.#tell(Happened.PeerFailed, text.encode(cause(error)));
+  }
+}
+
+function cause(error: unknown): string {
+  return error instanceof Error && error.message ? error.message : "the browser refused the connection";
+}

@@ -1,0 +1,146 @@
+// The loop around the machine: outputs to browser and screen, events back, one timer for the machine's deadline.
+
+import { Clock } from "./clock.js";
+import { Happened, Perform } from "./codes.js";
+import type { Machine, Wish } from "./machine.js";
+import type { News } from "./news.js";
+import { Peers } from "./peer.js";
+import { Signal } from "./signal.js";
+
+/** A terminal that shows what the machine paints. */
+export interface Screen {
+  /** The session has this size from now on. */
+  resize(cols: number, rows: number): void;
+  /** Shows bytes; `shown` when they are parsed. */
+  show(bytes: Uint8Array, shown: () => void): void;
+}
+
+/** The size of a session for which the window has room. */
+export interface Room {
+  cols: number;
+  rows: number;
+}
+
+/** The longest wait of one timer: browsers keep it in 31 bits. */
+const MOST_MS = 2 ** 31 - 1;
+
+const text = new TextEncoder();
+const nothing = new Uint8Array();
+
+export class Session {
+  readonly #clock = new Clock();
+  readonly #signal = new Signal((what, bytes) => this.#happened(what, 0, bytes));
+  readonly #peers = new Peers((what, peer, bytes) => this.#happened(what, peer, bytes));
+  readonly #news: (news: News) => void;
+  readonly #broken: (error: unknown) => void;
+  #machine: Machine | undefined;
+  #screen: Screen | undefined;
+  /** Wishes for a screen that is still being loaded. */
+  #unshown: Wish[] = [];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `news` gets what the machine tells, `broken` the error that ended the machine itself. */
+  constructor(news: (news: News) => void, broken: (error: unknown) => void) {
+    this.#news = news;
+    this.#broken = broken;
+  }
+
+  /** Connects to the rendezvous before the machine is there. */
+  early(): void {
+    this.#signal.early();
+  }
+
+  /** Joins by the link; without one, by the link of the last start. */
+  start(machine: Machine, link: string | null, name: string, room: Room): void {
+    this.#machine = machine;
+    const seed = Array.from(crypto.getRandomValues(new Uint8Array(64)));
+    this.#run(() => machine.start(this.#clock.now(), JSON.stringify({ link, name, room: [room.cols, room.rows], seed })));
+  }
+
+  attach(screen: Screen): void {
+    this.#screen = screen;
+    for (const wish of this.#unshown.splice(0)) this.#perform(wish);
+  }
+
+  typed(data: string): void {
+    this.#happened(Happened.Typed, 0, text.encode(data));
+  }
+
+  /** Reports of the mouse in its oldest encoding are no text. */
+  typedBinary(data: string): void {
+    this.#happened(Happened.Typed, 0, Uint8Array.from(data, (character) => character.charCodeAt(0) & 0xff));
+  }
+
+  hasRoom(room: Room): void {
+    this.#happened(Happened.Room, 0, new Uint8Array(Uint16Array.of(room.cols, room.rows).buffer));
+  }
+
+  askStatus(): void {
+    this.#happened(Happened.Status);
+  }
+
+  leave(): void {
+    this.#happened(Happened.Leave);
+  }
+
+  #happened(what: number, peer = 0, bytes: Uint8Array = nothing): void {
+    const machine = this.#machine;
+    if (machine) this.#run(() => machine.happened(this.#clock.now(), what, peer, bytes));
+  }
+
+  #run(call: () => [Wish[], number]): void {
+    let wishes: Wish[];
+    let next: number;
+    try {
+      [wishes, next] = call();
+    } catch (error) {
+      this.#machine = undefined;
+      clearTimeout(this.#timer);
+      this.#signal.hangUp();
+      this.#broken(error);
+      return;
+    }
+    clearTimeout(this.#timer);
+    if (next !== Infinity) {
+      const wait = Math.min(Math.max(next - this.#clock.now(), 0), MOST_MS);
+      this.#timer = setTimeout(() => this.#happened(Happened.Tick), wait);
+    }
+    for (const wish of wishes) this.#perform(wish);
+  }
+
+  #perform(wish: Wish): void {
+    const { what, peer, bytes } = wish;
+    switch (what) {
+      case Perform.Dial:
+        this.#signal.dial();
+        break;
+      case Perform.HangUp:
+        this.#signal.hangUp();
+        break;
+      case Perform.Signal:
+        this.#signal.send(bytes);
+        break;
+      case Perform.Size:
+      case Perform.Show:
+        this.#paint(wish);
+        break;
+      case Perform.News:
+        this.#news(JSON.parse(new TextDecoder().decode(bytes)) as News);
+        break;
+      default:
+        this.#peers.perform(what, peer, bytes);
+    }
+  }
+
+  #paint(wish: Wish): void {
+    const screen = this.#screen;
+    if (!screen) {
+      this.#unshown.push(wish);
+    } else if (wish.what === Perform.Size) {
+      const [cols = 80, rows = 24] = new Uint16Array(wish.bytes.buffer);
+      screen.resize(cols, rows);
+    } else {
+      screen.show(wish.bytes, () => this.#happened(Happened.Shown));
+    }
+  }
+}
