@@ -410,6 +410,8 @@ fn programs_arrive_over_the_real_engine_too() {
         (3, "mc -d", &["\x1b[B", "\x1b3"]),
     ] {
         let printed = record(size, command, keys);
-        determinism::run(seed, move || plays_while_resized(pair(real::world(seed), size, Window::Session), command, size, &printed));
+        determinism::run(seed, move || {
+            plays_while_resized(pair(real::world(seed), size, Window::Session), command, size, &printed)
+        });
     }
 }

@@ -242,7 +242,8 @@ fn whatever_a_program_prints_a_viewer_s_terminal_gets_only_what_is_on_the_list_a
     let size = Size::new(40, 10);
     for (index, attack) in all.iter().enumerate() {
         let (mut emulator, mut screen) = (Emulator::new(size, 100), Screen::default());
-        let mut painter = Painter::new(size, Options { abilities: Abilities::ALL, alternate: false, window: Window::Own });
+        let mut painter =
+            Painter::new(size, Options { abilities: Abilities::ALL, alternate: false, window: Window::Own });
         // The person's own terminal: whoever asks it something gets an answer, which would be typed into the session.
         let mut own = Emulator::new(size, 1000);
         let mut started = Vec::new();

@@ -91,9 +91,7 @@ impl Standing {
                 let seconds = since.elapsed().as_secs();
                 Some(format!("beach: reconnecting, {seconds} s ({stage}).{lost}{leave}"))
             }
-            (Contact::Held, Activity::Paused) => {
-                Some(format!("beach: {PAUSED}{leave}"))
-            }
+            (Contact::Held, Activity::Paused) => Some(format!("beach: {PAUSED}{leave}")),
             (Contact::Held, Activity::Running) => None,
         }
     }
