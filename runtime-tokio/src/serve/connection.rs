@@ -42,10 +42,10 @@ pub(super) async fn serve(
         return;
     }
     // In a box, which is gone before the connection is a WebSocket: that one may rest for days.
-    match Box::pin(converse(stream, routes)).await {
+    let ended = Box::pin(converse(stream, routes)).await;
+    match ended {
         Ended::WebSocket(stream, early) => {
             let stream = TokioAdapter::new(stream);
-            let early = early.to_vec();
             let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
             carry(connection, socket, peer, report).await;
         }

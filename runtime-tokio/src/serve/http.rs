@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use async_tungstenite::tungstenite::http::uri::Authority;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -94,7 +94,7 @@ pub(super) fn routes_when_full() -> Router {
 /// How the requests of a connection ended.
 pub(super) enum Ended {
     /// The connection is a WebSocket now; the client sent these bytes already.
-    WebSocket(TcpStream, Bytes),
+    WebSocket(TcpStream, Vec<u8>),
     /// Nothing more is said, and the answer to the last request is sent.
     Answered(TcpStream),
     /// A deadline passed.
@@ -126,7 +126,7 @@ pub(super) async fn converse(stream: TcpStream, routes: &Router) -> Ended {
     let parts = requests.into_parts();
     let stream = parts.io.into_inner();
     match end {
-        Ok(Ok(())) if accepted.load(Ordering::Relaxed) => Ended::WebSocket(stream, parts.read_buf),
+        Ok(Ok(())) if accepted.load(Ordering::Relaxed) => Ended::WebSocket(stream, parts.read_buf.to_vec()),
         Ok(Err(error)) if error.is_timeout() => Ended::Late,
         Ok(Ok(())) => Ended::Answered(stream),
         Ok(Err(error)) => {
