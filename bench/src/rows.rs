@@ -55,7 +55,7 @@ pub(crate) enum Row {
 
 impl Row {
     /// All of them, in the table's order.
-    pub(crate) const ALL: [Row; 13] = [
+    pub(crate) const ALL: [Row; 14] = [
         Row::Rest,
         Row::Flood,
         Row::Interrupt,
