@@ -116,10 +116,8 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
     let now = known.clock.now();
     let members = host.members.iter().map(|member| {
         let mut fields = output::path_fields(member.path, Some(member.id));
-        fields["name"] = member.name.clone().into();
-        fields["role"] = json!(member.role);
-        fields["from"] = json!(member.from);
-        fields["client"] = json!(member.client);
+        (fields["name"], fields["role"]) = (json!(member.name), json!(member.role));
+        (fields["from"], fields["client"]) = (json!(member.from), json!(member.client));
         fields["since_s"] = now.since(member.since).as_secs().into();
         fields["round_trip_ms"] = json!(member.round_trip.map(|time| time.as_secs_f64() * 1000.0));
         fields["typed_last"] = member.typed_last.into();

@@ -340,8 +340,8 @@ impl Peer for BrowserPeer {
     }
 
     fn close(&mut self) {
-        self.out.clear();
         if !std::mem::replace(&mut self.closed, true) {
+            self.out.clear();
             self.command(PeerCommand::Close);
         }
     }

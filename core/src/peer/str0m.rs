@@ -1,11 +1,13 @@
-//! The real engine: one str0m `Rtc` a peer. The only file that names str0m.
+//! The real engine: one str0m `Rtc` a peer. Only this folder names str0m.
 //!
-//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way, or data
-//! channel 1 in place of them.
-//! Three things about the RTP lane are not optional. The extension map is cleared, since one forged packet with a `mid`
-//! extension would otherwise rename the receive stream before SRTP verified it. The engine neither drops nor paces
-//! anything, so the writer needs a window of its own. And `poll_output` is drained after every single input, since the
-//! engine holds one received packet at a time.
+//! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way, or
+//! data channel 1 in place of them. Three things about the RTP lane are not optional. The extension map is cleared,
+//! since one forged packet with a `mid` extension would otherwise rename the receive stream before SRTP verified it. The
+//! engine neither drops nor paces anything, so the writer needs a window of its own. And `poll_output` is drained after
+//! every single input, since the engine holds one received packet at a time.
+
+mod certificate;
+mod convert;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,14 +15,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::config::{CryptoProvider, DtlsCert, Fingerprint};
+use str0m::config::{CryptoProvider, Fingerprint};
 use str0m::format::Codec;
 use str0m::media::{Frequency, MediaKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
-use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig, RtcError};
-use zeroize::Zeroize;
+use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
+pub use self::certificate::Certificate;
+use self::convert::{down, for_engine, letters};
 use super::dtls;
 use super::engine::{Carrier, Engine, Peer, PeerOutput, PeerPlan, PeerSide};
 use crate::session::link::{BY_CHANNEL, Candidate, CandidateKind, Lane, LinkDown};
@@ -53,37 +56,6 @@ const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Reports of the terminal lane say nothing that we use.
 const REPORT_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// A DTLS certificate and its key. Zeroised when dropped; no `Debug`.
-#[derive(Clone)]
-pub struct Certificate(DtlsCert);
-
-impl Certificate {
-    /// A fresh one. Randomness and validity come from the operating system, so this is for runtimes, not for machines.
-    pub fn generate() -> Option<Certificate> {
-        str0m::crypto::from_feature_flags().dtls_provider.generate_certificate().map(Certificate)
-    }
-
-    /// A given one: X.509 DER, and PKCS#8 DER of its P-256 key.
-    pub fn from_der(certificate: Vec<u8>, private_key: Vec<u8>) -> Certificate {
-        Certificate(DtlsCert { certificate, private_key })
-    }
-
-    /// The private key as a leak test looks for it: hex and base64url.
-    #[cfg(feature = "test-util")]
-    pub fn needles(&self) -> Vec<String> {
-        vec![
-            data_encoding::HEXLOWER.encode(&self.0.private_key),
-            data_encoding::BASE64URL_NOPAD.encode(&self.0.private_key),
-        ]
-    }
-}
-
-impl Drop for Certificate {
-    fn drop(&mut self) {
-        self.0.private_key.zeroize();
-    }
-}
 
 /// Makes [`Str0mPeer`]s.
 pub struct Str0m {
@@ -472,29 +444,4 @@ impl Peer for Str0mPeer {
         let at = self.timeout?.saturating_duration_since(self.epoch);
         Some(Timestamp::from(at + Duration::from_nanos(999)))
     }
-}
-
-/// A candidate as the engine has it. A server-reflexive or peer-reflexive address ranks as an address of this machine.
-fn for_engine(candidate: Candidate) -> Option<str0m::Candidate> {
-    let Candidate { kind, address } = candidate;
-    match kind {
-        CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
-            str0m::Candidate::host(address, Protocol::Udp).ok()
-        }
-        CandidateKind::Relayed => str0m::Candidate::relayed(address, address, Protocol::Udp).ok(),
-    }
-}
-
-fn letters(entropy: &mut Entropy, count: usize) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    (0..count).map(|_| char::from(ALPHABET[usize::try_from(entropy.number() % 32).unwrap_or_default()])).collect()
-}
-
-/// Why the peer is of no more use. The engine says `RemoteSdp` only of a certificate that is not the announced one: no
-/// SDP is parsed here.
-fn down(error: RtcError) -> LinkDown {
-    if let RtcError::RemoteSdp(_) = &error {
-        return LinkDown::WrongCertificate;
-    }
-    LinkDown::Engine(error.to_string().chars().filter(|c| !c.is_control()).take(160).collect())
 }

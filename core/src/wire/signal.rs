@@ -357,8 +357,7 @@ pub(crate) struct Second {
     /// SHA-256 of the resume token: with the host's key it makes up the session id.
     pub(crate) token_hash: [u8; 32],
     pub(crate) verdict: Verdict,
-    /// Those of the viewer's capabilities that the host goes by and that need both sides: `BY_CHANNEL`. On the wire a
-    /// third field if there are any: viewers from before that field never ask for one.
+    /// Those of the viewer's capabilities that need both sides and that the host goes by; absent on the wire if none.
     pub(crate) capabilities: u32,
 }
 
