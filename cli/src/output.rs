@@ -13,7 +13,6 @@ use std::time::Duration;
 use beach_core::crypto::sas::Sas;
 use beach_core::id::MemberId;
 use beach_core::role::Role;
-use beach_core::session::handshake::Stage;
 use beach_core::session::link::{Client, Path, PathKind};
 use beach_core::terminal::{Size, is_printable, to_clipboard, viewer_name};
 use beach_core::time::Timestamp;
