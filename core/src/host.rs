@@ -16,6 +16,7 @@ mod member;
 mod members;
 mod moderation;
 mod news;
+mod own_cursor;
 mod properties;
 mod question;
 mod reconnect;
@@ -273,6 +274,7 @@ impl Machine for Host {
             HostInput::Links(lengths) => self.on_links(lengths),
             HostInput::ShowLinks => self.show_links(now),
             HostInput::ScreenTitles => self.screen.emulator.set_screen_titles(ScreenTitles::Taken),
+            HostInput::CursorReports => self.screen.own_cursor.expect_answers(),
         }
         self.on_time(now);
         self.pump(now);

@@ -19,6 +19,8 @@ use std::time::Duration;
 pub use self::escape::key_name;
 pub use self::escapes::{Action, Escapes};
 use self::sequence::{Control, PASTE_ENDS};
+#[cfg(feature = "host")]
+pub(crate) use self::sequence::{CursorReport, cursor_report};
 use self::strings::Strings;
 use crate::time::Timestamp;
 use crate::wire::frame::MAX_INPUT_EVENT;

@@ -13,7 +13,7 @@ pub(crate) mod assemble;
 #[cfg(feature = "host")]
 pub(crate) mod downlink;
 #[cfg(feature = "host")]
-mod history;
+pub(crate) mod history;
 pub(crate) mod inbound;
 #[cfg(feature = "host")]
 pub(crate) mod outbound;

@@ -42,6 +42,8 @@ mod overlay;
 mod paint;
 mod paste;
 #[cfg(feature = "host")]
+mod pulled;
+#[cfg(feature = "host")]
 mod query_scanner;
 #[cfg(feature = "host")]
 mod rendition;
@@ -64,7 +66,7 @@ pub use codec::{BadLine, MAX_LINE_BYTES};
 pub use emulator::{Emulator, MIN_EMULATED_COLS};
 pub use head::{BadHead, Cursor, CursorShape, Head, MAX_HEAD_RUNS, Modes, Space};
 pub use line::{Line, MAX_ZERO_WIDTH, Run, Width};
-pub use line_commits::{GIVEN_UP, LineCommits, MAX_COMMIT_RUNS, UNSAID};
+pub use line_commits::{GIVEN_UP, LineCommits, MAX_COMMIT_RUNS, REPEATED, UNSAID};
 #[cfg(feature = "host")]
 pub use notes::MAX_REPLIES;
 pub use overlay::{Overlay, OverlayCell};

@@ -329,6 +329,44 @@ fn a_selective_erase_leaves_protected_characters() {
     show("\x1b[2;3H\x1b[2X\x1b[1;1H\x1b[2P", &["bbcc", "aa  cc", "aabbcc"]);
 }
 
+/// The same three rows, protected by SPA.
+const GUARDED: &str = "aa\x1bVbb\x1bWcc\r\naa\x1bVbb\x1bWcc\r\naa\x1bVbb\x1bWcc\x1b[2;4H";
+
+#[test]
+fn every_erase_leaves_guarded_characters() {
+    let show = |bytes: &str, rows: &[&str]| shows(&format!("{GUARDED}{bytes}"), rows);
+    for (command, rows) in [
+        ("J", ["aabbcc", "aabb", "  bb"]),
+        ("1J", ["  bb", "  bbcc", "aabbcc"]),
+        ("2J", ["  bb", "  bb", "  bb"]),
+        ("K", ["aabbcc", "aabb", "aabbcc"]),
+        ("1K", ["aabbcc", "  bbcc", "aabbcc"]),
+        ("2K", ["aabbcc", "  bb", "aabbcc"]),
+        ("2X", ["aabbcc", "aabb c", "aabbcc"]),
+        ("99X", ["aabbcc", "aabb", "aabbcc"]),
+    ] {
+        show(&format!("\x1b[{command}"), &rows);
+    }
+    for selective in ["\x1b[?2J", "\x1b[2;1H\x1b[?J\x1b[?1J"] {
+        show(selective, &["  bb", "  bb", "  bb"]);
+    }
+    // What overwrites, moves or resets does not care.
+    show("\x1b[1;3HXY\x1b[2;3H\x1b[2P", &["aaXYcc", "aacc", "aabbcc"]);
+    show("\x1bc", &[]);
+    // The last of both kinds of protection decides for all protected characters.
+    show("\x1b[0\"q\x1b[2K", &["aabbcc", "", "aabbcc"]);
+    shows("\x1b[1\"qab\x1b[\"qc\x1bV\x1bWd\x1b[2K", &["ab"]);
+    shows("\x1bVab\x1bWcd\x1b[!p\x1b[2K", &[]);
+    shows("ab\x1bV\x1b[2Kcd\x1b[2K", &["  cd"]);
+}
+
+#[test]
+fn in_new_line_mode_a_line_feed_goes_to_the_first_column() {
+    shows("ab\x1b[20h\ncd\x0bef\x0cgh\x1b[20l\nij", &["ab", "cd", "ef", "gh", "  ij"]);
+    let mut emulator = after(SIZE, "\x1b[20$p\x1b[20h\x1b[20$p");
+    assert_eq!(String::from_utf8_lossy(&emulator.take_replies()), "\x1b[20;2$y\x1b[20;1$y");
+}
+
 #[test]
 fn protection_is_the_pens_until_it_is_ended_and_moves_with_the_text() {
     // Neither the reset of attributes ends it nor any of them, and a saved cursor has its own.

@@ -162,3 +162,22 @@ fn a_terminal_that_is_initialised_looks_the_same() {
 
     assert!(session.was_printed(r"\u001b[!p"), "tput printed no DECSTR");
 }
+
+#[test]
+fn a_window_that_grows_and_shows_rows_of_its_scrollback_again_looks_the_same() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let session = Session::start(&scratch, &tmux);
+    session.types(&["seq 1 100\r"]);
+
+    for (rows, first) in [(45, "57"), (30, "72"), (60, "42"), (20, "82")] {
+        session.viewer.resize((SIZE.0, rows));
+        session.xterm.resize((SIZE.0, rows));
+        holds("the first row", SOON, || session.viewer.rows().first().is_some_and(|row| row == first));
+        session.is_the_same(&format!("a change to {rows} rows"));
+    }
+    session.types(&["echo one more line\r", "clear\r"]);
+    session.viewer.resize(SIZE);
+    session.xterm.resize(SIZE);
+    session.types(&["seq 1 3\r"]);
+}

@@ -495,9 +495,9 @@ impl Person {
     fn answer(&mut self, out: &[u8]) {
         self.bare.feed(out);
         if out.ends_with(b"\x1b[6n") {
-            let point = self.bare.term.grid().cursor.point;
+            let (row, col) = self.bare.cursor();
             let mut out = Vec::new();
-            self.painter.cursor_report(point.line.0 as u16 + 1, point.column.0 as u16 + 1, &mut out);
+            self.painter.cursor_report(row + 1, col + 1, &mut out);
             assert_eq!(allowed::check(&out, true), Ok(()));
             self.bare.feed(&out);
         }

@@ -12,7 +12,7 @@ use beach_core::host::{Approve, Escape, Host, HostConfig, HostInput, InviteRules
 use beach_core::peer::str0m::{Certificate, Str0m};
 use beach_core::recording::journal::Recorded as _;
 use beach_core::role::Role;
-use beach_core::terminal::Size;
+use beach_core::terminal::{Abilities, Size};
 use beach_runtime_tokio::clock::Clock;
 use beach_runtime_tokio::network::{Network, logged};
 use beach_runtime_tokio::record::Recording;
@@ -133,7 +133,9 @@ impl Setup {
         }
         let shows_members = (!self.args.quiet_members).then_some(HostInput::ShowMembers);
         let screen_titles = has_screen_titles(term(self.seat).as_deref()).then_some(HostInput::ScreenTitles);
-        let pending = screen_titles.into_iter().chain(shows_members).collect();
+        let reports =
+            Abilities::of(term(self.seat).as_deref(), None, false).cursor_reports.then_some(HostInput::CursorReports);
+        let pending = screen_titles.into_iter().chain(reports).chain(shows_members).collect();
         let share = Share {
             told,
             network,

@@ -107,6 +107,8 @@ pub enum HostInput {
     /// The command's TERM names GNU screen or tmux, where `ESC k` begins a title. This input comes before the command
     /// starts.
     ScreenTitles,
+    /// The own terminal says where its cursor is when it is asked (`CSI 6 n`).
+    CursorReports,
 }
 
 /// Outputs of a host. The machine itself puts out `HostOutput<Command>`; the endpoint keeps the commands.

@@ -140,9 +140,8 @@ impl Host {
         while let Some(piece) = decoder.next(now, &mut rest) {
             passed.extend(self.read_piece(now, piece, decoder.bytes()));
         }
-        if self.escape().is_none() {
-            // No key begins a command now, so half a key goes to the program at once. The decoder still follows the
-            // key: its other half may come after a question has made the escape count.
+        if self.escape().is_none() && !self.screen.own_cursor.is_awaited() {
+            // Half a key is followed all the same: the escape may be wanted before the other half comes.
             passed.extend_from_slice(decoder.give());
         }
         self.console.decoder = decoder;
@@ -158,6 +157,9 @@ impl Host {
 
     /// The program's part of this piece.
     fn read_piece(&mut self, now: Timestamp, piece: Piece, bytes: &[u8]) -> Vec<u8> {
+        if matches!(piece, Piece::Report | Piece::OtherKey) && self.is_our_answer(bytes) {
+            return Vec::new();
+        }
         let passed = self.taken_out(now, piece, bytes);
         match piece {
             Piece::Key(_) | Piece::OtherKey | Piece::Pasted => {

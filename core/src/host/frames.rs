@@ -173,6 +173,7 @@ impl Host {
     pub(super) fn on_printed(&mut self, now: Timestamp, bytes: Vec<u8>) {
         let length = bytes.len();
         self.show_printed(bytes);
+        self.ask_own_terminal(now, None);
         self.screen.frames.printed(now, length);
         if self.screen.emulator.synchronized() {
             self.screen.frames.hold(now);

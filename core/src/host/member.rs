@@ -10,9 +10,10 @@ use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::handshake::Cause;
-use crate::session::link::{Client, Hello, KNOWS_BLINK, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
+use crate::session::link::{Hello, KNOWS_BLINK, KNOWS_REPEATS, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
+use crate::sync::history::Repeats;
 use crate::terminal::{Size, Styles};
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
@@ -117,10 +118,9 @@ impl Member {
             id,
             origin,
             role,
-            client: hello.client(),
-            wants_clipboard: hello.has(WANTS_CLIPBOARD),
-            wants_members: hello.has(WANTS_MEMBERS),
-            lane: Downlink::new(u64::from(hello.history), styles(&hello)),
+            wants_clipboard: wants(&hello, WANTS_CLIPBOARD),
+            wants_members: wants(&hello, WANTS_MEMBERS),
+            lane: Downlink::new(u64::from(hello.history), styles(&hello), repeats(&hello)),
             name: hello.name,
             size: hello.size,
             violations: 0,
@@ -158,6 +158,10 @@ impl Member {
 
 fn styles(hello: &Hello) -> Styles {
     if hello.has(KNOWS_BLINK) { Styles::All } else { Styles::WithoutBlink }
+}
+
+fn repeats(hello: &Hello) -> Repeats {
+    if wants(hello, KNOWS_REPEATS) { Repeats::Known } else { Repeats::Unknown }
 }
 
 /// Whether members of this role may type.

@@ -26,6 +26,11 @@ impl Resizing {
         Resizing { own, wanted: None, next_at: Timestamp::ZERO }
     }
 
+    /// The size of the own terminal.
+    pub(super) fn own(&self) -> Size {
+        self.own
+    }
+
     /// Decides on a size, from the own terminal's and those of members by name.
     fn decide<'a>(&mut self, policy: &Resize, members: impl Iterator<Item = (&'a str, Role, Option<Size>)>) {
         self.wanted = Some(terminal_size(policy, self.own, members));
@@ -63,8 +68,12 @@ impl Host {
     /// Gives the program and the model the size that was decided.
     pub(super) fn resize(&mut self, now: Timestamp) {
         if let Some(size) = self.screen.resizing.begin(now, self.screen.emulator.head().size) {
+            let before = self.screen.emulator.head().size;
             self.screen.emulator.resize(size);
             self.screen.emulator.frame();
+            if self.asks_own_terminal(now, before, size) {
+                return;
+            }
             self.screen.frames.made();
             self.out.push_back(HostOutput::Resize(size));
         }

@@ -2,6 +2,7 @@
 
 use super::HostConfig;
 use super::frames::Frames;
+use super::own_cursor::OwnCursor;
 use super::properties::Properties;
 use super::resize::Resizing;
 use crate::terminal::Emulator;
@@ -9,6 +10,7 @@ use crate::terminal::Emulator;
 pub(super) struct Screen {
     pub(super) emulator: Emulator,
     pub(super) resizing: Resizing,
+    pub(super) own_cursor: OwnCursor,
     pub(super) frames: Frames,
     pub(super) properties: Properties,
 }
@@ -20,6 +22,7 @@ impl Screen {
         emulator.feed(&b"\n".repeat(usize::from(config.rows_taken.min(config.size.rows - 1))));
         emulator.frame();
         let resizing = Resizing::new(config.size);
-        Screen { emulator, resizing, frames: Frames::new(), properties: Properties::default() }
+        let (frames, properties) = (Frames::new(), Properties::default());
+        Screen { emulator, resizing, own_cursor: OwnCursor::default(), frames, properties }
     }
 }

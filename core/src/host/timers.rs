@@ -28,6 +28,8 @@ pub(super) enum Timer {
     Expiry,
     /// The end of a key's sequence does not come.
     HalfKey,
+    /// The own terminal does not say where its cursor is.
+    OwnCursor,
     /// The program takes none of the host's keys.
     Keys,
     /// A synchronised update was not closed.
@@ -47,7 +49,7 @@ pub(super) enum Timer {
 }
 
 impl Timer {
-    const ALL: [Timer; 16] = [
+    const ALL: [Timer; 17] = [
         Timer::Registering,
         Timer::Resize,
         Timer::Dial,
@@ -56,6 +58,7 @@ impl Timer {
         Timer::Start,
         Timer::Expiry,
         Timer::HalfKey,
+        Timer::OwnCursor,
         Timer::Keys,
         Timer::Synchronized,
         Timer::Frame,
@@ -114,6 +117,7 @@ impl Timer {
             Timer::Resize
             | Timer::Connections
             | Timer::HalfKey
+            | Timer::OwnCursor
             | Timer::Keys
             | Timer::Synchronized
             | Timer::Frame
@@ -156,7 +160,7 @@ impl Host {
     }
 
     /// All deadlines.
-    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 16] {
+    pub(super) fn timers(&self) -> [(Timer, Option<Timestamp>); 17] {
         Timer::ALL.map(|timer| (timer, self.time_of(timer)))
     }
 
@@ -178,6 +182,7 @@ impl Host {
                 self.config.expire.map(|expire| since + expire)
             }
             Timer::HalfKey => self.console.half_key_deadline(),
+            Timer::OwnCursor => self.screen.own_cursor.deadline(),
             Timer::Keys => self.input.keys_deadline(),
             Timer::Synchronized => self.screen.frames.synchronized_deadline(),
             Timer::Frame => {
@@ -244,6 +249,7 @@ impl Host {
             Timer::Start => self.exit(HostExit::NobodyJoined),
             Timer::Expiry => self.stop(now, Stop::Expiry),
             Timer::HalfKey => self.end_half_key(now),
+            Timer::OwnCursor => self.own_terminal_silent(),
             Timer::Keys => self.own_keys_stall(),
             Timer::Synchronized => self.break_synchronized(),
             // These deadlines are handled after every input.

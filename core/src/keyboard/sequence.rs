@@ -55,6 +55,27 @@ impl Control {
     }
 }
 
+/// Where a terminal's cursor is, counted from 1, as the terminal says.
+#[cfg(feature = "host")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CursorReport {
+    pub(crate) row: u16,
+    pub(crate) col: u16,
+    /// The third function key with modifiers is written the same.
+    pub(crate) may_be_key: bool,
+}
+
+/// Reads a sequence that says where the cursor is.
+#[cfg(feature = "host")]
+pub(crate) fn cursor_report(bytes: &[u8]) -> Option<CursorReport> {
+    match bytes.starts_with(b"\x1b[").then(|| Control::of(bytes))? {
+        Control::CursorReport { row, col, may_be_key } => {
+            Some(CursorReport { row: row.saturating_add(1), col: col.saturating_add(1), may_be_key })
+        }
+        Control::Key | Control::Answer | Control::PasteBegins => None,
+    }
+}
+
 /// Two numbers with a semicolon between them.
 fn parameters_of(bytes: &[u8]) -> Option<[u16; 2]> {
     let (first, second) = std::str::from_utf8(bytes).ok()?.split_once(';')?;

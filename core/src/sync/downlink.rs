@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::sync::acks::{Received, Wants};
+use crate::sync::history::Repeats;
 use crate::sync::inbound::{Inbound, Overdrawn};
 use crate::sync::outbound::Outbound;
 use crate::terminal::{Emulator, Styles};
@@ -28,9 +29,9 @@ pub(crate) struct Downlink {
 
 impl Downlink {
     /// For a viewer that gets at most the last `history` lines of what was there before it, and knows these styles.
-    pub(crate) fn new(history: u64, styles: Styles) -> Downlink {
+    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats) -> Downlink {
         Downlink {
-            outbound: Outbound::new(history, styles),
+            outbound: Outbound::new(history, styles, repeats),
             inbound: Inbound::default(),
             received: Received::default(),
             taken_told: 0,

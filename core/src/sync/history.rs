@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::sync::slots::{Slots, Told};
-use crate::terminal::{Emulator, GIVEN_UP, LineCommits, Space};
+use crate::terminal::{Emulator, GIVEN_UP, LineCommits, REPEATED, Space};
 use crate::time::Timestamp;
 
 /// Even a viewer that wants no history gets this many lines late: lines that scroll off while it looks.
@@ -25,17 +25,48 @@ const MAX_OPEN: u64 = 4096;
 /// Most gaps that are not settled; beyond it neighbours become one.
 const MAX_GAPS: usize = 32;
 
+/// Most lines that repeat others and do not follow each other, of which a viewer was not told: more wait.
+const MAX_REPEATS: usize = MAX_GAPS / 2;
+
 /// Lines that will not be sent.
 #[derive(Clone, Copy, Debug)]
 struct Gap {
     first: u64,
     end: u64,
+    why: Why,
     told: Told,
+}
+
+/// Why lines are not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    GivenUp,
+    /// They came back into the window and left it again.
+    Repeated,
+}
+
+impl Why {
+    /// The version that says it.
+    fn version(self) -> u64 {
+        match self {
+            Why::GivenUp => GIVEN_UP,
+            Why::Repeated => REPEATED,
+        }
+    }
+}
+
+/// What a viewer takes for lines that repeat others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeats {
+    Known,
+    /// It gets them as lines like any other.
+    Unknown,
 }
 
 /// One viewer's history.
 pub(super) struct History {
     limit: u64,
+    repeats: Repeats,
     /// The first line of all that this viewer gets; unknown until the first look.
     start: Option<u64>,
     settled: u64,
@@ -47,9 +78,10 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(limit: u64) -> History {
+    pub(super) fn new(limit: u64, repeats: Repeats) -> History {
         History {
             limit,
+            repeats,
             start: None,
             settled: 0,
             cursor: 0,
@@ -100,6 +132,14 @@ impl History {
         }
         while self.cursor < emulator.top() && self.cursor - self.settled < MAX_OPEN {
             let number = self.cursor;
+            if self.is_repeated(emulator, number) {
+                let open = self.gaps.iter().filter(|gap| gap.why == Why::Repeated).count();
+                if open >= MAX_REPEATS {
+                    return None;
+                }
+                self.leave_out(number, number + 1, Why::Repeated, slots);
+                continue;
+            }
             let Some((version, _)) = emulator.line(Space::Main, number) else {
                 self.give_up(number, number + 1, slots);
                 continue;
@@ -111,6 +151,12 @@ impl History {
             self.untold = true;
         }
         None
+    }
+
+    /// Whether this viewer got what the line repeats.
+    fn is_repeated(&self, emulator: &Emulator, number: u64) -> bool {
+        let origin = emulator.repeated(number).filter(|_| self.repeats == Repeats::Known);
+        origin.is_some_and(|origin| self.start.is_some_and(|start| start <= origin))
     }
 
     /// A line's content was lost.
@@ -138,17 +184,20 @@ impl History {
         let mut gaps = self.gaps.iter().filter(|gap| gap.told == Told::No).peekable();
         for (number, version, told) in slots.untold(self.settled, top) {
             while let Some(gap) = gaps.next_if(|gap| gap.first < number) {
-                if !commits.push(gap.first, gap.end, GIVEN_UP) {
+                if !commits.push(gap.first, gap.end, gap.why.version()) {
                     return commits;
                 }
             }
             let is_last = emulator.line(Space::Main, number).is_some_and(|(last, _)| last == version);
+            if self.is_repeated(emulator, number) {
+                continue;
+            }
             if told == Told::No && is_last && !commits.push(number, number + 1, version) {
                 return commits;
             }
         }
         for gap in gaps {
-            if !commits.push(gap.first, gap.end, GIVEN_UP) {
+            if !commits.push(gap.first, gap.end, gap.why.version()) {
                 return commits;
             }
         }
@@ -210,23 +259,64 @@ impl History {
         }
     }
 
-    /// The lines from `first` to before `end` will not be sent.
     fn give_up(&mut self, first: u64, end: u64, slots: &mut Slots) {
+        self.leave_out(first, end, Why::GivenUp, slots);
+    }
+
+    /// The lines from `first` to before `end` will not be sent.
+    fn leave_out(&mut self, first: u64, end: u64, why: Why, slots: &mut Slots) {
         slots.remove_span(first, end);
         self.again.retain(|number| !(first..end).contains(number));
         self.cursor = self.cursor.max(end);
         self.untold = true;
         let at = self.gaps.partition_point(|gap| gap.first < first);
-        match at.checked_sub(1).and_then(|before| self.gaps.get_mut(before)).filter(|gap| gap.end == first) {
+        let before = at.checked_sub(1).and_then(|before| self.gaps.get_mut(before));
+        match before.filter(|gap| gap.end == first && gap.why == why) {
             Some(gap) => (gap.end, gap.told) = (end, Told::No),
-            None => self.gaps.insert(at, Gap { first, end, told: Told::No }),
+            None => self.gaps.insert(at, Gap { first, end, why, told: Told::No }),
         }
         if self.gaps.len() > MAX_GAPS
             && let (Some(one), Some(two)) = (self.gaps.pop_front(), self.gaps.pop_front())
         {
             slots.remove_span(one.first, two.end);
             self.again.retain(|number| !(one.first..two.end).contains(number));
-            self.gaps.push_front(Gap { first: one.first, end: two.end, told: Told::No });
+            self.gaps.push_front(Gap { first: one.first, end: two.end, why: Why::GivenUp, told: Told::No });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::Size;
+
+    /// Lines 3 to 5 repeat lines 0 to 2.
+    fn emulator() -> Emulator {
+        let mut emulator = Emulator::new(Size::new(20, 2), 100);
+        emulator.feed(b"1\r\n2\r\n3\r\n4\r\n");
+        emulator.resize(Size::new(20, 5));
+        emulator.pull(3);
+        emulator.frame();
+        emulator.resize(Size::new(20, 2));
+        emulator.frame();
+        emulator
+    }
+
+    /// The lines that such a viewer is sent, and what it is told of the others.
+    fn sent(limit: u64, repeats: Repeats) -> (Vec<u64>, LineCommits) {
+        let (emulator, mut slots) = (emulator(), Slots::new(crate::terminal::Styles::All));
+        let mut history = History::new(limit, repeats);
+        history.follow(Timestamp::ZERO, &emulator, &mut slots);
+        let sent = std::iter::from_fn(|| history.next(&emulator, &mut slots)).collect();
+        (sent, history.commits(&emulator, &slots))
+    }
+
+    #[test]
+    fn a_viewer_is_told_of_repeats_if_it_knows_them_and_got_what_they_repeat() {
+        let (lines, commits) = sent(100, Repeats::Known);
+        assert_eq!((lines, commits.from, commits.runs), (vec![0, 1, 2], 3, vec![(3, REPEATED)]));
+        assert_eq!(sent(100, Repeats::Unknown).0, [0, 1, 2, 3, 4, 5]);
+        let (lines, commits) = sent(2, Repeats::Known);
+        assert_eq!((lines, commits.runs), (vec![4, 5], vec![]));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::sync::acks::Flight;
-use crate::sync::history::History;
+use crate::sync::history::{History, Repeats};
 use crate::sync::pace::{RoundTrip, Window};
 use crate::sync::packer::{Packer, Payload};
 use crate::sync::slots::{Lost, Missing, Part, Slots};
@@ -68,13 +68,13 @@ pub(crate) struct Outbound {
 
 impl Outbound {
     /// A viewer that gets at most the last `history` lines of what was there before it, and knows these styles.
-    pub(crate) fn new(history: u64, styles: Styles) -> Outbound {
+    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats) -> Outbound {
         Outbound {
             flight: Flight::default(),
             trip: RoundTrip::default(),
             window: Window::default(),
             slots: Slots::new(styles),
-            history: History::new(history),
+            history: History::new(history, repeats),
             head_sent: 0,
             head_acked: 0,
             clean_at: 0,

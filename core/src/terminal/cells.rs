@@ -1,6 +1,6 @@
 //! From the model's cells to an encoded line, and from its colours to ours.
 
-use alacritty_terminal::grid::{Dimensions, Grid};
+use alacritty_terminal::grid::{Dimensions, Grid, Row};
 use alacritty_terminal::index::{Column, Line as GridLine};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use vte::ansi::{Color as ModelColor, NamedColor};
@@ -21,7 +21,15 @@ pub(super) struct RowEncoder {
 impl RowEncoder {
     /// Encodes a row of the grid: halves of wide pairs become blanks, default blanks at the end go.
     pub(super) fn encode(&mut self, grid: &Grid<Cell>, line: GridLine) -> &[u8] {
-        let row = &grid[line][Column(0)..Column(grid.columns())];
+        self.encode_whole(&grid[line][Column(0)..Column(grid.columns())])
+    }
+
+    /// Encodes a row that is in no grid.
+    pub(super) fn encode_row(&mut self, row: &Row<Cell>) -> &[u8] {
+        self.encode_whole(&row[Column(0)..Column(row.len())])
+    }
+
+    fn encode_whole(&mut self, row: &[Cell]) -> &[u8] {
         self.encode_cells(row, true);
         if self.line.bytes().len() > MAX_LINE_BYTES {
             self.encode_cells(row, false);
@@ -173,7 +181,7 @@ const STYLE_FLAGS: Flags = Flags::BOLD_ITALIC
     .union(Flags::ALL_UNDERLINES);
 
 /// Whether the cell certainly says nothing; a false "no" is put right when the line is finished.
-fn is_blank(cell: &Cell) -> bool {
+pub(super) fn is_blank(cell: &Cell) -> bool {
     cell.c == ' '
         && cell.extra.is_none()
         && cell.bg == ModelColor::Named(NamedColor::Background)

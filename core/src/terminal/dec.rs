@@ -5,8 +5,6 @@
 //! moves text itself, cell by cell.
 //!
 //! The rules are those of DEC STD 070 and of xterm's control sequences; where these two differ, those of xterm.
-//!
-//! Not supported: the protected areas of ECMA-48 (SPA and EPA), which every kind of erasing must spare.
 
 mod area;
 mod charsets;
@@ -27,6 +25,7 @@ use super::rendition;
 use charsets::Charsets;
 pub(super) use command::Command;
 use rectangles::Extent;
+pub(super) use rectangles::Part;
 use screens::Screens;
 pub(super) use sides::Sides;
 
@@ -66,6 +65,8 @@ pub(super) struct Dec {
     pub(super) charsets: Charsets,
     screens: Screens,
     extent: Extent,
+    /// Erasing of every kind leaves protected cells alone: they were protected by SPA, or SPA came after them.
+    is_guarding: bool,
     /// Whether margins or a character set of this room change where and how a character is printed.
     pub(super) prints_specially: bool,
     /// Whether a part of a synchronised update is shown now while the update stays open.
@@ -109,7 +110,15 @@ impl ModelHandler {
             Command::Erase { corners } => self.erase(corners),
             Command::EraseText { corners } => self.erase_text(corners),
             Command::EraseUnprotected(part) => self.erase_unprotected(part),
-            Command::Protect(protection) => rendition::protect(&mut self.term, protection),
+            Command::Protect(protection) => {
+                self.dec.is_guarding = false;
+                rendition::protect(&mut self.term, protection);
+            }
+            Command::Guard(protection) => {
+                // EPA ends what is protected from now on; what is protected so far stays so.
+                self.dec.is_guarding = true;
+                rendition::protect(&mut self.term, protection);
+            }
             Command::Copy { corners, top, left } => self.copy(corners, top, left),
             Command::ChangeAttributes { corners, attributes } => self.change_attributes(corners, &attributes),
             Command::ReverseAttributes { corners, attributes } => self.reverse_attributes(corners, &attributes),

@@ -79,9 +79,11 @@ impl Emulator {
         emulator
     }
 
-    /// Sets the meaning of `ESC k`, which depends on the terminal that TERM names to the program.
+    /// What `ESC k` begins from now on: that depends on the terminal that the program believes to have. tmux and GNU
+    /// screen also keep in their scrollback what a program clears.
     pub fn set_screen_titles(&mut self, titles: ScreenTitles) {
         self.scanner.set_titles(titles);
+        self.handler.pulled.keeps_cleared = titles == ScreenTitles::Taken;
     }
 
     /// Takes bytes that the program wrote, in reads of any size.
@@ -225,6 +227,10 @@ impl Emulator {
 
     pub(super) fn handler(&self) -> &ModelHandler {
         &self.handler
+    }
+
+    pub(super) fn handler_mut(&mut self) -> &mut ModelHandler {
+        &mut self.handler
     }
 
     /// Takes the terminal as it is now for what the other methods tell; true if anything changed since the last time.

@@ -4,7 +4,7 @@
 //! the bare model are the guard, and both crates are pinned to exact versions.
 
 use alacritty_terminal::grid::{Dimensions, Grid};
-use alacritty_terminal::index::{Column, Line as GridLine};
+use alacritty_terminal::index::{Column, Line as GridLine, Point};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use vte::ansi::{
@@ -16,12 +16,13 @@ use vte::ansi::{
 use super::answers::{ATTRIBUTES, private_mode};
 use super::cells::RowEncoder;
 use super::clipboard::decode;
-use super::dec::{Dec, Switch};
+use super::dec::{Dec, Part, Switch};
 use super::history::History;
 use super::keyboard::Keyboard;
 use super::left_on::LeftOn;
 use super::line::MAX_ZERO_WIDTH;
 use super::notes::{Notes, default_color};
+use super::pulled::{MOST_PULLED, Pulled};
 use super::rendition;
 use super::size::{MAX_COLS, MAX_ROWS, Size};
 use super::style::link_is_allowed;
@@ -63,9 +64,11 @@ pub(super) struct ModelHandler {
     pub(super) notes: Notes,
     /// Number of the last frame: what is harvested now belongs to it, or to the next one.
     pub(super) frame: u64,
-    /// Rows above the model's window that are harvested already, 0 or 1. Clearing a blank screen pushes a line if there
-    /// are none, and must not.
-    kept: usize,
+    /// Rows above the model's window that are harvested already. Clearing a blank screen pushes a line if there are none,
+    /// and must not.
+    pub(super) kept: usize,
+    /// Rows that come back into the window.
+    pub(super) pulled: Pulled,
     /// First and last row that scroll, from 1, if a program chose them: the model does not tell.
     pub(super) margins: Option<(usize, usize)>,
     /// Which of the character sets is in use: the model does not tell that either.
@@ -92,6 +95,7 @@ impl ModelHandler {
             notes,
             frame: 0,
             kept: 0,
+            pulled: Pulled::default(),
             margins: None,
             active_charset: CharsetIndex::default(),
             dec: Dec::default(),
@@ -111,18 +115,28 @@ impl ModelHandler {
 
     /// Takes over the rows that left the window. On the alternate screen none do.
     pub(super) fn harvest(&mut self) {
+        // Of a region at the top of the screen, terminals other than tmux keep nothing.
+        let is_whole = self.margins().1 == self.term.screen_lines();
+        self.harvest_as(is_whole || self.pulled.keeps_cleared);
+    }
+
+    /// `sure`: the program's terminal has put these rows into its scrollback as well.
+    fn harvest_as(&mut self, sure: bool) {
         let above = self.term.grid().history_size();
         if self.is_alternate() || above == self.kept {
             return;
         }
         for row in (1..=above - self.kept).rev() {
             let line = self.encoder.encode(self.term.grid(), GridLine(-(row as i32)));
+            self.pulled.left(self.history.top(), line);
             self.history.push(self.frame, line);
         }
         let grid = self.term.grid_mut();
-        grid.update_history(1);
+        let rows = above - self.kept;
+        grid.update_history(MOST_PULLED);
         grid.update_history(MODEL_HISTORY);
-        self.kept = 1;
+        self.kept = grid.history_size();
+        self.pulled.harvested(rows, self.kept, sure);
     }
 
     /// The rows of the window, encoded.
@@ -131,13 +145,11 @@ impl ModelHandler {
         (0..grid.screen_lines()).map(|row| self.encoder.encode(grid, GridLine(row as i32)).into()).collect()
     }
 
-    /// Changes the size. Nothing is ever pulled back into the window: the model holds no history then, on neither
-    /// screen.
+    /// Changes the size. The model itself pulls nothing back into the window: it holds no history then, on neither screen.
     pub(super) fn resize(&mut self, size: Size) {
         self.on_main(|handler| {
             handler.harvest();
-            handler.term.grid_mut().clear_history();
-            handler.kept = 0;
+            handler.set_aside();
         });
         let before = (self.term.columns(), self.term.screen_lines());
         self.term.resize(Extent(size));
@@ -146,13 +158,15 @@ impl ModelHandler {
             self.set_sides(None);
             self.resize_hidden(size);
         }
+        self.pulled.rewrap(self.term.columns());
         touch_rows(self.term.grid_mut());
         self.on_other(|handler| touch_rows(handler.term.grid_mut()));
         self.on_main(ModelHandler::harvest);
+        self.pulled.fit(self.term.screen_lines());
     }
 
     /// Does something to the main screen, whichever is shown.
-    fn on_main(&mut self, act: impl FnOnce(&mut ModelHandler)) {
+    pub(super) fn on_main(&mut self, act: impl FnOnce(&mut ModelHandler)) {
         if self.is_alternate() { self.on_other(act) } else { act(self) }
     }
 
@@ -168,6 +182,24 @@ impl ModelHandler {
             Some(alternate) => *self.term.grid_mut() = alternate,
             None => self.term.grid_mut().saved_cursor = saved_cursor,
         }
+    }
+
+    /// Does what may move rows out of the window; `sure`: the program's terminal puts these into its scrollback as well.
+    fn harvesting(&mut self, sure: bool, act: impl FnOnce(&mut ModelHandler)) {
+        if sure {
+            act(self);
+            self.harvest_if_many();
+        } else {
+            self.harvest();
+            act(self);
+            self.harvest_as(false);
+        }
+    }
+
+    fn erase_history(&mut self) {
+        self.history.erase();
+        self.pulled.erased();
+        self.kept = 0;
     }
 
     fn harvest_if_many(&mut self) {
@@ -288,6 +320,10 @@ impl Handler for ModelHandler {
             Some(_) => self.index_between(),
             None => self.term.linefeed(),
         }
+        // tmux does not know this mode.
+        if self.term.mode().contains(TermMode::LINE_FEED_NEW_LINE) && !self.pulled.keeps_cleared {
+            self.carriage_return();
+        }
         self.harvest_if_many();
     }
 
@@ -310,12 +346,20 @@ impl Handler for ModelHandler {
     fn delete_lines(&mut self, count: usize) {
         match self.dec.sides {
             Some(_) => self.delete_rows_between(count),
-            None => self.term.delete_lines(count),
+            None => self.harvesting(!self.pulled.keeps_cleared, |handler| handler.term.delete_lines(count)),
         }
-        self.harvest_if_many();
     }
 
     fn clear_screen(&mut self, mode: ClearMode) {
+        let part = match mode {
+            ClearMode::Below => Some(Part::Below),
+            ClearMode::Above => Some(Part::Above),
+            ClearMode::All => Some(Part::Screen),
+            ClearMode::Saved => None,
+        };
+        if part.is_some_and(|part| self.erases_around_guarded(part)) {
+            return;
+        }
         let erases = match mode {
             ClearMode::Saved => !self.is_alternate(),
             ClearMode::Below | ClearMode::Above | ClearMode::All => false,
@@ -327,19 +371,24 @@ impl Handler for ModelHandler {
         if matches!(mode, ClearMode::Above) && self.term.grid().cursor.point.line == 1 {
             self.term.grid_mut().reset_region(..GridLine(1));
         }
-        self.term.clear_screen(mode);
-        if erases {
-            self.history.erase();
-            self.kept = 0;
+        let keeps_cleared = self.pulled.keeps_cleared;
+        let at_home = self.term.grid().cursor.point == Point::default();
+        // tmux keeps this as well, the model does not.
+        if matches!(mode, ClearMode::Below) && at_home && keeps_cleared && !self.is_alternate() {
+            self.harvest();
+            self.pulled.forget();
         }
-        self.harvest_if_many();
+        let is_sure = keeps_cleared || !matches!(mode, ClearMode::All);
+        self.harvesting(is_sure, |handler| handler.term.clear_screen(mode));
+        if erases {
+            self.erase_history();
+        }
     }
 
     fn reset_state(&mut self) {
         self.harvest();
         self.term.reset_state();
-        self.history.erase();
-        self.kept = 0;
+        self.erase_history();
         self.keyboard = Keyboard::default();
         self.margins = None;
         self.active_charset = CharsetIndex::default();
@@ -367,6 +416,7 @@ impl Handler for ModelHandler {
         let bottom = bottom.unwrap_or(rows).min(rows);
         // Margins that make no sense change nothing. The model would take margins below the screen.
         if top < bottom {
+            self.harvest();
             self.term.set_scrolling_region(top, Some(bottom));
             self.margins = Some((top, bottom));
             self.go_to(0, 0);
@@ -387,6 +437,7 @@ impl Handler for ModelHandler {
     fn device_status(&mut self, request: usize) {
         match request {
             6 => {
+                self.notes.said().cursor_queries += 1;
                 let (row, column) = self.reported_place();
                 self.notes.said().reply(&format!("\x1b[{row};{column}R"));
             }
@@ -545,11 +596,25 @@ impl Handler for ModelHandler {
     }
 
     fn clear_line(&mut self, mode: LineClearMode) {
+        let part = match mode {
+            LineClearMode::Right => Part::Right,
+            LineClearMode::Left => Part::Left,
+            LineClearMode::All => Part::Row,
+        };
+        if self.erases_around_guarded(part) {
+            return;
+        }
         // At a margin there is more to the right of the cursor.
         if self.dec.sides.is_some() {
             self.term.grid_mut().cursor.input_needs_wrap = false;
         }
         self.term.clear_line(mode);
+    }
+
+    fn erase_chars(&mut self, count: usize) {
+        if !self.erases_around_guarded(Part::Cells(count)) {
+            self.term.erase_chars(count);
+        }
     }
 
     fn save_cursor_position(&mut self) {
@@ -589,10 +654,6 @@ impl Handler for ModelHandler {
 
     fn set_horizontal_tabstop(&mut self) {
         self.term.set_horizontal_tabstop();
-    }
-
-    fn erase_chars(&mut self, count: usize) {
-        self.term.erase_chars(count);
     }
 
     fn move_backward_tabs(&mut self, count: u16) {

@@ -11,6 +11,10 @@ pub const GIVEN_UP: u64 = 0;
 /// The version that stands for nothing: the final version of these lines is told elsewhere.
 pub const UNSAID: u64 = u64::MAX;
 
+/// The version that stands for a line which left the window as it came back into it: it repeats a line that this viewer
+/// got already. Only for viewers that know [`KNOWS_REPEATS`](crate::session::link::KNOWS_REPEATS).
+pub const REPEATED: u64 = u64::MAX - 1;
+
 /// The facts about lines above the window that a viewer needs to scroll each line out once, in order.
 ///
 /// A window that moved does not tell a viewer that its version of a line is the last one: the viewer may have missed a
@@ -22,7 +26,7 @@ pub struct LineCommits {
     pub start: u64,
     /// The line that the first run begins with.
     pub from: u64,
-    /// How many lines, and their final version, [`GIVEN_UP`], or [`UNSAID`].
+    /// How many lines, and their final version, [`GIVEN_UP`], [`REPEATED`], or [`UNSAID`].
     pub runs: Vec<(u32, u64)>,
 }
 

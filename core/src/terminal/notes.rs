@@ -20,6 +20,8 @@ pub(super) struct Said {
     pub(super) title: Option<String>,
     pub(super) bells: u64,
     pub(super) clipboard: Option<String>,
+    /// How often the program asked where the cursor is.
+    pub(super) cursor_queries: u64,
 }
 
 impl Said {

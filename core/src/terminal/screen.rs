@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::head::{Head, Space};
 use super::line::{Line, Run};
-use super::line_commits::{GIVEN_UP, LineCommits};
+use super::line_commits::{GIVEN_UP, LineCommits, REPEATED};
 use super::size::MAX_ROWS;
 use super::spans::Spans;
 
@@ -52,6 +52,10 @@ pub(super) enum Left<'a> {
         first: u64,
         end: u64,
     },
+    /// The lines up to `end` repeat others.
+    Repeated {
+        end: u64,
+    },
 }
 
 impl Left<'_> {
@@ -59,7 +63,7 @@ impl Left<'_> {
     pub(super) fn end(&self) -> u64 {
         match self {
             Left::Line(line) => line.number + 1,
-            Left::Gap { end, .. } => *end,
+            Left::Gap { end, .. } | Left::Repeated { end } => *end,
         }
     }
 }
@@ -83,6 +87,7 @@ pub struct Screen {
     lost: u64,
     finals: Spans,
     given_up: Spans,
+    repeated: Spans,
 }
 
 impl Default for Screen {
@@ -106,6 +111,7 @@ impl Screen {
             lost: 0,
             finals: Spans::default(),
             given_up: Spans::default(),
+            repeated: Spans::default(),
         }
     }
 
@@ -171,11 +177,16 @@ impl Screen {
             self.advance(next);
         }
         for (first, count, version) in commits.spans() {
-            let spans = if version == GIVEN_UP { &mut self.given_up } else { &mut self.finals };
+            let spans = match version {
+                GIVEN_UP => &mut self.given_up,
+                REPEATED => &mut self.repeated,
+                _ => &mut self.finals,
+            };
             spans.insert(first.max(next), first + count, version);
         }
-        while self.finals.len() + self.given_up.len() > MAX_SPANS {
-            let Some(end) = self.finals.pop_lowest().or_else(|| self.given_up.pop_lowest()) else { return };
+        while self.finals.len() + self.given_up.len() + self.repeated.len() > MAX_SPANS {
+            let all = [&mut self.finals, &mut self.repeated, &mut self.given_up];
+            let Some(end) = all.into_iter().find_map(Spans::pop_lowest) else { return };
             self.lost = self.lost.max(end);
         }
     }
@@ -238,9 +249,10 @@ impl Screen {
             if at >= self.main_top {
                 return None;
             }
-            let left = match self.final_line(at) {
-                Some(line) => Left::Line(line),
-                None => Left::Gap { first: at, end: self.missing_until(at)? },
+            let left = match (self.repeated.get(at), self.final_line(at)) {
+                (Some((end, _)), _) => Left::Repeated { end: end.min(self.main_top) },
+                (None, Some(line)) => Left::Line(line),
+                (None, None) => Left::Gap { first: at, end: self.missing_until(at)? },
             };
             at = left.end();
             Some(left)
@@ -260,6 +272,7 @@ impl Screen {
         }
         self.finals.forget_below(next);
         self.given_up.forget_below(next);
+        self.repeated.forget_below(next);
     }
 
     fn final_line(&self, number: u64) -> Option<Numbered<'_>> {
@@ -271,7 +284,7 @@ impl Screen {
     /// The first line from `first` on that is not missing; nothing if that is `first`.
     fn missing_until(&self, first: u64) -> Option<u64> {
         let mut end = first;
-        while end < self.main_top && self.final_line(end).is_none() {
+        while end < self.main_top && self.final_line(end).is_none() && self.repeated.get(end).is_none() {
             let known = if end < self.lost { Some(self.lost) } else { self.given_up.get(end).map(|(end, _)| end) };
             let Some(known) = known else { break };
             let held = self.main.range(end + 1..).next().map_or(known, |(number, _)| *number);

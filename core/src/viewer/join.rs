@@ -8,7 +8,7 @@ use crate::id::LinkId;
 use crate::session::dialer::Dialer;
 use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{
-    Attempt, Command, Envelope, Hello, KNOWS_BLINK, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD,
+    Attempt, Command, Envelope, Hello, KNOWS_BLINK, KNOWS_REPEATS, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD,
 };
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
@@ -173,6 +173,7 @@ impl Viewer {
                 size: Some(self.config.size),
                 history: self.config.history,
                 capabilities: KNOWS_BLINK
+                    | KNOWS_REPEATS
                     | if self.config.clipboard { WANTS_CLIPBOARD } else { 0 }
                     | self.members.capability(),
             };

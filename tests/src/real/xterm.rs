@@ -57,6 +57,7 @@ impl Xterm {
             "printerFormFeed: false",
             "printAttributes: 2",
             "boldColors: false",
+            "allowWindowOps: true",
         ] {
             window.args(["-xrm", &format!("*{setting}")]);
         }
@@ -90,13 +91,27 @@ impl Xterm {
         cells::differences(&page, &viewer)
     }
 
-    /// The page as xterm prints it (`CSI 0 i`), in colour.
-    fn page(&self) -> Rows {
-        let (page, tty) = (self.folder.join(PAGE), self.folder.join("tty"));
-        let _ = fs::remove_file(&page);
+    /// Gives it another size, in columns and rows. Nothing else may write to xterm meanwhile.
+    ///
+    /// # Panics
+    /// If xterm is gone.
+    #[track_caller]
+    pub fn resize(&self, (cols, rows): (u16, u16)) {
+        self.write(&format!("\x1b[8;{rows};{cols}t"));
+    }
+
+    fn write(&self, sequence: &str) {
+        let tty = self.folder.join("tty");
         let terminal = eventually("the name of xterm's terminal", SOON, || fs::read_to_string(&tty).ok());
         let mut terminal = OpenOptions::new().write(true).open(terminal.trim()).expect("the terminal is there");
-        terminal.write_all(b"\x1b[0i").expect("xterm reads");
+        terminal.write_all(sequence.as_bytes()).expect("xterm reads");
+    }
+
+    /// The page as xterm prints it (`CSI 0 i`), in colour.
+    fn page(&self) -> Rows {
+        let page = self.folder.join(PAGE);
+        let _ = fs::remove_file(&page);
+        self.write("\x1b[0i");
         let printed = eventually("the page that xterm prints", SOON, || fs::read(&page).ok());
         let printed = String::from_utf8_lossy(&printed);
         // Each row begins with the command for characters of single width (DECSWL).

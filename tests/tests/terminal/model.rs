@@ -204,6 +204,12 @@ impl Bare {
         row[Column(row.len() - 1)].flags.contains(Flags::WRAPLINE)
     }
 
+    /// Row and column of the cursor, from 0.
+    pub(crate) fn cursor(&self) -> (u16, u16) {
+        let point = self.term.grid().cursor.point;
+        (point.line.0 as u16, point.column.0 as u16)
+    }
+
     /// A resize as a person's terminal does it.
     pub(crate) fn resize(&mut self, size: Size) {
         self.term.resize(Extent(size));

@@ -38,6 +38,8 @@ pub(in crate::terminal) enum Command {
     EraseUnprotected(Part),
     /// DECSCA.
     Protect(Protection),
+    /// SPA, EPA.
+    Guard(Protection),
     /// DECCRA.
     Copy { corners: Corners, top: u16, left: u16 },
     /// DECCARA.
@@ -133,6 +135,8 @@ impl Command {
         Some(match (marks, last) {
             (b"", b'6') => Command::ColumnBack,
             (b"", b'9') => Command::ColumnForward,
+            (b"", b'V') => Command::Guard(Protection::On),
+            (b"", b'W') => Command::Guard(Protection::Off),
             (b"", b'N') => Command::ShiftOnce(CharsetIndex::G2),
             (b"", b'O') => Command::ShiftOnce(CharsetIndex::G3),
             (b"", b'n') => Command::Shift(CharsetIndex::G2),

@@ -35,6 +35,8 @@ pub(in crate::terminal) enum Part {
     Right,
     Left,
     Row,
+    /// So many cells from the cursor's on, up to the end of the row.
+    Cells(usize),
 }
 
 /// The attributes that DECCARA and DECRARA know: what sets each, what resets it.
@@ -88,7 +90,15 @@ impl ModelHandler {
         }
     }
 
-    /// Cells that are not protected become blank, in the present background colour. As with xterm, the cursor's row is
+    /// Erases what is not protected, if that is so for erasing of every kind (SPA); false if not.
+    pub(in crate::terminal) fn erases_around_guarded(&mut self, part: Part) -> bool {
+        if self.dec.is_guarding {
+            self.erase_unprotected(part);
+        }
+        self.dec.is_guarding
+    }
+
+    /// What is not protected becomes blank, in the colour behind what is written next. As with xterm, the cursor's row is
     /// erased to its end even if a wrap is pending there.
     pub(super) fn erase_unprotected(&mut self, part: Part) {
         let (row, column) = self.place();
@@ -102,6 +112,9 @@ impl ModelHandler {
             Part::Row => erase_unprotected(grid, rows(row, row)),
             Part::Right => erase_unprotected(grid, right),
             Part::Left => erase_unprotected(grid, left),
+            Part::Cells(count) => {
+                erase_unprotected(grid, Area { right: last.min(column + count.max(1) - 1), ..right });
+            }
             Part::Below => {
                 erase_unprotected(grid, right);
                 erase_unprotected(grid, rows(row + 1, last_row));

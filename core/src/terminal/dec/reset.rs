@@ -24,6 +24,7 @@ impl ModelHandler {
         self.term.unset_keypad_application_mode();
         self.terminal_attribute(Attr::Reset);
         rendition::protect(&mut self.term, Protection::Off);
+        self.dec.is_guarding = false;
         self.dec.charsets = super::Charsets::default();
         for set in SETS {
             self.set_charset(set, StandardCharset::Ascii);
@@ -38,6 +39,7 @@ impl ModelHandler {
     pub(super) fn switch_columns(&mut self) {
         if self.dec.is_on(COLUMNS_PERMITTED) {
             self.switch_model(NamedPrivateMode::ColumnMode, Switch::On);
+            self.harvest();
             self.margins = None;
             self.set_sides(None);
             self.go_to(0, 0);
@@ -46,6 +48,7 @@ impl ModelHandler {
 
     /// All margins are the screen's edges again. The cursor stays.
     fn forget_all_margins(&mut self) {
+        self.harvest();
         let cursor = self.term.grid().cursor.clone();
         self.term.set_scrolling_region(1, None);
         self.term.grid_mut().cursor = cursor;

@@ -109,6 +109,8 @@ impl Scrollback {
                         rows.extend(broken);
                     }
                 }
+                // Where they stand on the screen, lines after them are no longer on its first rows.
+                Left::Repeated { .. } => {}
                 Left::Gap { end, .. } if left.peek().is_none() && !due && end == screen.main_top() => {
                     open_gap = Some(end);
                     break;
