@@ -141,7 +141,8 @@ impl Host {
             passed.extend(self.read_piece(now, piece, decoder.bytes()));
         }
         if self.escape().is_none() && !self.screen.own_cursor.is_awaited() {
-            // Half a key is followed all the same: the escape may be wanted before the other half comes.
+            // No key begins a command now, so half a key goes to the program at once. The decoder still follows the
+            // key: its other half may come after a question has made the escape count.
             passed.extend_from_slice(decoder.give());
         }
         self.console.decoder = decoder;

@@ -10,7 +10,7 @@ use super::reconnect::Away;
 use crate::id::{LinkId, MemberId};
 use crate::role::Role;
 use crate::session::handshake::Cause;
-use crate::session::link::{Hello, KNOWS_BLINK, KNOWS_REPEATS, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
+use crate::session::link::{Client, Hello, KNOWS_BLINK, KNOWS_REPEATS, Path, WANTS_CLIPBOARD, WANTS_MEMBERS};
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::sync::history::Repeats;
@@ -118,8 +118,9 @@ impl Member {
             id,
             origin,
             role,
-            wants_clipboard: wants(&hello, WANTS_CLIPBOARD),
-            wants_members: wants(&hello, WANTS_MEMBERS),
+            client: hello.client(),
+            wants_clipboard: hello.has(WANTS_CLIPBOARD),
+            wants_members: hello.has(WANTS_MEMBERS),
             lane: Downlink::new(u64::from(hello.history), styles(&hello), repeats(&hello)),
             name: hello.name,
             size: hello.size,
@@ -161,7 +162,7 @@ fn styles(hello: &Hello) -> Styles {
 }
 
 fn repeats(hello: &Hello) -> Repeats {
-    if wants(hello, KNOWS_REPEATS) { Repeats::Known } else { Repeats::Unknown }
+    if hello.has(KNOWS_REPEATS) { Repeats::Known } else { Repeats::Unknown }
 }
 
 /// Whether members of this role may type.

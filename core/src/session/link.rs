@@ -149,8 +149,17 @@ pub const WANTS_MEMBERS: u32 = 2;
 /// A capability: lines may have blinking and overlined cells.
 pub const KNOWS_BLINK: u32 = 4;
 
-/// A capability: of lines above the window it may be said that they repeat others.
-pub const KNOWS_REPEATS: u32 = 8;
+/// A capability: the terminal lane is to be data channel 1. The viewer controls in ICE.
+pub const BY_CHANNEL: u32 = 8;
+
+/// A capability: the viewer takes no datagrams that the rendezvous relays.
+pub const NO_RELAY: u32 = 16;
+
+/// A capability: the viewer is the page of a browser.
+pub const IN_BROWSER: u32 = 32;
+
+/// A capability: line commits may say that a line above the window repeats another one.
+pub const KNOWS_REPEATS: u32 = 64;
 
 /// A viewer's first message, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,7 +171,7 @@ pub struct Hello {
     /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
     pub history: u32,
     /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`], [`KNOWS_BLINK`],
-    /// [`KNOWS_REPEATS`].
+    /// [`BY_CHANNEL`], [`NO_RELAY`], [`IN_BROWSER`], [`KNOWS_REPEATS`]. The engine adds those of the lane and the browser.
     pub capabilities: u32,
 }
 

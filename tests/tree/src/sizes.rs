@@ -23,8 +23,12 @@ const MACHINES: [(&str, &str, &str); 4] =
     [("core", "host", "Host"), ("core", "viewer", "Viewer"), ("cli", "share", "Share"), ("cli", "join", "Join")];
 
 /// Files that are one idea each, however long, and may have any number of lines.
-const ONE_IDEA: [&str; 4] =
-    ["core/src/rendezvous.rs", "core/src/predict.rs", "core/src/ice/turn/allocations.rs", "core/src/terminal/handler.rs"];
+const ONE_IDEA: [&str; 4] = [
+    "core/src/rendezvous.rs",
+    "core/src/predict.rs",
+    "core/src/ice/turn/allocations.rs",
+    "core/src/terminal/handler.rs",
+];
 
 /// Files with too many lines; those of one idea each only if they are not there.
 pub fn large_files(tree: &Tree) -> Vec<Finding> {

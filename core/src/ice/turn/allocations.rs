@@ -1,9 +1,9 @@
 //! Relayed candidates by TURN (RFC 8656): one allocation at each server, over UDP from one of our sockets, or over TCP.
 //!
-//! The protocol is turn-client-proto's. What is decided here is when there is an allocation, from which socket, for
-//! whom it lets datagrams in, and what becomes of it when it, the socket or the credentials go. A server that does not
-//! answer costs a few datagrams and nobody's time. Transaction ids come from the operating system, as the engine's
-//! randomness does; simulations answer for both.
+//! The protocol is turn-client-proto's. This module decides when to ask for an allocation and from which socket, which
+//! peers the allocation lets in, and what follows when the allocation, the socket or the credentials are lost. A server
+//! that does not answer costs a few datagrams and nobody's time. Transaction ids come from the operating system, as the
+//! engine's randomness does; simulations answer for both.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -92,7 +92,7 @@ fn instant(now: Timestamp) -> Instant {
 }
 
 fn timestamp(at: Instant) -> Timestamp {
-    // Rounded up: earlier than asked for, nothing would happen.
+    // Rounded up: a call before the client's own deadline would change nothing.
     Timestamp::from_micros(u64::try_from(at.as_nanos()).unwrap_or_default().div_ceil(1000))
 }
 
@@ -133,7 +133,7 @@ impl Allocation {
             && !self.refused.contains(&ip)
             && let Some(client) = &mut self.client
         {
-            // An allocation that is there, or asked for, is as good as a new one.
+            // An allocation that exists or was asked for serves as well as a new one.
             let _ = client.create_permission(TransportType::Udp, ip, instant(now));
             self.wake = now;
         }
