@@ -158,7 +158,9 @@ impl Session {
             }
             happened::SHOWN => machine(ViewerInput::Shown),
             happened::ROOM => match *bytes {
-                [a, b, c, d] => machine(ViewerInput::Resized(size(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d])))),
+                [a, b, c, d] => {
+                    machine(ViewerInput::Resized(size(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]))))
+                }
                 _ => Input::Tick,
             },
             happened::LEAVE => machine(ViewerInput::Leave),

@@ -7,8 +7,8 @@ import { cellsOf } from "./browser.mjs";
 export async function cellsOfPane(pane, { cols, rows }) {
   const terminal = new headless.Terminal({ cols, rows, allowProposedApi: true });
   const lines = pane.styled().replace(/\n$/, "").split("\n").slice(0, rows);
-  // Each row by its place, so that no row of full width wraps.
-  const bytes = lines.map((line, row) => `\x1b[0m\x1b[${row + 1};1H${line}`).join("");
+  // Each row by its place, so that no row of full width wraps. Colours go on from row to row.
+  const bytes = lines.map((line, row) => `\x1b[${row + 1};1H${line}`).join("");
   await new Promise((resolve) => terminal.write(`\x1b[?7l${bytes}`, resolve));
   const cells = cellsOf(terminal);
   terminal.dispose();

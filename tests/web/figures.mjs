@@ -58,7 +58,7 @@ try {
   });
   for (let key = 0; key < KEYS; key += 1) {
     await guest.press("x");
-    await guest.page.waitForFunction((count) => window.times.length >= count, key + 1, { polling: 5 });
+    await eventually("the echo", () => guest.page.evaluate((count) => window.times.length >= count, key + 1));
   }
   const echo = (await guest.page.evaluate(() => window.times)).sort((a, b) => a - b);
   say("echo, keydown to parsed", `p50 ${quantile(echo, 0.5).toFixed(1)}, p99 ${quantile(echo, 0.99).toFixed(1)}, worst ${echo.at(-1).toFixed(1)} ms of ${echo.length} (goal p99 12)`);
@@ -94,7 +94,7 @@ try {
     window.requestAnimationFrame = (call) => frame((at) => { window.wakes.frames += 1; call(at); });
   });
   await page.goto(still.links.control);
-  await page.waitForFunction(() => document.body.classList.contains("is-live"));
+  await eventually("the first screen", () => page.evaluate(() => document.body.classList.contains("is-live")));
   await new Promise((resolve) => setTimeout(resolve, 3000));
   const cdp = await context.newCDPSession(page);
   await cdp.send("Performance.enable");

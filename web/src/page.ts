@@ -19,6 +19,9 @@ type ScreenModule = typeof import("./screen.js");
 /** A window whose size still changes is measured once, this long after the last change, in milliseconds. */
 const SETTLED_AFTER_MS = 100;
 
+/** What is painted this long after a key, in milliseconds, may be its echo. */
+const ECHO_WITHIN_MS = 2000;
+
 /** The one preference that a person must not set each time anew. */
 const SCREEN_READER = "beach.screen-reader";
 
@@ -51,6 +54,7 @@ export class Page {
   #screen: TerminalScreen | undefined;
   #isLive = false;
   #hasScreen = false;
+  #typedAt = Number.NEGATIVE_INFINITY;
   #told: Room = { cols: 0, rows: 0 };
 
   constructor(assets: URL, machine: Promise<Machine>, screen: Promise<ScreenModule>) {
@@ -161,7 +165,7 @@ export class Page {
 
   #typed(data: string): void {
     this.#session.typed(this.#touch.modified(data));
-    this.#screen?.followCursor();
+    this.#typedAt = performance.now();
   }
 
   /** Keys that the page takes for itself: copying, as terminals on Linux and Windows have it. */
@@ -262,6 +266,8 @@ export class Page {
     if (!this.#hasScreen) performance.mark("beach:first-screen");
     this.#hasScreen = true;
     this.#tab.happened();
+    // After the echo, not after the key: browsers bring the field that has the focus into sight at a key.
+    if (performance.now() - this.#typedAt < ECHO_WITHIN_MS) this.#screen?.followCursor();
   }
 
   #onExit(exit: Extract<News, { kind: "exit" }>): void {
@@ -356,7 +362,7 @@ export class Page {
 
   #copyText(): void {
     const text = this.#screen?.text() ?? "";
-    openSheet("Text of the session", h("pre", { tabindex: "0" }, text));
+    openSheet("Text of the session", () => this.#focus(), h("pre", { tabindex: "0" }, text));
   }
 
   async #fullScreen(): Promise<void> {
@@ -386,6 +392,7 @@ export class Page {
     const row = (keys: string, words: string): HTMLElement => h("tr", {}, h("th", {}, h("kbd", {}, keys)), h("td", {}, words));
     openSheet(
       "About and help",
+      () => this.#focus(),
       h("p", {}, "This terminal is shared by somebody with beach. What it shows and what you type travel between this page and their computer alone, end-to-end encrypted."),
       h("p", {}, ...prose("You trust the server that this page came from: it could have sent another page. `beach join` does not need that trust, and `beach web` shows the page without it.")),
       h(

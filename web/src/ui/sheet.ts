@@ -2,14 +2,18 @@
 
 import { h } from "./dom.js";
 
-export function openSheet(title: string, ...content: (Node | string)[]): void {
+/** `closed`: the sheet is gone, and the focus may go where it was. */
+export function openSheet(title: string, closed: () => void, ...content: (Node | string)[]): void {
   const dialog = h("dialog.sheet", { "aria-label": title });
   const close = (): void => dialog.close();
   dialog.append(
     h("header", {}, h("h2", {}, title), h("button", { type: "button", click: close }, "Close")),
     h("div.content", {}, ...content),
   );
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    closed();
+  });
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) close();
   });
