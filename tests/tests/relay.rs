@@ -445,7 +445,7 @@ fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
 #[test]
 fn a_connection_joins_by_64_links_at_once_and_places_are_given_again() {
     let mut desk = Desk::new();
-    let mut join = |desk: &mut Desk, link: u64| {
+    let join = |desk: &mut Desk, link: u64| {
         let session = SessionName::Full(host_secrets(1).session());
         let (link, role, versions) = (LinkId(link), Role::View, vec![1]);
         let join = ToRendezvous::Join { session, link, role, versions, resumes: None };

@@ -64,6 +64,9 @@ pub enum SignalError {
     /// Another failure of TLS, in the library's words.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// The server answered the TLS handshake with something else.
+    #[error("the server does not answer in TLS: it may not speak https")]
+    NotTls,
     /// The connection ended before the TLS handshake did.
     #[error("the server closed the connection during the TLS handshake: it may not speak https")]
     ClosedInTls,
@@ -223,8 +226,10 @@ impl From<io::Error> for SignalError {
 impl SignalError {
     fn of_tls(error: &rustls::Error) -> SignalError {
         use rustls::CertificateError as Flaw;
-        let rustls::Error::InvalidCertificate(flaw) = error else {
-            return SignalError::Tls(error.to_string());
+        let flaw = match error {
+            rustls::Error::InvalidCertificate(flaw) => flaw,
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => return SignalError::NotTls,
+            other => return SignalError::Tls(other.to_string()),
         };
         // Not a `match` over all kinds: the library's enum may grow, and has kinds that are kept for compatibility.
         SignalError::Certificate(if matches!(flaw, Flaw::UnknownIssuer | Flaw::BadSignature) {

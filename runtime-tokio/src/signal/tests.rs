@@ -157,7 +157,7 @@ async fn tls_to_a_server_without_it_fails_with_a_cause() {
         event = server.next() => panic!("nothing should happen, but: {event:?}"),
     };
 
-    assert_eq!(down(event), SignalError::ClosedInTls);
+    assert_eq!(down(event), SignalError::NotTls);
 }
 
 #[test]
