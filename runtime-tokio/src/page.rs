@@ -80,7 +80,7 @@ mod tests {
         let html = str::from_utf8(INDEX).expect("text");
         let (_, rest) = html.split_once("<noscript>").expect("words for people without JavaScript");
         let (words, _) = rest.split_once("</noscript>").expect("their end");
-        for said in ["This is a beach session", "beach join 'LINK'", "the part after # too", "end to end"] {
+        for said in ["This is a beach session", "beach join 'LINK'", "the part after # too", "end-to-end"] {
             assert!(words.contains(said), "{said}: {words}");
         }
         // For previews of the link.

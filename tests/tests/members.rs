@@ -3,7 +3,7 @@
 
 use beach_core::host::{HostInput, ModeratorAction, Resize};
 use beach_core::role::Role;
-use beach_core::terminal::{Emulator, Line, Size, Space, Window};
+use beach_core::terminal::{Emulator, Line, Size, Space};
 use beach_core::viewer::{ViewerInput, ViewerNotice};
 use beach_tests::sim::scenario::everyone_joins;
 use beach_tests::sim::{FakeEngine, HostPlan, Script, ViewerPlan, Who, Wire, World, fake_engine, ms, secs};
@@ -82,36 +82,6 @@ fn with_a_name_that_viewer_decides_while_it_is_here_and_nobody_else_does() {
     world.viewer_input(1, ViewerInput::Leave);
     world.run_for(secs(1));
     assert_eq!(size_of(&world), Size::new(80, 24));
-}
-
-#[test]
-fn a_terminal_made_for_the_session_takes_its_size_is_blank_at_first_and_tells_only_how_much_room_there_is() {
-    let mut world = World::new(1, fake_engine);
-    let mut host = HostPlan::new(1);
-    (host.config.resize, host.script) = (Resize::Owner, Script::Mute);
-    world.add_host(host);
-    let mut plan = ViewerPlan::of(1, Role::Control);
-    (plan.size, plan.window, plan.wait) = (Size::new(120, 50), Window::Session, Some(secs(5)));
-    world.add_viewer(plan);
-    everyone_joins(&mut world, secs(30)).unwrap_or_else(|who| panic!("{who}"));
-    world.run_for(secs(1));
-    for size in [Size::new(80, 24), Size::new(132, 43), Size::new(40, 10), Size::new(80, 30)] {
-        world.host_input(0, HostInput::Resized(size));
-        world.run_for(secs(1));
-        let lines: String = (0..40).map(|line| format!("{}x{} {line}\r\n", size.cols, size.rows)).collect();
-        world.host_input(0, HostInput::Printed(lines.into_bytes()));
-        world.run_for(secs(2));
-        assert_eq!(world.viewers[0].terminal.head().size, size);
-    }
-    let told = all_lines(&mut world.viewers[0].terminal);
-    assert_eq!(told.first().map(String::as_str), Some("80x24 0"), "nothing blank was pushed into the scrollback");
-    for (cols, rows) in [(80, 24), (132, 43), (40, 10), (80, 30)] {
-        for line in 0..40 {
-            let line = format!("{cols}x{rows} {line}");
-            assert_eq!(told.iter().filter(|row| **row == line).count(), 1, "{line}: {told:#?}");
-        }
-    }
-    assert_eq!(size_of(&world), Size::new(80, 30), "the session's size is the host's");
 }
 
 fn paste(world: &mut World<FakeEngine>, viewer: usize, text: &[u8], first: bool, last: bool) {

@@ -226,10 +226,11 @@ impl From<io::Error> for SignalError {
 impl SignalError {
     fn of_tls(error: &rustls::Error) -> SignalError {
         use rustls::CertificateError as Flaw;
-        let flaw = match error {
-            rustls::Error::InvalidCertificate(flaw) => flaw,
-            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => return SignalError::NotTls,
-            other => return SignalError::Tls(other.to_string()),
+        if let rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) = error {
+            return SignalError::NotTls;
+        }
+        let rustls::Error::InvalidCertificate(flaw) = error else {
+            return SignalError::Tls(error.to_string());
         };
         // Not a `match` over all kinds: the library's enum may grow, and has kinds that are kept for compatibility.
         SignalError::Certificate(if matches!(flaw, Flaw::UnknownIssuer | Flaw::BadSignature) {
