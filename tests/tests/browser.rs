@@ -135,9 +135,9 @@ fn hidden_addresses_are_not_told() {
         let mut world = fake_world(seed, all_viewers);
         pair(&mut world, HostPlan::new(1));
         assert!(world.run_until(secs(10), is_live), "{}", world.story(0));
-        let told = world.hosts[0].notes.iter().filter_map(|(_, note)| match &note.step {
-            Step::CandidateReceived(candidate) => Some(candidate.kind),
-            _ => None,
+        let told = world.hosts[0].notes.iter().filter_map(|(_, note)| {
+            let Step::CandidateReceived(candidate) = &note.step else { return None };
+            Some(candidate.kind)
         });
         assert!(told.clone().all(|kind| kind == CandidateKind::ServerReflexive), "{:?}", told.collect::<Vec<_>>());
     }

@@ -55,10 +55,10 @@ mod tests {
     use crate::session::link::Lane;
 
     fn peer_event(what: u32, bytes: &[u8]) -> Result<PeerEvent, WireError> {
-        match NetworkInput::from_page(what, 7, bytes)? {
-            NetworkInput::Peer(PeerNumber(7), event) => Ok(event),
-            _ => panic!("{what} is about a connection"),
-        }
+        let NetworkInput::Peer(PeerNumber(7), event) = NetworkInput::from_page(what, 7, bytes)? else {
+            panic!("{what} is about a connection");
+        };
+        Ok(event)
     }
 
     #[test]

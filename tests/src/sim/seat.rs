@@ -24,7 +24,7 @@ pub enum SeatPeer<P> {
     /// See [`Seat::Native`].
     Native(P),
     /// See [`Seat::Browser`].
-    Browser(BrowserPeer),
+    Browser(Box<BrowserPeer>),
 }
 
 /// Who of a world's viewers is a page.
@@ -41,7 +41,7 @@ impl<E: Engine> Engine for Seat<E> {
     fn peer(&mut self, now: Timestamp, plan: PeerPlan, entropy: &mut Entropy) -> SeatPeer<E::Peer> {
         match self {
             Seat::Native(engine) => SeatPeer::Native(engine.peer(now, plan, entropy)),
-            Seat::Browser(engine) => SeatPeer::Browser(engine.peer(now, plan, entropy)),
+            Seat::Browser(engine) => SeatPeer::Browser(Box::new(engine.peer(now, plan, entropy))),
         }
     }
 
@@ -71,14 +71,14 @@ impl<P: Peer> SeatPeer<P> {
     fn get(&self) -> &dyn Peer {
         match self {
             SeatPeer::Native(peer) => peer,
-            SeatPeer::Browser(peer) => peer,
+            SeatPeer::Browser(peer) => &**peer,
         }
     }
 
     fn get_mut(&mut self) -> &mut dyn Peer {
         match self {
             SeatPeer::Native(peer) => peer,
-            SeatPeer::Browser(peer) => peer,
+            SeatPeer::Browser(peer) => &mut **peer,
         }
     }
 }

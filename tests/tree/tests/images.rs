@@ -101,7 +101,8 @@ fn an_image_is_built_from_all_files_of_a_clone_and_no_others() {
         .collect();
     left_out.push(".git".to_owned());
     let mut ignored = entries(".dockerignore");
-    (left_out.sort(), ignored.sort());
+    left_out.sort();
+    ignored.sort();
     assert_eq!(ignored, left_out, ".dockerignore is .gitignore and .git");
 }
 

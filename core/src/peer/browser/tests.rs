@@ -46,12 +46,10 @@ fn drain(peer: &mut BrowserPeer) -> Vec<PeerOutput> {
 
 /// The numbers and texts of the commands.
 fn commands(peer: &mut BrowserPeer) -> Vec<(u32, String)> {
-    let each = |output| match output {
-        PeerOutput::Command(_, command) => {
-            let (what, bytes) = command.to_page();
-            Some((what, String::from_utf8_lossy(&bytes).into_owned()))
-        }
-        _ => None,
+    let each = |output| {
+        let PeerOutput::Command(_, command) = output else { return None };
+        let (what, bytes) = command.to_page();
+        Some((what, String::from_utf8_lossy(&bytes).into_owned()))
     };
     drain(peer).into_iter().filter_map(each).collect()
 }
