@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// No servers.
 #[derive(Default)]
-pub struct Allocations;
+pub struct Allocations {}
 
 impl Allocations {
     /// The server is not used.
