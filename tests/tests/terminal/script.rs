@@ -87,8 +87,6 @@ const SEQUENCES: &[&str] = &[
     "\x1b[?6l",
     "\x1b[4h",
     "\x1b[4l",
-    "\x1b[20h",
-    "\x1b[20l",
     "\x1b[?25l",
     "\x1b[?25h",
     "\x1b[?1h",
