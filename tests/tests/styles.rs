@@ -194,15 +194,24 @@ proptest! {
             let mut expected = window(&mut emulator);
             // The rest of a line may have been pushed out at the bottom; nothing stands below to go on in.
             expected.last_mut().expect("rows").wrapped = false;
-            prop_assert_eq!(window(&mut person.terminal), expected);
+            prop_assert_eq!(sure_wraps_of(window(&mut person.terminal)), sure_wraps_of(expected));
         }
         emulator.feed(b"\x1b[?1049l");
         person.sees(&mut emulator);
         person.terminal.frame();
         let finals = emulator.base()..emulator.top();
         let finals = finals.map(|number| Line::decode(emulator.line(Space::Main, number).expect("kept").1).expect("canonical"));
-        prop_assert_eq!(person.scrollback(), finals.collect::<Vec<_>>());
+        prop_assert_eq!(sure_wraps_of(person.scrollback()), sure_wraps_of(finals.collect()));
     }
+}
+
+/// The lines without the wraps of empty rows. `ESC [ 1 K` at the right edge leaves such a row: whether its text goes on in the
+/// next row is something on which terminals disagree.
+fn sure_wraps_of(mut lines: Vec<Line>) -> Vec<Line> {
+    for line in lines.iter_mut().filter(|line| line.runs.is_empty()) {
+        line.wrapped = false;
+    }
+    lines
 }
 
 #[test]
