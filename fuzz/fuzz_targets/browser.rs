@@ -14,7 +14,7 @@ use beach_core::peer::engine::{Carrier, Engine, Peer, PeerNumber, PeerOutput, Pe
 use beach_core::predict::Mode;
 use beach_core::role::Role;
 use beach_core::session::link::Lane;
-use beach_core::terminal::{Abilities, Options, Size};
+use beach_core::terminal::{Abilities, Options, Size, Window};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerOutput};
 use beach_core::wire::signal::Description;
@@ -45,7 +45,7 @@ fn viewer(data: &[u8]) {
         name: "somebody".to_owned(),
         size: Size::new(80, 24),
         wait: None,
-        options: Options { abilities: Abilities::ALL, alternate: false },
+        options: Options { abilities: Abilities::ALL, alternate: false, window: Window::Session },
         predict: Mode::Auto,
         history: 1000,
         clipboard: false,
