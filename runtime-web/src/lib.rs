@@ -19,7 +19,6 @@ pub mod codes;
 pub mod news;
 pub mod page;
 mod typing;
-mod words;
 
 #[cfg(target_arch = "wasm32")]
 mod glue;

@@ -3,13 +3,11 @@
 use beach_core::id::MemberId;
 use beach_core::role::Role;
 use beach_core::session::handshake::{Failure, Stage};
-use beach_core::session::link::{Path, PathKind};
+use beach_core::session::link::{Client, Path, PathKind};
 use beach_core::terminal::viewer_name;
 use beach_core::viewer::{ViewerExit, sentences};
 use beach_core::wire::frame::Members;
 use serde::Serialize;
-
-use crate::words;
 
 /// News for the person.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -206,7 +204,7 @@ impl News {
             end: End::Failed,
             what: failure.what(),
             why: failure.why(server),
-            advice: words::advice(failure).to_owned(),
+            advice: failure.advice(Client::Browser).to_owned(),
         }
     }
 }

@@ -1,13 +1,13 @@
 //! The error messages and exit codes of a failed join or share.
 
 use beach_core::session::handshake::{Cause, Failure, Stage};
-use beach_core::session::link::{LinkDown, Refusal};
+use beach_core::session::link::{Client, LinkDown, Refusal};
 
 use super::{code, error};
 
 /// Prints the three lines about a failed join; returns the exit code.
 pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
-    error(&failure.what(), &failure.why(server), advice(failure));
+    error(&failure.what(), &failure.why(server), failure.advice(Client::Beach));
     join_code(failure)
 }
 
@@ -41,49 +41,6 @@ pub(crate) fn elsewhere(server: &str) -> u8 {
 /// A cause in words.
 pub(crate) fn cause(cause: &Cause) -> String {
     cause.to_string()
-}
-
-fn advice(failure: &Failure) -> &'static str {
-    match (&failure.cause, failure.stage) {
-        (Cause::Refused(Refusal::NoSession), _) => {
-            "ask the host for a new link; --wait SECS waits for a session that starts later"
-        }
-        (Cause::Refused(Refusal::WrongKey), _) => "copy the whole link again, with everything after #",
-        (Cause::Refused(Refusal::WrongHost), _) => "do not use this rendezvous: somebody there poses as the host",
-        (Cause::Refused(Refusal::Full), _) => "wait until somebody leaves",
-        (Cause::Refused(Refusal::Version(_)), _) => "use the same version of beach on both sides",
-        (Cause::Refused(Refusal::Denied | Refusal::Misuse | Refusal::Taken), _) => "ask the host",
-        (Cause::Refused(Refusal::Forgotten), _) => "beach join again",
-        (Cause::Refused(Refusal::Used | Refusal::Expired), _) => "ask the host for a new link",
-        (Cause::Refused(Refusal::Busy), _) => "try again in a moment",
-        (Cause::Refused(Refusal::NoBrowsers), _) => "use `beach join`",
-        (Cause::Refused(Refusal::OldHost), _) => "use `beach join`, or ask the host for a newer version of beach",
-        (_, Stage::ReachingRendezvous) => {
-            "check the address and the network; is `beach serve` (or the share) running there?"
-        }
-        (_, Stage::WaitingForHost | Stage::WaitingForApproval) => "ask the host",
-        (_, Stage::CheckingPaths) => "let UDP pass between the two machines, or join from the same network",
-        (Cause::Down(LinkDown::WrongCertificate | LinkDown::Unconfirmed | LinkDown::SpokeTooEarly), _) => {
-            "somebody may sit in between: try another network, and ask the host for a new link"
-        }
-        (_, Stage::Live) => "beach join again",
-        (
-            Cause::NoAnswer
-            | Cause::Signal(_)
-            | Cause::Down(_)
-            | Cause::DownThere(_)
-            | Cause::Gone
-            | Cause::Left
-            | Cause::NoControl,
-            Stage::Authenticating
-            | Stage::Offer
-            | Stage::Answer
-            | Stage::Securing
-            | Stage::Confirming
-            | Stage::OpeningControl
-            | Stage::FirstScreen,
-        ) => "join again; `beach join --debug-log FILE LINK` logs every step",
-    }
 }
 
 fn join_code(failure: &Failure) -> u8 {

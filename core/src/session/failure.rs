@@ -1,4 +1,4 @@
-//! A failure in words, the same for every program: what failed, and why. What to do about it, each program knows itself.
+//! A failure in words, the same for every program: what failed, and why.
 
 use std::fmt;
 
