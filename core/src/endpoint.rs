@@ -23,8 +23,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::crypto::confirmation::Side;
-use crate::crypto::invite::{Invite, LinkForm};
-use crate::crypto::keys::{HostSecrets, Psk};
+use crate::crypto::invite::Invite;
 use crate::ice::stun::Gatherer;
 use crate::ice::turn::Allocations;
 use crate::id::LinkId;
@@ -40,8 +39,11 @@ use crate::wire::signal::ToRendezvous;
 
 pub use self::api::{Generation, Input, NetworkInput, Output, Paths, Secrets};
 use self::note::Step;
-use self::signalling::PING_EVERY;
+use self::peers::Sockets;
+use self::sealing::Keys;
+use self::signalling::{PING_EVERY, Signal};
 use self::state::{Advance, Link, Seal};
+use self::story::Records;
 
 /// A link whose peer hears nothing at all for this long is down: checks of its path come every few seconds.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -59,39 +61,23 @@ const PONG_AFTER_SLEEP: Duration = Duration::from_secs(1);
 pub struct Endpoint<M: LinkUser, E: Engine> {
     machine: M,
     engine: E,
-    secrets: Secrets,
-    /// A host's earlier secrets, from before its links changed: members come back by their sessions, and nobody else
-    /// gets in. Newest last.
-    earlier: Vec<HostSecrets>,
+    keys: Keys,
     entropy: Entropy,
     links: DeadlineMap<Link<E::Peer>>,
-    /// The keys that prove membership of an earlier link.
-    kept: BTreeMap<LinkId, Psk>,
     /// Which link a (source, destination) pair belongs to.
     routes: BTreeMap<(SocketAddr, SocketAddr), LinkId>,
-    /// The open sockets, and their generation.
-    sockets: (Generation, Vec<SocketAddr>),
-    /// The generation that was asked for last.
-    asked: Generation,
+    sockets: Sockets,
     paths: Paths,
     gatherer: Gatherer,
     turn: Allocations,
-    rendezvous_at: Option<SocketAddr>,
-    /// The links that work at the rendezvous.
-    form: LinkForm,
-    signal_up: bool,
-    said_at: Timestamp,
-    /// By when the rendezvous has to answer.
-    pong_by: Option<Timestamp>,
+    signal: Signal,
     /// When something happened last.
     handled_at: Timestamp,
     events: VecDeque<Event>,
     /// Links with datagrams that their peers have not put out yet. A frame is several datagrams, and a peer that puts
     /// them out together does its own work once.
     written: Vec<LinkId>,
-    journal: Option<Journal>,
-    /// Whether notes are made: a log or a recording takes them.
-    notes: bool,
+    records: Records,
     out: VecDeque<Output<M::ForRuntime>>,
 }
 
@@ -105,32 +91,24 @@ where
         let mut endpoint = Endpoint {
             machine,
             engine,
+            keys: Keys { secrets, earlier: Vec::new(), kept: BTreeMap::new() },
             entropy,
-            earlier: Vec::new(),
             links: DeadlineMap::default(),
-            kept: BTreeMap::new(),
             routes: BTreeMap::new(),
-            sockets: (0, Vec::new()),
-            asked: 0,
+            sockets: Sockets::default(),
             paths: Paths::default(),
             gatherer: Gatherer::default(),
             turn: Allocations::default(),
-            rendezvous_at: None,
-            form: LinkForm::default(),
-            signal_up: false,
-            said_at: Timestamp::ZERO,
-            pong_by: None,
+            signal: Signal::default(),
             handled_at: Timestamp::ZERO,
             events: VecDeque::new(),
             written: Vec::new(),
-            journal: None,
-            notes: false,
+            records: Records::default(),
             out: VecDeque::new(),
-            secrets,
         };
-        if let Secrets::Host(_) = endpoint.secrets {
+        if let Secrets::Host(_) = endpoint.keys.secrets {
             // One set of sockets serves all links.
-            endpoint.asked = 1;
+            endpoint.sockets.asked = 1;
             endpoint.out.push_back(Output::Bind(1));
         }
         endpoint
@@ -148,7 +126,7 @@ where
     pub fn recording(mut self, first: &Record) -> Endpoint<M, E> {
         let mut journal = Journal::default();
         journal.begin(first);
-        self.journal = Some(journal);
+        self.records.journal = Some(journal);
         self
     }
 
@@ -175,14 +153,14 @@ where
 
     /// A host's invite for `role`, as of now, at this rendezvous.
     pub fn invite(&self, server: &str, role: Role) -> Option<Invite> {
-        match &self.secrets {
+        match &self.keys.secrets {
             Secrets::Host(secrets) => Some(secrets.invite(server, role)),
             Secrets::Viewer(_) => None,
         }
     }
 
     fn side(&self) -> (Side, PeerSide) {
-        match self.secrets {
+        match self.keys.secrets {
             Secrets::Host(_) => (Side::Host, PeerSide::Host),
             Secrets::Viewer(_) => (Side::Viewer, PeerSide::Viewer),
         }
@@ -191,7 +169,7 @@ where
     // Up and down the seam.
 
     fn feed(&mut self, now: Timestamp, input: M::Input) {
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = &mut self.records.journal {
             journal.input(now, &input);
         }
         self.machine.handle(now, input);
@@ -211,7 +189,7 @@ where
     fn settle(&mut self, now: Timestamp) {
         loop {
             while let Some(output) = self.machine.poll() {
-                if let Some(journal) = &mut self.journal {
+                if let Some(journal) = &mut self.records.journal {
                     journal.output(&output);
                 }
                 match M::split(output) {
@@ -230,7 +208,7 @@ where
                 break;
             }
         }
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = &mut self.records.journal {
             let bytes = journal.take();
             if !bytes.is_empty() {
                 self.out.push_back(Output::Record(bytes));
@@ -241,9 +219,9 @@ where
     fn on_network(&mut self, now: Timestamp, input: NetworkInput) {
         match input {
             NetworkInput::SignalUp => {
-                self.signal_up = true;
-                self.said_at = now;
-                self.pong_by = None;
+                self.signal.is_up = true;
+                self.signal.said_at = now;
+                self.signal.pong_by = None;
                 for link in self.links.values_mut() {
                     if let Seal::Open { channel, .. } = &mut link.seal {
                         channel.repeat_all(now);
@@ -252,7 +230,7 @@ where
                 self.events.push_back(Event::SignalUp);
             }
             NetworkInput::SignalDown(cause) => {
-                self.signal_up = false;
+                self.signal.is_up = false;
                 self.events.push_back(Event::SignalDown(cause));
             }
             NetworkInput::Signal(text) => self.on_signal(now, &text),
@@ -260,7 +238,7 @@ where
             NetworkInput::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
             NetworkInput::Relayed(bytes) => self.on_relayed(now, &bytes),
             NetworkInput::Moved(addresses) => self.on_moved(now, addresses),
-            NetworkInput::RendezvousAt(address) => self.rendezvous_at = Some(address),
+            NetworkInput::RendezvousAt(address) => self.signal.address = Some(address),
             NetworkInput::IceServer(server) => self.learn_server(now, &server),
             NetworkInput::TurnUp(stream) => self.turn.stream_up(now, stream),
             NetworkInput::TurnBytes(stream, bytes) => self.turn.stream_bytes(now, stream, &bytes),
@@ -272,11 +250,11 @@ where
     fn obey(&mut self, now: Timestamp, command: Command) {
         match command {
             Command::Dial => {
-                self.signal_up = false;
+                self.signal.is_up = false;
                 self.out.push_back(Output::Dial);
             }
             Command::HangUp => {
-                self.signal_up = false;
+                self.signal.is_up = false;
                 self.out.push_back(Output::HangUp);
             }
             Command::Register => self.register(now),
@@ -305,7 +283,7 @@ where
             }
             Command::Renew(link) => {
                 let live = self.links.get_mut(&link).and_then(|link| link.live.as_mut());
-                if let Some(live) = live.filter(|live| live.renews && live.state.is_confirmed()) {
+                if let Some(live) = live.filter(|live| live.detours.renews && live.state.is_confirmed()) {
                     live.renew(now);
                     self.drain(now, link);
                 }
@@ -313,11 +291,11 @@ where
             Command::Keep(link) => {
                 let live = self.links.get(&link).and_then(|link| link.live.as_ref());
                 if let Some(confirming) = live.and_then(|live| live.state.confirming()) {
-                    self.kept.insert(link, confirming.keys.resume_psk());
+                    self.keys.kept.insert(link, confirming.keys.resume_psk());
                 }
             }
             Command::Release(link) => {
-                self.kept.remove(&link);
+                self.keys.kept.remove(&link);
             }
             Command::Rotate => self.rotate(now),
         }
@@ -336,7 +314,7 @@ where
 
     /// Asks whether what was there is still there.
     fn look_around(&mut self, now: Timestamp) {
-        if self.signal_up {
+        if self.signal.is_up {
             self.ping(now, PONG_AFTER_SLEEP);
         }
         self.events.push_back(Event::Woken);
@@ -362,11 +340,11 @@ where
             self.confirm(now, id);
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
             let attempt = live.attempt;
-            if live.relay_at.take_if(|at| *at <= now).is_some() {
+            if live.detours.relay_at.take_if(|at| *at <= now).is_some() {
                 self.add_relay(now, id);
             }
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { continue };
-            if live.renews && live.state.is_confirmed() && live.watch.renews(now, live.is_detour()) {
+            if live.detours.renews && live.state.is_confirmed() && live.watch.renews(now, live.is_detour()) {
                 live.renew(now);
                 self.drain(now, id);
             }
@@ -387,7 +365,7 @@ impl<M: LinkUser, E: Engine> Endpoint<M, E> {
     /// Puts out a note of each step; before the first input.
     #[must_use]
     pub fn noting(mut self) -> Endpoint<M, E> {
-        self.notes = true;
+        self.records.notes = true;
         self
     }
 
@@ -431,8 +409,8 @@ where
 
     fn deadline(&self) -> Option<Timestamp> {
         let mut deadline = earliest(self.machine.deadline(), earliest(self.gatherer.deadline(), self.turn.deadline()));
-        if self.signal_up {
-            let ping = self.pong_by.unwrap_or(self.said_at + PING_EVERY);
+        if self.signal.is_up {
+            let ping = self.signal.pong_by.unwrap_or(self.signal.said_at + PING_EVERY);
             deadline = earliest(deadline, Some(ping));
         }
         earliest(deadline, self.links.deadline())

@@ -129,7 +129,7 @@ where
         let turned = self.turn.relayed().any(|relayed| relayed == source);
         let kind = if relay::is_relayed(destination) {
             PathKind::Relay
-        } else if turned || live.turned.contains(&destination) {
+        } else if turned || live.detours.turned.contains(&destination) {
             PathKind::Turn
         } else {
             PathKind::Direct
@@ -152,15 +152,15 @@ where
         // While only one side goes through the relay, the other has to prove the direct path anew as well: the host's
         // engine names it. The engine may go on for a while on an address that is gone.
         let relayed = kind == PathKind::Relay;
-        let gone = !relayed && !turned && !self.sockets.1.contains(&source);
+        let gone = !relayed && !turned && !self.sockets.addresses.contains(&source);
         let doubtful = gone || live.watch.suspects(now);
-        let suspect = of_a_lane && (doubtful || (relayed && live.copies));
+        let suspect = of_a_lane && (doubtful || (relayed && live.detours.copies));
         let needed = relayed && (doubtful || live.is_detour());
         if doubtful || live.is_detour() {
             live.disturbed(now);
         }
-        let copied = of_a_lane && live.copies && (suspect || live.watch.is_doubted(now) || !live.state.is_up());
-        if (copied || relayed) && self.signal_up {
+        let copied = of_a_lane && live.detours.copies && (suspect || live.watch.is_doubted(now) || !live.state.is_up());
+        if (copied || relayed) && self.signal.is_up {
             let relayed = Relayed { link: id, attempt: live.attempt, suspect, needed, datagram: &bytes };
             self.out.push_back(Output::Relay(relayed.encode()));
         }

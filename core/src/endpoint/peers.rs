@@ -31,6 +31,17 @@ const MAX_REMOTES: usize = 12;
 /// would move to a direct path a moment later.
 const RELAY_AFTER: Duration = Duration::from_millis(200);
 
+/// The sockets of an endpoint.
+#[derive(Default)]
+pub(super) struct Sockets {
+    /// The generation of the open sockets.
+    pub(super) generation: Generation,
+    /// The addresses of the open sockets.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// The generation that was asked for last.
+    pub(super) asked: Generation,
+}
+
 impl<M, E> Endpoint<M, E>
 where
     M: LinkUser<Input: Serialize, Output: Serialize>,
@@ -39,25 +50,25 @@ where
     /// Host: a peer that will be offered.
     pub(super) fn open(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
         self.make_peer(now, id, attempt);
-        if self.sockets.0 == self.asked && self.sockets.1.is_empty() {
+        if self.sockets.generation == self.sockets.asked && self.sockets.addresses.is_empty() {
             // There was no network when they were last asked for; there may be one now.
-            self.asked = self.asked.wrapping_add(1);
-            self.out.push_back(Output::Bind(self.asked));
+            self.sockets.asked = self.sockets.asked.wrapping_add(1);
+            self.out.push_back(Output::Bind(self.sockets.asked));
         }
         self.add_local(now, id);
     }
 
     /// The other side's description is there.
     pub(super) fn accept(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
-        if let Secrets::Viewer(_) = self.secrets {
+        if let Secrets::Viewer(_) = self.keys.secrets {
             self.make_peer(now, id, attempt);
             // The relay addresses of the sockets that are about to close are given back.
             self.turn.release(now);
             self.pump_turn(now);
             if !self.engine.has_own_sockets() {
                 // A fresh port, since the host cannot tell two peers on one pair of addresses apart.
-                self.asked = self.asked.wrapping_add(1);
-                self.out.push_back(Output::Bind(self.asked));
+                self.sockets.asked = self.sockets.asked.wrapping_add(1);
+                self.out.push_back(Output::Bind(self.sockets.asked));
             }
         }
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -68,9 +79,9 @@ where
             return;
         };
         live.state.advance(Advance::Accepted);
-        live.copies = link.relay && self.paths == Paths::Any;
-        live.renews |= live.copies;
-        live.relay_at = link.relay.then(|| match self.paths {
+        live.detours.copies = link.relay && self.paths == Paths::Any;
+        live.detours.renews |= live.detours.copies;
+        live.detours.relay_at = link.relay.then(|| match self.paths {
             Paths::Any | Paths::DirectOnly => now + RELAY_AFTER,
             Paths::RelayOnly => now,
         });
@@ -125,12 +136,12 @@ where
     pub(super) fn add_local(&mut self, now: Timestamp, id: LinkId) {
         let candidate = |kind| move |address| Candidate { kind, address };
         if self.paths != Paths::RelayOnly {
-            let own: Vec<_> = self.sockets.1.iter().copied().map(candidate(CandidateKind::Host)).collect();
+            let own: Vec<_> = self.sockets.addresses.iter().copied().map(candidate(CandidateKind::Host)).collect();
             self.offer(now, id, &own);
-            self.gatherer.ask(now, &mut self.entropy, &self.sockets.1);
+            self.gatherer.ask(now, &mut self.entropy, &self.sockets.addresses);
         }
         if self.paths != Paths::DirectOnly {
-            self.turn.want(now, &self.sockets.1);
+            self.turn.want(now, &self.sockets.addresses);
             let relayed: Vec<_> = self.turn.relayed().map(candidate(CandidateKind::Relayed)).collect();
             self.offer(now, id, &relayed);
         }
@@ -143,7 +154,7 @@ where
             return self.engine.learn(servers);
         }
         for IceUrl(url) in ice {
-            match (url.as_str(), self.rendezvous_at) {
+            match (url.as_str(), self.signal.address) {
                 ("stun:", Some(address)) => self.gatherer.learn(address),
                 // A URL that this version does not read may be of a later one.
                 (url, _) => url.parse().into_iter().for_each(|server| self.learn_server(now, &server)),
@@ -161,7 +172,7 @@ where
             };
             Some(Server { url: server.to_string(), credentials })
         };
-        let own = match &self.secrets {
+        let own = match &self.keys.secrets {
             Secrets::Viewer(invite) => IceServer::beside(&invite.server),
             Secrets::Host(_) => None,
         };
@@ -182,7 +193,7 @@ where
             Service::Turn(..) => {}
         }
         if self.paths != Paths::RelayOnly && self.links.values().any(|link| link.live.is_some()) {
-            self.gatherer.ask(now, &mut self.entropy, &self.sockets.1);
+            self.gatherer.ask(now, &mut self.entropy, &self.sockets.addresses);
         }
     }
 
@@ -257,7 +268,7 @@ where
             let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
             live.disturbed(now);
             if live.peer.add_local(now, *candidate) {
-                live.renews |= candidate.kind == CandidateKind::Relayed && self.paths == Paths::Any;
+                live.detours.renews |= candidate.kind == CandidateKind::Relayed && self.paths == Paths::Any;
                 let found = Event::Candidate(id, live.attempt, *candidate);
                 self.tell(now, Some(id), || Step::CandidateFound(*candidate));
                 self.events.push_back(found);
@@ -274,14 +285,15 @@ where
     }
 
     pub(super) fn on_bound(&mut self, now: Timestamp, generation: Generation, addresses: Vec<SocketAddr>) {
-        if generation != self.asked {
+        if generation != self.sockets.asked {
             return;
         }
-        self.sockets = (generation, addresses);
+        self.sockets.generation = generation;
+        self.sockets.addresses = addresses;
         for id in self.with_peers() {
-            if self.sockets.1.is_empty() && self.links[&id].relay {
+            if self.sockets.addresses.is_empty() && self.links[&id].relay {
                 continue;
-            } else if self.sockets.1.is_empty() {
+            } else if self.sockets.addresses.is_empty() {
                 let attempt = self.links[&id].live.as_ref().map_or(0, |live| live.attempt);
                 self.events.push_back(Event::Down(id, attempt, LinkDown::NoAddress));
             } else {
@@ -292,9 +304,9 @@ where
 
     /// This machine's addresses changed. The state of links and connections is old.
     pub(super) fn on_moved(&mut self, now: Timestamp, addresses: Vec<SocketAddr>) {
-        let before = std::mem::replace(&mut self.sockets.1, addresses);
+        let before = std::mem::replace(&mut self.sockets.addresses, addresses);
         self.tell(now, None, || Step::Moved);
-        let gone: Vec<_> = before.into_iter().filter(|address| !self.sockets.1.contains(address)).collect();
+        let gone: Vec<_> = before.into_iter().filter(|address| !self.sockets.addresses.contains(address)).collect();
         self.routes.retain(|(_, destination), _| !gone.contains(destination));
         for id in self.with_peers() {
             if let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) {
@@ -315,7 +327,8 @@ where
                 let ip = candidate.address.ip();
                 let elsewhere = !relay::is_relayed(candidate.address);
                 let turned = candidate.kind == CandidateKind::Relayed && elsewhere;
-                let here = self.sockets.1.is_empty() || self.sockets.1.iter().any(|own| own.ip().is_loopback());
+                let here = self.sockets.addresses.is_empty()
+                    || self.sockets.addresses.iter().any(|own| own.ip().is_loopback());
                 let reachable = !ip.is_unspecified() && !ip.is_multicast() && (here || !ip.is_loopback());
                 let sensible = match candidate.kind {
                     CandidateKind::Host | CandidateKind::ServerReflexive | CandidateKind::PeerReflexive => {
@@ -328,8 +341,8 @@ where
                     live.remotes += 1;
                     live.disturbed(now);
                     if turned {
-                        live.turned.push(candidate.address);
-                        live.renews |= self.paths == Paths::Any;
+                        live.detours.turned.push(candidate.address);
+                        live.detours.renews |= self.paths == Paths::Any;
                     }
                     if elsewhere && self.paths != Paths::DirectOnly {
                         self.turn.permit(now, ip);

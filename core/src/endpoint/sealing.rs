@@ -1,5 +1,6 @@
 //! Envelopes: from a machine's words to what the rendezvous carries, and back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -29,6 +30,16 @@ fn carrier(capabilities: u32) -> Carrier {
     if capabilities & BY_CHANNEL == 0 { Carrier::Rtp } else { Carrier::Channel }
 }
 
+/// The secrets of an endpoint, and the keys of members who come back.
+pub(super) struct Keys {
+    pub(super) secrets: Secrets,
+    /// A host's earlier secrets, from before its links changed: members come back by their sessions, and nobody else
+    /// gets in. Newest last.
+    pub(super) earlier: Vec<HostSecrets>,
+    /// The keys that prove membership of an earlier link.
+    pub(super) kept: BTreeMap<LinkId, Psk>,
+}
+
 impl<M, E> Endpoint<M, E>
 where
     M: LinkUser<Input: Serialize, Output: Serialize>,
@@ -36,13 +47,13 @@ where
 {
     pub(super) fn hello(&mut self, now: Timestamp, id: LinkId, mut hello: Hello) {
         hello.capabilities |= self.engine.capabilities();
-        let Secrets::Viewer(invite) = &self.secrets else { return };
+        let Secrets::Viewer(invite) = &self.keys.secrets else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         let Some(session) = link.session else { return };
         let (role, resumes) = (invite.role, link.resumes);
         let prologue = Prologue { session, role, versions: &link.versions, link: id, resumes };
         let psk = match resumes {
-            Some(earlier) => self.kept.get(&earlier).cloned(),
+            Some(earlier) => self.keys.kept.get(&earlier).cloned(),
             None => Some(invite.key.psk(role)),
         };
         let Some(psk) = psk else { return };
@@ -58,12 +69,12 @@ where
     pub(super) fn on_envelope(&mut self, now: Timestamp, id: LinkId, data: &[u8]) {
         let Some(link) = self.links.get_mut(&id) else {
             // Forgotten here, or never announced: the other side need not wait for its deadline.
-            if let Secrets::Host(_) = self.secrets {
+            if let Secrets::Host(_) = self.keys.secrets {
                 self.say(now, &ToRendezvous::Close { link: id });
             }
             return;
         };
-        let outcome = match (&mut link.seal, &self.secrets) {
+        let outcome = match (&mut link.seal, &self.keys.secrets) {
             (Seal::Nothing, Secrets::Host(_)) => self.open_first(id, data),
             (Seal::Proved { first, .. }, _) if first == data => Ok(()),
             (Seal::Proved { .. }, _) => Err(SealError::Forged),
@@ -97,7 +108,7 @@ where
 
     /// Noise message 1 reaches a host: the viewer's hello, by an invite of now, by a withdrawn one, or by neither.
     fn open_first(&mut self, id: LinkId, data: &[u8]) -> Result<(), SealError> {
-        let Secrets::Host(secrets) = &self.secrets else { return Err(SealError::Malformed) };
+        let Secrets::Host(secrets) = &self.keys.secrets else { return Err(SealError::Malformed) };
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let (role, resumes) = (link.role, link.resumes);
         let mut accept = |session, psk: &Psk| {
@@ -109,8 +120,9 @@ where
             None => accepted = accept(secrets.session(), &secrets.psk(role)),
             Some(before) => {
                 // Only returning members may use the session of earlier invites.
-                let Some(psk) = self.kept.get(&before) else { return Err(SealError::Forged) };
-                let sessions = std::iter::once(secrets.session()).chain(self.earlier.iter().map(HostSecrets::session));
+                let Some(psk) = self.keys.kept.get(&before) else { return Err(SealError::Forged) };
+                let sessions =
+                    std::iter::once(secrets.session()).chain(self.keys.earlier.iter().map(HostSecrets::session));
                 for session in sessions {
                     accepted = accept(session, psk);
                     if !matches!(accepted, Err(SealError::Forged)) {
@@ -119,7 +131,7 @@ where
                 }
             }
         }
-        let mut is_outdated = || self.earlier.iter().any(|it| accept(it.session(), &it.psk(role)).is_ok());
+        let mut is_outdated = || self.keys.earlier.iter().any(|it| accept(it.session(), &it.psk(role)).is_ok());
         if matches!(accepted, Err(SealError::Forged)) && resumes.is_none() && is_outdated() {
             self.events.push_back(Event::Outdated(id));
             return Ok(());
@@ -136,7 +148,7 @@ where
 
     /// Noise message 2 reaches a viewer: the host's verdict, if the session id commits to that host.
     fn open_second(&mut self, id: LinkId, data: &[u8]) -> Result<(), SealError> {
-        let Secrets::Viewer(invite) = &self.secrets else { return Err(SealError::Malformed) };
+        let Secrets::Viewer(invite) = &self.keys.secrets else { return Err(SealError::Malformed) };
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let Seal::Sent { initiator, .. } = &mut link.seal else { return Ok(()) };
         let opened = initiator.finish(data)?;
@@ -174,7 +186,7 @@ where
     }
 
     pub(super) fn verdict(&mut self, now: Timestamp, id: LinkId, verdict: Verdict) {
-        let Secrets::Host(secrets) = &self.secrets else { return };
+        let Secrets::Host(secrets) = &self.keys.secrets else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         match std::mem::replace(&mut link.seal, Seal::Nothing) {
             Seal::Proved { responder, first } => {

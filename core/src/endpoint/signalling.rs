@@ -1,5 +1,6 @@
 //! Messages to and from the rendezvous; keepalive and loss of that connection.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -25,14 +26,28 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 /// oldest set cannot.
 const MAX_EARLIER: usize = 4;
 
+/// The connection to the rendezvous.
+#[derive(Default)]
+pub(super) struct Signal {
+    /// The address at which the rendezvous was reached.
+    pub(super) address: Option<SocketAddr>,
+    /// The links that work at the rendezvous.
+    pub(super) form: LinkForm,
+    pub(super) is_up: bool,
+    /// When this side sent its last message.
+    pub(super) said_at: Timestamp,
+    /// By when the rendezvous has to answer.
+    pub(super) pong_by: Option<Timestamp>,
+}
+
 impl<M, E> Endpoint<M, E>
 where
     M: LinkUser<Input: Serialize, Output: Serialize>,
     E: Engine,
 {
     pub(super) fn say(&mut self, now: Timestamp, message: &ToRendezvous) {
-        if self.signal_up {
-            self.said_at = now;
+        if self.signal.is_up {
+            self.signal.said_at = now;
             let text = to_text(message);
             let ((kind, link), bytes) = (message.kind(), text.len());
             if !matches!(message, ToRendezvous::Ping) {
@@ -47,25 +62,25 @@ where
     }
 
     pub(super) fn register(&mut self, now: Timestamp) {
-        let Secrets::Host(secrets) = &self.secrets else { return };
-        let messages: Vec<_> = std::iter::once(secrets).chain(&self.earlier).map(ToRendezvous::register).collect();
+        let Secrets::Host(secrets) = &self.keys.secrets else { return };
+        let messages: Vec<_> = std::iter::once(secrets).chain(&self.keys.earlier).map(ToRendezvous::register).collect();
         messages.iter().for_each(|message| self.say(now, message));
     }
 
     pub(super) fn rotate(&mut self, now: Timestamp) {
-        let Secrets::Host(secrets) = &mut self.secrets else { return };
+        let Secrets::Host(secrets) = &mut self.keys.secrets else { return };
         let rotated = secrets.rotated(&mut self.entropy);
-        self.earlier.push(std::mem::replace(secrets, rotated));
+        self.keys.earlier.push(std::mem::replace(secrets, rotated));
         let registration = ToRendezvous::register(secrets);
-        if self.earlier.len() > MAX_EARLIER {
-            let session = Some(self.earlier.remove(0).session());
+        if self.keys.earlier.len() > MAX_EARLIER {
+            let session = Some(self.keys.earlier.remove(0).session());
             self.say(now, &ToRendezvous::Unregister { session });
         }
         self.say(now, &registration);
     }
 
     pub(super) fn join(&mut self, now: Timestamp, link: LinkId, resumes: Option<LinkId>) {
-        let Secrets::Viewer(invite) = &self.secrets else { return };
+        let Secrets::Viewer(invite) = &self.keys.secrets else { return };
         let (session, role) = (invite.session, invite.role);
         let versions = VERSIONS.to_vec();
         if !self.links.contains_key(&link) {
@@ -75,7 +90,7 @@ where
     }
 
     pub(super) fn on_signal(&mut self, now: Timestamp, text: &str) {
-        self.pong_by = None;
+        self.signal.pong_by = None;
         let Ok(message) = parse_from_rendezvous(text) else {
             self.tell(now, None, || Step::SignalNotUnderstood);
             return;
@@ -88,7 +103,7 @@ where
             FromRendezvous::Registered { ice, short_names } => {
                 self.learn(now, &ice);
                 let form = if short_names { LinkForm::Short } else { LinkForm::Long };
-                if std::mem::replace(&mut self.form, form) != form {
+                if std::mem::replace(&mut self.signal.form, form) != form {
                     self.out.push_back(Output::Links(form));
                 }
                 self.events.push_back(Event::Registered);
@@ -100,7 +115,7 @@ where
                     return;
                 }
                 let known = self.links.contains_key(&link);
-                if let (Secrets::Host(_), false) = (&self.secrets, known) {
+                if let (Secrets::Host(_), false) = (&self.keys.secrets, known) {
                     self.links.insert(link, Link::new(role, versions.clone(), resumes));
                 }
                 if let Some(link) = self.links.get_mut(&link) {
@@ -108,7 +123,7 @@ where
                     link.relay = relay && takes_relay && self.paths != Paths::DirectOnly;
                 }
                 // A viewer that comes back to the rendezvous with a link that stands.
-                if let (Secrets::Host(_), true) = (&self.secrets, known) {
+                if let (Secrets::Host(_), true) = (&self.keys.secrets, known) {
                     return;
                 }
                 self.events.push_back(Event::Joined { link, role, versions, resumes, from });
@@ -125,7 +140,9 @@ where
 
     /// Whether the rendezvous means the session of this viewer's invite. Keeps the whole id, which the handshake takes in.
     fn takes(&mut self, link: LinkId, session: Option<SessionId>) -> bool {
-        let (Secrets::Viewer(invite), Some(link)) = (&self.secrets, self.links.get_mut(&link)) else { return true };
+        let (Secrets::Viewer(invite), Some(link)) = (&self.keys.secrets, self.links.get_mut(&link)) else {
+            return true;
+        };
         link.session = match invite.session {
             SessionName::Full(id) => Some(id),
             SessionName::Short(_) => session.filter(|session| invite.session.names(*session)),
@@ -134,16 +151,16 @@ where
     }
 
     pub(super) fn keep_alive(&mut self, now: Timestamp) {
-        if !self.signal_up {
+        if !self.signal.is_up {
             return;
         }
-        match self.pong_by {
+        match self.signal.pong_by {
             Some(by) if by <= now => {
-                self.signal_up = false;
+                self.signal.is_up = false;
                 self.out.push_back(Output::HangUp);
                 self.events.push_back(Event::SignalDown("the rendezvous stopped answering".to_owned()));
             }
-            None if self.said_at + PING_EVERY <= now => {
+            None if self.signal.said_at + PING_EVERY <= now => {
                 self.ping(now, PONG_WITHIN);
             }
             Some(_) | None => {}
@@ -151,7 +168,7 @@ where
     }
 
     pub(super) fn ping(&mut self, now: Timestamp, within: Duration) {
-        self.pong_by = Some(now + within);
+        self.signal.pong_by = Some(now + within);
         self.say(now, &ToRendezvous::Ping);
     }
 }

@@ -61,14 +61,7 @@ pub(super) struct Live<P> {
     pub(super) state: LinkState,
     /// The envelope that waits for the peer's description.
     pub(super) undescribed: Option<Envelope>,
-    /// Whether the link may change between direct paths and detours, whichever carries.
-    pub(super) renews: bool,
-    /// Datagrams for a suspect path go through the rendezvous as well.
-    pub(super) copies: bool,
-    /// Where TURN servers relay for the other side.
-    pub(super) turned: Vec<SocketAddr>,
-    /// When the relay is tried as well.
-    pub(super) relay_at: Option<Timestamp>,
+    pub(super) detours: Detours,
     /// The engine's data channel is open.
     pub(super) control_open: bool,
     /// How many records of the control lane were sent twice.
@@ -83,6 +76,19 @@ pub(super) struct Live<P> {
     pub(super) outbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) inbox: VecDeque<(Lane, Vec<u8>)>,
     pub(super) story: Story,
+}
+
+/// The paths of a link that are not direct: through the rendezvous, and through TURN servers.
+#[derive(Default)]
+pub(super) struct Detours {
+    /// Whether the link may change between direct paths and detours, in either direction.
+    pub(super) renews: bool,
+    /// Datagrams for a suspect path go through the rendezvous as well.
+    pub(super) copies: bool,
+    /// Where TURN servers relay for the other side.
+    pub(super) turned: Vec<SocketAddr>,
+    /// When the relay is tried as well.
+    pub(super) relay_at: Option<Timestamp>,
 }
 
 /// How far the current peer of a link is. A peer only moves forward; a fresh attempt begins with a fresh peer.
@@ -233,10 +239,7 @@ impl<P: Peer> Live<P> {
             half,
             state: LinkState::Offered,
             undescribed: None,
-            renews: false,
-            copies: false,
-            turned: Vec::new(),
-            relay_at: None,
+            detours: Detours::default(),
             control_open: false,
             doubled: 0,
             heard_at: now,
@@ -269,8 +272,8 @@ impl<P: Peer> Live<P> {
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let confirming = self.state.confirming().filter(|confirming| !confirming.acknowledged);
         let silence = self.silent_at().filter(|_| matches!(self.state, LinkState::Up(_)));
-        let renewal = self.watch.renewal(self.is_detour()).filter(|_| self.renews && self.state.is_confirmed());
-        let deadline = earliest(earliest(self.peer.deadline(), silence), earliest(self.relay_at, renewal));
+        let renewal = self.watch.renewal(self.is_detour()).filter(|_| self.detours.renews && self.state.is_confirmed());
+        let deadline = earliest(earliest(self.peer.deadline(), silence), earliest(self.detours.relay_at, renewal));
         earliest(deadline, confirming.map(|confirming| confirming.again))
     }
 }

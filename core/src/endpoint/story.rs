@@ -8,6 +8,7 @@ use crate::ice::path_monitor::{is_answer, is_check};
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer};
 use crate::peer::server_hello::server_hello;
+use crate::recording::journal::Journal;
 use crate::session::handshake::FRESH_ATTEMPT_AFTER;
 use crate::session::link::{Attempt, Command, Envelope, Event, LinkUser, Path};
 use crate::time::Timestamp;
@@ -32,6 +33,15 @@ pub(super) struct Story {
     dtls_begun: bool,
     dtls: Option<DtlsParameters>,
     confirmations: u32,
+}
+
+/// The recording of an endpoint, and its notes.
+#[derive(Default)]
+pub(super) struct Records {
+    /// The recording, if one is made.
+    pub(super) journal: Option<Journal>,
+    /// Whether notes are put out, for a log.
+    pub(super) notes: bool,
 }
 
 impl<P: Peer> Link<P> {
@@ -81,7 +91,7 @@ where
 {
     /// Whether a log or a recording takes notes.
     pub(super) fn is_heard(&self) -> bool {
-        self.notes || self.journal.is_some()
+        self.records.notes || self.records.journal.is_some()
     }
 
     /// Tells a step of the current attempt of a link, or of the endpoint.
@@ -101,10 +111,10 @@ where
     }
 
     fn write(&mut self, now: Timestamp, note: Note) {
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = &mut self.records.journal {
             journal.note(now, note.to_string());
         }
-        if self.notes {
+        if self.records.notes {
             self.out.push_back(Output::Note(note));
         }
     }
@@ -116,7 +126,7 @@ where
         }
         match command {
             Command::Open(id, attempt) if *attempt > 1 => {
-                let missing = self.links.get(id).and_then(|link| link.missing(&self.secrets));
+                let missing = self.links.get(id).and_then(|link| link.missing(&self.keys.secrets));
                 let missing = missing.unwrap_or(Missing::ControlLane);
                 self.tell_of(now, *id, *attempt, || Step::FreshAttempt(missing, FRESH_ATTEMPT_AFTER));
             }
@@ -146,7 +156,7 @@ where
 
     fn tell_end(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
-        let missing = link.missing(&self.secrets);
+        let missing = link.missing(&self.keys.secrets);
         self.tell(now, Some(id), || Step::Closed(missing));
     }
 
