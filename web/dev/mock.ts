@@ -55,7 +55,7 @@ const SCENES: Record<string, Wish[]> = {
     failed(
       "no answer from the host after 15 s, while checking paths",
       "2 paths tried, none replied (192.0.2.7:40001 to 203.0.113.9:51820, 198.51.100.4:40001 to 203.0.113.9:51820)",
-      "let UDP pass, use `beach join` in a terminal, or ask the host for a TURN server",
+      "UDP is blocked here; use `beach join`, or ask for a TURN server",
     ),
   ],
   ended: [...live, news({ kind: "exit", end: "ended", what: "the session ended (exit code 0)", why: "", advice: "" })],
