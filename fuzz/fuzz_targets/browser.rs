@@ -20,7 +20,8 @@ use beach_core::viewer::{Viewer, ViewerConfig, ViewerOutput};
 use beach_core::wire::signal::Description;
 use libfuzzer_sys::fuzz_target;
 
-/// Events as the fuzzer writes them: the number, the connection, a pause in milliseconds, two bytes of length, the bytes.
+/// Events as the fuzzer writes them: the number, the connection, a pause in milliseconds, two bytes of length, the
+/// bytes.
 fn events(mut data: &[u8]) -> impl Iterator<Item = (u32, u32, u64, &[u8])> {
     std::iter::from_fn(move || {
         let ([what, peer, pause, high, low], rest) = data.split_first_chunk::<5>()?;
