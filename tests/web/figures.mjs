@@ -46,7 +46,12 @@ try {
     window.times = [];
     let pressed;
     window.addEventListener("keydown", () => (pressed = performance.now()), true);
-    const position = () => terminal.buffer.active.cursorX + terminal.buffer.active.cursorY * terminal.cols + terminal.buffer.active.baseY * terminal.cols;
+    // With the text: in the last column the cursor stays.
+    const position = () => {
+      const { active } = terminal.buffer;
+      const row = active.baseY + active.cursorY;
+      return `${row} ${active.cursorX} ${active.getLine(row)?.translateToString(true)}`;
+    };
     let last = position();
     terminal.onWriteParsed(() => {
       if (position() !== last && pressed !== undefined) {
