@@ -244,8 +244,12 @@ impl Own {
     }
 
     fn resize(&mut self, world: &mut World<FakeEngine>, rows: u16) {
-        self.bare.resize(Size::new(COLS, rows));
-        world.host_input(0, HostInput::Resized(Size::new(COLS, rows)));
+        self.resize_both(world, Size::new(COLS, rows));
+    }
+
+    fn resize_both(&mut self, world: &mut World<FakeEngine>, size: Size) {
+        self.bare.resize(size);
+        world.host_input(0, HostInput::Resized(size));
         self.follow(world, 600);
     }
 
@@ -438,6 +442,30 @@ fn whatever_the_network_and_the_sizes_do_each_line_is_there_once() {
             let emulator = world.hosts[0].node.machine().emulator();
             same_screens(world.viewers[viewer].node.machine().screen(), emulator)
                 .unwrap_or_else(|what| panic!("{what}"));
+            assert_eq!(world.viewers[viewer].node.machine().screen().text(), own.text());
+            let (above, shown) = numbers(&mut world, viewer);
+            assert_eq!([above, shown].concat(), (1..=last + 60).collect::<Vec<_>>(), "viewer {viewer}");
+        }
+    });
+}
+
+#[test]
+fn whatever_the_widths_do_each_short_line_is_there_once() {
+    let name = "whatever_the_widths_do_each_short_line_is_there_once";
+    for_each_seed("pulled", name, 0..12, |seed| {
+        let (mut world, mut own) = in_own_terminal(seed, seed % 4 * 8, 2);
+        let mut last = 0;
+        for _ in 0..12 {
+            let count = world.dice.between(0, 40) as u32;
+            own.prints(&mut world, &seq(last + 1..=last + count));
+            last += count;
+            let (cols, rows) = (world.dice.between(8, 50) as u16, world.dice.between(2, 30) as u16);
+            own.resize_both(&mut world, Size::new(cols, rows));
+        }
+        own.resize_both(&mut world, Size::new(COLS, 12));
+        own.prints(&mut world, &seq(last + 1..=last + 60));
+        own.follow(&mut world, 5000);
+        for viewer in 0..2 {
             assert_eq!(world.viewers[viewer].node.machine().screen().text(), own.text());
             let (above, shown) = numbers(&mut world, viewer);
             assert_eq!([above, shown].concat(), (1..=last + 60).collect::<Vec<_>>(), "viewer {viewer}");

@@ -38,8 +38,9 @@ impl RowEncoder {
     }
 
     fn encode_cells(&mut self, row: &[Cell], with_links: bool) {
-        let wrapped = row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
         let used = row.iter().rposition(|cell| !is_blank(cell)).map_or(0, |last| last + 1);
+        // Of a row that was erased since, nothing goes on in the next one.
+        let wrapped = used > 0 && row.last().is_some_and(|cell| cell.flags.contains(Flags::WRAPLINE));
         self.text.clear();
         self.line.begin(wrapped);
         let mut runs = Runs {
@@ -104,7 +105,8 @@ impl<'a> Runs<'a> {
         stacked.iter().take(MAX_ZERO_WIDTH).for_each(|zero_width| self.push(*zero_width));
     }
 
-    /// Takes the cells that look like the first one, which is simple, and says how many. Nearly every line consists of such cells.
+    /// Takes the cells that look like the first one, which is simple, and says how many. Nearly every line consists of
+    /// such cells.
     fn alike(&mut self, cells: &'a [Cell]) -> usize {
         let Some(first) = cells.first() else { return 0 };
         self.start(first, Width::Narrow);

@@ -331,7 +331,6 @@ impl Painter {
         let mut writer = Writer::new(cols, Pen::new(self.options.abilities), out);
         // A row below the last line stays, if the terminal has two: the line may go on there.
         let most = (self.main.len() - 1).max(1);
-        let mut at = 0;
         for batch in lines.chunks(most) {
             // A row that begins with a character of doubtful width is written anew, so that the line can go on there.
             if let (Some(last), Some(below)) = (batch.last(), self.main.get_mut(batch.len()))
@@ -343,17 +342,15 @@ impl Painter {
             for (row, line) in batch.iter().enumerate() {
                 let shown = |row: usize| self.main.get(row).map(|row| row.as_ref().map(|row| &row.line));
                 let covered = |row: usize| self.main.get(row)?.as_ref()?.under.as_ref().map(|under| &under.line);
-                let next = lines.get(at + row + 1);
                 let below = batch.get(row + 1).or(shown(row + 1).map(|below| below.unwrap_or(&unknown)));
                 let shown = shown(row).flatten();
                 // A row under the banner goes on below as it would without the banner.
                 let was_drawn = shown == Some(line) || covered(row) == Some(line);
-                let goes_on = line.wrapped && (was_drawn || fills(line, next.or(below), cols));
+                let goes_on = line.wrapped && (was_drawn || fills(line, cols));
                 let cut = (goes_on != line.wrapped).then(|| Line { wrapped: goes_on, runs: line.runs.clone() });
                 writer.flow(row as u16, shown, cut.as_ref().unwrap_or(line), below);
             }
             writer.scroll(&mut self.main, batch.len());
-            at += batch.len();
         }
     }
 

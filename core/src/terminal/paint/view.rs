@@ -110,14 +110,10 @@ pub(super) fn bordered(mut line: Line, row: u16, local: Size, host: Size) -> Lin
     line
 }
 
-/// Whether a line that goes on in `next` ends where a row of so many columns does.
-pub(super) fn fills(line: &Line, next: Option<&Line>, cols: usize) -> bool {
-    let is_wide = |next: &Line| next.cells().next().is_some_and(|cell| cell.columns == 2);
-    match cols.saturating_sub(line.columns()) {
-        0 => true,
-        1 => next.is_some_and(is_wide),
-        _ => false,
-    }
+/// Whether a line that goes on in the next row ends where a row of so many columns does: in its last column, or before
+/// it if that one is blank, because of a space or because the wide character that follows does not fit.
+pub(super) fn fills(line: &Line, cols: usize) -> bool {
+    line.columns() + 1 >= cols
 }
 
 /// A line in pieces that are at most `cols` wide, each of whole cells; at least one piece. All but the last go on in
