@@ -158,8 +158,8 @@ pub(crate) fn parse() -> Result<Command, u8> {
     Ok(Cli::parse_from(args).command)
 }
 
-/// The exit code for a command line that clap does not take. Says how to share a program, if the program stands where only
-/// beach's own words may stand.
+/// The exit code for a command line that clap does not take. Says how to share a program, if the program stands where
+/// only beach's own words may stand.
 fn mistaken(args: &[OsString], error: &clap::Error) -> u8 {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),

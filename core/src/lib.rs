@@ -49,7 +49,8 @@
 //! // A person has this from the host, as a URL: see `Invite::parse`.
 //! let invite: Invite = HostSecrets::new(&mut Entropy::new([1; 32])).invite("http://192.0.2.1:8080", Role::Control);
 //!
-//! // 32 bytes from the operating system, one seed for each purpose. The first one ends up in recordings, the second must not.
+//! // 32 bytes from the operating system, one seed for each purpose. The first one ends up in recordings, the second
+//! // must not.
 //! let (seed, secret_seed) = ([2; 32], [3; 32]);
 //! let viewer = Viewer::new(ViewerConfig {
 //!     seed,
@@ -102,7 +103,8 @@
 //!         }
 //!     }
 //!     if happened.is_empty() {
-//!         // A runtime waits here, for whatever happens first, and asks its clock afterwards: `Timestamp::from(epoch.elapsed())`.
+//!         // A runtime waits here, for whatever happens first, and asks its clock afterwards:
+//!         // `Timestamp::from(epoch.elapsed())`.
 //!         now = endpoint.deadline().expect("a viewer that is not connected waits for something").max(now);
 //!     }
 //! };

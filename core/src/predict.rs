@@ -102,8 +102,8 @@ struct Cell {
     taken: Option<Taken>,
     /// If the host shows this, it echoes.
     proves: bool,
-    /// Whether another prediction for the same cell was still unconfirmed when this one was made. The screen may then show this
-    /// prediction's character too early, by coincidence, and later another character.
+    /// Whether another prediction for the same cell was still unconfirmed when this one was made. The screen may then
+    /// show this prediction's character too early, by coincidence, and later another character.
     again: bool,
     /// The screen shows this already.
     shown: bool,

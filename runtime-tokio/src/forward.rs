@@ -76,8 +76,8 @@ async fn next(ways: &mut HashMap<ConnectionId, Signal>) -> (ConnectionId, Signal
     select_all(events).await.0
 }
 
-/// A text of the rendezvous at `at`, for a page that did not connect there itself: a STUN server named by the way to the
-/// rendezvous gets its address. Without an address, as behind a proxy, that server is left out.
+/// A text of the rendezvous at `at`, for a page that did not connect there itself: a STUN server named by the way to
+/// the rendezvous gets its address. Without an address, as behind a proxy, that server is left out.
 fn seen_from_elsewhere(text: String, at: Option<SocketAddr>) -> String {
     const ITSELF: &str = "stun:";
     if !text.contains("\"stun:\"") {

@@ -1,7 +1,7 @@
 //! A command in a pseudo-terminal.
 //!
-//! A [`Pty`] has one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). A [`Pty`]
-//! starts no task and keeps no queue: the owner decides when to read and holds at most one write.
+//! A [`Pty`] has one way in ([`Pty::write`], [`Pty::resize`], [`Pty::hang_up`]) and one way out ([`Pty::next`]). A
+//! [`Pty`] starts no task and keeps no queue: the owner decides when to read and holds at most one write.
 
 mod settings;
 mod writing;

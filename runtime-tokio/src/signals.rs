@@ -44,8 +44,8 @@ pub struct Signals {
 
 impl Signals {
     /// Starts listening. A signal that this process was started to ignore (`nohup`, `&` in a script) is never reported,
-    /// on Linux. Programs that this process starts get the usual effect of such a signal nevertheless: else nobody could interrupt
-    /// them. Needs a tokio runtime with I/O enabled.
+    /// on Linux. Programs that this process starts get the usual effect of such a signal nevertheless: else nobody
+    /// could interrupt them. Needs a tokio runtime with I/O enabled.
     ///
     /// # Errors
     /// The system refused a handler.
@@ -85,7 +85,8 @@ impl Signals {
 struct Heeded(Option<SignalStream>);
 
 impl Heeded {
-    /// Replaces the signal's effect, of an ignored signal too: `execve` resets a handler, and passes an ignored signal on.
+    /// Replaces the signal's effect, of an ignored signal too: `execve` resets a handler, and passes an ignored signal
+    /// on.
     fn start(kind: SignalKind, ignored: u64) -> io::Result<Heeded> {
         let stream = signal(kind)?;
         let is_ignored = (1..=64).contains(&kind.as_raw_value()) && ignored >> (kind.as_raw_value() - 1) & 1 == 1;
@@ -101,7 +102,8 @@ impl Heeded {
     }
 }
 
-/// The signals that this process ignores, one bit each, signal 1 in the lowest. To be read before the first handler is set.
+/// The signals that this process ignores, one bit each, signal 1 in the lowest. To be read before the first handler is
+/// set.
 fn ignored() -> u64 {
     std::fs::read_to_string("/proc/self/status").map_or(0, |status| ignored_in(&status))
 }

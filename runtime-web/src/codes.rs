@@ -1,5 +1,5 @@
-//! The numbers of what happens and of what is to be done. Below 32 they are core's, for the browser's peer connections and
-//! for what the rendezvous says; `web/src/codes.ts` has all of them.
+//! The numbers of what happens and of what is to be done. Below 32 they are core's, for the browser's peer connections
+//! and for what the rendezvous says; `web/src/codes.ts` has all of them.
 
 /// The first number that is not core's.
 pub const OWN: u32 = 32;

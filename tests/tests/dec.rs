@@ -1,6 +1,6 @@
 //! Commands of DEC's and xterm's terminals, bytes in and cells out, as DEC STD 070 and xterm's control sequences
-//! describe them. Each is the same however it is read, and in a synchronised update. Scripts of them show what a second,
-//! slow model of a terminal shows.
+//! describe them. Each is the same however it is read, and in a synchronised update. Scripts of them show what a
+//! second, slow model of a terminal shows.
 
 #[path = "dec/reference.rs"]
 mod reference;

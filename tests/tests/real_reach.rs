@@ -1,5 +1,5 @@
-//! Where a link works: on this machine only, on the local network, behind a proxy, with the certificate of a private authority. And
-//! what the doctor asks of the host.
+//! Where a link works: on this machine only, on the local network, behind a proxy, with the certificate of a private
+//! authority. And what the doctor asks of the host.
 
 use std::net::TcpListener;
 use std::time::Duration;

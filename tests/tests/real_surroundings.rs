@@ -1,5 +1,5 @@
-//! The environment in which people start beach: variables of another terminal, ignored signals, input on stdin, a shared
-//! terminal around share, and a command line without `--`.
+//! The environment in which people start beach: variables of another terminal, ignored signals, input on stdin, a
+//! shared terminal around share, and a command line without `--`.
 
 use std::process::Command;
 use std::time::Duration;

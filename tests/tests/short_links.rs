@@ -1,4 +1,5 @@
-//! Short links: the rendezvous finds the session by the beginning of the session's id, and tells the viewer the whole id.
+//! Short links: the rendezvous finds the session by the beginning of the session's id, and tells the viewer the whole
+//! id.
 #![cfg(target_os = "linux")]
 
 use beach_core::crypto::invite::Invite;

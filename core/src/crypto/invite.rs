@@ -69,7 +69,8 @@ impl Invite {
     /// Reads `[http(s)://]HOST[:PORT]/s/ID#KEY` or `[http(s)://]HOST[:PORT]/ID#KEY`. Without a scheme, `https`, but
     /// `http` for loopback and bare addresses.
     ///
-    /// Takes the link as people paste it: with words around it, in quotes or brackets, with a full stop behind it, with `%23` for `#`.
+    /// Takes the link as people paste it: with words around it, in quotes or brackets, with a full stop behind it, with
+    /// `%23` for `#`.
     ///
     /// # Errors
     /// The place or the key is missing, damaged, or of a newer kind; a link without `#` is [`InviteError::NoKey`].
@@ -180,7 +181,8 @@ impl HostSecrets {
     }
 }
 
-/// Applies `read` to the words of `text` and returns the first success; else the first error about a word that is a link.
+/// Applies `read` to the words of `text` and returns the first success; else the first error about a word that is a
+/// link.
 fn first_in<T>(text: &str, read: impl Fn(&str) -> Result<T, InviteError>) -> Result<T, InviteError> {
     let mut objection = InviteError::NotALink;
     if text.len() > MAX_PASTED {

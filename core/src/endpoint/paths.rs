@@ -24,8 +24,8 @@ fn is_of_a_lane(bytes: &[u8]) -> bool {
 }
 
 /// So many of the first records of the control lane go twice: the SCTP handshake, the first messages, and their
-/// acknowledgements. SCTP waits three seconds before it repeats one of these (RFC 4960, 15), since it knows no round trip
-/// yet, and the engine has no setting for that time. DTLS drops the second copy (RFC 6347, 4.1.2.6).
+/// acknowledgements. SCTP waits three seconds before it repeats one of these (RFC 4960, 15), since it knows no round
+/// trip yet, and the engine has no setting for that time. DTLS drops the second copy (RFC 6347, 4.1.2.6).
 const DOUBLED: u8 = 8;
 
 /// Whether a datagram is a DTLS record of application data (RFC 6347, 4.1), which the control lane's are.

@@ -138,7 +138,8 @@ where
         }
     }
 
-    /// Whether the rendezvous means the session of this viewer's invite. Keeps the whole id, which the handshake takes in.
+    /// Whether the rendezvous means the session of this viewer's invite. Keeps the whole id, which the handshake takes
+    /// in.
     fn takes(&mut self, link: LinkId, session: Option<SessionId>) -> bool {
         let (Secrets::Viewer(invite), Some(link)) = (&self.keys.secrets, self.links.get_mut(&link)) else {
             return true;

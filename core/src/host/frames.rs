@@ -17,7 +17,8 @@ const ECHO_WITHIN: Duration = Duration::from_millis(100);
 /// output: a frame is made after this time, then after twice this time, and so on, until the ordinary pace is reached.
 const ECHO_PAUSE: Duration = Duration::from_millis(2);
 
-/// A read of the PTY that gave fewer bytes has emptied it: while a program floods, the kernel gives up to 4 KiB at once.
+/// A read of the PTY that gave fewer bytes has emptied it: while a program floods, the kernel gives up to 4 KiB at
+/// once.
 const DRAINED_BELOW: usize = 512;
 
 /// Most frames that are sent at once because a read emptied the PTY while an echo is awaited, as at a prompt after a

@@ -97,8 +97,8 @@ impl Host {
         self.ask_own_terminal(now, Some(size))
     }
 
-    /// Asks the own terminal if that is due and can be done now. The program is told its size after the answer, if one is
-    /// given here.
+    /// Asks the own terminal if that is due and can be done now. The program is told its size after the answer, if one
+    /// is given here.
     pub(super) fn ask_own_terminal(&mut self, now: Timestamp, size: Option<Size>) -> bool {
         let emulator = &self.screen.emulator;
         let asks = self.screen.own_cursor.due

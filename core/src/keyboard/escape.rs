@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use super::decoder::{Key, Piece};
 
-/// Most bytes that are kept after an escape key. Mouse reports can come before the next key, as long as the mouse moves.
+/// Most bytes that are kept after an escape key. Mouse reports can come before the next key, as long as the mouse
+/// moves.
 const MAX_KEPT: usize = 4096;
 
 /// Most keys that were taken and are still held down. Terminals with the kitty keyboard protocol report releases.
@@ -43,7 +44,8 @@ struct Begun {
     key: Key,
     /// The escape and what followed, in order.
     kept: Vec<u8>,
-    /// Mouse, focus and release reports of other keys since the escape key. The program gets them even if a command follows.
+    /// Mouse, focus and release reports of other keys since the escape key. The program gets them even if a command
+    /// follows.
     reports: Vec<u8>,
 }
 

@@ -27,8 +27,8 @@ use crate::wire::signal::Description;
 /// Most bytes of the control lane that the page has been given and the browser has not sent.
 const CONTROL_BUFFER: usize = 128 * 1024;
 
-/// A browser describes a connection within milliseconds. Less than the time after which the host begins a fresh attempt,
-/// so that a browser which cannot is named as the cause.
+/// A browser describes a connection within milliseconds. Less than the time after which the host begins a fresh
+/// attempt, so that a browser which cannot is named as the cause.
 const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Most characters of a cause that a page tells.

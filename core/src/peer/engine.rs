@@ -1,6 +1,6 @@
 //! The engine below an `Endpoint`: it makes peers that turn a description of the other side into lanes.
-//! [`peer::str0m`](crate::peer::str0m) is one whose datagrams pass through the endpoint, [`peer::browser`](super::browser)
-//! one whose connections are those of a browser; a simulator brings its own.
+//! [`peer::str0m`](crate::peer::str0m) is one whose datagrams pass through the endpoint,
+//! [`peer::browser`](super::browser) one whose connections are those of a browser; a simulator brings its own.
 
 use std::fmt;
 use std::net::SocketAddr;

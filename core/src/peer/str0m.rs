@@ -2,9 +2,9 @@
 //!
 //! Both lanes are set up through the direct API, so no SDP is parsed: data channel 0, and one RTP stream each way, or
 //! data channel 1 in place of them. Three things about the RTP lane are not optional. The extension map is cleared,
-//! since one forged packet with a `mid` extension would otherwise rename the receive stream before SRTP verified it. The
-//! engine neither drops nor paces anything, so the writer needs a window of its own. And `poll_output` is drained after
-//! every single input, since the engine holds one received packet at a time.
+//! since one forged packet with a `mid` extension would otherwise rename the receive stream before SRTP verified it.
+//! The engine neither drops nor paces anything, so the writer needs a window of its own. And `poll_output` is drained
+//! after every single input, since the engine holds one received packet at a time.
 
 mod certificate;
 mod convert;

@@ -2,8 +2,8 @@
 //! loop.
 //!
 //! Made above the link seam, so a recording replays exactly and lets nobody in; it does hold keystrokes and screens.
-//! Events below the seam stand beside the inputs as notes. A file is a sequence of records, each a 4-byte big-endian length and
-//! that many bytes of postcard.
+//! Events below the seam stand beside the inputs as notes. A file is a sequence of records, each a 4-byte big-endian
+//! length and that many bytes of postcard.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

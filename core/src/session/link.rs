@@ -171,7 +171,8 @@ pub struct Hello {
     /// Most lines of history that it wants: of what was there before it, and of what it may fall behind.
     pub history: u32,
     /// The viewer's abilities and wishes, as bits: [`WANTS_CLIPBOARD`], [`WANTS_MEMBERS`], [`KNOWS_BLINK`],
-    /// [`BY_CHANNEL`], [`NO_RELAY`], [`IN_BROWSER`], [`KNOWS_REPEATS`]. The engine adds those of the lane and the browser.
+    /// [`BY_CHANNEL`], [`NO_RELAY`], [`IN_BROWSER`], [`KNOWS_REPEATS`]. The engine adds those of the lane and the
+    /// browser.
     pub capabilities: u32,
 }
 

@@ -54,7 +54,8 @@ impl Missing<'_> {
         content + lacks * self.size_without_content(content.min(MAX_SEGMENT))
     }
 
-    /// Bytes of a segment that are not content: space, number, version, finality, part, parts, and the content's length.
+    /// Bytes of a segment that are not content: space, number, version, finality, part, parts, and the content's
+    /// length.
     pub(super) fn size_without_content(&self, content: usize) -> usize {
         1 + integer_length(self.number) + integer_length(self.version) + 1 + 1 + 1 + integer_length(content as u64)
     }

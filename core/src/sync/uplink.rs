@@ -18,8 +18,8 @@ const FRAME_ACK_WITHIN: Duration = Duration::from_millis(1);
 /// processor for an acknowledgement.
 const ACK_WITHIN: Duration = Duration::from_millis(5);
 
-/// A shorter datagram ends its frame, since more of the frame would have had room in it. A line long enough to break the
-/// rule costs one acknowledgement more.
+/// A shorter datagram ends its frame, since more of the frame would have had room in it. A line long enough to break
+/// the rule costs one acknowledgement more.
 const LAST_BELOW: usize = MAX_FRAME / 2;
 
 /// Most datagrams of input on their way: the credit is 16 KiB, and each takes most of a kilobyte unless somebody types.

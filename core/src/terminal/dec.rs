@@ -1,8 +1,8 @@
 //! Commands and modes of DEC's and xterm's terminals that the model does not know, done on the model's grid.
 //!
 //! A [`Command`] is found by the scanner, since the parser drops it; modes and everything else come through the
-//! handler. The model prints and scrolls text. Only while left and right margins are narrower than the screen, this room
-//! moves text itself, cell by cell.
+//! handler. The model prints and scrolls text. Only while left and right margins are narrower than the screen, this
+//! room moves text itself, cell by cell.
 //!
 //! The rules are those of DEC STD 070 and of xterm's control sequences; where these two differ, those of xterm.
 

@@ -115,8 +115,8 @@ impl Emulator {
         }
     }
 
-    /// Printable ASCII outside of any sequence. The model gets what fits into its row at once; the parser gets the character
-    /// at the end of a row, and the last one, which REP may repeat.
+    /// Printable ASCII outside of any sequence. The model gets what fits into its row at once; the parser gets the
+    /// character at the end of a row, and the last one, which REP may repeat.
     fn print(&mut self, mut text: &[u8]) {
         while self.update.is_none()
             && let Some((_, run)) = text.split_last()

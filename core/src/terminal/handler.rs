@@ -64,8 +64,8 @@ pub(super) struct ModelHandler {
     pub(super) notes: Notes,
     /// Number of the last frame: what is harvested now belongs to it, or to the next one.
     pub(super) frame: u64,
-    /// Rows above the model's window that are harvested already. Clearing a blank screen pushes a line if there are none,
-    /// and must not.
+    /// Rows above the model's window that are harvested already. Clearing a blank screen pushes a line if there are
+    /// none, and must not.
     pub(super) kept: usize,
     /// Rows that come back into the window.
     pub(super) pulled: Pulled,
@@ -145,7 +145,8 @@ impl ModelHandler {
         (0..grid.screen_lines()).map(|row| self.encoder.encode(grid, GridLine(row as i32)).into()).collect()
     }
 
-    /// Changes the size. The model itself pulls nothing back into the window: it holds no history then, on neither screen.
+    /// Changes the size. The model itself pulls nothing back into the window: it holds no history then, on neither
+    /// screen.
     pub(super) fn resize(&mut self, size: Size) {
         self.on_main(|handler| {
             handler.harvest();
@@ -184,7 +185,8 @@ impl ModelHandler {
         }
     }
 
-    /// Does what may move rows out of the window; `sure`: the program's terminal puts these into its scrollback as well.
+    /// Does what may move rows out of the window; `sure`: the program's terminal puts these into its scrollback as
+    /// well.
     fn harvesting(&mut self, sure: bool, act: impl FnOnce(&mut ModelHandler)) {
         if sure {
             act(self);
@@ -208,8 +210,9 @@ impl ModelHandler {
         }
     }
 
-    /// Writes printable ASCII into the cursor's row as the model would, one character after the other, and says how many were
-    /// written: none at the end of the row or at a wide character. `None` if characters need more than to be written.
+    /// Writes printable ASCII into the cursor's row as the model would, one character after the other, and says how
+    /// many were written: none at the end of the row or at a wide character. `None` if characters need more than to be
+    /// written.
     pub(super) fn print_run(&mut self, run: &[u8]) -> Option<usize> {
         let mode = *self.term.mode();
         let last = self.term.last_column();

@@ -1,9 +1,9 @@
 //! Attributes for which the model's cells have no room: blinking, a line above the text, and protection (DECSCA).
 //!
 //! A cell's flags are 16 bits, of which the model uses 15. The last one stands for blinking. Of the five bits for
-//! underlines the model sets one or none; a protected cell has two of them, and a line above the text is told by all five
-//! turned round. So these attributes travel with the pen, with the saved cursor and with every cell, wherever the model
-//! copies flags, and cost nothing.
+//! underlines the model sets one or none; a protected cell has two of them, and a line above the text is told by all
+//! five turned round. So these attributes travel with the pen, with the saved cursor and with every cell, wherever the
+//! model copies flags, and cost nothing.
 
 use alacritty_terminal::event::EventListener;
 use alacritty_terminal::term::Term;

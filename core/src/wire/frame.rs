@@ -39,8 +39,8 @@ pub(crate) const MAX_NUMBER: u64 = u64::MAX >> 1;
 /// Longest text of one part of a clipboard, in bytes.
 pub const MAX_CLIPBOARD_PART: usize = 900;
 
-/// Longest name in a list of members, in characters: one more than people are shown of a name, so that they see where it
-/// was cut.
+/// Longest name in a list of members, in characters: one more than people are shown of a name, so that they see where
+/// it was cut.
 pub const MAX_LISTED_NAME: usize = 25;
 
 /// Longest list of members in a frame, in bytes, but for what stands before and after it.

@@ -1,4 +1,5 @@
-//! The HTTP proxy on the way to a rendezvous: its address in the environment, and the CONNECT request (RFC 9110, section 9.3.6).
+//! The HTTP proxy on the way to a rendezvous: its address in the environment, and the CONNECT request (RFC 9110,
+//! section 9.3.6).
 
 use std::net::IpAddr;
 
@@ -28,8 +29,8 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// The proxy that `variable` names for `target`; `None` for a direct connection. This machine's own addresses are always
-    /// reached directly: no proxy leads back here.
+    /// The proxy that `variable` names for `target`; `None` for a direct connection. This machine's own addresses are
+    /// always reached directly: no proxy leads back here.
     ///
     /// # Errors
     /// A variable does not hold the address of an HTTP proxy.

@@ -9,7 +9,8 @@ use super::error::SignalError;
 /// The variables that name certificates instead of the system's.
 const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
-/// The settings of TLS, read once: SSL_CERT_FILE and SSL_CERT_DIR, or else the system's certificates, or else Mozilla's.
+/// The settings of TLS, read once: SSL_CERT_FILE and SSL_CERT_DIR, or else the system's certificates, or else
+/// Mozilla's.
 ///
 /// # Errors
 /// The variables are set, and name no certificate.

@@ -14,7 +14,8 @@ use beach_core::wire::signal::Description;
 pub enum Change {
     /// No change.
     Nothing,
-    /// The peer announces another certificate than it shows. A rendezvous that could open envelopes could bring this about.
+    /// The peer announces another certificate than it shows. A rendezvous that could open envelopes could bring this
+    /// about.
     AnotherCertificate,
     /// The peer checks its spare paths all the time, as versions did before paths rested.
     PathsNeverRest,

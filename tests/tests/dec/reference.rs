@@ -1,8 +1,8 @@
 //! A second model of a terminal, slow and obvious: a grid of ASCII, and each command as its description says.
 //!
 //! Where left and right margins are the screen's edges it does as the first model's library does, in what descriptions
-//! leave open: a line feed keeps a wrap pending, IL and DL do not move the cursor, what DL deletes on the first row goes
-//! into the scrollback (as in xterm), and so on.
+//! leave open: a line feed keeps a wrap pending, IL and DL do not move the cursor, what DL deletes on the first row
+//! goes into the scrollback (as in xterm), and so on.
 
 use vte::{Params, Parser, Perform};
 

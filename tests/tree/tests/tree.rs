@@ -1,7 +1,7 @@
 //! The tree as it is, against its rules.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use beach_tree::{Exception, Finding, Tree, circles, judge, large_files, long_functions, unmapped, wide_structs};
@@ -23,6 +23,48 @@ fn files_functions_structs_rooms_and_the_map_keep_their_rules() {
     let findings: Vec<Finding> = checks.into_iter().flatten().collect();
     let wrong = judge(&findings, EXCEPTIONS);
     assert!(wrong.is_empty(), "{} places:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Longest line of a comment, in characters. rustfmt holds the width of code, and not that of comments. Rows of tables
+/// cannot be broken.
+const COMMENT_WIDTH: usize = 120;
+
+fn is_long_comment(line: &str) -> bool {
+    let text = line.trim_start();
+    text.starts_with("//")
+        && line.chars().count() > COMMENT_WIDTH
+        && !text.trim_start_matches(['/', '!']).starts_with(" |")
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder can be read") {
+        let path = entry.expect("the entry can be read").path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_line_of_a_comment_is_wider_than_code() {
+    assert!(is_long_comment(&format!("    /// {}", "é".repeat(113))) && !is_long_comment(&"/".repeat(120)));
+    let mut files = Vec::new();
+    for each in
+        ["core", "runtime-tokio", "runtime-web", "cli", "bench", "tests/src", "tests/tests", "fuzz/fuzz_targets"]
+    {
+        let folder = root().join(each);
+        rust_files(&Some(folder.join("src")).filter(|src| src.is_dir()).unwrap_or(folder), &mut files);
+    }
+    assert!(files.len() > 300, "only {} files", files.len());
+    let mut wide = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("the file can be read");
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| is_long_comment(line));
+        wide.extend(lines.map(|(number, _)| format!("{}:{number}", file.display())));
+    }
+    assert!(wide.is_empty(), "comments of more than {COMMENT_WIDTH} characters a line:\n{}", wide.join("\n"));
 }
 
 #[test]

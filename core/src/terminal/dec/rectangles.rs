@@ -98,8 +98,8 @@ impl ModelHandler {
         self.dec.is_guarding
     }
 
-    /// What is not protected becomes blank, in the colour behind what is written next. As with xterm, the cursor's row is
-    /// erased to its end even if a wrap is pending there.
+    /// What is not protected becomes blank, in the colour behind what is written next. As with xterm, the cursor's row
+    /// is erased to its end even if a wrap is pending there.
     pub(super) fn erase_unprotected(&mut self, part: Part) {
         let (row, column) = self.place();
         let (last_row, last) = (self.term.screen_lines() - 1, self.term.columns() - 1);

@@ -10,8 +10,8 @@ use super::{COLUMNS_PERMITTED, REVERSE_WRAP, SIDES, Switch};
 const SETS: [CharsetIndex; 4] = [CharsetIndex::G0, CharsetIndex::G1, CharsetIndex::G2, CharsetIndex::G3];
 
 impl ModelHandler {
-    /// Margins, insertion, origin, wrapping, character sets, attributes, protection, keys, and the saved cursor, which is home then.
-    /// The text and the cursor stay as they are.
+    /// Margins, insertion, origin, wrapping, character sets, attributes, protection, keys, and the saved cursor, which
+    /// is home then. The text and the cursor stay as they are.
     pub(super) fn reset_softly(&mut self) {
         self.forget_all_margins();
         self.dec.set(SIDES, Switch::Off);

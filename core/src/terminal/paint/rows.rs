@@ -91,7 +91,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Makes a row that shows `shown` show `line`, and lets it go on in the row below if the line says so; `below` is
-    /// what that row shows or will show, if there is such a row. Returns whether the terminal knows the two as one line.
+    /// what that row shows or will show, if there is such a row. Returns whether the terminal knows the two as one
+    /// line.
     pub(super) fn flow(&mut self, row: u16, shown: Option<&Line>, line: &Line, below: Option<&Line>) -> bool {
         let was_wrapped = shown.is_some_and(|shown| shown.wrapped);
         // Every terminal forgets that a row went on when the whole row is erased.
@@ -144,8 +145,8 @@ impl<'a> Writer<'a> {
 
     /// Writes the cells from the cursor's column to the last one, and returns the last column written. Tables of widths
     /// differ: behind a character of doubtful width the cursor is placed anew, what the character may not cover is
-    /// erased before it is written, and what it may have covered beside its columns is written again. A run of ambiguous
-    /// characters is one piece: where each takes two columns, it stays readable.
+    /// erased before it is written, and what it may have covered beside its columns is written again. A run of
+    /// ambiguous characters is one piece: where each takes two columns, it stays readable.
     fn cells(
         &mut self,
         old: Option<&[Option<CellRef<'_>>]>,
@@ -196,7 +197,8 @@ impl<'a> Writer<'a> {
         last
     }
 
-    /// Erases what stands where a cell will be, in whole cells: half of a wide one would spoil what is written beside it.
+    /// Erases what stands where a cell will be, in whole cells: half of a wide one would spoil what is written beside
+    /// it.
     fn clear(&mut self, cell: &CellRef<'_>, old: &[Option<CellRef<'_>>]) {
         let columns = usize::from(cell.columns).min(old.len());
         let beyond = old[columns..].iter().take_while(|old| old.is_none()).count();
