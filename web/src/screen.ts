@@ -78,8 +78,8 @@ export class TerminalScreen implements Screen {
     this.terminal.onBinary((data) => around.typedBinary(data));
     this.terminal.open(frame);
     this.#typeAsIs();
+    // The screen is fitted when the session's size is known.
     this.#measure();
-    this.fit();
   }
 
   resize(cols: number, rows: number): void {
@@ -104,7 +104,9 @@ export class TerminalScreen implements Screen {
     for (let tries = 0; tries < 12; tries += 1) {
       this.#setFont(size, height / (rows * this.#cell.height * size));
       if (size === SMALLEST || !this.#overflows(width, height)) break;
-      size = Math.max(size - 0.25, SMALLEST);
+      const screen = this.#screenElement();
+      const excess = Math.max(screen.offsetWidth / width, screen.offsetHeight / height);
+      size = Math.max(Math.min(size - 0.25, Math.floor((size / excess) * 4) / 4), SMALLEST);
     }
     this.#frame.classList.toggle("scrolls", this.#overflows(width, height));
     const screen = this.#screenElement();
