@@ -16,7 +16,7 @@ fuzz_target!(|data: &[u8]| {
     let mut now = 0;
     page.start(Timestamp::ZERO, PLAN, &mut perform);
     let mut rest = data;
-    // What, whose, how much later, and how many bytes: as often as there are some.
+    // Repeated to the end: the kind of event, the connection, the pause before the event, and its number of bytes.
     while let [what, peer, later, length, tail @ ..] = rest {
         let (bytes, next) = tail.split_at(tail.len().min(usize::from(*length)));
         now += u64::from(*later) * 50_000;

@@ -4,7 +4,7 @@
 /// The first number that is not core's.
 pub const OWN: u32 = 32;
 
-/// What the page tells the machine.
+/// Events that the page tells the machine.
 pub mod happened {
     /// Time has passed.
     pub const TICK: u32 = 32;
@@ -20,7 +20,7 @@ pub mod happened {
     pub const STATUS: u32 = 37;
 }
 
-/// What the machine wants done.
+/// Requests of the machine to the page.
 pub mod perform {
     /// Connect to the rendezvous; abandon the connection that is there.
     pub const DIAL: u32 = 32;

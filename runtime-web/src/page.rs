@@ -23,7 +23,7 @@ use crate::typing::{Kept, Typing};
 /// How long the viewer tries to come back, as `beach join` does.
 const RECONNECT: Duration = Duration::from_secs(600);
 
-/// What the terminal of the page has: xterm.js. Its kitty keyboard is another one than the model's.
+/// The abilities of xterm.js, the page's terminal. Its kitty keyboard differs from the model's.
 const ABILITIES: Abilities = Abilities { kitty_keyboard: false, ..Abilities::ALL };
 
 /// How the page performs: the number of what, the number of the peer connection, bytes.
@@ -98,7 +98,7 @@ struct Session {
     endpoint: Endpoint<Viewer, Browser>,
     typing: Typing,
     server: String,
-    /// What the person knows.
+    /// The news that the person was told.
     told: Told,
     is_over: bool,
 }

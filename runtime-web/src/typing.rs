@@ -1,4 +1,4 @@
-//! What the person types, until the viewer takes it.
+//! Keys and pastes of the person, until the viewer takes them.
 
 use std::collections::VecDeque;
 

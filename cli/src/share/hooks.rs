@@ -21,7 +21,7 @@ pub(super) struct Hooks {
     running: hooks::Hooks,
 }
 
-/// What a command is told of a member, besides the number.
+/// A member as a hook's command is told, besides the number.
 struct Named {
     name: String,
     role: Role,

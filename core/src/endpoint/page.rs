@@ -1,4 +1,4 @@
-//! What a page passes in, as numbers and bytes: decoded or refused, never a panic.
+//! Events of a page, as numbers and bytes: decoded or refused, never a panic.
 
 use crate::peer::browser::PeerEvent;
 use crate::peer::engine::PeerNumber;

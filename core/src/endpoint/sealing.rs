@@ -25,7 +25,7 @@ const HELLO_AFTER: Duration = Duration::from_millis(500);
 /// Longest pause between two repetitions of it: no stage lasts so long.
 const HELLO_AT_MOST: Duration = Duration::from_secs(60);
 
-/// What carries the terminal lane of a viewer with these capabilities.
+/// The carrier of the terminal lane of a viewer with these capabilities.
 fn carrier(capabilities: u32) -> Carrier {
     if capabilities & BY_CHANNEL == 0 { Carrier::Rtp } else { Carrier::Channel }
 }

@@ -31,7 +31,7 @@ pub(super) struct Link<P> {
     pub(super) relay: bool,
     /// The other side takes datagrams from the rendezvous.
     pub(super) takes_relay: bool,
-    /// What carries the terminal lane.
+    /// The carrier of the terminal lane.
     pub(super) carrier: Carrier,
     pub(super) seal: Seal,
     /// The newest description of the other side.

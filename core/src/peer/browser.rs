@@ -34,12 +34,12 @@ const DESCRIBED_WITHIN: Duration = Duration::from_secs(3);
 /// Most characters of a cause that a page tells.
 const MAX_CAUSE: usize = 160;
 
-/// What happened to a connection of the page.
+/// An event of one of the page's connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerEvent {
     /// The connection has described itself; its offer.
     Described(String),
-    /// It may be reached there: the text of an `RTCIceCandidate`. Empty at the end of them.
+    /// The browser found an address of its own: the text of an `RTCIceCandidate`; empty after the last one.
     Candidate(String),
     /// A path answered.
     PathFound,
@@ -61,7 +61,7 @@ pub enum PeerEvent {
     Failed(String),
 }
 
-/// What the page is to do.
+/// A request to the page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerCommand {
     /// Make a connection with these servers and both data channels, and have it describe itself by an offer.
@@ -199,12 +199,12 @@ pub struct BrowserPeer {
     number: PeerNumber,
     /// User name fragment, password and certificate, once the browser has told them.
     local: Option<(String, String, [u8; 32])>,
-    /// By when it has to; `None` once it has, or cannot any more.
+    /// The deadline for that description; `None` once the browser has described itself, or cannot any more.
     described_by: Option<Timestamp>,
     remote: Option<Description>,
     /// How many candidates of the other side the page was told.
     remotes: u16,
-    /// Those that wait for the answer.
+    /// Candidates of the other side that wait for its answer.
     waiting: Vec<Candidate>,
     /// The candidates of this side.
     found: Vec<Candidate>,
@@ -389,7 +389,7 @@ impl Peer for BrowserPeer {
         self.described_by
     }
 
-    // What concerns datagrams and addresses of this side is the browser's matter.
+    // The browser has the sockets: datagrams and addresses of this side never come here.
 
     fn add_local(&mut self, _: Timestamp, _: Candidate) -> bool {
         false

@@ -52,12 +52,12 @@ impl fmt::Debug for Server {
     }
 }
 
-/// What a peer is for.
+/// The link side, carrier and attempt that a peer is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerPlan {
     /// Which side of the link the peer is.
     pub side: PeerSide,
-    /// What carries the terminal lane.
+    /// The carrier of the terminal lane.
     pub carrier: Carrier,
     /// The attempt.
     pub attempt: Attempt,
@@ -72,7 +72,7 @@ pub enum PeerSide {
     Viewer,
 }
 
-/// What carries the terminal lane of a peer.
+/// The carrier of a peer's terminal lane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Carrier {
     /// One RTP stream each way. The host controls in ICE.

@@ -55,11 +55,11 @@ impl Why {
     }
 }
 
-/// What a viewer takes for lines that repeat others.
+/// Whether a viewer knows lines that repeat others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeats {
     Known,
-    /// It gets them as lines like any other.
+    /// The viewer gets them as lines like any other.
     Unknown,
 }
 

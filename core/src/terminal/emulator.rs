@@ -79,7 +79,7 @@ impl Emulator {
         emulator
     }
 
-    /// What `ESC k` begins from now on: that depends on the terminal that the program believes to have. tmux and GNU
+    /// Sets what `ESC k` begins: that depends on the terminal that the program believes to have. tmux and GNU
     /// screen also keep in their scrollback what a program clears.
     pub fn set_screen_titles(&mut self, titles: ScreenTitles) {
         self.scanner.set_titles(titles);

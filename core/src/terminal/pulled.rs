@@ -31,7 +31,7 @@ struct Repeat {
     origin: u64,
 }
 
-/// What can be pulled back, and what was.
+/// The rows that can be pulled back, and those that were.
 #[derive(Default)]
 pub(super) struct Pulled {
     /// The terminal keeps what a program clears, and what scrolls out of a region at the top of the screen.

@@ -93,7 +93,7 @@ pub(super) enum Setting {
     Unknown,
 }
 
-/// What to do with the scanned bytes.
+/// A piece of the scanned bytes, and what to do with it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Piece {
     /// The number of bytes at the beginning that go to the parser.

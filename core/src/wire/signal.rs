@@ -357,7 +357,7 @@ pub(crate) struct Second {
     /// SHA-256 of the resume token: with the host's key it makes up the session id.
     pub(crate) token_hash: [u8; 32],
     pub(crate) verdict: Verdict,
-    /// Those of the viewer's capabilities that need both sides and that the host goes by; absent on the wire if none.
+    /// The viewer's capabilities that need both sides and that the host uses; absent on the wire if none.
     pub(crate) capabilities: u32,
 }
 

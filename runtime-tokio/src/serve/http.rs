@@ -74,7 +74,7 @@ impl IntoResponse for Answer {
     }
 }
 
-/// What a server answers.
+/// The answers of a server.
 pub(super) fn routes() -> Router {
     Router::new()
         .route("/healthz", get(async || OK))
@@ -86,7 +86,7 @@ pub(super) fn routes() -> Router {
         .method_not_allowed_fallback(async || BAD_METHOD)
 }
 
-/// What a server without room for another connection answers. To whoever watches it, it is well.
+/// The answers of a server without room for another connection. A monitor still sees a healthy server.
 pub(super) fn routes_when_full() -> Router {
     Router::new().route("/healthz", get(async || OK)).fallback(async || FULL)
 }

@@ -27,7 +27,7 @@ pub enum SeatPeer<P> {
     Browser(Box<BrowserPeer>),
 }
 
-/// Who of a world's viewers is a page.
+/// Seats for a world's viewers; `is_page` says which of them are pages.
 pub fn seats<E: 'static>(
     mut engine: impl FnMut(Who, Timestamp) -> E + 'static,
     is_page: impl Fn(Who) -> bool + 'static,
