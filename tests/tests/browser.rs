@@ -16,8 +16,8 @@ use beach_tests::sim::scenario::{
     Weather, everyone_joins, everyone_types, gather, noise_then_quiet, quiet, time_to_join,
 };
 use beach_tests::sim::{
-    FakeEngine, HostPlan, Pipe, Script, Seat, ViewerPlan, Who, World, fake_engine, for_each_seed, ms, real, seats,
-    secs, shows,
+    Altered, Change, FakeEngine, HostPlan, Pipe, Script, Seat, ViewerPlan, Who, World, fake_engine, for_each_seed, ms,
+    real, seats, secs, shows,
 };
 
 const FILE: &str = "browser";
@@ -236,6 +236,61 @@ fn a_browser_that_makes_no_connection_fails_at_a_stage_with_a_cause() {
     }
     let page = world.viewers[0].page.as_ref().expect("a page");
     assert_eq!((page.held(), page.most), (0, 1), "no connection is left, and there was one at a time");
+}
+
+/// The page of a [`pair`] types as soon as it can, and nothing of it gets through: the causes at the page and at the host.
+fn refused<E: Engine>(world: &mut World<E>) -> [Cause; 2] {
+    world.run_for(secs(1));
+    world.type_keys(0, "let me in\r");
+    world.run_for(secs(60));
+    let host = &world.hosts[0];
+    assert!(!host.notices.iter().any(|(_, notice)| matches!(notice, HostNotice::Joined(..))), "{:?}", host.notices);
+    assert!(host.written.is_empty() && host.node.machine().status().members.is_empty());
+    assert!(!said(world, 0, |notice| matches!(notice, ViewerNotice::Connected(_))), "{}", world.story(0));
+    let seen = world.viewers[0].node.machine().screen().text().concat();
+    assert!(seen.trim().is_empty(), "a page sees nothing before it is confirmed: {seen}");
+    let at_host = host.notices.iter().find_map(|(_, notice)| match notice {
+        HostNotice::Failed(_, failure) => Some(failure.cause.clone()),
+        _ => None,
+    });
+    let Some((_, ViewerExit::Failed(failure))) = &world.viewers[0].exit else { panic!("{}", world.story(0)) };
+    [failure.cause.clone(), at_host.expect("the host says so too")]
+}
+
+fn is_down(cause: &Cause, wanted: &LinkDown) -> bool {
+    matches!(cause, Cause::Down(down) | Cause::DownThere(down) if down == wanted)
+}
+
+#[test]
+fn a_page_with_another_certificate_than_it_announced_is_refused() {
+    determinism::run(5, || {
+        let mut world = real_world(5, all_viewers)
+            .with_pages(|who, start| Altered(real::engine(who, start), Change::AnotherCertificate));
+        pair(&mut world, HostPlan::new(1));
+        let causes = refused(&mut world);
+        assert!(causes.iter().any(|cause| is_down(cause, &LinkDown::WrongCertificate)), "{causes:?}");
+    });
+}
+
+#[test]
+fn where_the_engine_does_not_look_the_confirmation_refuses_a_pages_certificate() {
+    determinism::run(5, || {
+        let host = |who, start| real::engine(who, start).without_fingerprint_check();
+        let mut world = real::world_of(5, seats(host, all_viewers))
+            .with_pages(|who, start| Altered(real::engine(who, start), Change::AnotherCertificate));
+        pair(&mut world, HostPlan::new(1));
+        let causes = refused(&mut world);
+        assert!(causes.iter().all(|cause| is_down(cause, &LinkDown::Unconfirmed)), "{causes:?}");
+    });
+}
+
+#[test]
+fn a_page_whose_browser_saw_another_certificate_than_the_hosts_confirms_nothing() {
+    let mut world = fake_world(1, all_viewers);
+    pair(&mut world, HostPlan::new(1));
+    world.viewers[0].page.as_mut().expect("a page").saw = Some(b"somebody else's".to_vec());
+    let causes = refused(&mut world);
+    assert!(causes.iter().all(|cause| is_down(cause, &LinkDown::Unconfirmed)), "{causes:?}");
 }
 
 #[test]

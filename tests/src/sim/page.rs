@@ -44,6 +44,8 @@ pub struct Page {
     connections: BTreeMap<u32, Connection>,
     /// It never describes a connection.
     pub mute: bool,
+    /// The certificate that its browser says it saw. Without one it says nothing, as some browsers do.
+    pub saw: Option<Vec<u8>>,
     /// Connections that were opened and not closed yet, at most, at any time.
     pub most: usize,
     out: VecDeque<PageOutput>,
@@ -76,7 +78,7 @@ impl Page {
     {
         let make: Maker = Box::new(move |now, plan, entropy| Box::new(engine.peer(now, plan, entropy)));
         let connections = BTreeMap::new();
-        Page { make, entropy, connections, mute: false, most: 0, out: VecDeque::new() }
+        Page { make, entropy, connections, mute: false, saw: None, most: 0, out: VecDeque::new() }
     }
 
     /// Connections that are open.
@@ -228,7 +230,10 @@ impl Page {
                     let local = format!("candidate:1 1 udp 2113937151 x.local {} typ host", address.port());
                     self.event(ms(0), number, PATH, format!("{local}\n").as_bytes());
                 }
-                Some(PeerOutput::Secured) => self.event(ms(0), number, TERMINAL_OPEN, b""),
+                Some(PeerOutput::Secured) => {
+                    let saw = self.saw.clone().unwrap_or_default();
+                    self.event(ms(0), number, TERMINAL_OPEN, &saw);
+                }
                 Some(PeerOutput::ControlOpen) => self.event(ms(0), number, CONTROL_OPEN, b""),
                 Some(PeerOutput::Message(Lane::Control, bytes)) => self.event(ms(0), number, CONTROL_MESSAGE, &bytes),
                 Some(PeerOutput::Message(Lane::Terminal, bytes)) => self.event(ms(0), number, TERMINAL_MESSAGE, &bytes),
