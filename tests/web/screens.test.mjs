@@ -108,3 +108,20 @@ story("a paste of 200 KB arrives whole, once, and as one", async ({ scratch, ope
   const wanted = createHash("md5").update(`\x1b[200~${text}\x1b[201~`).digest("hex");
   await guest.shows(wanted);
 });
+
+for (const colorScheme of ["dark", "light"]) {
+  story(`inverted text has the colour of the ground, not a grey (${colorScheme})`, async ({ scratch, open }) => {
+    const { links } = await share(scratch);
+    const guest = await open(links.control, { colorScheme });
+    await guest.live();
+    await guest.type("printf '\\033[7m inver%s \\033[m\\n' ted\n");
+    await guest.shows(" inverted ");
+    const colors = await guest.page.evaluate(() => {
+      const shown = [...document.querySelectorAll(".xterm-rows span")].find((span) => span.textContent.includes("inverted"));
+      const { color, backgroundColor } = getComputedStyle(shown);
+      return [color, backgroundColor];
+    });
+    const [ground, text] = colorScheme === "dark" ? ["rgb(16, 18, 22)", "rgb(214, 217, 222)"] : ["rgb(251, 251, 249)", "rgb(36, 40, 46)"];
+    assert.deepEqual(colors, [ground, text]);
+  });
+}

@@ -34,6 +34,18 @@ interface Cell {
   height: number;
 }
 
+/** What {@link Terminal} does not publish of itself. */
+interface Inner {
+  _core?: {
+    _themeService?: { colors: { foreground: { rgba: number }; contrastCache: ContrastCache; halfContrastCache: ContrastCache } };
+  };
+}
+
+/** The colours that were chosen for pairs of background and foreground; `null` for the foreground itself. */
+interface ContrastCache {
+  setColor(background: number, foreground: number, chosen: null): void;
+}
+
 /** What the screen wants of the page around it. */
 export interface Around {
   typed(data: string): void;
@@ -77,6 +89,7 @@ export class TerminalScreen implements Screen {
     this.terminal.onData((data) => around.typed(data));
     this.terminal.onBinary((data) => around.typedBinary(data));
     this.terminal.open(frame);
+    this.#leaveInverted();
     this.#typeAsIs();
     // The screen is fitted when the session's size is known.
     this.#measure();
@@ -123,6 +136,7 @@ export class TerminalScreen implements Screen {
 
   setTheme(): void {
     this.terminal.options.theme = theme();
+    this.#leaveInverted();
   }
 
   setScreenReader(on: boolean): void {
@@ -211,6 +225,18 @@ export class TerminalScreen implements Screen {
 
   #screenElement(): HTMLElement {
     return this.#frame.querySelector<HTMLElement>(".xterm-screen") ?? this.#frame;
+  }
+
+  /**
+   * xterm.js takes the contrast of inverted text in the usual colours for that of the foreground with itself, and makes the text grey.
+   * Nothing of this pair of colours is to be adjusted.
+   */
+  #leaveInverted(): void {
+    const colors = (this.terminal as unknown as Inner)._core?._themeService?.colors;
+    if (!colors) return;
+    for (const cache of [colors.contrastCache, colors.halfContrastCache]) {
+      cache.setColor(colors.foreground.rgba, colors.foreground.rgba, null);
+    }
   }
 
   /** A keyboard on glass neither corrects nor completes what is typed. */
