@@ -106,3 +106,11 @@ story("the end of the shared command ends the page's session, and says so", asyn
   pane.literal("exit 3\n");
   await guest.says("the session ended (exit code 3)");
 });
+
+story("without JavaScript the page says what it is and how to join", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(links.control, { javaScriptEnabled: false });
+  const card = guest.page.locator("noscript .card");
+  assert.ok(await card.isVisible());
+  assert.match(await card.innerText(), /This is a beach session: a terminal somebody shares with you\.[^]*\nbeach join 'LINK'\n/);
+});

@@ -408,7 +408,7 @@ export class Page {
   }
 
   #focus(): void {
-    if (document.querySelector("dialog[open], .card.is-shown, .sentence.is-question, :popover-open")) return;
+    if (document.querySelector("dialog[open], .card.is-shown, .sentence.is-question:not(.goes), :popover-open")) return;
     this.#screen?.terminal.focus();
   }
 }

@@ -57,7 +57,8 @@ export class Card {
       exit.advice ? h("p.advice", {}, ...prose(exit.advice)) : null,
       h("div.actions", {}, join, look ? h("button", { type: "button", click: look }, "Look at the last screen") : null),
     );
-    this.element.querySelector("button")?.focus({ preventScroll: true });
+    // Enter tries again, where there is a keyboard.
+    if (matchMedia("(pointer: fine)").matches) this.element.querySelector("button")?.focus({ preventScroll: true });
   }
 
   /** The machine itself failed. */
