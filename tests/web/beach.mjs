@@ -1,7 +1,7 @@
 // `beach` itself, as processes: hosts in panes of tmux or without a terminal, and viewers of the command line.
 
 import { execFile, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -94,8 +94,33 @@ export class Scratch {
         // It is gone already.
       }
     }
-    for (const child of this.children) if (child.exitCode === null) child.kill("SIGKILL");
+    // A program that hears of the end of its terminal may still write, and a folder that fills again cannot be removed.
+    await eventually("all programs have ended", () => {
+      const left = this.running();
+      for (const pid of left) kill(pid);
+      return left.length === 0;
+    });
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+
+  /** All programs that were started here, and those that they started: they have this folder as their home. */
+  running() {
+    const isHere = (pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`HOME=${this.folder}`);
+      } catch {
+        return false;
+      }
+    };
+    return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isHere(name)).map(Number);
+  }
+}
+
+function kill(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended by itself.
   }
 }
 

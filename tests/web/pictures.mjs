@@ -1,14 +1,19 @@
-// Takes the pictures of the page in docs/web: node pictures.mjs. A real session of beach in each.
+// Takes the pictures of the page in docs/web, or in another folder: node pictures.mjs [FOLDER]. A real session of beach in each.
 
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { browser, Guest } from "./browser.mjs";
 import { Scratch, share, shareHeadless } from "./beach.mjs";
 
-const folder = new URL("../../docs/web/", import.meta.url).pathname;
-const DESKTOP = { viewport: { width: 1280, height: 800 } };
-const PHONE = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
+const folder = resolve(process.argv[2] ?? fileURLToPath(new URL("../../docs/web", import.meta.url)));
+const SIZES = {
+  desktop: { viewport: { width: 1280, height: 800 } },
+  phone: { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true },
+};
 const TIDE = `// Tides, from the sun and the moon.
+
+use std::f64::consts::TAU;
 
 /// The height of the water, in metres above the mean.
 pub fn height(hours: f64) -> f64 {
@@ -23,43 +28,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spring_tide_is_higher_than_a_neap_tide() {
+    fn a_spring_tide_is_higher() {
         assert!(height(0.0) > height(7.4 * 24.0));
     }
 }
 `;
+const NEWER = TIDE.replace("1.2 *", "MOON *").replace("0.5 *", "SUN *").replace("/// The height", "const MOON: f64 = 1.2;\nconst SUN: f64 = 0.5;\n\n/// The height");
+const VIM = "vim -u NONE -c 'set nocp nu ls=2 ru bg=dark noswf shm+=F' -c 'syntax on'";
 
 const chromium = await browser();
 mkdirSync(folder, { recursive: true });
 
-async function picture(name, links, options, prepare = async () => {}) {
-  for (const colorScheme of ["dark", "light"]) {
-    const guest = await Guest.open(chromium, links.control, { ...options, colorScheme });
-    await prepare(guest);
-    // Sentences about the join have gone, and the cursor's last place is painted.
-    await guest.page.waitForTimeout(600);
-    await guest.page.screenshot({ path: join(folder, `${name}-${colorScheme}.png`) });
-    await guest.close();
+/** Pictures of what `link` opens: on a desk and on a phone, dark and light. */
+async function pictures(state, link, ready) {
+  for (const [size, options] of Object.entries(SIZES)) {
+    for (const colorScheme of ["dark", "light"]) {
+      const guest = await Guest.open(chromium, link, { ...options, colorScheme });
+      await ready(guest);
+      // All that moves has come to rest.
+      await guest.page.waitForTimeout(600);
+      await guest.page.screenshot({ path: join(folder, `${state}-${size}-${colorScheme}.png`) });
+      await guest.close();
+    }
   }
 }
 
-const scratch = new Scratch();
-try {
-  writeFileSync(join(scratch.folder, "tide.rs"), TIDE);
-  const { pane, links } = await share(scratch, { cols: 90, rows: 28, args: "--no-approve" });
-  pane.literal("vim -u NONE -c 'set nocp nu ls=2 bg=dark' -c 'syntax on' tide.rs\n");
-  await pane.shows("spring tide");
-  await picture("screen", links, DESKTOP, (guest) => guest.live());
-  await picture("phone", links, PHONE, (guest) => guest.live());
-} finally {
-  await scratch.end();
+async function withScratch(run) {
+  const scratch = new Scratch();
+  try {
+    await run(scratch);
+  } finally {
+    await scratch.end();
+  }
 }
 
-const waits = new Scratch();
 try {
-  const { links } = await shareHeadless(waits, ["--approve"], ["sh"]);
-  await picture("approval", links, DESKTOP, (guest) => guest.says("waiting for approval"));
+  await withScratch(async (scratch) => {
+    writeFileSync(join(scratch.folder, "tide.rs"), TIDE);
+    const { pane, links } = await share(scratch, { command: `${VIM} tide.rs` });
+    await pane.shows("a_spring_tide");
+    await pictures("live", links.control, (guest) => guest.live());
+    const [place, key] = links.control.split("#");
+    await pictures("failure", `${place}#${key.slice(0, -4)}${key.endsWith("AAAA") ? "BBBA" : "AAAA"}`, (guest) => guest.says("another key"));
+  });
+  await withScratch(async (scratch) => {
+    writeFileSync(join(scratch.folder, "tide.rs"), TIDE);
+    writeFileSync(join(scratch.folder, "tide-new.rs"), NEWER);
+    const { pane, links } = await share(scratch);
+    pane.literal("clear; git --no-pager -c color.ui=always diff --no-index tide.rs tide-new.rs\n");
+    await pane.shows("const MOON");
+    await pictures("watching", links.view, (guest) => guest.live());
+  });
+  await withScratch(async (scratch) => {
+    const { links } = await shareHeadless(scratch, ["--approve"], ["sh"]);
+    await pictures("approval", links.control, (guest) => guest.page.locator(".words li").nth(3).waitFor());
+  });
 } finally {
-  await waits.end();
+  await chromium.close();
 }
-await chromium.close();
