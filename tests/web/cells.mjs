@@ -1,6 +1,7 @@
 // The host's screen cell by cell: what tmux captured, fed into an xterm.js without a screen.
 
 import headless from "@xterm/headless";
+import { eventually } from "./beach.mjs";
 import { cellsOf } from "./browser.mjs";
 
 /** The cells of `tmux capture-pane -e`. */
@@ -24,4 +25,16 @@ export function difference(page, host) {
     }
   }
   return undefined;
+}
+
+/** Waits until the page shows the very cells of the host's terminal. */
+export async function same(guest, pane) {
+  let last;
+  const equal = async () => {
+    last = difference(await guest.cells(), await cellsOfPane(pane, await guest.size()));
+    return last === undefined;
+  };
+  await eventually("page and host show the same cells", equal, 20_000).catch((error) => {
+    throw new Error(`${error.message}: ${last}`);
+  });
 }

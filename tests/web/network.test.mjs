@@ -1,68 +1,79 @@
 // Networks that lose, go away, or have two machines: in network namespaces, with Chromium in one of them.
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { chmodSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { browser } from "./browser.mjs";
 import { eventually, share } from "./beach.mjs";
+import { same } from "./cells.mjs";
+import { twoMachines } from "./machines.mjs";
 import { story } from "./session.mjs";
-
-const ip = (...args) => execFileSync("ip", args, { stdio: ["ignore", "pipe", "pipe"] });
-let count = 0;
-
-/** Two machines with a cable between them: 10.77.0.1, where the host is, and 10.77.0.2, where the browser is. */
-async function twoMachines(scratch, run) {
-  const name = `bw${process.pid % 10_000}x${(count += 1)}`;
-  const sides = [`${name}h`, `${name}g`];
-  try {
-    for (const [at, side] of sides.entries()) {
-      ip("netns", "add", side);
-      ip("-n", side, "link", "set", "lo", "up");
-      if (at === 1) ip("link", "add", "v0", "netns", sides[0], "type", "veth", "peer", "name", "v0", "netns", sides[1]);
-    }
-    for (const [at, side] of sides.entries()) {
-      ip("-n", side, "addr", "add", `10.77.0.${at + 1}/24`, "dev", "v0");
-      ip("-n", side, "link", "set", "v0", "up");
-    }
-    const script = join(scratch.folder, "chromium");
-    writeFileSync(script, `#!/bin/sh\nexec ip netns exec ${sides[1]} ${process.env.BEACH_CHROMIUM ?? "/usr/bin/chromium"} "$@"\n`);
-    chmodSync(script, 0o755);
-    const elsewhere = await browser(script);
-    try {
-      const wrap = ["ip", "netns", "exec", sides[0]];
-      const loses = (part) => {
-        const rule = ["iptables", "-A", "INPUT", "-i", "v0", "-m", "statistic", "--mode", "random", "--probability", part, "-j", "DROP"];
-        for (const side of sides) ip("netns", "exec", side, ...rule);
-      };
-      await run({ elsewhere, wrap, loses, cable: (state) => ip("-n", sides[1], "link", "set", "v0", state) });
-    } finally {
-      await elsewhere.close();
-    }
-  } finally {
-    for (const side of sides) {
-      try {
-        ip("netns", "del", side);
-      } catch {
-        // It was never made.
-      }
-    }
-  }
-}
 
 const lan = { listen: "10.77.0.1:0" };
 
-story("over a real network and plain http, the page is directly connected", async ({ scratch, open }) => {
+story("over a real network and plain http, the page is directly connected, and shows what the host shows", async ({ scratch, open }) => {
+  writeFileSync(join(scratch.folder, "a.c"), Array.from({ length: 100 }, (_, at) => `int line_${at}; /* "text" 漢字 é */`).join("\n"));
   await twoMachines(scratch, async ({ elsewhere, wrap }) => {
     const { pane, links } = await share(scratch, { ...lan, wrap });
     assert.match(links.control, /^http:\/\/10\.77\.0\.1:/);
     const guest = await open(links.control, { in: elsewhere });
     await guest.live();
-    assert.equal(await guest.page.evaluate(() => isSecureContext), false);
+    await guest.says("connected directly");
     await guest.type("echo lan-$((6*7))\n");
     await pane.shows("lan-42");
     await guest.shows("lan-42");
-    await guest.says("connected directly");
+    await guest.type("vim -u NONE -c 'set nocp ru nu' -c 'syntax on' a.c\n");
+    await guest.shows("line_5");
+    for (const keys of ["G", "gg", "3dd", "ityped \x1b"]) {
+      await guest.type(keys);
+      await same(guest, pane);
+    }
+    await guest.close();
+  });
+});
+
+story("what browsers keep from pages over plain http is missed nowhere: copying, pasting, full screen, text of the session", async ({ scratch, open }) => {
+  await twoMachines(scratch, async ({ elsewhere, wrap }) => {
+    const { links } = await share(scratch, { ...lan, wrap });
+    const guest = await open(links.control, { in: elsewhere });
+    await guest.live();
+    const has = await guest.page.evaluate(() => [isSecureContext, "clipboard" in navigator, "subtle" in crypto, "keyboard" in navigator]);
+    assert.deepEqual(has, [false, false, false, false]);
+
+    // What the program wants copied, and what is selected, is copied the old way.
+    await guest.type("clear; printf '\\033]52;c;%s\\007' $(printf 'echo copied-$((1+1))' | base64)\n");
+    await guest.says("The program wants to put 20 characters into your clipboard.");
+    await guest.page.getByRole("button", { name: "Copy" }).click();
+    await guest.press("Control+Shift+V");
+    await guest.press("Enter");
+    await guest.shows("copied-2");
+    await guest.type("clear; echo select-$((2+1))\n");
+    await guest.shows("select-3");
+    await guest.page.evaluate(() => {
+      const { terminal } = document.querySelector(".frame");
+      terminal.select(0, terminal.buffer.active.baseY, "select-3".length);
+    });
+    await guest.press("Control+Shift+C");
+    await guest.type("echo again-");
+    await guest.press("Control+Shift+V");
+    await guest.press("Enter");
+    await guest.shows("again-select-3");
+
+    const menu = async (name) => {
+      await guest.page.getByRole("button", { name: "Menu" }).click();
+      await guest.page.getByRole("menu").getByText(name, { exact: true }).click();
+    };
+    await menu("Full screen");
+    await eventually("it fills the screen", () => guest.page.evaluate(() => document.fullscreenElement !== null));
+    await guest.type("echo full-$((3+1))\n");
+    await guest.shows("full-4");
+    await menu("Full screen");
+    await eventually("and does not any more", () => guest.page.evaluate(() => document.fullscreenElement === null));
+    await menu("Copy text");
+    assert.match(await guest.page.locator("dialog pre").innerText(), /full-4/);
+    await guest.press("Escape");
+    await eventually("the terminal has the focus again", () => guest.page.evaluate(() => document.activeElement?.className === "xterm-helper-textarea"));
+    await guest.type("echo left-$((4+1))\n");
+    await guest.shows("left-5");
     await guest.close();
   });
 });

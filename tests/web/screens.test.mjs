@@ -4,19 +4,8 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, share } from "./beach.mjs";
-import { cellsOfPane, difference } from "./cells.mjs";
+import { same } from "./cells.mjs";
 import { story } from "./session.mjs";
-
-async function same(guest, pane) {
-  let last;
-  const equal = async () => {
-    last = difference(await guest.cells(), await cellsOfPane(pane, await guest.size()));
-    return last === undefined;
-  };
-  await eventually("page and host show the same cells", equal, 20_000).catch((error) => {
-    throw new Error(`${error.message}: ${last}`);
-  });
-}
 
 story("vim looks the same to the page as to the host", async ({ scratch, open }) => {
   const lines = Array.from({ length: 200 }, (_, at) => `int line_${at} = ${at}; /* "text" 漢字 é */`);

@@ -1,0 +1,68 @@
+// Machines with networks of their own: network namespaces, with Chromium in one of them.
+
+import { execFileSync } from "node:child_process";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { browser } from "./browser.mjs";
+
+const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+const ip = (...args) => run("ip", ...args);
+const within = (machine, ...command) => run("ip", "netns", "exec", machine, ...command);
+/** What stands before a command so that it runs on a machine. */
+export const on = (machine) => ["ip", "netns", "exec", machine];
+let count = 0;
+
+/** Machines with these names, for as long as `use` runs. */
+async function machines(names, use) {
+  const prefix = `bw${process.pid}x${(count += 1)}`;
+  const made = Object.fromEntries(names.map((name) => [name, `${prefix}${name}`]));
+  try {
+    for (const machine of Object.values(made)) {
+      ip("netns", "add", machine);
+      ip("-n", machine, "link", "set", "lo", "up");
+    }
+    await use(made);
+  } finally {
+    for (const machine of Object.values(made)) {
+      try {
+        ip("netns", "del", machine);
+      } catch {
+        // It was never made.
+      }
+    }
+  }
+}
+
+/** A cable from one machine to another: the names and the addresses of its two ends. */
+function cable([one, oneEnd, oneAddress], [other, otherEnd, otherAddress]) {
+  ip("link", "add", oneEnd, "netns", one, "type", "veth", "peer", "name", otherEnd, "netns", other);
+  for (const [machine, end, address] of [[one, oneEnd, oneAddress], [other, otherEnd, otherAddress]]) {
+    ip("-n", machine, "addr", "add", address, "dev", end);
+    ip("-n", machine, "link", "set", end, "up");
+  }
+}
+
+/** Chromium on a machine. */
+async function chromiumOn(machine, scratch, use) {
+  const script = join(scratch.folder, "chromium");
+  writeFileSync(script, `#!/bin/sh\nexec ${on(machine).join(" ")} ${process.env.BEACH_CHROMIUM ?? "/usr/bin/chromium"} "$@"\n`);
+  chmodSync(script, 0o755);
+  const elsewhere = await browser(script);
+  try {
+    await use(elsewhere);
+  } finally {
+    await elsewhere.close();
+  }
+}
+
+/** Two machines with a cable between them: 10.77.0.1, where the host is, and 10.77.0.2, where the browser is. */
+export async function twoMachines(scratch, use) {
+  await machines(["h", "g"], async ({ h, g }) => {
+    cable([h, "v0", "10.77.0.1/24"], [g, "v0", "10.77.0.2/24"]);
+    const loses = (part) => {
+      for (const machine of [h, g]) within(machine, "iptables", "-A", "INPUT", "-i", "v0", "-m", "statistic", "--mode", "random", "--probability", part, "-j", "DROP");
+    };
+    const plugged = (state) => ip("-n", g, "link", "set", "v0", state);
+    await chromiumOn(g, scratch, (elsewhere) => use({ elsewhere, wrap: on(h), loses, cable: plugged }));
+  });
+}
