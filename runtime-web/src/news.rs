@@ -203,7 +203,7 @@ impl News {
         News::Exit {
             end: End::Failed,
             what: failure.what(),
-            why: failure.why(server),
+            why: failure.why(server, Client::Browser),
             advice: failure.advice(Client::Browser).to_owned(),
         }
     }

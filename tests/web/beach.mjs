@@ -185,6 +185,15 @@ export async function share(scratch, { args = "--no-approve", command = "", cols
   return { pane, links };
 }
 
+/** `beach serve`, once it is there. */
+export async function serve(scratch, listen, args, wrap = []) {
+  const process = scratch.run(BINARY, ["serve", "--listen", listen, ...args], wrap);
+  await eventually("the rendezvous is there", () => process.stderr.includes("http://")).catch((error) => {
+    throw new Error(`${error.message}: ${process.stderr}`);
+  });
+  return process;
+}
+
 /** `beach share --headless --json`. */
 export async function shareHeadless(scratch, args, command, wrap = []) {
   const listen = args.includes("--listen") || args.includes("--server") ? [] : ["--listen", "127.0.0.1:0"];

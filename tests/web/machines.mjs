@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { browser } from "./browser.mjs";
+import { eventually } from "./beach.mjs";
 
 const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "pipe", "pipe"] });
 const ip = (...args) => run("ip", ...args);
@@ -65,4 +66,35 @@ export async function twoMachines(scratch, use) {
     const plugged = (state) => ip("-n", g, "link", "set", "v0", state);
     await chromiumOn(g, scratch, (elsewhere) => use({ elsewhere, wrap: on(h), loses, cable: plugged }));
   });
+}
+
+/** Where the rendezvous and the TURN server of {@link apart} are. */
+export const PUBLIC = "10.77.0.1";
+
+/** Two machines that reach a third, where a rendezvous may be, and each other over TCP alone. Later, nobody has any UDP. */
+export async function apart(scratch, use) {
+  await machines(["p", "h", "g"], async ({ p, h, g }) => {
+    ip("-n", p, "addr", "add", `${PUBLIC}/32`, "dev", "lo");
+    for (const [machine, at] of [[h, 1], [g, 2]]) {
+      cable([p, `v${at}`, `10.77.${at}.1/24`], [machine, "v0", `10.77.${at}.2/24`]);
+      ip("-n", machine, "route", "add", "default", "via", `10.77.${at}.1`);
+    }
+    within(p, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward");
+    within(p, "iptables", "-A", "FORWARD", "-p", "udp", "-j", "DROP");
+    const noUdp = () => within(p, "iptables", "-A", "INPUT", "!", "-i", "lo", "-p", "udp", "-j", "DROP");
+    await chromiumOn(g, scratch, (elsewhere) => use({ elsewhere, host: on(h), middle: on(p), noUdp }));
+  });
+}
+
+/** coturn at {@link PUBLIC}, with credentials made from this secret. */
+export async function coturn(scratch, wrap, secret) {
+  const options = ["-n", "--no-cli", "--no-tls", "--no-dtls", "--listening-port", "3478", "--realm", "beach.test", "--pidfile", "/dev/null"];
+  const server = ["--use-auth-secret", "--static-auth-secret", secret, "--listening-ip", PUBLIC, "--relay-ip", PUBLIC];
+  const process = scratch.run("turnserver", [...options, ...server, "--userdb", ":memory:", "--log-file", "stdout", "--simple-log"], wrap);
+  const [command, ...before] = wrap;
+  const listens = () => execFileSync(command, [...before, "ss", "-lnu"], { encoding: "utf8" }).includes(`${PUBLIC}:3478`);
+  await eventually("coturn is there", listens).catch((error) => {
+    throw new Error(`${error.message}: ${process.stdout} ${process.stderr}`);
+  });
+  return process;
 }

@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, share } from "./beach.mjs";
+import { eventually, serve, share, shareHeadless } from "./beach.mjs";
 import { same } from "./cells.mjs";
-import { twoMachines } from "./machines.mjs";
+import { apart, coturn, PUBLIC, twoMachines } from "./machines.mjs";
 import { story } from "./session.mjs";
 
 const lan = { listen: "10.77.0.1:0" };
@@ -123,4 +123,53 @@ story("a host that was killed is reported as lost, and the page goes on trying",
   await guest.live();
   process.kill(pane.pid(), "SIGKILL");
   await guest.says("reconnecting", 40_000);
+});
+
+/** A page on one machine and a host on another, which only their rendezvous connects; both may have a TURN server. */
+async function meet({ scratch, open }, { turn, options = [], noUdp = false }, then) {
+  await apart(scratch, async (machines) => {
+    if (noUdp) machines.noUdp();
+    const server = [];
+    if (turn) {
+      writeFileSync(join(scratch.folder, "secret"), "north");
+      await coturn(scratch, machines.middle, "north");
+      server.push("--ice-server", `turn:${PUBLIC}:3478?transport=${turn}`, "--turn-secret-file", "secret");
+    }
+    await serve(scratch, `${PUBLIC}:8080`, server, machines.middle);
+    const { links } = await shareHeadless(scratch, ["--no-approve", "--server", `http://${PUBLIC}:8080`, ...options], ["sh"], machines.host);
+    const guest = await open(links.control, { in: machines.elsewhere });
+    await then(guest);
+    await guest.close();
+  });
+}
+
+for (const [turn, noUdp, options, words] of [
+  ["udp", false, [], "UDP does not pass between them"],
+  ["tcp", true, [], "there is no UDP at all"],
+  ["udp", false, ["--relay-only"], "the host hides its address"],
+]) {
+  story(`where ${words}, page and host meet at a TURN server over ${turn}`, async (context) => {
+    await meet(context, { turn, noUdp, options }, async (guest) => {
+      await guest.live(40_000);
+      await guest.says("connected through a TURN server");
+      await guest.type("echo turned-$((6*7))\n");
+      await guest.shows("turned-42");
+    });
+  });
+}
+
+story("without UDP and without a TURN server the page says what blocks it, and what else there is", async (context) => {
+  await meet(context, {}, async (guest) => {
+    await guest.says("no answer from the host", 40_000);
+    await guest.says("address of the host tried, none replied (10.77.1.2:");
+    await guest.says("UDP is blocked here; use beach join, or ask for a TURN server");
+  });
+});
+
+story("a host that hides its address and has no TURN server is said to have none for a browser", async ({ scratch, open }) => {
+  const { links } = await shareHeadless(scratch, ["--no-approve", "--relay-only"], ["sh"]);
+  const guest = await open(links.control);
+  await guest.says("the host named no address that a browser can reach", 40_000);
+  await guest.says("use beach join in a terminal, or ask the host for a TURN server");
+  assert.ok(!(await guest.words()).includes("UDP"));
 });

@@ -7,7 +7,7 @@ use super::{code, error};
 
 /// Prints the three lines about a failed join; returns the exit code.
 pub(crate) fn join_failed(failure: &Failure, server: &str) -> u8 {
-    error(&failure.what(), &failure.why(server), failure.advice(Client::Beach));
+    error(&failure.what(), &failure.why(server, Client::Beach), failure.advice(Client::Beach));
     join_code(failure)
 }
 
@@ -23,7 +23,11 @@ pub(crate) fn share_failed(failure: &Failure, server: &str) -> u8 {
         | Cause::Left
         | Cause::NoControl => (failure.what(), code::UNREACHABLE),
     };
-    error(&what, &failure.why(server), "check --server; without --server, share runs its own rendezvous");
+    error(
+        &what,
+        &failure.why(server, Client::Beach),
+        "check --server; without --server, share runs its own rendezvous",
+    );
     code
 }
 

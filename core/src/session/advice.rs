@@ -21,6 +21,10 @@ impl Failure {
             (Cause::Down(LinkDown::NoAddress), _) => "check that this machine has a network",
             (Cause::NoAnswer, Stage::CheckingPaths) => match client {
                 Client::Beach => "let UDP pass between the two machines, or join from the same network",
+                // A host that hides its addresses: UDP may well pass.
+                Client::Browser if self.remote.is_empty() => {
+                    "use `beach join` in a terminal, or ask the host for a TURN server"
+                }
                 Client::Browser => "UDP is blocked here; use `beach join`, or ask for a TURN server",
             },
             (
@@ -80,13 +84,26 @@ fn on_refusal(refusal: &Refusal, client: Client) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::time::Duration;
 
+    use super::super::link::{Candidate, CandidateKind};
     use super::*;
 
+    fn failure(stage: Stage, cause: Cause) -> Failure {
+        let address = SocketAddr::from(([192, 0, 2, 7], 4000));
+        let remote = vec![Candidate { kind: CandidateKind::Host, address }];
+        Failure { stage, cause, after: Duration::from_secs(5), local: Vec::new(), remote }
+    }
+
     fn advice(stage: Stage, cause: Cause, client: Client) -> &'static str {
-        let after = Duration::from_secs(5);
-        Failure { stage, cause, after, local: Vec::new(), remote: Vec::new() }.advice(client)
+        failure(stage, cause).advice(client)
+    }
+
+    #[test]
+    fn where_the_host_hides_its_addresses_udp_is_not_blamed() {
+        let hidden = Failure { remote: Vec::new(), ..failure(Stage::CheckingPaths, Cause::NoAnswer) };
+        assert_eq!(hidden.advice(Client::Browser), "use `beach join` in a terminal, or ask the host for a TURN server");
     }
 
     #[test]

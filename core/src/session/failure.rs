@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::handshake::{Cause, Failure, Stage};
-use super::link::{Candidate, CandidateKind, Refusal};
+use super::link::{Candidate, CandidateKind, Client, Refusal};
 
 impl Failure {
     /// What failed, in the stage's words.
@@ -30,10 +30,13 @@ impl Failure {
         }
     }
 
-    /// Why, with the paths that were tried; `server` is the rendezvous.
-    pub fn why(&self, server: &str) -> String {
+    /// Why, with the paths that `client` tried; `server` is the rendezvous.
+    pub fn why(&self, server: &str, client: Client) -> String {
         match (&self.cause, self.stage) {
-            (Cause::NoAnswer, Stage::CheckingPaths) => self.tried(),
+            (Cause::NoAnswer, Stage::CheckingPaths) => match client {
+                Client::Beach => self.tried(),
+                Client::Browser => self.tried_by_a_browser(),
+            },
             (Cause::Refused(Refusal::NoSession), _) => "it ended, or the link is from before `beach rotate`".to_owned(),
             (Cause::Signal(cause), _) => format!("{server}: {cause}"),
             (other, _) => other.to_string(),
@@ -62,6 +65,17 @@ impl Failure {
             }
         }
     }
+
+    /// A browser tells few of its own addresses, or none, and tries all the same.
+    fn tried_by_a_browser(&self) -> String {
+        match self.remote.as_slice() {
+            [] => "the host named no address that a browser can reach".to_owned(),
+            remote => {
+                let addresses = if remote.len() == 1 { "address" } else { "addresses" };
+                format!("{} {addresses} of the host tried, none replied ({})", remote.len(), list(remote))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Cause {
@@ -87,4 +101,45 @@ fn list(candidates: &[Candidate]) -> String {
         CandidateKind::Relayed => "relay".to_owned(),
     };
     candidates.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn why(local: &[&str], remote: &[&str], client: Client) -> String {
+        let of = |addresses: &[&str]| {
+            let candidate =
+                |address: &&str| Candidate { kind: CandidateKind::Host, address: address.parse().expect("an address") };
+            addresses.iter().map(candidate).collect()
+        };
+        let (stage, cause, after) = (Stage::CheckingPaths, Cause::NoAnswer, Duration::from_secs(15));
+        Failure { stage, after, cause, local: of(local), remote: of(remote) }.why("http://beach.example", client)
+    }
+
+    #[test]
+    fn a_browser_that_tells_no_address_of_its_own_has_tried_those_of_the_host() {
+        let host = ["192.0.2.7:4000", "[2001:db8::7]:4000"];
+        assert_eq!(why(&[], &host, Client::Beach), "this machine has no usable network address");
+        assert_eq!(
+            why(&[], &host, Client::Browser),
+            "2 addresses of the host tried, none replied (192.0.2.7:4000, [2001:db8::7]:4000)"
+        );
+        assert_eq!(
+            why(&["198.51.100.4:5000"], &host[..1], Client::Browser),
+            "1 address of the host tried, none replied (192.0.2.7:4000)"
+        );
+    }
+
+    #[test]
+    fn a_host_that_names_no_address_has_none_for_a_browser() {
+        let said = why(&["198.51.100.4:5000"], &[], Client::Browser);
+        assert_eq!(said, "the host named no address that a browser can reach");
+        assert_eq!(
+            why(&["198.51.100.4:5000"], &[], Client::Beach),
+            "the host named no address; ours: 198.51.100.4:5000"
+        );
+    }
 }
