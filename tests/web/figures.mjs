@@ -1,14 +1,64 @@
-// The page's figures, on loopback: node figures.mjs. A release build of beach counts: BEACH_BINARY=../../target/release/beach.
+// The page's figures: node figures.mjs on loopback, node figures.mjs loss over a link of 100 ms round trip that loses packets, which
+// needs root. A release build of beach counts: BEACH_BINARY=../../target/release/beach.
 
 import { readFileSync, statSync } from "node:fs";
 import { browser, Guest } from "./browser.mjs";
 import { eventually, Scratch, shareHeadless } from "./beach.mjs";
+import { farMachines } from "./machines.mjs";
 
 const KEYS = Number(process.env.KEYS ?? 500);
-const chromium = await browser();
 const scratch = new Scratch();
 const quantile = (sorted, part) => sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)];
 const say = (name, text) => console.log(`${name.padEnd(28)} ${text}`);
+
+/** From each key to the screen that has its echo, in milliseconds. The keys come whether their echoes do or not, as in bench/. */
+async function echoesOver(link, keys) {
+  const { process, links } = await shareHeadless(scratch, ["--no-approve", "--listen", "10.77.0.1:0"], ["sh", "-c", "stty raw -echo; printf READY; exec stdbuf -o0 tr x ."], link.wrap);
+  const guest = await Guest.open(link.elsewhere, links.control);
+  await guest.live(30_000);
+  await guest.shows("READY");
+  await guest.page.evaluate(() => {
+    const { terminal } = document.querySelector(".frame");
+    [window.pressed, window.times] = [[], []];
+    window.addEventListener("keydown", () => window.pressed.push(performance.now()), true);
+    // A dot is no echo that could have been predicted.
+    const position = () => terminal.buffer.active.cursorX + (terminal.buffer.active.baseY + terminal.buffer.active.cursorY) * terminal.cols;
+    const start = position();
+    terminal.onWriteParsed(() => {
+      while (window.times.length < position() - start) window.times.push(performance.now() - window.pressed[window.times.length]);
+    });
+  });
+  link.loses(link.percent);
+  for (let key = 0; key < keys; key += 1) {
+    await guest.press("x");
+    await guest.page.waitForTimeout(30 + Math.random() * 60);
+  }
+  // A key whose echo has not come by then is told as missing.
+  await eventually("all echoes", () => guest.page.evaluate((count) => window.times.length >= count, keys), 20_000).catch(() => {});
+  const times = await guest.page.evaluate(() => window.times);
+  link.loses(0);
+  await guest.close();
+  process.child.kill();
+  return times;
+}
+
+if (process.argv[2] === "loss") {
+  try {
+    for (const percent of [0, 5, 20]) {
+      await farMachines(scratch, 50, async (link) => {
+        const [times, sessions, keys] = [[], 5, 200];
+        for (let session = 0; session < sessions; session += 1) times.push(...(await echoesOver({ ...link, percent }, keys)));
+        times.sort((a, b) => a - b);
+        say(`echo, 100 ms, ${percent} % lost`, `p50 ${quantile(times, 0.5).toFixed(0)}, p99 ${quantile(times, 0.99).toFixed(0)}, worst ${times.at(-1).toFixed(0)} ms of ${times.length}, ${sessions * keys - times.length} missing${percent === 20 ? " (goal 130/600)" : ""}`);
+      });
+    }
+  } finally {
+    await scratch.end();
+  }
+  process.exit(0);
+}
+
+const chromium = await browser();
 
 async function metrics(session) {
   const { metrics } = await session.send("Performance.getMetrics");

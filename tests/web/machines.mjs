@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { browser } from "./browser.mjs";
 import { eventually } from "./beach.mjs";
 
@@ -65,6 +66,24 @@ export async function twoMachines(scratch, use) {
     };
     const plugged = (state) => ip("-n", g, "link", "set", "v0", state);
     await chromiumOn(g, scratch, (elsewhere) => use({ elsewhere, wrap: on(h), loses, cable: plugged }));
+  });
+}
+
+/** The same two machines, with a link between them that is slow and may lose packets: see link.pl. */
+export async function farMachines(scratch, delay, use) {
+  await machines(["h", "g"], async ({ h, g }) => {
+    const script = fileURLToPath(new URL("link.pl", import.meta.url));
+    const link = scratch.run("perl", [script, h, g, String(delay)]);
+    await eventually("the link is there", () => link.stdout.includes("ready")).catch((error) => {
+      throw new Error(`${error.message}: ${link.stderr}`);
+    });
+    for (const [machine, own, other] of [[h, "10.77.0.1", "10.77.0.2"], [g, "10.77.0.2", "10.77.0.1"]]) {
+      ip("-n", machine, "addr", "add", own, "peer", other, "dev", "tun0");
+      ip("-n", machine, "link", "set", "tun0", "up");
+    }
+    const loses = (percent) => link.child.stdin.write(`${percent}\n`);
+    await chromiumOn(g, scratch, (elsewhere) => use({ elsewhere, wrap: on(h), loses }));
+    link.child.kill();
   });
 }
 

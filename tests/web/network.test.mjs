@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, serve, share, shareHeadless } from "./beach.mjs";
 import { same } from "./cells.mjs";
-import { apart, coturn, PUBLIC, twoMachines } from "./machines.mjs";
+import { apart, coturn, farMachines, PUBLIC, twoMachines } from "./machines.mjs";
 import { story } from "./session.mjs";
 
 const lan = { listen: "10.77.0.1:0" };
@@ -173,3 +173,45 @@ story("a host that hides its address and has no TURN server is said to have none
   await guest.says("use beach join in a terminal, or ask the host for a TURN server");
   assert.ok(!(await guest.words()).includes("UDP"));
 });
+
+story("over a slow link what is typed shows at once, and a password does not", async ({ scratch, open }) => {
+  await farMachines(scratch, 250, async ({ elsewhere, wrap }) => {
+    const { links } = await share(scratch, { ...lan, wrap });
+    const guest = await open(links.control, { in: elsewhere });
+    await guest.live(30_000);
+    await guest.type("echo");
+    await guest.page.evaluate(() => {
+      const { terminal } = document.querySelector(".frame");
+      window.addEventListener("keydown", () => ([window.pressed, window.took] = [performance.now(), undefined]), true);
+      const row = () => terminal.buffer.active.getLine(terminal.buffer.active.baseY + terminal.buffer.active.cursorY)?.translateToString(true);
+      terminal.onWriteParsed(() => {
+        if (row()?.endsWith(window.wanted)) window.took ??= performance.now() - window.pressed;
+      });
+    });
+    // The first echoes tell that this program has some, and how far away it is.
+    let took;
+    for (let typed = "echo"; typed.length < 14 && !(took < 250); ) {
+      typed += "x";
+      await guest.page.evaluate((typed) => (window.wanted = typed), typed);
+      await guest.press("x");
+      took = await eventually("the key shows", () => guest.page.evaluate(() => window.took));
+    }
+    assert.ok(took < 250, `after ${took} ms, and the way to the host and back takes 500`);
+
+    await guest.press("Control+u");
+    await guest.type("stty -echo; printf 'Your pass''word: '; read secret; stty echo; echo got-$secret\n");
+    await guest.shows("Your password:");
+    await guest.page.evaluate(() => {
+      const { terminal } = document.querySelector(".frame");
+      window.seen = "";
+      terminal.onWriteParsed(() => {
+        for (let row = 0; row < terminal.rows; row += 1) window.seen += terminal.buffer.active.getLine(terminal.buffer.active.baseY + row)?.translateToString(true);
+      });
+    });
+    await guest.type("swordfish\n");
+    await guest.shows("got-swordfish");
+    const [before] = (await guest.page.evaluate(() => window.seen)).split("got-swordfish");
+    assert.doesNotMatch(before, /fish/);
+    await guest.close();
+  });
+}, { timeout: 120_000 });
