@@ -107,6 +107,25 @@ story("the end of the shared command ends the page's session, and says so", asyn
   await guest.says("the session ended (exit code 3)");
 });
 
+story("beach web serves the page on this machine, for the link of another server", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  const web = scratch.run(BINARY, ["web", links.control]);
+  const link = await eventually("beach web says where the page is", () => /http:\/\/127\.0\.0\.1:\d+\/s\/\S+#\S+/.exec(web.stdout)?.[0]);
+  assert.notEqual(new URL(link).origin, new URL(links.control).origin);
+  const guest = await open(link);
+  await guest.live();
+  await guest.type("echo by-its-own-page-$((1+0))\n");
+  await pane.shows("by-its-own-page-1");
+  await guest.shows("by-its-own-page-1");
+});
+
+story("a host that wants no browsers says so, and what to use", async ({ scratch, open }) => {
+  const { links } = await share(scratch, { args: "--no-approve --no-browser" });
+  const guest = await open(links.control);
+  await guest.says("the join was refused");
+  await guest.says("use beach join in a terminal");
+});
+
 story("without JavaScript the page says what it is and how to join", async ({ scratch, open }) => {
   const { links } = await share(scratch);
   const guest = await open(links.control, { javaScriptEnabled: false });

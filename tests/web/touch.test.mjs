@@ -93,3 +93,17 @@ story("the page can be used without a mouse: menu, screen reader, about", async 
   await guest.type("echo focus-$((1+1))\n");
   await guest.shows("focus-2");
 });
+
+story("the touch bar shows only while there is a session to send keys to", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  const guest = await open(links.control, PHONE);
+  await guest.live();
+  const bar = guest.page.locator(".touch");
+  assert.ok(await bar.isVisible());
+  const height = () => guest.page.evaluate(() => document.querySelector(".frame").clientHeight);
+  const before = await height();
+  await guest.type("exit\n");
+  await guest.says("the session ended");
+  assert.ok(!(await bar.isVisible()));
+  assert.equal(await height(), before);
+});
