@@ -51,7 +51,8 @@ pub(crate) struct Plan {
     pub(crate) idle: Duration,
     /// Rounds of that.
     pub(crate) idle_rounds: usize,
-    /// Hosts that are registered at a rendezvous and do nothing.
+    /// Hosts that are registered at a rendezvous and do nothing; one address has a burst of 512, a tenth of them is
+    /// warm-up.
     pub(crate) idle_hosts: usize,
     /// Viewers who join one of them; a rendezvous lets through a burst of 512.
     pub(crate) server_joins: usize,
@@ -83,7 +84,7 @@ impl Plan {
         settle: Duration::from_secs(4),
         idle: Duration::from_secs(60),
         idle_rounds: 1,
-        idle_hosts: 800,
+        idle_hosts: 400,
         server_joins: 400,
     };
 

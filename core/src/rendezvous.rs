@@ -1,6 +1,9 @@
 //! The rendezvous: introduces viewers to hosts. The rendezvous forwards sealed messages that it cannot read, keeps
 //! sessions in memory, and bounds everything.
 
+mod addresses;
+mod check;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -13,9 +16,15 @@ use crate::machine::{Machine, Tick};
 use crate::session::address::{AddressClass, owner};
 use crate::session::link::Refusal;
 use crate::support::token_bucket::TokenBucket;
-use crate::time::{Timestamp, earliest};
+use crate::time::Timestamp;
 use crate::wire::signal::{
     FromRendezvous, IceUrl, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text,
+};
+
+use self::addresses::Addresses;
+pub use self::addresses::{
+    ADDRESS_JOIN_RATE, ADDRESS_REGISTER_BURST, ADDRESS_REGISTER_RATE, ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE,
+    ADDRESS_SESSIONS,
 };
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its
@@ -25,8 +34,7 @@ pub const RELAY_RATE: u64 = 512 * 1024;
 /// The burst of this rate.
 pub const RELAY_BURST: u64 = 1024 * 1024;
 
-/// Joins a second that reach one host, and that come from one address: far more than people make, far less than a
-/// machine could.
+/// Joins a second that reach one host: far more than people make, far less than a machine could.
 pub const JOIN_RATE: u64 = 100;
 
 /// The burst of this rate: all viewers of a session reconnect together.
@@ -35,14 +43,15 @@ pub const JOIN_BURST: u64 = 512;
 /// A host is told at most this often that joins were refused on its behalf.
 const TURNED_AWAY_EVERY: Duration = Duration::from_secs(1);
 
-/// Addresses whose joins are counted; of more, the one that joined least is forgotten.
-const MAX_ADDRESSES: usize = 4096;
-
 /// Most sessions: with their links about 100 MB.
 pub const MAX_SESSIONS: usize = 50_000;
 
 /// Most links of one session at the rendezvous: handshakes, and links whose datagrams it may have to carry.
 pub const MAX_LINKS: usize = 512;
+
+/// Most links of one session whose viewers are at one address: as many viewers as a host may have, each with a second
+/// link while it comes back. Nobody alone keeps others out of a session.
+pub const ADDRESS_LINKS: usize = MAX_LINKS / 2;
 
 /// Most messages a side may send about one link: an offer, an answer, some candidates, their acknowledgements and
 /// repetitions.
@@ -50,6 +59,10 @@ pub const MAX_LINK_MESSAGES: u32 = 256;
 
 /// A session is kept this long without its host.
 pub const GRACE: Duration = Duration::from_secs(60);
+
+/// A session that nobody ever joined is kept only this long without its host, who is back by then if the host's machine
+/// still runs.
+pub const UNUSED_GRACE: Duration = Duration::from_secs(10);
 
 /// A connection that says nothing for this long is closed; hosts ping three times as often.
 pub const SILENCE: Duration = Duration::from_secs(75);
@@ -168,7 +181,7 @@ impl Session {
             used: false,
             links: BTreeMap::new(),
             relayed: TokenBucket::new(now, RELAY_RATE, RELAY_BURST),
-            joins: joins(now),
+            joins: TokenBucket::new(now, JOIN_RATE, JOIN_BURST),
             turned_away: 0,
             turned_away_told: None,
         }
@@ -183,14 +196,23 @@ impl Session {
     fn away(&self, id: SessionId) -> Away {
         (self.used, self.away_since, id)
     }
+
+    /// Whether there are as many links as allowed, in all or from this address.
+    fn has_no_room_for(&self, place: Option<IpAddr>) -> bool {
+        let from_there = || self.links.values().filter(|link| link.place == place).count();
+        self.links.len() >= MAX_LINKS || (place.is_some() && from_there() >= ADDRESS_LINKS)
+    }
 }
 
-fn joins(now: Timestamp) -> TokenBucket {
-    TokenBucket::new(now, JOIN_RATE, JOIN_BURST)
+/// When a session without host ends.
+fn ends_at((used, since, _): Away) -> Timestamp {
+    since + if used { GRACE } else { UNUSED_GRACE }
 }
 
 struct Link {
     viewer: ConnectionId,
+    /// The viewer's address, as limits count it.
+    place: Option<IpAddr>,
     join: FromRendezvous,
     announced: bool,
     from_host: u32,
@@ -202,24 +224,23 @@ pub struct Rendezvous {
     relays: bool,
     /// Servers handed out.
     ice: Vec<IceUrl>,
-    /// Datagrams that went over the allowance of their session.
+    /// Datagrams that went over an allowance.
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
     sessions: BTreeMap<SessionId, Session>,
     /// Those without host, in the order in which they make room for others.
     away: BTreeSet<Away>,
-    /// The next checks by time: connections for silence, sessions for their end.
+    /// When silent connections are looked for next, and addresses to forget.
     next_sweep: Option<Timestamp>,
     /// When the last envelope went through.
     last_envelope: Option<Timestamp>,
-    /// The joins of each address.
-    addresses: BTreeMap<IpAddr, TokenBucket>,
+    addresses: Addresses,
     /// By when it ends.
     drained_by: Option<Timestamp>,
     out: VecDeque<RendezvousOutput>,
 }
 
-/// How often silence and absence are looked for: a tenth of the shorter of the two times.
+/// How often silence is looked for: about a tenth of the time that may pass in it.
 const SWEEP: Duration = Duration::from_secs(6);
 
 impl Rendezvous {
@@ -234,7 +255,7 @@ impl Rendezvous {
             away: BTreeSet::new(),
             next_sweep: None,
             last_envelope: None,
-            addresses: BTreeMap::new(),
+            addresses: Addresses::default(),
             drained_by: None,
             out: VecDeque::new(),
         }
@@ -247,7 +268,8 @@ impl Rendezvous {
         self
     }
 
-    /// How many datagrams were dropped because their session had more than [`RELAY_RATE`] allows.
+    /// How many datagrams were dropped because their session or the address of their sender had more than
+    /// [`RELAY_RATE`] or [`ADDRESS_RELAY_RATE`] allows.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -322,20 +344,19 @@ impl Rendezvous {
             (Ok(commitment), Ok(token)) => id_matches(id, &commitment, &token),
             (Ok(_) | Err(_), _) => false,
         };
-        let many = |connection: &Connection| connection.hosts.len() >= MAX_HOSTED && !connection.hosts.contains(&id);
-        let other = self.connections.get(&from).is_some_and(many);
-        let full = self.sessions.len() >= MAX_SESSIONS && !self.sessions.contains_key(&id);
         if !proved {
             return self.refuse(from, None, Refusal::Taken);
         }
-        // A session without host makes room: nobody is kept out by people who register and leave.
-        let makes_room = self.away.first().copied().filter(|_| full);
-        if other || (full && makes_room.is_none()) {
-            return self.refuse(from, None, Refusal::Full);
+        if let Some(refusal) = self.register_refuses(now, from, id) {
+            return self.refuse(from, None, refusal);
         }
-        makes_room.into_iter().for_each(|(.., id)| self.end_session(id));
+        let address = self.address_of(from);
         let session = self.sessions.entry(id).or_insert_with(|| Session::new(now));
         self.away.remove(&session.away(id));
+        if let Some(earlier) = session.host {
+            self.addresses.hosts_no_more(self.connections.get(&earlier).and_then(|connection| connection.address));
+        }
+        self.addresses.hosts(address);
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
         let mut waiting = Vec::new();
@@ -362,6 +383,30 @@ impl Rendezvous {
         }
     }
 
+    /// Why a session whose host proved it is not given to this connection, if so; a new one has its place otherwise.
+    fn register_refuses(&mut self, now: Timestamp, from: ConnectionId, id: SessionId) -> Option<Refusal> {
+        let address = self.address_of(from);
+        let many = |connection: &Connection| connection.hosts.len() >= MAX_HOSTED && !connection.hosts.contains(&id);
+        if self.connections.get(&from).is_some_and(many) {
+            return Some(Refusal::Full);
+        }
+        if self.sessions.contains_key(&id) {
+            return None;
+        }
+        if !self.addresses.may_register(now, address) {
+            return Some(Refusal::Busy);
+        }
+        if self.addresses.is_full_of_hosts(address) {
+            return Some(Refusal::Full);
+        }
+        if self.sessions.len() >= MAX_SESSIONS {
+            // A session without host makes room: nobody is kept out by people who register and leave.
+            let Some((.., away)) = self.away.first().copied() else { return Some(Refusal::Full) };
+            self.end_session(away);
+        }
+        None
+    }
+
     fn on_join(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, link: LinkId, join: FromRendezvous) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse(from, Some(link), Refusal::NoSession);
@@ -382,28 +427,31 @@ impl Rendezvous {
             let answer = if session.host.is_some() { join } else { FromRendezvous::Waiting { link } };
             return self.say(from, &answer);
         }
-        if session.links.contains_key(&link) || session.links.len() >= MAX_LINKS {
+        let address = self.connections.get(&from).and_then(|connection| connection.address);
+        let place = address.map(owner);
+        // The address is asked first: what is refused there takes nothing from those who come from elsewhere.
+        let allowed = self.addresses.may_join(now, address);
+        if allowed && (session.links.contains_key(&link) || session.has_no_room_for(place)) {
             return self.refuse(from, Some(link), Refusal::Full);
         }
-        if !session.joins.take(now, 1) || !self.address_may_join(now, from) {
+        if !allowed || !session.joins.take(now, 1) {
             self.turn_away(now, id);
             return self.refuse(from, Some(link), Refusal::Busy);
         }
-        let class = self.class_of(from);
-        let Some(session) = self.sessions.get_mut(&id) else { return };
         let host = session.host;
         let announced = host.is_some();
         if self.away.remove(&session.away(id)) {
             self.away.insert((true, session.away_since, id));
         }
         session.used = true;
-        session.links.insert(link, Link { viewer: from, join: join.clone(), announced, from_host: 0, from_viewer: 0 });
+        let made = Link { viewer: from, place, join: join.clone(), announced, from_host: 0, from_viewer: 0 };
+        session.links.insert(link, made);
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.views.insert(link, id);
         }
         match host {
             Some(host) => {
-                self.say(host, &join.clone().coming_from(class));
+                self.say(host, &join.clone().coming_from(address.map(AddressClass::of)));
                 self.say(from, &join);
             }
             None => self.say(from, &FromRendezvous::Waiting { link }),
@@ -422,25 +470,8 @@ impl Rendezvous {
         }
     }
 
-    fn class_of(&self, connection: ConnectionId) -> Option<AddressClass> {
-        self.connections.get(&connection)?.address.map(AddressClass::of)
-    }
-
-    fn address_may_join(&mut self, now: Timestamp, from: ConnectionId) -> bool {
-        let Some(address) = self.connections.get(&from).and_then(|connection| connection.address).map(owner) else {
-            return true;
-        };
-        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
-            let quietest = self
-                .addresses
-                .iter()
-                .min_by_key(|(_, joins)| joins.ready_at(JOIN_BURST as usize))
-                .map(|(address, _)| *address);
-            if let Some(quietest) = quietest {
-                self.addresses.remove(&quietest);
-            }
-        }
-        self.addresses.entry(address).or_insert_with(|| joins(now)).take(now, 1)
+    fn address_of(&self, connection: ConnectionId) -> Option<IpAddr> {
+        self.connections.get(&connection)?.address
     }
 
     /// The session of `link` and whether `from` is its host; `None` if `from` has no part in it.
@@ -473,6 +504,7 @@ impl Rendezvous {
     fn on_datagram(&mut self, now: Timestamp, from: ConnectionId, bytes: Vec<u8>) {
         let Some(connection) = self.connections.get_mut(&from) else { return };
         connection.heard_at = now;
+        let address = connection.address;
         let Ok(relayed) = Relayed::decode(&bytes) else { return self.on_nonsense(now, from) };
         let link = relayed.link;
         // Of a link that is not there any more, or never was.
@@ -480,7 +512,8 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let viewer = session.links.get(&link).map(|link| link.viewer);
         let Some(to) = (if is_host { viewer } else { session.host }) else { return };
-        if session.relayed.take(now, bytes.len()) {
+        // The address is asked first, as for joins.
+        if self.addresses.may_relay(now, address, bytes.len()) && session.relayed.take(now, bytes.len()) {
             self.out.push_back(RendezvousOutput::Datagram(to, bytes));
         } else {
             self.dropped += 1;
@@ -532,6 +565,9 @@ impl Rendezvous {
     fn end_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.away.remove(&session.away(id));
+        if let Some(host) = session.host {
+            self.addresses.hosts_no_more(self.address_of(host));
+        }
         for (link, gone) in session.links {
             if let Some(connection) = self.connections.get_mut(&gone.viewer) {
                 connection.views.remove(&link);
@@ -560,6 +596,7 @@ impl Rendezvous {
         for hosted in connection.hosts {
             if let Some(session) = self.sessions.get_mut(&hosted).filter(|session| session.host == Some(id)) {
                 session.host = None;
+                self.addresses.hosts_no_more(connection.address);
                 session.away_since = now;
                 self.away.insert(session.away(hosted));
                 // A viewer whose link stands asks its host at once whether the host is still there.
@@ -569,6 +606,7 @@ impl Rendezvous {
                 }
             }
         }
+        self.addresses.closed(connection.address);
     }
 
     fn sweep(&mut self, now: Timestamp) {
@@ -581,10 +619,17 @@ impl Rendezvous {
         for id in silent {
             self.drop_connection(now, id);
         }
-        self.addresses.retain(|_, joins| joins.ready_at(JOIN_BURST as usize) > now);
-        let is_over = |(_, since, _): &&Away| now - *since >= GRACE;
-        let forgotten: Vec<_> = self.away.iter().filter(is_over).map(|(.., id)| *id).collect();
-        for id in forgotten {
+        self.addresses.forget(now);
+    }
+
+    /// The sessions without host that end first: of those that nobody ever joined, and of the others.
+    fn first_away(&self) -> [Option<Away>; 2] {
+        let used = (true, Timestamp::ZERO, SessionId([0; 16]));
+        [self.away.range(..used).next().copied(), self.away.range(used..).next().copied()]
+    }
+
+    fn end_absent(&mut self, now: Timestamp) {
+        while let Some((.., id)) = self.first_away().into_iter().flatten().find(|away| ends_at(*away) <= now) {
             self.end_session(id);
         }
     }
@@ -612,6 +657,7 @@ impl Machine for Rendezvous {
         match input {
             RendezvousInput::Tick => {}
             RendezvousInput::Opened(id, address) => {
+                self.addresses.opened(now, address);
                 self.connections.insert(id, Connection { heard_at: now, address, ..Connection::default() });
             }
             RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
@@ -624,12 +670,16 @@ impl Machine for Rendezvous {
             self.drained_by = None;
             self.out.push_back(RendezvousOutput::Drained);
         }
+        self.end_absent(now);
         if self.next_sweep.is_none_or(|at| at <= now) {
             self.sweep(now);
             self.next_sweep = Some(now + SWEEP);
         }
-        if self.connections.is_empty() && self.sessions.is_empty() && self.addresses.is_empty() {
+        if self.connections.is_empty() && self.addresses.is_empty() {
             self.next_sweep = None;
+        }
+        if cfg!(debug_assertions) {
+            self.check();
         }
     }
 
@@ -638,6 +688,7 @@ impl Machine for Rendezvous {
     }
 
     fn deadline(&self) -> Option<Timestamp> {
-        earliest(self.next_sweep, self.drained_at())
+        let away = self.first_away().map(|away| away.map(ends_at));
+        away.into_iter().chain([self.next_sweep, self.drained_at()]).flatten().min()
     }
 }

@@ -9,7 +9,9 @@ use beach_core::id::{LinkId, SessionId, SessionName};
 use beach_core::machine::Machine as _;
 use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
-    JOIN_BURST, JOIN_RATE, MAX_SESSIONS, RELAY_BURST, RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput,
+    ADDRESS_JOIN_RATE, ADDRESS_LINKS, ADDRESS_REGISTER_BURST, ADDRESS_REGISTER_RATE, ADDRESS_RELAY_BURST,
+    ADDRESS_RELAY_RATE, GRACE, JOIN_BURST, JOIN_RATE, MAX_SESSIONS, RELAY_BURST, RELAY_RATE, Rendezvous,
+    RendezvousInput, RendezvousOutput, UNUSED_GRACE,
 };
 use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
@@ -17,7 +19,9 @@ use beach_core::session::handshake::Stage;
 use beach_core::session::link::{PathKind, Refusal};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
+use beach_core::wire::signal::{
+    FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
+};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{
@@ -414,11 +418,13 @@ fn the_host_learns_what_kind_of_address_a_viewer_has_and_the_viewer_nothing() {
     }
 }
 
+/// How many joins were refused because there were too many.
+fn refused(heard: &[FromRendezvous]) -> u64 {
+    heard.iter().filter(|said| matches!(said, FromRendezvous::Refused { reason: Refusal::Busy, .. })).count() as u64
+}
+
 #[test]
 fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
-    let refused = |heard: &[FromRendezvous]| {
-        heard.iter().filter(|said| matches!(said, FromRendezvous::Refused { reason: Refusal::Busy, .. })).count() as u64
-    };
     let mut desk = Desk::new();
     // The viewer that the desk has is one of them.
     assert_eq!(refused(&join_from(&mut desk, 10, 1, "192.0.2.1", JOIN_BURST - 1)), 0);
@@ -440,6 +446,95 @@ fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
     assert_eq!(refused(&join_from(&mut desk, 13, 1, "2001:db8::1", JOIN_BURST - 56)), 0);
     assert_eq!(refused(&join_from(&mut desk, 14, 2, "2001:db8::2", 100)), 44, "one network is one");
     assert_eq!(refused(&join_from(&mut desk, 15, 2, "2001:db8:0:1::2", 100)), 0, "another is another");
+}
+
+/// Who knows the id alone cannot spend what the session lets in: the address is asked first.
+#[test]
+fn an_address_that_joins_without_end_keeps_nobody_else_out_and_gets_in_ten_times_a_second() {
+    let mut desk = Desk::new();
+    let mut id = 10;
+    let mut join = |desk: &mut Desk, address: &str, count| {
+        id += 1;
+        let refused = refused(&join_from(desk, id, 1, address, count));
+        desk.tell(RendezvousInput::Closed(id));
+        count - refused
+    };
+    // All of the session's own burst, but for the desk's viewer.
+    assert_eq!(join(&mut desk, "192.0.2.1", JOIN_BURST - 1), JOIN_BURST - 1);
+    let mut got_in = 0;
+    // 300 joins a second, for ten seconds.
+    for step in 1..=100 {
+        desk.now = Timestamp::from_micros(step * 100_000);
+        got_in += join(&mut desk, "192.0.2.1", 30);
+        assert_eq!(join(&mut desk, "192.0.2.2", 1), 1, "at {}", desk.now);
+    }
+    assert_eq!(got_in, 10 * ADDRESS_JOIN_RATE + 1);
+}
+
+#[test]
+fn an_address_has_at_most_half_of_the_links_of_a_session() {
+    let mut desk = Desk::new();
+    let mut join = |connection: u64, address: &str| {
+        desk.tell(RendezvousInput::Opened(connection, address.parse().ok()));
+        let session = SessionName::Full(host_secrets(1).session());
+        (0..64)
+            .take_while(|number| {
+                let (link, role) = (LinkId(connection * 1000 + number), Role::View);
+                let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None };
+                let told = desk.tell(RendezvousInput::Text(connection, to_text(&join)));
+                told.iter().any(|told| matches!(told, RendezvousOutput::Send(_, text) if text.contains("joined")))
+            })
+            .count()
+    };
+    assert_eq!((10..20).map(|connection| join(connection, "2001:db8::7")).sum::<usize>(), ADDRESS_LINKS);
+    assert_eq!(join(20, "192.0.2.2"), 64, "others have their place");
+}
+
+#[test]
+fn an_address_registers_a_hundred_new_sessions_a_second_after_a_burst_and_keeps_those_that_it_has() {
+    let mut desk = Desk::new();
+    let register = |desk: &mut Desk, number: u64, address: &str| {
+        desk.tell(RendezvousInput::Opened(10 + number / 5, address.parse().ok()));
+        let told = desk.tell(strangers_session(number));
+        told.iter().any(|told| matches!(told, RendezvousOutput::Send(_, text) if text.contains("registered")))
+    };
+    // Each over a connection of its own.
+    let numbers = |first: u64, count: u64| (first..first + count).map(|number| number * 5);
+    let accepted = numbers(0, 2000).filter(|number| register(&mut desk, *number, "192.0.2.1")).count() as u64;
+    assert_eq!(accepted, ADDRESS_REGISTER_BURST);
+    assert!(register(&mut desk, 20_000, "192.0.2.2"), "another address has its own");
+    // The host's second connection.
+    desk.tell(RendezvousInput::Opened(9000, "192.0.2.1".parse().ok()));
+    let RendezvousInput::Text(_, text) = strangers_session(0) else { panic!("a text") };
+    let told = desk.tell(RendezvousInput::Text(9000, text));
+    assert!(format!("{told:?}").contains("registered"), "{told:?}");
+
+    desk.now = Timestamp::from_micros(1_000_000);
+    let accepted = numbers(6000, 200).filter(|number| register(&mut desk, *number, "192.0.2.1")).count() as u64;
+    assert_eq!(accepted, ADDRESS_REGISTER_RATE);
+}
+
+#[test]
+fn a_session_outlives_its_host_by_a_minute_but_only_by_ten_seconds_if_nobody_ever_joined() {
+    let mut desk = Desk::new();
+    desk.tell(RendezvousInput::Opened(4, None));
+    desk.tell(RendezvousInput::Text(4, to_text(&ToRendezvous::register(&host_secrets(2)))));
+    desk.now = Timestamp::from_micros(1_000_000);
+    for host in [1, 4] {
+        desk.tell(RendezvousInput::Closed(host));
+    }
+    let since = desk.now;
+    for (grace, left) in [(UNUSED_GRACE, 1), (GRACE, 0)] {
+        desk.tell(RendezvousInput::Tick);
+        desk.now = since + (grace - ms(1));
+        // The viewer that joined one of them is there.
+        desk.tell(RendezvousInput::Text(2, to_text(&ToRendezvous::Ping)));
+        assert_eq!(desk.rendezvous.counts().0, left + 1);
+        assert_eq!(desk.rendezvous.deadline().map(|at| at <= since + grace), Some(true));
+        desk.now = since + grace;
+        desk.tell(RendezvousInput::Tick);
+        assert_eq!(desk.rendezvous.counts().0, left);
+    }
 }
 
 #[test]
@@ -543,6 +638,51 @@ fn a_session_has_no_more_relayed_than_it_may() {
     let most = RELAY_BURST + RELAY_RATE * 10;
     assert!((most * 9 / 10..=most).contains(&passed), "{passed} of {most} bytes");
     assert!(desk.rendezvous.dropped() > 0);
+}
+
+/// Sessions that an address has with itself, each of the host `connection` and of a link of the same number.
+fn own_sessions(desk: &mut Desk, connections: std::ops::Range<u64>, address: &str) {
+    for connection in connections {
+        let (host, viewer) = (connection, connection + 1_000_000);
+        for id in [host, viewer] {
+            desk.tell(RendezvousInput::Opened(id, address.parse().ok()));
+        }
+        let RendezvousInput::Text(_, register) = strangers_session(connection) else { panic!("a text") };
+        let Ok(ToRendezvous::Register { session, .. }) = parse_to_rendezvous(&register) else { panic!("{register}") };
+        desk.tell(RendezvousInput::Text(host, register));
+        let (session, link, role) = (SessionName::Full(session), LinkId(connection), Role::View);
+        let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None };
+        desk.tell(RendezvousInput::Text(viewer, to_text(&join)));
+    }
+}
+
+/// How many bytes pass when each of these hosts sends as much as a session may have, a hundred times a second for
+/// two seconds, and how many at most of a further session, which sends its share.
+fn flood(desk: &mut Desk, hosts: std::ops::Range<u64>) -> (u64, u64) {
+    let full = [7; relay::MAX_DATAGRAM];
+    let each = (full.len() + relay::HEAD) as u64;
+    let (mut passed, mut others) = (0, 0);
+    for step in 1..=200 {
+        desk.now = Timestamp::from_micros(step * 10_000);
+        for host in hosts.clone() {
+            // At first the burst, too.
+            let most = if step == 1 { RELAY_BURST } else { RELAY_RATE / 100 };
+            passed += (0..most / each).map(|_| desk.relay(host, LinkId(host), &full).len() as u64 * each).sum::<u64>();
+        }
+        others += (0..RELAY_RATE / 100 / each).map(|_| desk.relay(1, LINK, &full).len() as u64 * each).sum::<u64>();
+    }
+    (passed, others)
+}
+
+#[test]
+fn an_address_has_no_more_relayed_than_it_may_over_all_sessions_and_others_lose_nothing() {
+    let mut desk = Desk::new();
+    own_sessions(&mut desk, 100..120, "192.0.2.1");
+    let (passed, others) = flood(&mut desk, 100..120);
+    let most = ADDRESS_RELAY_BURST + ADDRESS_RELAY_RATE * 2;
+    assert!((most * 9 / 10..=most).contains(&passed), "{passed} of {most} bytes");
+    let each = (relay::MAX_DATAGRAM + relay::HEAD) as u64;
+    assert_eq!(others, 200 * (RELAY_RATE / 100 / each) * each);
 }
 
 #[test]
