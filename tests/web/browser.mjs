@@ -113,6 +113,11 @@ export class Guest {
     });
   }
 
+  /** Waits until keys go to the program: a menu or a dialog that closes gives the focus back a little later. */
+  async takesKeys() {
+    await eventually("the terminal has the focus", () => this.page.evaluate(() => document.activeElement?.className === "xterm-helper-textarea"));
+  }
+
   type(text) {
     return this.page.keyboard.type(text);
   }

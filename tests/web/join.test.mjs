@@ -132,4 +132,6 @@ story("without JavaScript the page says what it is and how to join", async ({ sc
   const card = guest.page.locator("noscript .card");
   assert.ok(await card.isVisible());
   assert.match(await card.innerText(), /This is a beach session: a terminal somebody shares with you\.[^]*\nbeach join 'LINK'\n/);
+  // Without a script nobody takes it out of the address bar.
+  guest.secret = "";
 });

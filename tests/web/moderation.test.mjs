@@ -97,6 +97,7 @@ story("a link in the output opens only after a yes", async ({ scratch, open }) =
   await guest.says("Open this link?");
   await guest.says("https://example.org/deep");
   await guest.page.getByRole("button", { name: "Cancel" }).click();
+  await guest.takesKeys();
   await guest.type("echo typed-$((1+1))\n");
   await guest.shows("typed-2");
 });

@@ -43,6 +43,7 @@ story("what browsers keep from pages over plain http is missed nowhere: copying,
     await guest.type("clear; printf '\\033]52;c;%s\\007' $(printf 'echo copied-$((1+1))' | base64)\n");
     await guest.says("The program wants to put 20 characters into your clipboard.");
     await guest.page.getByRole("button", { name: "Copy" }).click();
+    await guest.takesKeys();
     await guest.press("Control+Shift+V");
     await guest.press("Enter");
     await guest.shows("copied-2");
@@ -64,6 +65,7 @@ story("what browsers keep from pages over plain http is missed nowhere: copying,
     };
     await menu("Full screen");
     await eventually("it fills the screen", () => guest.page.evaluate(() => document.fullscreenElement !== null));
+    await guest.takesKeys();
     await guest.type("echo full-$((3+1))\n");
     await guest.shows("full-4");
     await menu("Full screen");
@@ -71,7 +73,7 @@ story("what browsers keep from pages over plain http is missed nowhere: copying,
     await menu("Copy text");
     assert.match(await guest.page.locator("dialog pre").innerText(), /full-4/);
     await guest.press("Escape");
-    await eventually("the terminal has the focus again", () => guest.page.evaluate(() => document.activeElement?.className === "xterm-helper-textarea"));
+    await guest.takesKeys();
     await guest.type("echo left-$((4+1))\n");
     await guest.shows("left-5");
     await guest.close();

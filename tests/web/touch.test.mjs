@@ -90,6 +90,7 @@ story("the page can be used without a mouse: menu, screen reader, about", async 
   await guest.page.getByRole("menuitem", { name: "About and help" }).click();
   await guest.says("beach join");
   await guest.page.keyboard.press("Escape");
+  await guest.takesKeys();
   await guest.type("echo focus-$((1+1))\n");
   await guest.shows("focus-2");
 });

@@ -58,6 +58,7 @@ story("in full screen the program gets the browser's own keys too", async ({ scr
   });
   await menu(guest, "Full screen, with all keys");
   await eventually("all keys are the page's", () => guest.page.evaluate(() => document.fullscreenElement !== null && window.locked));
+  await guest.takesKeys();
   await guest.press("Control+w");
   await guest.press("Control+t");
   await guest.shows("READY^W^T");
