@@ -165,7 +165,8 @@ impl Host {
                 }
             }
             Event::Down(link, attempt, down) => {
-                if let Some(connection) = self.current(link, attempt) {
+                // An engine says so for each channel of a connection that ends; the place of the member stays kept.
+                if let Some(connection) = self.current(link, attempt).filter(|connection| !connection.is_away()) {
                     if connection.member().is_none() {
                         self.link(Command::Envelope(link, Envelope::Failed(attempt, down.clone())));
                     }

@@ -9,7 +9,7 @@ use beach_core::host::{HostInput, HostNotice};
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::session::handshake::Cause;
-use beach_core::session::link::LinkDown;
+use beach_core::session::link::{Event, LinkDown};
 use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, noise_then_quiet, quiet};
@@ -265,6 +265,24 @@ fn who_comes_back_and_says_nothing_stays() {
         assert_eq!(world.hosts[0].node.machine().members(), 1);
     };
     determinism::run(1, move || idle(pair(real::world(1), Paths::Any)));
+}
+
+#[test]
+fn a_link_that_says_more_than_once_that_it_is_down_costs_nobody_their_place() {
+    let mut world = pair(World::new(1, fake_engine), Paths::DirectOnly);
+    let link_of = |notice: &HostNotice| if let HostNotice::Stage(link, _) = notice { Some(*link) } else { None };
+    let link = world.hosts[0].notices.iter().find_map(|(_, notice)| link_of(notice)).expect("it came in on a link");
+    for _ in 0..3 {
+        world.host_input(0, HostInput::Link(Event::Down(link, 1, LinkDown::Closed)));
+    }
+    world.run_for(secs(30));
+    let told = |which: fn(&HostNotice) -> bool| world.hosts[0].notices.iter().filter(|(_, it)| which(it)).count();
+    let counts = [
+        told(|notice| matches!(notice, HostNotice::Away(..))),
+        told(|notice| matches!(notice, HostNotice::Back(..))),
+        told(|notice| matches!(notice, HostNotice::Left(..))),
+    ];
+    assert_eq!(counts, [1, 1, 0], "{:?}", world.hosts[0].notices);
 }
 
 #[test]
