@@ -204,8 +204,9 @@ impl Host {
     }
 
     fn on_register_refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if self.registration.since().is_some() {
-            // The host's last connection may linger at the rendezvous: the host tries again later.
+        if self.registration.since().is_some() || refusal == Refusal::Busy {
+            // The host's last connection may linger at the rendezvous, or too many register at once: the host tries
+            // again later.
             self.link(Command::HangUp);
             self.on_signal_down(now, refusal.to_string());
         } else {

@@ -126,13 +126,13 @@ impl Viewer {
             Event::SignalUp => self.on_signal_up(),
             Event::SignalDown(cause) => self.on_signal_down(now, cause),
             Event::Joined { link, .. } if link == self.join.link => {
-                self.join.dialer.answered();
+                self.join.answered();
                 self.on_joined(now);
             }
             // The rendezvous lost the host of a link that stands: the host may be gone altogether.
             Event::Waiting(link) | Event::Gone(link) if self.stands(link) => self.doubt(now),
             Event::Waiting(link) if link == self.join.link => {
-                self.join.dialer.answered();
+                self.join.answered();
                 if self.join.stage() < Stage::Authenticating {
                     self.advance(now, Stage::WaitingForHost);
                 }

@@ -1,6 +1,9 @@
 //! From "joining" to the first screen: who gets in, who waits, who is refused, and which failure each side reports.
 #![cfg(target_os = "linux")]
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use beach_core::crypto::invite::Invite;
 use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
@@ -9,7 +12,7 @@ use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{Command, Envelope, Event, LinkDown, Refusal};
 use beach_core::viewer::{ViewerExit, ViewerNotice};
-use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous};
+use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{Weather, everyone_joins, gather, quiet, time_to_join};
 use beach_tests::sim::{
@@ -102,6 +105,64 @@ fn an_unknown_session_is_refused_at_once() {
     world.run_for(secs(1));
 
     assert_eq!(refusal(&world, viewer), &Refusal::NoSession);
+}
+
+/// Refuses each join of the viewer and each registration because too many come, as long as `is_busy` says; counts how
+/// many.
+fn refuse_as_busy(world: &mut World<FakeEngine>, is_busy: &Rc<Cell<bool>>) -> Rc<Cell<u32>> {
+    let refused = Rc::new(Cell::new(0));
+    let (count, is_busy) = (refused.clone(), is_busy.clone());
+    world.meddler = Some(Box::new(move |_, signal| {
+        let link = match parse_to_rendezvous(&signal.text) {
+            Ok(ToRendezvous::Join { link, .. }) if signal.up => Some(link),
+            Ok(ToRendezvous::Register { .. }) if signal.up => None,
+            _ => return vec![signal],
+        };
+        if !is_busy.get() {
+            return vec![signal];
+        }
+        count.set(count.get() + 1);
+        let text = to_text(&FromRendezvous::Refused { link, reason: Refusal::Busy });
+        vec![Signal { up: false, text, ..signal }]
+    }));
+    refused
+}
+
+#[test]
+fn a_viewer_whom_a_crowd_keeps_out_asks_again_for_ten_seconds_and_gets_in_soon_after_there_is_room() {
+    let mut world = world();
+    world.add_host(HostPlan::new(1));
+    world.run_for(secs(1));
+    let is_busy = Rc::new(Cell::new(true));
+    let refused = refuse_as_busy(&mut world, &is_busy);
+    let viewer = world.add_viewer(ViewerPlan::of(1, Role::Control));
+    world.run_for(secs(9));
+    assert!((6..30).contains(&refused.get()), "{} tries", refused.get());
+    is_busy.set(false);
+    assert!(world.run_until(secs(2), |world| is_live(world, viewer)), "{}", world.story(viewer));
+
+    is_busy.set(true);
+    let late = world.add_viewer(ViewerPlan::of(1, Role::Control));
+    world.run_for(ms(9_900));
+    assert!(world.viewers[late].exit.is_none(), "{}", world.story(late));
+    world.run_for(ms(2_000));
+    assert_eq!((refusal(&world, late), failure(&world, late).stage), (&Refusal::Busy, Stage::ReachingRendezvous));
+    assert!(is_live(&world, viewer));
+}
+
+#[test]
+fn a_host_whom_a_crowd_keeps_out_registers_as_soon_as_there_is_room() {
+    let mut world = world();
+    let is_busy = Rc::new(Cell::new(true));
+    let refused = refuse_as_busy(&mut world, &is_busy);
+    world.add_host(HostPlan::new(1));
+    world.run_for(secs(3));
+    assert!(refused.get() >= 2 && world.hosts[0].exit.is_none(), "{} tries", refused.get());
+    is_busy.set(false);
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.wait = Some(secs(60));
+    let viewer = world.add_viewer(plan);
+    assert!(world.run_until(secs(8), |world| is_live(world, viewer)), "{}", world.story(viewer));
 }
 
 #[test]

@@ -25,6 +25,9 @@ impl Viewer {
             assert!(self.render.is_live(), "only a viewer that had a screen comes back by itself");
             assert!(!self.reconnect.is_doubted(), "a link that was given up is not doubted any more");
         }
+        if self.join.crowd.is_some() {
+            assert!(self.join.stage() < Stage::Authenticating, "only a viewer that was not let in stands in a crowd");
+        }
         if self.reconnect.rests() {
             assert_eq!(self.join.handshake.stage(), Stage::Live, "between two tries no handshake has a deadline");
         }

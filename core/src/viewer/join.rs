@@ -10,6 +10,7 @@ use crate::session::handshake::{Cause, Handshake, Stage};
 use crate::session::link::{
     Attempt, Command, Envelope, Hello, KNOWS_BLINK, KNOWS_REPEATS, LinkDown, Refusal, Verdict, WANTS_CLIPBOARD,
 };
+use crate::support::backoff::Backoff;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
@@ -18,6 +19,21 @@ const HOST_BACK_WITHIN: Duration = Duration::from_secs(15);
 
 /// Between two tries to join a session that does not exist yet.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// A first join that is refused because too many come at once is tried again for so long.
+const IN_CROWD: Duration = Duration::from_secs(10);
+
+/// The first pause between two such tries; each is twice as long as the one before, but for jitter.
+const FIRST_PAUSE_IN_CROWD: Duration = Duration::from_millis(250);
+
+/// The longest pause before jitter, which makes it up to half as long again.
+const LONGEST_PAUSE_IN_CROWD: Duration = Duration::from_secs(1);
+
+/// Too many viewers come at once: the way to the front.
+pub(super) struct Crowd {
+    until: Timestamp,
+    pauses: Backoff,
+}
 
 /// The way to a link, and how far the viewer is on it.
 pub(super) struct Join {
@@ -32,6 +48,8 @@ pub(super) struct Join {
     unreached_at: Option<Timestamp>,
     /// When the rendezvous is asked again for a host that was not there.
     pub(super) ask_again: Option<Timestamp>,
+    /// While the rendezvous refuses because too many come at once.
+    pub(super) crowd: Option<Crowd>,
     /// Why the rendezvous was not reached last.
     pub(super) last_cause: String,
     /// The four words that the host sees too during the decision.
@@ -55,6 +73,7 @@ impl Join {
             begun_anew: 0,
             unreached_at: None,
             ask_again: None,
+            crowd: None,
             last_cause: "no answer".to_owned(),
             sas: None,
         }
@@ -83,6 +102,21 @@ impl Join {
     /// From here on the rendezvous is not needed: what it says, or that it is gone, changes nothing.
     pub(super) fn is_linked(&self) -> bool {
         self.stage() >= Stage::OpeningControl
+    }
+
+    /// The rendezvous has let the viewer in, or made the viewer wait for the host.
+    pub(super) fn answered(&mut self) {
+        self.dialer.answered();
+        self.crowd = None;
+    }
+
+    /// When to ask again a rendezvous that too many come to at once, if not for too long already.
+    fn again_in_crowd(&mut self, now: Timestamp, entropy: &mut Entropy) -> Option<Timestamp> {
+        let crowd = self.crowd.get_or_insert_with(|| Crowd {
+            until: now + IN_CROWD,
+            pauses: Backoff::doubling(FIRST_PAUSE_IN_CROWD, LONGEST_PAUSE_IN_CROWD),
+        });
+        (now < crowd.until).then(|| now + crowd.pauses.jittered(entropy))
     }
 
     /// Whether a session that the rendezvous does not know may still come, if the person wants to wait for it that
@@ -183,10 +217,21 @@ impl Viewer {
 
     pub(super) fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
         if self.join.is_linked() {
-            // The rendezvous began anew, and the host is not back at it yet.
-            self.join.ask_again = (refusal == Refusal::NoSession).then(|| now + ASK_AGAIN_AFTER);
+            // The rendezvous began anew, and the host is not back at it yet, or too many come back at once.
+            let may_change = matches!(refusal, Refusal::NoSession | Refusal::Busy);
+            self.join.ask_again = may_change.then(|| now + ASK_AGAIN_AFTER);
             return;
         }
+        // Viewers that come back have pauses of their own.
+        if refusal == Refusal::Busy && !self.reconnect.is_away() && self.join.stage() < Stage::Authenticating {
+            self.join.ask_again = self.join.again_in_crowd(now, &mut self.entropy);
+            if self.join.ask_again.is_some() {
+                // The rendezvous answers: the stage has its whole time again.
+                let stage = self.join.stage();
+                return self.join.handshake.enter_afresh(now, stage);
+            }
+        }
+        self.join.crowd = None;
         if refusal == Refusal::NoSession && self.join.may_come(now, self.config.wait) {
             self.enter(now, Stage::WaitingForHost);
             self.join.handshake.enter_afresh(now, Stage::WaitingForHost);

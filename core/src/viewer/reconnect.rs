@@ -238,7 +238,7 @@ impl Viewer {
             carrier.handshake = Some(handshake);
         }
         self.join.link = LinkId(self.entropy.number());
-        self.join.ask_again = None;
+        (self.join.ask_again, self.join.crowd) = (None, None);
         self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
         if self.join.dialer.is_up() {
             self.command(Command::Join(self.join.link, self.session.origin));
