@@ -34,6 +34,13 @@ pub const RELAY_RATE: u64 = 512 * 1024;
 /// The burst of this rate.
 pub const RELAY_BURST: u64 = 1024 * 1024;
 
+/// Bytes a second that one rendezvous relays, for everybody together: about two fifths of what one processor can, so
+/// that there is always time for introductions.
+pub const NODE_RELAY_RATE: u64 = 32 * 1024 * 1024;
+
+/// The burst of this rate: that of two addresses, so that no address alone uses it up.
+pub const NODE_RELAY_BURST: u64 = 2 * ADDRESS_RELAY_BURST;
+
 /// Joins a second that reach one host: far more than people make, far less than a machine could.
 pub const JOIN_RATE: u64 = 100;
 
@@ -219,9 +226,16 @@ struct Link {
     from_viewer: u32,
 }
 
+/// Whether datagrams are relayed.
+enum Relay {
+    Off,
+    /// With this allowance for everybody together.
+    On(TokenBucket),
+}
+
 /// The rendezvous' machine.
 pub struct Rendezvous {
-    relays: bool,
+    relay: Relay,
     /// Servers handed out.
     ice: Vec<IceUrl>,
     /// Datagrams that went over an allowance.
@@ -247,7 +261,7 @@ impl Rendezvous {
     /// An empty rendezvous.
     pub fn new() -> Rendezvous {
         Rendezvous {
-            relays: true,
+            relay: Relay::On(TokenBucket::new(Timestamp::ZERO, NODE_RELAY_RATE, NODE_RELAY_BURST)),
             ice: Vec::new(),
             dropped: 0,
             connections: BTreeMap::new(),
@@ -264,12 +278,12 @@ impl Rendezvous {
     /// Makes a rendezvous that relays no datagrams.
     #[must_use]
     pub fn without_relay(mut self) -> Rendezvous {
-        self.relays = false;
+        self.relay = Relay::Off;
         self
     }
 
-    /// How many datagrams were dropped because their session or the address of their sender had more than
-    /// [`RELAY_RATE`] or [`ADDRESS_RELAY_RATE`] allows.
+    /// How many datagrams were dropped because their session, the address of their sender or all together had more than
+    /// [`RELAY_RATE`], [`ADDRESS_RELAY_RATE`] or [`NODE_RELAY_RATE`] allows.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -310,7 +324,8 @@ impl Rendezvous {
                 let Some(id) = self.find(session) else {
                     return self.refuse(from, Some(link), Refusal::NoSession);
                 };
-                let (relay, ice, session) = (self.relays, self.ice.clone(), Some(id));
+                let relay = matches!(self.relay, Relay::On(_));
+                let (ice, session) = (self.ice.clone(), Some(id));
                 let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None, session };
                 self.on_join(now, from, id, link, join);
             }
@@ -508,12 +523,15 @@ impl Rendezvous {
         let Ok(relayed) = Relayed::decode(&bytes) else { return self.on_nonsense(now, from) };
         let link = relayed.link;
         // Of a link that is not there any more, or never was.
-        let Some((id, is_host)) = self.locate(from, link).filter(|_| self.relays) else { return };
+        let Some((id, is_host)) = self.locate(from, link) else { return };
+        let Relay::On(all) = &mut self.relay else { return };
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let viewer = session.links.get(&link).map(|link| link.viewer);
         let Some(to) = (if is_host { viewer } else { session.host }) else { return };
         // The address is asked first, as for joins.
-        if self.addresses.may_relay(now, address, bytes.len()) && session.relayed.take(now, bytes.len()) {
+        let length = bytes.len();
+        let may = self.addresses.may_relay(now, address, length);
+        if may && session.relayed.take(now, length) && all.take(now, length) {
             self.out.push_back(RendezvousOutput::Datagram(to, bytes));
         } else {
             self.dropped += 1;

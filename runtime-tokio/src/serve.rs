@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use beach_core::rendezvous::ConnectionId;
 use futures_util::FutureExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -39,6 +39,16 @@ pub const OUTBOUND_MAX: usize = 160;
 
 /// Events not yet asked for, of all connections together: at most 4 MiB of text. When it is full, sockets are not read.
 const EVENTS_MAX: usize = 256;
+
+/// Bytes that the system may hold of one connection and the server has not read yet: as much as a session has relayed
+/// in a quarter of a second. The system itself would let megabytes wait.
+const UNREAD_BYTES_MAX: u32 = 128 * 1024;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// The same for datagrams to relay, which have a queue of their own: a text waits for few of them, however many come.
+const DATAGRAMS_MAX: usize = 64;
 
 /// How long accepting rests after a failure. Out of file descriptors is the usual one, and it passes only with time.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -97,8 +107,9 @@ pub struct Server {
     local_addr: SocketAddr,
     next_connection: ConnectionId,
     tasks: JoinSet<()>,
-    report: mpsc::Sender<Report>,
+    queues: Queues,
     reports: mpsc::Receiver<Report>,
+    datagrams: mpsc::Receiver<(ConnectionId, Vec<u8>)>,
     open: HashMap<ConnectionId, Open>,
     accept_at: Option<Instant>,
     connections_max: usize,
@@ -120,11 +131,17 @@ struct Handle {
     cut: oneshot::Sender<()>,
 }
 
+/// The ways of the tasks to the server.
+#[derive(Clone)]
+struct Queues {
+    events: mpsc::Sender<Report>,
+    datagrams: mpsc::Sender<(ConnectionId, Vec<u8>)>,
+}
+
 /// Messages of the tasks to the server.
 enum Report {
     Opened(ConnectionId, SocketAddr, Handle),
     Text(ConnectionId, String),
-    Datagram(ConnectionId, Vec<u8>),
     Closed(ConnectionId),
 }
 
@@ -134,16 +151,23 @@ impl Server {
     /// # Errors
     /// The address is taken, not ours, or not allowed.
     pub async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(addr).await?;
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        // Connections inherit it.
+        socket.set_recv_buffer_size(UNREAD_BYTES_MAX)?;
+        socket.bind(addr)?;
+        let listener = socket.listen(BACKLOG)?;
         let local_addr = listener.local_addr()?;
-        let (report, reports) = mpsc::channel(EVENTS_MAX);
+        let (events, reports) = mpsc::channel(EVENTS_MAX);
+        let (to_relay, datagrams) = mpsc::channel(DATAGRAMS_MAX);
         Ok(Self {
             listener: Some(listener),
             local_addr,
             next_connection: 1,
             tasks: JoinSet::new(),
-            report,
+            queues: Queues { events, datagrams: to_relay },
             reports,
+            datagrams,
             open: HashMap::new(),
             accept_at: None,
             connections_max: MAX_CONNECTIONS,
@@ -177,6 +201,12 @@ impl Server {
                 Some(report) = self.reports.recv() => {
                     if let Some(event) = self.handle(report) {
                         return event;
+                    }
+                }
+                Some((connection, bytes)) = self.datagrams.recv() => {
+                    // Of a connection that is being closed, or is gone, it goes nowhere.
+                    if let Some(Open::Live(_)) = self.open.get(&connection) {
+                        return ServerEvent::Datagram { connection, bytes };
                     }
                 }
                 Some(_) = self.tasks.join_next() => {}
@@ -236,10 +266,6 @@ impl Server {
                 Some(Open::Live(_)) => Some(ServerEvent::Text { connection, text }),
                 Some(Open::Closing) | None => None,
             },
-            Report::Datagram(connection, bytes) => match self.open.get(&connection) {
-                Some(Open::Live(_)) => Some(ServerEvent::Datagram { connection, bytes }),
-                Some(Open::Closing) | None => None,
-            },
             Report::Closed(connection) => {
                 tracing::debug!(connection, "closed");
                 self.open.remove(&connection).map(|_| ServerEvent::Closed { connection })
@@ -266,14 +292,14 @@ impl Server {
         let connection = self.next_connection;
         self.next_connection += 1;
         let routes = if is_full { &self.routes_when_full } else { &self.routes };
-        let (report, routes) = (self.report.clone(), routes.clone());
+        let (queues, routes) = (self.queues.clone(), routes.clone());
         self.tasks.spawn(async move {
-            let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &routes, &report));
+            let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &routes, &queues));
             if work.catch_unwind().await.is_err() {
                 tracing::error!(connection, "a connection's task panicked");
             }
             // An error here: the server is gone.
-            let _ = report.send(Report::Closed(connection)).await;
+            let _ = queues.events.send(Report::Closed(connection)).await;
         });
     }
 }

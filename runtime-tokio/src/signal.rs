@@ -23,7 +23,9 @@ use tokio::time::timeout;
 
 use self::dial::{Found, Socket, Target, connect, reach};
 pub use self::error::{CertificateFlaw, ProxyFault, SignalError};
-use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, QueueReceiver, QueueSender, goodbye, pump, queue};
+use crate::websocket::{
+    Arrival, End, GOODBYE_DEADLINE, Gone, QueueReceiver, QueueSender, Reports, goodbye, pump, queue,
+};
 
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
 /// is as good as down.
@@ -213,6 +215,19 @@ impl Link {
     }
 }
 
+impl Reports for mpsc::Sender<SignalEvent> {
+    async fn report(&self, arrival: Arrival) -> Result<(), Gone> {
+        let event = match arrival {
+            Arrival::Text(text) => {
+                tracing::trace!(bytes = text.len(), "from the rendezvous");
+                SignalEvent::Text(text)
+            }
+            Arrival::Datagram(bytes) => SignalEvent::Datagram(bytes),
+        };
+        Ok(self.send(event).await?)
+    }
+}
+
 /// Runs an open connection. `None`: the owner hung up.
 async fn carry(
     socket: Socket,
@@ -224,15 +239,8 @@ async fn carry(
     if reports.send(SignalEvent::Up).await.is_err() {
         return None;
     }
-    let report = |arrival| match arrival {
-        Arrival::Text(text) => {
-            tracing::trace!(bytes = text.len(), "from the rendezvous");
-            SignalEvent::Text(text)
-        }
-        Arrival::Datagram(bytes) => SignalEvent::Datagram(bytes),
-    };
     let end = tokio::select! {
-        end = pump(&mut writer, &mut reader, &mut to_send, reports, report) => end,
+        end = pump(&mut writer, &mut reader, &mut to_send, reports) => end,
         _ = &mut hung_up => End::Finished,
     };
     match end {

@@ -2,14 +2,19 @@
 
 mod queue;
 
+use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use async_tungstenite::tungstenite::{Error, Message};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::task::coop::has_budget_remaining;
+use tokio::time::{Instant, timeout};
 
+use self::queue::DATAGRAM_WAITS_MAX;
 pub(crate) use self::queue::{QueueReceiver, QueueSender, queue};
 
 /// Largest message accepted, in bytes. Offers and answers are a few KiB.
@@ -20,6 +25,25 @@ pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long a connection that is being closed may take for what was queued, and for the closing itself.
 pub(crate) const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Bytes that the system may hold of a connection and has not sent yet: 30 ms of the most that a session has relayed.
+/// Otherwise seconds of datagrams would wait there, where nobody can drop them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
+
+/// Makes a TCP connection fit for a WebSocket with datagrams.
+///
+/// # Errors
+/// The connection is gone already.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX)?;
+    // Finds peers that vanished without a word, in hours; the machines are faster. Without probes an idle reader of a
+    // half-open connection would wait for ever.
+    socket.set_keepalive(true)
+}
 
 /// Limits for a socket that carries small texts. The defaults would allocate 128 KiB for each and queue without bound.
 pub(crate) fn limits() -> WebSocketConfig {
@@ -42,6 +66,25 @@ pub(crate) enum Arrival {
     Datagram(Vec<u8>),
 }
 
+/// Whoever took the peer's messages is gone.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl<T> From<mpsc::error::SendError<T>> for Gone {
+    fn from(_: mpsc::error::SendError<T>) -> Gone {
+        Gone
+    }
+}
+
+/// Takes the peer's messages, one after the other.
+pub(crate) trait Reports {
+    /// Takes a message, when there is room for it.
+    ///
+    /// # Errors
+    /// Nobody takes messages any more.
+    fn report(&self, arrival: Arrival) -> impl Future<Output = Result<(), Gone>> + Send;
+}
+
 /// Why a WebSocket carries nothing any more.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -60,37 +103,67 @@ pub(crate) enum End {
 }
 
 /// Sends queued messages and reports arriving ones, until either side comes to an end. Reading and writing wait
-/// independently: neither a full channel of reports nor a slow peer holds the other up.
-pub(crate) async fn pump<T>(
+/// independently: neither a reader that lets a message wait nor a slow peer holds the other up.
+pub(crate) async fn pump(
     writer: &mut (impl Sink<Message, Error = Error> + Unpin),
     reader: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     to_send: &mut QueueReceiver,
-    reports: &mpsc::Sender<T>,
-    report: impl Fn(Arrival) -> T,
+    reports: &impl Reports,
 ) -> End {
     tokio::select! {
-        end = read_all(reader, reports, report) => end,
+        end = read_all(reader, reports) => end,
         end = write_all(writer, to_send) => end,
     }
 }
 
-async fn read_all<T>(
-    reader: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
-    reports: &mpsc::Sender<T>,
-    report: impl Fn(Arrival) -> T,
-) -> End {
+async fn read_all(reader: &mut (impl Stream<Item = Result<Message, Error>> + Unpin), reports: &impl Reports) -> End {
+    let mut behind = Behind::default();
     loop {
-        let arrival = match reader.next().await {
+        let message = behind.next(reader).await;
+        let arrival = match message {
             Some(Ok(Message::Text(text))) => Arrival::Text(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(_))) if behind.is_too_late() => {
+                tracing::trace!("a datagram to relay waited too long");
+                continue;
+            }
             Some(Ok(Message::Binary(bytes))) => Arrival::Datagram(bytes.to_vec()),
             // Pings are answered by the next read.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
             Some(Ok(Message::Close(_))) | None => return End::Closed,
             Some(Err(error)) => return End::ReadFailed(error),
         };
-        if reports.send(report(arrival)).await.is_err() {
+        if let Err(Gone) = reports.report(arrival).await {
             return End::Abandoned;
         }
+    }
+}
+
+/// Since when a reader has not caught up with what arrives. While it does not, what it reads may have waited as long
+/// in the system's buffers: TCP drops nothing by itself.
+#[derive(Default)]
+struct Behind {
+    since: Option<Instant>,
+}
+
+impl Behind {
+    /// The next message.
+    async fn next<S: Stream + Unpin>(&mut self, reader: &mut S) -> Option<S::Item> {
+        let item = poll_fn(|context| {
+            let polled = reader.poll_next_unpin(context);
+            // Without budget the runtime only gives others a turn.
+            if polled.is_pending() && has_budget_remaining() {
+                self.since = None;
+            }
+            polled
+        })
+        .await;
+        self.since.get_or_insert_with(Instant::now);
+        item
+    }
+
+    /// Whether it has not caught up for longer than a datagram may wait.
+    fn is_too_late(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() > DATAGRAM_WAITS_MAX)
     }
 }
 
@@ -138,6 +211,12 @@ mod tests {
 
     use super::*;
 
+    impl Reports for mpsc::Sender<Arrival> {
+        async fn report(&self, arrival: Arrival) -> Result<(), Gone> {
+            Ok(self.send(arrival).await?)
+        }
+    }
+
     type Half = (WebSocketSender<TokioAdapter<DuplexStream>>, WebSocketReceiver<TokioAdapter<DuplexStream>>);
 
     /// Two ends of a WebSocket with room for so many bytes between them.
@@ -156,10 +235,45 @@ mod tests {
         sender.text("x".repeat(1000)).expect("room");
         their_writer.send(Message::text("still here")).await.expect("sends");
         let started = Instant::now();
-        let end = pump(&mut writer, &mut reader, &mut to_send, &reports, |arrival| arrival).await;
+        let end = pump(&mut writer, &mut reader, &mut to_send, &reports).await;
         assert!(matches!(end, End::Stuck), "{end:?}");
         assert_eq!(started.elapsed(), WRITE_DEADLINE);
         assert!(matches!(reported.try_recv(), Ok(Arrival::Text(text)) if text == "still here"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_reads_too_slowly_loses_old_datagrams_and_no_text() {
+        let ((mut writer, mut reader), (mut their_writer, _their_reader)) = pair(10_000).await;
+        let (_sender, mut to_send) = queue(1);
+        let (reports, mut reported) = mpsc::channel(1);
+        for number in 0..10 {
+            their_writer.send(Message::binary(vec![number])).await.expect("sends");
+        }
+        their_writer.send(Message::text("a text")).await.expect("sends");
+        let pumping = pump(&mut writer, &mut reader, &mut to_send, &reports);
+        let looking = async {
+            tokio::time::sleep(DATAGRAM_WAITS_MAX + Duration::from_millis(1)).await;
+            let mut got = Vec::new();
+            while let Ok(Some(arrival)) = timeout(Duration::from_millis(1), reported.recv()).await {
+                got.push(arrival);
+            }
+            their_writer.send(Message::binary(vec![10])).await.expect("sends");
+            got.extend(timeout(Duration::from_millis(1), reported.recv()).await.ok().flatten());
+            got
+        };
+        let got = tokio::select! {
+            end = pumping => panic!("{end:?}"),
+            got = looking => got,
+        };
+        // One was reported and one waited for that at first; the last one came in time.
+        let kinds: Vec<_> = got
+            .iter()
+            .map(|arrival| match arrival {
+                Arrival::Text(text) => text.clone(),
+                Arrival::Datagram(bytes) => bytes[0].to_string(),
+            })
+            .collect();
+        assert_eq!(kinds, ["0", "1", "a text", "10"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,8 +10,8 @@ use beach_core::machine::Machine as _;
 use beach_core::peer::engine::{Engine, PeerSide};
 use beach_core::rendezvous::{
     ADDRESS_JOIN_RATE, ADDRESS_LINKS, ADDRESS_REGISTER_BURST, ADDRESS_REGISTER_RATE, ADDRESS_RELAY_BURST,
-    ADDRESS_RELAY_RATE, GRACE, JOIN_BURST, JOIN_RATE, MAX_SESSIONS, RELAY_BURST, RELAY_RATE, Rendezvous,
-    RendezvousInput, RendezvousOutput, UNUSED_GRACE,
+    ADDRESS_RELAY_RATE, GRACE, JOIN_BURST, JOIN_RATE, MAX_SESSIONS, NODE_RELAY_BURST, NODE_RELAY_RATE, RELAY_BURST,
+    RELAY_RATE, Rendezvous, RendezvousInput, RendezvousOutput, UNUSED_GRACE,
 };
 use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
@@ -683,6 +683,17 @@ fn an_address_has_no_more_relayed_than_it_may_over_all_sessions_and_others_lose_
     assert!((most * 9 / 10..=most).contains(&passed), "{passed} of {most} bytes");
     let each = (relay::MAX_DATAGRAM + relay::HEAD) as u64;
     assert_eq!(others, 200 * (RELAY_RATE / 100 / each) * each);
+}
+
+#[test]
+fn all_together_have_no_more_relayed_than_one_rendezvous_can_bear() {
+    let mut desk = Desk::new();
+    for address in 0..12 {
+        own_sessions(&mut desk, 100 + address * 20..120 + address * 20, &format!("192.0.2.{address}"));
+    }
+    let (passed, others) = flood(&mut desk, 100..340);
+    let most = NODE_RELAY_BURST + NODE_RELAY_RATE * 2;
+    assert!((most * 9 / 10..=most).contains(&(passed + others)), "{passed} and {others} of {most} bytes");
 }
 
 #[test]

@@ -12,12 +12,12 @@ use axum::Router;
 use beach_core::rendezvous::ConnectionId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::http::{Ended, converse};
-use super::{Handle, OUTBOUND_MAX, Report};
-use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, goodbye, limits, pump, queue};
+use super::{Handle, OUTBOUND_MAX, Queues, Report};
+use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, Gone, Reports, goodbye, limits, prepare, pump, queue};
 
 /// How many bytes are read and thrown away after the last answer. Closing with unread input resets the connection, and
 /// the reset can overtake the answer.
@@ -31,13 +31,9 @@ pub(super) async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     routes: &Router,
-    report: &mpsc::Sender<Report>,
+    queues: &Queues,
 ) {
-    let prepared = stream.set_nodelay(true).and_then(|()| {
-        // Finds peers that vanished without a word, in hours; the rendezvous machine is faster.
-        socket2::SockRef::from(&stream).set_keepalive(true)
-    });
-    if let Err(error) = prepared {
+    if let Err(error) = prepare(&stream) {
         tracing::debug!(connection, %error, "the connection is gone already");
         return;
     }
@@ -47,7 +43,7 @@ pub(super) async fn serve(
         Ended::WebSocket(stream, early) => {
             let stream = TokioAdapter::new(stream);
             let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
-            carry(connection, socket, peer, report).await;
+            carry(connection, socket, peer, queues).await;
         }
         Ended::Answered(stream) => linger(stream).await,
         Ended::Late => tracing::debug!(connection, "no request within the deadline"),
@@ -65,24 +61,38 @@ async fn linger(mut stream: TcpStream) {
     }
 }
 
+/// The way of a connection's messages to the server.
+struct OfConnection<'a> {
+    connection: ConnectionId,
+    queues: &'a Queues,
+}
+
+impl Reports for OfConnection<'_> {
+    async fn report(&self, arrival: Arrival) -> Result<(), Gone> {
+        let connection = self.connection;
+        match arrival {
+            Arrival::Text(text) => {
+                tracing::trace!(connection, bytes = text.len(), "text");
+                self.queues.events.send(Report::Text(connection, text)).await?;
+            }
+            Arrival::Datagram(bytes) => self.queues.datagrams.send((connection, bytes)).await?,
+        }
+        Ok(())
+    }
+}
+
 /// Runs an open WebSocket until either side ends it.
-async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, reports: &mpsc::Sender<Report>) {
+async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, queues: &Queues) {
     let (outbound, mut to_send) = queue(OUTBOUND_MAX);
     let (cut, mut cut_now) = oneshot::channel();
     let handle = Handle { outbound, cut };
-    if reports.send(Report::Opened(connection, peer, handle)).await.is_err() {
+    if queues.events.send(Report::Opened(connection, peer, handle)).await.is_err() {
         return;
     }
     let (mut writer, mut reader) = socket.split();
-    let report = |arrival| match arrival {
-        Arrival::Text(text) => {
-            tracing::trace!(connection, bytes = text.len(), "text");
-            Report::Text(connection, text)
-        }
-        Arrival::Datagram(bytes) => Report::Datagram(connection, bytes),
-    };
+    let of_connection = OfConnection { connection, queues };
     let end = tokio::select! {
-        end = pump(&mut writer, &mut reader, &mut to_send, reports, report) => Some(end),
+        end = pump(&mut writer, &mut reader, &mut to_send, &of_connection) => Some(end),
         Ok(()) = &mut cut_now => None,
     };
     let Some(code) = end.as_ref().and_then(closing_code) else {

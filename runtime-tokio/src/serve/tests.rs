@@ -376,6 +376,23 @@ async fn a_full_queue_closes_the_connection() {
     assert_eq!(next(&mut server).await, ServerEvent::Closed { connection });
 }
 
+#[tokio::test]
+async fn few_datagrams_wait_for_a_client_that_reads_slowly() {
+    let mut server = server().await;
+    let (mut stream, connection) = silent_client(&mut server).await;
+    for _ in 0..2000 {
+        server.relay(connection, vec![7; 1400]);
+        beside(&mut server, tokio::task::yield_now()).await;
+    }
+    server.close(connection);
+
+    let mut waited = Vec::new();
+    // An error of the inner kind: the server has given up.
+    let _ = timeout(DEADLINE, stream.read_to_end(&mut waited)).await.expect("within the deadline");
+
+    assert!(waited.len() < 200_000, "{} of 2,800,000 bytes waited", waited.len());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stops_reading_is_closed_at_the_deadline() {
     let mut server = server().await;

@@ -16,7 +16,7 @@ use super::DIAL_DEADLINE;
 use super::error::{Scheme, SignalError};
 use super::proxy::Proxy;
 use super::trust;
-use crate::websocket::limits;
+use crate::websocket::{limits, prepare};
 
 /// How long one address may be tried alone before the next is tried as well (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -161,9 +161,7 @@ async fn open(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await.inspect_err(|error| {
         tracing::debug!(%address, %error, "connecting to the rendezvous failed");
     })?;
-    stream.set_nodelay(true)?;
-    // The peer of a half-open connection never answers; without probes an idle reader would wait for ever.
-    socket2::SockRef::from(&stream).set_keepalive(true)?;
+    prepare(&stream)?;
     Ok(stream)
 }
 

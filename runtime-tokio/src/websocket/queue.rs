@@ -1,22 +1,29 @@
 //! The queue of messages that are to leave on a WebSocket: all texts, in order, and a few datagrams behind the texts.
 
+use std::time::Duration;
+
 use async_tungstenite::tungstenite::Message;
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::time::Instant;
 
 /// Datagrams that may wait: 16 KiB of ours, 150 ms on a line of 1 Mbit/s. One more is dropped, as a router would drop
 /// it: its sender measures the path and sends less. A longer queue would only make everything late.
 const DATAGRAMS_MAX: usize = 24;
 
+/// A datagram that waited longer is dropped: its sender has sent its content again by then, and it would only delay
+/// what is newer.
+pub(crate) const DATAGRAM_WAITS_MAX: Duration = Duration::from_millis(250);
+
 /// The end that is filled.
 pub(crate) struct QueueSender {
     texts: mpsc::Sender<String>,
-    datagrams: mpsc::Sender<Vec<u8>>,
+    datagrams: mpsc::Sender<(Instant, Vec<u8>)>,
 }
 
 /// The end that is emptied. The queue is at its end once the other end is dropped and everything is taken.
 pub(crate) struct QueueReceiver {
     texts: mpsc::Receiver<String>,
-    datagrams: mpsc::Receiver<Vec<u8>>,
+    datagrams: mpsc::Receiver<(Instant, Vec<u8>)>,
 }
 
 /// A queue for so many texts.
@@ -34,7 +41,7 @@ impl QueueSender {
 
     /// Queues a datagram, or drops it.
     pub(crate) fn datagram(&self, bytes: Vec<u8>) {
-        if self.datagrams.try_send(bytes).is_err() {
+        if self.datagrams.try_send((Instant::now(), bytes)).is_err() {
             tracing::trace!("a relayed datagram was dropped");
         }
     }
@@ -43,10 +50,17 @@ impl QueueSender {
 impl QueueReceiver {
     /// Waits for the next message; `None` at the end of the queue. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Message> {
-        tokio::select! {
-            biased;
-            text = self.texts.recv() => text.map(Message::text),
-            Some(bytes) = self.datagrams.recv() => Some(Message::binary(bytes)),
+        loop {
+            tokio::select! {
+                biased;
+                text = self.texts.recv() => return text.map(Message::text),
+                Some((queued_at, bytes)) = self.datagrams.recv() => {
+                    if queued_at.elapsed() <= DATAGRAM_WAITS_MAX {
+                        return Some(Message::binary(bytes));
+                    }
+                    tracing::trace!("a relayed datagram waited too long");
+                }
+            }
         }
     }
 
@@ -75,5 +89,19 @@ mod tests {
         }
         sender.text("last".to_owned()).expect("room");
         assert_eq!(receiver.next().await, Some(Message::text("last")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn datagrams_that_waited_too_long_are_dropped_and_texts_are_not() {
+        let (sender, mut receiver) = queue(2);
+        sender.datagram(vec![1]);
+        sender.text("old".to_owned()).expect("room");
+        tokio::time::advance(Duration::from_millis(1)).await;
+        sender.datagram(vec![2]);
+        tokio::time::advance(DATAGRAM_WAITS_MAX).await;
+        sender.datagram(vec![3]);
+        assert_eq!(receiver.next().await, Some(Message::text("old")));
+        assert_eq!(receiver.next().await, Some(Message::binary(vec![2])));
+        assert_eq!(receiver.next().await, Some(Message::binary(vec![3])));
     }
 }
