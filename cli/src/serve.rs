@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beach_core::ice::server_url::{IceServer, Service};
+use beach_runtime_tokio::limits;
 use beach_runtime_tokio::rendezvous::{self, HandedOut};
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
@@ -18,6 +19,11 @@ use crate::{log, output};
 pub(crate) async fn run(args: ServeArgs) -> u8 {
     if let Err(cause) = log::start(&args.log) {
         return output::usage("cannot write the log", &cause, "choose another --log-file");
+    }
+    // Before listening: the limit says how many connections there may be. A share leaves the limit alone, since the
+    // shared command would have it too.
+    if let Err(error) = limits::raise_open_files() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let server = match listen(&args.listen).await {
         Ok(server) => server,

@@ -196,7 +196,7 @@ impl Session {
                 RendezvousOutput::Send(to, text) => self.network.deliver(to, Delivery::Text(text)),
                 RendezvousOutput::Datagram(to, bytes) => self.network.deliver(to, Delivery::Relayed(bytes)),
                 RendezvousOutput::Close(to) => self.network.deliver(to, Delivery::Down),
-                RendezvousOutput::Drained => {}
+                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained => {}
             }
         }
         while let Some(output) = self.host.poll() {

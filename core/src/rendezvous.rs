@@ -74,6 +74,9 @@ pub const UNUSED_GRACE: Duration = Duration::from_secs(10);
 /// A connection that says nothing for this long is closed; hosts ping three times as often.
 pub const SILENCE: Duration = Duration::from_secs(75);
 
+/// A connection that neither hosts nor views a session by then, nor asks for that, is closed: it only holds a place.
+pub const NO_PART: Duration = Duration::from_secs(10);
+
 /// Most messages of nonsense from one connection before it is closed.
 const MAX_NONSENSE: u32 = 8;
 
@@ -134,6 +137,8 @@ pub enum RendezvousOutput {
     Send(ConnectionId, String),
     /// Send this datagram, or drop it if it would have to wait long.
     Datagram(ConnectionId, Vec<u8>),
+    /// This connection hosts or views a session, for the first time. Before, it may be there only to hold a place.
+    TakesPart(ConnectionId),
     /// Close the connection.
     Close(ConnectionId),
     /// No handshake is under way any more: the end, if it was asked for.
@@ -146,8 +151,16 @@ impl From<Tick> for RendezvousInput {
     }
 }
 
-#[derive(Default)]
+/// Whether a connection ever took part in a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// Not yet; it is closed at that time.
+    Stranger(Timestamp),
+    Participant,
+}
+
 struct Connection {
+    standing: Standing,
     heard_at: Timestamp,
     address: Option<IpAddr>,
     nonsense: u32,
@@ -157,6 +170,17 @@ struct Connection {
 }
 
 impl Connection {
+    fn new(now: Timestamp, address: Option<IpAddr>) -> Connection {
+        Connection {
+            standing: Standing::Stranger(now + NO_PART),
+            heard_at: now,
+            address,
+            nonsense: 0,
+            hosts: BTreeSet::new(),
+            views: BTreeMap::new(),
+        }
+    }
+
     fn takes_part(&self) -> bool {
         !self.hosts.is_empty() || !self.views.is_empty()
     }
@@ -241,6 +265,8 @@ pub struct Rendezvous {
     /// Datagrams that went over an allowance.
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
+    /// Those that never took part, by when they are closed.
+    strangers: BTreeSet<(Timestamp, ConnectionId)>,
     sessions: BTreeMap<SessionId, Session>,
     /// Those without host, in the order in which they make room for others.
     away: BTreeSet<Away>,
@@ -265,6 +291,7 @@ impl Rendezvous {
             ice: Vec::new(),
             dropped: 0,
             connections: BTreeMap::new(),
+            strangers: BTreeSet::new(),
             sessions: BTreeMap::new(),
             away: BTreeSet::new(),
             next_sweep: None,
@@ -318,9 +345,11 @@ impl Rendezvous {
         let Ok(message) = parse_to_rendezvous(text) else { return self.on_nonsense(now, from) };
         match message {
             ToRendezvous::Register { session, commitment, token } => {
+                self.asks_for_part(now, from);
                 self.on_register(now, from, session, &commitment, &token);
             }
             ToRendezvous::Join { session, link, role, versions, resumes } => {
+                self.asks_for_part(now, from);
                 let Some(id) = self.find(session) else {
                     return self.refuse(from, Some(link), Refusal::NoSession);
                 };
@@ -343,6 +372,24 @@ impl Rendezvous {
                 over.into_iter().for_each(|id| self.end_session(id));
             }
             ToRendezvous::Ping => self.say(from, &FromRendezvous::Pong),
+        }
+    }
+
+    /// A stranger asks for a part: it gets its whole time again.
+    fn asks_for_part(&mut self, now: Timestamp, id: ConnectionId) {
+        let Some(Connection { standing: Standing::Stranger(until), .. }) = self.connections.get_mut(&id) else {
+            return;
+        };
+        self.strangers.remove(&(*until, id));
+        *until = now + NO_PART;
+        self.strangers.insert((*until, id));
+    }
+
+    fn takes_part(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if let Standing::Stranger(until) = std::mem::replace(&mut connection.standing, Standing::Participant) {
+            self.strangers.remove(&(until, id));
+            self.out.push_back(RendezvousOutput::TakesPart(id));
         }
     }
 
@@ -390,6 +437,7 @@ impl Rendezvous {
             }
             self.drop_connection(now, earlier);
         }
+        self.takes_part(from);
         let ice = self.ice.clone();
         self.say(from, &FromRendezvous::Registered { ice, short_names: true });
         for (viewer, join, class) in waiting {
@@ -440,6 +488,7 @@ impl Rendezvous {
                 connection.views.insert(link, id);
             }
             let answer = if session.host.is_some() { join } else { FromRendezvous::Waiting { link } };
+            self.takes_part(from);
             return self.say(from, &answer);
         }
         let address = self.connections.get(&from).and_then(|connection| connection.address);
@@ -464,6 +513,7 @@ impl Rendezvous {
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.views.insert(link, id);
         }
+        self.takes_part(from);
         match host {
             Some(host) => {
                 self.say(host, &join.clone().coming_from(address.map(AddressClass::of)));
@@ -608,6 +658,9 @@ impl Rendezvous {
 
     fn on_closed(&mut self, now: Timestamp, id: ConnectionId) {
         let Some(connection) = self.connections.remove(&id) else { return };
+        if let Standing::Stranger(until) = connection.standing {
+            self.strangers.remove(&(until, id));
+        }
         for (link, session) in connection.views {
             self.forget_link(session, link, Some(false));
         }
@@ -676,7 +729,8 @@ impl Machine for Rendezvous {
             RendezvousInput::Tick => {}
             RendezvousInput::Opened(id, address) => {
                 self.addresses.opened(now, address);
-                self.connections.insert(id, Connection { heard_at: now, address, ..Connection::default() });
+                self.connections.insert(id, Connection::new(now, address));
+                self.strangers.insert((now + NO_PART, id));
             }
             RendezvousInput::Text(id, text) => self.on_text(now, id, &text),
             RendezvousInput::Datagram(id, bytes) => self.on_datagram(now, id, bytes),
@@ -689,6 +743,9 @@ impl Machine for Rendezvous {
             self.out.push_back(RendezvousOutput::Drained);
         }
         self.end_absent(now);
+        while let Some((_, id)) = self.strangers.first().copied().filter(|(until, _)| *until <= now) {
+            self.drop_connection(now, id);
+        }
         if self.next_sweep.is_none_or(|at| at <= now) {
             self.sweep(now);
             self.next_sweep = Some(now + SWEEP);
@@ -707,6 +764,7 @@ impl Machine for Rendezvous {
 
     fn deadline(&self) -> Option<Timestamp> {
         let away = self.first_away().map(|away| away.map(ends_at));
-        away.into_iter().chain([self.next_sweep, self.drained_at()]).flatten().min()
+        let stranger = self.strangers.first().map(|(until, _)| *until);
+        away.into_iter().chain([self.next_sweep, self.drained_at(), stranger]).flatten().min()
     }
 }

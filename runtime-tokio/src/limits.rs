@@ -3,13 +3,36 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::stdio::stderr;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Open files that a command of beach needs: the runtime 9, a terminal 6, a session's sockets, files and its
 /// pseudo-terminal 17. A share was seen to work with 32 in all, and to fail halfway with fewer.
 const FILES: usize = 29;
+
+/// Open files that a server leaves for other things than connections with a place: its own, connections that are told
+/// that there is no place, and, in a share, the session's.
+const NOT_FOR_CONNECTIONS: u64 = 192;
+
+/// How many connections a server may have at once, by the number of files that this process may open now.
+pub(crate) fn connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // Where there are few files, the other uses do with less.
+    usize::try_from(files.saturating_sub(NOT_FOR_CONNECTIONS).max(files / 4)).unwrap_or(usize::MAX)
+}
+
+/// Lets this process, and those that it starts, open as many files as the system allows.
+///
+/// # Errors
+/// The system refused.
+pub fn raise_open_files() -> io::Result<()> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    }
+    Ok(())
+}
 
 /// Checks that enough files can be opened. With fewer, libraries would panic because they cannot open theirs.
 ///

@@ -87,6 +87,7 @@ impl Surroundings<Rendezvous> for Sockets {
             RendezvousOutput::Drained => return ControlFlow::Break(()),
             RendezvousOutput::Send(connection, text) => self.server.send(connection, text),
             RendezvousOutput::Datagram(connection, bytes) => self.server.relay(connection, bytes),
+            RendezvousOutput::TakesPart(connection) => self.server.takes_part(connection),
             RendezvousOutput::Close(connection) => self.server.close(connection),
         }
         ControlFlow::Continue(())

@@ -6,6 +6,7 @@
 mod connection;
 mod http;
 mod page;
+mod places;
 
 #[cfg(test)]
 mod tests;
@@ -19,20 +20,24 @@ use std::time::Duration;
 
 use axum::Router;
 use beach_core::rendezvous::ConnectionId;
+use beach_core::session::address::owner;
 use futures_util::FutureExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use self::places::Places;
+use crate::limits;
 use crate::websocket::QueueSender;
 
-/// Connections at once, whatever their state: bounds memory and descriptors (the process's own descriptor limit must
-/// allow as many).
-pub const MAX_CONNECTIONS: usize = 4096;
+/// Connections at once, whatever their state, if the process may open as many files: a host and a viewer for each
+/// session that a rendezvous may have, about 1.5 GB.
+pub const MAX_CONNECTIONS: usize = 100_000;
 
-/// Connections beyond those, which are told that there are too many, with status 503. One more is closed at once.
-const REFUSED_MAX: usize = 64;
+/// A warning that connections are refused is written this often at most: whoever floods a server does not flood its
+/// log.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Texts that may wait for one connection. A peer that reads this slowly reconnects better than it catches up.
 pub const OUTBOUND_MAX: usize = 160;
@@ -106,13 +111,15 @@ pub struct Server {
     listener: Option<TcpListener>,
     local_addr: SocketAddr,
     next_connection: ConnectionId,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<ConnectionId>,
     queues: Queues,
     reports: mpsc::Receiver<Report>,
     datagrams: mpsc::Receiver<(ConnectionId, Vec<u8>)>,
     open: HashMap<ConnectionId, Open>,
     accept_at: Option<Instant>,
-    connections_max: usize,
+    places: Places,
+    /// When it was said last that connections are refused.
+    warned_at: Option<Instant>,
     routes: Router,
     routes_when_full: Router,
 }
@@ -146,7 +153,8 @@ enum Report {
 }
 
 impl Server {
-    /// Listens on `addr`; port 0 lets the system choose.
+    /// Listens on `addr`; port 0 lets the system choose. There is room for as many connections as the process may open
+    /// files, but for some for its own use, and for [`MAX_CONNECTIONS`] at most.
     ///
     /// # Errors
     /// The address is taken, not ours, or not allowed.
@@ -170,16 +178,17 @@ impl Server {
             datagrams,
             open: HashMap::new(),
             accept_at: None,
-            connections_max: MAX_CONNECTIONS,
+            places: Places::new(limits::connections().min(MAX_CONNECTIONS)),
+            warned_at: None,
             routes: http::routes(),
             routes_when_full: http::routes_when_full(),
         })
     }
 
-    /// With room for this many connections at once.
+    /// With room for this many connections at once. To be called before the first one comes.
     #[must_use]
     pub fn with_connections_max(mut self, connections: usize) -> Self {
-        self.connections_max = connections;
+        self.places = Places::new(connections);
         self
     }
 
@@ -209,7 +218,8 @@ impl Server {
                         return ServerEvent::Datagram { connection, bytes };
                     }
                 }
-                Some(_) = self.tasks.join_next() => {}
+                // An error here: the task was aborted, and has left its place before.
+                Some(ended) = self.tasks.join_next() => ended.into_iter().for_each(|ended| self.places.leave(ended)),
                 accepted = knock(self.listener.as_ref()), if self.accept_at.is_none() => self.admit(accepted),
                 () = sleep_until(self.accept_at.unwrap_or_else(Instant::now)), if self.accept_at.is_some() => {
                     self.accept_at = None;
@@ -244,6 +254,12 @@ impl Server {
         if let Some(Open::Live(handle)) = self.open.get(&connection) {
             handle.outbound.datagram(bytes);
         }
+    }
+
+    /// The connection takes part in something from now on: it does not count any more among those of its address that
+    /// may be there only to hold a place.
+    pub fn takes_part(&mut self, connection: ConnectionId) {
+        self.places.takes_part(connection);
     }
 
     /// Closes a connection once what is queued for it is sent, or after a second. `Closed` follows; no more texts do.
@@ -282,25 +298,29 @@ impl Server {
                 return;
             }
         };
-        let is_full = self.tasks.len() >= self.connections_max;
-        if is_full {
-            tracing::warn!(limit = self.connections_max, "too many connections: one refused");
-        }
-        if self.tasks.len() >= self.connections_max + REFUSED_MAX {
-            return;
-        }
-        let connection = self.next_connection;
+        let (connection, address) = (self.next_connection, owner(peer.ip()));
         self.next_connection += 1;
-        let routes = if is_full { &self.routes_when_full } else { &self.routes };
+        let place = self.places.take(connection, address);
+        if let Err(cause) = place
+            && self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY)
+        {
+            self.warned_at = Some(Instant::now());
+            tracing::warn!(%cause, "connections are refused");
+        }
+        let routes = if place.is_ok() { &self.routes } else { &self.routes_when_full };
         let (queues, routes) = (self.queues.clone(), routes.clone());
-        self.tasks.spawn(async move {
+        let task = self.tasks.spawn(async move {
             let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &routes, &queues));
             if work.catch_unwind().await.is_err() {
                 tracing::error!(connection, "a connection's task panicked");
             }
             // An error here: the server is gone.
             let _ = queues.events.send(Report::Closed(connection)).await;
+            connection
         });
+        if place.is_err() {
+            self.places.refuse(connection, address, task);
+        }
     }
 }
 

@@ -357,7 +357,14 @@ impl Desk {
         desk
     }
 
+    /// What it says and carries then.
     fn tell(&mut self, input: RendezvousInput) -> Vec<RendezvousOutput> {
+        let mut told = self.tell_all(input);
+        told.retain(|output| !matches!(output, RendezvousOutput::TakesPart(_)));
+        told
+    }
+
+    fn tell_all(&mut self, input: RendezvousInput) -> Vec<RendezvousOutput> {
         self.rendezvous.handle(self.now, input);
         std::iter::from_fn(|| self.rendezvous.poll()).collect()
     }
@@ -397,7 +404,10 @@ fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) 
     }
     let heard = said.into_iter().filter_map(|output| match output {
         RendezvousOutput::Send(_, text) => parse_from_rendezvous(&text).ok(),
-        RendezvousOutput::Datagram(..) | RendezvousOutput::Close(_) | RendezvousOutput::Drained => None,
+        RendezvousOutput::Datagram(..)
+        | RendezvousOutput::TakesPart(_)
+        | RendezvousOutput::Close(_)
+        | RendezvousOutput::Drained => None,
     });
     heard.collect()
 }
@@ -610,6 +620,32 @@ fn sessions_whose_hosts_are_there_make_no_room() {
     let told = desk.tell(strangers_session(MAX_SESSIONS as u64 - 1));
     assert!(matches!(&told[..], [RendezvousOutput::Send(_, text)] if text.contains("full")), "{told:?}");
     assert_eq!(desk.rendezvous.counts().0, MAX_SESSIONS);
+}
+
+#[test]
+fn a_connection_that_takes_no_part_is_closed_after_ten_seconds_unless_it_asks_for_one() {
+    let mut desk = Desk::new();
+    let close = |id| RendezvousOutput::Close(id);
+    let join = |secrets, link| {
+        let (session, link, role) = (SessionName::Full(host_secrets(secrets).session()), LinkId(link), Role::View);
+        let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None };
+        RendezvousInput::Text(5, to_text(&join))
+    };
+    desk.tell(RendezvousInput::Opened(4, None));
+    desk.tell(RendezvousInput::Opened(5, None));
+    desk.now = desk.now + secs(9);
+    // A ping is no part; a join is asked for in vain.
+    desk.tell(RendezvousInput::Text(4, to_text(&ToRendezvous::Ping)));
+    assert!(format!("{:?}", desk.tell_all(join(2, 50))).contains("no_session"));
+    desk.now = desk.now + secs(1);
+    assert_eq!(desk.rendezvous.deadline(), Some(desk.now));
+    assert_eq!(desk.tell(RendezvousInput::Tick), [close(3), close(4)], "the desk's stranger, and this one");
+    desk.now = desk.now + ms(8_999);
+    let told = desk.tell_all(join(1, 51));
+    assert!(told.contains(&RendezvousOutput::TakesPart(5)), "{told:?}");
+    assert!(!desk.tell_all(join(1, 52)).contains(&RendezvousOutput::TakesPart(5)), "said once");
+    desk.now = desk.now + secs(60);
+    assert!(!desk.tell(RendezvousInput::Tick).contains(&close(5)));
 }
 
 #[test]

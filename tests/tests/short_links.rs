@@ -86,7 +86,10 @@ fn a_rendezvous_tells_the_whole_id_to_viewers_alone_and_knows_no_other_names() {
         rendezvous.handle(Timestamp::ZERO, RendezvousInput::Text(from, text.to_owned()));
         let said = std::iter::from_fn(|| rendezvous.poll()).filter_map(|output| match output {
             RendezvousOutput::Send(to, text) => Some((to, parse_from_rendezvous(&text).ok()?)),
-            RendezvousOutput::Datagram(..) | RendezvousOutput::Close(_) | RendezvousOutput::Drained => None,
+            RendezvousOutput::Datagram(..)
+            | RendezvousOutput::TakesPart(_)
+            | RendezvousOutput::Close(_)
+            | RendezvousOutput::Drained => None,
         });
         said.collect()
     };

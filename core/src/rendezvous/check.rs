@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ADDRESS_LINKS, MAX_HOSTED, MAX_LINKS, MAX_SESSIONS, MAX_VIEWS, Rendezvous};
+use super::{ADDRESS_LINKS, MAX_HOSTED, MAX_LINKS, MAX_SESSIONS, MAX_VIEWS, Rendezvous, Standing};
 use crate::support::deadline_map::EXACT;
 
 impl Rendezvous {
@@ -34,7 +34,14 @@ impl Rendezvous {
             }
         }
         assert!(self.away.iter().all(|(.., id)| self.sessions.contains_key(id)), "who is away has a session");
+        let strangers = self.connections.iter().filter_map(|(id, connection)| match connection.standing {
+            Standing::Stranger(until) => Some((until, *id)),
+            Standing::Participant => None,
+        });
+        assert_eq!(strangers.collect::<BTreeSet<_>>(), self.strangers, "strangers are known");
         for (id, connection) in &self.connections {
+            let is_stranger = matches!(connection.standing, Standing::Stranger(_));
+            assert!(!is_stranger || !connection.takes_part(), "who takes part is no stranger");
             assert!(connection.hosts.len() <= MAX_HOSTED && connection.views.len() <= MAX_VIEWS, "parts are bounded");
             let hosts = |session| self.sessions.get(session).is_some_and(|session| session.host == Some(*id));
             assert!(connection.hosts.iter().all(hosts), "a session knows the connection of its host");

@@ -53,7 +53,7 @@ fn is_shared(address: Ipv4Addr) -> bool {
 
 /// Whose an address is, for limits: one IPv4 address, or the 64 bits that one IPv6 network has.
 #[cfg(feature = "host")]
-pub(crate) fn owner(address: IpAddr) -> IpAddr {
+pub fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
         v4 @ IpAddr::V4(_) => v4,

@@ -86,7 +86,7 @@ pub(super) fn routes() -> Router {
         .method_not_allowed_fallback(async || BAD_METHOD)
 }
 
-/// The answers of a server without room for another connection. A monitor still sees a healthy server.
+/// The answers of a server without room for this connection. A monitor still sees a healthy server.
 pub(super) fn routes_when_full() -> Router {
     Router::new().route("/healthz", get(async || OK)).fallback(async || FULL)
 }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::http::{HEAD_BYTES_MAX, HEAD_DEADLINE, REQUESTS_DEADLINE};
+use super::places::REFUSED_MAX;
 use super::*;
 use crate::signal::{Signal, SignalError, SignalEvent};
 use crate::websocket::{MESSAGE_BYTES_MAX, WRITE_DEADLINE};
@@ -425,10 +426,59 @@ async fn pings_are_answered() {
     assert!(matches!(answer, Some(Ok(Message::Pong(payload))) if payload[..] == [7]));
 }
 
+/// A connection from this address of this machine that says nothing.
+async fn silent_from(address: [u8; 4], server: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((address, 0).into()).expect("an address of this machine");
+    socket.connect(server).await.expect("connects")
+}
+
+#[tokio::test]
+async fn slow_clients_keep_nobody_from_asking_a_full_server_how_it_is() {
+    let mut server = server().await.with_connections_max(1);
+    let (_first, _) = client(&mut server).await;
+    let address = server.local_addr();
+    let slow = async {
+        let mut slow = Vec::new();
+        for _ in 0..3 * REFUSED_MAX {
+            slow.push(silent_from([127, 0, 0, 2], address).await);
+        }
+        slow
+    };
+    let _slow = beside(&mut server, slow).await;
+
+    let answer = ask(&mut server, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn an_address_that_holds_connections_and_says_nothing_leaves_places_to_others() {
+    let mut server = server().await.with_connections_max(300);
+    let address = server.local_addr();
+    let opening = async {
+        let mut slow = Vec::new();
+        for _ in 0..200 {
+            slow.push(silent_from([127, 0, 0, 2], address).await);
+        }
+        slow
+    };
+    let slow = beside(&mut server, opening).await;
+    let refused = async {
+        let mut stream = silent_from([127, 0, 0, 2], address).await;
+        stream.write_all(UPGRADE).await.expect("writes");
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.expect("an answer");
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    assert_eq!(beside(&mut server, refused).await, "HTTP/1.1 503");
+    client(&mut server).await;
+    drop(slow);
+}
+
 #[tokio::test]
 async fn one_connection_too_many_is_refused_and_a_place_is_given_again() {
-    let mut server = server().await;
-    server.connections_max = 1;
+    let mut server = server().await.with_connections_max(1);
     let (first, connection) = client(&mut server).await;
     let mut second = Signal::new(format!("http://{}", server.local_addr()));
     second.dial();
