@@ -13,6 +13,7 @@ use crate::crypto::keys::id_matches;
 use crate::ice::relay::Relayed;
 use crate::id::{LinkId, SessionId, SessionName};
 use crate::machine::{Machine, Tick};
+use crate::role::Role;
 use crate::session::address::{AddressClass, owner};
 use crate::session::link::Refusal;
 use crate::support::token_bucket::TokenBucket;
@@ -238,6 +239,15 @@ impl Session {
 /// When a session without host ends.
 fn ends_at((used, since, _): Away) -> Timestamp {
     since + if used { GRACE } else { UNUSED_GRACE }
+}
+
+/// The part of a `Joined` that the viewer said. The rest is the rendezvous' own, such as credentials that expire.
+fn said(join: &FromRendezvous) -> Option<(Role, &[u16], Option<LinkId>)> {
+    if let FromRendezvous::Joined { role, versions, resumes, .. } = join {
+        Some((*role, versions, *resumes))
+    } else {
+        None
+    }
 }
 
 struct Link {
@@ -477,9 +487,10 @@ impl Rendezvous {
         if self.connections.get(&from).is_some_and(|connection| !connection.may_view(id, link)) {
             return self.refuse(from, Some(link), Refusal::Full);
         }
-        if let Some(known) = session.links.get_mut(&link).filter(|known| known.join == join) {
+        if let Some(known) = session.links.get_mut(&link).filter(|known| said(&known.join) == said(&join)) {
             // The same viewer again: its earlier connection may be dead unnoticed. Only this viewer and the host know
             // the link id.
+            known.join.clone_from(&join);
             let earlier = std::mem::replace(&mut known.viewer, from);
             if let Some(connection) = self.connections.get_mut(&earlier) {
                 connection.views.remove(&link);

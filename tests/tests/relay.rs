@@ -20,7 +20,7 @@ use beach_core::session::link::{PathKind, Refusal};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::signal::{
-    FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
+    FromRendezvous, IceUrl, Opaque, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
 };
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
@@ -620,6 +620,27 @@ fn sessions_whose_hosts_are_there_make_no_room() {
     let told = desk.tell(strangers_session(MAX_SESSIONS as u64 - 1));
     assert!(matches!(&told[..], [RendezvousOutput::Send(_, text)] if text.contains("full")), "{told:?}");
     assert_eq!(desk.rendezvous.counts().0, MAX_SESSIONS);
+}
+
+#[test]
+fn a_viewer_that_joins_again_after_credentials_were_renewed_is_the_same_viewer() {
+    let mut desk = Desk::new();
+    let new = IceUrl("turn:2:new@192.0.2.1:3478?transport=udp".to_owned());
+    desk.tell(RendezvousInput::Ice(vec![new.clone()]));
+    let session = SessionName::Full(host_secrets(1).session());
+    let join = |role, versions, resumes| ToRendezvous::Join { session, link: LINK, role, versions, resumes };
+    let mut again = |join| {
+        let told = desk.tell(RendezvousInput::Text(3, to_text(&join)));
+        let [RendezvousOutput::Send(3, text)] = &told[..] else { panic!("{told:?}") };
+        parse_from_rendezvous(text).expect("it makes sense")
+    };
+    let full = FromRendezvous::Refused { link: Some(LINK), reason: Refusal::Full };
+    assert_eq!(again(join(Role::Control, vec![1], None)), full, "another role");
+    assert_eq!(again(join(Role::View, vec![2], None)), full, "other versions");
+    assert_eq!(again(join(Role::View, vec![1], Some(LinkId(8)))), full, "another place");
+    let joined = again(join(Role::View, vec![1], None));
+    assert!(matches!(&joined, FromRendezvous::Joined { ice, .. } if *ice == [new]), "{joined:?}");
+    assert!(matches!(desk.relay(1, LINK, b"hello")[..], [RendezvousOutput::Datagram(3, _)]), "its connection now");
 }
 
 #[test]
