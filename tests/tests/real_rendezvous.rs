@@ -1,11 +1,16 @@
-//! The rendezvous: it may die, and it learns nothing. Neither does anybody else without the link.
+//! The rendezvous: it may die, it learns nothing, and nobody else without the link does. One address alone keeps nobody
+//! out.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use beach_tests::real::{
-    Host, Process, Rendezvous, Running as _, Scratch, Signal, Tmux, beach, children_of, eventually, holds, join, share,
+    Attack, Host, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Tmux, beach, children_of, eventually,
+    holds, join, share,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -127,6 +132,77 @@ fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
         }
         holds_no_key("the replay", replay.stdout().as_bytes(), &keys);
     }
+}
+
+/// Joins while one attack goes on, from another address.
+const JOINS: usize = 3;
+
+/// A join takes at most so long whatever one other address does; the fastest of three counts, since the attacker uses
+/// this machine's processors too.
+const JOINED_WITHIN: Duration = Duration::from_secs(1);
+
+#[test]
+fn whatever_one_address_does_to_a_rendezvous_another_one_joins_within_a_second() {
+    let scratch = Scratch::new();
+    for attack in Attack::ALL {
+        let mut command = beach(&scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
+        let serve = Process::start(&mut with_files(&scratch, 400, &mut command));
+        let url = eventually("the address of the rendezvous", SOON, || {
+            serve.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+        });
+        let server: SocketAddr = url.trim_start_matches("http://").parse().expect("an address");
+        let host = Host::start(&scratch, &["--server", &url], &["cat"]);
+        let id = host.links.control.split(['#', '/']).nth(4).expect("a link names its session");
+        let victim = id.parse().expect("an id");
+        let siege = Siege::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| attack.run(server, victim, &siege));
+            // Ended in a panic too, or the attacker would go on.
+            let _ends = Ends(&siege);
+            // What an address may do at once is done by then.
+            holds("the attack is under way", SOON * 3, || siege.blows() >= 1000);
+            let took = (0..JOINS).map(|_| {
+                let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+                let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+                let took = at - viewer.started();
+                viewer.write("~.");
+                viewer.exit(SOON);
+                took
+            });
+            let took: Vec<_> = took.collect();
+            eprintln!("{attack:?}: joined within {took:?}");
+            assert!(took.iter().min().is_some_and(|least| *least <= JOINED_WITHIN), "{attack:?}: {took:?}");
+            assert!(health(server).contains(" 200 OK"), "{attack:?}: {}", health(server));
+        });
+    }
+}
+
+/// Ends a siege when it goes.
+struct Ends<'a>(&'a Siege);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// The same command, which may open so many files and not raise that limit.
+fn with_files(scratch: &Scratch, files: u32, command: &mut Command) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {files}; exec \"$@\""), "sh"]).arg(command.get_program());
+    limited.args(command.get_args()).current_dir(scratch.folder());
+    limited.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
+}
+
+/// The answer of a server that is asked how it is.
+fn health(server: SocketAddr) -> String {
+    let mut stream = TcpStream::connect(server).expect("connects");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    stream.write_all(b"GET /healthz HTTP/1.0\r\nHost: x\r\n\r\n").expect("asks");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
 }
 
 /// As text, as the bytes it stands for, and as hexadecimal digits.
