@@ -238,7 +238,8 @@ fn a_browser_that_makes_no_connection_fails_at_a_stage_with_a_cause() {
     assert_eq!((page.held(), page.most), (0, 1), "no connection is left, and there was one at a time");
 }
 
-/// The page of a [`pair`] types as soon as it can, and nothing of it gets through: the causes at the page and at the host.
+/// The page of a [`pair`] types as soon as it can, and nothing of it gets through: the causes at the page and at the
+/// host.
 fn refused<E: Engine>(world: &mut World<E>) -> [Cause; 2] {
     world.run_for(secs(1));
     world.type_keys(0, "let me in\r");
@@ -249,9 +250,9 @@ fn refused<E: Engine>(world: &mut World<E>) -> [Cause; 2] {
     assert!(!said(world, 0, |notice| matches!(notice, ViewerNotice::Connected(_))), "{}", world.story(0));
     let seen = world.viewers[0].node.machine().screen().text().concat();
     assert!(seen.trim().is_empty(), "a page sees nothing before it is confirmed: {seen}");
-    let at_host = host.notices.iter().find_map(|(_, notice)| match notice {
-        HostNotice::Failed(_, failure) => Some(failure.cause.clone()),
-        _ => None,
+    let at_host = host.notices.iter().find_map(|(_, notice)| {
+        let HostNotice::Failed(_, failure) = notice else { return None };
+        Some(failure.cause.clone())
     });
     let Some((_, ViewerExit::Failed(failure))) = &world.viewers[0].exit else { panic!("{}", world.story(0)) };
     [failure.cause.clone(), at_host.expect("the host says so too")]
