@@ -1,7 +1,7 @@
 // Machines with networks of their own: network namespaces, with Chromium in one of them.
 
 import { execFileSync } from "node:child_process";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { browser } from "./browser.mjs";
@@ -67,6 +67,16 @@ export async function twoMachines(scratch, use) {
     const plugged = (state) => ip("-n", g, "link", "set", "v0", state);
     await chromiumOn(g, scratch, (elsewhere) => use({ elsewhere, wrap: on(h), loses, cable: plugged }));
   });
+}
+
+/** Why there can be no {@link farMachines} here; nothing if there can. */
+export function lacksTun() {
+  try {
+    closeSync(openSync("/dev/net/tun", "r+"));
+    return undefined;
+  } catch (error) {
+    return `/dev/net/tun cannot be opened (${error.code})`;
+  }
 }
 
 /** The same two machines, with a link between them that is slow and may lose packets: see link.pl. */

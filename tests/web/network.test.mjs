@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, serve, share, shareHeadless } from "./beach.mjs";
 import { same } from "./cells.mjs";
-import { apart, coturn, farMachines, PUBLIC, twoMachines } from "./machines.mjs";
+import { apart, coturn, farMachines, lacksTun, PUBLIC, twoMachines } from "./machines.mjs";
 import { story } from "./session.mjs";
 
 const lan = { listen: "10.77.0.1:0" };
@@ -216,4 +216,4 @@ story("over a slow link what is typed shows at once, and a password does not", a
     assert.doesNotMatch(before, /fish/);
     await guest.close();
   });
-}, { timeout: 120_000 });
+}, { timeout: 120_000, lacks: lacksTun });

@@ -14,9 +14,19 @@ after(async () => {
   await chromium?.close();
 });
 
-/** A test with a scratch folder and guests; all of them are closed and looked at, also after a failure. */
-export function story(name, run, { timeout = 90_000 } = {}) {
+/**
+ * A test with a scratch folder and guests; all of them are closed and looked at, also after a failure. `lacks` tells what this machine
+ * lacks for the test, which is then skipped; in CI that is a failure.
+ */
+export function story(name, run, { timeout = 90_000, lacks = () => undefined } = {}) {
   test(name, { timeout }, async (context) => {
+    const missing = lacks();
+    if (missing) {
+      if (process.env.CI) throw new Error(missing);
+      console.error(`!!! SKIPPED: ${name}: ${missing}`);
+      context.skip(missing);
+      return;
+    }
     const scratch = new Scratch();
     const guests = [];
     const open = async (link, options = {}) => {
