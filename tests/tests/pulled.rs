@@ -461,6 +461,10 @@ fn whatever_the_widths_do_each_short_line_is_there_once() {
             last += count;
             let (cols, rows) = (world.dice.between(8, 50) as u16, world.dice.between(2, 30) as u16);
             own.resize_both(&mut world, Size::new(cols, rows));
+            if seed % 4 == 0 {
+                let shown = world.viewers[0].node.machine().screen().text();
+                assert_eq!(shown, own.text(), "without loss, after a change to {cols}x{rows}");
+            }
         }
         own.resize_both(&mut world, Size::new(COLS, 12));
         own.prints(&mut world, &seq(last + 1..=last + 60));
