@@ -35,8 +35,8 @@ pub const RELAY_RATE: u64 = 512 * 1024;
 /// The burst of this rate.
 pub const RELAY_BURST: u64 = 1024 * 1024;
 
-/// Bytes a second that one rendezvous relays, for everybody together: about two fifths of what one processor can, so
-/// that there is always time for introductions.
+/// Bytes a second that one rendezvous relays, for everybody together: less than one processor can, so that there is
+/// always time for introductions.
 pub const NODE_RELAY_RATE: u64 = 32 * 1024 * 1024;
 
 /// The burst of this rate: that of two addresses, so that no address alone uses it up.
@@ -241,7 +241,7 @@ fn ends_at((used, since, _): Away) -> Timestamp {
     since + if used { GRACE } else { UNUSED_GRACE }
 }
 
-/// The part of a `Joined` that the viewer said. The rest is the rendezvous' own, such as credentials that expire.
+/// The fields of a `Joined` that the viewer sent. The rendezvous adds the others, such as credentials that expire.
 fn said(join: &FromRendezvous) -> Option<(Role, &[u16], Option<LinkId>)> {
     if let FromRendezvous::Joined { role, versions, resumes, .. } = join {
         Some((*role, versions, *resumes))
@@ -275,10 +275,10 @@ pub struct Rendezvous {
     /// Datagrams that went over an allowance.
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Those that never took part, by when they are closed.
+    /// Connections that never took part, by the time at which they are closed.
     strangers: BTreeSet<(Timestamp, ConnectionId)>,
     sessions: BTreeMap<SessionId, Session>,
-    /// Those without host, in the order in which they make room for others.
+    /// Sessions without host, in the order in which they make room for others.
     away: BTreeSet<Away>,
     /// When silent connections are looked for next, and addresses to forget.
     next_sweep: Option<Timestamp>,

@@ -52,7 +52,8 @@ const UNREAD_BYTES_MAX: u32 = 128 * 1024;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// The same for datagrams to relay, which have a queue of their own: a text waits for few of them, however many come.
+/// Datagrams to relay that the server has not asked for yet. They have a queue of their own, so that a text waits for
+/// few of them, however many come.
 const DATAGRAMS_MAX: usize = 64;
 
 /// How long accepting rests after a failure. Out of file descriptors is the usual one, and it passes only with time.
@@ -118,7 +119,7 @@ pub struct Server {
     open: HashMap<ConnectionId, Open>,
     accept_at: Option<Instant>,
     places: Places,
-    /// When it was said last that connections are refused.
+    /// The time of the last warning that connections are refused.
     warned_at: Option<Instant>,
     routes: Router,
     routes_when_full: Router,

@@ -66,7 +66,7 @@ pub(crate) enum Arrival {
     Datagram(Vec<u8>),
 }
 
-/// Whoever took the peer's messages is gone.
+/// The receiver of the peer's messages is gone.
 #[derive(Debug)]
 pub(crate) struct Gone;
 
@@ -138,8 +138,8 @@ async fn read_all(reader: &mut (impl Stream<Item = Result<Message, Error>> + Unp
     }
 }
 
-/// Since when a reader has not caught up with what arrives. While it does not, what it reads may have waited as long
-/// in the system's buffers: TCP drops nothing by itself.
+/// How long a reader has not caught up with the messages that arrive. A message may have waited as long in the system's
+/// buffers, since TCP drops nothing by itself.
 #[derive(Default)]
 struct Behind {
     since: Option<Instant>,
@@ -161,7 +161,7 @@ impl Behind {
         item
     }
 
-    /// Whether it has not caught up for longer than a datagram may wait.
+    /// Whether the reader has not caught up for longer than a datagram may wait.
     fn is_too_late(&self) -> bool {
         self.since.is_some_and(|since| since.elapsed() > DATAGRAM_WAITS_MAX)
     }

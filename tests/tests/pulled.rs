@@ -421,31 +421,46 @@ fn a_terminal_that_grows_under_the_alternate_screen_is_asked_when_the_main_one_i
     assert_eq!([above, shown].concat(), (1..=150).collect::<Vec<_>>());
 }
 
+/// Prints numbers and changes the size by turns; returns the last number. Whatever came back leaves again at the end.
+fn sizes_change(
+    world: &mut World<FakeEngine>,
+    own: &mut Own,
+    mut change: impl FnMut(&mut World<FakeEngine>, &mut Own),
+) -> u32 {
+    let mut last = 0;
+    for _ in 0..12 {
+        let count = world.dice.between(0, 40) as u32;
+        own.prints(world, &seq(last + 1..=last + count));
+        last += count;
+        change(world, own);
+    }
+    own.resize(world, 12);
+    own.prints(world, &seq(last + 1..=last + 60));
+    own.follow(world, 5000);
+    last + 60
+}
+
+/// Each viewer shows what the own terminal shows, and has each number once.
+fn has_each_once(world: &mut World<FakeEngine>, own: &Own, last: u32) {
+    for viewer in 0..world.viewers.len() {
+        let emulator = world.hosts[0].node.machine().emulator();
+        same_screens(world.viewers[viewer].node.machine().screen(), emulator).unwrap_or_else(|what| panic!("{what}"));
+        assert_eq!(world.viewers[viewer].node.machine().screen().text(), own.text());
+        let (above, shown) = numbers(world, viewer);
+        assert_eq!([above, shown].concat(), (1..=last).collect::<Vec<_>>(), "viewer {viewer}");
+    }
+}
+
 #[test]
 fn whatever_the_network_and_the_sizes_do_each_line_is_there_once() {
     let name = "whatever_the_network_and_the_sizes_do_each_line_is_there_once";
     for_each_seed("pulled", name, 0..12, |seed| {
         let (mut world, mut own) = in_own_terminal(seed, seed % 4 * 8, 2);
-        let mut last = 0;
-        for _ in 0..12 {
-            let count = world.dice.between(0, 40) as u32;
-            own.prints(&mut world, &seq(last + 1..=last + count));
-            last += count;
+        let last = sizes_change(&mut world, &mut own, |world, own| {
             let rows = world.dice.between(2, 30) as u16;
-            own.resize(&mut world, rows);
-        }
-        own.resize(&mut world, 12);
-        // Whatever came back leaves again.
-        own.prints(&mut world, &seq(last + 1..=last + 60));
-        own.follow(&mut world, 5000);
-        for viewer in 0..2 {
-            let emulator = world.hosts[0].node.machine().emulator();
-            same_screens(world.viewers[viewer].node.machine().screen(), emulator)
-                .unwrap_or_else(|what| panic!("{what}"));
-            assert_eq!(world.viewers[viewer].node.machine().screen().text(), own.text());
-            let (above, shown) = numbers(&mut world, viewer);
-            assert_eq!([above, shown].concat(), (1..=last + 60).collect::<Vec<_>>(), "viewer {viewer}");
-        }
+            own.resize(world, rows);
+        });
+        has_each_once(&mut world, &own, last);
     });
 }
 
@@ -454,25 +469,14 @@ fn whatever_the_widths_do_each_short_line_is_there_once() {
     let name = "whatever_the_widths_do_each_short_line_is_there_once";
     for_each_seed("pulled", name, 0..12, |seed| {
         let (mut world, mut own) = in_own_terminal(seed, seed % 4 * 8, 2);
-        let mut last = 0;
-        for _ in 0..12 {
-            let count = world.dice.between(0, 40) as u32;
-            own.prints(&mut world, &seq(last + 1..=last + count));
-            last += count;
+        let last = sizes_change(&mut world, &mut own, |world, own| {
             let (cols, rows) = (world.dice.between(8, 50) as u16, world.dice.between(2, 30) as u16);
-            own.resize_both(&mut world, Size::new(cols, rows));
+            own.resize_both(world, Size::new(cols, rows));
             if seed % 4 == 0 {
                 let shown = world.viewers[0].node.machine().screen().text();
                 assert_eq!(shown, own.text(), "without loss, after a change to {cols}x{rows}");
             }
-        }
-        own.resize_both(&mut world, Size::new(COLS, 12));
-        own.prints(&mut world, &seq(last + 1..=last + 60));
-        own.follow(&mut world, 5000);
-        for viewer in 0..2 {
-            assert_eq!(world.viewers[viewer].node.machine().screen().text(), own.text());
-            let (above, shown) = numbers(&mut world, viewer);
-            assert_eq!([above, shown].concat(), (1..=last + 60).collect::<Vec<_>>(), "viewer {viewer}");
-        }
+        });
+        has_each_once(&mut world, &own, last);
     });
 }

@@ -1,5 +1,5 @@
-//! What one address may do at the rendezvous, over all its connections: bounded for each address, and in the number of
-//! addresses that are remembered.
+//! The limits of one address at the rendezvous, over all its connections. The number of remembered addresses is
+//! limited, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ pub const ADDRESS_RELAY_RATE: u64 = 8 * RELAY_RATE;
 /// The burst of this rate.
 pub const ADDRESS_RELAY_BURST: u64 = 8 * RELAY_BURST;
 
-/// Addresses without a connection of which something is remembered; of more, the one whose allowance is whole first is
+/// Most addresses without a connection that are remembered. Of more, the address whose allowance is whole first is
 /// forgotten.
 const MAX_RESTING: usize = 4096;
 
@@ -70,7 +70,7 @@ impl Address {
 #[derive(Default)]
 pub(super) struct Addresses {
     known: BTreeMap<IpAddr, Address>,
-    /// Those without a connection, by when their allowance is whole.
+    /// Addresses without a connection, by the time at which their allowance is whole.
     resting: BTreeSet<(Timestamp, IpAddr)>,
 }
 

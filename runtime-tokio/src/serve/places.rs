@@ -10,11 +10,12 @@ use tokio::task::AbortHandle;
 /// Connections of one address that take no part in anything yet, however full the server is.
 const STRANGERS_MIN: usize = 64;
 
-/// The same while there is room: a quarter of the free places at most, so that others have the rest, and never more
-/// than this. A class behind one router is one address, and each browser opens a few connections for the page.
+/// Most connections of one address that take no part, while there is room: a quarter of the free places, so that others
+/// have the rest, and never more than this. A class behind one router is one address, and each browser opens a few
+/// connections for the page.
 const STRANGERS_MAX: usize = 512;
 
-/// Connections without a place, which are told why, with status 503. One more takes the turn of another.
+/// Most connections without a place at once. Each is told why, with status 503; one more ends another.
 pub(super) const REFUSED_MAX: usize = 64;
 
 /// Why a connection has no place.
@@ -58,7 +59,7 @@ struct Refused {
     task: AbortHandle,
 }
 
-/// See the module.
+/// The connections that have a place, and those that are told why they have none.
 pub(super) struct Places {
     max: usize,
     taken: HashMap<ConnectionId, (IpAddr, Standing)>,
@@ -68,7 +69,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// So many.
+    /// A server with so many places.
     pub(super) fn new(max: usize) -> Places {
         Places { max, taken: HashMap::new(), held: HashMap::new(), refused: VecDeque::new() }
     }
