@@ -31,6 +31,7 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
             return output::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
         }
     };
+    let server = server.behind(args.trusted_proxies.unwrap_or_default());
     let mut signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {

@@ -109,7 +109,7 @@ impl Surroundings<Rendezvous> for Sockets {
             event = self.server.next() => event,
         };
         match event {
-            ServerEvent::Opened { connection, peer } => RendezvousInput::Opened(connection, Some(peer.ip())),
+            ServerEvent::Opened { connection, client } => RendezvousInput::Opened(connection, client),
             ServerEvent::Text { connection, text } => RendezvousInput::Text(connection, text),
             ServerEvent::Datagram { connection, bytes } => RendezvousInput::Datagram(connection, bytes),
             ServerEvent::Closed { connection } => RendezvousInput::Closed(connection),

@@ -3,6 +3,7 @@
 //! [`Server`] neither reads the texts nor knows who belongs together. What a connection may cost is bounded here: its
 //! number, its head, its messages, its queue, and the time it may block.
 
+mod client_address;
 mod connection;
 mod http;
 mod page;
@@ -14,7 +15,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+pub use self::client_address::Proxies;
 use self::places::Places;
 use crate::limits;
 use crate::websocket::QueueSender;
@@ -66,8 +68,8 @@ pub enum ServerEvent {
     Opened {
         /// The connection's name.
         connection: ConnectionId,
-        /// Where the connection comes from, as TCP says; a proxy's address behind a proxy.
-        peer: SocketAddr,
+        /// The client's address; `None` if it cannot be known: see [`Proxies`].
+        client: Option<IpAddr>,
     },
     /// A connection sent this text, of at most 16 KiB.
     Text {
@@ -95,7 +97,8 @@ impl fmt::Debug for ServerEvent {
     /// Lengths, never content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Opened { connection, peer } => write!(f, "Opened({connection}, {peer})"),
+            Self::Opened { connection, client: Some(client) } => write!(f, "Opened({connection}, {client})"),
+            Self::Opened { connection, client: None } => write!(f, "Opened({connection})"),
             Self::Text { connection, text } => {
                 write!(f, "Text({connection}, {} bytes)", text.len())
             }
@@ -119,6 +122,7 @@ pub struct Server {
     open: HashMap<ConnectionId, Open>,
     accept_at: Option<Instant>,
     places: Places,
+    proxies: Proxies,
     /// The time of the last warning that connections are refused.
     warned_at: Option<Instant>,
     routes: Router,
@@ -148,7 +152,7 @@ struct Queues {
 
 /// Messages of the tasks to the server.
 enum Report {
-    Opened(ConnectionId, SocketAddr, Handle),
+    Opened(ConnectionId, Option<IpAddr>, Handle),
     Text(ConnectionId, String),
     Closed(ConnectionId),
 }
@@ -180,6 +184,7 @@ impl Server {
             open: HashMap::new(),
             accept_at: None,
             places: Places::new(limits::connections().min(MAX_CONNECTIONS)),
+            proxies: Proxies::default(),
             warned_at: None,
             routes: http::routes(),
             routes_when_full: http::routes_when_full(),
@@ -190,6 +195,13 @@ impl Server {
     #[must_use]
     pub fn with_connections_max(mut self, connections: usize) -> Self {
         self.places = Places::new(connections);
+        self
+    }
+
+    /// Behind these proxies. To be called before the first connection comes.
+    #[must_use]
+    pub fn behind(mut self, proxies: Proxies) -> Self {
+        self.proxies = proxies;
         self
     }
 
@@ -274,10 +286,10 @@ impl Server {
     /// `None`: a text of a connection that is being closed.
     fn handle(&mut self, report: Report) -> Option<ServerEvent> {
         match report {
-            Report::Opened(connection, peer, handle) => {
+            Report::Opened(connection, client, handle) => {
                 tracing::debug!(connection, "opened");
                 self.open.insert(connection, Open::Live(handle));
-                Some(ServerEvent::Opened { connection, peer })
+                Some(ServerEvent::Opened { connection, client })
             }
             Report::Text(connection, text) => match self.open.get(&connection) {
                 Some(Open::Live(_)) => Some(ServerEvent::Text { connection, text }),
@@ -299,7 +311,8 @@ impl Server {
                 return;
             }
         };
-        let (connection, address) = (self.next_connection, owner(peer.ip()));
+        let client = self.proxies.client(peer.ip());
+        let (connection, address) = (self.next_connection, client.map(owner));
         self.next_connection += 1;
         let place = self.places.take(connection, address);
         if let Err(cause) = place
@@ -311,7 +324,7 @@ impl Server {
         let routes = if place.is_ok() { &self.routes } else { &self.routes_when_full };
         let (queues, routes) = (self.queues.clone(), routes.clone());
         let task = self.tasks.spawn(async move {
-            let work = AssertUnwindSafe(connection::serve(connection, stream, peer, &routes, &queues));
+            let work = AssertUnwindSafe(connection::serve(connection, stream, client, &routes, &queues));
             if work.catch_unwind().await.is_err() {
                 tracing::error!(connection, "a connection's task panicked");
             }

@@ -43,8 +43,8 @@ fn new_link(scratch: &Scratch) -> String {
 /// Waits for the question about somebody over the bottom row, and presses these keys.
 #[track_caller]
 fn answer(host: &Pane<'_>, name: &str, key: &str) {
-    let who = format!("beach: \"{name}\" (");
-    holds("the question", SOON, || banner(host).starts_with(&who) && banner(host).contains(") wants to type: "));
+    let who = format!("beach: \"{name}\" ");
+    holds("the question", SOON, || banner(host).starts_with(&who) && banner(host).contains("wants to type: "));
     std::thread::sleep(READ);
     host.presses("C-]");
     host.presses(key);
@@ -74,7 +74,7 @@ fn is_not_disturbed(program: &str, shows: &str, after: &[&str], settled: Option<
     // Both see the same words.
     let words = eventually("the question", SOON, || {
         let question = banner(&host);
-        let (_, after) = question.split_once("\"late\" (this machine) wants to type: ")?;
+        let (_, after) = question.split_once("\"late\" wants to type: ")?;
         Some(after.split_once(" (")?.0.to_owned())
     });
     late.shows(&words, SOON);

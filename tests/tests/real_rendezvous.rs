@@ -12,6 +12,7 @@ use beach_tests::real::{
     Attack, Host, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Tmux, beach, children_of, eventually,
     holds, join, share,
 };
+use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -137,6 +138,21 @@ fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
 /// Joins while one attack goes on, from another address.
 const JOINS: usize = 3;
 
+#[test]
+fn a_viewer_from_loopback_is_on_this_machine_only_if_somebody_said_that_there_is_no_proxy() {
+    let scratch = Scratch::new();
+    for (options, from) in [(&["--trusted-proxies", "none"][..], json!("loopback")), (&[], json!(null))] {
+        let rendezvous = Rendezvous::start(&scratch, options);
+        let host = Host::start(&scratch, &["--server", &rendezvous.url], &["cat"]);
+        let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.view]));
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+        let mut status = Process::start(&mut beach(&scratch, &["status", "--json"]));
+        assert_eq!(status.exit(SOON), 0, "{}", status.stderr());
+        let status: Value = serde_json::from_str(status.stdout().trim()).expect("one object");
+        assert_eq!(status["members"][0]["from"], from, "{options:?}");
+    }
+}
+
 /// A join takes at most so long whatever one other address does; the fastest of three counts, since the attacker uses
 /// this machine's processors too.
 const JOINED_WITHIN: Duration = Duration::from_secs(1);
@@ -145,7 +161,8 @@ const JOINED_WITHIN: Duration = Duration::from_secs(1);
 fn whatever_one_address_does_to_a_rendezvous_another_one_joins_within_a_second() {
     let scratch = Scratch::new();
     for attack in Attack::ALL {
-        let mut command = beach(&scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
+        let options = ["--listen", "127.0.0.1:0", "--trusted-proxies", "none", "--log-file", "serve.log"];
+        let mut command = beach(&scratch, &[&["serve"], &options[..]].concat());
         let serve = Process::start(&mut with_files(&scratch, 400, &mut command));
         let url = eventually("the address of the rendezvous", SOON, || {
             serve.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)

@@ -1,10 +1,13 @@
 //! The flags of the commands besides a session: `beach serve`, `doctor`, `completions` and `man`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use beach_core::ice::server_url::IceServer;
+use beach_runtime_tokio::serve::Proxies;
 use clap::Args;
+use ipnet::IpNet;
 
 use super::values::{LogArgs, ice_server, seconds, server_url};
 
@@ -33,8 +36,25 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) no_relay: bool,
 
+    /// Proxies in front of serve: addresses, networks as ADDRESS/BITS, or none.
+    /// Default: maybe one on this machine
+    #[arg(long, value_name = "LIST", value_parser = proxies)]
+    pub(crate) trusted_proxies: Option<Proxies>,
+
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// Parses --trusted-proxies.
+fn proxies(text: &str) -> Result<Proxies, String> {
+    let network = |entry: &str| {
+        let address = || entry.parse::<IpAddr>().map(IpNet::from);
+        entry.parse::<IpNet>().or_else(|_| address()).map_err(|_| format!("not an address or a network: {entry}"))
+    };
+    match text {
+        "none" => Ok(Proxies::Trusted(Vec::new())),
+        list => Ok(Proxies::Trusted(list.split(',').map(str::trim).map(network).collect::<Result<_, _>>()?)),
+    }
 }
 
 /// Parses --turn-lifetime. Credentials with a shorter life would expire before their first use.

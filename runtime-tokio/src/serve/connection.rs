@@ -1,6 +1,6 @@
 //! A TCP connection of the server, from its first byte to its last.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::TokioAdapter;
@@ -29,7 +29,7 @@ type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 pub(super) async fn serve(
     connection: ConnectionId,
     stream: TcpStream,
-    peer: SocketAddr,
+    client: Option<IpAddr>,
     routes: &Router,
     queues: &Queues,
 ) {
@@ -43,7 +43,7 @@ pub(super) async fn serve(
         Ended::WebSocket(stream, early) => {
             let stream = TokioAdapter::new(stream);
             let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
-            carry(connection, socket, peer, queues).await;
+            carry(connection, socket, client, queues).await;
         }
         Ended::Answered(stream) => linger(stream).await,
         Ended::Late => tracing::debug!(connection, "no request within the deadline"),
@@ -82,11 +82,11 @@ impl Reports for OfConnection<'_> {
 }
 
 /// Runs an open WebSocket until either side ends it.
-async fn carry(connection: ConnectionId, socket: Socket, peer: SocketAddr, queues: &Queues) {
+async fn carry(connection: ConnectionId, socket: Socket, client: Option<IpAddr>, queues: &Queues) {
     let (outbound, mut to_send) = queue(OUTBOUND_MAX);
     let (cut, mut cut_now) = oneshot::channel();
     let handle = Handle { outbound, cut };
-    if queues.events.send(Report::Opened(connection, peer, handle)).await.is_err() {
+    if queues.events.send(Report::Opened(connection, client, handle)).await.is_err() {
         return;
     }
     let (mut writer, mut reader) = socket.split();

@@ -55,14 +55,15 @@ struct Held {
 /// A connection that is told why it has no place.
 struct Refused {
     connection: ConnectionId,
-    address: IpAddr,
+    address: Option<IpAddr>,
     task: AbortHandle,
 }
 
-/// The connections that have a place, and those that are told why they have none.
+/// The connections that have a place, and those that are told why they have none. A connection whose client's address is
+/// not known (`None`) counts among all places, and among those of no address.
 pub(super) struct Places {
     max: usize,
-    taken: HashMap<ConnectionId, (IpAddr, Standing)>,
+    taken: HashMap<ConnectionId, (Option<IpAddr>, Standing)>,
     held: HashMap<IpAddr, Held>,
     /// In the order in which they came.
     refused: VecDeque<Refused>,
@@ -78,19 +79,21 @@ impl Places {
     ///
     /// # Errors
     /// There is none for it.
-    pub(super) fn take(&mut self, connection: ConnectionId, address: IpAddr) -> Result<(), NoPlace> {
+    pub(super) fn take(&mut self, connection: ConnectionId, address: Option<IpAddr>) -> Result<(), NoPlace> {
         let free = self.max.saturating_sub(self.taken.len());
         if free == 0 {
             return Err(NoPlace::Full);
         }
-        let held = self.held.entry(address).or_default();
-        // Half of all are for others, unless there are few at all.
-        let most = (self.max / 2).max(STRANGERS_MIN);
-        if held.all >= most || held.strangers >= (free / 4).clamp(STRANGERS_MIN, STRANGERS_MAX) {
-            return Err(NoPlace::Address);
+        if let Some(address) = address {
+            let held = self.held.entry(address).or_default();
+            // Half of all are for others, unless there are few at all.
+            let most = (self.max / 2).max(STRANGERS_MIN);
+            if held.all >= most || held.strangers >= (free / 4).clamp(STRANGERS_MIN, STRANGERS_MAX) {
+                return Err(NoPlace::Address);
+            }
+            held.all += 1;
+            held.strangers += 1;
         }
-        held.all += 1;
-        held.strangers += 1;
         self.taken.insert(connection, (address, Standing::Stranger));
         Ok(())
     }
@@ -99,7 +102,8 @@ impl Places {
     pub(super) fn takes_part(&mut self, connection: ConnectionId) {
         let Some((address, standing @ Standing::Stranger)) = self.taken.get_mut(&connection) else { return };
         *standing = Standing::Participant;
-        self.held.get_mut(address).into_iter().for_each(|held| held.strangers -= 1);
+        let held = address.and_then(|address| self.held.get_mut(&address));
+        held.into_iter().for_each(|held| held.strangers -= 1);
     }
 
     /// A connection has ended.
@@ -107,6 +111,7 @@ impl Places {
         let Some((address, standing)) = self.taken.remove(&connection) else {
             return self.refused.retain(|refused| refused.connection != connection);
         };
+        let Some(address) = address else { return };
         let Some(held) = self.held.get_mut(&address) else { return };
         held.all -= 1;
         if standing == Standing::Stranger {
@@ -119,7 +124,7 @@ impl Places {
 
     /// A connection without a place is told so by this task. Of too many, the oldest one is ended of the address that
     /// has most of them: slow clients keep nobody from asking how the server is.
-    pub(super) fn refuse(&mut self, connection: ConnectionId, address: IpAddr, task: AbortHandle) {
+    pub(super) fn refuse(&mut self, connection: ConnectionId, address: Option<IpAddr>, task: AbortHandle) {
         self.refused.push_back(Refused { connection, address, task });
         if self.refused.len() <= REFUSED_MAX {
             return;
@@ -140,8 +145,8 @@ mod tests {
 
     use super::*;
 
-    fn address(number: u8) -> IpAddr {
-        Ipv4Addr::new(192, 0, 2, number).into()
+    fn address(number: u8) -> Option<IpAddr> {
+        Some(Ipv4Addr::new(192, 0, 2, number).into())
     }
 
     /// How many of so many further connections from this address get a place.
@@ -182,6 +187,16 @@ mod tests {
             places.leave(connection);
         }
         assert!(places.taken.is_empty() && places.held.is_empty());
+    }
+
+    #[test]
+    fn connections_of_unknown_clients_have_all_places_and_take_none_of_an_address() {
+        let mut places = Places::new(1000);
+        assert!((0..1000).all(|connection| places.take(connection, None).is_ok()));
+        assert_eq!(places.take(1000, None), Err(NoPlace::Full));
+        places.takes_part(7);
+        (0..500).for_each(|connection| places.leave(connection));
+        assert_eq!((taken(&mut places, 1000, 1), places.held.len()), (100, 1));
     }
 
     #[tokio::test]

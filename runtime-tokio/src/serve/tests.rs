@@ -454,7 +454,7 @@ async fn slow_clients_keep_nobody_from_asking_a_full_server_how_it_is() {
 
 #[tokio::test]
 async fn an_address_that_holds_connections_and_says_nothing_leaves_places_to_others() {
-    let mut server = server().await.with_connections_max(300);
+    let mut server = server().await.with_connections_max(300).behind(Proxies::Trusted(Vec::new()));
     let address = server.local_addr();
     let opening = async {
         let mut slow = Vec::new();
