@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use async_tungstenite::tungstenite::http::Uri;
 use data_encoding::BASE64;
+use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -128,10 +129,9 @@ fn is_excepted(entries: &str, host: &str, port: u16) -> bool {
     let address: Option<IpAddr> = host.parse().ok();
     let applies = |entry: &str| {
         let bare = entry.trim_start_matches('[').trim_end_matches(']');
-        match (address, bare.parse::<IpAddr>(), bare.split_once('/')) {
-            (Some(address), Ok(excepted), _) => return address == excepted,
-            (Some(address), _, Some((network, bits))) => return is_within(address, network, bits),
-            (Some(_) | None, _, _) => {}
+        let network = bare.parse::<IpNet>().or_else(|_| bare.parse::<IpAddr>().map(IpNet::from));
+        if let (Some(address), Ok(network)) = (address, network) {
+            return network.contains(&address);
         }
         let (name, wanted) = match entry.rsplit_once(':') {
             Some((name, wanted)) => (name, wanted.parse().ok()),
@@ -143,19 +143,6 @@ fn is_excepted(entries: &str, host: &str, port: u16) -> bool {
         wanted == Some(port) && (entry == "*" || (!name.is_empty() && inside))
     };
     entries.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty()).any(applies)
-}
-
-fn is_within(address: IpAddr, network: &str, bits: &str) -> bool {
-    // An IPv4 address counts as the high end of a number of 128 bits, so that both families compare alike.
-    let number = |address: IpAddr| match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
-        IpAddr::V6(v6) => v6.to_bits(),
-    };
-    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let mask = u128::MAX.checked_shl(128_u32.saturating_sub(bits)).unwrap_or(0);
-    let same = (number(address) ^ number(network)) & mask == 0;
-    address.is_ipv4() == network.is_ipv4() && bits <= longest && same
 }
 
 #[cfg(test)]
