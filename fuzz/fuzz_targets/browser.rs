@@ -1,5 +1,5 @@
-//! What a page passes in, in any order and with any bytes: a viewer takes it or refuses it, and never panics; what it
-//! tells the page to do makes sense.
+//! A page passes in events in any order and with any bytes. A viewer takes or refuses each one, never panics, and asks the
+//! page only for actions that make sense.
 #![no_main]
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! The page for browsers: the files of `web/dist`, which are part of this program, as the script `web/build` made them.
 
-/// What the page is: its name, from which sources and tools it was built, and the SHA-256 of each file. A line each,
+/// The page's name, the sources and tools that it was built from, and the SHA-256 of each file. A line each,
 /// `page`, `sources`, `toolchain`, `file SHA256 NAME`.
 pub const MANIFEST: &str = include_str!("../../web/dist/MANIFEST");
 

@@ -1,4 +1,4 @@
-//! What the page tells the person: JSON, one object each. `web/src/news.ts` has the same types.
+//! News for the person at the page, each one JSON object. `web/src/news.ts` has the same types.
 
 use beach_core::id::MemberId;
 use beach_core::role::Role;
@@ -92,7 +92,7 @@ pub enum News {
         /// In words.
         text: &'static str,
     },
-    /// Who is here.
+    /// The viewers.
     Members {
         /// Viewers.
         members: Vec<Member>,
@@ -108,20 +108,20 @@ pub enum News {
         /// The time to the host and back.
         round_trip: Option<String>,
     },
-    /// It is over.
+    /// The session ended for this page.
     Exit {
-        /// How.
+        /// The kind of end.
         end: End,
-        /// What ended it.
+        /// The event that ended the session.
         what: String,
-        /// Why; may be empty.
+        /// The reason; may be empty.
         why: String,
-        /// What to do; may be empty.
+        /// Advice for the person; may be empty.
         advice: String,
     },
 }
 
-/// Who says a sentence.
+/// The speaker of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {

@@ -350,7 +350,7 @@ fn every_erase_leaves_guarded_characters() {
     for selective in ["\x1b[?2J", "\x1b[2;1H\x1b[?J\x1b[?1J"] {
         show(selective, &["  bb", "  bb", "  bb"]);
     }
-    // What overwrites, moves or resets does not care.
+    // Commands that overwrite, move or reset cells ignore protection.
     show("\x1b[1;3HXY\x1b[2;3H\x1b[2P", &["aaXYcc", "aacc", "aabbcc"]);
     show("\x1bc", &[]);
     // The last of both kinds of protection decides for all protected characters.

@@ -357,7 +357,7 @@ impl Desk {
         desk
     }
 
-    /// What it says and carries then.
+    /// Tells the rendezvous something, and gives its texts and datagrams after that.
     fn tell(&mut self, input: RendezvousInput) -> Vec<RendezvousOutput> {
         let mut told = self.tell_all(input);
         told.retain(|output| !matches!(output, RendezvousOutput::TakesPart(_)));
@@ -458,7 +458,7 @@ fn who_joins_again_and_again_is_told_to_wait_by_session_and_by_address() {
     assert_eq!(refused(&join_from(&mut desk, 15, 2, "2001:db8:0:1::2", 100)), 0, "another is another");
 }
 
-/// Who knows the id alone cannot spend what the session lets in: the address is asked first.
+/// A stranger that knows only the id cannot use up the joins of the session: the address' own allowance is asked first.
 #[test]
 fn an_address_that_joins_without_end_keeps_nobody_else_out_and_gets_in_ten_times_a_second() {
     let mut desk = Desk::new();

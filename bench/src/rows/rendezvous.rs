@@ -1,4 +1,4 @@
-//! What connections cost a rendezvous.
+//! The cost of connections to a rendezvous.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;

@@ -69,7 +69,7 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// Link of a running session, which doctor joins for a moment, as a viewer who watches.
-    /// That uses up the view link of a session with --once
+    /// This join uses up the view link of a session with --once
     #[arg(value_name = "LINK")]
     pub(crate) link: Option<String>,
 

@@ -1,10 +1,10 @@
-//! What a person can do about a failed join, in the words of the program that the person uses.
+//! Advice for a person whose join failed, in the words of the program that the person uses.
 
 use super::handshake::{Cause, Failure, Stage};
 use super::link::{Client, LinkDown, Refusal};
 
 impl Failure {
-    /// What to do about it, for a person who uses `client`.
+    /// Advice for a person who uses `client`.
     pub fn advice(&self, client: Client) -> &'static str {
         match (&self.cause, self.stage) {
             (Cause::Refused(refusal), _) => on_refusal(refusal, client),

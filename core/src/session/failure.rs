@@ -6,7 +6,7 @@ use super::handshake::{Cause, Failure, Stage};
 use super::link::{Candidate, CandidateKind, Client, Refusal};
 
 impl Failure {
-    /// What failed, in the stage's words.
+    /// The thing that failed, in the stage's words.
     pub fn what(&self) -> String {
         let seconds = self.after.as_secs();
         let stage = self.stage;

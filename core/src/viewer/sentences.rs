@@ -1,4 +1,4 @@
-//! What a viewer's news and its end are called, the same in every program.
+//! The words for a viewer's news and for its end, the same in every program.
 
 use super::api::ViewerExit;
 use crate::role::Role;
@@ -51,7 +51,7 @@ pub fn path_changed(path: Path) -> String {
 }
 
 impl ViewerExit {
-    /// What ended the session, unless a [`Failure`](crate::session::handshake::Failure) did.
+    /// The event that ended the session, unless a [`Failure`](crate::session::handshake::Failure) did.
     pub fn words(&self) -> Option<String> {
         match self {
             ViewerExit::Ended(code) => Some(format!("the session ended (exit code {code})")),

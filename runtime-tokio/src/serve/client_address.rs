@@ -11,7 +11,7 @@ pub enum Proxies {
     /// known of a client that comes from there.
     #[default]
     Unsaid,
-    /// Those in these networks, and no others: none at all if there is no network.
+    /// The proxies in these networks, and no others. An empty list: there is no proxy.
     Trusted(Vec<IpNet>),
 }
 

@@ -39,9 +39,9 @@ impl fmt::Display for NoPlace {
 /// The standing of a connection that has a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// It takes no part in anything yet.
+    /// The connection takes no part in anything yet.
     Stranger,
-    /// It hosts a session, or views one.
+    /// The connection hosts a session, or views one.
     Participant,
 }
 

@@ -44,7 +44,7 @@ impl Siege {
     }
 }
 
-/// What a stranger does to a rendezvous, without end.
+/// A stranger's deeds at a rendezvous, without end.
 #[derive(Clone, Copy, Debug)]
 pub enum Attack {
     /// Registers sessions, and leaves.

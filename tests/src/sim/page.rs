@@ -42,7 +42,7 @@ pub struct Page {
     make: Maker,
     entropy: Entropy,
     connections: BTreeMap<u32, Connection>,
-    /// It never describes a connection.
+    /// The page never describes a connection.
     pub mute: bool,
     /// The certificate that its browser says it saw. Without one it says nothing, as some browsers do.
     pub saw: Option<Vec<u8>>,
@@ -62,11 +62,11 @@ struct Connection {
     is_silent: bool,
 }
 
-/// What a page does.
+/// An action of a page.
 pub(crate) enum PageOutput {
-    /// It tells its machine, after this time.
+    /// The page tells its machine something, after this time.
     Event(Duration, NetworkInput),
-    /// It sends a datagram.
+    /// The page sends a datagram.
     Datagram { source: SocketAddr, destination: SocketAddr, bytes: Vec<u8> },
 }
 
@@ -260,7 +260,7 @@ fn offer((ufrag, password, fingerprint): &(String, String, [u8; 32])) -> String 
     )
 }
 
-/// What an answer says of the host.
+/// The host's description in an answer.
 fn description(answer: &str) -> Description {
     let value = |name: &str| {
         let found = answer.split("\r\n").find_map(|line| line.strip_prefix(name));

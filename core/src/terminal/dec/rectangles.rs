@@ -98,7 +98,7 @@ impl ModelHandler {
         self.dec.is_guarding
     }
 
-    /// What is not protected becomes blank, in the colour behind what is written next. As with xterm, the cursor's row
+    /// Unprotected cells become blank, in the background colour of the next text. As with xterm, the cursor's row
     /// is erased to its end even if a wrap is pending there.
     pub(super) fn erase_unprotected(&mut self, part: Part) {
         let (row, column) = self.place();

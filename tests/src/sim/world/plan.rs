@@ -78,7 +78,7 @@ pub struct ViewerPlan {
     pub name: Option<String>,
     /// The size of its terminal.
     pub size: Size,
-    /// What its terminal is.
+    /// Its terminal.
     pub window: Window,
     /// How long it waits for a session that does not exist yet.
     pub wait: Option<Duration>,
