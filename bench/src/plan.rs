@@ -56,6 +56,12 @@ pub(crate) struct Plan {
     pub(crate) idle_hosts: usize,
     /// Viewers who join one of them; a rendezvous lets through a burst of 512.
     pub(crate) server_joins: usize,
+    /// Sessions whose datagrams are relayed.
+    pub(crate) relaying: usize,
+    /// Datagrams of each of them: fewer than a session may have relayed at once.
+    pub(crate) relayed: usize,
+    /// How long more is to be relayed than the server can.
+    pub(crate) overload: Duration,
 }
 
 impl Plan {
@@ -86,6 +92,9 @@ impl Plan {
         idle_rounds: 1,
         idle_hosts: 400,
         server_joins: 400,
+        relaying: 18,
+        relayed: 400,
+        overload: Duration::from_secs(5),
     };
 
     /// Half a minute: that everything works.
@@ -115,6 +124,9 @@ impl Plan {
         idle_rounds: 1,
         idle_hosts: 30,
         server_joins: 10,
+        relaying: 4,
+        relayed: 20,
+        overload: Duration::from_millis(500),
     };
 
     /// The default number of rounds when two beaches are compared.

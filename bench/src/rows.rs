@@ -7,6 +7,7 @@ mod join;
 mod keys;
 mod log;
 mod loss;
+mod relay;
 mod rendezvous;
 
 use std::collections::BTreeMap;
@@ -51,11 +52,13 @@ pub(crate) enum Row {
     Idle,
     /// Connections at a rendezvous.
     Rendezvous,
+    /// Datagrams that a rendezvous relays.
+    Relay,
 }
 
 impl Row {
     /// All of them, in the table's order.
-    pub(crate) const ALL: [Row; 14] = [
+    pub(crate) const ALL: [Row; 15] = [
         Row::Rest,
         Row::Flood,
         Row::Interrupt,
@@ -70,6 +73,7 @@ impl Row {
         Row::Narrow,
         Row::Idle,
         Row::Rendezvous,
+        Row::Relay,
     ];
 
     fn lines(self, lab: &Lab) -> Vec<Line> {
@@ -88,6 +92,7 @@ impl Row {
             Row::Narrow => loss::narrow(lab),
             Row::Idle => idle::lines(lab),
             Row::Rendezvous => rendezvous::lines(lab),
+            Row::Relay => relay::lines(lab),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A WebSocket to a rendezvous, as small as it can be: texts both ways, one at a time.
+//! A WebSocket to a rendezvous, as small as it can be: texts and datagrams both ways, one at a time.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,10 +6,23 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use data_encoding::BASE64URL_NOPAD;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sha2::{Digest as _, Sha256};
 
 /// No answer takes longer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Of a frame: its message ends, and is a text, or binary (RFC 6455, section 5.2).
+const LAST: u8 = 0x80;
+const TEXT: u8 = 1;
+const BINARY: u8 = 2;
+
+/// A message of the rendezvous.
+pub(crate) enum Message {
+    Text(String),
+    /// As relayed.
+    Datagram(Vec<u8>),
+}
 
 /// An open WebSocket.
 pub(crate) struct Socket(TcpStream);
@@ -37,18 +50,33 @@ impl Socket {
 
     /// Sends a text of at most 65,535 bytes.
     pub(crate) fn say(&mut self, text: &str) -> Result<()> {
+        self.send(TEXT, text.as_bytes())
+    }
+
+    /// Sends a datagram to relay.
+    pub(crate) fn datagram(&mut self, bytes: &[u8]) -> Result<()> {
+        self.send(BINARY, bytes)
+    }
+
+    /// Whether the system takes more now.
+    pub(crate) fn has_room(&self) -> Result<bool> {
+        let mut sockets = [PollFd::new(&self.0, PollFlags::OUT)];
+        Ok(poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
+    }
+
+    fn send(&mut self, kind: u8, bytes: &[u8]) -> Result<()> {
         const MASKED: u8 = 0x80;
-        let mut frame = vec![0x81];
-        match u8::try_from(text.len()) {
+        let mut frame = vec![LAST | kind];
+        match u8::try_from(bytes.len()) {
             Ok(length) if length < 126 => frame.push(MASKED | length),
             Ok(_) | Err(_) => {
                 frame.push(MASKED | 126);
-                frame.extend(u16::try_from(text.len())?.to_be_bytes());
+                frame.extend(u16::try_from(bytes.len())?.to_be_bytes());
             }
         }
-        // Masked with zeros: the text as it is.
+        // Masked with zeros: the bytes as they are.
         frame.extend([0; 4]);
-        frame.extend(text.as_bytes());
+        frame.extend(bytes);
         Ok(self.0.write_all(&frame)?)
     }
 
@@ -56,7 +84,7 @@ impl Socket {
     pub(crate) fn until(&mut self, wanted: &str) -> Result<()> {
         let wanted = format!(r#""type":"{wanted}""#);
         loop {
-            let text = self.text()?;
+            let Message::Text(text) = self.message()? else { continue };
             if text.contains(&wanted) {
                 return Ok(());
             }
@@ -64,7 +92,8 @@ impl Socket {
         }
     }
 
-    fn text(&mut self) -> Result<String> {
+    /// Reads the next message.
+    pub(crate) fn message(&mut self) -> Result<Message> {
         let mut start = [0; 2];
         self.0.read_exact(&mut start)?;
         let length = match start[1] {
@@ -76,9 +105,13 @@ impl Socket {
             length if length < 126 => usize::from(length),
             length => bail!("a frame of an unexpected length: {length}"),
         };
-        let mut text = vec![0; length];
-        self.0.read_exact(&mut text)?;
-        Ok(String::from_utf8(text)?)
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes)?;
+        match start[0] {
+            kind if kind == LAST | TEXT => Ok(Message::Text(String::from_utf8(bytes)?)),
+            kind if kind == LAST | BINARY => Ok(Message::Datagram(bytes)),
+            kind => bail!("a frame of an unexpected kind: {kind:#x}"),
+        }
     }
 }
 

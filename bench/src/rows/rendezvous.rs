@@ -18,12 +18,17 @@ use super::{figures, interleaved};
 const ENVELOPES: usize = 12;
 const ENVELOPE_BYTES: usize = 300;
 
+/// A host sends it every 20 s, so that 20,000 idle hosts take 5 % of a processor at 50 µs each.
+const PING: &str = r#"{"type":"ping"}"#;
+
 /// Of one server.
 struct Cost {
     /// Resident memory of a connection whose host has registered and says nothing, in kB (1,000 bytes).
     idle: f64,
     /// CPU of connecting and registering, in µs.
     register: f64,
+    /// CPU of a host's ping, in µs.
+    ping: f64,
     /// CPU of a viewer's way in: connecting, joining, the envelopes, leaving; in µs.
     join: f64,
 }
@@ -33,15 +38,19 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
     let rounds = interleaved(lab, "rendezvous", System::is_beach, lab.plan.rounds, |system, _| measure(lab, system));
     let middle =
         |of: fn(&Cost) -> f64| figures(&rounds, move |rounds| median(&rounds.iter().map(of).collect::<Vec<_>>()));
-    let (idle, register, join) = (middle(|cost| cost.idle), middle(|cost| cost.register), middle(|cost| cost.join));
+    let (idle, register) = (middle(|cost| cost.idle), middle(|cost| cost.register));
+    let (ping, join) = (middle(|cost| cost.ping), middle(|cost| cost.join));
     let is_small = crate::table::beach(&idle).map(|kilobytes| kilobytes <= 12.0);
+    let is_quiet = crate::table::beach(&ping).map(|microseconds| microseconds <= 50.0);
+    let is_cheap = crate::table::beach(&join).map(|microseconds| microseconds <= 300.0);
     let microseconds = |value: f64| format!("{value:.0} µs");
     vec![
         Line::new("rendezvous: memory of an idle host")
             .target("≤ 12 kB", is_small)
             .figures(&idle, |value| format!("{value:.1} kB")),
         Line::new("rendezvous: CPU of a registration").figures(&register, microseconds),
-        Line::new("rendezvous: CPU of a join").figures(&join, microseconds),
+        Line::new("rendezvous: CPU of a host's ping").target("≤ 50 µs", is_quiet).figures(&ping, microseconds),
+        Line::new("rendezvous: CPU of a join").target("≤ 300 µs", is_cheap).figures(&join, microseconds),
     ]
 }
 
@@ -59,7 +68,12 @@ fn measure(lab: &Lab, system: System) -> Result<Cost> {
     }
     let after = (proc::memory(id).resident, proc::cpu(&[id]));
     let count = lab.plan.idle_hosts as f64;
+    for host in &mut hosts {
+        host.socket.say(PING)?;
+        host.socket.until("pong")?;
+    }
     let before_joins = proc::cpu(&[id]);
+    let pings = before_joins - after.1;
     let host = hosts.last_mut().context("a host")?;
     for number in 0..lab.plan.server_joins {
         join(&address, host, number)?;
@@ -68,6 +82,7 @@ fn measure(lab: &Lab, system: System) -> Result<Cost> {
     Ok(Cost {
         idle: (after.0 - before.0) * 1024.0 * 1.024 / count,
         register: (after.1 - before.1).as_secs_f64() * 1e6 / count,
+        ping: pings.as_secs_f64() * 1e6 / hosts.len() as f64,
         join: joins.as_secs_f64() * 1e6 / lab.plan.server_joins as f64,
     })
 }
@@ -94,7 +109,7 @@ fn join(address: &str, host: &mut Host, number: usize) -> Result<()> {
 }
 
 /// A server, and where it listens.
-fn serve(lab: &Lab, system: System) -> Result<(Daemon, String)> {
+pub(super) fn serve(lab: &Lab, system: System) -> Result<(Daemon, String)> {
     let mut command = lab.command(&lab.binary(system).path);
     command.args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null());
     let mut server = Daemon(command.stderr(Stdio::piped()).spawn()?);
