@@ -8,6 +8,7 @@ mod connection;
 mod http;
 mod page;
 mod places;
+mod proxy_header;
 
 #[cfg(test)]
 mod tests;
@@ -17,9 +18,9 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use beach_core::rendezvous::ConnectionId;
 use beach_core::session::address::owner;
 use futures_util::FutureExt as _;
@@ -28,8 +29,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use self::client_address::Origin;
 pub use self::client_address::Proxies;
-use self::places::Places;
+use self::connection::{Arrived, Front};
+use self::places::{NoPlace, Places};
 use crate::limits;
 use crate::websocket::QueueSender;
 
@@ -122,11 +125,9 @@ pub struct Server {
     open: HashMap<ConnectionId, Open>,
     accept_at: Option<Instant>,
     places: Places,
-    proxies: Proxies,
+    front: Arc<Front>,
     /// The time of the last warning that connections are refused.
     warned_at: Option<Instant>,
-    routes: Router,
-    routes_when_full: Router,
 }
 
 /// An open WebSocket, as the server sees it.
@@ -150,8 +151,20 @@ struct Queues {
     datagrams: mpsc::Sender<(ConnectionId, Vec<u8>)>,
 }
 
+impl Queues {
+    /// Tells the server the client's address of a connection that came from a proxy; whether the connection has a place
+    /// there.
+    async fn place_at(&self, connection: ConnectionId, client: IpAddr) -> bool {
+        let (reply, answer) = oneshot::channel();
+        // An error here: the server is gone.
+        self.events.send(Report::Client(connection, client, reply)).await.is_ok() && answer.await.unwrap_or(false)
+    }
+}
+
 /// Messages of the tasks to the server.
 enum Report {
+    /// The address of a connection's client, which was not known, and the way back for whether it has a place there.
+    Client(ConnectionId, IpAddr, oneshot::Sender<bool>),
     Opened(ConnectionId, Option<IpAddr>, Handle),
     Text(ConnectionId, String),
     Closed(ConnectionId),
@@ -184,10 +197,8 @@ impl Server {
             open: HashMap::new(),
             accept_at: None,
             places: Places::new(limits::connections().min(MAX_CONNECTIONS)),
-            proxies: Proxies::default(),
+            front: Arc::default(),
             warned_at: None,
-            routes: http::routes(),
-            routes_when_full: http::routes_when_full(),
         })
     }
 
@@ -201,7 +212,7 @@ impl Server {
     /// Behind these proxies. To be called before the first connection comes.
     #[must_use]
     pub fn behind(mut self, proxies: Proxies) -> Self {
-        self.proxies = proxies;
+        self.front = Arc::new(Front { proxies, ..Front::default() });
         self
     }
 
@@ -283,9 +294,16 @@ impl Server {
         }
     }
 
-    /// `None`: a text of a connection that is being closed.
+    /// `None`: for the server only, or a text of a connection that is being closed.
     fn handle(&mut self, report: Report) -> Option<ServerEvent> {
         match report {
+            Report::Client(connection, client, reply) => {
+                let place = self.places.comes_from(connection, owner(client));
+                self.warn_without(place);
+                // An error here: the connection has ended meanwhile.
+                let _ = reply.send(place.is_ok());
+                None
+            }
             Report::Opened(connection, client, handle) => {
                 tracing::debug!(connection, "opened");
                 self.open.insert(connection, Open::Live(handle));
@@ -311,20 +329,16 @@ impl Server {
                 return;
             }
         };
-        let client = self.proxies.client(peer.ip());
-        let (connection, address) = (self.next_connection, client.map(owner));
+        let hop = peer.ip().to_canonical();
+        let origin = self.front.proxies.origin(hop);
+        let (connection, address) = (self.next_connection, origin.client().map(owner));
         self.next_connection += 1;
         let place = self.places.take(connection, address);
-        if let Err(cause) = place
-            && self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY)
-        {
-            self.warned_at = Some(Instant::now());
-            tracing::warn!(%cause, "connections are refused");
-        }
-        let routes = if place.is_ok() { &self.routes } else { &self.routes_when_full };
-        let (queues, routes) = (self.queues.clone(), routes.clone());
+        self.warn_without(place);
+        let arrived = Arrived { connection, stream, hop, origin, has_place: place.is_ok() };
+        let (queues, front) = (self.queues.clone(), self.front.clone());
         let task = self.tasks.spawn(async move {
-            let work = AssertUnwindSafe(connection::serve(connection, stream, client, &routes, &queues));
+            let work = AssertUnwindSafe(connection::serve(arrived, &front, &queues));
             if work.catch_unwind().await.is_err() {
                 tracing::error!(connection, "a connection's task panicked");
             }
@@ -332,8 +346,20 @@ impl Server {
             let _ = queues.events.send(Report::Closed(connection)).await;
             connection
         });
-        if place.is_err() {
-            self.places.refuse(connection, address, task);
+        match place {
+            Err(_) => self.places.refuse(connection, address, task),
+            Ok(()) if origin == Origin::Proxy => self.places.may_move(connection, task),
+            Ok(()) => {}
+        }
+    }
+
+    /// Says in the log that a connection has no place, unless the log says so already.
+    fn warn_without(&mut self, place: Result<(), NoPlace>) {
+        if let Err(cause) = place
+            && self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY)
+        {
+            self.warned_at = Some(Instant::now());
+            tracing::warn!(%cause, "connections are refused");
         }
     }
 }

@@ -37,7 +37,8 @@ pub(crate) struct ServeArgs {
     pub(crate) no_relay: bool,
 
     /// Proxies in front of serve: addresses, networks as ADDRESS/BITS, or none.
-    /// Default: maybe one on this machine
+    /// They tell clients' addresses: PROXY protocol or X-Forwarded-For.
+    /// Default: maybe one on this machine, which tells nothing
     #[arg(long, value_name = "LIST", value_parser = proxies)]
     pub(crate) trusted_proxies: Option<Proxies>,
 

@@ -1,6 +1,7 @@
 //! A TCP connection of the server, from its first byte to its last.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::TokioAdapter;
@@ -9,13 +10,17 @@ use async_tungstenite::tungstenite::error::Error;
 use async_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use async_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use axum::Router;
+use axum::http::HeaderMap;
 use beach_core::rendezvous::ConnectionId;
+use beach_core::session::address::AddressClass;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::http::{Ended, converse};
+use super::client_address::{FORWARDED_FOR, Origin, Proxies};
+use super::http::{Ended, HEAD_DEADLINE, Visitor, converse, routes, routes_when_full};
+use super::proxy_header::{self, Announced};
 use super::{Handle, OUTBOUND_MAX, Queues, Report};
 use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, Gone, Reports, goodbye, limits, prepare, pump, queue};
 
@@ -25,29 +30,92 @@ const LINGER_BYTES_MAX: usize = 64 * 1024;
 
 type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
 
+/// What each connection's task needs of the server.
+pub(super) struct Front {
+    pub(super) proxies: Proxies,
+    pub(super) routes: Router,
+    pub(super) routes_when_full: Router,
+    /// Whether the log says that a header of proxies was ignored.
+    pub(super) has_warned: AtomicBool,
+}
+
+impl Default for Front {
+    fn default() -> Front {
+        Front {
+            proxies: Proxies::default(),
+            routes: routes(),
+            routes_when_full: routes_when_full(),
+            has_warned: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Front {
+    /// Says once in the log that a header is ignored in which a proxy may tell its clients' addresses.
+    pub(super) fn warn_of_ignored(&self, hop: IpAddr, headers: &HeaderMap) {
+        let may_be_a_proxy = match AddressClass::of(hop) {
+            AddressClass::Loopback | AddressClass::Private => !self.proxies.trusts(hop),
+            AddressClass::Public => false,
+        };
+        if may_be_a_proxy && headers.contains_key(FORWARDED_FOR) && !self.has_warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(from = %hop, "X-Forwarded-For is ignored; `beach serve --trusted-proxies` names proxies");
+        }
+    }
+}
+
+/// A TCP connection that was accepted.
+pub(super) struct Arrived {
+    pub(super) connection: ConnectionId,
+    pub(super) stream: TcpStream,
+    /// The last known address on the client's side, and whose it is.
+    pub(super) hop: IpAddr,
+    pub(super) origin: Origin,
+    pub(super) has_place: bool,
+}
+
 /// Serves one TCP connection, from its first byte to its last.
-pub(super) async fn serve(
-    connection: ConnectionId,
-    stream: TcpStream,
-    client: Option<IpAddr>,
-    routes: &Router,
-    queues: &Queues,
-) {
-    if let Err(error) = prepare(&stream) {
+pub(super) async fn serve(arrived: Arrived, front: &Front, queues: &Queues) {
+    let connection = arrived.connection;
+    if let Err(error) = prepare(&arrived.stream) {
         tracing::debug!(connection, %error, "the connection is gone already");
         return;
     }
     // In a box, which is gone before the connection is a WebSocket: that one may rest for days.
-    let ended = Box::pin(converse(stream, routes)).await;
-    match ended {
-        Ended::WebSocket(stream, early) => {
+    match Box::pin(before(arrived, front, queues)).await {
+        Some(Ended::WebSocket(stream, early, client)) => {
             let stream = TokioAdapter::new(stream);
             let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
             carry(connection, socket, client, queues).await;
         }
-        Ended::Answered(stream) => linger(stream).await,
-        Ended::Late => tracing::debug!(connection, "no request within the deadline"),
+        Some(Ended::Answered(stream)) => linger(stream).await,
+        Some(Ended::Late) => tracing::debug!(connection, "no request within the deadline"),
+        None => {}
     }
+}
+
+/// Everything before a WebSocket; `None`: the connection shall be closed.
+async fn before(mut arrived: Arrived, front: &Front, queues: &Queues) -> Option<Ended> {
+    let connection = arrived.connection;
+    if arrived.origin == Origin::Proxy {
+        match timeout(HEAD_DEADLINE, proxy_header::read(&mut arrived.stream)).await {
+            Ok(Ok(Announced::Nothing)) => {}
+            Ok(Ok(Announced::Unknown)) => arrived.origin = Origin::Unknown,
+            Ok(Ok(Announced::Client(address))) => {
+                (arrived.hop, arrived.origin) = (address, front.proxies.origin(address));
+            }
+            Ok(Err(error)) => {
+                tracing::debug!(connection, %error, "a broken header of the PROXY protocol");
+                return None;
+            }
+            Err(_) => return Some(Ended::Late),
+        }
+        if let Origin::Client(client) = arrived.origin {
+            arrived.has_place = queues.place_at(connection, client).await;
+        }
+    }
+    let Arrived { connection, stream, hop, origin, has_place } = arrived;
+    let visitor = Visitor { connection, hop, origin, has_place, front, queues };
+    Some(converse(stream, &visitor).await)
 }
 
 /// Closes politely: says that nothing follows, and reads what is still coming, within limits.

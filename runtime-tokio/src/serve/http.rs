@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::IpAddr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::handshake::server::create_response_with_body;
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use beach_core::id::ShortId;
+use beach_core::rendezvous::ConnectionId;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,7 +23,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::page;
+use super::client_address::Origin;
+use super::connection::Front;
+use super::places::NoPlace;
+use super::{Queues, page};
 
 /// How long a client may take to send the head of a request, and a connection may rest before the next one. A slower
 /// client only wants to hold a place.
@@ -93,26 +98,71 @@ pub(super) fn routes_when_full() -> Router {
 
 /// How the requests of a connection ended.
 pub(super) enum Ended {
-    /// The connection is a WebSocket now; the client sent these bytes already.
-    WebSocket(TcpStream, Vec<u8>),
+    /// The connection is a WebSocket now, of a client with this address, if it is known. The client sent these bytes
+    /// already.
+    WebSocket(TcpStream, Vec<u8>, Option<IpAddr>),
     /// Nothing more is said, and the answer to the last request is sent.
     Answered(TcpStream),
     /// A deadline passed.
     Late,
 }
 
+/// The other side of a connection, and the server.
+pub(super) struct Visitor<'a> {
+    pub(super) connection: ConnectionId,
+    /// The last known address on the client's side, and whose it is.
+    pub(super) hop: IpAddr,
+    pub(super) origin: Origin,
+    pub(super) has_place: bool,
+    pub(super) front: &'a Front,
+    pub(super) queues: &'a Queues,
+}
+
+impl Visitor<'_> {
+    fn routes(&self) -> Router {
+        if self.has_place { self.front.routes.clone() } else { self.front.routes_when_full.clone() }
+    }
+
+    /// The client's address by the headers of its request for a WebSocket, if anything tells the address. A proxy sends
+    /// requests of several clients over one connection, so other requests say nothing of this one's client.
+    ///
+    /// # Errors
+    /// The server has no place for this client.
+    async fn client(&self, headers: &HeaderMap) -> Result<Option<IpAddr>, NoPlace> {
+        let told = match self.origin {
+            Origin::Proxy => self.front.proxies.forwarded(headers),
+            Origin::Client(_) | Origin::Unknown => {
+                self.front.warn_of_ignored(self.hop, headers);
+                return Ok(self.origin.client());
+            }
+        };
+        match told {
+            Some(client) if !self.queues.place_at(self.connection, client).await => Err(NoPlace::Address),
+            told => Ok(told),
+        }
+    }
+}
+
 /// Answers the requests of a connection.
-pub(super) async fn converse(stream: TcpStream, routes: &Router) -> Ended {
-    let accepted = AtomicBool::new(false);
+pub(super) async fn converse(stream: TcpStream, visitor: &Visitor<'_>) -> Ended {
+    let accepted = OnceLock::new();
+    let routes = TowerToHyperService::new(visitor.routes());
     let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
-        let answer = TowerToHyperService::new(routes.clone()).call(request);
+        let headers = request.headers().contains_key(header::UPGRADE).then(|| request.headers().clone());
+        let answer = routes.call(request);
         let accepted = &accepted;
         Box::pin(async move {
             let response = answer.await?;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                accepted.store(true, Ordering::Relaxed);
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(response);
             }
-            Ok::<Response, Infallible>(response)
+            Ok::<Response, Infallible>(match visitor.client(&headers.unwrap_or_default()).await {
+                Ok(client) => {
+                    accepted.get_or_init(|| client);
+                    response
+                }
+                Err(_) => FULL.into_response(),
+            })
         })
     });
     let mut requests = http1::Builder::new()
@@ -126,9 +176,11 @@ pub(super) async fn converse(stream: TcpStream, routes: &Router) -> Ended {
     let parts = requests.into_parts();
     let stream = parts.io.into_inner();
     match end {
-        Ok(Ok(())) if accepted.load(Ordering::Relaxed) => Ended::WebSocket(stream, parts.read_buf.to_vec()),
         Ok(Err(error)) if error.is_timeout() => Ended::Late,
-        Ok(Ok(())) => Ended::Answered(stream),
+        Ok(Ok(())) => match accepted.get() {
+            Some(client) => Ended::WebSocket(stream, parts.read_buf.to_vec(), *client),
+            None => Ended::Answered(stream),
+        },
         Ok(Err(error)) => {
             tracing::debug!(%error, "no request");
             Ended::Answered(stream)

@@ -45,6 +45,14 @@ enum Standing {
     Participant,
 }
 
+/// The place of a connection.
+struct Taken {
+    address: Option<IpAddr>,
+    standing: Standing,
+    /// Of a connection whose address may become known.
+    task: Option<AbortHandle>,
+}
+
 /// The places that one address has.
 #[derive(Default)]
 struct Held {
@@ -63,7 +71,7 @@ struct Refused {
 /// not known (`None`) counts among all places, and among those of no address.
 pub(super) struct Places {
     max: usize,
-    taken: HashMap<ConnectionId, (Option<IpAddr>, Standing)>,
+    taken: HashMap<ConnectionId, Taken>,
     held: HashMap<IpAddr, Held>,
     /// In the order in which they came.
     refused: VecDeque<Refused>,
@@ -94,21 +102,46 @@ impl Places {
             held.all += 1;
             held.strangers += 1;
         }
-        self.taken.insert(connection, (address, Standing::Stranger));
+        self.taken.insert(connection, Taken { address, standing: Standing::Stranger, task: None });
         Ok(())
+    }
+
+    /// The address of this connection, which came from a proxy, may become known; this task serves it.
+    pub(super) fn may_move(&mut self, connection: ConnectionId, task: AbortHandle) {
+        self.taken.entry(connection).and_modify(|taken| taken.task = Some(task));
+    }
+
+    /// The address of a connection from a proxy is known from now on: its place counts as one of that address.
+    ///
+    /// # Errors
+    /// There is none for it, and it has no place any more.
+    pub(super) fn comes_from(&mut self, connection: ConnectionId, address: IpAddr) -> Result<(), NoPlace> {
+        let Some(task) = self.taken.get_mut(&connection).and_then(|taken| taken.task.take()) else {
+            let refused = self.refused.iter_mut().find(|refused| refused.connection == connection);
+            refused.into_iter().for_each(|refused| refused.address = Some(address));
+            return Err(NoPlace::Full);
+        };
+        self.leave(connection);
+        let place = self.take(connection, Some(address));
+        if place.is_err() {
+            self.refuse(connection, Some(address), task);
+        }
+        place
     }
 
     /// The connection takes part from now on.
     pub(super) fn takes_part(&mut self, connection: ConnectionId) {
-        let Some((address, standing @ Standing::Stranger)) = self.taken.get_mut(&connection) else { return };
-        *standing = Standing::Participant;
-        let held = address.and_then(|address| self.held.get_mut(&address));
+        let Some(taken) = self.taken.get_mut(&connection) else { return };
+        if std::mem::replace(&mut taken.standing, Standing::Participant) == Standing::Participant {
+            return;
+        }
+        let held = taken.address.and_then(|address| self.held.get_mut(&address));
         held.into_iter().for_each(|held| held.strangers -= 1);
     }
 
     /// A connection has ended.
     pub(super) fn leave(&mut self, connection: ConnectionId) {
-        let Some((address, standing)) = self.taken.remove(&connection) else {
+        let Some(Taken { address, standing, .. }) = self.taken.remove(&connection) else {
             return self.refused.retain(|refused| refused.connection != connection);
         };
         let Some(address) = address else { return };
@@ -197,6 +230,25 @@ mod tests {
         places.takes_part(7);
         (0..500).for_each(|connection| places.leave(connection));
         assert_eq!((taken(&mut places, 1000, 1), places.held.len()), (100, 1));
+    }
+
+    #[tokio::test]
+    async fn a_connection_from_a_proxy_moves_to_its_address_or_loses_its_place() {
+        let task = tokio::spawn(pending::<()>());
+        let mut places = Places::new(1000);
+        for connection in 0..300 {
+            places.take(connection, None).expect("a place");
+            places.may_move(connection, task.abort_handle());
+        }
+        let from = address(1).expect("an address");
+        let moved = (0..300).filter(|connection| places.comes_from(*connection, from).is_ok()).count();
+        // A quarter of what is free, as of those who come directly; who is refused makes room.
+        assert_eq!((moved, places.taken.len()), (200, 200));
+        assert_eq!(places.comes_from(5000, from), Err(NoPlace::Full), "it has no place");
+        assert_eq!((places.held[&from].all, places.refused.len()), (200, REFUSED_MAX));
+        assert!(places.refused.iter().all(|refused| refused.address == Some(from)));
+        (0..300).for_each(|connection| places.leave(connection));
+        assert!(places.taken.is_empty() && places.held.is_empty() && places.refused.is_empty());
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! Tests of the server over real sockets, from both sides.
 
+mod proxies;
+
 use std::future::Future;
 
 use async_tungstenite::tungstenite::Message;
