@@ -146,7 +146,7 @@ fn cuts_of_the_direct_path_are_hardly_felt_nothing_typed_is_lost_and_mended_it_i
         number += count;
         typed_through(&scratch, viewer, number - count..number, act)
     };
-    // `BEACH_CUTS=30` for the figures in docs/PATHS.md.
+    // `BEACH_CUTS=50` for the figures in docs/PATHS.md.
     let cuts = std::env::var("BEACH_CUTS").ok().and_then(|count| count.parse().ok()).unwrap_or(3);
     for both in (0..cuts).map(|cut| cut % 2 == 0) {
         // Eight seconds and a half: the path through the rendezvous rests by then.
