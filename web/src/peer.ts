@@ -8,6 +8,12 @@ export type Tell = (what: number, peer: number, bytes?: Uint8Array) => void;
 /** Bytes that may wait in the browser for the terminal lane: what is dropped is sent again, newer. */
 const MOST_BUFFERED = 65536;
 
+/**
+ * For how long the browser keeps a message of the terminal lane, in milliseconds. With a limit of repetitions in its place, lost messages
+ * would make SCTP's window small for seconds, and the newest key would wait behind the older ones.
+ */
+const LIFETIME_MS = 50;
+
 /** What was sent last, such as a goodbye, gets this long to leave. */
 const CLOSE_AFTER_MS = 250;
 
@@ -67,7 +73,7 @@ class Peer {
       negotiated: true,
       id: 1,
       ordered: false,
-      maxRetransmits: 0,
+      maxPacketLifeTime: LIFETIME_MS,
     });
     this.#watchConnection();
     this.#watchChannel(this.#control, Happened.PeerControl, () => this.#tell(Happened.PeerControlOpen));

@@ -42,10 +42,12 @@ const MAX_WRITTEN: usize = 8;
 /// The label of data channel 0.
 const CONTROL_LABEL: &str = "beach/control/1";
 
-/// The label of data channel 1, and most bytes that wait there: more is dropped, as a network drops what it has no room
-/// for. What waits is old.
+/// The label of data channel 1; most bytes that wait there, since what waits is old; and for how many milliseconds SCTP
+/// keeps a message. With a limit of repetitions in its place, a lost message would fill SCTP's window until a timer
+/// gives the message up, and that timer begins at a second and doubles.
 const TERMINAL_LABEL: &str = "beach/terminal/1";
 const TERMINAL_BUFFER: usize = 64 * 1024;
+const TERMINAL_LIFETIME: u16 = 50;
 
 /// The payload type of the terminal lane; constant, as nothing is negotiated.
 const PAYLOAD_TYPE: u8 = 100;
@@ -154,7 +156,7 @@ impl Engine for Str0m {
                 label: TERMINAL_LABEL.to_owned(),
                 negotiated: Some(1),
                 ordered: false,
-                reliability: Reliability::MaxRetransmits { retransmits: 0 },
+                reliability: Reliability::MaxPacketLifetime { lifetime: TERMINAL_LIFETIME },
                 ..ChannelConfig::default()
             })),
         };
@@ -445,3 +447,6 @@ impl Peer for Str0mPeer {
         Some(Timestamp::from(at + Duration::from_nanos(999)))
     }
 }
+
+#[cfg(test)]
+mod tests;
