@@ -105,11 +105,13 @@ for (const colorScheme of ["dark", "light"]) {
     await guest.live();
     await guest.type("printf '\\033[7m inver%s \\033[m\\n' ted\n");
     await guest.shows(" inverted ");
-    const colors = await guest.page.evaluate(() => {
+    // The screen has the text before the page paints it.
+    const colors = await eventually("the text is painted", () => guest.page.evaluate(() => {
       const shown = [...document.querySelectorAll(".xterm-rows span")].find((span) => span.textContent.includes("inverted"));
+      if (!shown) return undefined;
       const { color, backgroundColor } = getComputedStyle(shown);
       return [color, backgroundColor];
-    });
+    }));
     const [ground, text] = colorScheme === "dark" ? ["rgb(16, 18, 22)", "rgb(214, 217, 222)"] : ["rgb(251, 251, 249)", "rgb(36, 40, 46)"];
     assert.deepEqual(colors, [ground, text]);
   });

@@ -85,5 +85,5 @@ const machine = {
   width: (code: number) => (code > 0x2e80 ? 2 : 1),
 } as unknown as Machine;
 
-const page = new Page(new URL(`${location.origin}/web/0123456789abcdef/`), Promise.resolve(machine), import("../src/screen.js"));
+const page = new Page(new URL(`${location.origin}/web/0123456789abcdef/`, undefined), Promise.resolve(machine), import("../src/screen.js"), undefined);
 void page.open(scene === "ask" ? undefined : "http://example.org/");

@@ -1,7 +1,7 @@
 // The page: what the machine tells, on the parts of the page; what the person does, to the machine.
 
 import type { Machine } from "./machine.js";
-import type { News } from "./news.js";
+import type { News, Stage } from "./news.js";
 import type { TerminalScreen } from "./screen.js";
 import { type Room, Session } from "./session.js";
 import { onTheme } from "./theme.js";
@@ -57,11 +57,12 @@ export class Page {
   #typedAt = Number.NEGATIVE_INFINITY;
   #told: Room = { cols: 0, rows: 0 };
 
-  constructor(assets: URL, machine: Promise<Machine>, screen: Promise<ScreenModule>) {
+  constructor(assets: URL, machine: Promise<Machine>, screen: Promise<ScreenModule>, socket: WebSocket | undefined) {
     this.#assets = assets;
     this.#machine = machine;
     this.#screenModule = screen;
     this.#session = new Session(
+      socket,
       (news) => this.#on(news),
       (error) => this.#broken(error),
     );
@@ -245,7 +246,7 @@ export class Page {
     }
   }
 
-  #onStage(stage: Extract<News, { kind: "stage" }>["stage"], words: string): void {
+  #onStage(stage: Stage, words: string): void {
     this.#banner.stage(words);
     if (this.#isLive) return;
     performance.mark(`beach:${stage}`);
@@ -257,14 +258,16 @@ export class Page {
     this.#tab.live(true);
     this.#card.hide();
     document.body.classList.add("is-live");
-    this.#focus();
     // The first screen is there without it.
     requestAnimationFrame(() => requestAnimationFrame(() => this.#screen?.accelerate()));
   }
 
   #onScreen(): void {
-    if (!this.#hasScreen) performance.mark("beach:first-screen");
-    this.#hasScreen = true;
+    if (!this.#hasScreen) {
+      performance.mark("beach:first-screen");
+      this.#hasScreen = true;
+      this.#focus();
+    }
     this.#tab.happened();
     // After the echo, not after the key: browsers bring the field that has the focus into sight at a key.
     if (performance.now() - this.#typedAt < ECHO_WITHIN_MS) this.#screen?.followCursor();

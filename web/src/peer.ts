@@ -23,9 +23,19 @@ const text = new TextEncoder();
 export class Peers {
   readonly #peers = new Map<number, Peer>();
   readonly #tell: Tell;
+  #spare: RTCPeerConnection | undefined;
 
   constructor(tell: Tell) {
     this.#tell = tell;
+  }
+
+  /** Makes a connection for the first wish: the first one of a page takes the browser several milliseconds. */
+  early(): void {
+    try {
+      this.#spare = new RTCPeerConnection(settings([]));
+    } catch {
+      // The wish for one fails too, and says why.
+    }
   }
 
   perform(what: number, number: number, bytes: Uint8Array<ArrayBuffer>): void {
@@ -45,7 +55,7 @@ export class Peers {
     };
     try {
       const servers = JSON.parse(new TextDecoder().decode(bytes)) as RTCIceServer[];
-      const peer = new Peer(servers, tell);
+      const peer = new Peer(this.#connection(servers), tell);
       this.#peers.set(number, peer);
       void peer.describe();
     } catch (error) {
@@ -53,6 +63,18 @@ export class Peers {
       queueMicrotask(() => this.#tell(Happened.PeerFailed, number, text.encode(cause(error))));
     }
   }
+
+  #connection(servers: RTCIceServer[]): RTCPeerConnection {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    if (!spare) return new RTCPeerConnection(settings(servers));
+    if (servers.length > 0) spare.setConfiguration(settings(servers));
+    return spare;
+  }
+}
+
+function settings(servers: RTCIceServer[]): RTCConfiguration {
+  return { iceServers: servers, bundlePolicy: "max-bundle" };
 }
 
 class Peer {
@@ -63,11 +85,11 @@ class Peer {
   #hasPath = false;
   #isClosed = false;
 
-  constructor(servers: RTCIceServer[], tell: (what: number, bytes?: Uint8Array) => void) {
+  constructor(connection: RTCPeerConnection, tell: (what: number, bytes?: Uint8Array) => void) {
     this.#tell = (what, bytes) => {
       if (!this.#isClosed) tell(what, bytes);
     };
-    this.#connection = new RTCPeerConnection({ iceServers: servers, bundlePolicy: "max-bundle" });
+    this.#connection = connection;
     this.#control = this.#connection.createDataChannel("beach/control/1", { negotiated: true, id: 0 });
     this.#terminal = this.#connection.createDataChannel("beach/terminal/1", {
       negotiated: true,

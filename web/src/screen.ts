@@ -37,6 +37,7 @@ interface Cell {
 /** What {@link Terminal} does not publish of itself. */
 interface Inner {
   _core?: {
+    _writeBuffer?: { handleUserInput?(): void };
     _themeService?: { colors: { foreground: { rgba: number }; contrastCache: ContrastCache; halfContrastCache: ContrastCache } };
   };
 }
@@ -61,6 +62,8 @@ export class TerminalScreen implements Screen {
   readonly #frame: HTMLElement;
   readonly #around: Around;
   #cell: Cell = { width: 0.6, height: 1.2 };
+  /** What the font was scaled for last; nothing until the session's size is known. */
+  #fitted: string | undefined;
   #webgl: WebglAddon | undefined;
 
   /** Opens a terminal in `frame`, the part of the window that it may fill. */
@@ -97,10 +100,13 @@ export class TerminalScreen implements Screen {
 
   resize(cols: number, rows: number): void {
     this.terminal.resize(cols, rows);
+    this.#fitted ??= "";
     this.fit();
   }
 
   show(bytes: Uint8Array, shown: () => void): void {
+    // As after a key: parsed at once if nothing waits, and not by a timer. The machine sends no more until this is shown.
+    (this.terminal as unknown as Inner)._core?._writeBuffer?.handleUserInput?.();
     this.terminal.write(bytes, () => {
       shown();
       this.#around.changed();
@@ -111,6 +117,9 @@ export class TerminalScreen implements Screen {
   fit(): void {
     const { width, height } = this.#inner();
     const { cols, rows } = this.terminal;
+    const wanted = `${width} ${height} ${cols} ${rows} ${this.#cell.width} ${this.#cell.height} ${devicePixelRatio}`;
+    if (this.#fitted === undefined || wanted === this.#fitted) return;
+    this.#fitted = wanted;
     const fits = Math.min(width / (cols * this.#cell.width), height / (rows * this.#cell.height), LARGEST);
     let size = Math.max(Math.floor(fits * 4) / 4, SMALLEST);
     // Cells are as large as whole device pixels allow, so a size may turn out a little too large.

@@ -24,12 +24,15 @@ export interface Room {
 /** The longest wait of one timer: browsers keep it in 31 bits. */
 const MOST_MS = 2 ** 31 - 1;
 
+/** A call of the machine. */
+type Call = () => [Wish[], number];
+
 const text = new TextEncoder();
 const nothing = new Uint8Array();
 
 export class Session {
   readonly #clock = new Clock();
-  readonly #signal = new Signal((what, bytes) => this.#happened(what, 0, bytes));
+  readonly #signal: Signal;
   readonly #peers = new Peers((what, peer, bytes) => this.#happened(what, peer, bytes));
   readonly #news: (news: News) => void;
   readonly #broken: (error: unknown) => void;
@@ -38,16 +41,23 @@ export class Session {
   /** Wishes for a screen that is still being loaded. */
   #unshown: Wish[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Calls of the machine that wait until the wishes of the one before are performed. */
+  readonly #calls: Call[] = [];
+  #isPerforming = false;
 
-  /** `news` gets what the machine tells, `broken` the error that ended the machine itself. */
-  constructor(news: (news: News) => void, broken: (error: unknown) => void) {
+  /**
+   * `early` is a connection to the rendezvous that was begun before the machine was there, `news` gets what the machine tells, `broken` the
+   * error that ended the machine itself.
+   */
+  constructor(early: WebSocket | undefined, news: (news: News) => void, broken: (error: unknown) => void) {
+    this.#signal = new Signal(early, (what, bytes) => this.#happened(what, 0, bytes));
     this.#news = news;
     this.#broken = broken;
   }
 
-  /** Connects to the rendezvous before the machine is there. */
+  /** Begins what takes time before the machine is there. */
   early(): void {
-    this.#signal.early();
+    this.#peers.early();
   }
 
   /** Joins by the link; without one, by the link of the last start. */
@@ -59,7 +69,8 @@ export class Session {
 
   attach(screen: Screen): void {
     this.#screen = screen;
-    for (const wish of this.#unshown.splice(0)) this.#perform(wish);
+    this.#performAll(this.#unshown.splice(0));
+    this.#goOn();
   }
 
   typed(data: string): void {
@@ -88,7 +99,21 @@ export class Session {
     if (machine) this.#run(() => machine.happened(this.#clock.now(), what, peer, bytes));
   }
 
-  #run(call: () => [Wish[], number]): void {
+  #run(call: Call): void {
+    this.#calls.push(call);
+    this.#goOn();
+  }
+
+  /** What happens while wishes are performed comes after them. */
+  #goOn(): void {
+    while (!this.#isPerforming) {
+      const call = this.#calls.shift();
+      if (!call) return;
+      this.#call(call);
+    }
+  }
+
+  #call(call: Call): void {
     let wishes: Wish[];
     let next: number;
     try {
@@ -105,7 +130,16 @@ export class Session {
       const wait = Math.min(Math.max(next - this.#clock.now(), 0), MOST_MS);
       this.#timer = setTimeout(() => this.#happened(Happened.Tick), wait);
     }
-    for (const wish of wishes) this.#perform(wish);
+    this.#performAll(wishes);
+  }
+
+  #performAll(wishes: Wish[]): void {
+    this.#isPerforming = true;
+    try {
+      for (const wish of wishes) this.#perform(wish);
+    } finally {
+      this.#isPerforming = false;
+    }
   }
 
   #perform(wish: Wish): void {

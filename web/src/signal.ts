@@ -7,31 +7,32 @@ const text = new TextEncoder();
 /** Bytes of a message that waits to be sent while the connection is not open yet: one hello and its candidates. */
 const MOST_WAITING = 64 * 1024;
 
+/** Begins a connection to the rendezvous. */
+export function connect(): WebSocket {
+  const url = new URL("/ws", location.origin);
+  url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(url);
+  socket.binaryType = "arraybuffer";
+  return socket;
+}
+
 /** The connection to the rendezvous. The machine dials and hangs up. */
 export class Signal {
-  readonly #url: string;
   readonly #tell: (what: number, bytes?: Uint8Array) => void;
   #socket: WebSocket | undefined;
-  /** A connection that was begun before the machine was there to ask for it. */
+  /** A connection that was begun before the machine was there to ask for it. The first dial takes it. */
   #early: WebSocket | undefined;
 
-  constructor(tell: (what: number, bytes?: Uint8Array) => void) {
-    const url = new URL("/ws", location.origin);
-    url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.#url = url.href;
+  constructor(early: WebSocket | undefined, tell: (what: number, bytes?: Uint8Array) => void) {
+    this.#early = early;
     this.#tell = tell;
-  }
-
-  /** Begins a connection, which the first dial takes. */
-  early(): void {
-    this.#early = this.#connect();
   }
 
   dial(): void {
     this.hangUp();
     const early = this.#early;
     this.#early = undefined;
-    const socket = early && early.readyState <= WebSocket.OPEN ? early : this.#connect();
+    const socket = early && early.readyState <= WebSocket.OPEN ? early : connect();
     this.#socket = socket;
     const up = (): void => {
       if (socket === this.#socket) this.#tell(Happened.SignalUp);
@@ -63,12 +64,6 @@ export class Signal {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
-  }
-
-  #connect(): WebSocket {
-    const socket = new WebSocket(this.#url);
-    socket.binaryType = "arraybuffer";
-    return socket;
   }
 }
 
