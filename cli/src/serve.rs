@@ -51,7 +51,7 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
         Ok(servers) => servers,
         Err(name) => return output::usage("the name of a server has no address", &name, "check --ice-server"),
     };
-    let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime };
+    let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime, stun: args.stun.unwrap_or_default() };
     output::serving(server.local_addr());
     let drain = Arc::new(Notify::new());
     tokio::select! {

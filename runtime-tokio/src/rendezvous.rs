@@ -1,5 +1,6 @@
 //! The rendezvous, served.
 
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,10 +17,13 @@ use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 
 /// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `drain` is notified and
-/// no handshake is under way any more. A rendezvous that `relays` carries the datagrams of peers that cannot reach each
+/// no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous that `relays` carries the datagrams of peers that cannot reach each
 /// other. Peers are told the servers of `ice`, and the STUN server.
 pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify>) {
-    let stun = Stun::bind(server.local_addr()).await;
+    let stun = match ice.stun {
+        StunServer::Nobody => Stun::none(),
+        StunServer::Itself | StunServer::At(_) => Stun::bind(server.local_addr()).await,
+    };
     let mut rendezvous = if relays { Rendezvous::new() } else { Rendezvous::new().without_relay() };
     let mut renewal = interval(ice.lifetime / 2);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -38,6 +42,20 @@ pub struct HandedOut {
     pub secret: Option<Zeroizing<String>>,
     /// How long credentials are good for. New ones are handed out after half of this time.
     pub lifetime: Duration,
+    /// Where peers are told that the rendezvous answers STUN.
+    pub stun: StunServer,
+}
+
+/// Where a rendezvous answers STUN, as peers are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StunServer {
+    /// At the place where peers reached the rendezvous, on the UDP port of the same number.
+    #[default]
+    Itself,
+    /// At this address: in front of the rendezvous is a proxy, which forwards no UDP.
+    At(SocketAddr),
+    /// Nowhere.
+    Nobody,
 }
 
 /// The default life of credentials. A peer that leaves can use the server for this long at most.
@@ -45,7 +63,7 @@ pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 impl Default for HandedOut {
     fn default() -> HandedOut {
-        HandedOut { servers: Vec::new(), secret: None, lifetime: DEFAULT_LIFETIME }
+        HandedOut { servers: Vec::new(), secret: None, lifetime: DEFAULT_LIFETIME, stun: StunServer::Itself }
     }
 }
 
@@ -99,7 +117,11 @@ impl Surroundings<Rendezvous> for Sockets {
             biased;
             _ = self.renewal.tick(), if !self.handed_out || self.ice.expire() => {
                 self.handed_out = true;
-                let itself = self.itself.then(|| IceUrl("stun:".to_owned()));
+                let itself = match self.ice.stun {
+                    StunServer::Itself => self.itself.then(|| IceUrl("stun:".to_owned())),
+                    StunServer::At(address) => Some(IceUrl(format!("stun:{address}"))),
+                    StunServer::Nobody => None,
+                };
                 return RendezvousInput::Ice(itself.into_iter().chain(self.ice.urls()).collect());
             }
             () = self.drain.notified() => {
@@ -113,6 +135,59 @@ impl Surroundings<Rendezvous> for Sockets {
             ServerEvent::Text { connection, text } => RendezvousInput::Text(connection, text),
             ServerEvent::Datagram { connection, bytes } => RendezvousInput::Datagram(connection, bytes),
             ServerEvent::Closed { connection } => RendezvousInput::Closed(connection),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use beach_core::id::SessionId;
+    use beach_core::wire::signal::{Opaque, ToRendezvous, to_text};
+    use sha2::{Digest as _, Sha256};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::signal::{Signal, SignalEvent};
+
+    /// What a rendezvous tells a host that registers.
+    async fn told(stun: StunServer) -> String {
+        let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("loopback binds");
+        let address = server.local_addr();
+        let ice = HandedOut { stun, ..HandedOut::default() };
+        let host = async {
+            let mut signal = Signal::new(format!("http://{address}"));
+            signal.dial();
+            let (commitment, token) = (vec![3; 32], vec![7; 32]);
+            let id = Sha256::new().chain_update(b"beach/1").chain_update(&commitment);
+            let id = id.chain_update(Sha256::digest(&token)).finalize();
+            let session = SessionId(id[..16].try_into().expect("16 bytes"));
+            signal.send(to_text(&ToRendezvous::Register {
+                session,
+                commitment: Opaque(commitment),
+                token: Opaque(token),
+            }));
+            loop {
+                if let SignalEvent::Text(text) = signal.next().await {
+                    return text;
+                }
+            }
+        };
+        tokio::select! {
+            told = timeout(Duration::from_secs(10), host) => told.expect("within the deadline"),
+            () = run(server, true, ice, Arc::default()) => panic!("the rendezvous has ended"),
+        }
+    }
+
+    #[tokio::test]
+    async fn peers_are_told_where_stun_is_answered() {
+        let elsewhere = "203.0.113.1:3478".parse().expect("an address");
+        for (stun, listed) in [
+            (StunServer::Itself, r#""ice":["stun:"]"#),
+            (StunServer::At(elsewhere), r#""ice":["stun:203.0.113.1:3478"]"#),
+            (StunServer::Nobody, r#"{"type":"registered","short_names":true}"#),
+        ] {
+            let told = told(stun).await;
+            assert!(told.contains(listed), "{stun:?}: {told}");
         }
     }
 }

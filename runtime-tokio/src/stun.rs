@@ -26,6 +26,11 @@ impl Stun {
         Stun(socket.ok().map(|socket| (socket, other)))
     }
 
+    /// No server.
+    pub(crate) fn none() -> Stun {
+        Stun(None)
+    }
+
     /// Whether there is a server.
     pub(crate) fn answers(&self) -> bool {
         self.0.is_some()

@@ -1,10 +1,11 @@
 //! The flags of the commands besides a session: `beach serve`, `doctor`, `completions` and `man`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use beach_core::ice::server_url::IceServer;
+use beach_runtime_tokio::rendezvous::StunServer;
 use beach_runtime_tokio::serve::Proxies;
 use clap::Args;
 use ipnet::IpNet;
@@ -42,8 +43,22 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "LIST", value_parser = proxies)]
     pub(crate) trusted_proxies: Option<Proxies>,
 
+    /// Where serve answers STUN, as hosts and viewers are told: ADDRESS:PORT or none.
+    /// Default: at the name by which they reach serve
+    #[arg(long, value_name = "WHERE", value_parser = stun)]
+    pub(crate) stun: Option<StunServer>,
+
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// Parses --stun.
+fn stun(text: &str) -> Result<StunServer, String> {
+    match text.parse::<SocketAddr>() {
+        _ if text == "none" => Ok(StunServer::Nobody),
+        Ok(address) if !address.ip().is_unspecified() && address.port() != 0 => Ok(StunServer::At(address)),
+        Ok(_) | Err(_) => Err("expected ADDRESS:PORT, such as 203.0.113.1:8080, or none".to_owned()),
+    }
 }
 
 /// Parses --trusted-proxies.
