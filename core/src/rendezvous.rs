@@ -3,6 +3,7 @@
 
 mod addresses;
 mod check;
+mod servers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -18,15 +19,14 @@ use crate::session::address::{AddressClass, owner};
 use crate::session::link::Refusal;
 use crate::support::token_bucket::TokenBucket;
 use crate::time::Timestamp;
-use crate::wire::signal::{
-    FromRendezvous, IceUrl, MAX_ICE_SERVERS, Opaque, ToRendezvous, parse_to_rendezvous, to_text,
-};
+use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
 
 use self::addresses::Addresses;
 pub use self::addresses::{
     ADDRESS_JOIN_RATE, ADDRESS_REGISTER_BURST, ADDRESS_REGISTER_RATE, ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE,
     ADDRESS_SESSIONS,
 };
+pub use self::servers::Servers;
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its
 /// busiest, as frames adapt to the path.
@@ -111,7 +111,7 @@ pub enum RendezvousInput {
     /// This connection is closed.
     Closed(ConnectionId),
     /// Hand these servers out from now on, and tell present hosts and viewers, since credentials expire.
-    Ice(Vec<IceUrl>),
+    Ice(Servers),
     /// End as soon as no handshake is under way, and take no new connections from now on.
     Drain,
 }
@@ -271,7 +271,7 @@ enum Relay {
 pub struct Rendezvous {
     relay: Relay,
     /// Servers handed out.
-    ice: Vec<IceUrl>,
+    ice: Servers,
     /// Datagrams that went over an allowance.
     dropped: u64,
     connections: BTreeMap<ConnectionId, Connection>,
@@ -298,7 +298,7 @@ impl Rendezvous {
     pub fn new() -> Rendezvous {
         Rendezvous {
             relay: Relay::On(TokenBucket::new(Timestamp::ZERO, NODE_RELAY_RATE, NODE_RELAY_BURST)),
-            ice: Vec::new(),
+            ice: Servers::default(),
             dropped: 0,
             connections: BTreeMap::new(),
             strangers: BTreeSet::new(),
@@ -335,12 +335,11 @@ impl Rendezvous {
         self.out.push_back(RendezvousOutput::Send(to, to_text(message)));
     }
 
-    fn on_ice(&mut self, mut ice: Vec<IceUrl>) {
-        ice.truncate(MAX_ICE_SERVERS);
+    fn on_ice(&mut self, ice: Servers) {
         self.ice = ice;
         let here = self.connections.iter().filter(|(_, connection)| connection.takes_part());
         for to in here.map(|(id, _)| *id).collect::<Vec<_>>() {
-            let ice = self.ice.clone();
+            let ice = self.ice.for_connection(to);
             self.say(to, &FromRendezvous::Ice { ice });
         }
     }
@@ -364,7 +363,7 @@ impl Rendezvous {
                     return self.refuse(from, Some(link), Refusal::NoSession);
                 };
                 let relay = matches!(self.relay, Relay::On(_));
-                let (ice, session) = (self.ice.clone(), Some(id));
+                let (ice, session) = (self.ice.for_connection(from), Some(id));
                 let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None, session };
                 self.on_join(now, from, id, link, join);
             }
@@ -448,10 +447,10 @@ impl Rendezvous {
             self.drop_connection(now, earlier);
         }
         self.takes_part(from);
-        let ice = self.ice.clone();
-        self.say(from, &FromRendezvous::Registered { ice, short_names: true });
+        let ice = self.ice.for_connection(from);
+        self.say(from, &FromRendezvous::Registered { ice: ice.clone(), short_names: true });
         for (viewer, join, class) in waiting {
-            self.say(from, &join.clone().coming_from(class));
+            self.say(from, &join.clone().for_host(class, ice.clone()));
             self.say(viewer, &join);
         }
     }
@@ -527,7 +526,8 @@ impl Rendezvous {
         self.takes_part(from);
         match host {
             Some(host) => {
-                self.say(host, &join.clone().coming_from(address.map(AddressClass::of)));
+                let ice = self.ice.for_connection(host);
+                self.say(host, &join.clone().for_host(address.map(AddressClass::of), ice));
                 self.say(from, &join);
             }
             None => self.say(from, &FromRendezvous::Waiting { link }),

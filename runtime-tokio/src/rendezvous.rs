@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use beach_core::ice::server_url::{Credentials, IceServer, Service};
-use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput};
+use beach_core::ice::server_url::{IceServer, Service};
+use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput, Servers};
 use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -73,17 +73,16 @@ impl HandedOut {
         self.secret.is_some() && self.servers.iter().any(|server| matches!(server.service, Service::Turn(_, None)))
     }
 
-    /// The servers' addresses with credentials as of now.
-    fn urls(&self) -> impl Iterator<Item = IceUrl> {
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        self.servers.iter().filter_map(move |server| {
-            let mut server = server.clone();
-            if let Service::Turn(_, credentials @ None) = &mut server.service {
-                let secret = self.secret.as_ref()?;
-                *credentials = Some(Credentials::until((now + self.lifetime).as_secs(), secret.as_bytes()));
-            }
-            Some(IceUrl(server.url().to_string()))
-        })
+    /// The STUN server of the rendezvous, if there is one, and the others, with the secret and the time of expiry from
+    /// which credentials are made now.
+    fn servers(&self, stun: Option<IceUrl>) -> Servers {
+        let servers = self.servers.iter().cloned();
+        let servers = servers.fold(Servers::from(Vec::from_iter(stun)), Servers::and);
+        let expires = (SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default() + self.lifetime).as_secs();
+        match &self.secret {
+            Some(secret) => servers.with_secret(secret.clone(), expires),
+            None => servers,
+        }
     }
 }
 
@@ -122,7 +121,7 @@ impl Surroundings<Rendezvous> for Sockets {
                     StunServer::At(address) => Some(IceUrl(format!("stun:{address}"))),
                     StunServer::Nobody => None,
                 };
-                return RendezvousInput::Ice(itself.into_iter().chain(self.ice.urls()).collect());
+                return RendezvousInput::Ice(self.ice.servers(itself));
             }
             () = self.drain.notified() => {
                 self.server.close_door();

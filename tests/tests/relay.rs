@@ -626,7 +626,7 @@ fn sessions_whose_hosts_are_there_make_no_room() {
 fn a_viewer_that_joins_again_after_credentials_were_renewed_is_the_same_viewer() {
     let mut desk = Desk::new();
     let new = IceUrl("turn:2:new@192.0.2.1:3478?transport=udp".to_owned());
-    desk.tell(RendezvousInput::Ice(vec![new.clone()]));
+    desk.tell(RendezvousInput::Ice(vec![new.clone()].into()));
     let session = SessionName::Full(host_secrets(1).session());
     let join = |role, versions, resumes| ToRendezvous::Join { session, link: LINK, role, versions, resumes };
     let mut again = |join| {

@@ -47,7 +47,11 @@ impl Credentials {
     /// Credentials that a TURN server accepts until `expires`, in seconds since 1970. The server and the maker of the
     /// credentials share `secret` (draft-uberti-behave-turn-rest-00; `use-auth-secret` in coturn).
     pub fn until(expires: u64, secret: &[u8]) -> Credentials {
-        let user = format!("{expires}:beach");
+        Credentials::of(format!("{expires}:beach"), secret)
+    }
+
+    /// The credentials of this user, made from `secret` in the same way.
+    pub(crate) fn of(user: String, secret: &[u8]) -> Credentials {
         let mut mac = Hmac::<Sha1>::new_from_slice(secret).expect("a key of any length");
         mac.update(user.as_bytes());
         Credentials { password: Zeroizing::new(BASE64.encode(&mac.finalize().into_bytes())), user }

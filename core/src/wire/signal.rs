@@ -196,12 +196,13 @@ impl FromRendezvous {
         }
     }
 
-    /// The message for the host: from what kind of address the viewer comes, and not the id, which the host knows.
+    /// The message for the host: from what kind of address the viewer comes, and the host's own servers, but not the id,
+    /// which the host knows.
     #[must_use]
     #[cfg(feature = "host")]
-    pub(crate) fn coming_from(mut self, class: Option<AddressClass>) -> FromRendezvous {
-        if let FromRendezvous::Joined { from, session, .. } = &mut self {
-            (*from, *session) = (class, None);
+    pub(crate) fn for_host(mut self, class: Option<AddressClass>, servers: Vec<IceUrl>) -> FromRendezvous {
+        if let FromRendezvous::Joined { from, session, ice, .. } = &mut self {
+            (*from, *session, *ice) = (class, None, servers);
         }
         self
     }

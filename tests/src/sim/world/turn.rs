@@ -59,7 +59,7 @@ impl<E: Engine> World<E> {
 
     /// Has the rendezvous hand servers out from now on.
     pub fn hand_out(&mut self, ice: Vec<IceUrl>) {
-        self.drive_rendezvous(RendezvousInput::Ice(ice));
+        self.drive_rendezvous(RendezvousInput::Ice(ice.into()));
     }
 
     /// Datagrams that the TURN server passed on, and the addresses at which it relays.
