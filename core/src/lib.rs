@@ -9,6 +9,7 @@
 //!
 //! - [`host`], [`viewer`] and [`rendezvous`] are the three machines; [`machine`] is their calling convention, [`time`]
 //!   their time.
+//! - [`turn_server`] is a machine that stands beside a rendezvous: a TURN server.
 //! - [`session`] has what a host and a viewer share about one connection. [`session::link`] is the *seam*: above it
 //!   there are no secrets
 //!   and no datagrams. [`session::handshake`] has the stages and their deadlines.
@@ -175,7 +176,7 @@
 //!
 //! | feature | default | what it is |
 //! |---|---|---|
-//! | `host` | yes | [`host`], [`rendezvous`], and the model of a terminal that a host needs |
+//! | `host` | yes | [`host`], [`rendezvous`], [`turn_server`], and the model of a terminal that a host needs |
 //! | `str0m` | yes | [`peer::str0m`]; without it a runtime brings a [`peer::engine::Engine`] of its own |
 //! | `turn` | yes, by `str0m` | TURN in the endpoint; an engine with sockets of its own needs none |
 //! | `test-util` | no | secrets as text, and checks that can be switched off: for leak tests. A release build refuses it |
@@ -225,6 +226,8 @@ pub mod role;
 pub mod session;
 pub mod terminal;
 pub mod time;
+#[cfg(feature = "host")]
+pub mod turn_server;
 pub mod viewer;
 pub mod wire;
 

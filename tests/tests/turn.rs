@@ -1,4 +1,4 @@
-//! Where no datagram gets from one side to the other, a TURN server of either side relays them: turn-server-proto's, on
+//! Where no datagram gets from one side to the other, a TURN server of either side relays them: that of `beach serve`, on
 //! virtual time, under the real engine.
 #![cfg(target_os = "linux")]
 
@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::Paths;
-use beach_core::ice::server_url::{Credentials, Transport};
+use beach_core::ice::server_url::Transport;
 use beach_core::ice::turn::{Allocations, Effect};
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
@@ -18,7 +18,6 @@ use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types};
 use beach_tests::sim::turn::{TURN_AT, TurnPost};
 use beach_tests::sim::{Dice, HostPlan, ViewerPlan, Who, World, for_each_seed, ms, real, secs, shows};
-use turn_server_proto::types::TransportType;
 
 const FILE: &str = "turn";
 
@@ -27,7 +26,7 @@ const VIEWER: Who = Who::Viewer(0);
 
 /// A host and a viewer that take such paths, and a rendezvous that relays nothing.
 fn pair<E: Engine>(world: World<E>, paths: [Paths; 2]) -> World<E> {
-    let mut world = world.without_relay().with_turn("user", "pass");
+    let mut world = world.without_relay().with_turn("north");
     let mut host = HostPlan::new(1);
     host.paths = paths[0];
     world.add_host(host);
@@ -48,7 +47,7 @@ fn kinds<E: Engine>(world: &World<E>) -> Vec<PathKind> {
 }
 
 fn tell<E: Engine>(world: &mut World<E>, who: &[Who], transport: Transport) {
-    who.iter().for_each(|who| world.tell_of_turn(*who, transport, "user", "pass"));
+    who.iter().for_each(|who| world.tell_of_turn(*who, transport, "north"));
 }
 
 fn joins<E: Engine>(world: &mut World<E>) {
@@ -88,7 +87,8 @@ fn the_rendezvous_hands_them_out_and_where_there_is_a_direct_path_nothing_of_a_l
         determinism::run(1, move || {
             let mut world = pair(real::world(1), [Paths::Any; 2]);
             world.set_apart(apart);
-            world.hand_out(vec![IceUrl("turn:user:pass@203.0.113.1:3478".to_owned())]);
+            let url = TurnPost::new("north").as_server(Transport::Udp).url();
+            world.hand_out(vec![IceUrl(url.to_string())]);
             joins(&mut world);
             world.run_for(secs(2));
             let before = world.turned().0;
@@ -181,10 +181,10 @@ fn credentials_that_expire_are_replaced_in_the_middle_of_a_session() {
             joins(&mut world);
             answered(&mut world, 333);
             for who in [HOST, VIEWER] {
-                world.tell_of_turn(who, transport, "later", "pass");
+                world.tell_of_turn(who, transport, "later");
             }
             // The server knows neither the allocations nor the old credentials any more.
-            world.restart_turn("later", "pass");
+            world.restart_turn("later");
             let took = answered(&mut world, 444);
             println!("{transport:?}: {took:?}");
             assert!(took < secs(25), "{transport:?}: {took:?}");
@@ -234,10 +234,9 @@ fn whatever_a_server_says_is_survived_and_bounded() {
     let allocated = for_each_seed(FILE, test, 0..400, |seed| {
         let transport = if seed % 2 == 0 { Transport::Udp } else { Transport::Tcp };
         let mut dice = Dice::new(seed);
-        let mut turn = TurnPost::new("user", "pass");
+        let mut turn = TurnPost::new("north");
         let mut own = Allocations::default();
-        let credentials = Credentials { user: "user".to_owned(), password: "pass".to_owned().into() };
-        own.learn(Timestamp::ZERO, TURN_AT, transport, credentials);
+        own.learn(Timestamp::ZERO, TURN_AT, transport, turn.credentials());
         own.want(Timestamp::ZERO, &[local]);
         own.permit(Timestamp::ZERO, peer.ip());
         let (mut relayed, mut effects) = (None, 0);
@@ -247,17 +246,17 @@ fn whatever_a_server_says_is_survived_and_bounded() {
             let mut answers = Vec::new();
             if let Some(relayed) = relayed {
                 own.send(now, relayed, peer, b"to the peer", true);
-                answers = turn.handle(now, TransportType::Udp, peer, relayed, b"from the peer".to_vec());
+                answers = turn.handle(now, Transport::Udp, peer, relayed, b"from the peer".to_vec());
             }
             let mut dialled = None;
             while let Some(effect) = own.poll() {
                 effects += 1;
                 match effect {
                     Effect::Datagram { source, bytes, .. } => {
-                        answers.extend(turn.handle(now, TransportType::Udp, source, TURN_AT, bytes));
+                        answers.extend(turn.handle(now, Transport::Udp, source, TURN_AT, bytes));
                     }
                     Effect::Write(_, bytes) => {
-                        answers.extend(turn.handle(now, TransportType::Tcp, local, TURN_AT, bytes));
+                        answers.extend(turn.handle(now, Transport::Tcp, local, TURN_AT, bytes));
                     }
                     Effect::Dial(stream, _) => dialled = Some(stream),
                     Effect::Allocated(address) => relayed = Some(address),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use beach_core::endpoint::{Generation, Input, NetworkInput};
 use beach_core::host::HostInput;
+use beach_core::ice::server_url::Transport;
 use beach_core::machine::{Machine as _, Tick};
 use beach_core::peer::engine::Engine;
 use beach_core::rendezvous::{ConnectionId, RendezvousInput};
@@ -13,7 +14,6 @@ use beach_core::time::Timestamp;
 use beach_core::viewer::ViewerInput;
 use serde::Serialize;
 use sha2::Digest as _;
-use turn_server_proto::types::TransportType;
 
 use super::actors::Common;
 use super::{Who, World, ms};
@@ -39,7 +39,7 @@ pub(super) enum What {
     AtRendezvous(ConnectionId, String),
     ClosedAtRendezvous(ConnectionId),
     Wake(usize),
-    AtTurn(TransportType, SocketAddr, SocketAddr, Vec<u8>),
+    AtTurn(Transport, SocketAddr, SocketAddr, Vec<u8>),
     TurnStream(Who, NetworkInput),
     Page(Who, NetworkInput),
 }

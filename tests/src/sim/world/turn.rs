@@ -4,12 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::endpoint::NetworkInput;
-use beach_core::ice::server_url::{Credentials, IceServer, Service, Transport};
+use beach_core::ice::server_url::Transport;
 use beach_core::ice::turn::StreamId;
 use beach_core::peer::engine::Engine;
 use beach_core::rendezvous::RendezvousInput;
 use beach_core::wire::signal::IceUrl;
-use turn_server_proto::types::TransportType;
 
 use super::network::place;
 use super::queue::What;
@@ -25,10 +24,10 @@ fn end_of(who: Who, stream: StreamId) -> SocketAddr {
 }
 
 impl<E: Engine> World<E> {
-    /// With a TURN server that takes these credentials.
+    /// With a TURN server that takes credentials made from this secret.
     #[must_use]
-    pub fn with_turn(mut self, user: &str, password: &str) -> World<E> {
-        self.turn = Some(TurnPost::new(user, password));
+    pub fn with_turn(mut self, secret: &str) -> World<E> {
+        self.turn = Some(TurnPost::new(secret));
         self
     }
 
@@ -39,22 +38,19 @@ impl<E: Engine> World<E> {
         self
     }
 
-    /// The TURN server forgets everything; it is there again at once.
-    pub fn restart_turn(&mut self, user: &str, password: &str) {
+    /// The TURN server forgets everything; it is there again at once, with another secret.
+    pub fn restart_turn(&mut self, secret: &str) {
         // Its ports are others from now on, as they would be.
         let next_port = self.turn.as_ref().map_or(0, TurnPost::next_port);
-        self.turn = Some(TurnPost::new(user, password).from_port(next_port));
+        self.turn = Some(TurnPost::new(secret).from_port(next_port));
         for (who, stream) in std::mem::take(&mut self.streams).into_values() {
             self.later(AWAY, What::TurnStream(who, NetworkInput::TurnDown(stream)));
         }
     }
 
-    /// Tells a node of this server.
-    pub fn tell_of_turn(&mut self, who: Who, transport: Transport, user: &str, password: &str) {
-        let credentials = Credentials { user: user.to_owned(), password: password.to_owned().into() };
-        let service = Service::Turn(transport, Some(credentials));
-        let server = IceServer { host: TURN_AT.ip().to_string(), port: TURN_AT.port(), service };
-        self.drive(who, NetworkInput::IceServer(server));
+    /// Tells a node of a TURN server that takes credentials made from this secret.
+    pub fn tell_of_turn(&mut self, who: Who, transport: Transport, secret: &str) {
+        self.drive(who, NetworkInput::IceServer(TurnPost::new(secret).as_server(transport)));
     }
 
     /// Has the rendezvous hand servers out from now on.
@@ -78,7 +74,7 @@ impl<E: Engine> World<E> {
     }
 
     pub(super) fn sent_to_turn(&mut self, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
-        self.later(AWAY, What::AtTurn(TransportType::Udp, source, destination, bytes));
+        self.later(AWAY, What::AtTurn(Transport::Udp, source, destination, bytes));
     }
 
     pub(super) fn turn_dial(&mut self, who: Who, stream: StreamId) {
@@ -88,20 +84,23 @@ impl<E: Engine> World<E> {
     }
 
     pub(super) fn turn_write(&mut self, who: Who, stream: StreamId, bytes: Vec<u8>) {
-        self.later(AWAY, What::AtTurn(TransportType::Tcp, end_of(who, stream), TURN_AT, bytes));
+        self.later(AWAY, What::AtTurn(Transport::Tcp, end_of(who, stream), TURN_AT, bytes));
     }
 
     pub(super) fn turn_hang_up(&mut self, who: Who, stream: StreamId) {
         self.streams.remove(&end_of(who, stream));
+        if let Some(post) = &mut self.turn {
+            post.hang_up(self.now, end_of(who, stream));
+        }
     }
 
-    pub(super) fn at_turn(&mut self, transport: TransportType, source: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+    pub(super) fn at_turn(&mut self, transport: Transport, source: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
         let now = self.now;
         let Some(post) = &mut self.turn else { return };
         for (transport, from, to, bytes) in post.handle(now, transport, source, to, bytes) {
             if self.is_for_turn(to) {
-                self.later(Duration::from_micros(10), What::AtTurn(TransportType::Udp, from, to, bytes));
-            } else if transport == TransportType::Tcp {
+                self.later(Duration::from_micros(10), What::AtTurn(Transport::Udp, from, to, bytes));
+            } else if transport == Transport::Tcp {
                 if let Some((who, stream)) = self.streams.get(&to).copied() {
                     self.later(AWAY, What::TurnStream(who, NetworkInput::TurnBytes(stream, bytes)));
                 }
