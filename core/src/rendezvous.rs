@@ -4,6 +4,7 @@
 mod addresses;
 mod check;
 mod servers;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -27,6 +28,7 @@ pub use self::addresses::{
     ADDRESS_SESSIONS,
 };
 pub use self::servers::Servers;
+pub use self::tally::{Close, Join, Present, Registration, Tally};
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its
 /// busiest, as frames adapt to the path.
@@ -272,8 +274,9 @@ pub struct Rendezvous {
     relay: Relay,
     /// Servers handed out.
     ice: Servers,
-    /// Datagrams that went over an allowance.
-    dropped: u64,
+    tally: Tally,
+    /// How many links there are, of all sessions together.
+    links: usize,
     connections: BTreeMap<ConnectionId, Connection>,
     /// Connections that never took part, by the time at which they are closed.
     strangers: BTreeSet<(Timestamp, ConnectionId)>,
@@ -299,7 +302,8 @@ impl Rendezvous {
         Rendezvous {
             relay: Relay::On(TokenBucket::new(Timestamp::ZERO, NODE_RELAY_RATE, NODE_RELAY_BURST)),
             ice: Servers::default(),
-            dropped: 0,
+            tally: Tally::default(),
+            links: 0,
             connections: BTreeMap::new(),
             strangers: BTreeSet::new(),
             sessions: BTreeMap::new(),
@@ -322,7 +326,18 @@ impl Rendezvous {
     /// How many datagrams were dropped because their session, the address of their sender or all together had more than
     /// [`RELAY_RATE`], [`ADDRESS_RELAY_RATE`] or [`NODE_RELAY_RATE`] allows.
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.tally.over_rate
+    }
+
+    /// What it has done since its start.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// What it has now.
+    pub fn present(&self) -> Present {
+        let (connections, away) = (self.connections.len(), self.away.len());
+        Present { connections, hosted: self.sessions.len() - away, away, links: self.links }
     }
 
     /// How many sessions, links and connections there are: what must return to zero.
@@ -348,6 +363,11 @@ impl Rendezvous {
         self.say(to, &FromRendezvous::Refused { link, reason });
     }
 
+    fn refuse_join(&mut self, to: ConnectionId, link: LinkId, answer: Join, reason: Refusal) {
+        self.tally.joins[answer as usize] += 1;
+        self.refuse(to, Some(link), reason);
+    }
+
     fn on_text(&mut self, now: Timestamp, from: ConnectionId, text: &str) {
         let Some(connection) = self.connections.get_mut(&from) else { return };
         connection.heard_at = now;
@@ -360,7 +380,7 @@ impl Rendezvous {
             ToRendezvous::Join { session, link, role, versions, resumes } => {
                 self.asks_for_part(now, from);
                 let Some(id) = self.find(session) else {
-                    return self.refuse(from, Some(link), Refusal::NoSession);
+                    return self.refuse_join(from, link, Join::NoSession, Refusal::NoSession);
                 };
                 let relay = matches!(self.relay, Relay::On(_));
                 let (ice, session) = (self.ice.for_connection(from), Some(id));
@@ -415,10 +435,9 @@ impl Rendezvous {
             (Ok(commitment), Ok(token)) => id_matches(id, &commitment, &token),
             (Ok(_) | Err(_), _) => false,
         };
-        if !proved {
-            return self.refuse(from, None, Refusal::Taken);
-        }
-        if let Some(refusal) = self.register_refuses(now, from, id) {
+        let answer = if proved { self.may_register(now, from, id) } else { Registration::Taken };
+        self.tally.registrations[answer as usize] += 1;
+        if let Some(refusal) = answer.refusal() {
             return self.refuse(from, None, refusal);
         }
         let address = self.address_of(from);
@@ -444,7 +463,7 @@ impl Rendezvous {
             if let Some(connection) = self.connections.get_mut(&earlier) {
                 connection.hosts.remove(&id);
             }
-            self.drop_connection(now, earlier);
+            self.drop_connection(now, earlier, Close::Replaced);
         }
         self.takes_part(from);
         let ice = self.ice.for_connection(from);
@@ -455,36 +474,36 @@ impl Rendezvous {
         }
     }
 
-    /// Why a session whose host proved it is not given to this connection, if so; a new one has its place otherwise.
-    fn register_refuses(&mut self, now: Timestamp, from: ConnectionId, id: SessionId) -> Option<Refusal> {
+    /// Whether a session whose host proved it is given to this connection; a new one has its place then.
+    fn may_register(&mut self, now: Timestamp, from: ConnectionId, id: SessionId) -> Registration {
         let address = self.address_of(from);
         let many = |connection: &Connection| connection.hosts.len() >= MAX_HOSTED && !connection.hosts.contains(&id);
         if self.connections.get(&from).is_some_and(many) {
-            return Some(Refusal::Full);
+            return Registration::Full;
         }
         if self.sessions.contains_key(&id) {
-            return None;
+            return Registration::Registered;
         }
         if !self.addresses.may_register(now, address) {
-            return Some(Refusal::Busy);
+            return Registration::Busy;
         }
         if self.addresses.is_full_of_hosts(address) {
-            return Some(Refusal::Full);
+            return Registration::Full;
         }
         if self.sessions.len() >= MAX_SESSIONS {
             // A session without host makes room: nobody is kept out by people who register and leave.
-            let Some((.., away)) = self.away.first().copied() else { return Some(Refusal::Full) };
+            let Some((.., away)) = self.away.first().copied() else { return Registration::Full };
             self.end_session(away);
         }
-        None
+        Registration::Registered
     }
 
     fn on_join(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, link: LinkId, join: FromRendezvous) {
         let Some(session) = self.sessions.get_mut(&id) else {
-            return self.refuse(from, Some(link), Refusal::NoSession);
+            return self.refuse_join(from, link, Join::NoSession, Refusal::NoSession);
         };
         if self.connections.get(&from).is_some_and(|connection| !connection.may_view(id, link)) {
-            return self.refuse(from, Some(link), Refusal::Full);
+            return self.refuse_join(from, link, Join::Full, Refusal::Full);
         }
         if let Some(known) = session.links.get_mut(&link).filter(|known| said(&known.join) == said(&join)) {
             // The same viewer again: its earlier connection may be dead unnoticed. Only this viewer and the host know
@@ -499,6 +518,7 @@ impl Rendezvous {
             }
             let answer = if session.host.is_some() { join } else { FromRendezvous::Waiting { link } };
             self.takes_part(from);
+            self.tally.joins[Join::Again as usize] += 1;
             return self.say(from, &answer);
         }
         let address = self.connections.get(&from).and_then(|connection| connection.address);
@@ -506,11 +526,11 @@ impl Rendezvous {
         // The address is asked first: what is refused there takes nothing from those who come from elsewhere.
         let allowed = self.addresses.may_join(now, address);
         if allowed && (session.links.contains_key(&link) || session.has_no_room_for(place)) {
-            return self.refuse(from, Some(link), Refusal::Full);
+            return self.refuse_join(from, link, Join::Full, Refusal::Full);
         }
         if !allowed || !session.joins.take(now, 1) {
             self.turn_away(now, id);
-            return self.refuse(from, Some(link), Refusal::Busy);
+            return self.refuse_join(from, link, Join::Busy, Refusal::Busy);
         }
         let host = session.host;
         let announced = host.is_some();
@@ -520,6 +540,8 @@ impl Rendezvous {
         session.used = true;
         let made = Link { viewer: from, place, join: join.clone(), announced, from_host: 0, from_viewer: 0 };
         session.links.insert(link, made);
+        self.links += 1;
+        self.tally.joins[if announced { Join::Joined } else { Join::Waiting } as usize] += 1;
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.views.insert(link, id);
         }
@@ -573,6 +595,7 @@ impl Rendezvous {
             self.refuse(from, Some(link), Refusal::Misuse);
             self.forget_link(id, link, Some(is_host));
         } else if let Some(to) = to {
+            self.tally.envelopes += 1;
             self.say(to, &FromRendezvous::Envelope { link, data });
         }
     }
@@ -593,9 +616,10 @@ impl Rendezvous {
         let length = bytes.len();
         let may = self.addresses.may_relay(now, address, length);
         if may && session.relayed.take(now, length) && all.take(now, length) {
+            self.tally.relayed += 1;
             self.out.push_back(RendezvousOutput::Datagram(to, bytes));
         } else {
-            self.dropped += 1;
+            self.tally.over_rate += 1;
         }
     }
 
@@ -603,7 +627,7 @@ impl Rendezvous {
         let Some(connection) = self.connections.get_mut(&from) else { return };
         connection.nonsense += 1;
         if connection.nonsense >= MAX_NONSENSE {
-            self.drop_connection(now, from);
+            self.drop_connection(now, from, Close::Nonsense);
         }
     }
 
@@ -627,6 +651,7 @@ impl Rendezvous {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let host = session.host;
         let Some(gone) = session.links.remove(&link) else { return };
+        self.links -= 1;
         if let Some(connection) = self.connections.get_mut(&gone.viewer) {
             connection.views.remove(&link);
         }
@@ -643,6 +668,7 @@ impl Rendezvous {
 
     fn end_session(&mut self, id: SessionId) {
         let Some(session) = self.sessions.remove(&id) else { return };
+        self.links -= session.links.len();
         self.away.remove(&session.away(id));
         if let Some(host) = session.host {
             self.addresses.hosts_no_more(self.address_of(host));
@@ -660,8 +686,9 @@ impl Rendezvous {
         }
     }
 
-    fn drop_connection(&mut self, now: Timestamp, id: ConnectionId) {
+    fn drop_connection(&mut self, now: Timestamp, id: ConnectionId, why: Close) {
         if self.connections.contains_key(&id) {
+            self.tally.closed[why as usize] += 1;
             self.out.push_back(RendezvousOutput::Close(id));
             self.on_closed(now, id);
         }
@@ -699,7 +726,7 @@ impl Rendezvous {
             .map(|(id, _)| *id)
             .collect();
         for id in silent {
-            self.drop_connection(now, id);
+            self.drop_connection(now, id, Close::Silent);
         }
         self.addresses.forget(now);
     }
@@ -755,7 +782,7 @@ impl Machine for Rendezvous {
         }
         self.end_absent(now);
         while let Some((_, id)) = self.strangers.first().copied().filter(|(until, _)| *until <= now) {
-            self.drop_connection(now, id);
+            self.drop_connection(now, id, Close::NoPart);
         }
         if self.next_sweep.is_none_or(|at| at <= now) {
             self.sweep(now);

@@ -16,6 +16,8 @@ impl Rendezvous {
         let addresses = self.connections.values().filter_map(|connection| connection.address);
         let hosts = self.sessions.values().filter_map(|session| self.address_of(session.host?));
         self.addresses.check(addresses, hosts);
+        let links: usize = self.sessions.values().map(|session| session.links.len()).sum();
+        assert_eq!(self.links, links, "links are counted");
         for (id, session) in &self.sessions {
             assert_eq!(self.away.contains(&session.away(*id)), session.host.is_none(), "who is away is known");
             assert!(session.links.len() <= MAX_LINKS, "links of a session are bounded");
