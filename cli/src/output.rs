@@ -227,6 +227,11 @@ pub(crate) fn serving(address: SocketAddr) {
     say(&format!("beach {} rendezvous on http://{address}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// Prints where monitors ask a server how it is.
+pub(crate) fn monitored(address: SocketAddr) {
+    say(&format!("beach {} metrics on http://{address}/metrics\n", env!("CARGO_PKG_VERSION")));
+}
+
 /// Prints the address of the page for browsers, which has the link's key in it.
 pub(crate) fn page_served(url: &str) {
     say("Open this address in a browser on this machine, and end with Ctrl-C:\n");

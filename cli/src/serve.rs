@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beach_core::ice::server_url::{IceServer, Service};
-use beach_runtime_tokio::limits;
-use beach_runtime_tokio::rendezvous::{self, HandedOut};
+use beach_runtime_tokio::rendezvous::{self, HandedOut, Operation};
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
+use beach_runtime_tokio::{health, limits};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -52,12 +52,39 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
         Err(name) => return output::usage("the name of a server has no address", &name, "check --ice-server"),
     };
     let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime, stun: args.stun.unwrap_or_default() };
+    let (monitored, questions) = match args.metrics_listen.as_deref().map(watch).transpose() {
+        Ok(watched) => watched.unzip(),
+        Err(cause) => {
+            return output::usage("cannot answer monitors", &cause, "choose another --metrics-listen");
+        }
+    };
     output::serving(server.local_addr());
+    monitored.into_iter().for_each(output::monitored);
     let drain = Arc::new(Notify::new());
+    let operation = Operation { drain: drain.clone(), drain_delay: args.drain_delay, questions };
     tokio::select! {
-        () = rendezvous::run(server, !args.no_relay, ice, drain.clone()) => 0,
+        () = rendezvous::run(server, !args.no_relay, ice, operation) => 0,
         code = ended(&mut signals, &drain) => code,
     }
+}
+
+/// Answers monitors at `address`, by questions to the loop; tells where.
+///
+/// # Errors
+/// The reason in words: the address is no ADDRESS:PORT, or the system refuses to bind or has no thread.
+fn watch(address: &str) -> Result<(SocketAddr, health::Questions), String> {
+    let address: SocketAddr =
+        addressed(address).parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:9090")?;
+    let listener = health::listen(address).map_err(|error| format!("{address}: {error}"))?;
+    let (pulse, questions) = health::pulse();
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    health::watch(pulse, Some(listener), None).map_err(|error| error.to_string())?;
+    Ok((address, questions))
+}
+
+/// `:8080` is a port on the loopback address.
+fn addressed(text: &str) -> String {
+    if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() }
 }
 
 /// Resolves the servers' names to addresses.
@@ -101,8 +128,7 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
 /// # Errors
 /// The reason in words: the name has no address, or the system refuses to bind.
 pub(crate) async fn listen(address: &str) -> Result<Server, String> {
-    // `:8080` is a port on the loopback address.
-    let address = if address.starts_with(':') { format!("127.0.0.1{address}") } else { address.to_owned() };
+    let address = addressed(address);
     let mut last = "the name has no address".to_owned();
     let found: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
         Ok(found) => found.collect(),

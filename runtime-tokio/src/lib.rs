@@ -8,6 +8,7 @@ pub mod clock;
 pub mod control;
 pub mod drive;
 pub mod forward;
+pub mod health;
 pub mod hooks;
 mod interfaces;
 pub mod limits;

@@ -9,17 +9,19 @@ use beach_core::ice::server_url::{IceServer, Service};
 use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput, Servers};
 use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use zeroize::Zeroizing;
 
 use crate::drive::{Surroundings, drive};
+use crate::health::{Condition, Question, Questions, Turns};
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 
-/// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `drain` is notified and
-/// no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous that `relays` carries the datagrams of peers that cannot reach each
-/// other. Peers are told the servers of `ice`, and the STUN server.
-pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify>) {
+/// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `operation` asks for
+/// the end and no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous
+/// that `relays` carries the datagrams of peers that cannot reach each other. Peers are told the servers of `ice`, and
+/// the STUN server.
+pub async fn run(server: Server, relays: bool, ice: HandedOut, operation: Operation) {
     let stun = match ice.stun {
         StunServer::Nobody => Stun::none(),
         StunServer::Itself | StunServer::At(_) => Stun::bind(server.local_addr()).await,
@@ -27,11 +29,37 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, drain: Arc<Notify
     let mut rendezvous = if relays { Rendezvous::new() } else { Rendezvous::new().without_relay() };
     let mut renewal = interval(ice.lifetime / 2);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut sockets = Sockets { server, drain, ice, itself: stun.answers(), renewal, handed_out: false };
+    let itself = stun.answers();
+    let watched = Watched::default();
+    let mut sockets = Sockets { server, operation, watched, ice, itself, renewal, handed_out: false };
     tokio::select! {
         () = drive(&mut rendezvous, Instant::now(), &mut sockets) => {}
         never = stun.run() => match never {},
     }
+}
+
+/// How a rendezvous is operated.
+#[derive(Default)]
+pub struct Operation {
+    /// Notified: the rendezvous shall end.
+    pub drain: Arc<Notify>,
+    /// How long the port stays open after that, until balancers have noticed.
+    pub drain_delay: Duration,
+    /// Questions about the server's condition, if anybody may ask.
+    pub questions: Option<Questions>,
+}
+
+/// What the loop remembers for those who ask about the server's condition.
+#[derive(Default)]
+struct Watched {
+    /// A question that is answered once everything that follows from an event is done.
+    question: Option<Question>,
+    /// When the event came that is being handled.
+    event_at: Option<Instant>,
+    turns: Turns,
+    /// When the port is closed, if the rendezvous shall end.
+    close_at: Option<tokio::time::Instant>,
+    is_draining: bool,
 }
 
 /// The servers that are handed out, and the secret for credentials of servers that have none.
@@ -88,7 +116,8 @@ impl HandedOut {
 
 struct Sockets {
     server: Server,
-    drain: Arc<Notify>,
+    operation: Operation,
+    watched: Watched,
     ice: HandedOut,
     /// Whether there is a STUN server on the rendezvous' own port.
     itself: bool,
@@ -110,7 +139,30 @@ impl Surroundings<Rendezvous> for Sockets {
         ControlFlow::Continue(())
     }
 
+    fn performed(&mut self, machine: &mut Rendezvous) -> ControlFlow<()> {
+        let Watched { question, event_at, turns, is_draining, .. } = &mut self.watched;
+        if let Some(at) = event_at.take() {
+            turns.add(at.elapsed());
+        }
+        if let Some(question) = question.take() {
+            let (done, present, server) = (machine.tally(), machine.present(), self.server.tally());
+            question.answer(Condition { done, present, server, turns: *turns, draining: *is_draining });
+        }
+        ControlFlow::Continue(())
+    }
+
     async fn next(&mut self) -> RendezvousInput {
+        let input = self.event().await;
+        if self.operation.questions.is_some() {
+            self.watched.event_at = Some(Instant::now());
+        }
+        input
+    }
+}
+
+impl Sockets {
+    /// The next event. Cancel-safe.
+    async fn event(&mut self) -> RendezvousInput {
         let event = tokio::select! {
             // The servers come before the first connection: a peer that joins is told of them.
             biased;
@@ -123,10 +175,19 @@ impl Surroundings<Rendezvous> for Sockets {
                 };
                 return RendezvousInput::Ice(self.ice.servers(itself));
             }
-            () = self.drain.notified() => {
-                self.server.close_door();
-                return RendezvousInput::Drain;
+            Some(question) = next_of(self.operation.questions.as_mut()) => {
+                self.watched.question = Some(question);
+                return RendezvousInput::Tick;
             }
+            () = self.operation.drain.notified() => {
+                self.watched.is_draining = true;
+                if self.operation.drain_delay.is_zero() {
+                    return self.close();
+                }
+                self.watched.close_at = Some(tokio::time::Instant::now() + self.operation.drain_delay);
+                return RendezvousInput::Tick;
+            }
+            () = at(self.watched.close_at) => return self.close(),
             event = self.server.next() => event,
         };
         match event {
@@ -135,6 +196,28 @@ impl Surroundings<Rendezvous> for Sockets {
             ServerEvent::Datagram { connection, bytes } => RendezvousInput::Datagram(connection, bytes),
             ServerEvent::Closed { connection } => RendezvousInput::Closed(connection),
         }
+    }
+
+    /// Accepts no connection from now on.
+    fn close(&mut self) -> RendezvousInput {
+        self.watched.close_at = None;
+        self.server.close_door();
+        RendezvousInput::Drain
+    }
+}
+
+/// The next question; none comes if nobody may ask.
+async fn next_of(questions: Option<&mut Questions>) -> Option<Question> {
+    match questions {
+        Some(questions) => questions.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -173,7 +256,7 @@ mod tests {
         };
         tokio::select! {
             told = timeout(Duration::from_secs(10), host) => told.expect("within the deadline"),
-            () = run(server, true, ice, Arc::default()) => panic!("the rendezvous has ended"),
+            () = run(server, true, ice, Operation::default()) => panic!("the rendezvous has ended"),
         }
     }
 

@@ -9,6 +9,7 @@ mod http;
 mod page;
 mod places;
 mod proxy_header;
+mod tally;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use beach_core::rendezvous::ConnectionId;
@@ -33,8 +35,9 @@ use self::client_address::Origin;
 pub use self::client_address::Proxies;
 use self::connection::{Arrived, Front};
 use self::places::{NoPlace, Places};
+pub use self::tally::{Relayed, Tally};
 use crate::limits;
-use crate::websocket::QueueSender;
+use crate::websocket::{Fates, QueueSender};
 
 /// Connections at once, whatever their state, if the process may open as many files: a host and a viewer for each
 /// session that a rendezvous may have, about 1.5 GB.
@@ -126,6 +129,7 @@ pub struct Server {
     accept_at: Option<Instant>,
     places: Places,
     front: Arc<Front>,
+    tally: Tally,
     /// The time of the last warning that connections are refused.
     warned_at: Option<Instant>,
 }
@@ -149,6 +153,7 @@ struct Handle {
 struct Queues {
     events: mpsc::Sender<Report>,
     datagrams: mpsc::Sender<(ConnectionId, Vec<u8>)>,
+    fates: Arc<Fates>,
 }
 
 impl Queues {
@@ -191,13 +196,14 @@ impl Server {
             local_addr,
             next_connection: 1,
             tasks: JoinSet::new(),
-            queues: Queues { events, datagrams: to_relay },
+            queues: Queues { events, datagrams: to_relay, fates: Arc::default() },
             reports,
             datagrams,
             open: HashMap::new(),
             accept_at: None,
             places: Places::new(limits::connections().min(MAX_CONNECTIONS)),
             front: Arc::default(),
+            tally: Tally::default(),
             warned_at: None,
         })
     }
@@ -220,6 +226,17 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// What it has done since its start, and has now.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let fates = &self.queues.fates;
+        let [sent, sent_bytes, queue, late] =
+            [&fates.sent, &fates.sent_bytes, &fates.queue, &fates.late].map(|counter| counter.load(Ordering::Relaxed));
+        let relayed = Relayed { sent, sent_bytes, queue, late };
+        let (connections, places) = self.places.taken();
+        Tally { connections, places, relayed, ..self.tally }
     }
 
     /// Accepts no connection from now on; the port is free for another server.
@@ -263,6 +280,7 @@ impl Server {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
                 tracing::debug!(connection, "outbound queue full: closed");
+                self.tally.slow += 1;
                 if let Open::Live(handle) = std::mem::replace(open, Open::Closing) {
                     // An error here: the connection has ended by itself.
                     let _ = handle.cut.send(());
@@ -299,7 +317,7 @@ impl Server {
         match report {
             Report::Client(connection, client, reply) => {
                 let place = self.places.comes_from(connection, owner(client));
-                self.warn_without(place);
+                self.note(place);
                 // An error here: the connection has ended meanwhile.
                 let _ = reply.send(place.is_ok());
                 None
@@ -315,7 +333,9 @@ impl Server {
             },
             Report::Closed(connection) => {
                 tracing::debug!(connection, "closed");
-                self.open.remove(&connection).map(|_| ServerEvent::Closed { connection })
+                let open = self.open.remove(&connection)?;
+                self.tally.left += u64::from(matches!(open, Open::Live(_)));
+                Some(ServerEvent::Closed { connection })
             }
         }
     }
@@ -334,7 +354,7 @@ impl Server {
         let (connection, address) = (self.next_connection, origin.client().map(owner));
         self.next_connection += 1;
         let place = self.places.take(connection, address);
-        self.warn_without(place);
+        self.note(place);
         let arrived = Arrived { connection, stream, hop, origin, has_place: place.is_ok() };
         let (queues, front) = (self.queues.clone(), self.front.clone());
         let task = self.tasks.spawn(async move {
@@ -353,11 +373,11 @@ impl Server {
         }
     }
 
-    /// Says in the log that a connection has no place, unless the log says so already.
-    fn warn_without(&mut self, place: Result<(), NoPlace>) {
-        if let Err(cause) = place
-            && self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY)
-        {
+    /// Counts a connection that has no place, and says so in the log, unless the log says so already.
+    fn note(&mut self, place: Result<(), NoPlace>) {
+        let Err(cause) = place else { return };
+        self.tally.refused(cause);
+        if self.warned_at.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             self.warned_at = Some(Instant::now());
             tracing::warn!(%cause, "connections are refused");
         }

@@ -15,7 +15,7 @@ use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
 use self::queue::DATAGRAM_WAITS_MAX;
-pub(crate) use self::queue::{QueueReceiver, QueueSender, queue};
+pub(crate) use self::queue::{Fates, QueueReceiver, QueueSender, counted_queue, queue};
 
 /// Largest message accepted, in bytes. Offers and answers are a few KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -83,6 +83,9 @@ pub(crate) trait Reports {
     /// # Errors
     /// Nobody takes messages any more.
     fn report(&self, arrival: Arrival) -> impl Future<Output = Result<(), Gone>> + Send;
+
+    /// A datagram was dropped, because it waited too long.
+    fn late(&self) {}
 }
 
 /// Why a WebSocket carries nothing any more.
@@ -124,6 +127,7 @@ async fn read_all(reader: &mut (impl Stream<Item = Result<Message, Error>> + Unp
             Some(Ok(Message::Text(text))) => Arrival::Text(text.as_str().to_owned()),
             Some(Ok(Message::Binary(_))) if behind.is_too_late() => {
                 tracing::trace!("a datagram to relay waited too long");
+                reports.late();
                 continue;
             }
             Some(Ok(Message::Binary(bytes))) => Arrival::Datagram(bytes.to_vec()),

@@ -12,6 +12,9 @@ use ipnet::IpNet;
 
 use super::values::{LogArgs, ice_server, seconds, server_url};
 
+/// A heading of `beach serve --help`.
+const OPERATION: &str = "Operation";
+
 /// `beach serve`
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -47,6 +50,14 @@ pub(crate) struct ServeArgs {
     /// Default: at the name by which they reach serve
     #[arg(long, value_name = "WHERE", value_parser = stun)]
     pub(crate) stun: Option<StunServer>,
+
+    /// Answer /metrics, /livez and /readyz on this ADDRESS:PORT
+    #[arg(long, help_heading = OPERATION, value_name = "ADDR")]
+    pub(crate) metrics_listen: Option<String>,
+
+    /// When stopped, keep the port open for this time, until balancers have noticed
+    #[arg(long, help_heading = OPERATION, value_name = "SECS", default_value = "0", value_parser = seconds)]
+    pub(crate) drain_delay: Duration,
 
     #[command(flatten)]
     pub(crate) log: LogArgs,

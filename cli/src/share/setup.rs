@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use beach_core::Entropy;
@@ -332,7 +331,7 @@ async fn serve_within(server: Server, fault: Option<Duration>) {
         }
     };
     tokio::select! {
-        () = rendezvous::run(server, true, rendezvous::HandedOut::default(), Arc::default()) => {}
+        () = rendezvous::run(server, true, rendezvous::HandedOut::default(), rendezvous::Operation::default()) => {}
         () = fault => panic!("asked for by --test-fault"),
     }
 }

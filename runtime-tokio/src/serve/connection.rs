@@ -22,7 +22,9 @@ use super::client_address::{FORWARDED_FOR, Origin, Proxies};
 use super::http::{Ended, HEAD_DEADLINE, Visitor, converse, routes, routes_when_full};
 use super::proxy_header::{self, Announced};
 use super::{Handle, OUTBOUND_MAX, Queues, Report};
-use crate::websocket::{Arrival, End, GOODBYE_DEADLINE, Gone, Reports, goodbye, limits, prepare, pump, queue};
+use crate::websocket::{
+    Arrival, End, Fates, GOODBYE_DEADLINE, Gone, Reports, counted_queue, goodbye, limits, prepare, pump,
+};
 
 /// How many bytes are read and thrown away after the last answer. Closing with unread input resets the connection, and
 /// the reset can overtake the answer.
@@ -147,11 +149,15 @@ impl Reports for OfConnection<'_> {
         }
         Ok(())
     }
+
+    fn late(&self) {
+        Fates::count(&self.queues.fates.late);
+    }
 }
 
 /// Runs an open WebSocket until either side ends it.
 async fn carry(connection: ConnectionId, socket: Socket, client: Option<IpAddr>, queues: &Queues) {
-    let (outbound, mut to_send) = queue(OUTBOUND_MAX);
+    let (outbound, mut to_send) = counted_queue(OUTBOUND_MAX, queues.fates.clone());
     let (cut, mut cut_now) = oneshot::channel();
     let handle = Handle { outbound, cut };
     if queues.events.send(Report::Opened(connection, client, handle)).await.is_err() {

@@ -83,6 +83,11 @@ impl Places {
         Places { max, taken: HashMap::new(), held: HashMap::new(), refused: VecDeque::new() }
     }
 
+    /// How many are taken, and how many there are.
+    pub(super) fn taken(&self) -> (usize, usize) {
+        (self.taken.len(), self.max)
+    }
+
     /// Gives a place to a connection from this address.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The queue of messages that are to leave on a WebSocket: all texts, in order, and a few datagrams behind the texts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::Message;
@@ -14,23 +16,49 @@ const DATAGRAMS_MAX: usize = 24;
 /// what is newer.
 pub(crate) const DATAGRAM_WAITS_MAX: Duration = Duration::from_millis(250);
 
+/// What became of the datagrams of all queues with these counters.
+#[derive(Debug, Default)]
+pub(crate) struct Fates {
+    pub(crate) sent: AtomicU64,
+    pub(crate) sent_bytes: AtomicU64,
+    /// Too many waited.
+    pub(crate) queue: AtomicU64,
+    /// They waited too long, here or before somebody read them.
+    pub(crate) late: AtomicU64,
+}
+
+impl Fates {
+    /// Counts one more of these.
+    pub(crate) fn count(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// The end that is filled.
 pub(crate) struct QueueSender {
     texts: mpsc::Sender<String>,
     datagrams: mpsc::Sender<(Instant, Vec<u8>)>,
+    fates: Arc<Fates>,
 }
 
 /// The end that is emptied. The queue is at its end once the other end is dropped and everything is taken.
 pub(crate) struct QueueReceiver {
     texts: mpsc::Receiver<String>,
     datagrams: mpsc::Receiver<(Instant, Vec<u8>)>,
+    fates: Arc<Fates>,
 }
 
 /// A queue for so many texts.
 pub(crate) fn queue(texts_max: usize) -> (QueueSender, QueueReceiver) {
+    counted_queue(texts_max, Arc::default())
+}
+
+/// As [`queue`]; the fates of its datagrams are counted.
+pub(crate) fn counted_queue(texts_max: usize, fates: Arc<Fates>) -> (QueueSender, QueueReceiver) {
     let (fill_texts, texts) = mpsc::channel(texts_max);
     let (fill_datagrams, datagrams) = mpsc::channel(DATAGRAMS_MAX);
-    (QueueSender { texts: fill_texts, datagrams: fill_datagrams }, QueueReceiver { texts, datagrams })
+    let sender = QueueSender { texts: fill_texts, datagrams: fill_datagrams, fates: fates.clone() };
+    (sender, QueueReceiver { texts, datagrams, fates })
 }
 
 impl QueueSender {
@@ -42,6 +70,7 @@ impl QueueSender {
     /// Queues a datagram, or drops it.
     pub(crate) fn datagram(&self, bytes: Vec<u8>) {
         if self.datagrams.try_send((Instant::now(), bytes)).is_err() {
+            Fates::count(&self.fates.queue);
             tracing::trace!("a relayed datagram was dropped");
         }
     }
@@ -56,8 +85,11 @@ impl QueueReceiver {
                 text = self.texts.recv() => return text.map(Message::text),
                 Some((queued_at, bytes)) = self.datagrams.recv() => {
                     if queued_at.elapsed() <= DATAGRAM_WAITS_MAX {
+                        Fates::count(&self.fates.sent);
+                        self.fates.sent_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                         return Some(Message::binary(bytes));
                     }
+                    Fates::count(&self.fates.late);
                     tracing::trace!("a relayed datagram waited too long");
                 }
             }

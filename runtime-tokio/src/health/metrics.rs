@@ -1,0 +1,170 @@
+//! The numbers of a server as text for Prometheus, in the format OpenMetrics 1.0. No label has an id, an address or a
+//! name.
+
+use std::fmt;
+
+use beach_core::rendezvous::{Close, Join, Registration};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text as openmetrics};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Condition;
+
+/// The content type of [`text`].
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The metrics of a server in this condition.
+pub(super) fn text(condition: Condition) -> String {
+    let mut registry = Registry::with_prefix("beach");
+    registry.register_collector(Box::new(condition));
+    let mut text = String::new();
+    match openmetrics::encode(&mut text, &registry) {
+        Ok(()) => text,
+        Err(fmt::Error) => unreachable!("a string takes every text"),
+    }
+}
+
+impl Collector for Condition {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.gauges(&mut page)?;
+        self.counters(&mut page)?;
+        let (seconds, count, ranges) = (self.turns.seconds(), self.turns.count(), self.turns.ranges());
+        let help = "How long the loop took for each event and what followed from the event";
+        let mut histogram = page.0.encode_descriptor("loop", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        histogram.encode_histogram::<NoLabelSet>(seconds, count, &ranges, None)
+    }
+}
+
+impl Condition {
+    fn gauges(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (server, present) = (&self.server, &self.present);
+        let number = |count: usize| count as u64;
+        page.gauge("connections", "Connections that have a place", &[("", number(server.connections))])?;
+        page.gauge("places", "Connections that may have a place", &[("", number(server.places))])?;
+        let sessions = [("present", number(present.hosted)), ("away", number(present.away))];
+        page.gauge("sessions|host", "Sessions, by whether their host is connected", &sessions)?;
+        page.gauge("links", "Links between a host and a viewer", &[("", number(present.links))])?;
+        page.gauge("draining", "1 while the server is about to end", &[("", u64::from(self.draining))])
+    }
+
+    fn counters(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (done, server) = (&self.done, &self.server);
+        let registrations = Registration::ALL.map(|answer| (registration(answer), done.registrations(answer)));
+        page.counter("registrations|result", "Answers to hosts that register a session", &registrations)?;
+        let joins = Join::ALL.map(|answer| (join(answer), done.joins(answer)));
+        page.counter("joins|result", "Answers to viewers that join", &joins)?;
+        page.counter("envelopes", "Sealed messages that were passed on", &[("", done.envelopes)])?;
+        let relayed = &server.relayed;
+        let datagrams =
+            [("sent", relayed.sent), ("rate", done.over_rate), ("queue", relayed.queue), ("late", relayed.late)];
+        page.counter("relay_datagrams|result", "What became of datagrams to relay", &datagrams)?;
+        page.counter("relay_bytes", "Bytes of relayed datagrams that were sent", &[("", relayed.sent_bytes)])?;
+        let closed = Close::ALL.map(|why| (close(why), done.closed(why))).into_iter();
+        let closed: Vec<_> = closed.chain([("left", server.left), ("slow", server.slow)]).collect();
+        page.counter("closed|why", "WebSockets that ended, by the reason", &closed)?;
+        let refused = [("full", server.full), ("address", server.of_one_address)];
+        page.counter("refused_connections|why", "Connections that got no place", &refused)
+    }
+}
+
+fn registration(answer: Registration) -> &'static str {
+    match answer {
+        Registration::Registered => "registered",
+        Registration::Taken => "taken",
+        Registration::Busy => "busy",
+        Registration::Full => "full",
+    }
+}
+
+fn join(answer: Join) -> &'static str {
+    match answer {
+        Join::Joined => "joined",
+        Join::Waiting => "waiting",
+        Join::Again => "again",
+        Join::NoSession => "no_session",
+        Join::Busy => "busy",
+        Join::Full => "full",
+    }
+}
+
+fn close(why: Close) -> &'static str {
+    match why {
+        Close::Silent => "silent",
+        Close::NoPart => "no_part",
+        Close::Nonsense => "nonsense",
+        Close::Replaced => "replaced",
+    }
+}
+
+/// The page of metrics under way. A name stands alone, or before the label that tells its numbers apart: `NAME|LABEL`.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn gauge(&mut self, name: &str, help: &str, numbers: &[(&str, u64)]) -> fmt::Result {
+        self.metric(name, help, MetricType::Gauge, numbers)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, numbers: &[(&str, u64)]) -> fmt::Result {
+        self.metric(name, help, MetricType::Counter, numbers)
+    }
+
+    fn metric(&mut self, name: &str, help: &str, kind: MetricType, numbers: &[(&str, u64)]) -> fmt::Result {
+        let (name, label) = name.split_once('|').map_or((name, None), |(name, label)| (name, Some(label)));
+        let is_counter = matches!(kind, MetricType::Counter);
+        let mut metric = self.0.encode_descriptor(name, help, None, kind)?;
+        let write = |metric: &mut MetricEncoder<'_>, number: &u64| match is_counter {
+            true => metric.encode_counter::<NoLabelSet, _, u64>(number, None),
+            false => metric.encode_gauge(number),
+        };
+        numbers.iter().try_for_each(|(value, number)| match label {
+            Some(label) => write(&mut metric.encode_family(&[(label, *value)])?, number),
+            None => write(&mut metric, number),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::health::Turns;
+    use crate::serve;
+
+    #[test]
+    fn the_text_names_each_number_once_and_ends_as_the_format_asks() {
+        let relayed = serve::Relayed { sent: 5, sent_bytes: 6000, queue: 2, late: 1 };
+        let server = serve::Tally { connections: 3, places: 9, relayed, slow: 4, ..serve::Tally::default() };
+        let mut turns = Turns::default();
+        [5, 50, 20_000_000].map(Duration::from_micros).into_iter().for_each(|took| turns.add(took));
+        let text = text(Condition { server, turns, draining: true, ..Condition::default() });
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let mut numbers = BTreeMap::new();
+        for (name, number) in samples.map(|line| line.rsplit_once(' ').expect("a name and a number")) {
+            assert!(numbers.insert(name, number).is_none(), "{name} is there twice");
+        }
+        for (name, number) in [
+            ("beach_connections", "3"),
+            ("beach_places", "9"),
+            ("beach_sessions{host=\"away\"}", "0"),
+            ("beach_draining", "1"),
+            ("beach_relay_datagrams_total{result=\"sent\"}", "5"),
+            ("beach_relay_datagrams_total{result=\"queue\"}", "2"),
+            ("beach_relay_bytes_total", "6000"),
+            ("beach_closed_total{why=\"slow\"}", "4"),
+            ("beach_joins_total{result=\"no_session\"}", "0"),
+            ("beach_refused_connections_total{why=\"full\"}", "0"),
+            ("beach_loop_seconds_count", "3"),
+            ("beach_loop_seconds_bucket{le=\"0.00001\"}", "1"),
+            ("beach_loop_seconds_bucket{le=\"0.0001\"}", "2"),
+            ("beach_loop_seconds_bucket{le=\"10.0\"}", "2"),
+            ("beach_loop_seconds_bucket{le=\"+Inf\"}", "3"),
+        ] {
+            assert_eq!(numbers.get(name), Some(&number), "{name} in:\n{text}");
+        }
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+    }
+}

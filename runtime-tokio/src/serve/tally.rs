@@ -1,0 +1,44 @@
+//! What a server has done since its start and has now, in numbers.
+
+use super::places::NoPlace;
+
+/// What a server has done since its start, and has now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections that have a place now.
+    pub connections: usize,
+    /// Places for connections.
+    pub places: usize,
+    /// Connections without a place, because there was none.
+    pub full: u64,
+    /// Connections without a place, because their address had enough.
+    pub of_one_address: u64,
+    /// WebSockets that the peer ended, or the network.
+    pub left: u64,
+    /// WebSockets that were ended because the peer read too slowly.
+    pub slow: u64,
+    /// What became of datagrams to relay.
+    pub relayed: Relayed,
+}
+
+impl Tally {
+    pub(super) fn refused(&mut self, why: NoPlace) {
+        *match why {
+            NoPlace::Full => &mut self.full,
+            NoPlace::Address => &mut self.of_one_address,
+        } += 1;
+    }
+}
+
+/// What became of datagrams to relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// Sent on.
+    pub sent: u64,
+    /// The bytes of those that were sent on.
+    pub sent_bytes: u64,
+    /// Dropped because too many waited for one connection.
+    pub queue: u64,
+    /// Dropped because they waited too long.
+    pub late: u64,
+}

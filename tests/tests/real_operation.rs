@@ -1,0 +1,147 @@
+//! Operating `beach serve`: metrics, health, and the way to its end.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use beach_tests::real::{
+    Host, Process, Rendezvous, Running as _, Scratch, Signal, eventually, get, holds, join, metrics,
+};
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Where monitors ask it.
+#[track_caller]
+fn monitored(rendezvous: &Rendezvous) -> SocketAddr {
+    eventually("the address for monitors", SOON, || {
+        let said = rendezvous.process.stderr();
+        let url = said.split_whitespace().find(|word| word.ends_with("/metrics"))?;
+        url.trim_start_matches("http://").trim_end_matches("/metrics").parse().ok()
+    })
+}
+
+fn server(rendezvous: &Rendezvous) -> SocketAddr {
+    rendezvous.url.trim_start_matches("http://").parse().expect("an address")
+}
+
+#[track_caller]
+fn status(monitor: SocketAddr, path: &str) -> u16 {
+    let answer = get(monitor, path).expect("an answer");
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no answer: {answer}"))
+}
+
+#[test]
+fn metrics_tell_of_a_share_and_a_join_through_the_relay_and_of_their_end() {
+    let scratch = Scratch::new();
+    let mut rendezvous = Rendezvous::start(&scratch, &["--metrics-listen", "127.0.0.1:0"]);
+    let monitor = monitored(&rendezvous);
+    assert_eq!((status(monitor, "/livez"), status(monitor, "/readyz")), (200, 200));
+    let before = metrics(monitor);
+    assert_eq!((before["beach_connections"], before["beach_links"]), (0.0, 0.0));
+
+    let host = Host::start(&scratch, &["--server", &rendezvous.url, "--relay-only"], &["cat"]);
+    let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    // A third side, which the rendezvous refuses.
+    let nobodys = format!("{}/s/AAAAAAAAAAAAAAAAAAAAAA#1v.AAAAAAAAAAAAAAAAAAAAAA", rendezvous.url);
+    let mut refused = Process::start(&mut join(&scratch, &["--json", &nobodys]));
+    refused.exit(SOON * 3);
+    let during = metrics(monitor);
+    for (name, number) in [
+        ("beach_connections", 2.0),
+        ("beach_sessions{host=\"present\"}", 1.0),
+        ("beach_sessions{host=\"away\"}", 0.0),
+        ("beach_links", 1.0),
+        ("beach_registrations_total{result=\"registered\"}", 1.0),
+        ("beach_joins_total{result=\"joined\"}", 1.0),
+        ("beach_draining", 0.0),
+    ] {
+        assert_eq!(during.get(name), Some(&number), "{name}: {during:#?}");
+    }
+    for name in [
+        "beach_joins_total{result=\"no_session\"}",
+        "beach_envelopes_total",
+        "beach_relay_datagrams_total{result=\"sent\"}",
+        "beach_relay_bytes_total",
+        "beach_loop_seconds_count",
+    ] {
+        assert!(during.get(name).is_some_and(|number| *number >= 1.0), "{name}: {during:#?}");
+    }
+
+    viewer.write("~.");
+    viewer.exit(SOON);
+    drop(host);
+    holds("connections are counted when they go", SOON, || {
+        let after = metrics(monitor);
+        after["beach_connections"] == 0.0
+            && after["beach_links"] == 0.0
+            && after["beach_closed_total{why=\"left\"}"] >= 3.0
+    });
+    rendezvous.process.signal(Signal::TERM);
+    assert_eq!(rendezvous.process.exit(SOON), 0);
+}
+
+#[test]
+fn a_server_without_the_flag_has_no_second_listener_and_no_second_line() {
+    let scratch = Scratch::new();
+    let rendezvous = Rendezvous::start(&scratch, &[]);
+    assert_eq!(rendezvous.process.stderr().lines().count(), 1, "{}", rendezvous.process.stderr());
+    assert!(get(server(&rendezvous), "/metrics").expect("an answer").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn a_full_server_is_live_and_not_ready() {
+    let scratch = Scratch::new();
+    let files = "ulimit -n 260; exec \"$@\"";
+    let options = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"];
+    let served = beach_tests::real::beach(&scratch, &options);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", files, "sh"]).arg(served.get_program()).args(served.get_args());
+    command.env_clear().envs(served.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let process = Process::start(command.current_dir(scratch.folder()));
+    let url = eventually("the address of the rendezvous", SOON, || {
+        process.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    });
+    let rendezvous = Rendezvous { process, url };
+    let (server, monitor) = (server(&rendezvous), monitored(&rendezvous));
+    let places = metrics(monitor)["beach_places"];
+    let mut held: Vec<TcpStream> = Vec::new();
+    holds("the server refuses connections", SOON, || {
+        held.extend(TcpStream::connect(server).ok());
+        held.len() as f64 > places && metrics(monitor)["beach_refused_connections_total{why=\"full\"}"] > 0.0
+    });
+    assert_eq!((status(monitor, "/livez"), status(monitor, "/readyz")), (200, 503));
+    drop(held);
+    holds("the server is ready again", SOON, || status(monitor, "/readyz") == 200);
+}
+
+#[test]
+fn a_server_that_is_to_end_is_not_ready_at_once_and_serves_until_the_delay_is_over() {
+    let scratch = Scratch::new();
+    let options = ["--metrics-listen", "127.0.0.1:0", "--drain-delay", "3600"];
+    let mut rendezvous = Rendezvous::start(&scratch, &options);
+    let monitor = monitored(&rendezvous);
+    let host = Host::start(&scratch, &["--server", &rendezvous.url], &["cat"]);
+    rendezvous.process.signal(Signal::TERM);
+    holds("not ready", SOON, || status(monitor, "/readyz") == 503);
+    assert_eq!((status(monitor, "/livez"), metrics(monitor)["beach_draining"]), (200, 1.0));
+    let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.view]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    rendezvous.process.signal(Signal::TERM);
+    assert_eq!(rendezvous.process.exit(SOON), 0, "the second signal ends at once");
+}
+
+#[test]
+fn after_the_delay_the_port_is_closed_and_the_server_ends() {
+    let scratch = Scratch::new();
+    let mut rendezvous = Rendezvous::start(&scratch, &["--drain-delay", "1"]);
+    let address = server(&rendezvous);
+    rendezvous.process.signal(Signal::TERM);
+    holds("the log says that it ends", SOON, || scratch.read("serve.log").contains("draining"));
+    let mut late = TcpStream::connect(address).expect("the port is open");
+    late.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("asks");
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.contains(" 200 OK"), "{answer}");
+    assert_eq!(rendezvous.process.exit(SOON), 0);
+}
