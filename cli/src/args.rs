@@ -16,7 +16,7 @@ pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, 
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
 pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, VersionArgs, WebArgs};
-pub(crate) use values::LogArgs;
+pub(crate) use values::{LogArgs, LogFormat};
 
 use crate::config::Found;
 use crate::{config, output, program};

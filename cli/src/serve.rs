@@ -17,7 +17,7 @@ use crate::args::ServeArgs;
 use crate::{log, output};
 
 pub(crate) async fn run(args: ServeArgs) -> u8 {
-    if let Err(cause) = log::start(&args.log) {
+    if let Err(cause) = log::start_without_terminal(&args.log) {
         return output::usage("cannot write the log", &cause, "choose another --log-file");
     }
     // Before listening: the limit says how many connections there may be. A share leaves the limit alone, since the
@@ -58,6 +58,8 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
             return output::usage("cannot answer monitors", &cause, "choose another --metrics-listen");
         }
     };
+    let places = server.tally().places;
+    tracing::info!(address = %server.local_addr(), places, version = env!("CARGO_PKG_VERSION"), "listening");
     output::serving(server.local_addr());
     monitored.into_iter().for_each(output::monitored);
     let drain = Arc::new(Notify::new());

@@ -24,6 +24,14 @@ impl PrivateFile {
         Self::of(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
     }
 
+    /// Standard error, whoever may read it.
+    ///
+    /// # Errors
+    /// The system has no further file.
+    pub fn stderr() -> io::Result<PrivateFile> {
+        Ok(PrivateFile(File::from(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 0)?)))
+    }
+
     fn of(file: File) -> io::Result<PrivateFile> {
         // The mode of a pipe, a terminal or /dev/null is not ours to change.
         if file.metadata()?.is_file() {

@@ -5,8 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use beach_tests::real::{
-    Host, Process, Rendezvous, Running as _, Scratch, Signal, eventually, get, holds, join, metrics,
+    beach, Host, Process, Rendezvous, Running as _, Scratch, Signal, eventually, get, holds, join, metrics,
 };
+use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -87,6 +88,35 @@ fn a_server_without_the_flag_has_no_second_listener_and_no_second_line() {
     let rendezvous = Rendezvous::start(&scratch, &[]);
     assert_eq!(rendezvous.process.stderr().lines().count(), 1, "{}", rendezvous.process.stderr());
     assert!(get(server(&rendezvous), "/metrics").expect("an answer").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn the_log_of_a_server_is_json_if_asked_for_and_tells_of_no_session() {
+    let scratch = Scratch::new();
+    let mut rendezvous = Rendezvous::start(&scratch, &["--log-format", "json"]);
+    let host = Host::start(&scratch, &["--server", &rendezvous.url], &["cat"]);
+    let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.view]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    rendezvous.process.signal(Signal::TERM);
+    assert_eq!(rendezvous.process.exit(SOON * 2), 0);
+    let log = scratch.read("serve.log");
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect("a line is an object")).collect();
+    let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
+    assert!(messages.contains(&"listening") && messages.contains(&"draining"), "{log}");
+    assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()), "{log}");
+    let id = host.links.view.split(['#', '/']).nth(4).expect("a link names its session");
+    assert!(!log.contains(&id[..8]), "a session is in the log:\n{log}");
+}
+
+#[test]
+fn the_log_of_a_server_goes_to_standard_error_if_asked_for() {
+    let scratch = Scratch::new();
+    let options = ["serve", "--listen", "127.0.0.1:0", "--log-file", "-"];
+    let mut serve = Process::start(&mut beach(&scratch, &options));
+    holds("the log says that serve listens", SOON, || serve.stderr().contains("INFO") && serve.stderr().contains("listening"));
+    serve.signal(Signal::TERM);
+    assert_eq!(serve.exit(SOON), 0);
+    assert!(serve.stderr().contains("draining") && !scratch.file("-").exists(), "{}", serve.stderr());
 }
 
 #[test]

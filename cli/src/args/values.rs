@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use beach_core::endpoint::Paths;
 use beach_core::ice::server_url::{BadIceServer, IceServer, Service};
-use clap::Args;
 use clap::builder::FalseyValueParser;
+use clap::{Args, ValueEnum};
 
 /// The headings of `--help` that several commands have.
 pub(super) const NETWORK: &str = "Network";
@@ -50,6 +50,17 @@ pub(crate) struct LogArgs {
     /// Append the log at level debug to FILE (mode 0600)
     #[arg(long, help_heading = LOGS, value_name = "FILE", conflicts_with = "log_file")]
     pub(crate) debug_log: Option<PathBuf>,
+
+    /// Write the log as lines of text, or as one JSON object a line
+    #[arg(long, help_heading = LOGS, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// The form of a log's lines. Its values have no help of their own, which would spread all help over more lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
 }
 
 /// The key that begins an escape.
