@@ -5,13 +5,14 @@ mod join;
 mod share;
 mod tools;
 mod values;
+mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use beach_core::terminal::Size;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs, ViewerName};
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
@@ -49,6 +50,10 @@ Exit codes:
   0 ended or left   2 usage            3 rendezvous unreachable   4 no such session
   5 refused         6 no path          7 connection lost          8 other protocol version";
 
+const SERVE_VARIABLES: &str = "\
+Each flag is a variable too: BEACH_SERVE_LISTEN is --listen, BEACH_SERVE_NO_RELAY=1 is --no-relay.
+A flag that is repeatable takes a list with spaces. The command line wins.";
+
 const COMPLETIONS: &str = "\
 Load the script:
   bash         source <(beach completions bash)
@@ -80,6 +85,7 @@ pub(crate) enum Command {
     /// Serve the page for browsers to this machine alone, for a link
     Web(WebArgs),
     /// Run a rendezvous, which introduces viewers to hosts
+    #[command(after_help = SERVE_VARIABLES)]
     Serve(ServeArgs),
     /// Show your sessions: links and viewers
     Status(StatusArgs),
@@ -125,7 +131,7 @@ pub(crate) enum Command {
 /// The exit code, after an error message about the configuration.
 pub(crate) fn parse() -> Result<Command, u8> {
     let mut args = normalize(std::env::args_os());
-    let matches = Cli::command().try_get_matches_from(&args).map_err(|error| mistaken(&args, &error))?;
+    let matches = definition().try_get_matches_from(&args).map_err(|error| mistaken(&args, &error))?;
     if let Some(path) = config::path() {
         let added = config::read(&path).and_then(|found| {
             let text = match found {
@@ -141,7 +147,7 @@ pub(crate) fn parse() -> Result<Command, u8> {
                     return Ok(Vec::new());
                 }
             };
-            config::arguments(&text, &Cli::command(), &matches)
+            config::arguments(&text, &definition(), &matches)
         });
         match added {
             Ok(added) => args.splice(2.min(args.len())..2.min(args.len()), added).for_each(drop),
@@ -155,7 +161,8 @@ pub(crate) fn parse() -> Result<Command, u8> {
             }
         }
     }
-    Ok(Cli::parse_from(args).command)
+    let matches = definition().get_matches_from(args);
+    Ok(Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command)
 }
 
 /// The exit code for a command line that clap does not take. Says how to share a program, if the program stands where
@@ -209,9 +216,9 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// The definition of the command line.
+/// The definition of the command line. Each flag of serve is a variable too.
 pub(crate) fn definition() -> clap::Command {
-    Cli::command()
+    Cli::command().mut_subcommand("serve", variables::of_each_flag)
 }
 
 /// The command line of the background process: this process' own, with the terminal's size in place of --detach.
@@ -284,8 +291,7 @@ mod tests {
 
     #[test]
     fn the_definitions_are_sound() {
-        use clap::CommandFactory as _;
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]

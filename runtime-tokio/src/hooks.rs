@@ -4,7 +4,7 @@
 //! time. A command runs until its group is empty: children in the background count, and end with the group. A child
 //! that leaves the group (`setsid`) is on its own. The commands have no terminal, and nobody reads their output.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::process::Stdio;
 use std::time::Duration;
@@ -36,6 +36,13 @@ impl Default for Hooks {
     }
 }
 
+/// The variables of this process that set flags of `beach serve`: no business of the commands that a session starts.
+#[must_use]
+pub fn variables_of_serve() -> Vec<OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| name.as_encoded_bytes().starts_with(b"BEACH_SERVE_")).collect()
+}
+
 impl Hooks {
     /// Starts `sh -c command` with these variables added to the environment.
     ///
@@ -50,6 +57,9 @@ impl Hooks {
         shell.arg("-c").arg(command).envs(env.iter().map(|(name, value)| (name, value)));
         // The variable may hold an invite, and so a key.
         shell.env_remove("BEACH_TARGET");
+        for name in variables_of_serve() {
+            shell.env_remove(name);
+        }
         shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         let mut child = shell.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok());

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use beach_tests::real::{
-    beach, Host, Process, Rendezvous, Running as _, Scratch, Signal, eventually, get, holds, join, metrics,
+    Host, Process, Rendezvous, Running as _, Scratch, Signal, beach, eventually, get, holds, join, metrics, share,
 };
 use serde_json::Value;
 
@@ -113,10 +113,39 @@ fn the_log_of_a_server_goes_to_standard_error_if_asked_for() {
     let scratch = Scratch::new();
     let options = ["serve", "--listen", "127.0.0.1:0", "--log-file", "-"];
     let mut serve = Process::start(&mut beach(&scratch, &options));
-    holds("the log says that serve listens", SOON, || serve.stderr().contains("INFO") && serve.stderr().contains("listening"));
+    holds("the log says that serve listens", SOON, || {
+        serve.stderr().contains("INFO") && serve.stderr().contains("listening")
+    });
     serve.signal(Signal::TERM);
     assert_eq!(serve.exit(SOON), 0);
     assert!(serve.stderr().contains("draining") && !scratch.file("-").exists(), "{}", serve.stderr());
+}
+
+#[test]
+fn variables_set_the_flags_of_serve_and_no_command_of_a_share_gets_them() {
+    let scratch = Scratch::new();
+    let mut command = beach(&scratch, &["serve"]);
+    command.env("BEACH_SERVE_LISTEN", "127.0.0.1:0").env("BEACH_SERVE_METRICS_LISTEN", "127.0.0.1:0");
+    command.env("BEACH_SERVE_LOG_FILE", "serve.log").env("BEACH_SERVE_NO_RELAY", "yes");
+    let ice = "stun:192.0.2.1:3478 stun:192.0.2.2:3478";
+    let process = Process::start(command.env("BEACH_SERVE_ICE_SERVER", ice).env("BEACH_SERVE_TURN_LIFETIME", ""));
+    let url = eventually("the address of the rendezvous", SOON, || {
+        process.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+    });
+    let rendezvous = Rendezvous { process, url };
+    assert_eq!(status(monitored(&rendezvous), "/livez"), 200);
+    assert!(scratch.read("serve.log").contains("listening"));
+
+    let options = ["--json", "--server", &rendezvous.url, "--on-join", "env > joined; mv joined joined.env"];
+    let mut command = share(&scratch, &options, &["sh", "-c", "env > shared; mv shared shared.env; exec cat"]);
+    let host = Host::run(&scratch, command.env("BEACH_SERVE_TURN_SECRET_FILE", "/secret").env("BEACH_OTHER", "kept"));
+    let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.view]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    for file in ["shared.env", "joined.env"] {
+        holds("the command wrote its environment", SOON, || scratch.file(file).exists());
+        let environment = scratch.read(file);
+        assert!(environment.contains("BEACH_OTHER=kept") && !environment.contains("BEACH_SERVE_"), "{environment}");
+    }
 }
 
 #[test]

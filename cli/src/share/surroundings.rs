@@ -8,6 +8,7 @@ use beach_core::host::{HostExit, HostInput, HostOutput};
 use beach_core::terminal::Size;
 use beach_runtime_tokio::control::{Asked, Control};
 use beach_runtime_tokio::drive::Surroundings;
+use beach_runtime_tokio::hooks::variables_of_serve;
 use beach_runtime_tokio::pty::{Charset, Pty, PtyEvent, Spawn, SpawnError};
 use beach_runtime_tokio::signals::{self, SystemSignal};
 use beach_runtime_tokio::tty::{KeyEvent, Keys};
@@ -238,6 +239,7 @@ impl Share {
         }
         // BEACH_TARGET may hold an invite, and so a key. The session around this one is not the command's session.
         let mut env_remove: Vec<OsString> = ["BEACH_TARGET", control::SESSION, control::SOCKET].map(Into::into).into();
+        env_remove.extend(variables_of_serve());
         if !self.seat.is_own_terminal() {
             env_remove.extend(program::variables_of_this_terminal());
             env.push(("TERM".into(), HEADLESS_TERM.into()));
