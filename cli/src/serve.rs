@@ -1,7 +1,7 @@
 //! `beach serve`: a rendezvous.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::rendezvous::{self, HandedOut, Operation};
 use beach_runtime_tokio::serve::Server;
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
-use beach_runtime_tokio::{health, limits};
+use beach_runtime_tokio::{health, limits, service};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -25,7 +25,12 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let server = match listen(&args.listen).await {
+    let passed = service::sockets();
+    let listening = match passed.listener {
+        Some(listener) => Server::on(listener).map_err(|error| error.to_string()),
+        None => listen(&args.listen).await,
+    };
+    let server = match listening {
         Ok(server) => server,
         Err(error) => {
             return output::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
@@ -52,8 +57,8 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
         Err(name) => return output::usage("the name of a server has no address", &name, "check --ice-server"),
     };
     let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime, stun: args.stun.unwrap_or_default() };
-    let (monitored, questions) = match args.metrics_listen.as_deref().map(watch).transpose() {
-        Ok(watched) => watched.unzip(),
+    let (monitored, questions) = match watch(args.metrics_listen.as_deref()) {
+        Ok(watched) => watched,
         Err(cause) => {
             return output::usage("cannot answer monitors", &cause, "choose another --metrics-listen");
         }
@@ -62,26 +67,40 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     tracing::info!(address = %server.local_addr(), places, version = env!("CARGO_PKG_VERSION"), "listening");
     output::serving(server.local_addr());
     monitored.into_iter().for_each(output::monitored);
+    service::ready();
     let drain = Arc::new(Notify::new());
-    let operation = Operation { drain: drain.clone(), drain_delay: args.drain_delay, questions };
+    let operation = Operation { drain: drain.clone(), drain_delay: args.drain_delay, stun: passed.udp, questions };
     tokio::select! {
         () = rendezvous::run(server, !args.no_relay, ice, operation) => 0,
         code = ended(&mut signals, &drain) => code,
     }
 }
 
-/// Answers monitors at `address`, by questions to the loop; tells where.
+/// Answers monitors at `address`, if there is one, and tells where; tells the service manager that the server works, if
+/// the service manager wants to hear that. Both ask the loop.
 ///
 /// # Errors
 /// The reason in words: the address is no ADDRESS:PORT, or the system refuses to bind or has no thread.
-fn watch(address: &str) -> Result<(SocketAddr, health::Questions), String> {
+fn watch(address: Option<&str>) -> Result<(Option<SocketAddr>, Option<health::Questions>), String> {
+    let listener = address.map(monitor).transpose()?;
+    let beat = service::beat().map(|every| (every, service::works as fn()));
+    if listener.is_none() && beat.is_none() {
+        return Ok((None, None));
+    }
+    let (pulse, questions) = health::pulse();
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    health::watch(pulse, listener, beat).map_err(|error| error.to_string())?;
+    Ok((address, Some(questions)))
+}
+
+/// Binds the address for monitors.
+///
+/// # Errors
+/// The reason in words: the address is no ADDRESS:PORT, or the system refuses to bind.
+fn monitor(address: &str) -> Result<TcpListener, String> {
     let address: SocketAddr =
         addressed(address).parse().map_err(|_| "expected ADDRESS:PORT, such as 127.0.0.1:9090")?;
-    let listener = health::listen(address).map_err(|error| format!("{address}: {error}"))?;
-    let (pulse, questions) = health::pulse();
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
-    health::watch(pulse, Some(listener), None).map_err(|error| error.to_string())?;
-    Ok((address, questions))
+    health::listen(address).map_err(|error| format!("{address}: {error}"))
 }
 
 /// `:8080` is a port on the loopback address.
@@ -115,6 +134,7 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
         match signals.next().await {
             SystemSignal::Terminate if !std::mem::replace(&mut drains, true) => {
                 tracing::info!("draining");
+                service::stopping();
                 drain.notify_one();
             }
             SystemSignal::Terminate | SystemSignal::HangUp => return 0,

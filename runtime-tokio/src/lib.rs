@@ -20,6 +20,7 @@ pub mod pty;
 pub mod record;
 pub mod rendezvous;
 pub mod serve;
+pub mod service;
 pub mod signal;
 pub mod signals;
 pub mod stdin;

@@ -1,6 +1,6 @@
 //! The rendezvous, served.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -21,10 +21,11 @@ use crate::stun::Stun;
 /// the end and no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous
 /// that `relays` carries the datagrams of peers that cannot reach each other. Peers are told the servers of `ice`, and
 /// the STUN server.
-pub async fn run(server: Server, relays: bool, ice: HandedOut, operation: Operation) {
-    let stun = match ice.stun {
-        StunServer::Nobody => Stun::none(),
-        StunServer::Itself | StunServer::At(_) => Stun::bind(server.local_addr()).await,
+pub async fn run(server: Server, relays: bool, ice: HandedOut, mut operation: Operation) {
+    let stun = match (ice.stun, operation.stun.take()) {
+        (StunServer::Nobody, _) => Stun::none(),
+        (StunServer::Itself | StunServer::At(_), Some(socket)) => Stun::on(socket, server.local_addr()).await,
+        (StunServer::Itself | StunServer::At(_), None) => Stun::bind(server.local_addr()).await,
     };
     let mut rendezvous = if relays { Rendezvous::new() } else { Rendezvous::new().without_relay() };
     let mut renewal = interval(ice.lifetime / 2);
@@ -45,6 +46,8 @@ pub struct Operation {
     pub drain: Arc<Notify>,
     /// How long the port stays open after that, until balancers have noticed.
     pub drain_delay: Duration,
+    /// A socket for STUN that is bound already, on the port of the server.
+    pub stun: Option<UdpSocket>,
     /// Questions about the server's condition, if anybody may ask.
     pub questions: Option<Questions>,
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 use beach_core::rendezvous::ConnectionId;
 use beach_core::session::address::owner;
 use futures_util::FutureExt as _;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -187,7 +188,21 @@ impl Server {
         // Connections inherit it.
         socket.set_recv_buffer_size(UNREAD_BYTES_MAX)?;
         socket.bind(addr)?;
-        let listener = socket.listen(BACKLOG)?;
+        Self::of(socket.listen(BACKLOG)?)
+    }
+
+    /// As [`Server::bind`], on a socket that listens already.
+    ///
+    /// # Errors
+    /// The socket does not listen.
+    pub fn on(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        // Connections inherit it.
+        SockRef::from(&listener).set_recv_buffer_size(UNREAD_BYTES_MAX as usize)?;
+        Self::of(TcpListener::from_std(listener)?)
+    }
+
+    fn of(listener: TcpListener) -> io::Result<Self> {
         let local_addr = listener.local_addr()?;
         let (events, reports) = mpsc::channel(EVENTS_MAX);
         let (to_relay, datagrams) = mpsc::channel(DATAGRAMS_MAX);

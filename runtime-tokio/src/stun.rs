@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::future;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -19,7 +20,15 @@ pub(crate) struct Stun(Option<(UdpSocket, Option<UdpSocket>)>);
 impl Stun {
     /// Binds the UDP port of this address; if that fails, there is no server.
     pub(crate) async fn bind(address: SocketAddr) -> Stun {
-        let socket = UdpSocket::bind(address).await;
+        Stun::of(UdpSocket::bind(address).await, address).await
+    }
+
+    /// On a socket that is bound already, beside a rendezvous at this address.
+    pub(crate) async fn on(socket: std::net::UdpSocket, address: SocketAddr) -> Stun {
+        Stun::of(socket.set_nonblocking(true).and_then(|()| UdpSocket::from_std(socket)), address).await
+    }
+
+    async fn of(socket: io::Result<UdpSocket>, address: SocketAddr) -> Stun {
         let socket =
             socket.inspect_err(|error| tracing::warn!(%address, %error, "no STUN: the UDP port cannot be had"));
         let other = UdpSocket::bind(SocketAddr::new(address.ip(), 0)).await.ok();

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use beach_tests::real::{
@@ -146,6 +147,56 @@ fn variables_set_the_flags_of_serve_and_no_command_of_a_share_gets_them() {
         let environment = scratch.read(file);
         assert!(environment.contains("BEACH_OTHER=kept") && !environment.contains("BEACH_SERVE_"), "{environment}");
     }
+}
+
+#[test]
+fn a_service_manager_hears_that_a_server_is_ready_works_and_stops() {
+    let scratch = Scratch::new();
+    let manager = UnixDatagram::bind(scratch.file("notify")).expect("a socket");
+    manager.set_read_timeout(Some(SOON)).expect("a timeout");
+    let heard = || {
+        let mut text = [0; 200];
+        let length = manager.recv(&mut text).expect("the server tells");
+        String::from_utf8_lossy(&text[..length]).trim().to_owned()
+    };
+    let mut command = beach(&scratch, &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("NOTIFY_SOCKET", scratch.file("notify")).env("WATCHDOG_USEC", "200000");
+    let mut serve = Process::start(&mut command);
+    // The watchdog begins beside the loop, and may be the first.
+    let mut before: Vec<String> = (0..8).map(|_| heard()).collect();
+    assert_eq!(before.iter().filter(|said| *said == "READY=1").count(), 1, "{before:?}");
+    before.retain(|said| said != "READY=1");
+    assert!(before.iter().all(|said| said == "WATCHDOG=1"), "{before:?}");
+    serve.signal(Signal::TERM);
+    holds("it stops", SOON, || heard() == "STOPPING=1");
+    assert_eq!(serve.exit(SOON), 0);
+}
+
+/// Opens a TCP and a UDP socket on one port, as systemd does, and becomes its arguments.
+const ACTIVATES: &str = r#"$^F = 9; my $tcp = IO::Socket::INET->new(Listen => 9, LocalAddr => "127.0.0.1") or die;
+    my $udp = IO::Socket::INET->new(Proto => "udp", LocalAddr => "127.0.0.1", LocalPort => $tcp->sockport) or die;
+    die unless fileno($tcp) == 3 && fileno($udp) == 4; $ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 2;
+    print STDERR "http://127.0.0.1:", $tcp->sockport, "\n"; exec @ARGV"#;
+
+#[test]
+fn sockets_that_a_service_manager_opened_take_the_place_of_listen_and_of_stun() {
+    let scratch = Scratch::new();
+    let served = beach(&scratch, &["serve", "--listen", "192.0.2.1:1", "--log-file", "serve.log"]);
+    let mut command = std::process::Command::new("perl");
+    command.args(["-MIO::Socket::INET", "-e", ACTIVATES]).arg(served.get_program()).args(served.get_args());
+    command.env_clear().envs(served.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let process = Process::start(command.current_dir(scratch.folder()));
+    holds("serve is ready", SOON, || process.stderr().contains(" rendezvous on "));
+    let urls: Vec<String> =
+        process.stderr().split_whitespace().filter(|word| word.starts_with("http://")).map(str::to_owned).collect();
+    assert_eq!(urls[0], urls[1], "serve listens there");
+    let host = Host::start(&scratch, &["--server", &urls[0]], &["cat"]);
+    let viewer = Process::start(&mut join(&scratch, &["--json", &host.links.view]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    assert!(!scratch.read("serve.log").contains("WARN"), "{}", scratch.read("serve.log"));
+    let mut doctor = Process::start(&mut beach(&scratch, &["doctor", "--server", &urls[0]]));
+    doctor.exit(SOON * 3);
+    assert!(doctor.stdout().contains("udp         ok"), "STUN answers: {}", doctor.stdout());
 }
 
 #[test]
