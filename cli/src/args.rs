@@ -18,6 +18,7 @@ pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
 pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, VersionArgs, WebArgs};
 pub(crate) use values::{LogArgs, LogFormat};
+pub(crate) use variables::BEGINNING as SERVE_VARIABLE;
 
 use crate::config::Found;
 use crate::{config, output, program};
@@ -219,6 +220,13 @@ fn quoted(word: &str) -> String {
 /// The definition of the command line. Each flag of serve is a variable too.
 pub(crate) fn definition() -> clap::Command {
     Cli::command().mut_subcommand("serve", variables::of_each_flag)
+}
+
+/// The variables of serve.
+pub(crate) fn variables_of_serve() -> Vec<String> {
+    let serve = definition().find_subcommand("serve").cloned();
+    let flags = serve.iter().flat_map(clap::Command::get_arguments).filter_map(clap::Arg::get_long);
+    flags.map(variables::variable).collect()
 }
 
 /// The command line of the background process: this process' own, with the terminal's size in place of --detach.

@@ -13,7 +13,7 @@ use beach_runtime_tokio::signal::{Signal, SignalEvent};
 use beach_runtime_tokio::turn::allocate;
 use beach_runtime_tokio::udp::{UdpSockets, usable_addresses};
 use beach_runtime_tokio::{entropy, stun};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UdpSocket;
 use tokio::process::Command;
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::args::DoctorArgs;
 use crate::output::{self, code};
+use crate::report::{Outcome, Report};
 
 /// The longest time that a rendezvous or a TURN server may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -32,47 +33,12 @@ const HANDSHAKE_WITHIN: Duration = Duration::from_secs(40);
 /// The largest difference between two clocks that `doctor` accepts: credentials live for seconds to hours.
 const CLOCKS_APART: Duration = Duration::from_secs(10);
 
-/// The result of a check.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    Good,
-    /// A session works, but with a limit.
-    Limited,
-    Bad,
-}
-
-struct Report {
-    json: bool,
-    works: bool,
-}
-
-impl Report {
-    fn check(&mut self, name: &str, outcome: Outcome, found: &str, advice: &str) {
-        let word = match outcome {
-            Outcome::Good => "ok",
-            Outcome::Limited => "limited",
-            Outcome::Bad => "failed",
-        };
-        self.works &= outcome != Outcome::Bad;
-        let advice = if outcome == Outcome::Good { "" } else { advice };
-        if self.json {
-            let line = json!({ "check": name, "outcome": word, "found": found, "try": advice });
-            output::print(&line.to_string());
-        } else {
-            output::print(&format!("{name:<11} {word:<8} {found}"));
-            if !advice.is_empty() {
-                output::print(&format!("{:<20} try: {advice}", ""));
-            }
-        }
-    }
-}
-
 pub(crate) async fn run(args: DoctorArgs) -> u8 {
     let invite = match args.link.as_deref().map(Invite::parse).transpose() {
         Ok(invite) => invite,
         Err(error) => return output::usage("cannot use the link", &error.to_string(), "copy the whole link"),
     };
-    let mut report = Report { json: args.json, works: true };
+    let mut report = Report::new(args.json);
     let local = invite.as_ref().is_some_and(Invite::is_loopback);
     addresses(&mut report, local);
     let server = invite.as_ref().map(|invite| invite.server.clone()).or(args.server);
@@ -109,11 +75,11 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
     for (server, address) in relays.into_iter().take(MAX_ICE_SERVERS) {
         turn(&mut report, local, &server, address).await;
     }
-    if let Some(invite) = invite.filter(|_| report.works) {
+    if let Some(invite) = invite.filter(|_| report.works()) {
         // A host asks about people who may type; the doctor only looks.
         handshake(&mut report, &invite.to_watch().url()).await;
     }
-    if report.works { 0 } else { code::FAILED }
+    if report.works() { 0 } else { code::FAILED }
 }
 
 fn addresses(report: &mut Report, local: bool) {

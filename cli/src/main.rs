@@ -18,6 +18,7 @@ mod own_terminal;
 mod program;
 mod rendezvous;
 mod replay;
+mod report;
 mod serve;
 mod share;
 mod web;

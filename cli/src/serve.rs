@@ -1,5 +1,7 @@
 //! `beach serve`: a rendezvous.
 
+mod check;
+
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -17,6 +19,9 @@ use crate::args::ServeArgs;
 use crate::{log, output};
 
 pub(crate) async fn run(args: ServeArgs) -> u8 {
+    if args.check {
+        return check::run(&args).await;
+    }
     if let Err(cause) = log::start_without_terminal(&args.log) {
         return output::usage("cannot write the log", &cause, "choose another --log-file");
     }

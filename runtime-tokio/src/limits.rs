@@ -16,7 +16,8 @@ const FILES: usize = 29;
 const NOT_FOR_CONNECTIONS: u64 = 192;
 
 /// How many connections a server may have at once, by the number of files that this process may open now.
-pub(crate) fn connections() -> usize {
+#[must_use]
+pub fn connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // Where there are few files, the other uses do with less.
     usize::try_from(files.saturating_sub(NOT_FOR_CONNECTIONS).max(files / 4)).unwrap_or(usize::MAX)

@@ -199,6 +199,62 @@ fn sockets_that_a_service_manager_opened_take_the_place_of_listen_and_of_stun() 
     assert!(doctor.stdout().contains("udp         ok"), "STUN answers: {}", doctor.stdout());
 }
 
+/// Names and values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
+/// The lines of a check, and its exit code.
+fn checked(scratch: &Scratch, options: &[&str], variables: Variables) -> (String, i32) {
+    let mut command = beach(scratch, &[&["serve", "--check"], options].concat());
+    let mut check = Process::start(command.envs(variables.iter().copied()));
+    let code = check.exit(SOON);
+    assert!(check.stderr().is_empty(), "{}", check.stderr());
+    (check.stdout(), code)
+}
+
+#[test]
+fn a_check_of_a_good_configuration_names_its_parts_beside_a_server_that_runs() {
+    let scratch = Scratch::new();
+    let rendezvous = Rendezvous::start(&scratch, &["--metrics-listen", "127.0.0.1:0"]);
+    let listen = server(&rendezvous).to_string();
+    let monitor = monitored(&rendezvous).to_string();
+    let ice = ("BEACH_SERVE_ICE_SERVER", "stun:192.0.2.1:3478 turn:me:word@192.0.2.2:3478");
+    let variables = [("BEACH_SERVE_LISTEN", &listen[..]), ("BEACH_SERVE_METRICS_LISTEN", &monitor), ice];
+    let options = ["--trusted-proxies", "none", "--log-file", "logs/new.log"];
+    let (said, code) = checked(&scratch, &options, &variables);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!("listen      ok       {listen}")), "{said}");
+    assert!(said.contains(&format!("metrics     ok       {monitor}")), "{said}");
+    assert!(said.contains("BEACH_SERVE_LISTEN, ") && !said.contains("word"), "{said}");
+    assert_eq!(said.matches("ice server  ok").count(), 2, "{said}");
+    assert!(!said.contains("failed") && !scratch.file("logs").exists(), "{said}");
+    let (defaults, code) = checked(&scratch, &[], &[]);
+    assert_eq!((code, defaults.matches("failed").count()), (0, 0), "{defaults}");
+}
+
+#[test]
+fn a_check_says_of_each_mistake_what_is_wrong_and_what_to_do() {
+    let scratch = Scratch::new();
+    std::fs::write(scratch.file("empty"), "").expect("a file");
+    let mistakes: [(&[&str], Variables, &str); 8] = [
+        (&["--listen", "192.0.2.1:8080"], &[], "192.0.2.1:8080 is no address of this machine"),
+        (&["--listen", "nonsense"], &[], "nonsense: no ADDRESS:PORT"),
+        (&["--metrics-listen", "nonsense"], &[], "nonsense: no ADDRESS:PORT"),
+        (&["--metrics-listen", ":8080"], &[], "the port is that of --listen"),
+        (&["--ice-server", "turn:192.0.2.1:3478"], &[], "has no credentials"),
+        (&["--turn-secret-file", "empty"], &[], "empty: the file is empty"),
+        (&["--log-file", "empty/serve.log"], &[], "empty/serve.log: this user may not write it"),
+        (&[], &[("BEACH_SERVE_LISTENN", "x")], "BEACH_SERVE_LISTENN is no flag of this version"),
+    ];
+    for (options, variables, wrong) in mistakes {
+        let (said, code) = checked(&scratch, options, variables);
+        let lines: Vec<&str> = said.lines().collect();
+        let at = lines.iter().position(|line| line.contains(wrong)).unwrap_or_else(|| panic!("{wrong}:\n{said}"));
+        assert!(lines[at].contains(" failed "), "{said}");
+        assert!(lines[at + 1].trim_start().starts_with("try: "), "{said}");
+        assert_eq!((code, said.matches(" failed ").count()), (2, 1), "{said}");
+    }
+}
+
 #[test]
 fn a_full_server_is_live_and_not_ready() {
     let scratch = Scratch::new();

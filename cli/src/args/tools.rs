@@ -18,6 +18,10 @@ const OPERATION: &str = "Operation";
 /// `beach serve`
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
+    /// Check the configuration, say what is wrong, and do not serve
+    #[arg(long, help_heading = OPERATION)]
+    pub(crate) check: bool,
+
     /// Listen on this ADDRESS:PORT
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: String,
