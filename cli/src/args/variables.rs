@@ -72,8 +72,14 @@ mod tests {
         let known: BTreeSet<String> =
             serve().get_arguments().filter_map(|flag| flag.get_long().map(variable)).collect();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let files =
-            ["packaging/debian/beach-serve.service", "packaging/Dockerfile.serve", "docs/INSTALL.md", "docs/CLI.md"];
+        let files = [
+            "packaging/debian/beach-serve.service",
+            "packaging/Dockerfile.serve",
+            "packaging/kubernetes.yaml",
+            "docs/OPERATIONS.md",
+            "docs/INSTALL.md",
+            "docs/CLI.md",
+        ];
         for file in files {
             let text = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
             let unknown: Vec<_> = named(&text).difference(&known).cloned().collect();
