@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::Share(args) => run(share::run(*args)),
         Command::Join(args) => run(join::run(args)),
         Command::Web(args) => run(web::run(args)),
-        Command::Serve(args) => run(serve::run(args)),
+        Command::Serve(args) => run_on(args.threads, serve::run(args)),
         Command::Status(args) => run(control::status(args)),
         Command::Attach(args) => run(detach::attach(args)),
         Command::Doctor(args) => run(doctor::run(args)),
@@ -87,11 +87,23 @@ fn about(
 
 /// Runs a command on one thread. Its work is small, and each part that could block has a thread of its own.
 fn run(command: impl Future<Output = u8>) -> u8 {
+    run_on(1, command)
+}
+
+/// Runs a command on this thread, and what the command spawns on so many threads: this one, or others.
+fn run_on(threads: usize, command: impl Future<Output = u8>) -> u8 {
     if let Err(error) = limits::check_open_files() {
         return output::refuse("the program cannot start", &error.to_string(), "raise the limit: ulimit -n 256");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        threads => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
+    match builder.enable_all().build() {
         Ok(runtime) => {
             let code = runtime.block_on(async {
                 limits::survive_large_files().unwrap_or_else(|error| tracing::warn!(%error, "SIGXFSZ is not caught"));

@@ -256,6 +256,23 @@ fn a_check_says_of_each_mistake_what_is_wrong_and_what_to_do() {
 }
 
 #[test]
+fn with_more_threads_a_session_goes_through_the_relay_as_with_one() {
+    let scratch = Scratch::new();
+    for threads in ["1", "3"] {
+        let rendezvous = Rendezvous::start(&scratch, &["--threads", threads]);
+        let host = Host::start(&scratch, &["--server", &rendezvous.url, "--relay-only"], &["cat"]);
+        let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
+        viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+        viewer.write("~.");
+        assert_eq!(viewer.exit(SOON), 0);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", rendezvous.process.id())).expect("serve runs");
+        let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+        let workers = names.filter(|name| name.starts_with("tokio-rt-worker")).count();
+        assert!(if threads == "1" { workers == 0 } else { workers >= 3 }, "{workers} threads");
+    }
+}
+
+#[test]
 fn a_full_server_is_live_and_not_ready() {
     let scratch = Scratch::new();
     let files = "ulimit -n 260; exec \"$@\"";

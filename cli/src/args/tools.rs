@@ -55,6 +55,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "WHERE", value_parser = stun)]
     pub(crate) stun: Option<StunServer>,
 
+    /// Serve connections on so many threads
+    #[arg(long, help_heading = OPERATION, value_name = "N", default_value = "1", value_parser = threads)]
+    pub(crate) threads: usize,
+
     /// Answer /metrics, /livez and /readyz on this ADDRESS:PORT
     #[arg(long, help_heading = OPERATION, value_name = "ADDR")]
     pub(crate) metrics_listen: Option<String>,
@@ -85,6 +89,15 @@ fn proxies(text: &str) -> Result<Proxies, String> {
     match text {
         "none" => Ok(Proxies::Trusted(Vec::new())),
         list => Ok(Proxies::Trusted(list.split(',').map(str::trim).map(network).collect::<Result<_, _>>()?)),
+    }
+}
+
+/// Parses --threads.
+fn threads(text: &str) -> Result<usize, String> {
+    const MOST: usize = 64;
+    match text.parse() {
+        Ok(threads @ 1..=MOST) => Ok(threads),
+        Ok(_) | Err(_) => Err(format!("expected a number from 1 to {MOST}")),
     }
 }
 
