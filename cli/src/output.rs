@@ -223,8 +223,8 @@ pub(crate) fn print_screen(rows: &[String]) {
     let _ = stdout().flush();
 }
 
-pub(crate) fn serving(address: SocketAddr) {
-    say(&format!("beach {} rendezvous on http://{address}\n", env!("CARGO_PKG_VERSION")));
+pub(crate) fn serving(scheme: &str, address: SocketAddr) {
+    say(&format!("beach {} rendezvous on {scheme}://{address}\n", env!("CARGO_PKG_VERSION")));
 }
 
 /// Prints where monitors ask a server how it is.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::rendezvous::{self, HandedOut, Operation};
-use beach_runtime_tokio::serve::Server;
+use beach_runtime_tokio::serve::{Certificate, Server};
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
 use beach_runtime_tokio::{health, limits, service};
 use tokio::sync::Notify;
@@ -68,16 +68,35 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
             return output::usage("cannot answer monitors", &cause, "choose another --metrics-listen");
         }
     };
+    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let certificate = match files.map(|(certificate, key)| Certificate::read(certificate, key)).transpose() {
+        Ok(certificate) => certificate,
+        Err(cause) => {
+            return output::usage("cannot use the certificate", &cause.to_string(), "check --tls-cert and --tls-key");
+        }
+    };
+    let (server, scheme) = match &certificate {
+        Some(certificate) => (server.secured(certificate), "https"),
+        None => (server, "http"),
+    };
     let places = server.tally().places;
     tracing::info!(address = %server.local_addr(), places, version = env!("CARGO_PKG_VERSION"), "listening");
-    output::serving(server.local_addr());
+    output::serving(scheme, server.local_addr());
     monitored.into_iter().for_each(output::monitored);
     service::ready();
-    let drain = Arc::new(Notify::new());
+    let (drain, reload) = (Arc::new(Notify::new()), Notify::new());
+    let reloads = certificate.is_some().then_some(&reload);
+    let follows = async {
+        match certificate {
+            Some(certificate) => certificate.follow(&reload).await,
+            None => std::future::pending().await,
+        }
+    };
     let operation = Operation { drain: drain.clone(), drain_delay: args.drain_delay, stun: passed.udp, questions };
     tokio::select! {
         () = rendezvous::run(server, !args.no_relay, ice, operation) => 0,
-        code = ended(&mut signals, &drain) => code,
+        code = ended(&mut signals, &drain, reloads) => code,
+        never = follows => match never {},
     }
 }
 
@@ -132,8 +151,9 @@ fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
     if secret.is_empty() { Err("the file is empty".to_owned()) } else { Ok(Zeroizing::new(secret.to_owned())) }
 }
 
-/// Waits for a signal that ends the program. The first SIGTERM lets handshakes finish; the second ends at once.
-async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
+/// Waits for a signal that ends the program. The first SIGTERM lets handshakes finish; the second ends at once. SIGHUP
+/// asks for what can be read again, or ends the program if there is nothing.
+async fn ended(signals: &mut Signals, drain: &Notify, reload: Option<&Notify>) -> u8 {
     let mut drains = false;
     loop {
         match signals.next().await {
@@ -142,7 +162,11 @@ async fn ended(signals: &mut Signals, drain: &Notify) -> u8 {
                 service::stopping();
                 drain.notify_one();
             }
-            SystemSignal::Terminate | SystemSignal::HangUp => return 0,
+            SystemSignal::HangUp => match reload {
+                Some(reload) => reload.notify_one(),
+                None => return 0,
+            },
+            SystemSignal::Terminate => return 0,
             SystemSignal::Interrupt => return 130,
             SystemSignal::Stop => signals::stop(),
             SystemSignal::Resize | SystemSignal::Continue => {}

@@ -9,7 +9,9 @@ mod http;
 mod page;
 mod places;
 mod proxy_header;
+mod stream;
 mod tally;
+mod tls;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ pub use self::client_address::Proxies;
 use self::connection::{Arrived, Front};
 use self::places::{NoPlace, Places};
 pub use self::tally::{Relayed, Tally};
+pub use self::tls::{Certificate, CertificateError};
 use crate::limits;
 use crate::websocket::{Fates, QueueSender};
 
@@ -233,8 +236,19 @@ impl Server {
     /// Behind these proxies. To be called before the first connection comes.
     #[must_use]
     pub fn behind(mut self, proxies: Proxies) -> Self {
-        self.front = Arc::new(Front { proxies, ..Front::default() });
+        self.front_mut().proxies = proxies;
         self
+    }
+
+    /// With TLS: every connection has to begin with it. To be called before the first connection comes.
+    #[must_use]
+    pub fn secured(mut self, certificate: &Certificate) -> Self {
+        self.front_mut().tls = Some(certificate.current());
+        self
+    }
+
+    fn front_mut(&mut self) -> &mut Front {
+        Arc::get_mut(&mut self.front).expect("only tasks of connections share it")
     }
 
     /// Where the server listens, with the real port.

@@ -50,6 +50,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "LIST", value_parser = proxies)]
     pub(crate) trusted_proxies: Option<Proxies>,
 
+    /// Speak https, with the certificate in FILE (PEM, followed by its chain).
+    /// Serve reads both files again when they change, and at SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+
     /// Where serve answers STUN, as hosts and viewers are told: ADDRESS:PORT or none.
     /// Default: at the name by which they reach serve
     #[arg(long, value_name = "WHERE", value_parser = stun)]

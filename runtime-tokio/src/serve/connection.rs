@@ -1,6 +1,7 @@
 //! A TCP connection of the server, from its first byte to its last.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_tungstenite::WebSocketStream;
@@ -13,14 +14,17 @@ use axum::Router;
 use axum::http::HeaderMap;
 use beach_core::rendezvous::ConnectionId;
 use beach_core::session::address::AddressClass;
+use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::client_address::{FORWARDED_FOR, Origin, Proxies};
 use super::http::{Ended, HEAD_DEADLINE, Visitor, converse, routes, routes_when_full};
 use super::proxy_header::{self, Announced};
+use super::stream::Stream;
+use super::tls::{Secured, secure};
 use super::{Handle, OUTBOUND_MAX, Queues, Report};
 use crate::websocket::{
     Arrival, End, Fates, GOODBYE_DEADLINE, Gone, Reports, counted_queue, goodbye, limits, prepare, pump,
@@ -30,11 +34,13 @@ use crate::websocket::{
 /// the reset can overtake the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 
-type Socket = WebSocketStream<TokioAdapter<TcpStream>>;
+type Socket = WebSocketStream<TokioAdapter<Stream>>;
 
 /// What each connection's task needs of the server.
 pub(super) struct Front {
     pub(super) proxies: Proxies,
+    /// The settings of TLS with the newest certificate, if the server speaks TLS.
+    pub(super) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     pub(super) routes: Router,
     pub(super) routes_when_full: Router,
     /// Whether the log says that a header of proxies was ignored.
@@ -45,6 +51,7 @@ impl Default for Front {
     fn default() -> Front {
         Front {
             proxies: Proxies::default(),
+            tls: None,
             routes: routes(),
             routes_when_full: routes_when_full(),
             has_warned: AtomicBool::new(false),
@@ -116,12 +123,26 @@ async fn before(mut arrived: Arrived, front: &Front, queues: &Queues) -> Option<
         }
     }
     let Arrived { connection, stream, hop, origin, has_place } = arrived;
+    let stream = match &front.tls {
+        None => Stream::Plain(stream),
+        Some(tls) => {
+            let config = tls.borrow().clone();
+            match secure(stream, config).await {
+                Ok(Secured::Up(stream)) => stream,
+                Ok(Secured::Told(stream)) => return Some(Ended::Answered(stream)),
+                Err(error) => {
+                    tracing::debug!(connection, %error, "no TLS");
+                    return None;
+                }
+            }
+        }
+    };
     let visitor = Visitor { connection, hop, origin, has_place, front, queues };
     Some(converse(stream, &visitor).await)
 }
 
 /// Closes politely: says that nothing follows, and reads what is still coming, within limits.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: Stream) {
     let rest = async {
         stream.shutdown().await?;
         tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX as u64), &mut tokio::io::sink()).await

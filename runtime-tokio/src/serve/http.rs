@@ -20,12 +20,12 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::client_address::Origin;
 use super::connection::Front;
 use super::places::NoPlace;
+use super::stream::Stream;
 use super::{Queues, page};
 
 /// How long a client may take to send the head of a request, and a connection may rest before the next one. A slower
@@ -100,9 +100,9 @@ pub(super) fn routes_when_full() -> Router {
 pub(super) enum Ended {
     /// The connection is a WebSocket now, of a client with this address, if it is known. The client sent these bytes
     /// already.
-    WebSocket(TcpStream, Vec<u8>, Option<IpAddr>),
+    WebSocket(Stream, Vec<u8>, Option<IpAddr>),
     /// Nothing more is said, and the answer to the last request is sent.
-    Answered(TcpStream),
+    Answered(Stream),
     /// A deadline passed.
     Late,
 }
@@ -144,10 +144,15 @@ impl Visitor<'_> {
 }
 
 /// Answers the requests of a connection.
-pub(super) async fn converse(stream: TcpStream, visitor: &Visitor<'_>) -> Ended {
+pub(super) async fn converse(stream: Stream, visitor: &Visitor<'_>) -> Ended {
     let accepted = OnceLock::new();
     let routes = TowerToHyperService::new(visitor.routes());
-    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+    let is_encrypted = stream.is_encrypted();
+    let service = service_fn(|mut request: hyper::Request<hyper::body::Incoming>| {
+        if is_encrypted {
+            // As a proxy says it that speaks TLS for the server.
+            request.headers_mut().insert(page::FORWARDED_PROTO, HeaderValue::from_static("https"));
+        }
         let headers = request.headers().contains_key(header::UPGRADE).then(|| request.headers().clone());
         let answer = routes.call(request);
         let accepted = &accepted;

@@ -19,6 +19,9 @@ const OF_ALL: [(HeaderName, &str); 3] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
+/// The header by which a proxy that speaks TLS for the server says so.
+pub(super) const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 const GZIP_ONLY: Answer =
     Answer { status: StatusCode::NOT_ACCEPTABLE, body: "this file is sent with gzip as its encoding only\n" };
 
@@ -35,8 +38,8 @@ pub(super) async fn session(request: HeaderMap) -> Response {
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
     ];
     let mut response = (headers, OF_ALL, INDEX).into_response();
-    // Browsers ignore this header without TLS, and complain. A proxy that speaks TLS says so.
-    if request.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https") {
+    // Browsers ignore this header without TLS, and complain.
+    if request.get(FORWARDED_PROTO).is_some_and(|scheme| scheme == "https") {
         let opener = HeaderName::from_static("cross-origin-opener-policy");
         response.headers_mut().insert(opener, HeaderValue::from_static("same-origin"));
     }

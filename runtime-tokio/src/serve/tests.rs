@@ -1,6 +1,7 @@
 //! Tests of the server over real sockets, from both sides.
 
 mod proxies;
+mod tls;
 
 use std::future::Future;
 
