@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use beach_tests::real::{
-    Attack, Host, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Tmux, beach, children_of, eventually,
-    holds, join, share,
+    Aim, Attack, Host, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Tmux, Way, beach, children_of,
+    eventually, holds, join, share,
 };
 use serde_json::{Value, json};
 
@@ -159,9 +159,24 @@ const JOINED_WITHIN: Duration = Duration::from_secs(1);
 
 #[test]
 fn whatever_one_address_does_to_a_rendezvous_another_one_joins_within_a_second() {
+    besieged(Way::Direct, "none");
+}
+
+#[test]
+fn whatever_one_address_does_through_a_proxy_that_announces_it_another_one_joins_within_a_second() {
+    besieged(Way::ProxyHeader, "127.0.0.2");
+}
+
+#[test]
+fn whatever_one_address_does_through_a_proxy_and_whatever_it_says_of_itself_another_one_joins_within_a_second() {
+    besieged(Way::ForwardedFor, "127.0.0.2");
+}
+
+/// Joins at a rendezvous behind these proxies, while somebody attacks it on this way.
+fn besieged(way: Way, proxies: &str) {
     let scratch = Scratch::new();
     for attack in Attack::ALL {
-        let options = ["--listen", "127.0.0.1:0", "--trusted-proxies", "none", "--log-file", "serve.log"];
+        let options = ["--listen", "127.0.0.1:0", "--trusted-proxies", proxies, "--log-file", "serve.log"];
         let mut command = beach(&scratch, &[&["serve"], &options[..]].concat());
         let serve = Process::start(&mut with_files(&scratch, 400, &mut command));
         let url = eventually("the address of the rendezvous", SOON, || {
@@ -173,7 +188,7 @@ fn whatever_one_address_does_to_a_rendezvous_another_one_joins_within_a_second()
         let victim = id.parse().expect("an id");
         let siege = Siege::default();
         std::thread::scope(|scope| {
-            scope.spawn(|| attack.run(server, victim, &siege));
+            scope.spawn(|| attack.run(Aim { server, way }, victim, &siege));
             // Ended in a panic too, or the attacker would go on.
             let _ends = Ends(&siege);
             // What an address may do at once is done by then.
@@ -187,9 +202,9 @@ fn whatever_one_address_does_to_a_rendezvous_another_one_joins_within_a_second()
                 took
             });
             let took: Vec<_> = took.collect();
-            eprintln!("{attack:?}: joined within {took:?}");
-            assert!(took.iter().min().is_some_and(|least| *least <= JOINED_WITHIN), "{attack:?}: {took:?}");
-            assert!(health(server).contains(" 200 OK"), "{attack:?}: {}", health(server));
+            eprintln!("{attack:?}, {way:?}: joined within {took:?}");
+            assert!(took.iter().min().is_some_and(|least| *least <= JOINED_WITHIN), "{attack:?}, {way:?}: {took:?}");
+            assert!(health(server).contains(" 200 OK"), "{attack:?}, {way:?}: {}", health(server));
         });
     }
 }

@@ -129,7 +129,7 @@ impl Running for Host {
 pub struct Rendezvous {
     /// The process.
     pub process: Process,
-    /// `http://host:port`.
+    /// `http://host:port`, or with https.
     pub url: String,
 }
 
@@ -143,7 +143,7 @@ impl Rendezvous {
         let mut command = beach(scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
         let process = Process::start(command.args(options));
         let url = super::wait::eventually("the address of the rendezvous", LINK_WITHIN * 2, || {
-            process.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
+            process.stderr().split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
         });
         Rendezvous { process, url }
     }

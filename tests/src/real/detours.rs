@@ -120,22 +120,61 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, place: String) {
     }
 }
 
+/// An authority that nobody trusts unless told to.
+pub struct Authority {
+    /// Its certificate, in PEM.
+    pub certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new one.
+    ///
+    /// # Panics
+    /// If no certificate can be made.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each one is another")]
+    pub fn new() -> Authority {
+        let mut authority = CertificateParams::new(Vec::new()).expect("no name is no bad name");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key can be made");
+        let certificate = authority.self_signed(&key).expect("an authority signs itself");
+        Authority { certificate: pem("CERTIFICATE", certificate.der()), issuer: Issuer::new(authority, key) }
+    }
+
+    /// A certificate for this machine, and its key, in PEM.
+    ///
+    /// # Panics
+    /// If no certificate can be made.
+    #[must_use]
+    pub fn signs(&self) -> (String, String) {
+        let (certificate, key) = self.issue();
+        (pem("CERTIFICATE", &certificate), pem("PRIVATE KEY", &key))
+    }
+
+    fn issue(&self) -> (Vec<u8>, Vec<u8>) {
+        let key = KeyPair::generate().expect("a key can be made");
+        let names = ["localhost", "127.0.0.1"].map(str::to_owned);
+        let own = CertificateParams::new(names).expect("good names");
+        let own = own.signed_by(&key, &self.issuer).expect("the authority signs");
+        (own.der().to_vec(), key.serialize_der())
+    }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let text = BASE64.encode(der);
+    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+}
+
 /// The settings of a server called localhost, and the certificate of its authority as PEM.
 fn certified() -> (ServerConfig, String) {
-    let mut authority = CertificateParams::new(Vec::new()).expect("no name is no bad name");
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().expect("a key can be made");
-    let authority_certificate = authority.self_signed(&authority_key).expect("an authority signs itself");
-    let issuer = Issuer::new(authority, authority_key);
-    let key = KeyPair::generate().expect("a key can be made");
-    let own = CertificateParams::new(vec!["localhost".to_owned()]).expect("a good name");
-    let own = own.signed_by(&key, &issuer).expect("the authority signs");
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let authority = Authority::new();
+    let (certificate, key) = authority.issue();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.expect("TLS has versions").with_no_client_auth();
-    let config = config.with_single_cert(vec![own.der().clone()], key).expect("key and certificate fit");
-    let text = BASE64.encode(authority_certificate.der());
-    let lines: Vec<&str> = (0..text.len()).step_by(64).map(|at| &text[at..text.len().min(at + 64)]).collect();
-    (config, format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")))
+    let config = config.with_single_cert(vec![certificate.into()], key).expect("key and certificate fit");
+    (config, authority.certificate)
 }

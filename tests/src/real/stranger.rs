@@ -17,6 +17,29 @@ use sha2::{Digest as _, Sha256};
 /// The address: of this machine, and another one than what `beach` uses here.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
+/// The stranger's address as a trusted proxy tells it.
+const BEHIND: [u8; 4] = [198, 51, 100, 7];
+
+/// How a stranger reaches a rendezvous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Without a proxy.
+    Direct,
+    /// Through a proxy that writes a header of the PROXY protocol, version 2.
+    ProxyHeader,
+    /// Through a proxy that appends to `X-Forwarded-For`. The stranger writes another address there each time.
+    ForwardedFor,
+}
+
+/// A rendezvous, and the way of a stranger to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Aim {
+    /// Where the rendezvous is.
+    pub server: SocketAddr,
+    /// The way there.
+    pub way: Way,
+}
+
 /// How far an attack is.
 #[derive(Debug, Default)]
 pub struct Siege {
@@ -61,8 +84,8 @@ impl Attack {
     /// All of them.
     pub const ALL: [Attack; 4] = [Attack::Sessions, Attack::Connections, Attack::Joins, Attack::Relay];
 
-    /// Attacks `server` until the siege ends; `victim` is a session there. An attack that the server ends begins again.
-    pub fn run(self, server: SocketAddr, victim: SessionId, siege: &Siege) {
+    /// Attacks until the siege ends; `victim` is a session there. An attack that the server ends begins again.
+    pub fn run(self, aim: Aim, victim: SessionId, siege: &Siege) {
         let mut number = 0;
         let mut held = Vec::new();
         while !siege.is_over() {
@@ -71,10 +94,10 @@ impl Attack {
             sleep(Duration::from_millis(1));
             // An error here: the server has closed the connection.
             let _ = match self {
-                Attack::Sessions => register_five(server, number, siege),
-                Attack::Connections => hold(server, &mut held),
-                Attack::Joins => join_by_many(server, victim, number, siege).map(|stream| keep(&mut held, stream)),
-                Attack::Relay => flood(server, number, siege),
+                Attack::Sessions => register_five(aim, number, siege),
+                Attack::Connections => hold(aim, &mut held),
+                Attack::Joins => join_by_many(aim, victim, number, siege).map(|stream| keep(&mut held, stream)),
+                Attack::Relay => flood(aim, number, siege),
             };
         }
     }
@@ -90,13 +113,20 @@ fn keep(held: &mut Vec<TcpStream>, stream: TcpStream) {
     }
 }
 
-fn hold(server: SocketAddr, held: &mut Vec<TcpStream>) -> io::Result<()> {
-    keep(held, reach(server)?);
+fn hold(aim: Aim, held: &mut Vec<TcpStream>) -> io::Result<()> {
+    keep(
+        held,
+        match aim.way {
+            Way::Direct | Way::ProxyHeader => reach(aim)?,
+            // Of a client that says nothing, such a proxy says nothing either.
+            Way::ForwardedFor => web_socket(aim)?,
+        },
+    );
     Ok(())
 }
 
-fn register_five(server: SocketAddr, number: u64, siege: &Siege) -> io::Result<()> {
-    let mut stream = web_socket(server)?;
+fn register_five(aim: Aim, number: u64, siege: &Siege) -> io::Result<()> {
+    let mut stream = web_socket(aim)?;
     for each in 0..5 {
         say(&mut stream, &to_text(&own_session(number * 5 + each).1))?;
         siege.strike();
@@ -105,8 +135,8 @@ fn register_five(server: SocketAddr, number: u64, siege: &Siege) -> io::Result<(
 }
 
 /// 64 joins, and 600 a second.
-fn join_by_many(server: SocketAddr, session: SessionId, number: u64, siege: &Siege) -> io::Result<TcpStream> {
-    let mut stream = web_socket(server)?;
+fn join_by_many(aim: Aim, session: SessionId, number: u64, siege: &Siege) -> io::Result<TcpStream> {
+    let mut stream = web_socket(aim)?;
     for link in 0..64 {
         say(&mut stream, &to_text(&join(session, LinkId(number * 64 + link))))?;
         siege.strike();
@@ -115,9 +145,9 @@ fn join_by_many(server: SocketAddr, session: SessionId, number: u64, siege: &Sie
     Ok(stream)
 }
 
-fn flood(server: SocketAddr, number: u64, siege: &Siege) -> io::Result<()> {
+fn flood(aim: Aim, number: u64, siege: &Siege) -> io::Result<()> {
     let (session, register) = own_session(number);
-    let (mut host, mut viewer) = (web_socket(server)?, web_socket(server)?);
+    let (mut host, mut viewer) = (web_socket(aim)?, web_socket(aim)?);
     say(&mut host, &to_text(&register))?;
     // Both ends read what comes, or the server would end them.
     for stream in [&host, &viewer] {
@@ -154,19 +184,32 @@ fn join(session: SessionId, link: LinkId) -> ToRendezvous {
 }
 
 /// A TCP connection from the stranger's address.
-fn reach(server: SocketAddr) -> io::Result<TcpStream> {
+fn reach(aim: Aim) -> io::Result<TcpStream> {
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
     bind(&socket, &SocketAddrV4::new(ADDRESS, 0))?;
-    connect(&socket, &server)?;
-    Ok(socket.into())
+    connect(&socket, &aim.server)?;
+    let mut stream = TcpStream::from(socket);
+    if aim.way == Way::ProxyHeader {
+        let header = [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &BEHIND, &[10, 0, 0, 1, 0, 80, 0, 80]].concat();
+        stream.write_all(&header)?;
+    }
+    Ok(stream)
 }
 
-fn web_socket(server: SocketAddr) -> io::Result<TcpStream> {
-    let mut stream = reach(server)?;
+fn web_socket(aim: Aim) -> io::Result<TcpStream> {
+    static INVENTED: AtomicU64 = AtomicU64::new(0);
+    let mut stream = reach(aim)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let request = "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request.as_bytes())?;
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let told = match aim.way {
+        Way::Direct | Way::ProxyHeader => String::new(),
+        Way::ForwardedFor => {
+            let [.., a, b, c] = INVENTED.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+            format!("X-Forwarded-For: 203.{a}.{b}.{c}, {}\r\n", Ipv4Addr::from(BEHIND))
+        }
+    };
+    stream.write_all(format!("{request}{told}\r\n").as_bytes())?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
