@@ -2,8 +2,8 @@
 //!
 //! The server is a machine of its own beside the rendezvous. Messages are read and written by the crates stun-types and
 //! turn-types, which the client uses too. The rules are here, since the rules are bounds: a server of the same family
-//! of crates, turn-server-proto, remembers a nonce for each source address of a datagram and each user ever added, walks
-//! all clients for each datagram, and relays to every address.
+//! of crates, turn-server-proto, remembers a nonce for each source address of a datagram and each user ever added,
+//! walks all clients for each datagram, and relays to every address.
 //!
 //! Nothing is kept of a client before the client has shown credentials, and little afterwards: see the limits.
 

@@ -1,5 +1,5 @@
-//! Where no datagram gets from one side to the other, a TURN server of either side relays them: that of `beach serve`, on
-//! virtual time, under the real engine.
+//! Where no datagram gets from one side to the other, a TURN server of either side relays them: that of `beach serve`,
+//! on virtual time, under the real engine.
 #![cfg(target_os = "linux")]
 
 use std::net::SocketAddr;
@@ -98,6 +98,20 @@ fn the_rendezvous_hands_them_out_and_where_there_is_a_direct_path_nothing_of_a_l
             assert!(apart || world.turned().0 - before < 20, "checks only: {:?} after {before}", world.turned());
         });
     }
+}
+
+#[test]
+fn servers_of_a_scheme_that_is_not_known_yet_are_skipped() {
+    determinism::run(7, || {
+        let mut world = pair(real::world(7), [Paths::Any; 2]);
+        world.set_apart(true);
+        let known = TurnPost::new("north").as_server(Transport::Udp).url();
+        let later = ["turns:u:p@203.0.113.1:5349?transport=tcp", "turn:u:p@203.0.113.1:443?transport=quic", "masque:x"];
+        let urls = later.into_iter().chain([known.as_str()]);
+        world.hand_out(urls.map(|url| IceUrl(url.to_owned())).collect());
+        joins(&mut world);
+        assert_eq!(kinds(&world), [PathKind::Turn]);
+    });
 }
 
 #[test]

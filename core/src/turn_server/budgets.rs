@@ -17,8 +17,8 @@ use crate::time::Timestamp;
 /// Most addresses with neither an allocation nor a connection that are remembered.
 const MAX_RESTING: usize = 4096;
 
-/// Allowances for answers. Addresses share them, and nobody can tell which: that bounds the memory without a way to have
-/// an address forgotten.
+/// Allowances for answers. Addresses share them, and nobody can tell which: that bounds the memory without a way to
+/// have an address forgotten.
 const ANSWER_PLACES: usize = 4096;
 
 /// One address, as [`owner`](crate::session::address::owner) has it.

@@ -22,8 +22,8 @@ pub struct Framer {
 }
 
 impl Framer {
-    /// Takes bytes of the stream. Call [`Framer::next`] until it gives no message before the next bytes are taken: what
-    /// is kept is then shorter than a message.
+    /// Takes bytes of the stream. Call [`Framer::message`] until it gives no message before the next bytes are taken:
+    /// what is kept is then shorter than a message.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
@@ -32,7 +32,7 @@ impl Framer {
     ///
     /// # Errors
     /// No message begins here.
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, Nonsense> {
+    pub fn message(&mut self) -> Result<Option<Vec<u8>>, Nonsense> {
         let Some((message, padded)) = length(&self.bytes)? else { return Ok(None) };
         if self.bytes.len() < padded {
             return Ok(None);
@@ -78,7 +78,7 @@ mod tests {
             let (mut framer, mut messages) = (Framer::default(), Vec::new());
             for part in stream.chunks(size) {
                 framer.push(part);
-                while let Some(message) = framer.next().expect("it makes sense") {
+                while let Some(message) = framer.message().expect("it makes sense") {
                     messages.push(message);
                 }
             }
@@ -91,10 +91,10 @@ mod tests {
         for nonsense in [&b"\xff"[..], b"\x80\0\0\0", &[0x40, 0, 0xff, 0xff], &[0, 1, 0x08, 0], &[0, 1, 0, 3]] {
             let mut framer = Framer::default();
             framer.push(nonsense);
-            assert_eq!(framer.next(), Err(Nonsense), "{nonsense:?}");
+            assert_eq!(framer.message(), Err(Nonsense), "{nonsense:?}");
         }
         let mut framer = Framer::default();
         framer.push(&[0x40, 0]);
-        assert_eq!(framer.next(), Ok(None));
+        assert_eq!(framer.message(), Ok(None));
     }
 }

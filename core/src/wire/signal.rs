@@ -196,8 +196,7 @@ impl FromRendezvous {
         }
     }
 
-    /// The message for the host: from what kind of address the viewer comes, and the host's own servers, but not the id,
-    /// which the host knows.
+    /// The message for the host: with the kind of the viewer's address and the host's own servers, without the id.
     #[must_use]
     #[cfg(feature = "host")]
     pub(crate) fn for_host(mut self, class: Option<AddressClass>, servers: Vec<IceUrl>) -> FromRendezvous {

@@ -125,7 +125,7 @@ impl TurnPost {
         let client = Client { via: Via::Stream(*id), address: source };
         framer.push(bytes);
         let mut messages = Vec::new();
-        while let Ok(Some(message)) = framer.next() {
+        while let Ok(Some(message)) = framer.message() {
             messages.push(message);
         }
         messages.into_iter().for_each(|message| self.input(now, TurnInput::FromClient(client, message), sent));
