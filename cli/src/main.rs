@@ -1,5 +1,6 @@
 //! beach: share a terminal, peer to peer.
 
+mod addresses;
 mod args;
 mod audit;
 mod cast;

@@ -7,6 +7,7 @@ mod status;
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -230,6 +231,14 @@ pub(crate) fn serving(scheme: &str, address: SocketAddr) {
 /// Prints where monitors ask a server how it is.
 pub(crate) fn monitored(address: SocketAddr) {
     say(&format!("beach {} metrics on http://{address}/metrics\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// Prints where the TURN server is, and at which ports it relays.
+pub(crate) fn serving_turn(addresses: &[SocketAddr], ports: &RangeInclusive<u16>) {
+    for address in addresses {
+        let (low, high) = (ports.start(), ports.end());
+        say(&format!("TURN server on {address}, UDP and TCP; it relays at UDP ports {low}-{high}\n"));
+    }
 }
 
 /// Prints the address of the page for browsers, which has the link's key in it.

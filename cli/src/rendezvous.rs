@@ -1,10 +1,10 @@
 //! The rendezvous of a share: another server, or one inside this process.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use beach_runtime_tokio::serve::Server;
-use beach_runtime_tokio::udp::usable_addresses;
 
+use crate::addresses::named_address;
 use crate::args::ShareArgs;
 use crate::{output, serve};
 
@@ -79,26 +79,4 @@ async fn listen_on_lan() -> Result<Server, u8> {
 
 fn no_rendezvous(cause: &str) -> u8 {
     output::refuse("cannot start the rendezvous inside share", cause, "choose --listen ADDR or --server URL")
-}
-
-/// An address of this machine for links: of the default route, or else of the first interface in use.
-fn named_address(allow_v6: bool, prefer_v6: bool) -> Option<IpAddr> {
-    outward_address(prefer_v6).or_else(|| {
-        let usable = usable_addresses(false);
-        let first = |v6: bool| usable.iter().copied().find(|address| address.is_ipv6() == v6);
-        first(prefer_v6).or_else(|| first(false)).or_else(|| first(true).filter(|_| allow_v6))
-    })
-}
-
-/// The address of the default route, from which a socket would reach the Internet. Sends no packet.
-fn outward_address(prefer_v6: bool) -> Option<IpAddr> {
-    // Addresses for documentation (RFC 5737, RFC 3849): `connect` on UDP only consults the routing table.
-    let ask = |from: &str, to: &str| {
-        let socket = UdpSocket::bind(from).ok()?;
-        socket.connect(to).ok()?;
-        Some(socket.local_addr().ok()?.ip())
-    };
-    let v4 = || ask("0.0.0.0:0", "192.0.2.1:9");
-    let v6 = || ask("[::]:0", "[2001:db8::1]:9");
-    if prefer_v6 { v6().or_else(v4) } else { v4() }
 }

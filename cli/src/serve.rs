@@ -1,6 +1,7 @@
 //! `beach serve`: a rendezvous.
 
 mod check;
+mod turn;
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::rendezvous::{self, HandedOut, Operation};
-use beach_runtime_tokio::serve::{Certificate, Server};
+use beach_runtime_tokio::serve::{Certificate, MAX_CONNECTIONS, Server};
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
 use beach_runtime_tokio::{health, limits, service};
 use tokio::sync::Notify;
@@ -30,51 +31,28 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     if let Err(error) = limits::raise_open_files() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
+    serve(args).await.unwrap_or_else(|code| code)
+}
+
+/// Serves until a signal ends the program, and gives the exit code.
+///
+/// # Errors
+/// The exit code, if serve cannot start; the reason was printed.
+async fn serve(args: ServeArgs) -> Result<u8, u8> {
     let passed = service::sockets();
-    let listening = match passed.listener {
-        Some(listener) => Server::on(listener).map_err(|error| error.to_string()),
-        None => listen(&args.listen).await,
-    };
-    let server = match listening {
-        Ok(server) => server,
-        Err(error) => {
-            return output::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen");
-        }
-    };
-    let server = server.behind(args.trusted_proxies.unwrap_or_default());
-    let mut signals = match Signals::start() {
-        Ok(signals) => signals,
-        Err(error) => {
-            return output::refuse("cannot handle signals", &error.to_string(), "check the system's limits");
-        }
-    };
-    let secret = match args.turn_secret_file.as_deref().map(read_secret).transpose() {
-        Ok(secret) => secret,
-        Err(cause) => return output::usage("cannot read the TURN secret", &cause, "check --turn-secret-file"),
-    };
-    let lacks = |server: &&IceServer| secret.is_none() && matches!(server.service, Service::Turn(_, None));
-    if let Some(server) = args.ice_server.iter().find(lacks) {
-        let advice = "give --turn-secret-file FILE (coturn's static-auth-secret), or turn:USER:PASS@HOST:PORT";
-        return output::usage("a TURN server has no credentials", &server.to_string(), advice);
+    let mut server = listening(passed.listener, &args).await?;
+    let mut signals = Signals::start()
+        .map_err(|error| output::refuse("cannot handle signals", &error.to_string(), "check the system's limits"))?;
+    let mut ice = handed_out(&args).await?;
+    let turn = turn::start(&args.turn, server.local_addr().ip(), &mut ice.secret).await?;
+    if let Some(turn) = &turn {
+        // The own one first: clients use the first few.
+        ice.servers.splice(..0, turn.servers());
+        server = server.with_connections_max(limits::connections_beside_turn().min(MAX_CONNECTIONS));
     }
-    let servers = match look_up(&args.ice_server).await {
-        Ok(servers) => servers,
-        Err(name) => return output::usage("the name of a server has no address", &name, "check --ice-server"),
-    };
-    let ice = HandedOut { servers, secret, lifetime: args.turn_lifetime, stun: args.stun.unwrap_or_default() };
-    let (monitored, questions) = match watch(args.metrics_listen.as_deref()) {
-        Ok(watched) => watched,
-        Err(cause) => {
-            return output::usage("cannot answer monitors", &cause, "choose another --metrics-listen");
-        }
-    };
-    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
-    let certificate = match files.map(|(certificate, key)| Certificate::read(certificate, key)).transpose() {
-        Ok(certificate) => certificate,
-        Err(cause) => {
-            return output::usage("cannot use the certificate", &cause.to_string(), "check --tls-cert and --tls-key");
-        }
-    };
+    let (monitored, questions) = watch(args.metrics_listen.as_deref())
+        .map_err(|cause| output::usage("cannot answer monitors", &cause, "choose another --metrics-listen"))?;
+    let certificate = certificate(&args)?;
     let (server, scheme) = match &certificate {
         Some(certificate) => (server.secured(certificate), "https"),
         None => (server, "http"),
@@ -83,6 +61,7 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
     tracing::info!(address = %server.local_addr(), places, version = env!("CARGO_PKG_VERSION"), "listening");
     output::serving(scheme, server.local_addr());
     monitored.into_iter().for_each(output::monitored);
+    turn.iter().for_each(|turn| output::serving_turn(&turn.addresses(), &args.turn.turn_ports));
     service::ready();
     let (drain, reload) = (Arc::new(Notify::new()), Notify::new());
     let reloads = certificate.is_some().then_some(&reload);
@@ -92,12 +71,59 @@ pub(crate) async fn run(args: ServeArgs) -> u8 {
             None => std::future::pending().await,
         }
     };
-    let operation = Operation { drain: drain.clone(), drain_delay: args.drain_delay, stun: passed.udp, questions };
-    tokio::select! {
+    let (drain_delay, turn) = (args.drain_delay, turn.map(turn::Turn::into_post));
+    let operation = Operation { drain: drain.clone(), drain_delay, stun: passed.udp, turn, questions };
+    Ok(tokio::select! {
         () = rendezvous::run(server, !args.no_relay, ice, operation) => 0,
         code = ended(&mut signals, &drain, reloads) => code,
         never = follows => match never {},
+    })
+}
+
+/// The server, on the socket that the service manager has passed, or else at `--listen`.
+///
+/// # Errors
+/// The exit code; the reason was printed.
+async fn listening(passed: Option<TcpListener>, args: &ServeArgs) -> Result<Server, u8> {
+    let server = match passed {
+        Some(listener) => Server::on(listener).map_err(|error| error.to_string()),
+        None => listen(&args.listen).await,
+    };
+    let server = server.map_err(|error| {
+        output::usage(&format!("cannot listen on {}", args.listen), &error, "choose another --listen")
+    })?;
+    Ok(server.behind(args.trusted_proxies.clone().unwrap_or_default()))
+}
+
+/// The STUN and TURN servers that clients are told of.
+///
+/// # Errors
+/// The exit code; the reason was printed.
+async fn handed_out(args: &ServeArgs) -> Result<HandedOut, u8> {
+    let secret = args.turn_secret_file.as_deref().map(read_secret).transpose();
+    let secret =
+        secret.map_err(|cause| output::usage("cannot read the TURN secret", &cause, "check --turn-secret-file"))?;
+    let lacks = |server: &&IceServer| secret.is_none() && matches!(server.service, Service::Turn(_, None));
+    if let Some(server) = args.ice_server.iter().find(lacks) {
+        let advice = "give --turn-secret-file FILE (coturn's static-auth-secret), or turn:USER:PASS@HOST:PORT";
+        return Err(output::usage("a TURN server has no credentials", &server.to_string(), advice));
     }
+    let servers = look_up(&args.ice_server).await;
+    let servers =
+        servers.map_err(|name| output::usage("the name of a server has no address", &name, "check --ice-server"))?;
+    Ok(HandedOut { servers, secret, lifetime: args.turn_lifetime, stun: args.stun.unwrap_or_default() })
+}
+
+/// The certificate, if there is one.
+///
+/// # Errors
+/// The exit code; the reason was printed.
+fn certificate(args: &ServeArgs) -> Result<Option<Certificate>, u8> {
+    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let certificate = files.map(|(certificate, key)| Certificate::read(certificate, key)).transpose();
+    certificate.map_err(|cause| {
+        output::usage("cannot use the certificate", &cause.to_string(), "check --tls-cert and --tls-key")
+    })
 }
 
 /// Answers monitors at `address`, if there is one, and tells where; tells the service manager that the server works, if

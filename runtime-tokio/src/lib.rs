@@ -27,6 +27,7 @@ pub mod stdin;
 pub mod stun;
 pub mod tty;
 pub mod turn;
+pub mod turn_server;
 pub mod udp;
 mod websocket;
 

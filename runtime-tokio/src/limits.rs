@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use beach_core::turn_server::MAX_ALLOCATIONS;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::stdio::stderr;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +22,21 @@ pub fn connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     // Where there are few files, the other uses do with less.
     usize::try_from(files.saturating_sub(NOT_FOR_CONNECTIONS).max(files / 4)).unwrap_or(usize::MAX)
+}
+
+/// Files of an allocation at a TURN server: a relay's socket a family, and the client's connection.
+const FILES_AN_ALLOCATION: usize = 3;
+
+/// How many allocations a TURN server may have: a quarter of the files is theirs.
+pub(crate) fn turn_allocations() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (usize::try_from(files).unwrap_or(usize::MAX) / 4 / FILES_AN_ALLOCATION).min(MAX_ALLOCATIONS)
+}
+
+/// How many connections a server may have that is a TURN server as well.
+#[must_use]
+pub fn connections_beside_turn() -> usize {
+    connections().saturating_sub(FILES_AN_ALLOCATION * turn_allocations())
 }
 
 /// Lets this process, and those that it starts, open as many files as the system allows.

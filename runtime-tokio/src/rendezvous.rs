@@ -1,5 +1,7 @@
 //! The rendezvous, served.
 
+use std::convert::Infallible;
+use std::future;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -16,11 +18,12 @@ use crate::drive::{Surroundings, drive};
 use crate::health::{Condition, Question, Questions, Turns};
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
+use crate::turn_server::TurnPost;
 
 /// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `operation` asks for
 /// the end and no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous
 /// that `relays` carries the datagrams of peers that cannot reach each other. Peers are told the servers of `ice`, and
-/// the STUN server.
+/// the STUN server. A TURN server is served beside them.
 pub async fn run(server: Server, relays: bool, ice: HandedOut, mut operation: Operation) {
     let stun = match (ice.stun, operation.stun.take()) {
         (StunServer::Nobody, _) => Stun::none(),
@@ -31,11 +34,20 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, mut operation: Op
     let mut renewal = interval(ice.lifetime / 2);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let itself = stun.answers();
+    let turn = operation.turn.take();
     let watched = Watched::default();
     let mut sockets = Sockets { server, operation, watched, ice, itself, renewal, handed_out: false };
     tokio::select! {
         () = drive(&mut rendezvous, Instant::now(), &mut sockets) => {}
         never = stun.run() => match never {},
+        never = relay(turn) => match never {},
+    }
+}
+
+async fn relay(turn: Option<TurnPost>) -> Infallible {
+    match turn {
+        Some(mut turn) => turn.run().await,
+        None => future::pending().await,
     }
 }
 
@@ -48,6 +60,8 @@ pub struct Operation {
     pub drain_delay: Duration,
     /// A socket for STUN that is bound already, on the port of the server.
     pub stun: Option<UdpSocket>,
+    /// A TURN server beside the rendezvous.
+    pub turn: Option<TurnPost>,
     /// Questions about the server's condition, if anybody may ask.
     pub questions: Option<Questions>,
 }

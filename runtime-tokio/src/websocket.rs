@@ -14,8 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
-use self::queue::DATAGRAM_WAITS_MAX;
-pub(crate) use self::queue::{Fates, QueueReceiver, QueueSender, counted_queue, queue};
+pub(crate) use self::queue::{DATAGRAM_WAITS_MAX, Fates, QueueReceiver, QueueSender, counted_queue, queue};
 
 /// Largest message accepted, in bytes. Offers and answers are a few KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 * 1024;

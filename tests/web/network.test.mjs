@@ -132,7 +132,9 @@ async function meet({ scratch, open }, { turn, options = [], noUdp = false }, th
   await apart(scratch, async (machines) => {
     if (noUdp) machines.noUdp();
     const server = [];
-    if (turn) {
+    if (turn === "inside") {
+      server.push("--turn", "--turn-external", PUBLIC);
+    } else if (turn) {
       writeFileSync(join(scratch.folder, "secret"), "north");
       await coturn(scratch, machines.middle, "north");
       server.push("--ice-server", `turn:${PUBLIC}:3478?transport=${turn}`, "--turn-secret-file", "secret");
@@ -149,8 +151,11 @@ for (const [turn, noUdp, options, words] of [
   ["udp", false, [], "UDP does not pass between them"],
   ["tcp", true, [], "there is no UDP at all"],
   ["udp", false, ["--relay-only"], "the host hides its address"],
+  ["inside", false, [], "UDP does not pass between them"],
+  ["inside", true, [], "there is no UDP at all"],
 ]) {
-  story(`where ${words}, page and host meet at a TURN server over ${turn}`, async (context) => {
+  const where = turn === "inside" ? "serve's own TURN server" : `a TURN server over ${turn}`;
+  story(`where ${words}, page and host meet at ${where}`, async (context) => {
     await meet(context, { turn, noUdp, options }, async (guest) => {
       await guest.live(40_000);
       await guest.says("connected through a TURN server");

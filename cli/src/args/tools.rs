@@ -1,6 +1,7 @@
 //! The flags of the commands besides a session: `beach serve`, `doctor`, `completions` and `man`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use ipnet::IpNet;
 
 use super::values::{LogArgs, ice_server, seconds, server_url};
 
-/// A heading of `beach serve --help`.
+/// The headings of `beach serve --help`.
 const OPERATION: &str = "Operation";
+/// See [`OPERATION`].
+const TURN: &str = "TURN server";
 
 /// `beach serve`
 #[derive(Debug, Args)]
@@ -43,6 +46,9 @@ pub(crate) struct ServeArgs {
     /// Relay no datagrams between people who cannot connect directly
     #[arg(long)]
     pub(crate) no_relay: bool,
+
+    #[command(flatten)]
+    pub(crate) turn: TurnArgs,
 
     /// Proxies in front of serve: addresses, networks as ADDRESS/BITS, or none.
     /// They tell clients' addresses: PROXY protocol or X-Forwarded-For.
@@ -87,6 +93,39 @@ fn stun(text: &str) -> Result<StunServer, String> {
         Ok(address) if !address.ip().is_unspecified() && address.port() != 0 => Ok(StunServer::At(address)),
         Ok(_) | Err(_) => Err("expected ADDRESS:PORT, such as 203.0.113.1:8080, or none".to_owned()),
     }
+}
+
+/// The TURN server inside `beach serve`.
+#[derive(Debug, Args)]
+pub(crate) struct TurnArgs {
+    /// Be a TURN server too, over UDP and TCP, and tell hosts and viewers of it
+    #[arg(long, help_heading = TURN)]
+    pub(crate) turn: bool,
+
+    /// Listen for TURN on this ADDRESS:PORT. Default: the address of --listen, port 3478
+    #[arg(long, help_heading = TURN, value_name = "ADDR", requires = "turn")]
+    pub(crate) turn_listen: Option<SocketAddr>,
+
+    /// Clients reach the TURN server at this address (repeatable: one IPv4, one IPv6).
+    /// Default: that of --turn-listen, or of the default route
+    #[arg(long, help_heading = TURN, value_name = "IP", requires = "turn")]
+    pub(crate) turn_external: Vec<IpAddr>,
+
+    /// Relay at these UDP ports
+    #[arg(long, help_heading = TURN, value_name = "LOW-HIGH", requires = "turn", default_value = "49152-65535",
+          value_parser = ports)]
+    pub(crate) turn_ports: RangeInclusive<u16>,
+
+    /// Relay to private addresses and to this machine too, for a server in a local network
+    #[arg(long, help_heading = TURN, requires = "turn")]
+    pub(crate) turn_allow_private: bool,
+}
+
+/// Parses --turn-ports.
+fn ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    let ends = text.split_once('-').and_then(|(low, high)| Some(port(low)?..=port(high)?));
+    ends.filter(|ports| !ports.is_empty()).ok_or_else(|| "expected two ports, such as 50000-50999".to_owned())
 }
 
 /// Parses --trusted-proxies.

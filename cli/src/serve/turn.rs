@@ -1,0 +1,113 @@
+//! The TURN server of `beach serve --turn`.
+
+use std::net::{IpAddr, SocketAddr};
+
+use beach_core::ice::server_url::{IceServer, Service, Transport};
+use beach_core::session::address::AddressClass;
+use beach_core::turn_server::Peers;
+use beach_runtime_tokio::turn_server::{TurnOptions, TurnPost};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::addresses::default_addresses;
+use crate::args::TurnArgs;
+use crate::output;
+
+/// The port that TURN servers have (RFC 8656, section 20).
+const DEFAULT_PORT: u16 = 3478;
+
+/// The server, and where clients reach it.
+pub(super) struct Turn {
+    post: TurnPost,
+    external: Vec<IpAddr>,
+}
+
+/// Starts the server, if one is wanted. Without a secret, one is drawn.
+///
+/// # Errors
+/// The exit code; the reason was printed.
+pub(super) async fn start(
+    args: &TurnArgs,
+    beside: IpAddr,
+    secret: &mut Option<Zeroizing<String>>,
+) -> Result<Option<Turn>, u8> {
+    if !args.turn {
+        return Ok(None);
+    }
+    let listen = args.turn_listen.unwrap_or(SocketAddr::new(beside, DEFAULT_PORT));
+    let external = external(args, listen.ip()).map_err(|cause| {
+        output::usage("nobody could reach the TURN server", cause, "give --turn-external IP, one IPv4 and one IPv6")
+    })?;
+    let is_public = |ip: &IpAddr| AddressClass::of(*ip) == AddressClass::Public;
+    if !args.turn_allow_private && !external.iter().any(is_public) {
+        let cause = format!("{} is not an address of the Internet", external[0]);
+        let advice = "--turn-external IP, or --turn-allow-private for a local network";
+        output::warn("the TURN server helps nobody", &cause, advice);
+    }
+    let peers = if args.turn_allow_private { Peers::PrivateToo } else { Peers::Public };
+    let options = TurnOptions {
+        external: external.clone(),
+        ports: args.turn_ports.clone(),
+        peers,
+        secret: secret.get_or_insert_with(drawn).clone(),
+    };
+    match TurnPost::bind(listen, options).await {
+        Ok(post) => Ok(Some(Turn { post, external })),
+        Err(error) => {
+            let what = format!("cannot listen for TURN on {listen}, UDP and TCP");
+            Err(output::usage(&what, &error.to_string(), "choose another --turn-listen"))
+        }
+    }
+}
+
+/// A secret that lives as long as this process: whoever has credentials of an earlier one is told new ones.
+fn drawn() -> Zeroizing<String> {
+    let mut seed = beach_runtime_tokio::seed();
+    let secret = Zeroizing::new(seed.iter().map(|byte| format!("{byte:02x}")).collect());
+    seed.zeroize();
+    secret
+}
+
+/// The addresses under which clients reach the server, one a family at most.
+fn external(args: &TurnArgs, listen: IpAddr) -> Result<Vec<IpAddr>, &'static str> {
+    let external = match &args.turn_external[..] {
+        [] if listen.is_unspecified() => default_addresses(listen.is_ipv6()),
+        [] => vec![listen],
+        given => given.iter().map(IpAddr::to_canonical).collect(),
+    };
+    let of_family = |v6: bool| external.iter().filter(|ip| ip.is_ipv6() == v6).count();
+    if external.is_empty() {
+        return Err("no network interface has an address that others could use");
+    }
+    if of_family(false) > 1 || of_family(true) > 1 {
+        return Err("there are two external addresses of one family");
+    }
+    if external.iter().any(|ip| ip.is_unspecified() || ip.is_multicast()) {
+        return Err("the external address is not the address of a machine");
+    }
+    Ok(external)
+}
+
+impl Turn {
+    /// The addresses of the server, as clients reach them.
+    pub(super) fn addresses(&self) -> Vec<SocketAddr> {
+        let port = self.post.local_addr().port();
+        self.external.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
+    }
+
+    /// The server as it is handed out, without credentials: UDP before TCP, since a lost datagram does not delay those
+    /// behind it.
+    pub(super) fn servers(&self) -> Vec<IceServer> {
+        let of = |transport| {
+            self.addresses().into_iter().map(move |address| IceServer {
+                host: address.ip().to_string(),
+                port: address.port(),
+                service: Service::Turn(transport, None),
+            })
+        };
+        of(Transport::Udp).chain(of(Transport::Tcp)).collect()
+    }
+
+    pub(super) fn into_post(self) -> TurnPost {
+        self.post
+    }
+}

@@ -1,0 +1,175 @@
+//! TCP connections of TURN clients. A connection costs a bounded queue, and never makes others wait.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use beach_core::turn_server::stream::Framer;
+use beach_core::turn_server::{Client, ConnectionId, TurnInput, Via};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::canonical;
+use crate::websocket::{DATAGRAM_WAITS_MAX, prepare};
+
+/// Messages that may wait for a slow client, of two kilobytes at most. More are dropped.
+const WAITING_MAX: usize = 64;
+
+/// A connection that takes nothing for this long is dead.
+const WRITE_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long accepting rests after a failure.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 4096;
+
+/// A message that waits: an answer, or a datagram since this time.
+type Waiting = (Option<Instant>, Vec<u8>);
+
+/// All connections.
+pub(super) struct Streams {
+    listener: TcpListener,
+    accept_at: Instant,
+    next: ConnectionId,
+    open: HashMap<ConnectionId, mpsc::Sender<Waiting>>,
+    tasks: JoinSet<()>,
+    report: mpsc::Sender<TurnInput>,
+}
+
+impl Streams {
+    pub(super) fn new(listener: TcpListener, report: mpsc::Sender<TurnInput>) -> Streams {
+        Streams { listener, accept_at: Instant::now(), next: 1, open: HashMap::new(), tasks: JoinSet::new(), report }
+    }
+
+    /// Waits for the next connection. Cancel-safe.
+    pub(super) async fn accept(&mut self) -> (ConnectionId, SocketAddr) {
+        loop {
+            sleep_until(self.accept_at).await;
+            match self.listener.accept().await {
+                Ok((stream, from)) => return self.open(stream, canonical(from)),
+                Err(error) => {
+                    tracing::debug!(%error, "accepting a TURN connection failed");
+                    self.accept_at = Instant::now() + ACCEPT_REST;
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, stream: TcpStream, from: SocketAddr) -> (ConnectionId, SocketAddr) {
+        let id = self.next;
+        self.next += 1;
+        if let Err(error) = prepare(&stream) {
+            tracing::debug!(id, %error, "a TURN connection is gone already");
+        }
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        self.open.insert(id, queue);
+        let client = Client { via: Via::Stream(id), address: from };
+        self.tasks.spawn(carry(id, client, stream, waiting, self.report.clone()));
+        while self.tasks.try_join_next().is_some() {}
+        (id, from)
+    }
+
+    /// Queues an answer.
+    pub(super) fn answer(&self, id: ConnectionId, bytes: Vec<u8>) {
+        self.queue(id, (None, bytes));
+    }
+
+    /// Queues a datagram.
+    pub(super) fn data(&self, id: ConnectionId, bytes: Vec<u8>) {
+        self.queue(id, (Some(Instant::now()), bytes));
+    }
+
+    fn queue(&self, id: ConnectionId, waiting: Waiting) {
+        if let Some(queue) = self.open.get(&id)
+            && queue.try_send(waiting).is_err()
+        {
+            tracing::trace!(id, "a message to a TURN client was dropped");
+        }
+    }
+
+    /// Closes a connection after what is queued for it.
+    pub(super) fn close(&mut self, id: ConnectionId) {
+        self.open.remove(&id);
+    }
+}
+
+/// A connection, until either side ends it.
+async fn carry<S: AsyncRead + AsyncWrite>(
+    id: ConnectionId,
+    client: Client,
+    stream: S,
+    mut waiting: mpsc::Receiver<Waiting>,
+    report: mpsc::Sender<TurnInput>,
+) {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let read = async {
+        let (mut framer, mut buffer) = (Framer::default(), vec![0; READ_BYTES]);
+        while let Ok(length @ 1..) = reader.read(&mut buffer).await {
+            framer.push(&buffer[..length]);
+            loop {
+                match framer.message() {
+                    Ok(Some(message)) => {
+                        if report.send(TurnInput::FromClient(client, message)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => break,
+                    Err(error) => return tracing::debug!(id, %error, "a TURN connection makes no sense"),
+                }
+            }
+        }
+    };
+    let write = async {
+        while let Some((since, bytes)) = waiting.recv().await {
+            if since.is_some_and(|since| since.elapsed() > DATAGRAM_WAITS_MAX) {
+                tracing::trace!(id, "a datagram to a TURN client waited too long");
+                continue;
+            }
+            if !timeout(WRITE_WITHIN, writer.write_all(&bytes)).await.is_ok_and(|wrote| wrote.is_ok()) {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = write => {}
+    }
+    let _ = report.send(TurnInput::Closed(id)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_misses_datagrams_and_no_answer_and_gets_nothing_old() {
+        // As large as the first message, so that the others wait.
+        let (mut far, near) = tokio::io::duplex(4);
+        let (queue, waiting) = mpsc::channel(WAITING_MAX);
+        let (report, mut reports) = mpsc::channel(4);
+        let client = Client { via: Via::Stream(1), address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1) };
+        let task = tokio::spawn(carry(1, client, near, waiting, report));
+        let send = |since, bytes: &[u8]| queue.try_send((since, bytes.to_vec())).expect("room");
+        send(None, b"1111");
+        send(Some(Instant::now()), b"2222");
+        tokio::task::yield_now().await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        send(None, b"3333");
+        send(Some(Instant::now()), b"old!");
+        tokio::time::advance(DATAGRAM_WAITS_MAX).await;
+        tokio::time::advance(Duration::from_millis(1)).await;
+        send(Some(Instant::now()), b"4444");
+        drop(queue);
+        let mut read = Vec::new();
+        far.read_to_end(&mut read).await.expect("all of it");
+        assert_eq!(String::from_utf8_lossy(&read), "1111222233334444");
+        task.await.expect("no panic");
+        assert_eq!(reports.recv().await, Some(TurnInput::Closed(1)));
+    }
+}

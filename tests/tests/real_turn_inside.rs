@@ -1,0 +1,161 @@
+//! `beach serve --turn` relays by itself: over UDP and TCP, for this beach and for an older one, and as coturn's own
+//! client expects of a TURN server.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use beach_core::ice::server_url::Credentials;
+use beach_tests::real::{
+    Host, Meeting, Nat, PUBLIC, Process, Rendezvous, Running as _, Scratch, Signal, beach_of, binary, eventually,
+    holds, left_out,
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Options of a server that relays on this machine alone, by TURN alone.
+const LOCAL: [&str; 5] = ["--no-relay", "--turn", "--turn-listen", "127.0.0.1:0", "--turn-allow-private"];
+
+/// Seconds since 1970.
+fn today() -> u64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_secs()
+}
+
+fn kinds(viewer: &Process) -> Vec<String> {
+    let said = viewer.stdout();
+    let paths = said.lines().filter(|line| line.contains(r#""type":"path""#));
+    paths.filter_map(|line| Some(line.split_once(r#""kind":""#)?.1.split_once('"')?.0.to_owned())).collect()
+}
+
+/// A host and a viewer of these versions that hide their addresses meet at `server`; how long the first screen took.
+fn meet(scratch: &Scratch, server: &str, host: &Path, viewer: &Path) -> Duration {
+    let shared = "stty raw -echo; echo READY-ON-THE-HOST; exec cat > typed";
+    let share = ["share", "--headless", "--no-approve", "--json", "--server", server, "--relay-only"];
+    let host = Host::run(scratch, &mut beach_of(host, scratch, &[&share[..], &["--", "sh", "-c", shared]].concat()));
+    let join = ["join", "--json", "--relay-only", "--debug-log", "viewer.log", &host.links.control];
+    let mut viewer = Process::start(&mut beach_of(viewer, scratch, &join));
+    let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let took = at - viewer.started();
+    viewer.write("typed");
+    holds("what was typed", SOON, || scratch.read("typed") == "typed");
+    assert_eq!(kinds(&viewer), ["turn"]);
+    took
+}
+
+#[test]
+fn two_sides_that_hide_their_addresses_meet_at_a_server_that_relays_nothing_else() {
+    let scratch = Scratch::new();
+    let server = Rendezvous::start(&scratch, &LOCAL);
+    meet(&scratch, &server.url, binary(), binary());
+    let log = scratch.read("serve.log");
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn an_older_beach_uses_the_server_too() {
+    let Some(old) = std::env::var_os("BEACH_OLD").filter(|path| !path.is_empty()) else {
+        return left_out("BEACH_OLD names no older beach; .ci/old builds one");
+    };
+    let old = Path::new(&old);
+    for (host, viewer) in [(old, binary()), (binary(), old), (old, old)] {
+        let scratch = Scratch::new();
+        let server = Rendezvous::start(&scratch, &LOCAL);
+        meet(&scratch, &server.url, host, viewer);
+    }
+}
+
+#[test]
+fn behind_routers_it_relays_over_udp_or_tcp_whatever_gets_out() {
+    let pairs = [
+        (Nat::Symmetric, Nat::NoUdp),
+        (Nat::NoUdp, Nat::Symmetric),
+        (Nat::Symmetric, Nat::Plain),
+        (Nat::NoUdp, Nat::NoUdp),
+        (Nat::Ipv6, Nat::NoUdp),
+    ];
+    let external = ["--turn-external", PUBLIC[0], "--turn-external", PUBLIC[1]];
+    for (host, viewer) in pairs {
+        let scratch = Scratch::new();
+        let Some(meeting) = Meeting::new(&scratch, host, viewer) else { return };
+        let options = [&["--no-relay", "--turn", "--turn-ports", "50000-50099"][..], &external].concat();
+        let mut met = meeting.serve(&options).start();
+        let (_, at) = met.viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+        eprintln!("{host:?}, {viewer:?}: the first screen after {:?}", at - met.viewer.started());
+        met.viewer.write("typed");
+        holds("what was typed", SOON, || scratch.read("typed") == "typed");
+        assert_eq!(kinds(&met.viewer), ["turn"], "{host:?}, {viewer:?}");
+        if (host, viewer) != (Nat::NoUdp, Nat::NoUdp) {
+            continue;
+        }
+        // The end of a connection is the end of its relays; over UDP they may run out only later.
+        met.viewer.signal(Signal::TERM);
+        met.viewer.exit(SOON);
+        met.host.signal(Signal::TERM);
+        let relays = || {
+            let listed = met.lab.public.command("ss").args(["-Hlnu"]).output().expect("iproute2 is there");
+            String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.contains(":500")).count()
+        };
+        holds("no relay is left", SOON, || relays() == 0);
+    }
+}
+
+/// A server with a known secret, and its TURN port.
+fn with_secret(scratch: &Scratch) -> (Rendezvous, String) {
+    scratch.write("secret", "north");
+    let server = Rendezvous::start(scratch, &[&LOCAL[..], &["--turn-secret-file", "secret"]].concat());
+    let port = eventually("the TURN port", SOON, || {
+        let said = server.process.stderr();
+        let (_, rest) = said.split_once("TURN server on 127.0.0.1:")?;
+        Some(rest.split_once(',')?.0.to_owned())
+    });
+    (server, port)
+}
+
+/// coturn's client, with credentials that are good.
+fn uclient(port: &str, options: &[&str]) -> Command {
+    let Credentials { user, password } = Credentials::until(today() + 3600, b"north");
+    let mut command = Command::new("turnutils_uclient");
+    command.args(["-c", "-u", &user, "-w", &password, "-p", port]).args(options).arg("127.0.0.1");
+    command
+}
+
+#[test]
+fn the_client_of_coturn_loses_nothing_over_udp_and_over_tcp() {
+    let scratch = Scratch::new();
+    let (_server, port) = with_secret(&scratch);
+    // Send indications and channels, each to a relay of the same server.
+    for options in [&["-y"][..], &["-y", "-s"], &["-y", "-t"], &["-y", "-t", "-s"]] {
+        let options = [options, &["-m", "4", "-n", "50", "-l", "700"]].concat();
+        let done = uclient(&port, &options).output().expect("coturn's tools are there");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        let whole = said.contains("tot_send_msgs=200, tot_recv_msgs=200") && said.contains("Total lost packets 0 (");
+        assert!(done.status.success() && whole, "{options:?}: {said}");
+    }
+}
+
+#[test]
+fn a_flood_through_the_server_delays_neither_a_join_nor_another_session() {
+    let scratch = Scratch::new();
+    let (server, port) = with_secret(&scratch);
+    let quiet = meet(&scratch, &server.url, binary(), binary());
+    // As much as two clients can send, from another address.
+    let flood = ["-L", "127.0.0.2", "-y", "-s", "-m", "4", "-n", "10000000", "-l", "1200", "-z", "0"];
+    let floods: Vec<_> = (0..2).map(|_| Process::start(&mut uclient(&port, &flood))).collect();
+    // What passes is a small part of what is sent.
+    let counted = |said: &str, what: &str| {
+        let last = said.rsplit_once(what).and_then(|(_, rest)| rest.split(',').next()?.parse::<u64>().ok());
+        last.unwrap_or_default()
+    };
+    holds("the floods", SOON, || {
+        floods.iter().all(|flood| {
+            let said = flood.stdout();
+            let sent = counted(&said, "tot_send_msgs=");
+            sent > 10_000 && counted(&said, "tot_recv_msgs=") < sent / 2
+        })
+    });
+    let since = Instant::now();
+    let other = Scratch::new();
+    let busy = meet(&other, &server.url, binary(), binary());
+    eprintln!("joined after {quiet:?}, beside floods after {busy:?}; all of it took {:?}", since.elapsed());
+    assert!(busy < quiet + Duration::from_secs(3), "{busy:?} after {quiet:?}");
+}
