@@ -12,15 +12,23 @@ const STEPS: [string, Stage[]][] = [
   ["waiting for the first screen", ["first_screen"]],
 ];
 
+/** A join takes less than half a second: only one that takes longer is told. The card's animation begins at that time too. */
+const TOLD_AFTER_MS = 350;
+
 export class Card {
   readonly element = h("section.card", { role: "status", "aria-live": "polite" });
   #stage: Stage = "reaching_rendezvous";
   #words = "reaching rendezvous";
   #note: string | undefined;
   #check: string[] = [];
+  #isTold = false;
 
   constructor() {
     this.#joining();
+    setTimeout(() => {
+      this.#isTold = true;
+      if (this.element.classList.contains("is-joining")) this.#joining();
+    }, TOLD_AFTER_MS);
   }
 
   stage(stage: Stage, words: string): void {
@@ -99,6 +107,10 @@ export class Card {
   }
 
   #joining(): void {
+    if (!this.#isTold) {
+      this.element.className = "card is-shown is-joining";
+      return;
+    }
     const current = STEPS.findIndex(([, stages]) => stages.includes(this.#stage));
     const steps = STEPS.map(([words], at) => {
       const state = at < current ? "done" : at === current ? "now" : "later";
