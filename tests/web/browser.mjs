@@ -24,8 +24,10 @@ export async function browser(executable = process.env.BEACH_CHROMIUM ?? "/usr/b
 
 /** A page in a context of its own, which notes every violation and every request elsewhere. */
 export class Guest {
-  static async open(chromium, link, options = {}) {
+  /** `before` gets the context before the page is loaded. */
+  static async open(chromium, link, { before, ...options } = {}) {
     const context = await chromium.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    await before?.(context);
     const guest = new Guest(context, await context.newPage());
     await guest.watch(link);
     await guest.page.goto(link);

@@ -135,3 +135,19 @@ story("without JavaScript the page says what it is and how to join", async ({ sc
   // Without a script nobody takes it out of the address bar.
   guest.secret = "";
 });
+
+story("a page whose terminal loads late goes on telling the steps until the terminal is there", async ({ scratch, open }) => {
+  const { links } = await share(scratch);
+  let load;
+  const loads = new Promise((resolve) => (load = resolve));
+  const late = (context) => context.route("**/screen.js", (route) => loads.then(() => route.continue()));
+  const guest = await open(links.control, { before: late });
+  await eventually("the machine has the first screen", () => guest.page.evaluate(() => performance.getEntriesByName("beach:live").length > 0));
+  await guest.says("waiting for the first screen");
+  assert.equal(await guest.page.evaluate(() => document.body.classList.contains("is-live")), false);
+  load();
+  await guest.live();
+  await guest.shows("$");
+  await guest.type("echo late-$((6*7))\n");
+  await guest.shows("late-42");
+});

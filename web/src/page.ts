@@ -129,6 +129,7 @@ export class Page {
     this.#touch.attach(screen.terminal);
     this.#touch.element.hidden = !coarse.matches;
     screen.terminal.attachCustomKeyEventHandler((event) => this.#isForTerminal(event));
+    if (this.#isLive) this.#reveal();
     this.#session.attach(screen);
     this.#watchSize(screen);
     this.#focus();
@@ -250,12 +251,17 @@ export class Page {
     this.#banner.stage(words);
     if (this.#isLive) return;
     performance.mark(`beach:${stage}`);
-    this.#card.stage(stage, words);
+    if (stage !== "live") this.#card.stage(stage, words);
   }
 
   #onLive(): void {
     this.#isLive = true;
     this.#tab.live(true);
+    if (this.#screen) this.#reveal();
+  }
+
+  /** The terminal in place of the card. */
+  #reveal(): void {
     this.#card.hide();
     document.body.classList.add("is-live");
     // The first screen is there without it.
