@@ -222,3 +222,35 @@ story("over a slow link what is typed shows at once, and a password does not", a
     await guest.close();
   });
 }, { timeout: 120_000, lacks: lacksTun });
+
+story("with a fifth of all packets lost on a slow link, no echo waits for seconds", async ({ scratch, open }) => {
+  await farMachines(scratch, 50, async ({ elsewhere, wrap, loses }) => {
+    const echo = ["sh", "-c", "stty raw -echo; printf READY; exec stdbuf -o0 tr x ."];
+    const { links } = await shareHeadless(scratch, ["--no-approve", "--listen", lan.listen], echo, wrap);
+    const guest = await open(links.control, { in: elsewhere });
+    await guest.live(30_000);
+    await guest.shows("READY");
+    await guest.page.evaluate(() => {
+      const { terminal } = document.querySelector(".frame");
+      [window.pressed, window.times] = [[], []];
+      window.addEventListener("keydown", () => window.pressed.push(performance.now()), true);
+      const position = () => terminal.buffer.active.cursorX + terminal.buffer.active.cursorY * terminal.cols;
+      const start = position();
+      terminal.onWriteParsed(() => {
+        while (window.times.length < position() - start) window.times.push(performance.now() - window.pressed[window.times.length]);
+      });
+    });
+    loses(20);
+    const keys = 200;
+    for (let key = 0; key < keys; key += 1) {
+      await guest.press("x");
+      await guest.page.waitForTimeout(50);
+    }
+    await eventually("all echoes", () => guest.page.evaluate((keys) => window.times.length >= keys, keys), 30_000);
+    const times = (await guest.page.evaluate(() => window.times)).sort((a, b) => a - b);
+    loses(0);
+    assert.ok(times.at(-1) < 2000, `an echo took ${times.at(-1).toFixed(0)} ms`);
+    assert.ok(times[keys / 2] < 300, `half of the echoes took ${times[keys / 2].toFixed(0)} ms or more`);
+    await guest.close();
+  });
+}, { timeout: 120_000, lacks: lacksTun });
