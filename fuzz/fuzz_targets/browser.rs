@@ -1,5 +1,5 @@
-//! A page passes in events in any order and with any bytes. A viewer takes or refuses each one, never panics, and asks the
-//! page only for actions that make sense.
+//! A page passes in events in any order and with any bytes. A viewer takes or refuses each one, never panics, and asks
+//! the page only for actions that make sense.
 #![no_main]
 
 use std::collections::BTreeSet;

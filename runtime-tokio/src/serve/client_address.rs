@@ -8,8 +8,8 @@ use ipnet::IpNet;
 /// The proxies that the server stands behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Proxies {
-    /// Nobody has said. A proxy or a tunnel on this machine passes on its clients from a loopback address, so nothing is
-    /// known of a client that comes from there.
+    /// Nobody has said. A proxy or a tunnel on this machine passes on its clients from a loopback address, so nothing
+    /// is known of a client that comes from there.
     #[default]
     Unsaid,
     /// The proxies in these networks, and no others. An empty list: there is no proxy. Each proxy must itself write the

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use super::http::{Answer, NOT_FOUND, SESSION};
 use crate::page::{INDEX, asset, name};
 
-/// The rights of the page: load from its own origin alone, run WebAssembly, and no text as script. Styles are xterm.js'.
+/// The rights of the page: load from its own origin alone, run WebAssembly, and no text as script. The styles are those
+/// of xterm.js.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
      style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; font-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

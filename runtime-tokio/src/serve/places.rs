@@ -67,8 +67,8 @@ struct Refused {
     task: AbortHandle,
 }
 
-/// The connections that have a place, and those that are told why they have none. A connection whose client's address is
-/// not known (`None`) counts among all places, and among those of no address.
+/// The connections that have a place, and those that are told why they have none. A connection whose client's address
+/// is not known (`None`) counts among all places, and among those of no address.
 pub(super) struct Places {
     max: usize,
     taken: HashMap<ConnectionId, Taken>,

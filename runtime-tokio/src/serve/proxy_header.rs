@@ -10,8 +10,8 @@ use proxy_header::{Error, ParseConfig, ProxyHeader};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-/// Longest header, in bytes. Two addresses take 52 at most; proxies add the name that the client asked for, what its TLS
-/// is, and ids of their own.
+/// Longest header, in bytes. Two addresses take 52 at most; proxies add the name that the client asked for, what its
+/// TLS is, and ids of their own.
 const BYTES_MAX: usize = 2048;
 
 /// The beginning of each header of version 1.
