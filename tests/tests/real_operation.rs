@@ -235,7 +235,7 @@ fn a_check_of_a_good_configuration_names_its_parts_beside_a_server_that_runs() {
 fn a_check_says_of_each_mistake_what_is_wrong_and_what_to_do() {
     let scratch = Scratch::new();
     std::fs::write(scratch.file("empty"), "").expect("a file");
-    let mistakes: [(&[&str], Variables, &str); 8] = [
+    let mistakes: [(&[&str], Variables, &str); 10] = [
         (&["--listen", "192.0.2.1:8080"], &[], "192.0.2.1:8080 is no address of this machine"),
         (&["--listen", "nonsense"], &[], "nonsense: no ADDRESS:PORT"),
         (&["--metrics-listen", "nonsense"], &[], "nonsense: no ADDRESS:PORT"),
@@ -243,6 +243,8 @@ fn a_check_says_of_each_mistake_what_is_wrong_and_what_to_do() {
         (&["--ice-server", "turn:192.0.2.1:3478"], &[], "has no credentials"),
         (&["--turn-secret-file", "empty"], &[], "empty: the file is empty"),
         (&["--log-file", "empty/serve.log"], &[], "empty/serve.log: this user may not write it"),
+        (&["--tls-cert", "empty", "--tls-key", "empty"], &[], "empty: "),
+        (&["--turn", "--turn-external", "::"], &[], "the external address is not the address of a machine"),
         (&[], &[("BEACH_SERVE_LISTENN", "x")], "BEACH_SERVE_LISTENN is no flag of this version"),
     ];
     for (options, variables, wrong) in mistakes {

@@ -6,12 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use beach_core::ice::server_url::Service;
+use beach_core::ice::server_url::{IceServer, Service};
 use beach_core::wire::signal::MAX_ICE_SERVERS;
 use beach_runtime_tokio::limits;
+use beach_runtime_tokio::serve::Certificate;
 use rustix::fs::{Access, access};
 
-use super::{addressed, look_up, read_secret};
+use super::{addressed, look_up, read_secret, turn};
 use crate::args::{self, LogFormat, ServeArgs};
 use crate::config;
 use crate::output::code;
@@ -30,6 +31,8 @@ pub(super) async fn run(args: &ServeArgs) -> u8 {
     places(&mut report);
     servers(&mut report, args).await;
     secret(&mut report, args);
+    turn(&mut report, args, &listens);
+    certificate(&mut report, args);
     proxies(&mut report, args);
     log(&mut report, args);
     if report.works() { 0 } else { code::USAGE }
@@ -147,17 +150,49 @@ async fn servers(report: &mut Report, args: &ServeArgs) {
 fn secret(report: &mut Report, args: &ServeArgs) {
     let Some(file) = &args.turn_secret_file else { return };
     let mode = fs::metadata(file).map_or(0, |found| found.permissions().mode());
-    let used = args.ice_server.iter().any(|server| matches!(server.service, Service::Turn(_, None)));
+    let needs = |server: &IceServer| matches!(server.service, Service::Turn(_, None));
+    let used = args.turn.turn || args.ice_server.iter().any(needs);
     let name = file.display();
     let (outcome, text, advice) = match read_secret(file) {
         Err(cause) => (Outcome::Bad, format!("{name}: {cause}"), "check --turn-secret-file"),
         Ok(_) if mode & 0o007 != 0 => {
             (Outcome::Limited, format!("{name}: every user of this machine may read it"), "chmod o= on the file")
         }
-        Ok(_) if !used => (Outcome::Limited, format!("{name}: no --ice-server needs it"), "add a TURN server"),
+        Ok(_) if !used => (Outcome::Limited, format!("{name}: no TURN server needs it"), "add --ice-server or --turn"),
         Ok(_) => (Outcome::Good, name.to_string(), ""),
     };
     report.check("turn secret", outcome, &text, advice);
+}
+
+/// The TURN server inside.
+fn turn(report: &mut Report, args: &ServeArgs, listens: &[SocketAddr]) {
+    let Some(main) = listens.first().filter(|_| args.turn.turn) else { return };
+    match turn::addresses(&args.turn, main.ip()) {
+        Err(cause) => report.check("TURN server", Outcome::Bad, cause, "give --turn-external IP"),
+        Ok((listen, external)) => {
+            let places: Vec<String> = external.iter().map(ToString::to_string).collect();
+            let text = format!("{listen}, UDP and TCP; clients reach it at {}", places.join(" and "));
+            match turn::helps_nobody(&args.turn, &external) {
+                Some(cause) => {
+                    let advice = "--turn-external IP, or --turn-allow-private for a local network";
+                    report.check("TURN server", Outcome::Limited, &cause, advice);
+                }
+                None => report.check("TURN server", Outcome::Good, &text, ""),
+            }
+        }
+    }
+}
+
+fn certificate(report: &mut Report, args: &ServeArgs) {
+    let Some((certificate, key)) = args.tls_cert.as_deref().zip(args.tls_key.as_deref()) else {
+        return report.check("certificate", Outcome::Good, "none: serve speaks plain HTTP", "");
+    };
+    match Certificate::read(certificate, key) {
+        Ok(_) => report.check("certificate", Outcome::Good, &certificate.display().to_string(), ""),
+        Err(cause) => {
+            report.check("certificate", Outcome::Bad, &cause.to_string(), "check --tls-cert and --tls-key");
+        }
+    }
 }
 
 fn proxies(report: &mut Report, args: &ServeArgs) {

@@ -33,13 +33,10 @@ pub(super) async fn start(
     if !args.turn {
         return Ok(None);
     }
-    let listen = args.turn_listen.unwrap_or(SocketAddr::new(beside, DEFAULT_PORT));
-    let external = external(args, listen.ip()).map_err(|cause| {
+    let (listen, external) = addresses(args, beside).map_err(|cause| {
         output::usage("nobody could reach the TURN server", cause, "give --turn-external IP, one IPv4 and one IPv6")
     })?;
-    let is_public = |ip: &IpAddr| AddressClass::of(*ip) == AddressClass::Public;
-    if !args.turn_allow_private && !external.iter().any(is_public) {
-        let cause = format!("{} is not an address of the Internet", external[0]);
+    if let Some(cause) = helps_nobody(args, &external) {
         let advice = "--turn-external IP, or --turn-allow-private for a local network";
         output::warn("the TURN server helps nobody", &cause, advice);
     }
@@ -57,6 +54,22 @@ pub(super) async fn start(
             Err(output::usage(&what, &error.to_string(), "choose another --turn-listen"))
         }
     }
+}
+
+/// Where the server listens, and the addresses under which clients reach it: one a family at most, and at least one.
+///
+/// # Errors
+/// Nobody could reach it, with the reason in words.
+pub(super) fn addresses(args: &TurnArgs, beside: IpAddr) -> Result<(SocketAddr, Vec<IpAddr>), &'static str> {
+    let listen = args.turn_listen.unwrap_or(SocketAddr::new(beside, DEFAULT_PORT));
+    Ok((listen, external(args, listen.ip())?))
+}
+
+/// Why the server helps nobody, if so: clients reach it at private addresses only, to which it does not relay.
+pub(super) fn helps_nobody(args: &TurnArgs, external: &[IpAddr]) -> Option<String> {
+    let is_public = |ip: &IpAddr| AddressClass::of(*ip) == AddressClass::Public;
+    let first = external.first().filter(|_| !args.turn_allow_private && !external.iter().any(is_public))?;
+    Some(format!("{first} is not an address of the Internet"))
 }
 
 /// A secret that lives as long as this process: whoever has credentials of an earlier one is told new ones.
