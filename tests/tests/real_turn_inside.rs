@@ -159,3 +159,30 @@ fn a_flood_through_the_server_delays_neither_a_join_nor_another_session() {
     eprintln!("joined after {quiet:?}, beside floods after {busy:?}; all of it took {:?}", since.elapsed());
     assert!(busy < quiet + Duration::from_secs(3), "{busy:?} after {quiet:?}");
 }
+
+#[test]
+fn with_few_files_there_are_few_relays_and_sessions_still_begin() {
+    let scratch = Scratch::new();
+    scratch.write("secret", "north");
+    let mut command = Command::new("sh");
+    let limited = format!("ulimit -n 128; exec '{}' \"$@\"", binary().display());
+    command.current_dir(scratch.folder()).args(["-c", &limited, "sh", "serve", "--listen", "127.0.0.1:0"]);
+    let options = ["--turn", "--turn-listen", "127.0.0.1:0", "--turn-allow-private", "--turn-secret-file", "secret"];
+    let server = Process::start(command.args(options));
+    let (url, port) = eventually("the server", SOON, || {
+        let said = server.stderr();
+        let url = said.split_whitespace().find(|word| word.starts_with("http://"))?.to_owned();
+        let (_, rest) = said.split_once("TURN server on 127.0.0.1:")?;
+        Some((url, rest.split_once(',')?.0.to_owned()))
+    });
+    // Ten allocations are a quarter of the files; each of these clients wants two.
+    let crowd = Process::start(&mut uclient(&port, &["-y", "-m", "12", "-n", "100000"]));
+    holds("it is refused", SOON, || (crowd.stdout() + &crowd.stderr()).contains("error 508"));
+    let shared = "stty raw -echo; echo READY-ON-THE-HOST; exec cat > typed";
+    let share = ["share", "--headless", "--no-approve", "--json", "--server", &url, "--", "sh", "-c", shared];
+    let host = Host::run(&scratch, &mut beach_of(binary(), &scratch, &share));
+    let mut viewer = Process::start(&mut beach_of(binary(), &scratch, &["join", "--json", &host.links.control]));
+    viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    viewer.write("typed");
+    holds("what was typed", SOON, || scratch.read("typed") == "typed");
+}

@@ -224,3 +224,17 @@ pub(crate) struct ManArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_two_numbers_the_lower_one_first() {
+        assert_eq!(ports("50000-50999"), Ok(50_000..=50_999));
+        assert_eq!(ports("1 - 1"), Ok(1..=1));
+        for wrong in ["", "-", "50000", "50999-50000", "0-5", "1-65536", "a-b", "1-2-3"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+    }
+}

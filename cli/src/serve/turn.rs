@@ -124,3 +124,37 @@ impl Turn {
         self.post
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn external_of(listen: &str, given: &[&str]) -> Result<Vec<String>, &'static str> {
+        let args = TurnArgs {
+            turn: true,
+            turn_listen: None,
+            turn_external: given.iter().map(|ip| ip.parse().expect("an address")).collect(),
+            turn_ports: 50_000..=50_999,
+            turn_allow_private: false,
+        };
+        let external = external(&args, listen.parse().expect("an address"))?;
+        Ok(external.iter().map(IpAddr::to_string).collect())
+    }
+
+    #[test]
+    fn clients_reach_the_server_where_it_listens_or_where_the_flag_says() {
+        let both = ["203.0.113.1", "2001:db8::1"];
+        assert_eq!(external_of("192.0.2.1", &[]), Ok(vec!["192.0.2.1".to_owned()]));
+        assert_eq!(external_of("0.0.0.0", &both), Ok(both.map(str::to_owned).to_vec()));
+        assert_eq!(external_of("0.0.0.0", &["::ffff:203.0.113.1"]), Ok(vec!["203.0.113.1".to_owned()]));
+        for wrong in [&["203.0.113.1", "203.0.113.2"][..], &["0.0.0.0"], &["::"], &["224.0.0.1"]] {
+            assert!(external_of("0.0.0.0", wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn each_server_draws_a_secret_of_its_own() {
+        let (one, other) = (drawn(), drawn());
+        assert!(one.len() == 64 && one != other);
+    }
+}
