@@ -65,7 +65,8 @@ impl Network {
     fn perform<O>(&mut self, from: ConnectionId, output: Output<O>, recording: &mut Vec<u8>) -> Option<O> {
         match output {
             Output::Machine(output) => return Some(output),
-            Output::Dial => {
+            // There is one rendezvous.
+            Output::Dial | Output::DialAt(_) => {
                 self.send(Arrival::Rendezvous(RendezvousInput::Opened(from, None)));
                 self.deliver(from, Delivery::Up);
             }
@@ -196,7 +197,7 @@ impl Session {
                 RendezvousOutput::Send(to, text) => self.network.deliver(to, Delivery::Text(text)),
                 RendezvousOutput::Datagram(to, bytes) => self.network.deliver(to, Delivery::Relayed(bytes)),
                 RendezvousOutput::Close(to) => self.network.deliver(to, Delivery::Down),
-                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained => {}
+                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained | RendezvousOutput::Directory(_) => {}
             }
         }
         while let Some(output) = self.host.poll() {

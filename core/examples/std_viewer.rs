@@ -86,9 +86,10 @@ impl World {
     fn perform(&mut self, output: Output<ViewerOutput>) -> Option<ViewerOutput> {
         match output {
             Output::Machine(output) => return Some(output),
-            Output::Dial => {
+            dial @ (Output::Dial | Output::DialAt(_)) => {
                 self.hang_up();
-                let (dial, server, heard) = (self.dial, self.server.clone(), self.heard.0.clone());
+                let server = if let Output::DialAt(url) = dial { url } else { self.server.clone() };
+                let (dial, heard) = (self.dial, self.heard.0.clone());
                 thread::spawn(move || {
                     let cause =
                         connected(dial, &server, &heard).err().map_or("it closed".to_owned(), |e| e.to_string());

@@ -253,6 +253,10 @@ where
                 self.signal.is_up = false;
                 self.out.push_back(Output::Dial);
             }
+            Command::DialAt(url) => {
+                self.signal.is_up = false;
+                self.out.push_back(Output::DialAt(url));
+            }
             Command::HangUp => {
                 self.signal.is_up = false;
                 self.out.push_back(Output::HangUp);

@@ -175,8 +175,9 @@ impl Host {
             }
             // A link reports by itself when its other side is silent.
             Event::Woken => {}
+            Event::Move(within) => self.registration.move_within(now, within),
             // A rendezvous sends these to viewers only; at a host they mean nothing.
-            Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) => {}
+            Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) | Event::Elsewhere(..) => {}
         }
     }
 

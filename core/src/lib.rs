@@ -78,7 +78,9 @@
 //!     while let Some(output) = endpoint.poll() {
 //!         match output {
 //!             // Open a WebSocket to `/ws` of the invite's server, then say `SignalUp`. Nobody is there.
-//!             Output::Dial => happened.push_back(NetworkInput::SignalDown("connection refused".to_owned()).into()),
+//!             Output::Dial | Output::DialAt(_) => {
+//!                 happened.push_back(NetworkInput::SignalDown("connection refused".to_owned()).into());
+//!             }
 //!             Output::HangUp => {}
 //!             // A text message, and a binary message, on that WebSocket.
 //!             Output::Signal(_text) => {}
@@ -144,7 +146,8 @@
 //! The runtime reads none of them.
 //! [`SignalDown`](endpoint::NetworkInput::SignalDown) says that a dial failed or the connection ended, with a cause for
 //! people; the endpoint then dials again when it wants to. After [`HangUp`](endpoint::Output::HangUp) nothing is said
-//! of that connection any more. Pings at WebSocket level are the runtime's to answer; the endpoint has its own.
+//! of that connection any more. [`DialAt`](endpoint::Output::DialAt) is a [`Dial`](endpoint::Output::Dial) to another
+//! server, whose URL may have a path. Pings at WebSocket level are the runtime's to answer; the endpoint has its own.
 //!
 //! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address,
 //! each bound to that address and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and

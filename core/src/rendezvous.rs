@@ -3,6 +3,8 @@
 
 mod addresses;
 mod check;
+mod directory;
+mod elsewhere;
 mod servers;
 mod tally;
 
@@ -26,6 +28,11 @@ use self::addresses::Addresses;
 pub use self::addresses::{
     ADDRESS_JOIN_RATE, ADDRESS_REGISTER_BURST, ADDRESS_REGISTER_RATE, ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE,
     ADDRESS_SESSIONS,
+};
+use self::directory::{Asked, Directory, Fee};
+pub use self::directory::{
+    CLAIMED_WITHIN, DirectoryInput, DirectoryOutput, LOOK_UP_WITHIN, MAX_LOOK_UPS, MAX_RENEWED, MAX_WAITING,
+    RENEW_EVERY,
 };
 pub use self::servers::Servers;
 pub use self::tally::{Close, Join, Present, Registration, Tally};
@@ -116,6 +123,8 @@ pub enum RendezvousInput {
     Ice(Servers),
     /// End as soon as no handshake is under way, and take no new connections from now on.
     Drain,
+    /// From the directory that several rendezvous share.
+    Directory(DirectoryInput),
 }
 
 // Lengths only: a host's text has its resume token.
@@ -129,6 +138,7 @@ impl fmt::Debug for RendezvousInput {
             RendezvousInput::Closed(id) => write!(f, "Closed({id})"),
             RendezvousInput::Ice(ice) => write!(f, "Ice({} servers)", ice.len()),
             RendezvousInput::Drain => f.write_str("Drain"),
+            RendezvousInput::Directory(input) => write!(f, "Directory({input:?})"),
         }
     }
 }
@@ -146,6 +156,8 @@ pub enum RendezvousOutput {
     Close(ConnectionId),
     /// No handshake is under way any more: the end, if it was asked for.
     Drained,
+    /// Ask the directory that several rendezvous share; see [`Rendezvous::with_directory`].
+    Directory(DirectoryOutput),
 }
 
 impl From<Tick> for RendezvousInput {
@@ -257,6 +269,8 @@ struct Link {
     /// The viewer's address, as limits count it.
     place: Option<IpAddr>,
     join: FromRendezvous,
+    /// Whether the viewer goes to another rendezvous if it is told to.
+    moves: bool,
     announced: bool,
     from_host: u32,
     from_viewer: u32,
@@ -288,6 +302,8 @@ pub struct Rendezvous {
     /// When the last envelope went through.
     last_envelope: Option<Timestamp>,
     addresses: Addresses,
+    /// If it is one of several.
+    directory: Option<Directory>,
     /// By when it ends.
     drained_by: Option<Timestamp>,
     out: VecDeque<RendezvousOutput>,
@@ -311,6 +327,7 @@ impl Rendezvous {
             next_sweep: None,
             last_envelope: None,
             addresses: Addresses::default(),
+            directory: None,
             drained_by: None,
             out: VecDeque::new(),
         }
@@ -373,19 +390,16 @@ impl Rendezvous {
         connection.heard_at = now;
         let Ok(message) = parse_to_rendezvous(text) else { return self.on_nonsense(now, from) };
         match message {
-            ToRendezvous::Register { session, commitment, token } => {
+            ToRendezvous::Register { session, commitment, token, turn } => {
                 self.asks_for_part(now, from);
-                self.on_register(now, from, session, &commitment, &token);
+                self.on_register(now, from, session, turn, [&commitment, &token]);
             }
-            ToRendezvous::Join { session, link, role, versions, resumes } => {
+            ToRendezvous::Join { session, link, role, versions, resumes, moves } => {
                 self.asks_for_part(now, from);
-                let Some(id) = self.find(session) else {
-                    return self.refuse_join(from, link, Join::NoSession, Refusal::NoSession);
-                };
-                let relay = matches!(self.relay, Relay::On(_));
-                let (ice, session) = (self.ice.for_connection(from), Some(id));
-                let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None, session };
-                self.on_join(now, from, id, link, join);
+                let asked = Asked { name: session, link, role, versions, resumes, moves };
+                if let Some(asked) = self.ask_for(now, from, asked) {
+                    self.join_here(now, from, asked, Fee::Due);
+                }
             }
             ToRendezvous::Envelope { link, data } => {
                 self.last_envelope = Some(now);
@@ -430,12 +444,14 @@ impl Rendezvous {
         }
     }
 
-    fn on_register(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, commitment: &Opaque, token: &Opaque) {
-        let proved = match (<[u8; 32]>::try_from(&commitment.0[..]), <[u8; 32]>::try_from(&token.0[..])) {
+    fn on_register(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, turn: u64, proof: [&Opaque; 2]) {
+        let [commitment, token] = proof.map(|part| <[u8; 32]>::try_from(&part.0[..]));
+        let proved = match (commitment, token) {
             (Ok(commitment), Ok(token)) => id_matches(id, &commitment, &token),
             (Ok(_) | Err(_), _) => false,
         };
-        let answer = if proved { self.may_register(now, from, id) } else { Registration::Taken };
+        let is_taken = !proved || self.is_outdated(id, turn);
+        let answer = if is_taken { Registration::Taken } else { self.may_register(now, from, id) };
         self.tally.registrations[answer as usize] += 1;
         if let Some(refusal) = answer.refusal() {
             return self.refuse(from, None, refusal);
@@ -449,13 +465,6 @@ impl Rendezvous {
         self.addresses.hosts(address);
         // Only the host knows the token: an earlier connection of its own is dead, even if nobody noticed yet.
         let earlier = session.host.replace(from).filter(|earlier| *earlier != from);
-        let mut waiting = Vec::new();
-        // Messages to an earlier connection of the host may be lost, unless the host has answered them.
-        for link in session.links.values_mut().filter(|link| link.from_host == 0) {
-            link.announced = true;
-            let address = self.connections.get(&link.viewer).and_then(|viewer| viewer.address);
-            waiting.push((link.viewer, link.join.clone(), address.map(AddressClass::of)));
-        }
         if let Some(connection) = self.connections.get_mut(&from) {
             connection.hosts.insert(id);
         }
@@ -466,10 +475,24 @@ impl Rendezvous {
             self.drop_connection(now, earlier, Close::Replaced);
         }
         self.takes_part(from);
-        let ice = self.ice.for_connection(from);
-        self.say(from, &FromRendezvous::Registered { ice: ice.clone(), short_names: true });
+        self.claim(now, id, turn);
+    }
+
+    /// Tells the host of a session that it is registered, and which viewers are there.
+    fn confirm(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let Some(host) = session.host else { return };
+        let mut waiting = Vec::new();
+        // Messages to an earlier connection of the host may be lost, unless the host has answered them.
+        for link in session.links.values_mut().filter(|link| link.from_host == 0) {
+            link.announced = true;
+            let address = self.connections.get(&link.viewer).and_then(|viewer| viewer.address);
+            waiting.push((link.viewer, link.join.clone(), address.map(AddressClass::of)));
+        }
+        let ice = self.ice.for_connection(host);
+        self.say(host, &FromRendezvous::Registered { ice: ice.clone(), short_names: true });
         for (viewer, join, class) in waiting {
-            self.say(from, &join.clone().for_host(class, ice.clone()));
+            self.say(host, &join.clone().for_host(class, ice.clone()));
             self.say(viewer, &join);
         }
     }
@@ -498,7 +521,26 @@ impl Rendezvous {
         Registration::Registered
     }
 
-    fn on_join(&mut self, now: Timestamp, from: ConnectionId, id: SessionId, link: LinkId, join: FromRendezvous) {
+    /// A viewer asks for a session that is here or nowhere.
+    fn join_here(&mut self, now: Timestamp, from: ConnectionId, asked: Asked, fee: Fee) {
+        let Asked { name, link, role, versions, resumes, moves } = asked;
+        let Some(id) = self.find(name) else {
+            return self.refuse_join(from, link, Join::NoSession, Refusal::NoSession);
+        };
+        let relay = matches!(self.relay, Relay::On(_));
+        let (ice, session) = (self.ice.for_connection(from), Some(id));
+        let join = FromRendezvous::Joined { link, role, versions, relay, resumes, ice, from: None, session };
+        self.on_join(now, from, (id, link), (join, moves), fee);
+    }
+
+    fn on_join(
+        &mut self,
+        now: Timestamp,
+        from: ConnectionId,
+        (id, link): (SessionId, LinkId),
+        (join, moves): (FromRendezvous, bool),
+        fee: Fee,
+    ) {
         let Some(session) = self.sessions.get_mut(&id) else {
             return self.refuse_join(from, link, Join::NoSession, Refusal::NoSession);
         };
@@ -509,6 +551,7 @@ impl Rendezvous {
             // The same viewer again: its earlier connection may be dead unnoticed. Only this viewer and the host know
             // the link id.
             known.join.clone_from(&join);
+            known.moves = moves;
             let earlier = std::mem::replace(&mut known.viewer, from);
             if let Some(connection) = self.connections.get_mut(&earlier) {
                 connection.views.remove(&link);
@@ -524,11 +567,11 @@ impl Rendezvous {
         let address = self.connections.get(&from).and_then(|connection| connection.address);
         let place = address.map(owner);
         // The address is asked first: what is refused there takes nothing from those who come from elsewhere.
-        let allowed = self.addresses.may_join(now, address);
+        let allowed = fee == Fee::Paid || self.addresses.may_join(now, address);
         if allowed && (session.links.contains_key(&link) || session.has_no_room_for(place)) {
             return self.refuse_join(from, link, Join::Full, Refusal::Full);
         }
-        if !allowed || !session.joins.take(now, 1) {
+        if !allowed || (fee == Fee::Due && !session.joins.take(now, 1)) {
             self.turn_away(now, id);
             return self.refuse_join(from, link, Join::Busy, Refusal::Busy);
         }
@@ -538,7 +581,7 @@ impl Rendezvous {
             self.away.insert((true, session.away_since, id));
         }
         session.used = true;
-        let made = Link { viewer: from, place, join: join.clone(), announced, from_host: 0, from_viewer: 0 };
+        let made = Link { viewer: from, place, join: join.clone(), moves, announced, from_host: 0, from_viewer: 0 };
         session.links.insert(link, made);
         self.links += 1;
         self.tally.joins[if announced { Join::Joined } else { Join::Waiting } as usize] += 1;
@@ -641,6 +684,9 @@ impl Rendezvous {
     }
 
     fn on_close(&mut self, from: ConnectionId, link: LinkId) {
+        if let Some(directory) = &mut self.directory {
+            directory.cancel(from, link);
+        }
         if let Some((id, is_host)) = self.locate(from, link) {
             self.forget_link(id, link, Some(is_host));
         }
@@ -667,6 +713,12 @@ impl Rendezvous {
     }
 
     fn end_session(&mut self, id: SessionId) {
+        self.release(id);
+        self.end(id, None);
+    }
+
+    /// Ends a session. Viewers go to `place` if their host is there.
+    fn end(&mut self, id: SessionId, place: Option<&str>) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.links -= session.links.len();
         self.away.remove(&session.away(id));
@@ -677,10 +729,10 @@ impl Rendezvous {
             if let Some(connection) = self.connections.get_mut(&gone.viewer) {
                 connection.views.remove(&link);
             }
-            let told = if gone.announced {
-                FromRendezvous::Closed { link }
-            } else {
-                FromRendezvous::Refused { link: Some(link), reason: Refusal::NoSession }
+            let told = match place.filter(|_| gone.moves) {
+                Some(url) => FromRendezvous::Elsewhere { link, url: url.to_owned() },
+                None if gone.announced => FromRendezvous::Closed { link },
+                None => FromRendezvous::Refused { link: Some(link), reason: Refusal::NoSession },
             };
             self.say(gone.viewer, &told);
         }
@@ -696,6 +748,9 @@ impl Rendezvous {
 
     fn on_closed(&mut self, now: Timestamp, id: ConnectionId) {
         let Some(connection) = self.connections.remove(&id) else { return };
+        if let Some(directory) = &mut self.directory {
+            directory.forget(id);
+        }
         if let Standing::Stranger(until) = connection.standing {
             self.strangers.remove(&(until, id));
         }
@@ -705,6 +760,9 @@ impl Rendezvous {
         for hosted in connection.hosts {
             if let Some(session) = self.sessions.get_mut(&hosted).filter(|session| session.host == Some(id)) {
                 session.host = None;
+                if let Some(directory) = &mut self.directory {
+                    directory.away(hosted);
+                }
                 self.addresses.hosts_no_more(connection.address);
                 session.away_since = now;
                 self.away.insert(session.away(hosted));
@@ -775,7 +833,9 @@ impl Machine for Rendezvous {
             RendezvousInput::Closed(id) => self.on_closed(now, id),
             RendezvousInput::Ice(ice) => self.on_ice(ice),
             RendezvousInput::Drain => self.drained_by = Some(now + DRAINED_WITHIN),
+            RendezvousInput::Directory(input) => self.on_directory(now, input),
         }
+        self.directory_on_time(now);
         if self.drained_at().is_some_and(|at| at <= now) {
             self.drained_by = None;
             self.out.push_back(RendezvousOutput::Drained);
@@ -803,6 +863,7 @@ impl Machine for Rendezvous {
     fn deadline(&self) -> Option<Timestamp> {
         let away = self.first_away().map(|away| away.map(ends_at));
         let stranger = self.strangers.first().map(|(until, _)| *until);
-        away.into_iter().chain([self.next_sweep, self.drained_at(), stranger]).flatten().min()
+        let directory = self.directory.as_ref().and_then(Directory::deadline);
+        away.into_iter().chain([self.next_sweep, self.drained_at(), stranger, directory]).flatten().min()
     }
 }

@@ -143,6 +143,7 @@ impl Viewer {
             }
             Event::Gone(link) if link == self.join.link && !self.join.is_linked() => self.fail(now, Cause::Gone),
             Event::Woken => self.doubt(now),
+            Event::Elsewhere(link, url) if link == self.join.link => self.on_elsewhere(now, url),
             Event::Sas(link, check) if link == self.join.link => self.join.sas = Some(check),
             Event::Verdict(link, verdict) if link == self.join.link => self.on_verdict(now, verdict),
             Event::Envelope(link, envelope) if link == self.join.link => self.on_envelope(now, envelope),
@@ -187,7 +188,9 @@ impl Viewer {
             | Event::ControlUp(..)
             | Event::Message(..)
             | Event::Down(..)
-            | Event::Path(..) => {}
+            | Event::Path(..)
+            | Event::Elsewhere(..)
+            | Event::Move(_) => {}
         }
     }
 

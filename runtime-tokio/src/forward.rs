@@ -93,6 +93,8 @@ fn seen_from_elsewhere(text: String, at: Option<SocketAddr>) -> String {
         | FromRendezvous::Refused { .. }
         | FromRendezvous::TurnedAway { .. }
         | FromRendezvous::Closed { .. }
+        | FromRendezvous::Elsewhere { .. }
+        | FromRendezvous::Move { .. }
         | FromRendezvous::Pong => return text,
     };
     let place = |server: IceUrl| match (server.0.as_str(), at) {

@@ -95,6 +95,7 @@ impl Network {
         match output {
             Output::Machine(output) => return Some(output),
             Output::Dial => self.signal.dial(),
+            Output::DialAt(url) => self.signal.dial_at(&url),
             Output::HangUp => self.signal.hang_up(),
             Output::Signal(text) => self.signal.send(text),
             Output::Bind(generation) => self.bind(generation),

@@ -152,6 +152,8 @@ impl Surroundings<Rendezvous> for Sockets {
             RendezvousOutput::Datagram(connection, bytes) => self.server.relay(connection, bytes),
             RendezvousOutput::TakesPart(connection) => self.server.takes_part(connection),
             RendezvousOutput::Close(connection) => self.server.close(connection),
+            // Only with a directory.
+            RendezvousOutput::Directory(_) => {}
         }
         ControlFlow::Continue(())
     }

@@ -100,11 +100,20 @@ impl Signal {
     /// Starts connecting, to every address of the name, both families. Abandons the connection there was, without a
     /// `Down` for it. `Up` or `Down` follows within [`DIAL_DEADLINE`].
     pub fn dial(&mut self) {
+        self.start(self.target.clone());
+    }
+
+    /// As [`dial`](Signal::dial), but to another rendezvous, this once.
+    pub fn dial_at(&mut self, url: &str) {
+        self.start(Target::parse(url));
+    }
+
+    fn start(&mut self, target: Result<Target, SignalError>) {
         self.link = None;
         self.down = None;
-        match &self.target {
-            Ok(target) => self.link = Some(Link::start(target.clone())),
-            Err(cause) => self.down = Some(cause.clone()),
+        match target {
+            Ok(target) => self.link = Some(Link::start(target)),
+            Err(cause) => self.down = Some(cause),
         }
     }
 

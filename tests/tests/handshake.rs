@@ -525,11 +525,11 @@ fn nobody_but_the_host_can_register_its_session_whether_it_is_there_or_not() {
     world.add_host(HostPlan::new(1));
     world.run_for(secs(1));
     let register = world.rendezvous_heard.iter().find(|text| text.contains("register")).expect("it registered").clone();
-    let Ok(ToRendezvous::Register { session, commitment, mut token }) = parse_to_rendezvous(&register) else {
+    let Ok(ToRendezvous::Register { session, commitment, mut token, turn }) = parse_to_rendezvous(&register) else {
         panic!("{register}")
     };
     token.0[0] ^= 1;
-    let forged = beach_core::wire::signal::to_text(&ToRendezvous::Register { session, commitment, token });
+    let forged = beach_core::wire::signal::to_text(&ToRendezvous::Register { session, commitment, token, turn });
     // A restarted rendezvous remembers nothing.
     world.shut_out(Who::Host(0), true);
     world.kill_rendezvous();

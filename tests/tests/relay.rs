@@ -352,7 +352,14 @@ impl Desk {
         (1..=3).for_each(|id| drop(desk.tell(RendezvousInput::Opened(id, None))));
         desk.tell(RendezvousInput::Text(1, register));
         let session = SessionName::Full(host_secrets(1).session());
-        let join = ToRendezvous::Join { session, link: LINK, role: Role::View, versions: vec![1], resumes: None };
+        let join = ToRendezvous::Join {
+            session,
+            link: LINK,
+            role: Role::View,
+            versions: vec![1],
+            resumes: None,
+            moves: false,
+        };
         desk.tell(RendezvousInput::Text(2, to_text(&join)));
         desk
     }
@@ -397,7 +404,8 @@ fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) 
     let mut said = Vec::new();
     for number in 0..count {
         let link = LinkId(id * 10_000 + number);
-        let join = ToRendezvous::Join { session, link, role: Role::View, versions: vec![1], resumes: None };
+        let join =
+            ToRendezvous::Join { session, link, role: Role::View, versions: vec![1], resumes: None, moves: false };
         said.extend(desk.tell(RendezvousInput::Text(id, to_text(&join))));
         // The viewer leaves again, so that the session is not full.
         said.extend(desk.tell(RendezvousInput::Text(id, to_text(&ToRendezvous::Close { link }))));
@@ -407,7 +415,8 @@ fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) 
         RendezvousOutput::Datagram(..)
         | RendezvousOutput::TakesPart(_)
         | RendezvousOutput::Close(_)
-        | RendezvousOutput::Drained => None,
+        | RendezvousOutput::Drained
+        | RendezvousOutput::Directory(_) => None,
     });
     heard.collect()
 }
@@ -490,7 +499,7 @@ fn an_address_has_at_most_half_of_the_links_of_a_session() {
         (0..64)
             .take_while(|number| {
                 let (link, role) = (LinkId(connection * 1000 + number), Role::View);
-                let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None };
+                let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None, moves: false };
                 let told = desk.tell(RendezvousInput::Text(connection, to_text(&join)));
                 told.iter().any(|told| matches!(told, RendezvousOutput::Send(_, text) if text.contains("joined")))
             })
@@ -553,7 +562,7 @@ fn a_connection_joins_by_64_links_at_once_and_places_are_given_again() {
     let join = |desk: &mut Desk, link: u64| {
         let session = SessionName::Full(host_secrets(1).session());
         let (link, role, versions) = (LinkId(link), Role::View, vec![1]);
-        let join = ToRendezvous::Join { session, link, role, versions, resumes: None };
+        let join = ToRendezvous::Join { session, link, role, versions, resumes: None, moves: false };
         let told = desk.tell(RendezvousInput::Text(3, to_text(&join)));
         told.into_iter()
             .filter(|told| matches!(told, RendezvousOutput::Send(3, text) if text.contains("joined")))
@@ -575,7 +584,8 @@ fn strangers_session(number: u64) -> RendezvousInput {
     let (commitment, token) = (number.to_be_bytes().repeat(4), [7; 32]);
     let id = Sha256::new().chain_update(b"beach/1").chain_update(&commitment).chain_update(Sha256::digest(token));
     let session = SessionId(id.finalize()[..16].try_into().expect("16 bytes"));
-    let register = ToRendezvous::Register { session, commitment: Opaque(commitment), token: Opaque(token.to_vec()) };
+    let register =
+        ToRendezvous::Register { session, commitment: Opaque(commitment), token: Opaque(token.to_vec()), turn: 0 };
     RendezvousInput::Text(10 + number / 5, to_text(&register))
 }
 
@@ -628,7 +638,8 @@ fn a_viewer_that_joins_again_after_credentials_were_renewed_is_the_same_viewer()
     let new = IceUrl("turn:2:new@192.0.2.1:3478?transport=udp".to_owned());
     desk.tell(RendezvousInput::Ice(vec![new.clone()].into()));
     let session = SessionName::Full(host_secrets(1).session());
-    let join = |role, versions, resumes| ToRendezvous::Join { session, link: LINK, role, versions, resumes };
+    let join =
+        |role, versions, resumes| ToRendezvous::Join { session, link: LINK, role, versions, resumes, moves: false };
     let mut again = |join| {
         let told = desk.tell(RendezvousInput::Text(3, to_text(&join)));
         let [RendezvousOutput::Send(3, text)] = &told[..] else { panic!("{told:?}") };
@@ -649,7 +660,7 @@ fn a_connection_that_takes_no_part_is_closed_after_ten_seconds_unless_it_asks_fo
     let close = |id| RendezvousOutput::Close(id);
     let join = |secrets, link| {
         let (session, link, role) = (SessionName::Full(host_secrets(secrets).session()), LinkId(link), Role::View);
-        let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None };
+        let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None, moves: false };
         RendezvousInput::Text(5, to_text(&join))
     };
     desk.tell(RendezvousInput::Opened(4, None));
@@ -708,7 +719,7 @@ fn own_sessions(desk: &mut Desk, connections: std::ops::Range<u64>, address: &st
         let Ok(ToRendezvous::Register { session, .. }) = parse_to_rendezvous(&register) else { panic!("{register}") };
         desk.tell(RendezvousInput::Text(host, register));
         let (session, link, role) = (SessionName::Full(session), LinkId(connection), Role::View);
-        let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None };
+        let join = ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None, moves: false };
         desk.tell(RendezvousInput::Text(viewer, to_text(&join)));
     }
 }

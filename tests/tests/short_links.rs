@@ -89,7 +89,8 @@ fn a_rendezvous_tells_the_whole_id_to_viewers_alone_and_knows_no_other_names() {
             RendezvousOutput::Datagram(..)
             | RendezvousOutput::TakesPart(_)
             | RendezvousOutput::Close(_)
-            | RendezvousOutput::Drained => None,
+            | RendezvousOutput::Drained
+            | RendezvousOutput::Directory(_) => None,
         });
         said.collect()
     };
@@ -98,7 +99,7 @@ fn a_rendezvous_tells_the_whole_id_to_viewers_alone_and_knows_no_other_names() {
     assert_eq!(registered, [(1, FromRendezvous::Registered { ice: Vec::new(), short_names: true })]);
     let join = |number, session| {
         let (link, role) = (LinkId(number), Role::View);
-        to_text(&ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None })
+        to_text(&ToRendezvous::Join { session, link, role, versions: vec![1], resumes: None, moves: false })
     };
 
     let joined = tell(2, &join(2, SessionName::Short(id.short())));

@@ -54,7 +54,7 @@ impl Desk {
                     self.closed += 1;
                     self.open.retain(|open| *open != id);
                 }
-                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained => {}
+                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained | RendezvousOutput::Directory(_) => {}
             }
         }
     }
@@ -76,8 +76,14 @@ impl Desk {
 
     fn joins(&mut self, id: u64, secrets: u64, link: u64) {
         let session = SessionName::Full(host_secrets(secrets).session());
-        let join =
-            ToRendezvous::Join { session, link: LinkId(link), role: Role::View, versions: vec![1], resumes: None };
+        let join = ToRendezvous::Join {
+            session,
+            link: LinkId(link),
+            role: Role::View,
+            versions: vec![1],
+            resumes: None,
+            moves: false,
+        };
         self.says(id, &join);
     }
 
@@ -122,7 +128,7 @@ fn whatever_happens_each_registration_join_envelope_datagram_and_end_is_counted_
                 7 => {
                     let session = host_secrets(secrets).session();
                     let wrong = || Opaque(vec![7; 32]);
-                    desk.says(id, &ToRendezvous::Register { session, commitment: wrong(), token: wrong() });
+                    desk.says(id, &ToRendezvous::Register { session, commitment: wrong(), token: wrong(), turn: 0 });
                 }
                 8..=11 => desk.joins(id, secrets, link),
                 12..=13 => desk.says(id, &ToRendezvous::Envelope { link: LinkId(link), data: Opaque(vec![1; 40]) }),
@@ -171,7 +177,7 @@ fn each_answer_and_each_end_has_its_own_name() {
     let tally = desk.rendezvous.tally();
     assert_eq!(Registration::ALL.map(|answer| tally.registrations(answer)), [2, 0, 0, 0]);
     // The second viewer of link 2 took it over, so that the first one had room for one more: 64 in all, 4 in vain.
-    assert_eq!(Join::ALL.map(|answer| tally.joins(answer)), [65, 0, 1, 1, 0, 5]);
+    assert_eq!(Join::ALL.map(|answer| tally.joins(answer)), [65, 0, 1, 1, 0, 5, 0]);
     assert_eq!(Close::ALL.map(|why| tally.closed(why)), [2, 1, 1, 1]);
 }
 

@@ -149,6 +149,24 @@ impl Invite {
         is_loopback(authority(&self.server))
     }
 
+    /// Whether a rendezvous at `url` may stand for the one of the invite: the same scheme, and the same host or one
+    /// below it, at any port and path. Nobody else can make a viewer connect to another host.
+    pub(crate) fn leads_to(&self, url: &str) -> bool {
+        let (Some((scheme, own)), Some((other, rest))) = (self.server.split_once("://"), url.split_once("://")) else {
+            return false;
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (own, host) = (host(own).to_ascii_lowercase(), host(authority).to_ascii_lowercase());
+        let bare = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(_, port)| port);
+        let port = bare.unwrap_or_else(|| authority.get(host.len()..).unwrap_or_default());
+        let has_port = port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
+        let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+        let is_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b));
+        let below = host.strip_suffix(&own).and_then(|prefix| prefix.strip_suffix('.'));
+        let is_below = below.is_some_and(|prefix| !prefix.is_empty() && !is_address(&own));
+        scheme == other && (host == own || is_below) && is_name(&host) && (port.is_empty() || has_port) && is_path
+    }
+
     /// The secrets as text, hex and base64url: for leak tests.
     #[cfg(feature = "test-util")]
     pub fn needles(&self) -> Vec<String> {
@@ -295,6 +313,49 @@ mod tests {
         }
         assert!(id_matches(secrets.session(), &secrets.commitment(), secrets.token()));
         assert!(!id_matches(secrets.session(), &secrets.commitment(), &[0; 32]));
+    }
+
+    #[test]
+    fn an_invite_leads_to_its_own_host_and_those_below_and_nowhere_else() {
+        let leads = |server: &str, url: &str| secrets().invite(server, Role::View).leads_to(url);
+        let server = "https://beach.example";
+        for url in [
+            "https://beach.example",
+            "https://Beach.Example:8443",
+            "https://b.beach.example",
+            "https://b.c.beach.example:1/n/b",
+            "https://beach.example/n/b",
+        ] {
+            assert!(leads(server, url), "{url}");
+        }
+        for url in [
+            "http://beach.example",
+            "https://beach.example.evil.example",
+            "https://evilbeach.example",
+            "https://.beach.example",
+            "https://evil.example/beach.example",
+            "https://beach.example@evil.example",
+            "https://evil.example#.beach.example",
+            "https://evil.example?.beach.example",
+            "https://evil.example:1.beach.example",
+            "https://evil.example\\.beach.example",
+            "https://beach.example:",
+            "https://beach.example:0",
+            "https://beach.example:65536",
+            "https://beach.example:1:2",
+            "https://beach.example/n b",
+            "https://beach.example/?x",
+            "https://[beach.example]",
+            "https://",
+            "https:beach.example",
+            "beach.example",
+            "ws://beach.example",
+            "",
+        ] {
+            assert!(!leads(server, url), "{url}");
+        }
+        assert!(leads("http://127.0.0.1:1", "http://127.0.0.1:2") && leads("http://[::1]:1", "http://[::1]:2/n"));
+        assert!(!leads("http://127.0.0.1:1", "http://1.127.0.0.1:2") && !leads("http://[::1]:1", "http://[::2]:1"));
     }
 
     #[test]

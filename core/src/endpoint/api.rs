@@ -83,6 +83,9 @@ pub enum Output<O> {
     Machine(O),
     /// Connect to the rendezvous; abandon the connection that is there.
     Dial,
+    /// Connect to the rendezvous at this URL, which may have a path; abandon the connection that is there. The next
+    /// [`Dial`](Output::Dial) is for the rendezvous of the invite again.
+    DialAt(String),
     /// Leave the rendezvous.
     HangUp,
     /// Say this to the rendezvous.

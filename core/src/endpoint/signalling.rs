@@ -34,6 +34,8 @@ pub(super) struct Signal {
     /// The links that work at the rendezvous.
     pub(super) form: LinkForm,
     pub(super) is_up: bool,
+    /// Host: how often it has registered.
+    turn: u64,
     /// When this side sent its last message.
     pub(super) said_at: Timestamp,
     /// By when the rendezvous has to answer.
@@ -63,7 +65,10 @@ where
 
     pub(super) fn register(&mut self, now: Timestamp) {
         let Secrets::Host(secrets) = &self.keys.secrets else { return };
-        let messages: Vec<_> = std::iter::once(secrets).chain(&self.keys.earlier).map(ToRendezvous::register).collect();
+        self.signal.turn += 1;
+        let turn = self.signal.turn;
+        let register = |secrets| ToRendezvous::register(secrets).in_turn(turn);
+        let messages: Vec<_> = std::iter::once(secrets).chain(&self.keys.earlier).map(register).collect();
         messages.iter().for_each(|message| self.say(now, message));
     }
 
@@ -71,7 +76,8 @@ where
         let Secrets::Host(secrets) = &mut self.keys.secrets else { return };
         let rotated = secrets.rotated(&mut self.entropy);
         self.keys.earlier.push(std::mem::replace(secrets, rotated));
-        let registration = ToRendezvous::register(secrets);
+        self.signal.turn += 1;
+        let registration = ToRendezvous::register(secrets).in_turn(self.signal.turn);
         if self.keys.earlier.len() > MAX_EARLIER {
             let session = Some(self.keys.earlier.remove(0).session());
             self.say(now, &ToRendezvous::Unregister { session });
@@ -86,7 +92,8 @@ where
         if !self.links.contains_key(&link) {
             self.links.insert(link, Link::new(role, versions.clone(), resumes));
         }
-        self.say(now, &ToRendezvous::Join { session, link, role, versions, resumes });
+        let moves = !self.engine.has_own_sockets();
+        self.say(now, &ToRendezvous::Join { session, link, role, versions, resumes, moves });
     }
 
     pub(super) fn on_signal(&mut self, now: Timestamp, text: &str) {
@@ -135,6 +142,23 @@ where
             FromRendezvous::Pong => {}
             FromRendezvous::Ice { ice } => self.learn(now, &ice),
             FromRendezvous::Envelope { link, data } => self.on_envelope(now, link, &data.0),
+            FromRendezvous::Elsewhere { link, url } => self.on_elsewhere(now, link, url),
+            FromRendezvous::Move { within } => {
+                if let Secrets::Host(_) = self.keys.secrets {
+                    self.events.push_back(Event::Move(within));
+                }
+            }
+        }
+    }
+
+    /// The rendezvous sends this viewer to another one, which is under the same name, or else is none for the viewer.
+    fn on_elsewhere(&mut self, now: Timestamp, link: LinkId, url: String) {
+        let Secrets::Viewer(invite) = &self.keys.secrets else { return };
+        if invite.leads_to(&url) && !self.engine.has_own_sockets() {
+            self.events.push_back(Event::Elsewhere(link, url));
+        } else {
+            self.tell(now, Some(link), || Step::SignalNotUnderstood);
+            self.events.push_back(Event::Refused(Some(link), Refusal::NoSession));
         }
     }
 

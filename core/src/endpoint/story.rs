@@ -136,6 +136,7 @@ where
             }
             Command::Close(id) => self.tell_end(now, *id),
             Command::Dial
+            | Command::DialAt(_)
             | Command::HangUp
             | Command::Register
             | Command::Unregister
@@ -189,6 +190,8 @@ where
             | Event::ControlUp(..)
             | Event::Message(..)
             | Event::Path(..)
+            | Event::Elsewhere(..)
+            | Event::Move(_)
             | Event::Woken => {}
         }
     }

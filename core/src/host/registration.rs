@@ -1,10 +1,12 @@
 //! The session at the rendezvous: reached, registered, lost, and reached again.
 
+use std::time::Duration;
+
 use crate::session::dialer::{Dialer, NO_ANSWER_AFTER};
 use crate::session::handshake::{Cause, Failure, Handshake, Stage};
 use crate::session::link::Refusal;
 use crate::support::entropy::Entropy;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, earliest};
 
 /// The state of the registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub(super) struct Registration {
     /// The first registration, which has a deadline; later ones have none.
     first: Handshake,
     state: State,
+    /// When the host dials another rendezvous, because this one ends.
+    moves_at: Option<Timestamp>,
     /// When the session was registered first.
     since: Option<Timestamp>,
     last_cause: String,
@@ -45,6 +49,7 @@ impl Registration {
             dialer: Dialer::new(entropy),
             first: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
             state: State::Unknown,
+            moves_at: None,
             since: None,
             last_cause: "no answer".to_owned(),
         }
@@ -69,12 +74,14 @@ impl Registration {
     /// The rendezvous is connected. The caller emits `Register`.
     pub(super) fn up(&mut self, now: Timestamp) {
         self.dialer.up();
+        self.moves_at = None;
         self.state = State::Asked { by: now + NO_ANSWER_AFTER };
     }
 
     /// The connection ended or could not be made; whether the session was registered.
     pub(super) fn down(&mut self, now: Timestamp, cause: &str) -> bool {
         self.dialer.down(now);
+        self.moves_at = None;
         cause.clone_into(&mut self.last_cause);
         std::mem::replace(&mut self.state, State::Unknown) == State::Registered
     }
@@ -95,6 +102,15 @@ impl Registration {
         }
     }
 
+    /// The rendezvous ends: the host dials again at a random time within so many seconds, so that not all hosts come at
+    /// once.
+    pub(super) fn move_within(&mut self, now: Timestamp, seconds: u32) {
+        if self.dialer.is_up() {
+            let at = now + self.dialer.some_time(Duration::from_secs(u64::from(seconds)));
+            self.moves_at = Some(self.moves_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
     /// The first registration was refused.
     pub(super) fn refused(&self, now: Timestamp, refusal: Refusal) -> Failure {
         self.first.fail(now, Cause::Refused(refusal))
@@ -112,7 +128,8 @@ impl Registration {
 
     /// Begins another try if its time has come; whether the caller emits `Dial`.
     pub(super) fn redial(&mut self, now: Timestamp) -> bool {
-        let is_due = self.dialer.due(now);
+        let moves = self.moves_at.take_if(|at| *at <= now).is_some();
+        let is_due = self.dialer.due(now) || moves;
         if is_due {
             self.dialer.dial(now);
         }
@@ -122,7 +139,7 @@ impl Registration {
     // Deadlines.
 
     pub(super) fn dials_at(&self) -> Option<Timestamp> {
-        self.dialer.deadline()
+        earliest(self.dialer.deadline(), self.moves_at)
     }
 
     pub(super) fn registers_by(&self) -> Option<Timestamp> {

@@ -35,6 +35,9 @@ impl Rendezvous {
                 assert_eq!(viewed, Some(id), "the connection of a viewer knows its link");
             }
         }
+        if let Some(directory) = &self.directory {
+            directory.check(self.sessions.iter().map(|(id, session)| (*id, session.host.is_some())));
+        }
         assert!(self.away.iter().all(|(.., id)| self.sessions.contains_key(id)), "who is away has a session");
         let strangers = self.connections.iter().filter_map(|(id, connection)| match connection.standing {
             Standing::Stranger(until) => Some((until, *id)),

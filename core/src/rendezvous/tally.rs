@@ -47,11 +47,14 @@ pub enum Join {
     Busy,
     /// No place: of the session, of the address or of the connection.
     Full,
+    /// The viewer was told to go to another rendezvous.
+    Elsewhere,
 }
 
 impl Join {
     /// All of them, in order.
-    pub const ALL: [Join; 6] = [Join::Joined, Join::Waiting, Join::Again, Join::NoSession, Join::Busy, Join::Full];
+    pub const ALL: [Join; 7] =
+        [Join::Joined, Join::Waiting, Join::Again, Join::NoSession, Join::Busy, Join::Full, Join::Elsewhere];
 }
 
 /// Why the rendezvous closed a connection.

@@ -74,6 +74,12 @@ impl Dialer {
         self.state = State::Idle;
     }
 
+    /// A random time, this long at most.
+    #[cfg(feature = "host")]
+    pub(crate) fn some_time(&mut self, longest: Duration) -> Duration {
+        longest.mul_f64((self.entropy.number() % 1024) as f64 / 1024.0)
+    }
+
     /// Whether a try ran out of time: the caller says so and calls [`down`](Dialer::down).
     pub(crate) fn try_expired(&self, now: Timestamp) -> bool {
         matches!(self.state, State::Trying { until } if until <= now)

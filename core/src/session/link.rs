@@ -65,6 +65,8 @@ pub enum Command {
     Release(LinkId),
     /// Host: other links let people in from now on. Members stay, and may come back.
     Rotate,
+    /// Viewer: as [`Dial`](Command::Dial), but connect to the rendezvous at this URL.
+    DialAt(String),
 }
 
 /// An event on a link, or on the connection to the rendezvous.
@@ -126,6 +128,10 @@ pub enum Event {
     Path(LinkId, Attempt, Path),
     /// This machine woke from sleep or changed its network. The state of links may be out of date.
     Woken,
+    /// Viewer: the host of this link is at the rendezvous at this URL.
+    Elsewhere(LinkId, String),
+    /// Host: the rendezvous ends, and the host is to dial again within so many seconds.
+    Move(u32),
 }
 
 /// Counts the peers that were made for one link; the highest is the one that counts.

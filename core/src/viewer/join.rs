@@ -29,6 +29,9 @@ const FIRST_PAUSE_IN_CROWD: Duration = Duration::from_millis(250);
 /// The longest pause before jitter, which makes it up to half as long again.
 const LONGEST_PAUSE_IN_CROWD: Duration = Duration::from_secs(1);
 
+/// Most times that one rendezvous sends the viewer to another before the viewer begins anew at that of the invite.
+pub(super) const MAX_HOPS: u32 = 3;
+
 /// Too many viewers come at once: the way to the front.
 pub(super) struct Crowd {
     until: Timestamp,
@@ -46,6 +49,10 @@ pub(super) struct Join {
     pub(super) begun_anew: u32,
     /// When the rendezvous was not reached last.
     unreached_at: Option<Timestamp>,
+    /// How often one rendezvous has sent the viewer to another, since one let the viewer in.
+    pub(super) hops: u32,
+    /// When that happened first.
+    pub(super) moved_at: Option<Timestamp>,
     /// When the rendezvous is asked again for a host that was not there.
     pub(super) ask_again: Option<Timestamp>,
     /// While the rendezvous refuses because too many come at once.
@@ -72,6 +79,8 @@ impl Join {
             handshake: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
             begun_anew: 0,
             unreached_at: None,
+            hops: 0,
+            moved_at: None,
             ask_again: None,
             crowd: None,
             last_cause: "no answer".to_owned(),
@@ -107,6 +116,7 @@ impl Join {
     /// The rendezvous has let the viewer in, or made the viewer wait for the host.
     pub(super) fn answered(&mut self) {
         self.dialer.answered();
+        self.hops = 0;
         self.crowd = None;
     }
 
@@ -124,7 +134,8 @@ impl Join {
     fn may_come(&self, now: Timestamp, wait: Option<Duration>) -> bool {
         let wanted = wait.map(|wait| Timestamp::ZERO + wait);
         // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
-        let likely = self.unreached_at.map(|at| at + HOST_BACK_WITHIN);
+        // One that sends viewers elsewhere may do so because the host comes from there just now.
+        let likely = self.unreached_at.max(self.moved_at).map(|at| at + HOST_BACK_WITHIN);
         self.stage() < Stage::Authenticating && wanted.max(likely).is_some_and(|until| now < until)
     }
 }
@@ -153,7 +164,9 @@ impl Viewer {
     pub(super) fn on_signal_up(&mut self) {
         self.join.dialer.up();
         // A link that stands is told again too: its datagrams may have to be relayed.
-        if !self.reconnect.rests() && (self.join.stage() < Stage::Authenticating || self.join.is_linked()) {
+        // So is one under way whose host has moved.
+        let joins = self.join.stage() < Stage::Authenticating || self.join.is_linked() || self.join.hops > 0;
+        if !self.reconnect.rests() && joins {
             self.join.ask_again = None;
             self.command(Command::Join(self.join.link, self.resumes()));
         }
@@ -191,6 +204,23 @@ impl Viewer {
             // The other side cannot answer any more: it was told that this link is gone.
             self.fail(now, Cause::Signal(cause));
         }
+    }
+
+    /// The host is at another rendezvous: the viewer asks there by the same link, which the host may know already.
+    pub(super) fn on_elsewhere(&mut self, now: Timestamp, url: String) {
+        if self.reconnect.rests() || (self.join.is_linked() && !self.config.stays) {
+            return;
+        }
+        self.join.moved_at.get_or_insert(now);
+        self.join.ask_again = None;
+        if self.join.hops >= MAX_HOPS {
+            self.join.hops = 0;
+            self.command(Command::HangUp);
+            return self.on_signal_down(now, "each rendezvous names another one".to_owned());
+        }
+        self.join.hops += 1;
+        self.join.dialer.dial(now);
+        self.command(Command::DialAt(url));
     }
 
     /// Dials the rendezvous.
@@ -232,6 +262,11 @@ impl Viewer {
             }
         }
         self.join.crowd = None;
+        // The host left in the middle of a handshake, and is not back yet.
+        let moved = self.join.hops > 0 && self.join.stage() >= Stage::Authenticating;
+        if refusal == Refusal::NoSession && moved && self.join.stage() < Stage::Securing && self.starts_anew(now) {
+            return;
+        }
         if refusal == Refusal::NoSession && self.join.may_come(now, self.config.wait) {
             self.enter(now, Stage::WaitingForHost);
             self.join.handshake.enter_afresh(now, Stage::WaitingForHost);

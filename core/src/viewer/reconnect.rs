@@ -239,6 +239,7 @@ impl Viewer {
         }
         self.join.link = LinkId(self.entropy.number());
         (self.join.ask_again, self.join.crowd) = (None, None);
+        self.join.hops = 0;
         self.notice(ViewerNotice::Stage(Stage::ReachingRendezvous));
         if self.join.dialer.is_up() {
             self.command(Command::Join(self.join.link, self.session.origin));

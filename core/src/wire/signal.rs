@@ -21,6 +21,15 @@ pub const MAX_VERSIONS: usize = 16;
 /// Most servers that a rendezvous hands out.
 pub const MAX_ICE_SERVERS: usize = 8;
 
+/// The greatest count of a host's registrations. Numbers up to this one are exact in every JSON and Lua.
+pub const MAX_TURN: u64 = (1 << 53) - 1;
+
+/// Longest place of a rendezvous, in bytes: a scheme, a DNS name (253), a port and a path fit.
+pub const MAX_PLACE: usize = 512;
+
+/// Longest time that a host takes to go to another rendezvous, in seconds.
+pub const MAX_MOVE_WITHIN: u32 = 3600;
+
 /// Messages of a host or viewer to the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -33,6 +42,10 @@ pub enum ToRendezvous {
         commitment: Opaque,
         /// The resume token.
         token: Opaque,
+        /// The host's count of its registrations. Of two rendezvous the one with the greater count has the host. Hosts
+        /// that do not count have 0.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        turn: u64,
     },
     /// Bring me to the host of this session.
     Join {
@@ -47,6 +60,9 @@ pub enum ToRendezvous {
         /// The link by which the viewer was a member before, if the viewer comes back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resumes: Option<LinkId>,
+        /// The viewer follows [`FromRendezvous::Elsewhere`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        moves: bool,
     },
     /// Bring this to the other side of the link.
     Envelope {
@@ -97,7 +113,17 @@ impl ToRendezvous {
             session: secrets.session(),
             commitment: Opaque(secrets.commitment().to_vec()),
             token: Opaque(secrets.token().to_vec()),
+            turn: 0,
         }
+    }
+
+    /// This registration, as the host's `turn`-th one; other messages have no turn.
+    #[must_use]
+    pub fn in_turn(mut self, count: u64) -> ToRendezvous {
+        if let ToRendezvous::Register { turn, .. } = &mut self {
+            *turn = count.min(MAX_TURN);
+        }
+        self
     }
 }
 
@@ -176,6 +202,19 @@ pub enum FromRendezvous {
         /// The link.
         link: LinkId,
     },
+    /// To a viewer that [`moves`](ToRendezvous::Join::moves): the host is at another rendezvous; ask there, by the same
+    /// link.
+    Elsewhere {
+        /// The link.
+        link: LinkId,
+        /// The other rendezvous: `http(s)://HOST[:PORT][/PATH]`.
+        url: String,
+    },
+    /// To a host: at a time of your own choice within so many seconds, dial again, as this rendezvous ends.
+    Move {
+        /// Seconds.
+        within: u32,
+    },
     /// Yes.
     Pong,
 }
@@ -192,6 +231,8 @@ impl FromRendezvous {
             FromRendezvous::Refused { link, .. } => ("refused", *link),
             FromRendezvous::TurnedAway { .. } => ("turned_away", None),
             FromRendezvous::Closed { link } => ("closed", Some(*link)),
+            FromRendezvous::Elsewhere { link, .. } => ("elsewhere", Some(*link)),
+            FromRendezvous::Move { .. } => ("move", None),
             FromRendezvous::Pong => ("pong", None),
         }
     }
@@ -257,10 +298,8 @@ pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
         ToRendezvous::Join { versions, .. } => bounded(versions)?,
         ToRendezvous::Envelope { data, .. } => short(data)?,
         ToRendezvous::Refuse { reason, .. } => sane(reason)?,
-        ToRendezvous::Register { .. }
-        | ToRendezvous::Close { .. }
-        | ToRendezvous::Unregister { .. }
-        | ToRendezvous::Ping => {}
+        ToRendezvous::Register { turn, .. } => at_most(*turn, MAX_TURN)?,
+        ToRendezvous::Close { .. } | ToRendezvous::Unregister { .. } | ToRendezvous::Ping => {}
     }
     Ok(message)
 }
@@ -279,6 +318,8 @@ pub fn parse_from_rendezvous(text: &str) -> Result<FromRendezvous, WireError> {
         FromRendezvous::Registered { ice, .. } | FromRendezvous::Ice { ice } => few(ice)?,
         FromRendezvous::Envelope { data, .. } => short(data)?,
         FromRendezvous::Refused { reason, .. } => sane(reason)?,
+        FromRendezvous::Elsewhere { url, .. } => at_most(url.len(), MAX_PLACE)?,
+        FromRendezvous::Move { within } => at_most(*within, MAX_MOVE_WITHIN)?,
         FromRendezvous::Waiting { .. }
         | FromRendezvous::TurnedAway { .. }
         | FromRendezvous::Closed { .. }
@@ -292,6 +333,14 @@ fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, WireError> {
         return Err(WireError::TooLong);
     }
     serde_json::from_str(text).map_err(|_| WireError::Malformed)
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn at_most<T: PartialOrd>(number: T, most: T) -> Result<(), WireError> {
+    if number > most { Err(WireError::OutOfBounds) } else { Ok(()) }
 }
 
 fn bounded(versions: &[u16]) -> Result<(), WireError> {

@@ -176,11 +176,21 @@ fn own_session(number: u64) -> (SessionId, ToRendezvous) {
     let (commitment, token) = (number.to_be_bytes().repeat(4), [7; 32]);
     let id = Sha256::new().chain_update(b"beach/1").chain_update(&commitment).chain_update(Sha256::digest(token));
     let session = SessionId(id.finalize()[..16].try_into().expect("16 bytes"));
-    (session, ToRendezvous::Register { session, commitment: Opaque(commitment), token: Opaque(token.to_vec()) })
+    (
+        session,
+        ToRendezvous::Register { session, commitment: Opaque(commitment), token: Opaque(token.to_vec()), turn: 0 },
+    )
 }
 
 fn join(session: SessionId, link: LinkId) -> ToRendezvous {
-    ToRendezvous::Join { session: SessionName::Full(session), link, role: Role::View, versions: vec![1], resumes: None }
+    ToRendezvous::Join {
+        session: SessionName::Full(session),
+        link,
+        role: Role::View,
+        versions: vec![1],
+        resumes: None,
+        moves: false,
+    }
 }
 
 /// A TCP connection from the stranger's address.

@@ -28,6 +28,7 @@ pub(crate) enum Effect<O> {
 pub(crate) enum Below {
     Command(Command),
     Dial,
+    DialAt(String),
     HangUp,
     Signal(String),
     Bind(Generation),
@@ -97,6 +98,7 @@ where
                     effects.push(match output {
                         Output::Machine(output) => Effect::Machine(output),
                         Output::Dial => Effect::Below(Below::Dial),
+                        Output::DialAt(url) => Effect::Below(Below::DialAt(url)),
                         Output::HangUp => Effect::Below(Below::HangUp),
                         Output::Signal(text) => Effect::Below(Below::Signal(text)),
                         Output::Bind(generation) => Effect::Below(Below::Bind(generation)),

@@ -469,6 +469,7 @@ impl Scene {
             Command::Open(link, attempt) => self.connect(link, attempt),
             Command::Rotate => self.generation += 1,
             Command::Dial
+            | Command::DialAt(_)
             | Command::HangUp
             | Command::Register
             | Command::Unregister
@@ -635,8 +636,14 @@ fn link_of(event: &Event) -> Option<LinkId> {
         | Event::ControlUp(link, _)
         | Event::Message(link, ..)
         | Event::Down(link, ..)
+        | Event::Elsewhere(link, _)
         | Event::Path(link, ..) => Some(*link),
         Event::Refused(link, _) => *link,
-        Event::SignalUp | Event::SignalDown(_) | Event::Registered | Event::TurnedAway(_) | Event::Woken => None,
+        Event::SignalUp
+        | Event::SignalDown(_)
+        | Event::Registered
+        | Event::TurnedAway(_)
+        | Event::Woken
+        | Event::Move(_) => None,
     }
 }

@@ -66,7 +66,7 @@ impl Seam {
     ) -> Vec<Due> {
         let near = |dice: &mut Dice| now + wire(who).reliable(dice, REPEAT);
         match command {
-            Command::Dial => vec![(near(dice), who, Event::SignalUp)],
+            Command::Dial | Command::DialAt(_) => vec![(near(dice), who, Event::SignalUp)],
             Command::HangUp => self.hang_up(now, dice, who, &wire),
             Command::Register => {
                 self.registered.insert(place.0);
@@ -174,12 +174,14 @@ impl Seam {
             | Event::Verdict(link, _)
             | Event::Envelope(link, _)
             | Event::Message(link, ..)
+            | Event::Elsewhere(link, _)
             | Event::Refused(Some(link), _) => (*link, None),
             Event::SignalUp
             | Event::SignalDown(_)
             | Event::Registered
             | Event::Refused(None, _)
             | Event::TurnedAway(_)
+            | Event::Move(_)
             | Event::Woken => {
                 return true;
             }

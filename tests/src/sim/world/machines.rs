@@ -206,7 +206,8 @@ impl<E: Engine> World<E> {
                 let due = self.seam.obey(self.now, &mut self.dice, who, place, wire_of(&wires), command);
                 self.schedule(due);
             }
-            Below::Dial => {
+            // There is one rendezvous.
+            Below::Dial | Below::DialAt(_) => {
                 self.write_down(Some(who), "dial", &[]);
                 if let Who::Host(index) = who {
                     self.hosts[index].dialled.push(self.now);

@@ -1,0 +1,162 @@
+//! What a rendezvous with a directory does: finds sessions whose host is at another rendezvous, and gives up those
+//! whose host went there.
+
+use super::directory::{Asked, Directory, DirectoryInput, DirectoryOutput, Fee, LookedUp};
+use super::{Close, ConnectionId, Join, Rendezvous, RendezvousOutput};
+use crate::id::{SessionId, ShortId};
+use crate::session::link::Refusal;
+use crate::time::Timestamp;
+use crate::wire::signal::FromRendezvous;
+
+/// Most sessions without host that are looked up each second, because viewers wait there.
+const LOOKED_UP_A_SECOND: usize = 100;
+
+impl Rendezvous {
+    /// Makes a rendezvous that is one of several. Viewers reach it at `place`, a URL. Until the directory is
+    /// [`Up`](DirectoryInput::Up) the rendezvous is alone.
+    #[must_use]
+    pub fn with_directory(mut self, place: &str) -> Rendezvous {
+        self.directory = Some(Directory::new(place.to_owned()));
+        self
+    }
+
+    fn ask(&mut self, request: DirectoryOutput) {
+        if self.directory.as_ref().is_some_and(|directory| directory.is_up) {
+            self.out.push_back(RendezvousOutput::Directory(request));
+        }
+    }
+
+    /// Whether the host of the session registered later than with this turn: this registration was under way for long.
+    pub(super) fn is_outdated(&self, id: SessionId, turn: u64) -> bool {
+        self.directory.as_ref().is_some_and(|directory| directory.is_outdated(id, turn))
+    }
+
+    /// The session has its host here. The host is told so once other rendezvous can know.
+    pub(super) fn claim(&mut self, now: Timestamp, id: SessionId, turn: u64) {
+        if self.directory.as_mut().is_some_and(|directory| directory.claim(now, id, turn)) {
+            self.ask(DirectoryOutput::Claim { session: id.short(), turn });
+        } else {
+            self.confirm(id);
+        }
+    }
+
+    /// The session is over.
+    pub(super) fn release(&mut self, id: SessionId) {
+        if let Some(turn) = self.directory.as_mut().and_then(|directory| directory.remove(id)) {
+            self.ask(DirectoryOutput::Release { session: id.short(), turn });
+        }
+    }
+
+    /// Asks the directory for the host of a session that has none here, if the sender has paid for that. Gives the
+    /// request back if there is nobody to ask.
+    pub(super) fn ask_for(&mut self, now: Timestamp, from: ConnectionId, asked: Asked) -> Option<Asked> {
+        let found = self.find(asked.name);
+        let session = found.and_then(|id| self.sessions.get_mut(&id));
+        let Some(directory) = self.directory.as_mut().filter(|directory| directory.is_up) else { return Some(asked) };
+        if session.as_ref().is_some_and(|session| session.host.is_some()) {
+            return Some(asked);
+        }
+        let (link, name) = (asked.link, asked.name.short());
+        let address = self.connections.get(&from).and_then(|connection| connection.address);
+        let paid = self.addresses.may_join(now, address) && session.is_none_or(|session| session.joins.take(now, 1));
+        let looked_up = if paid { directory.look_up(now, name, Some((from, asked))) } else { LookedUp::Full };
+        match looked_up {
+            LookedUp::Ask => self.ask(DirectoryOutput::LookUp(name)),
+            LookedUp::Wait => {}
+            LookedUp::Full => self.refuse_join(from, link, Join::Busy, Refusal::Busy),
+        }
+        None
+    }
+
+    pub(super) fn on_directory(&mut self, now: Timestamp, input: DirectoryInput) {
+        let Some(directory) = &mut self.directory else { return };
+        match input {
+            DirectoryInput::Claimed { session, turn } => {
+                let here = directory.claimed(session, turn);
+                here.iter().for_each(|id| directory.stands(*id));
+                let is_over = here.is_empty();
+                here.into_iter().for_each(|id| self.confirm_late(id));
+                if is_over {
+                    // The session ended, or its host registered anew, while the claim was under way.
+                    self.ask(DirectoryOutput::Release { session, turn });
+                }
+            }
+            // The own place: another claim of this rendezvous stands, whose answer comes.
+            DirectoryInput::Lost { place, .. } if place == directory.place => {}
+            DirectoryInput::Lost { session, turn, place } => {
+                directory.claimed(session, turn).into_iter().for_each(|id| self.moved(now, id, &place));
+            }
+            DirectoryInput::Found { session, place } => {
+                let place = place.filter(|place| *place != directory.place);
+                self.found(now, session, place.as_deref());
+            }
+            DirectoryInput::Down => directory.is_up = false,
+            DirectoryInput::Up => {
+                directory.is_up = true;
+                let all = directory.all_again();
+                self.out.extend(all.into_iter().map(RendezvousOutput::Directory));
+            }
+        }
+    }
+
+    /// A look-up found the host at another place, or nothing.
+    fn found(&mut self, now: Timestamp, session: ShortId, place: Option<&str>) {
+        let Some(joins) = self.directory.as_mut().and_then(|directory| directory.looked_up(session)) else { return };
+        let here: Vec<_> = self.sessions.range(session.range()).map(|(id, one)| (*id, one.host.is_some())).collect();
+        let is_here = here.iter().any(|(_, has_host)| *has_host);
+        if let Some(place) = place.filter(|_| !is_here) {
+            here.into_iter().for_each(|(id, _)| self.moved(now, id, place));
+        }
+        for (from, asked) in joins {
+            match place.filter(|_| !is_here) {
+                Some(place) if asked.moves => {
+                    self.tally.joins[Join::Elsewhere as usize] += 1;
+                    self.say(from, &FromRendezvous::Elsewhere { link: asked.link, url: place.to_owned() });
+                }
+                // The viewer would not go there.
+                Some(_) => self.refuse_join(from, asked.link, Join::NoSession, Refusal::NoSession),
+                None => self.join_here(now, from, asked, Fee::Paid),
+            }
+        }
+    }
+
+    /// The host of the session is at another place. A host that still is here redials, and is the newest one then.
+    fn moved(&mut self, now: Timestamp, id: SessionId, place: &str) {
+        if let Some(directory) = &mut self.directory {
+            directory.remove(id);
+        }
+        let host = self.sessions.get(&id).and_then(|session| session.host);
+        self.end(id, Some(place));
+        if let Some(host) = host {
+            if let Some(connection) = self.connections.get_mut(&host) {
+                connection.hosts.remove(&id);
+            }
+            self.drop_connection(now, host, Close::Replaced);
+        }
+    }
+
+    fn confirm_late(&mut self, id: SessionId) {
+        if self.directory.as_mut().is_some_and(|directory| directory.confirmed(id)) {
+            self.confirm(id);
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn directory_on_time(&mut self, now: Timestamp) {
+        let Some(directory) = &mut self.directory else { return };
+        let (part, overdue, late) = (directory.due_part(now), directory.overdue(now), directory.to_confirm(now));
+        late.into_iter().for_each(|id| self.confirm_late(id));
+        overdue.into_iter().for_each(|session| self.found(now, session, None));
+        let Some(part) = part else { return };
+        part.into_iter().for_each(|request| self.ask(request));
+        // Viewers who wait for a host that is away learn where the host came back.
+        let waits = |id: &SessionId| self.sessions.get(id).is_some_and(|session| !session.links.is_empty());
+        let away = self.away.iter().map(|(.., id)| *id).filter(waits).take(LOOKED_UP_A_SECOND);
+        for id in away.collect::<Vec<_>>() {
+            let directory = self.directory.as_mut().filter(|directory| directory.is_up);
+            if let Some(LookedUp::Ask) = directory.map(|directory| directory.look_up(now, id.short(), None)) {
+                self.ask(DirectoryOutput::LookUp(id.short()));
+            }
+        }
+    }
+}
