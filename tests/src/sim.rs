@@ -12,6 +12,7 @@ mod check;
 mod fake;
 mod network;
 mod node;
+pub mod nodes;
 mod page;
 mod program;
 pub mod real;

@@ -1,0 +1,628 @@
+//! Several rendezvous that share a directory: every host is found from each of them, whatever happens to the directory,
+//! to a rendezvous and to a connection.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use beach_core::Entropy;
+use beach_core::endpoint::{Endpoint, Input, NetworkInput, Output, Secrets};
+use beach_core::host::Host;
+use beach_core::id::{LinkId, SessionId, SessionName, ShortId};
+use beach_core::machine::Machine as _;
+use beach_core::recording::journal::{self, Recorded as _};
+use beach_core::rendezvous::{
+    ADDRESS_JOIN_RATE, CLAIMED_WITHIN, DirectoryInput, DirectoryOutput, JOIN_BURST, LOOK_UP_WITHIN, MAX_LOOK_UPS,
+    MAX_RENEWED, MAX_WAITING, RENEW_EVERY, Rendezvous, RendezvousInput, RendezvousOutput,
+};
+use beach_core::role::Role;
+use beach_core::session::link::{LinkUser, Refusal};
+use beach_core::time::Timestamp;
+use beach_core::viewer::Viewer;
+use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
+use beach_tests::sim::nodes::{Client, Nodes, Weather, viewer_config};
+use beach_tests::sim::{FakeEngine, HostPlan, for_each_seed, host_secrets, ms, secs};
+use serde::Serialize;
+
+const FILE: &str = "directory";
+
+const HERE: &str = "http://a.test";
+const THERE: &str = "http://b.test";
+
+/// What a rendezvous did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Did {
+    Said(u64, FromRendezvous),
+    Asked(DirectoryOutput),
+    Closed(u64),
+}
+
+/// One rendezvous with a directory that the test plays.
+struct Desk {
+    rendezvous: Rendezvous,
+    now: Timestamp,
+}
+
+impl Desk {
+    fn new(rendezvous: Rendezvous) -> Desk {
+        Desk { rendezvous, now: Timestamp::from(secs(1)) }
+    }
+
+    /// With a directory that is up.
+    fn up() -> Desk {
+        let mut desk = Desk::new(Rendezvous::new().with_directory(HERE));
+        assert_eq!(desk.directory(DirectoryInput::Up), []);
+        desk
+    }
+
+    fn tell(&mut self, input: RendezvousInput) -> Vec<Did> {
+        self.rendezvous.handle(self.now, input);
+        let mut did = Vec::new();
+        while let Some(output) = self.rendezvous.poll() {
+            match output {
+                RendezvousOutput::Send(to, text) => {
+                    did.push(Did::Said(to, parse_from_rendezvous(&text).expect("a rendezvous makes sense")));
+                }
+                RendezvousOutput::Directory(request) => did.push(Did::Asked(request)),
+                RendezvousOutput::Close(id) => did.push(Did::Closed(id)),
+                RendezvousOutput::Datagram(..) | RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained => {}
+            }
+        }
+        did
+    }
+
+    fn opens(&mut self, id: u64) {
+        let address = IpAddr::from(Ipv4Addr::from_bits(u32::try_from(id).expect("few are open")));
+        self.opens_from(id, Some(address));
+    }
+
+    fn opens_from(&mut self, id: u64, address: Option<IpAddr>) {
+        assert_eq!(self.tell(RendezvousInput::Opened(id, address)), []);
+    }
+
+    fn directory(&mut self, input: DirectoryInput) -> Vec<Did> {
+        self.tell(RendezvousInput::Directory(input))
+    }
+
+    fn says(&mut self, id: u64, message: &ToRendezvous) -> Vec<Did> {
+        self.tell(RendezvousInput::Text(id, to_text(message)))
+    }
+
+    fn registers(&mut self, id: u64, secrets: u64, turn: u64) -> Vec<Did> {
+        self.says(id, &ToRendezvous::register(&host_secrets(secrets)).in_turn(turn))
+    }
+
+    fn joins(&mut self, id: u64, secrets: u64, link: u64) -> Vec<Did> {
+        self.says(id, &join(SessionName::Full(session(secrets)), link, true))
+    }
+
+    fn waits(&mut self, span: Duration) -> Vec<Did> {
+        let (end, mut did) = (self.now + span, Vec::new());
+        while let Some(at) = self.rendezvous.deadline().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            did.extend(self.tell(RendezvousInput::Tick));
+        }
+        self.now = end;
+        did
+    }
+
+    /// A session whose host is here, in this turn, and the directory knows.
+    fn hosts(&mut self, id: u64, secrets: u64, turn: u64) {
+        self.opens(id);
+        assert_eq!(self.registers(id, secrets, turn), [Did::Asked(claim(secrets, turn))]);
+        let did = self.directory(DirectoryInput::Claimed { session: short(secrets), turn });
+        assert_eq!(did, [registered(id)]);
+    }
+}
+
+fn session(secrets: u64) -> SessionId {
+    host_secrets(secrets).session()
+}
+
+fn short(secrets: u64) -> ShortId {
+    session(secrets).short()
+}
+
+fn join(session: SessionName, link: u64, moves: bool) -> ToRendezvous {
+    ToRendezvous::Join { session, link: LinkId(link), role: Role::View, versions: vec![1], resumes: None, moves }
+}
+
+fn claim(secrets: u64, turn: u64) -> DirectoryOutput {
+    DirectoryOutput::Claim { session: short(secrets), turn }
+}
+
+fn lost(secrets: u64, turn: u64) -> DirectoryInput {
+    DirectoryInput::Lost { session: short(secrets), turn, place: THERE.to_owned() }
+}
+
+fn found(secrets: u64, place: Option<&str>) -> DirectoryInput {
+    DirectoryInput::Found { session: short(secrets), place: place.map(str::to_owned) }
+}
+
+fn look_up(secrets: u64) -> Did {
+    Did::Asked(DirectoryOutput::LookUp(short(secrets)))
+}
+
+fn registered(id: u64) -> Did {
+    Did::Said(id, FromRendezvous::Registered { ice: Vec::new(), short_names: true })
+}
+
+fn elsewhere(id: u64, link: u64) -> Did {
+    Did::Said(id, FromRendezvous::Elsewhere { link: LinkId(link), url: THERE.to_owned() })
+}
+
+fn refused(id: u64, link: u64, reason: Refusal) -> Did {
+    Did::Said(id, FromRendezvous::Refused { link: Some(LinkId(link)), reason })
+}
+
+#[test]
+fn without_a_directory_nobody_is_asked_and_turns_mean_nothing() {
+    let mut desk = Desk::new(Rendezvous::new());
+    desk.opens(1);
+    desk.opens(2);
+    assert_eq!(desk.registers(1, 1, 7), [registered(1)]);
+    assert_eq!(desk.registers(2, 1, 3), [Did::Closed(1), registered(2)]);
+    desk.opens(3);
+    assert_eq!(desk.joins(3, 2, 9), [refused(3, 9, Refusal::NoSession)]);
+    assert_eq!(desk.directory(lost(1, 3)), []);
+}
+
+#[test]
+fn a_host_is_registered_once_the_directory_knows_or_after_a_moment() {
+    let mut desk = Desk::up();
+    desk.hosts(1, 1, 1);
+    desk.opens(2);
+    assert_eq!(desk.registers(2, 2, 1), [Did::Asked(claim(2, 1))]);
+    assert_eq!(desk.waits(CLAIMED_WITHIN - ms(1)), []);
+    assert_eq!(desk.waits(ms(1)), [registered(2)]);
+    assert_eq!(desk.directory(DirectoryInput::Claimed { session: short(2), turn: 1 }), [], "told once");
+    desk.opens(3);
+    assert_eq!(desk.registers(3, 3, 1), [Did::Asked(claim(3, 1))]);
+    assert_eq!(desk.directory(DirectoryInput::Down), [registered(3)], "nobody waits for a directory that is down");
+    desk.opens(4);
+    assert_eq!(desk.registers(4, 4, 1), [registered(4)]);
+}
+
+#[test]
+fn a_viewer_is_sent_to_the_host_s_place_by_either_name_and_only_if_it_goes_there() {
+    let mut desk = Desk::up();
+    desk.opens(2);
+    for name in [SessionName::Full(session(1)), SessionName::Short(short(1))] {
+        assert_eq!(desk.says(2, &join(name, 5, true)), [look_up(1)]);
+        assert_eq!(desk.directory(found(1, Some(THERE))), [elsewhere(2, 5)]);
+        assert_eq!(desk.says(2, &join(name, 6, false)), [look_up(1)]);
+        assert_eq!(desk.directory(found(1, Some(THERE))), [refused(2, 6, Refusal::NoSession)]);
+        for nowhere in [None, Some(HERE)] {
+            assert_eq!(desk.says(2, &join(name, 7, true)), [look_up(1)]);
+            assert_eq!(desk.directory(found(1, nowhere)), [refused(2, 7, Refusal::NoSession)]);
+        }
+        assert_eq!(desk.says(2, &join(name, 8, true)), [look_up(1)]);
+        assert_eq!(desk.waits(LOOK_UP_WITHIN), [refused(2, 8, Refusal::NoSession)]);
+        assert_eq!(desk.directory(found(1, Some(THERE))), [], "too late");
+    }
+    assert_eq!(desk.directory(DirectoryInput::Down), []);
+    assert_eq!(desk.joins(2, 1, 9), [refused(2, 9, Refusal::NoSession)], "at once");
+    desk.hosts_alone(3, 1);
+    assert!(matches!(desk.joins(2, 1, 10)[..], [Did::Said(3, _), Did::Said(2, _)]), "a local join needs no directory");
+}
+
+impl Desk {
+    /// A session whose host is here, while the directory is down.
+    fn hosts_alone(&mut self, id: u64, secrets: u64) {
+        self.opens(id);
+        assert_eq!(self.registers(id, secrets, 1), [registered(id)]);
+    }
+}
+
+#[test]
+fn joins_of_one_session_share_a_look_up_and_those_that_leave_are_forgotten() {
+    let mut desk = Desk::up();
+    (2..6).for_each(|id| desk.opens(id));
+    assert_eq!(desk.joins(2, 1, 2), [look_up(1)]);
+    assert_eq!(desk.joins(3, 1, 3), []);
+    assert_eq!(desk.joins(4, 1, 4), []);
+    assert_eq!(desk.joins(5, 1, 5), []);
+    assert_eq!(desk.says(4, &ToRendezvous::Close { link: LinkId(4) }), []);
+    assert_eq!(desk.tell(RendezvousInput::Closed(5)), []);
+    assert_eq!(desk.directory(found(1, Some(THERE))), [elsewhere(2, 2), elsewhere(3, 3)]);
+}
+
+#[test]
+fn a_stranger_pays_for_a_look_up_and_their_number_is_bounded() {
+    let mut desk = Desk::up();
+    desk.opens(1);
+    let mut asked = 0;
+    for number in 0..2 * JOIN_BURST {
+        let did = desk.joins(1, 1000 + number % 8, number);
+        asked += did.iter().filter(|did| matches!(did, Did::Asked(_))).count();
+        if number >= JOIN_BURST {
+            assert_eq!(did, [refused(1, number, Refusal::Busy)]);
+        }
+    }
+    assert_eq!(asked, 8, "one look-up a session");
+    // Joins that came in time are answered, and no second one is paid for.
+    let waiting = desk.waits(LOOK_UP_WITHIN).len() as u64;
+    assert!(waiting <= 64, "joins of one connection are bounded: {waiting}");
+    assert_eq!(desk.waits(secs(4)), []);
+    let again = (0..100).filter(|link| desk.joins(1, 1, *link) != [refused(1, *link, Refusal::Busy)]).count() as u64;
+    assert!((1..=5 * ADDRESS_JOIN_RATE + 1).contains(&again), "{again}");
+
+    let mut desk = Desk::up();
+    (0..40).for_each(|id| desk.opens_from(id, None));
+    let secrets: Vec<_> = (0..=MAX_LOOK_UPS as u64).collect();
+    let told: Vec<_> = secrets.iter().map(|number| desk.joins(number % 40, *number, *number)).collect();
+    assert!(told[..MAX_LOOK_UPS].iter().all(|did| matches!(did[..], [Did::Asked(_)])));
+    let last = MAX_LOOK_UPS as u64;
+    assert_eq!(told[MAX_LOOK_UPS], [refused(last % 40, last, Refusal::Busy)]);
+
+    let mut desk = Desk::up();
+    (0..=10).for_each(|id| desk.opens_from(id, None));
+    let told: Vec<_> = (0..=MAX_WAITING as u64).map(|number| desk.joins(number / 60, 1, number)).collect();
+    assert_eq!(told[0], [look_up(1)]);
+    assert!(told[1..MAX_WAITING].iter().all(Vec::is_empty));
+    assert_eq!(told[MAX_WAITING].len(), 1, "one more is refused");
+}
+
+#[test]
+fn a_session_that_went_elsewhere_takes_its_viewers_along_in_the_middle_of_a_handshake() {
+    let mut desk = Desk::up();
+    desk.hosts(1, 1, 4);
+    (2..5).for_each(|id| desk.opens(id));
+    assert_eq!(desk.joins(2, 1, 2).len(), 2, "the host and the viewer are told");
+    assert_eq!(desk.says(3, &join(SessionName::Full(session(1)), 3, false)).len(), 2);
+    assert_eq!(desk.directory(lost(1, 3)), [], "of an earlier claim");
+    let did = desk.directory(lost(1, 4));
+    assert!(did.contains(&elsewhere(2, 2)) && did.contains(&Did::Closed(1)), "{did:?}");
+    assert!(did.contains(&Did::Said(3, FromRendezvous::Closed { link: LinkId(3) })), "it would not go: {did:?}");
+    assert!(!did.iter().any(|did| matches!(did, Did::Asked(_))), "the entry is not this rendezvous' any more");
+    assert_eq!(desk.rendezvous.counts().0, 0);
+    assert_eq!(desk.joins(4, 1, 9), [look_up(1)]);
+}
+
+#[test]
+fn viewers_that_wait_for_a_host_learn_where_the_host_came_back() {
+    let mut desk = Desk::up();
+    desk.hosts(1, 1, 1);
+    desk.opens(2);
+    desk.tell(RendezvousInput::Closed(1));
+    assert_eq!(desk.joins(2, 1, 5), [look_up(1)], "the host may be elsewhere");
+    let waiting = Did::Said(2, FromRendezvous::Waiting { link: LinkId(5) });
+    assert_eq!(desk.directory(found(1, Some(HERE))), [waiting]);
+    assert_eq!(desk.waits(secs(1)), [look_up(1)], "looked up each second");
+    assert_eq!(desk.directory(found(1, Some(THERE))), [elsewhere(2, 5)]);
+    assert_eq!(desk.rendezvous.counts().0, 0);
+}
+
+#[test]
+fn late_registrations_and_late_answers_change_nothing() {
+    let mut desk = Desk::up();
+    desk.hosts(1, 1, 5);
+    desk.opens(2);
+    let taken = Did::Said(2, FromRendezvous::Refused { link: None, reason: Refusal::Taken });
+    assert_eq!(desk.registers(2, 1, 4), [taken], "under way for long");
+    let release = |turn| Did::Asked(DirectoryOutput::Release { session: short(1), turn });
+    let claimed = |turn| DirectoryInput::Claimed { session: short(1), turn };
+    assert_eq!(desk.directory(claimed(4)), [release(4)], "of nobody that is here");
+    assert_eq!(desk.says(1, &ToRendezvous::Unregister { session: None }), [release(5)]);
+    assert_eq!(desk.directory(claimed(5)), [release(5)], "the session is over");
+}
+
+#[test]
+fn claims_are_renewed_in_parts_all_of_them_in_time_and_all_at_once_when_the_directory_is_back() {
+    let mut desk = Desk::up();
+    let count = 300;
+    for number in 0..count {
+        desk.opens(number);
+        desk.registers(number, number, 1);
+        // The answers to every tenth claim are lost.
+        if number % 10 > 0 {
+            desk.directory(DirectoryInput::Claimed { session: short(number), turn: 1 });
+        }
+    }
+    let all: BTreeSet<_> = (0..count).map(short).collect();
+    let again = |did: Vec<Did>| {
+        let mut sessions: Vec<ShortId> = Vec::new();
+        for did in did {
+            match &did {
+                Did::Asked(DirectoryOutput::Claim { session, turn: 1 }) => sessions.push(*session),
+                Did::Asked(DirectoryOutput::Renew(some)) => {
+                    assert!(some.len() <= MAX_RENEWED && some.iter().all(|(_, turn)| *turn == 1));
+                    sessions.extend(some.iter().map(|(session, _)| *session));
+                }
+                Did::Said(_, FromRendezvous::Registered { .. }) => {}
+                Did::Said(..) | Did::Asked(_) | Did::Closed(_) => panic!("something else: {did:?}"),
+            }
+        }
+        sessions
+    };
+    desk.waits(secs(1));
+    let parts: Vec<_> = (0..10).map(|_| again(desk.waits(RENEW_EVERY / 10))).collect();
+    let most = parts.iter().map(Vec::len).max().unwrap_or_default();
+    assert!(most < 60, "the work is even: {most}");
+    let together = parts.concat();
+    assert_eq!((together.len(), together.into_iter().collect::<BTreeSet<_>>()), (300, all.clone()), "each once");
+    assert_eq!(desk.directory(DirectoryInput::Down), []);
+    assert_eq!(desk.waits(secs(15)), []);
+    let together = again(desk.directory(DirectoryInput::Up));
+    assert_eq!((together.len(), together.into_iter().collect::<BTreeSet<_>>()), (300, all));
+}
+
+/// Hosts on a few rendezvous; session numbers are those of the hosts.
+struct Town {
+    nodes: Nodes,
+    count: usize,
+    hosts: usize,
+}
+
+impl Town {
+    fn new(seed: u64, count: usize, hosts: usize) -> Town {
+        let mut nodes = Nodes::new(seed, count);
+        for host in 0..hosts {
+            // Some do not count their registrations.
+            let is_old = nodes.dice.percent(20);
+            nodes.add_host(host as u64, is_old);
+        }
+        nodes.run(secs(3));
+        Town { nodes, count, hosts }
+    }
+
+    /// A viewer comes to each rendezvous that runs for each session, and gets in.
+    fn all_are_found(&mut self, within: Duration) {
+        let before = self.nodes.viewers.len();
+        for host in 0..self.hosts {
+            assert!(self.nodes.is_found(host, host as u64), "host {host} is at {:?}", self.nodes.at(host));
+            for node in (0..self.count).filter(|node| self.nodes.runs(*node)).collect::<Vec<_>>() {
+                self.nodes.add_viewer(host as u64, Some(node));
+            }
+        }
+        self.nodes.run(within);
+        for viewer in &self.nodes.viewers[before..] {
+            assert_eq!(viewer.failed, None);
+            assert!(viewer.in_at.is_some(), "a viewer does not get in");
+        }
+    }
+
+    fn ends(mut self) {
+        (0..self.hosts).for_each(|host| self.nodes.leave(Client::Host(host)));
+        (0..self.nodes.viewers.len()).for_each(|viewer| self.nodes.leave(Client::Viewer(viewer)));
+        self.nodes.run(secs(180));
+        assert_eq!(self.nodes.counts(), (0, 0, 0), "counts return to zero");
+        assert!(self.nodes.is_quiet(), "nobody waits for anything, and the directory is empty");
+    }
+}
+
+/// A fault, and how long after its end all is to be as before: a renewal and a redial.
+fn fault(town: &mut Town) -> Duration {
+    let Town { nodes, count, hosts } = town;
+    let (node, host) = (nodes.dice.between(0, *count as u64 - 1), nodes.dice.between(0, *hosts as u64 - 1));
+    let (node, host, span) = (node as usize, host as usize, nodes.dice.up_to(secs(15)));
+    match nodes.dice.between(0, 7) {
+        0 => {
+            nodes.kill(node);
+            nodes.run(span);
+            nodes.start(node);
+        }
+        1 => nodes.wipe(),
+        2 => {
+            nodes.directory(false);
+            nodes.run(span);
+            nodes.wipe();
+            nodes.directory(true);
+        }
+        3 => {
+            nodes.split();
+            nodes.run(span);
+            nodes.unite();
+        }
+        4 => nodes.reset(host),
+        5 => {
+            nodes.weather = Weather { longest: secs(5), lost: 30 };
+            nodes.reset(host);
+            nodes.run(span);
+            nodes.reset(host);
+            nodes.run(secs(5));
+            nodes.weather = Weather::FINE;
+        }
+        6 => {
+            nodes.weather = Weather { longest: ms(300), lost: 5 };
+            nodes.kill(node);
+            nodes.reset(host);
+            nodes.run(ms(500));
+            nodes.weather = Weather::FINE;
+            nodes.start(node);
+        }
+        _ => {
+            nodes.half_open(host);
+            return secs(45);
+        }
+    }
+    // Renewed within ten seconds; a host dials again after nine at most.
+    secs(20)
+}
+
+#[test]
+fn after_any_fault_every_host_is_found_from_every_rendezvous() {
+    let test = "after_any_fault_every_host_is_found_from_every_rendezvous";
+    for_each_seed(FILE, test, 0..300, |seed| {
+        let mut town = Town::new(seed, 2 + seed as usize % 3, 3);
+        town.all_are_found(secs(2));
+        for _ in 0..2 {
+            let most = town.nodes.dice.between(1, 2);
+            let longest = (0..most).map(|_| fault(&mut town)).max().unwrap_or_default();
+            // People come in the middle of this, and may be told that there is no such session.
+            for host in 0..town.hosts {
+                town.nodes.add_viewer(host as u64, None);
+            }
+            town.nodes.run(longest);
+            town.all_are_found(secs(2));
+        }
+        town.ends();
+    });
+}
+
+#[test]
+fn a_directory_that_is_away_ends_no_connection() {
+    let test = "a_directory_that_is_away_ends_no_connection";
+    for_each_seed(FILE, test, 0..50, |seed| {
+        let mut town = Town::new(seed, 3, 5);
+        let before = town.nodes.closed_by_nodes;
+        town.nodes.directory(false);
+        if seed % 2 == 0 {
+            town.nodes.wipe();
+        }
+        town.nodes.run(secs(120));
+        for host in 0..town.hosts {
+            let at = town.nodes.at(host);
+            assert!(at.is_some());
+            town.nodes.add_viewer(host as u64, at);
+        }
+        town.nodes.run(secs(2));
+        assert!(town.nodes.viewers.iter().all(|viewer| viewer.in_at.is_some()), "at the host's own rendezvous");
+        town.nodes.directory(true);
+        town.nodes.run(ms(100));
+        assert_eq!(town.nodes.closed_by_nodes, before, "nobody was dropped");
+        town.all_are_found(secs(2));
+        town.ends();
+    });
+}
+
+#[test]
+fn after_a_rendezvous_died_viewers_get_in_within_three_seconds() {
+    let test = "after_a_rendezvous_died_viewers_get_in_within_three_seconds";
+    for_each_seed(FILE, test, 0..50, |seed| {
+        let mut town = Town::new(seed, 2, 4);
+        town.nodes.kill(0);
+        // They come before the hosts are back.
+        for host in 0..town.hosts {
+            town.nodes.add_viewer(host as u64, None);
+        }
+        town.nodes.run(secs(3));
+        for viewer in &town.nodes.viewers {
+            assert!(viewer.in_at.is_some(), "{:?}", viewer.failed);
+        }
+        town.ends();
+    });
+}
+
+/// What an endpoint puts out for the rendezvous and its recording.
+struct Alone<M: LinkUser> {
+    endpoint: Endpoint<M, FakeEngine>,
+    now: Timestamp,
+    recording: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Does {
+    Dials,
+    DialsAt(String),
+    HangsUp,
+    Says(ToRendezvous),
+}
+
+impl<M> Alone<M>
+where
+    M: LinkUser<Input: Serialize, Output: Serialize>,
+{
+    fn hears(&mut self, message: &FromRendezvous) -> Vec<Does> {
+        self.is_told(NetworkInput::Signal(to_text(message)).into())
+    }
+
+    fn is_told(&mut self, input: Input<M::Input>) -> Vec<Does> {
+        self.endpoint.handle(self.now, input);
+        let mut does = Vec::new();
+        while let Some(output) = self.endpoint.poll() {
+            match output {
+                Output::Dial => does.push(Does::Dials),
+                Output::DialAt(url) => does.push(Does::DialsAt(url)),
+                Output::HangUp => does.push(Does::HangsUp),
+                Output::Signal(text) => does.push(Does::Says(parse_to_rendezvous(&text).expect("it makes sense"))),
+                Output::Record(bytes) => self.recording.extend(bytes),
+                Output::Machine(_)
+                | Output::Bind(_)
+                | Output::Datagram { .. }
+                | Output::Relay(_)
+                | Output::TurnDial(..)
+                | Output::TurnWrite(..)
+                | Output::TurnHangUp(_)
+                | Output::Peer(..)
+                | Output::Links(_)
+                | Output::Note(_) => {}
+            }
+        }
+        does
+    }
+
+    fn waits(&mut self, span: Duration) -> Vec<Does> {
+        self.now = self.now + span;
+        self.is_told(Input::Tick)
+    }
+
+    fn is_up(&mut self) -> Vec<Does> {
+        self.is_told(NetworkInput::SignalUp.into())
+    }
+
+    fn replays(&self) {
+        let records = journal::read(&self.recording).expect("it was just made");
+        journal::replay(&records, |_| {}).expect("it goes as it went");
+    }
+}
+
+fn viewer(server: &str) -> Alone<Viewer> {
+    let invite = host_secrets(1).invite(server, Role::View);
+    let config = viewer_config([4; 32], Role::View);
+    let first = config.first_record();
+    let secrets = Secrets::Viewer(invite);
+    let endpoint = Endpoint::new(Viewer::new(config), FakeEngine::new(1), secrets, Entropy::new([5; 32]));
+    Alone { endpoint: endpoint.recording(&first), now: Timestamp::ZERO, recording: Vec::new() }
+}
+
+#[test]
+fn a_viewer_goes_only_where_its_invite_leads_by_the_same_link_and_three_times_in_a_row() {
+    let mut viewer = viewer("http://beach.test");
+    assert_eq!(viewer.is_told(Input::Tick), [Does::Dials]);
+    let joins = viewer.is_up();
+    let [Does::Says(ToRendezvous::Join { link, moves: true, .. })] = joins[..] else { panic!("{joins:?}") };
+    let sent = |url: &str| FromRendezvous::Elsewhere { link, url: url.to_owned() };
+    for node in ["http://a.beach.test", "http://b.beach.test:81/n/b", "http://beach.test"] {
+        assert_eq!(viewer.hears(&sent(node)), [Does::DialsAt(node.to_owned())]);
+        assert_eq!(viewer.is_up(), joins, "the same join");
+    }
+    assert_eq!(viewer.hears(&sent("http://a.beach.test")), [Does::HangsUp], "no fourth time");
+    assert_eq!(viewer.waits(ms(400)), [Does::Dials], "the invite's own");
+    viewer.is_up();
+    assert_eq!(viewer.hears(&FromRendezvous::Waiting { link }), []);
+    assert_eq!(viewer.hears(&sent("http://a.beach.test")), [Does::DialsAt("http://a.beach.test".to_owned())]);
+    let gone = NetworkInput::SignalDown("connection refused".to_owned());
+    assert_eq!(viewer.is_told(gone.into()), []);
+    assert_eq!(viewer.waits(ms(400)), [Does::Dials], "a place that is not there leads back to the invite's");
+    viewer.is_up();
+    assert_eq!(viewer.hears(&sent("http://evil.test")), [], "counts as no session");
+    assert_eq!(viewer.waits(secs(1)), joins, "the same one is asked again");
+    viewer.replays();
+}
+
+#[test]
+fn a_host_counts_its_registrations_and_moves_at_a_time_of_its_own() {
+    let mut times = BTreeSet::new();
+    for seed in 0..20 {
+        let mut config = HostPlan::new(1).config;
+        config.seed = [seed; 32];
+        let first = config.first_record();
+        let secrets = Secrets::Host(host_secrets(1));
+        let endpoint = Endpoint::new(Host::new(config), FakeEngine::new(1), secrets, Entropy::new([5; 32]));
+        let mut host = Alone { endpoint: endpoint.recording(&first), now: Timestamp::ZERO, recording: Vec::new() };
+        assert_eq!(host.is_told(Input::Tick), [Does::Dials]);
+        let register = |turn| Does::Says(ToRendezvous::register(&host_secrets(1)).in_turn(turn));
+        assert_eq!(host.is_up(), [register(1)]);
+        let registered = FromRendezvous::Registered { ice: Vec::new(), short_names: true };
+        assert_eq!(host.hears(&registered), []);
+        assert_eq!(host.hears(&FromRendezvous::Move { within: 10 }), []);
+        let at = (1..=100).find(|_| host.waits(ms(100)).contains(&Does::Dials));
+        times.insert(at.expect("in time"));
+        assert_eq!(host.is_up(), [register(2)]);
+        host.hears(&registered);
+        assert!(host.waits(secs(15)).iter().all(|does| *does != Does::Dials), "once");
+        host.replays();
+    }
+    assert!(times.len() > 10, "not all at once: {times:?}");
+}
