@@ -266,6 +266,7 @@ mod tests {
                 session,
                 commitment: Opaque(commitment),
                 token: Opaque(token),
+                turn: None,
             }));
             loop {
                 if let SignalEvent::Text(text) = signal.next().await {

@@ -86,6 +86,7 @@ fn join(answer: Join) -> &'static str {
         Join::NoSession => "no_session",
         Join::Busy => "busy",
         Join::Full => "full",
+        Join::Elsewhere => "elsewhere",
     }
 }
 
