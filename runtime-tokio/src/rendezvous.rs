@@ -266,7 +266,7 @@ mod tests {
                 session,
                 commitment: Opaque(commitment),
                 token: Opaque(token),
-                turn: None,
+                turn: 0,
             }));
             loop {
                 if let SignalEvent::Text(text) = signal.next().await {

@@ -1,6 +1,6 @@
 //! Several rendezvous, the directory that they share, and hosts and viewers that come by one name: in front of the
-//! rendezvous stands a balancer, which takes any of those that run. Only signalling travels here: a viewer is in as soon
-//! as its host has let it in, and leaves then.
+//! rendezvous stands a balancer, which takes any of those that run. Only signalling travels here: a viewer is in as
+//! soon as its host has let it in, and leaves then.
 
 mod store;
 
@@ -382,7 +382,7 @@ impl Nodes {
                 self.connections.remove(&id);
                 if self.connection(client) == Some(id) {
                     self.hang_up(client);
-                    self.to_client(client, NetworkInput::SignalDown(cause.to_owned()));
+                    self.tell_client(client, NetworkInput::SignalDown(cause.to_owned()));
                 }
             }
             What::ToNode(id, text) => {
@@ -394,7 +394,7 @@ impl Nodes {
             }
             What::Bound(client, generation) => {
                 let address = ([10, 0, 0, 1], 4000).into();
-                self.to_client(client, NetworkInput::Bound(generation, vec![address]));
+                self.tell_client(client, NetworkInput::Bound(generation, vec![address]));
             }
             What::Request(node, start, request) => {
                 if !self.directory_is_up {
@@ -472,7 +472,7 @@ impl Nodes {
         let Some(connection) = self.connections.get(&id).filter(|connection| !connection.is_dead) else { return };
         let client = connection.client;
         if self.connection(client) == Some(id) {
-            self.to_client(client, input);
+            self.tell_client(client, input);
         }
     }
 
@@ -498,7 +498,7 @@ impl Nodes {
         }
     }
 
-    fn to_client(&mut self, client: Client, input: NetworkInput) {
+    fn tell_client(&mut self, client: Client, input: NetworkInput) {
         match client {
             Client::Host(index) => self.drive_host(index, Input::Network(input)),
             Client::Viewer(index) => self.drive_viewer(index, Input::Network(input)),
