@@ -1,10 +1,12 @@
 //! The messages on the wire. Decoding is total and bounded, and never panics; past this module no raw bytes need a
 //! check.
 //!
-//! - [`signal`]: JSON that the rendezvous reads, and what is sealed inside its envelopes.
+//! - [`signal`]: JSON that the rendezvous reads.
+//! - [`sealed`]: postcard that is sealed inside its envelopes.
 //! - [`frame`]: postcard on the lanes.
 
 pub mod frame;
+pub mod sealed;
 pub mod signal;
 
 /// The first byte of everything in postcard: the version of its encoding. Enums only ever grow at their end.

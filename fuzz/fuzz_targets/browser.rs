@@ -17,7 +17,7 @@ use beach_core::session::link::Lane;
 use beach_core::terminal::{Abilities, Options, Size, Window};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerOutput};
-use beach_core::wire::signal::Description;
+use beach_core::wire::sealed::Description;
 use libfuzzer_sys::fuzz_target;
 
 /// Events as the fuzzer writes them: the number, the connection, a pause in milliseconds, two bytes of length, the

@@ -3,9 +3,8 @@
 #![no_main]
 
 use beach_core::crypto::invite::Invite;
-use beach_core::wire::signal::{
-    decode_hello, parse_from_rendezvous, parse_to_rendezvous, reencode_sealed, to_text,
-};
+use beach_core::wire::sealed::{decode_hello, reencode_sealed};
+use beach_core::wire::signal::{parse_from_rendezvous, parse_to_rendezvous, to_text};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

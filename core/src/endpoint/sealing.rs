@@ -13,7 +13,8 @@ use crate::peer::engine::{Carrier, Engine};
 use crate::session::link::{BY_CHANNEL, Envelope, Event, Hello, LinkUser, NO_RELAY, Refusal, Verdict};
 use crate::support::backoff::Backoff;
 use crate::time::Timestamp;
-use crate::wire::signal::{Sealed, Second, ToRendezvous, decode_hello, decode_second, encode_hello, encode_second};
+use crate::wire::sealed::{Sealed, Second, decode_hello, decode_second, encode_hello, encode_second};
+use crate::wire::signal::ToRendezvous;
 
 use super::note::Step;
 use super::state::{Live, Seal};

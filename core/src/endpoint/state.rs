@@ -13,7 +13,7 @@ use crate::role::Role;
 use crate::session::link::{Attempt, Candidate, Envelope, Lane, Path, PathKind};
 use crate::support::backoff::Backoff;
 use crate::time::{Timestamp, earliest};
-use crate::wire::signal::Description;
+use crate::wire::sealed::Description;
 
 use super::SILENCE;
 use super::story::Story;

@@ -22,7 +22,7 @@ use crate::session::link::{
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::WireError;
-use crate::wire::signal::Description;
+use crate::wire::sealed::Description;
 
 /// Most bytes of the control lane that the page has been given and the browser has not sent.
 const CONTROL_BUFFER: usize = 128 * 1024;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::session::link::{Attempt, Candidate, Lane, LinkDown, Path};
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
-use crate::wire::signal::Description;
+use crate::wire::sealed::Description;
 
 use super::browser::{PeerCommand, PeerEvent};
 

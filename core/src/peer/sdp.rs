@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::session::link::{Candidate, CandidateKind};
-use crate::wire::signal::{Description, is_ice_word};
+use crate::wire::sealed::{Description, is_ice_word};
 
 /// Longest description and longest candidate that is read, in bytes.
 const MAX_DESCRIPTION: usize = 16 * 1024;

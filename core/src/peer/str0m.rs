@@ -30,7 +30,7 @@ use crate::session::link::{BY_CHANNEL, Candidate, CandidateKind, Lane, LinkDown}
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::frame::MAX_FRAME;
-use crate::wire::signal::Description;
+use crate::wire::sealed::Description;
 
 /// The engine's buffer for the control lane, in bytes; a full buffer refuses writes. A larger one costs CPU
 /// superlinearly.

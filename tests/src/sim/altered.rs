@@ -7,7 +7,7 @@ use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan};
 use beach_core::peer::str0m::{Str0m, Str0mPeer};
 use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
-use beach_core::wire::signal::Description;
+use beach_core::wire::sealed::Description;
 
 /// The change to all peers of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use beach_core::Entropy;
 use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan, PeerSide};
 use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
-use beach_core::wire::signal::Description;
+use beach_core::wire::sealed::Description;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -11,7 +11,7 @@ use beach_core::peer::browser::PeerCommand;
 use beach_core::peer::engine::{Carrier, Engine, Peer, PeerNumber, PeerOutput, PeerPlan, PeerSide};
 use beach_core::session::link::{Candidate, CandidateKind, Lane, LinkDown};
 use beach_core::time::Timestamp;
-use beach_core::wire::signal::Description;
+use beach_core::wire::sealed::Description;
 
 use super::world::{ms, secs};
 

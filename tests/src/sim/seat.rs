@@ -7,7 +7,7 @@ use beach_core::peer::browser::{Browser, BrowserPeer, PeerEvent};
 use beach_core::peer::engine::{Engine, Peer, PeerNumber, PeerOutput, PeerPlan, Server};
 use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
-use beach_core::wire::signal::Description;
+use beach_core::wire::sealed::Description;
 
 use super::world::Who;
 
