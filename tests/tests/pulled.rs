@@ -480,3 +480,14 @@ fn whatever_the_widths_do_each_short_line_is_there_once() {
         has_each_once(&mut world, &own, last);
     });
 }
+
+#[test]
+fn a_blank_screen_that_is_cleared_puts_no_row_into_the_scrollback() {
+    let mut both = Both::new();
+    let texts = ["\x1b[1;1Hfirst\x1b[K\x1b[99;1H", "\x1b[2J"].map(|text| Step::Write(text.to_owned()));
+    let [first, clear] = texts;
+    for step in [first, Step::Rows(5), clear, Step::Rows(10)] {
+        both.take(&step);
+        both.compare().unwrap_or_else(|error| panic!("{step:?}: {error}"));
+    }
+}

@@ -3,7 +3,7 @@
 //! All methods of `Handler` have empty defaults, so one that is forgotten here is silently dropped: the tests against
 //! the bare model are the guard, and both crates are pinned to exact versions.
 
-use alacritty_terminal::grid::{Dimensions, Grid};
+use alacritty_terminal::grid::{Dimensions, Grid, GridCell as _};
 use alacritty_terminal::index::{Column, Line as GridLine, Point};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
@@ -204,6 +204,17 @@ impl ModelHandler {
         self.kept = 0;
     }
 
+    /// Whether the main screen shows nothing, and all rows above it are set aside. The model would push a row out of
+    /// such a screen when it is cleared, since it knows of no row above.
+    fn is_blank_below_rows_set_aside(&self) -> bool {
+        let grid = self.term.grid();
+        let is_empty = |line: i32| grid[GridLine(line)].into_iter().all(|cell| cell.is_empty());
+        !self.is_alternate()
+            && grid.history_size() == 0
+            && self.pulled.has_rows_set_aside()
+            && (0..grid.screen_lines() as i32).all(is_empty)
+    }
+
     fn harvest_if_many(&mut self) {
         if self.term.grid().history_size() >= HARVEST_AT {
             self.harvest();
@@ -373,6 +384,9 @@ impl Handler for ModelHandler {
         // The model leaves out the first row if it is the only one above the cursor.
         if matches!(mode, ClearMode::Above) && self.term.grid().cursor.point.line == 1 {
             self.term.grid_mut().reset_region(..GridLine(1));
+        }
+        if matches!(mode, ClearMode::All) && self.is_blank_below_rows_set_aside() {
+            return self.term.grid_mut().reset_region(..);
         }
         let keeps_cleared = self.pulled.keeps_cleared;
         let at_home = self.term.grid().cursor.point == Point::default();
