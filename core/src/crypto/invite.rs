@@ -9,6 +9,8 @@
 //! `KEY` is 128 bits, base64url: see [`keys`](super::keys). A short link holds the first 84 bits of the ID, and works
 //! where the rendezvous finds sessions by them. Every version of beach reads long links.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use crate::crypto::keys::{HostSecrets, Key, commitment, session_id};
 use crate::id::{SessionName, ShortId};
 use crate::role::Role;
@@ -160,11 +162,15 @@ impl Invite {
         let bare = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(_, port)| port);
         let port = bare.unwrap_or_else(|| authority.get(host.len()..).unwrap_or_default());
         let has_port = port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        let is_name = |host: &str| host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:".contains(&b));
+        // Only an IPv6 address stands in brackets.
+        let is_host = match bare {
+            Some(_) => host.parse::<Ipv6Addr>().is_ok(),
+            None => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
+        };
         let is_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b));
         let below = host.strip_suffix(&own).and_then(|prefix| prefix.strip_suffix('.'));
-        let is_below = below.is_some_and(|prefix| !prefix.is_empty() && !is_address(&own));
-        scheme == other && (host == own || is_below) && is_name(&host) && (port.is_empty() || has_port) && is_path
+        let is_below = below.is_some_and(|prefix| !prefix.is_empty() && own.parse::<IpAddr>().is_err());
+        scheme == other && (host == own || is_below) && is_host && (port.is_empty() || has_port) && is_path
     }
 
     /// The secrets as text, hex and base64url: for leak tests.
@@ -267,12 +273,12 @@ fn host(authority: &str) -> &str {
 }
 
 fn is_address(authority: &str) -> bool {
-    host(authority).parse::<std::net::IpAddr>().is_ok()
+    host(authority).parse::<IpAddr>().is_ok()
 }
 
 fn is_loopback(authority: &str) -> bool {
     let host = host(authority);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
