@@ -8,7 +8,7 @@ use crate::output;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Good,
-    /// It works, but with a limit.
+    /// The checked part works, but with a limit.
     Limited,
     Bad,
 }

@@ -1,8 +1,8 @@
 //! The health of a server, for balancers, monitors and service managers: a question that the server's loop answers, and
 //! a listener of its own for those who ask over HTTP.
 //!
-//! Whoever asks is outside the loop, on a thread of its own: a loop that is blocked is told from one that works, and a
-//! full server still says how the server is.
+//! The question comes from a thread beside the loop. So a monitor can tell a blocked loop from one that works, and gets
+//! an answer from a full server too.
 
 mod http;
 mod metrics;
@@ -32,11 +32,11 @@ const READY_BELOW: usize = 95;
 /// How a server is: numbers only, no id, address or name.
 #[derive(Clone, Debug, Default)]
 pub struct Condition {
-    /// What the rendezvous has done.
+    /// The deeds of the rendezvous, counted.
     pub done: rendezvous::Tally,
-    /// What the rendezvous has now.
+    /// The rendezvous' present connections, sessions and links.
     pub present: rendezvous::Present,
-    /// What its connections have done, and how many there are.
+    /// The deeds of the server's connections, and their number.
     pub server: serve::Tally,
     /// How long the loop took for each event.
     pub turns: Turns,

@@ -66,7 +66,7 @@ pub struct Operation {
     pub questions: Option<Questions>,
 }
 
-/// What the loop remembers for those who ask about the server's condition.
+/// The loop's memory for questions about the server's condition.
 #[derive(Default)]
 struct Watched {
     /// A question that is answered once everything that follows from an event is done.

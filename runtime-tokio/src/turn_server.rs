@@ -36,7 +36,7 @@ const TIME_OF_DAY_EVERY: Duration = Duration::from_secs(10);
 /// Ports for relays that RFC 8656 suggests (section 7.2): those that no service has.
 pub const DEFAULT_PORTS: RangeInclusive<u16> = 49_152..=65_535;
 
-/// What a server shall be like.
+/// The settings of a server.
 pub struct TurnOptions {
     /// Clients and peers reach the server at these addresses, one a family at most.
     pub external: Vec<IpAddr>,

@@ -36,7 +36,7 @@ const LINGER_BYTES_MAX: usize = 64 * 1024;
 
 type Socket = WebSocketStream<TokioAdapter<Stream>>;
 
-/// What each connection's task needs of the server.
+/// The parts of the server that each connection's task needs.
 pub(super) struct Front {
     pub(super) proxies: Proxies,
     /// The settings of TLS with the newest certificate, if the server speaks TLS.

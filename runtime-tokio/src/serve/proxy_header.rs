@@ -20,7 +20,7 @@ const VERSION_1: &[u8] = b"PROXY ";
 /// The beginning of each header of version 2.
 const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// What a proxy says of the client before the client's first byte.
+/// A proxy's words about the client, before the client's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Announced {
     /// Nothing: there is no header.
@@ -31,7 +31,7 @@ pub(super) enum Announced {
     Client(IpAddr),
 }
 
-/// What the first bytes of a connection are.
+/// The kind of a connection's first bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Beginning {
     NoHeader,

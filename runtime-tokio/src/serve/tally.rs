@@ -1,8 +1,8 @@
-//! What a server has done since its start and has now, in numbers.
+//! Counts of a server: its deeds since the start, and its present connections.
 
 use super::places::NoPlace;
 
-/// What a server has done since its start, and has now.
+/// The deeds of a server since its start, and its present connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Connections that have a place now.
@@ -17,7 +17,7 @@ pub struct Tally {
     pub left: u64,
     /// WebSockets that were ended because the peer read too slowly.
     pub slow: u64,
-    /// What became of datagrams to relay.
+    /// The fates of datagrams to relay.
     pub relayed: Relayed,
 }
 
@@ -30,7 +30,7 @@ impl Tally {
     }
 }
 
-/// What became of datagrams to relay.
+/// The fates of datagrams to relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Relayed {
     /// Sent on.

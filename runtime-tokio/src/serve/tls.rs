@@ -58,7 +58,7 @@ pub enum CertificateError {
     Lacks {
         /// The file.
         file: PathBuf,
-        /// What it lacks.
+        /// The missing item.
         lacks: &'static str,
     },
     /// The certificate, or the key, is of no use.
@@ -94,7 +94,7 @@ struct Files {
     key: PathBuf,
 }
 
-/// What tells that the files have changed: times and lengths; `None` of a file that is not there.
+/// The files' times and lengths, by which a change shows; `None` of a file that is not there.
 type Stamp = [Option<(SystemTime, u64, u64)>; 2];
 
 impl Certificate {
@@ -222,7 +222,7 @@ fn content(file: &Path, mode: impl FnOnce(u32)) -> Result<Zeroizing<Vec<u8>>, Ce
     reading().map_err(|cause| CertificateError::Unreadable { file: file.to_owned(), cause })
 }
 
-/// What became of a connection that should begin with TLS.
+/// The outcome for a connection that should begin with TLS.
 pub(super) enum Secured {
     Up(Stream),
     /// The client spoke HTTP, and was told to use TLS.
@@ -232,7 +232,7 @@ pub(super) enum Secured {
 /// Performs the handshake of TLS.
 ///
 /// # Errors
-/// It failed, or took longer than [`HANDSHAKE_DEADLINE`].
+/// The handshake failed, or took longer than [`HANDSHAKE_DEADLINE`].
 pub(super) async fn secure(mut stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<Secured> {
     let handshake = async {
         let mut first = [0];

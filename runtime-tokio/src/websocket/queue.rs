@@ -16,7 +16,7 @@ const DATAGRAMS_MAX: usize = 24;
 /// what is newer.
 pub(crate) const DATAGRAM_WAITS_MAX: Duration = Duration::from_millis(250);
 
-/// What became of the datagrams of all queues with these counters.
+/// The fates of the datagrams of all queues with these counters.
 #[derive(Debug, Default)]
 pub(crate) struct Fates {
     pub(crate) sent: AtomicU64,
