@@ -24,6 +24,7 @@ mod serve;
 mod share;
 mod web;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -34,6 +35,10 @@ use beach_runtime_tokio::limits;
 
 /// The longest wait for a slow reader of the last events.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
+/// The work of a command. The future is on the heap: the futures of all commands would make the stack of `main` larger
+/// than any one of them needs.
+type Work<'a> = Pin<Box<dyn Future<Output = u8> + 'a>>;
 
 fn main() -> ExitCode {
     beach_runtime_tokio::tty::install_panic_hook();
@@ -46,14 +51,14 @@ fn main() -> ExitCode {
         Command::Completions(args) => completions::completions(args.shell, args::definition()),
         Command::Version(args) => web::version(args.web),
         Command::Man(args) => completions::man(args.dir.as_deref(), args::definition()),
-        Command::Share(args) => run(share::run(*args)),
-        Command::Join(args) => run(join::run(args)),
-        Command::Web(args) => run(web::run(args)),
-        Command::Serve(args) => run_on(args.threads, serve::run(args)),
-        Command::Status(args) => run(control::status(args)),
-        Command::Attach(args) => run(detach::attach(args)),
-        Command::Doctor(args) => run(doctor::run(args)),
-        Command::Stop(args) => run(control::stop(args)),
+        Command::Share(args) => run(Box::pin(share::run(*args))),
+        Command::Join(args) => run(Box::pin(join::run(args))),
+        Command::Web(args) => run(Box::pin(web::run(args))),
+        Command::Serve(args) => run_on(args.threads, Box::pin(serve::run(args))),
+        Command::Status(args) => run(Box::pin(control::status(args))),
+        Command::Attach(args) => run(Box::pin(detach::attach(args))),
+        Command::Doctor(args) => run(Box::pin(doctor::run(args))),
+        Command::Stop(args) => run(Box::pin(control::stop(args))),
         Command::Approve(args) => about("approve", &args.of, &args.member, ModeratorAction::Approve),
         Command::Deny(args) => {
             let keep_links = args.keep_links;
@@ -74,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 fn act(command: &str, of: &args::SessionArgs, act: ModeratorAction) -> u8 {
-    run(control::act(of.session.as_deref(), command, act))
+    run(Box::pin(control::act(of.session.as_deref(), command, act)))
 }
 
 fn about(
@@ -83,16 +88,16 @@ fn about(
     viewer: &args::ViewerName,
     act: impl FnOnce(MemberId) -> ModeratorAction,
 ) -> u8 {
-    run(control::act_on(of.session.as_deref(), command, viewer, act))
+    run(Box::pin(control::act_on(of.session.as_deref(), command, viewer, act)))
 }
 
 /// Runs a command on one thread. Its work is small, and each part that could block has a thread of its own.
-fn run(command: impl Future<Output = u8>) -> u8 {
+fn run(command: Work<'_>) -> u8 {
     run_on(1, command)
 }
 
 /// Runs a command on this thread, and what the command spawns on so many threads: this one, or others.
-fn run_on(threads: usize, command: impl Future<Output = u8>) -> u8 {
+fn run_on(threads: usize, command: Work<'_>) -> u8 {
     if let Err(error) = limits::check_open_files() {
         return output::refuse("the program cannot start", &error.to_string(), "raise the limit: ulimit -n 256");
     }
