@@ -16,7 +16,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, StatusArgs, StopArgs, ViewerName};
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
-pub(crate) use tools::{CompletionsArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, TurnArgs, VersionArgs, WebArgs};
+pub(crate) use tools::{
+    CompletionsArgs, DirectoryArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, TurnArgs, VersionArgs, WebArgs,
+};
 pub(crate) use values::{LogArgs, LogFormat};
 pub(crate) use variables::BEGINNING as SERVE_VARIABLE;
 

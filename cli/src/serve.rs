@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use beach_core::ice::server_url::{IceServer, Service};
+use beach_runtime_tokio::directory::Directory;
 use beach_runtime_tokio::rendezvous::{self, HandedOut, Operation};
 use beach_runtime_tokio::serve::{Certificate, MAX_CONNECTIONS, Server};
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
@@ -16,8 +17,11 @@ use beach_runtime_tokio::{health, limits, service};
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
-use crate::args::ServeArgs;
+use crate::args::{DirectoryArgs, ServeArgs};
 use crate::{log, output};
+
+/// What to do about a wrong --redis.
+const REDIS_URL: &str = "write other characters of a password than letters and digits as %XX";
 
 pub(crate) async fn run(args: ServeArgs) -> u8 {
     if args.check {
@@ -50,6 +54,7 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
         ice.servers.splice(..0, turn.servers());
         server = server.with_connections_max(limits::connections_beside_turn().min(MAX_CONNECTIONS));
     }
+    let directory = directory(&args.directory)?;
     let (monitored, questions) = watch(args.metrics_listen.as_deref())
         .map_err(|cause| output::usage("cannot answer monitors", &cause, "choose another --metrics-listen"))?;
     let certificate = certificate(&args)?;
@@ -72,7 +77,7 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
         }
     };
     let (drain_delay, turn) = (args.drain_delay, turn.map(turn::Turn::into_post));
-    let operation = Operation { drain: drain.clone(), drain_delay, stun: passed.udp, turn, questions };
+    let operation = Operation { drain: drain.clone(), drain_delay, stun: passed.udp, turn, directory, questions };
     Ok(tokio::select! {
         () = rendezvous::run(server, !args.no_relay, ice, operation) => 0,
         code = ended(&mut signals, &drain, reloads) => code,
@@ -112,6 +117,17 @@ async fn handed_out(args: &ServeArgs) -> Result<HandedOut, u8> {
     let servers =
         servers.map_err(|name| output::usage("the name of a server has no address", &name, "check --ice-server"))?;
     Ok(HandedOut { servers, secret, lifetime: args.turn_lifetime, stun: args.stun.unwrap_or_default() })
+}
+
+/// The directory, if this is one of several servers. Serve starts without the directory's server, too.
+///
+/// # Errors
+/// The exit code; the reason was printed.
+fn directory(args: &DirectoryArgs) -> Result<Option<Directory>, u8> {
+    let Some((url, place)) = args.redis.as_ref().zip(args.place.as_deref()) else { return Ok(None) };
+    let address = url.address();
+    let address = address.map_err(|cause| output::usage("cannot use --redis", &cause.to_string(), REDIS_URL))?;
+    Ok(Some(Directory::start(address, place)))
 }
 
 /// The certificate, if there is one.

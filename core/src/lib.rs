@@ -221,6 +221,7 @@ pub mod id;
 pub mod keyboard;
 pub mod machine;
 pub mod peer;
+pub mod place;
 pub mod predict;
 pub mod recording;
 #[cfg(feature = "host")]
@@ -237,4 +238,5 @@ pub mod wire;
 mod support;
 mod sync;
 
+pub use support::backoff::Backoff;
 pub use support::entropy::Entropy;

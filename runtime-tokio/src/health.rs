@@ -6,7 +6,6 @@
 
 mod http;
 mod metrics;
-mod turns;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -17,8 +16,8 @@ use beach_core::rendezvous;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-pub use self::turns::Turns;
-use crate::serve;
+use crate::histogram::Histogram;
+use crate::{directory, serve};
 
 /// A loop that does not answer within this time does not work.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -38,8 +37,10 @@ pub struct Condition {
     pub present: rendezvous::Present,
     /// The deeds of the server's connections, and their number.
     pub server: serve::Tally,
+    /// What the directory was asked, if there is one.
+    pub directory: Option<directory::Tally>,
     /// How long the loop took for each event.
-    pub turns: Turns,
+    pub turns: Histogram,
     /// Whether the server is about to end.
     pub draining: bool,
 }

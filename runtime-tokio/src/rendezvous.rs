@@ -8,14 +8,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use beach_core::ice::server_url::{IceServer, Service};
-use beach_core::rendezvous::{Rendezvous, RendezvousInput, RendezvousOutput, Servers};
+use beach_core::rendezvous::{DirectoryInput, Rendezvous, RendezvousInput, RendezvousOutput, Servers};
 use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use zeroize::Zeroizing;
 
+use crate::directory::Directory;
 use crate::drive::{Surroundings, drive};
-use crate::health::{Condition, Question, Questions, Turns};
+use crate::health::{Condition, Question, Questions};
+use crate::histogram::Histogram;
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 use crate::turn_server::TurnPost;
@@ -31,6 +33,9 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, mut operation: Op
         (StunServer::Itself | StunServer::At(_), None) => Stun::bind(server.local_addr()).await,
     };
     let mut rendezvous = if relays { Rendezvous::new() } else { Rendezvous::new().without_relay() };
+    if let Some(directory) = &operation.directory {
+        rendezvous = rendezvous.with_directory(directory.place());
+    }
     let mut renewal = interval(ice.lifetime / 2);
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let itself = stun.answers();
@@ -62,6 +67,8 @@ pub struct Operation {
     pub stun: Option<UdpSocket>,
     /// A TURN server beside the rendezvous.
     pub turn: Option<TurnPost>,
+    /// The directory, if this is one of several rendezvous.
+    pub directory: Option<Directory>,
     /// Questions about the server's condition, if anybody may ask.
     pub questions: Option<Questions>,
 }
@@ -73,7 +80,7 @@ struct Watched {
     question: Option<Question>,
     /// When the event came that is being handled.
     event_at: Option<Instant>,
-    turns: Turns,
+    turns: Histogram,
     /// When the port is closed, if the rendezvous shall end.
     close_at: Option<tokio::time::Instant>,
     is_draining: bool,
@@ -152,8 +159,11 @@ impl Surroundings<Rendezvous> for Sockets {
             RendezvousOutput::Datagram(connection, bytes) => self.server.relay(connection, bytes),
             RendezvousOutput::TakesPart(connection) => self.server.takes_part(connection),
             RendezvousOutput::Close(connection) => self.server.close(connection),
-            // Only with a directory.
-            RendezvousOutput::Directory(_) => {}
+            RendezvousOutput::Directory(request) => {
+                if let Some(directory) = &self.operation.directory {
+                    directory.ask(request);
+                }
+            }
         }
         ControlFlow::Continue(())
     }
@@ -165,7 +175,8 @@ impl Surroundings<Rendezvous> for Sockets {
         }
         if let Some(question) = question.take() {
             let (done, present, server) = (machine.tally(), machine.present(), self.server.tally());
-            question.answer(Condition { done, present, server, turns: *turns, draining: *is_draining });
+            let directory = self.operation.directory.as_ref().map(Directory::tally);
+            question.answer(Condition { done, present, server, directory, turns: *turns, draining: *is_draining });
         }
         ControlFlow::Continue(())
     }
@@ -207,6 +218,7 @@ impl Sockets {
                 return RendezvousInput::Tick;
             }
             () = at(self.watched.close_at) => return self.close(),
+            input = said_by(self.operation.directory.as_mut()) => return RendezvousInput::Directory(input),
             event = self.server.next() => event,
         };
         match event {
@@ -229,6 +241,14 @@ impl Sockets {
 async fn next_of(questions: Option<&mut Questions>) -> Option<Question> {
     match questions {
         Some(questions) => questions.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next thing that the directory says; nothing if there is none.
+async fn said_by(directory: Option<&mut Directory>) -> DirectoryInput {
+    match directory {
+        Some(directory) => directory.next().await,
         None => std::future::pending().await,
     }
 }

@@ -21,8 +21,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use self::dial::{Found, Socket, Target, connect, reach};
+pub(crate) use self::dial::reach;
+use self::dial::{Found, Socket, Target, connect};
 pub use self::error::{CertificateFlaw, ProxyFault, SignalError};
+pub(crate) use self::trust::client_config;
 use crate::websocket::{
     Arrival, End, GOODBYE_DEADLINE, Gone, QueueReceiver, QueueSender, Reports, goodbye, pump, queue,
 };

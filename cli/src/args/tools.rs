@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use beach_core::ice::server_url::IceServer;
+use beach_core::place::Place;
+use beach_runtime_tokio::directory::RedisUrl;
 use beach_runtime_tokio::rendezvous::StunServer;
 use beach_runtime_tokio::serve::Proxies;
 use clap::Args;
@@ -17,6 +19,8 @@ use super::values::{LogArgs, ice_server, seconds, server_url};
 const OPERATION: &str = "Operation";
 /// See [`OPERATION`].
 const TURN: &str = "TURN server";
+/// See [`OPERATION`].
+const SEVERAL: &str = "Several servers";
 
 /// `beach serve`
 #[derive(Debug, Args)]
@@ -49,6 +53,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) turn: TurnArgs,
+
+    #[command(flatten)]
+    pub(crate) directory: DirectoryArgs,
 
     /// Proxies in front of serve: addresses, networks as ADDRESS/BITS, or none.
     /// They tell clients' addresses: PROXY protocol or X-Forwarded-For.
@@ -119,6 +126,28 @@ pub(crate) struct TurnArgs {
     /// Relay to private addresses and to this machine too, for a server in a local network
     #[arg(long, help_heading = TURN, requires = "turn")]
     pub(crate) turn_allow_private: bool,
+}
+
+/// The directory of several `beach serve`.
+#[derive(Debug, Args)]
+pub(crate) struct DirectoryArgs {
+    /// Share sessions with other servers, through Redis or Valkey. URL is
+    /// redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with TLS
+    #[arg(long, help_heading = SEVERAL, value_name = "URL", requires = "place")]
+    pub(crate) redis: Option<RedisUrl>,
+
+    /// With --redis: the http(s) URL at which viewers reach this server and no other one
+    #[arg(long, help_heading = SEVERAL, value_name = "URL", requires = "redis", value_parser = place)]
+    pub(crate) place: Option<String>,
+}
+
+/// Parses --place.
+fn place(text: &str) -> Result<String, String> {
+    let url = text.trim_end_matches('/');
+    match Place::parse(url) {
+        Some(_) => Ok(url.to_owned()),
+        None => Err("expected http(s)://HOST[:PORT][/PATH], with letters, digits and -._~/ in the path".to_owned()),
+    }
 }
 
 /// Parses --turn-ports.

@@ -7,13 +7,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use beach_core::ice::server_url::{IceServer, Service};
+use beach_core::place::Place;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
-use beach_runtime_tokio::limits;
 use beach_runtime_tokio::serve::Certificate;
+use beach_runtime_tokio::{directory, limits};
 use rustix::fs::{Access, access};
 
-use super::{addressed, look_up, read_secret, turn};
-use crate::args::{self, LogFormat, ServeArgs};
+use super::{REDIS_URL, addressed, look_up, read_secret, turn};
+use crate::args::{self, DirectoryArgs, LogFormat, ServeArgs};
 use crate::config;
 use crate::output::code;
 use crate::report::{Outcome, Report};
@@ -33,6 +34,7 @@ pub(super) async fn run(args: &ServeArgs) -> u8 {
     secret(&mut report, args);
     turn(&mut report, args, &listens);
     certificate(&mut report, args);
+    directory(&mut report, &args.directory).await;
     proxies(&mut report, args);
     log(&mut report, args);
     if report.works() { 0 } else { code::USAGE }
@@ -192,6 +194,32 @@ fn certificate(report: &mut Report, args: &ServeArgs) {
         Err(cause) => {
             report.check("certificate", Outcome::Bad, &cause.to_string(), "check --tls-cert and --tls-key");
         }
+    }
+}
+
+/// The server that several rendezvous share, and where viewers reach this one.
+async fn directory(report: &mut Report, args: &DirectoryArgs) {
+    let Some((url, place)) = args.redis.as_ref().zip(args.place.as_deref()) else { return };
+    match url.address() {
+        Err(cause) => report.check("directory", Outcome::Bad, &cause.to_string(), REDIS_URL),
+        Ok(address) => match directory::check(&address).await {
+            Ok(()) => report.check("directory", Outcome::Good, &format!("{address}: beach may write there"), ""),
+            Err(cause) => {
+                let advice = "check --redis; serve starts, and is alone until that server answers";
+                report.check("directory", Outcome::Bad, &format!("{address}: {cause}"), advice);
+            }
+        },
+    }
+    let host = Place::parse(place).map(|place| place.host).unwrap_or_default();
+    let found = tokio::net::lookup_host((host.as_str(), 0)).await.map(Iterator::collect::<Vec<_>>);
+    let addresses = found.unwrap_or_default();
+    if addresses.is_empty() {
+        report.check("place", Outcome::Bad, &format!("{place}: the name has no address"), "check --place");
+    } else if addresses.iter().all(|address| address.ip().is_loopback()) {
+        let text = format!("{place}, which only this machine reaches");
+        report.check("place", Outcome::Limited, &text, "give the URL at which viewers reach this server");
+    } else {
+        report.check("place", Outcome::Good, place, "");
     }
 }
 

@@ -9,10 +9,11 @@
 //! `KEY` is 128 bits, base64url: see [`keys`](super::keys). A short link holds the first 84 bits of the ID, and works
 //! where the rendezvous finds sessions by them. Every version of beach reads long links.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::crypto::keys::{HostSecrets, Key, commitment, session_id};
 use crate::id::{SessionName, ShortId};
+use crate::place::Place;
 use crate::role::Role;
 
 /// Characters behind the `#` of a short link: the role and the key.
@@ -154,23 +155,13 @@ impl Invite {
     /// Whether a rendezvous at `url` may stand for the one of the invite: the same scheme, and the same host or one
     /// below it, at any port and path. Nobody else can make a viewer connect to another host.
     pub(crate) fn leads_to(&self, url: &str) -> bool {
-        let (Some((scheme, own)), Some((other, rest))) = (self.server.split_once("://"), url.split_once("://")) else {
+        let (Some((scheme, own)), Some(place)) = (self.server.split_once("://"), Place::parse(url)) else {
             return false;
         };
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (own, host) = (host(own).to_ascii_lowercase(), host(authority).to_ascii_lowercase());
-        let bare = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(_, port)| port);
-        let port = bare.unwrap_or_else(|| authority.get(host.len()..).unwrap_or_default());
-        let has_port = port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        // Only an IPv6 address stands in brackets.
-        let is_host = match bare {
-            Some(_) => host.parse::<Ipv6Addr>().is_ok(),
-            None => host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b)),
-        };
-        let is_path = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b));
-        let below = host.strip_suffix(&own).and_then(|prefix| prefix.strip_suffix('.'));
+        let own = host(own.split('/').next().unwrap_or_default()).to_ascii_lowercase();
+        let below = place.host.strip_suffix(&own).and_then(|prefix| prefix.strip_suffix('.'));
         let is_below = below.is_some_and(|prefix| !prefix.is_empty() && own.parse::<IpAddr>().is_err());
-        scheme == other && (host == own || is_below) && is_host && (port.is_empty() || has_port) && is_path
+        scheme == place.scheme && (place.host == own || is_below)
     }
 
     /// The secrets as text, hex and base64url: for leak tests.

@@ -6,7 +6,7 @@ use super::entropy::Entropy;
 
 /// The pauses of one row of tries: they grow by a factor, up to the longest.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
@@ -16,17 +16,17 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// Each pause is twice as long as the one before.
-    pub(crate) const fn doubling(first: Duration, longest: Duration) -> Backoff {
+    pub const fn doubling(first: Duration, longest: Duration) -> Backoff {
         Backoff { first, longest, next: first, halves: 4 }
     }
 
     /// Each pause is longer by half than the one before.
-    pub(crate) const fn by_half(first: Duration, longest: Duration) -> Backoff {
+    pub const fn by_half(first: Duration, longest: Duration) -> Backoff {
         Backoff { first, longest, next: first, halves: 3 }
     }
 
     /// The pause until the next try. The pause after that one is longer.
-    pub(crate) fn pause(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * self.halves / 2).min(self.longest);
         pause
@@ -34,12 +34,12 @@ impl Backoff {
 
     /// As [`pause`](Backoff::pause), times 0.5 to 1.5, so that many clients of one lost server do not all try again at
     /// once.
-    pub(crate) fn jittered(&mut self, entropy: &mut Entropy) -> Duration {
+    pub fn jittered(&mut self, entropy: &mut Entropy) -> Duration {
         self.pause().mul_f64(0.5 + (entropy.number() % 1024) as f64 / 1024.0)
     }
 
     /// A try succeeded: the next pause is a first one.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = self.first;
     }
 }

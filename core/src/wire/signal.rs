@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::crypto::channel::MAX_ENVELOPE;
 use crate::crypto::keys::HostSecrets;
 use crate::id::{LinkId, SessionId, SessionName};
+use crate::place::MAX_PLACE;
 use crate::role::Role;
 use crate::session::address::AddressClass;
 use crate::session::link::Refusal;
@@ -22,9 +23,6 @@ pub const MAX_ICE_SERVERS: usize = 8;
 
 /// The greatest count of a host's registrations. Numbers up to this one are exact in every JSON and Lua.
 pub const MAX_TURN: u64 = (1 << 53) - 1;
-
-/// Longest place of a rendezvous, in bytes: a scheme, a DNS name (253), a port and a path fit.
-pub const MAX_PLACE: usize = 512;
 
 /// Longest time that a host takes to go to another rendezvous, in seconds.
 pub const MAX_MOVE_WITHIN: u32 = 3600;

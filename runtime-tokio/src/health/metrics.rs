@@ -10,6 +10,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Condition;
+use crate::directory::{self, Kind, Outcome};
+use crate::histogram::Histogram;
 
 /// The content type of [`text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,10 +32,11 @@ impl Collector for Condition {
         let mut page = Page(encoder);
         self.gauges(&mut page)?;
         self.counters(&mut page)?;
-        let (seconds, count, ranges) = (self.turns.seconds(), self.turns.count(), self.turns.ranges());
+        if let Some(directory) = &self.directory {
+            page.directory(directory)?;
+        }
         let help = "How long the loop took for each event and what followed from the event";
-        let mut histogram = page.0.encode_descriptor("loop", help, Some(&Unit::Seconds), MetricType::Histogram)?;
-        histogram.encode_histogram::<NoLabelSet>(seconds, count, &ranges, None)
+        page.seconds("loop", help, &self.turns)
     }
 }
 
@@ -99,6 +102,23 @@ fn close(why: Close) -> &'static str {
     }
 }
 
+fn kind(asked: Kind) -> &'static str {
+    match asked {
+        Kind::Claim => "claim",
+        Kind::Renew => "renew",
+        Kind::Release => "release",
+        Kind::LookUp => "look_up",
+    }
+}
+
+fn result(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Refused => "refused",
+        Outcome::Failed => "failed",
+    }
+}
+
 /// The page of metrics under way. A name stands alone, or before the label that tells its numbers apart: `NAME|LABEL`.
 struct Page<'a>(DescriptorEncoder<'a>);
 
@@ -109,6 +129,23 @@ impl Page<'_> {
 
     fn counter(&mut self, name: &str, help: &str, numbers: &[(&str, u64)]) -> fmt::Result {
         self.metric(name, help, MetricType::Counter, numbers)
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, took: &Histogram) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        metric.encode_histogram::<NoLabelSet>(took.seconds(), took.count(), &took.ranges(), None)
+    }
+
+    fn directory(&mut self, done: &directory::Tally) -> fmt::Result {
+        self.gauge("directory_up", "1 while the directory answers", &[("", u64::from(done.is_up))])?;
+        let help = "Requests to the directory, by what they ask and what became of them";
+        let mut requests = self.0.encode_descriptor("directory_requests", help, None, MetricType::Counter)?;
+        for (asked, outcome) in Kind::ALL.into_iter().flat_map(|asked| Outcome::ALL.map(|outcome| (asked, outcome))) {
+            let labels = [("kind", kind(asked)), ("result", result(outcome))];
+            let count = done.requests(asked, outcome);
+            requests.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        }
+        self.seconds("directory", "How long the directory took for the requests sent together", &done.took)
     }
 
     fn metric(&mut self, name: &str, help: &str, kind: MetricType, numbers: &[(&str, u64)]) -> fmt::Result {
@@ -132,14 +169,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::health::Turns;
+    use crate::histogram::Histogram;
     use crate::serve;
 
     #[test]
     fn the_text_names_each_number_once_and_ends_as_the_format_asks() {
         let relayed = serve::Relayed { sent: 5, sent_bytes: 6000, queue: 2, late: 1 };
         let server = serve::Tally { connections: 3, places: 9, relayed, slow: 4, ..serve::Tally::default() };
-        let mut turns = Turns::default();
+        let mut turns = Histogram::default();
         [5, 50, 20_000_000].map(Duration::from_micros).into_iter().for_each(|took| turns.add(took));
         let text = text(Condition { server, turns, draining: true, ..Condition::default() });
         let samples = text.lines().filter(|line| !line.starts_with('#'));

@@ -126,7 +126,7 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, Si
 
 /// A TCP connection to the address that answers first. Each address gets a head start of [`STAGGER`] over the next,
 /// less if it fails before.
-pub(super) async fn reach(host: &str, port: u16) -> Result<TcpStream, SignalError> {
+pub(crate) async fn reach(host: &str, port: u16) -> Result<TcpStream, SignalError> {
     let resolved =
         tokio::net::lookup_host((host, port)).await.map_err(|_| SignalError::UnknownName(host.to_owned()))?;
     let mut waiting = interleave(resolved.collect()).into_iter();

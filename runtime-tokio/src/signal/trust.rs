@@ -1,4 +1,4 @@
-//! The authorities whose certificates this machine accepts, for a rendezvous with https.
+//! The authorities whose certificates this machine accepts, for servers that it reaches by TLS.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 ///
 /// # Errors
 /// The variables are set, and name no certificate.
-pub(super) fn client_config() -> Result<Arc<ClientConfig>, SignalError> {
+pub(crate) fn client_config() -> Result<Arc<ClientConfig>, SignalError> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, SignalError>> = OnceLock::new();
     CONFIG.get_or_init(|| Ok(Arc::new(with(roots()?)))).clone()
 }

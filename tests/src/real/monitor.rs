@@ -67,10 +67,12 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
         assert!(suffixes.contains(&suffix), "{line} is no {}", family.1);
         if let Some(labels) = labels {
             let labels = labels.strip_suffix('}').unwrap_or_else(|| panic!("labels do not end: {line}"));
-            let (key, value) = labels.split_once("=\"").unwrap_or_else(|| panic!("no label: {line}"));
-            let value = value.strip_suffix('"').unwrap_or_else(|| panic!("no label: {line}"));
-            let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            assert!(plain(key) && (key == "le" || plain(value)), "a label that may name somebody: {line}");
+            for label in labels.split(',') {
+                let (key, value) = label.split_once("=\"").unwrap_or_else(|| panic!("no label: {line}"));
+                let value = value.strip_suffix('"').unwrap_or_else(|| panic!("no label: {line}"));
+                let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+                assert!(plain(key) && (key == "le" || plain(value)), "a label that may name somebody: {line}");
+            }
         }
         assert!(found.insert(name.to_owned(), number).is_none(), "a sample is there twice: {line}");
     }
