@@ -1,0 +1,300 @@
+//! Several `beach serve` behind one name, which share a directory in Redis: behind haproxy as `packaging/proxies`
+//! configures it. A viewer gets in whichever node they come to, whatever happens to a node and to Redis.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use beach_core::id::ShortId;
+use beach_core::rendezvous::{DirectoryInput, DirectoryOutput, MAX_RENEWED, MAX_SESSIONS};
+use beach_runtime_tokio::directory::{self, ANSWER_WITHIN, Directory, RedisUrl};
+use beach_tests::real::{
+    Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, skipped,
+};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// Whether a test can run; otherwise the test is counted as skipped.
+fn has_tools() -> bool {
+    cluster_tools().inspect(|missing| skipped(&format!("{missing} is not installed"))).is_none()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+fn at(url: &str, place: &str) -> Directory {
+    Directory::start(RedisUrl::from(url).address().expect("a URL"), place)
+}
+
+async fn next(directory: &mut Directory) -> DirectoryInput {
+    timeout(SOON, directory.next()).await.expect("the directory says something")
+}
+
+/// The session of this number.
+fn session(number: usize) -> ShortId {
+    format!("{number:014}").parse().expect("an id")
+}
+
+const A: &str = "http://a.test";
+const B: &str = "http://b.test/n/b";
+
+#[test]
+fn of_two_claims_that_with_the_greater_turn_stands_and_what_others_wrote_there_counts_for_nothing() {
+    if !has_tools() {
+        return;
+    }
+    let redis = Redis::start(&[]);
+    let (one, key) = (session(1), format!("beach:s:{}", session(1)));
+    let claim = |turn| DirectoryOutput::Claim { session: one, turn };
+    let claimed = |turn| DirectoryInput::Claimed { session: one, turn };
+    let lost = |turn, place: &str| DirectoryInput::Lost { session: one, turn, place: place.to_owned() };
+    let found = |place: Option<&str>| DirectoryInput::Found { session: one, place: place.map(str::to_owned) };
+    runtime().block_on(async {
+        let (mut a, mut b) = (at(&redis.url(), A), at(&redis.url(), B));
+        assert_eq!([next(&mut a).await, next(&mut b).await], [DirectoryInput::Up, DirectoryInput::Up]);
+        a.ask(claim(2));
+        assert_eq!(next(&mut a).await, claimed(2));
+        assert_eq!(redis.ask(&["GET", &key]), format!("2 {A}"));
+        let life: u64 = redis.ask(&["PTTL", &key]).parse().expect("a number");
+        assert!((25_000..=30_000).contains(&life), "{life}");
+        b.ask(claim(1));
+        assert_eq!(next(&mut b).await, lost(1, A), "a late claim");
+        b.ask(claim(3));
+        assert_eq!(next(&mut b).await, claimed(3));
+        a.ask(DirectoryOutput::Renew(vec![(session(2), 7), (one, 2)]));
+        assert_eq!(next(&mut a).await, lost(2, B), "a renewal after that");
+        a.ask(DirectoryOutput::Release { session: one, turn: 2 });
+        a.ask(DirectoryOutput::LookUp(one));
+        assert_eq!(next(&mut a).await, found(Some(B)), "a late release");
+        a.ask(DirectoryOutput::Renew(vec![(one, 3)]));
+        assert_eq!(next(&mut a).await, lost(3, B), "a renewal with the turn of another place");
+        b.ask(DirectoryOutput::Renew(vec![(one, 3)]));
+        b.ask(DirectoryOutput::Release { session: one, turn: 3 });
+        b.ask(DirectoryOutput::LookUp(one));
+        assert_eq!(next(&mut b).await, found(None));
+
+        let long = format!("9 http://{}.test", "a".repeat(600));
+        for text in ["hello", "9 ftp://a.test", "9007199254740992 http://c.test", "9", "", long.as_str()] {
+            redis.ask(&["SET", &key, text]);
+            b.ask(DirectoryOutput::LookUp(one));
+            assert_eq!(next(&mut b).await, found(None), "{text}");
+            b.ask(claim(1));
+            assert_eq!(next(&mut b).await, claimed(1), "{text}");
+        }
+        redis.ask(&["DEL", &key]);
+        redis.ask(&["LPUSH", &key, "a list"]);
+        b.ask(DirectoryOutput::LookUp(one));
+        assert_eq!(next(&mut b).await, found(None), "a list");
+        b.ask(claim(1));
+        assert_eq!(next(&mut b).await, claimed(1), "a list");
+
+        let many: Vec<_> = (0..MAX_RENEWED).map(|number| (session(1000 + number), 1)).collect();
+        a.ask(DirectoryOutput::Renew(many.clone()));
+        b.ask(DirectoryOutput::LookUp(one));
+        assert_eq!(next(&mut b).await, found(Some(B)));
+        holds("all of them are written", SOON, || redis.ask(&["DBSIZE"]) == (MAX_RENEWED + 3).to_string());
+        b.ask(DirectoryOutput::Claim { session: many[MAX_RENEWED - 1].0, turn: 2 });
+        assert!(matches!(next(&mut b).await, DirectoryInput::Claimed { turn: 2, .. }));
+        a.ask(DirectoryOutput::Renew(many.clone()));
+        assert_eq!(
+            next(&mut a).await,
+            DirectoryInput::Lost { session: many[MAX_RENEWED - 1].0, turn: 1, place: B.to_owned() }
+        );
+    });
+}
+
+#[test]
+fn a_server_that_hangs_ends_or_is_asked_too_much_is_down_and_up_again() {
+    if !has_tools() {
+        return;
+    }
+    let mut redis = Redis::start(&["--requirepass", "swordfish"]);
+    let url = redis.url().replace("//", "//:swordfish@");
+    runtime().block_on(async {
+        let wrong = RedisUrl::from(url.replace("swordfish", "sword").as_str()).address().expect("a URL");
+        let refused = directory::check(&wrong).await.expect_err("the password is wrong").to_string();
+        assert!(refused.contains("WRONGPASS") && !refused.contains("sword"), "{refused}");
+
+        let mut node = at(&url, A);
+        let look_up = || DirectoryOutput::LookUp(session(1));
+        assert_eq!(next(&mut node).await, DirectoryInput::Up);
+        redis.signal(Signal::STOP);
+        let asked = Instant::now();
+        node.ask(look_up());
+        assert_eq!(next(&mut node).await, DirectoryInput::Down, "a server that hangs");
+        let took = asked.elapsed();
+        assert!((ANSWER_WITHIN..ANSWER_WITHIN * 2).contains(&took), "{took:?}");
+        assert!(!node.tally().is_up);
+        redis.signal(Signal::CONT);
+        assert_eq!(next(&mut node).await, DirectoryInput::Up);
+
+        let killed = Instant::now();
+        redis.kill();
+        assert_eq!(next(&mut node).await, DirectoryInput::Down, "a server that ended");
+        assert!(killed.elapsed() < Duration::from_secs(1), "{:?}", killed.elapsed());
+        redis.start_again();
+        assert_eq!(next(&mut node).await, DirectoryInput::Up);
+
+        (0..=2 * MAX_SESSIONS).for_each(|_| node.ask(look_up()));
+        let mut said = next(&mut node).await;
+        while matches!(said, DirectoryInput::Found { .. }) {
+            said = next(&mut node).await;
+        }
+        assert_eq!(said, DirectoryInput::Down, "too many requests");
+        assert_eq!(next(&mut node).await, DirectoryInput::Up);
+        node.ask(look_up());
+        assert_eq!(next(&mut node).await, DirectoryInput::Found { session: session(1), place: None });
+    });
+}
+
+#[test]
+fn the_check_of_a_configuration_says_whether_the_directory_answers_and_never_its_password() {
+    if !has_tools() {
+        return;
+    }
+    let (scratch, redis) = (Scratch::new(), Redis::start(&["--requirepass", "swordfish"]));
+    let check = |url: &str, place: &str| {
+        let mut command = beach(&scratch, &["serve", "--check"]);
+        command.env("BEACH_SERVE_REDIS", url).env("BEACH_SERVE_PLACE", place);
+        let mut process = Process::start(&mut command);
+        let code = process.exit(SOON);
+        let said = process.stdout() + &process.stderr();
+        assert!(!said.contains("sword"), "{said}");
+        (code, said)
+    };
+    let url = redis.url();
+    let right = url.replace("//", "//:swordfish@");
+    for (url, place, code, says) in [
+        (right.as_str(), "http://127.0.0.1:1/n/a", 0, "directory   ok       redis://127.0.0.1:"),
+        (right.as_str(), "http://127.0.0.1:1/n/a", 0, "place       limited  http://127.0.0.1:1/n/a, which only this"),
+        (&right.replace("fish", ""), "http://127.0.0.1:1", 2, "WRONGPASS"),
+        (&url, "http://127.0.0.1:1", 2, "directory   failed   redis://127.0.0.1:"),
+        ("redis://:swordfish@127.0.0.1:1", "http://127.0.0.1:1", 2, "nothing listens there"),
+        ("http://:swordfish@127.0.0.1", "http://127.0.0.1:1", 2, "the URL is not of the form redis://"),
+        (right.as_str(), "ws://a", 2, "expected http(s)://HOST[:PORT][/PATH]"),
+        (right.as_str(), "", 2, "--place"),
+    ] {
+        let (ended, said) = check(url, place);
+        assert!(ended == code && said.contains(says), "{place}: {ended}: {said}");
+    }
+}
+
+/// A viewer, who sees the screen within this time.
+#[track_caller]
+fn sees_the_screen(cluster: &Cluster, link: &str, within: Duration) {
+    let viewer = Process::start(&mut join(&cluster.scratch, &["--json", link]));
+    viewer.line("the first screen", within, |line| line.contains("first_screen"));
+}
+
+/// Two viewers, of whom each comes to another node.
+#[track_caller]
+fn two_see_the_screen(cluster: &Cluster, hosts: &[Host], within: Duration) {
+    let started = Instant::now();
+    for host in hosts {
+        let viewers = [(); 2].map(|()| Process::start(&mut join(&cluster.scratch, &["--json", &host.links.view])));
+        for viewer in viewers {
+            let left = within.saturating_sub(started.elapsed());
+            viewer.line("the first screen", left, |line| line.contains("first_screen"));
+        }
+    }
+}
+
+fn hosts(cluster: &Cluster, count: usize) -> Vec<Host> {
+    let host = |_| Host::start(&cluster.scratch, &["--server", &cluster.url], &["cat"]);
+    (0..count).map(host).collect()
+}
+
+/// How many viewers were sent from one node to the other.
+fn sent_elsewhere(cluster: &Cluster) -> f64 {
+    cluster.nodes.iter().map(|node| node.metric("beach_joins_total{result=\"elsewhere\"}")).sum()
+}
+
+/// Nothing that people could do at once takes longer than this on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+#[test]
+fn behind_haproxy_a_viewer_gets_in_at_either_node_also_after_one_was_killed_and_came_back() {
+    if !has_tools() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let hosts = hosts(&cluster, 4);
+    assert!(cluster.hosts().iter().all(|hosts| *hosts > 0.0), "both nodes have hosts: {:?}", cluster.hosts());
+    two_see_the_screen(&cluster, &hosts, PATIENCE);
+    assert!(sent_elsewhere(&cluster) >= 1.0, "nobody came to the other node than the host");
+    let places: BTreeSet<String> =
+        cluster.redis.ask(&["KEYS", "beach:s:*"]).lines().map(|key| cluster.redis.ask(&["GET", key])).collect();
+    assert_eq!(places, cluster.nodes.iter().map(|node| format!("1 {}", node.place())).collect());
+
+    let killed = Instant::now();
+    cluster.nodes[0].kill();
+    holds("the hosts are at the other node", PATIENCE, || {
+        cluster.nodes[1].metric("beach_sessions{host=\"present\"}") == 4.0
+    });
+    let hosts_back = killed.elapsed();
+    two_see_the_screen(&cluster, &hosts, PATIENCE);
+    let viewers_in = killed.elapsed();
+    println!("after a node was killed: all hosts back in {hosts_back:?}, eight viewers in by {viewers_in:?}");
+
+    cluster.nodes[0].start(&cluster.scratch);
+    cluster.reached();
+    // The proxy looks each second whether the node is there.
+    let comes = || cluster.nodes[0].metric("beach_joins_total{result=\"elsewhere\"}");
+    holds("the proxy sends viewers to both nodes again", PATIENCE, || {
+        sees_the_screen(&cluster, &hosts[0].links.view, PATIENCE);
+        comes() > 0.0
+    });
+    two_see_the_screen(&cluster, &hosts, PATIENCE);
+}
+
+#[test]
+fn without_redis_sessions_go_on_and_with_an_empty_one_all_are_found_again() {
+    if !has_tools() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let hosts = hosts(&cluster, 2);
+    assert_eq!(cluster.hosts(), [1.0, 1.0]);
+    // The node of the first host, and that of the second.
+    let key = cluster.redis.ask(&["KEYS", "beach:s:*"]);
+    assert_eq!(key.lines().count(), 2, "{key}");
+    let at_place = |node: usize, link: &str| link.replace(&cluster.url, cluster.nodes[node].place());
+    let first = usize::from(!{
+        let id = hosts[0].links.view.split("/s/").nth(1).expect("an id")[..14].to_owned();
+        cluster.redis.ask(&["GET", &format!("beach:s:{id}")]).ends_with("/n/a")
+    });
+    let (here, there) = (at_place(first, &hosts[0].links.view), at_place(1 - first, &hosts[0].links.view));
+    let mut stays = Process::start(&mut join(&cluster.scratch, &["--json", "--relay-only", &there]));
+    stays.line("the first screen", PATIENCE, |line| line.contains("first_screen"));
+
+    cluster.redis.kill();
+    holds("both nodes notice", SOON, || cluster.nodes.iter().all(|node| node.metric("beach_directory_up") == 0.0));
+    for node in &cluster.nodes {
+        for path in ["/livez", "/readyz"] {
+            assert!(get(node.monitor(), path).expect("an answer").starts_with("HTTP/1.1 200 "), "{path}");
+        }
+    }
+    sees_the_screen(&cluster, &here, PATIENCE);
+    let mut lost = Process::start(&mut join(&cluster.scratch, &["--json", &there]));
+    assert_eq!(lost.exit(PATIENCE), 4, "{}", lost.stdout());
+    assert!(stays.is_running() && cluster.hosts() == [1.0, 1.0]);
+    for node in &cluster.nodes {
+        let log = cluster.scratch.read(&format!("{}.log", node.name));
+        assert_eq!(log.matches("the directory is down").count(), 1, "{log}");
+    }
+
+    cluster.redis.start_again();
+    cluster.reached();
+    sees_the_screen(&cluster, &there, PATIENCE);
+
+    cluster.redis.ask(&["FLUSHALL"]);
+    let emptied = Instant::now();
+    holds("the host is found within ten seconds", Duration::from_secs(12), || {
+        let mut viewer = Process::start(&mut join(&cluster.scratch, &["--json", &there]));
+        holds("an answer", PATIENCE, || viewer.stdout().contains("first_screen") || !viewer.is_running());
+        viewer.stdout().contains("first_screen")
+    });
+    println!("after FLUSHALL the host was found in {:?}", emptied.elapsed());
+    assert!(stays.is_running());
+}
