@@ -238,5 +238,7 @@ pub mod wire;
 mod support;
 mod sync;
 
+#[cfg(feature = "host")]
+pub use support::address_rates::AddressRates;
 pub use support::backoff::Backoff;
 pub use support::entropy::Entropy;

@@ -30,7 +30,7 @@ use turn_types::message::SEND;
 use self::allocation::Allocation;
 pub use self::api::{Client, ConnectionId, Peers, Port, RelayId, TurnConfig, TurnInput, TurnOutput, Via};
 use self::auth::Auth;
-use self::budgets::{Answers, Places};
+use self::budgets::Places;
 use self::peers::PeerRule;
 use self::stream::MAX_MESSAGE;
 use crate::ice::stun;
@@ -41,6 +41,7 @@ pub use crate::rendezvous::{
 use crate::session::address::owner;
 use crate::support::entropy::Entropy;
 use crate::support::token_bucket::TokenBucket;
+use crate::support::address_rates::AddressRates;
 use crate::time::{Timestamp, earliest};
 
 /// Most allocations. Each has up to two sockets.
@@ -91,7 +92,8 @@ pub struct TurnServer {
     rule: PeerRule,
     entropy: Entropy,
     places: Places,
-    answers: Answers,
+    /// For answers to clients that have not shown credentials: the source of a datagram may be somebody else's.
+    answers: AddressRates,
     all: TokenBucket,
     allocations_max: usize,
     allocations: BTreeMap<Client, Allocation>,
@@ -124,7 +126,7 @@ impl TurnServer {
             auth: Auth::new(secret, entropy.bytes()),
             rule: PeerRule { peers, external, own },
             places: Places::new(allocations_max),
-            answers: Answers::new(entropy.bytes()),
+            answers: AddressRates::new(ADDRESS_ANSWERS_RATE, ADDRESS_ANSWERS_BURST, entropy.bytes()),
             entropy,
             all: TokenBucket::new(Timestamp::ZERO, NODE_RELAY_RATE, NODE_RELAY_BURST),
             allocations_max,
@@ -200,7 +202,7 @@ impl TurnServer {
         match message.class() {
             MessageClass::Request if message.has_method(BINDING) => {
                 if let Some((answer, _)) = stun::answer(client.address, bytes)
-                    && self.answers.may_go(now, owner(client.address.ip()))
+                    && self.answers.take(now, owner(client.address.ip()))
                 {
                     self.out.push_back(TurnOutput::Answer(client, answer));
                 }

@@ -5,9 +5,12 @@ use std::convert::Infallible;
 use std::future;
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use beach_core::AddressRates;
 use beach_core::ice::stun::{answer, question_for_other_port, question_of, told, transaction};
+use beach_core::session::address::owner;
+use beach_core::turn_server::{ADDRESS_ANSWERS_BURST, ADDRESS_ANSWERS_RATE};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -49,6 +52,9 @@ impl Stun {
     pub(crate) async fn run(&self) -> Infallible {
         let Some((socket, other)) = &self.0 else { return future::pending().await };
         let mut question = [0; QUESTION_BYTES_MAX];
+        // The source of a datagram may be somebody else's: answers are counted, as those of the TURN server are.
+        let mut rates = AddressRates::new(ADDRESS_ANSWERS_RATE, ADDRESS_ANSWERS_BURST, crate::seed());
+        let epoch = Instant::now();
         loop {
             // An error here: an earlier answer could not be delivered.
             let Ok((length, source)) = socket.recv_from(&mut question).await else {
@@ -57,10 +63,13 @@ impl Stun {
             };
             // A socket for both families sees IPv4 addresses inside IPv6 ones.
             let seen = SocketAddr::new(source.ip().to_canonical(), source.port());
-            match (answer(seen, &question[..length]), other) {
-                (Some((said, true)), Some(other)) => drop(other.try_send_to(&said, source)),
-                (Some((said, _)), _) => drop(socket.try_send_to(&said, source)),
-                (None, _) => {}
+            let Some(answer) = answer(seen, &question[..length]) else { continue };
+            if !rates.take(epoch.elapsed().into(), owner(seen.ip())) {
+                continue;
+            }
+            match (answer, other) {
+                ((said, true), Some(other)) => drop(other.try_send_to(&said, source)),
+                ((said, _), _) => drop(socket.try_send_to(&said, source)),
             }
         }
     }
@@ -113,4 +122,40 @@ pub async fn ask(socket: &UdpSocket, server: SocketAddr) -> Option<SocketAddr> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_asks_too_often_gets_no_answer_and_another_one_does() {
+        let stun = Stun::bind(([127, 0, 0, 1], 0).into()).await;
+        let server = stun.0.as_ref().expect("a port is free").0.local_addr().expect("it has an address");
+        let from =
+            async |ip: [u8; 4]| UdpSocket::bind(SocketAddr::from((ip, 0))).await.expect("an address of loopback");
+        let (loud, quiet) = (from([127, 0, 0, 1]).await, from([127, 0, 0, 2]).await);
+        let asks = async {
+            let mut answers = 0;
+            let began = Instant::now();
+            // In small parts, so that no buffer runs over.
+            for _ in 0..2 * ADDRESS_ANSWERS_BURST / 20 {
+                for _ in 0..20 {
+                    loud.send_to(&question_of(7), server).await.expect("sends");
+                }
+                let mut bytes = [0; QUESTION_BYTES_MAX];
+                while let Ok(Ok(length)) = timeout(Duration::from_millis(2), loud.recv(&mut bytes)).await {
+                    answers += 1;
+                    assert!(length <= question_of(7).len() + 24, "an answer of {length} bytes");
+                }
+            }
+            let allowed = ADDRESS_ANSWERS_BURST + ADDRESS_ANSWERS_RATE * (began.elapsed().as_secs() + 1);
+            assert!((ADDRESS_ANSWERS_BURST / 2..=allowed).contains(&answers), "{answers} answers of {allowed}");
+            assert!(ask(&quiet, server).await.is_some(), "another address has an allowance of its own");
+        };
+        tokio::select! {
+            () = asks => {}
+            never = stun.run() => match never {},
+        }
+    }
 }

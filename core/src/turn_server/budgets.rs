@@ -3,23 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use hmac::{Hmac, Mac as _};
-use sha2::Sha256;
-use zeroize::Zeroizing;
-
-use super::{
-    ADDRESS_ALLOCATIONS, ADDRESS_ANSWERS_BURST, ADDRESS_ANSWERS_RATE, ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE,
-    ADDRESS_STREAMS, USER_ALLOCATIONS,
-};
+use super::{ADDRESS_ALLOCATIONS, ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE, ADDRESS_STREAMS, USER_ALLOCATIONS};
 use crate::support::token_bucket::TokenBucket;
 use crate::time::Timestamp;
 
 /// Most addresses with neither an allocation nor a connection that are remembered.
 const MAX_RESTING: usize = 4096;
-
-/// Allowances for answers. Addresses share them, and nobody can tell which: that bounds the memory without a way to
-/// have an address forgotten.
-const ANSWER_PLACES: usize = 4096;
 
 /// One address, as [`owner`](crate::session::address::owner) has it.
 struct Place {
@@ -138,27 +127,5 @@ impl Places {
         assert!(self.resting.len() <= MAX_RESTING, "what rests is bounded");
         let resting = self.known.values().filter(|place| place.rests()).count();
         assert_eq!(resting, self.resting.len(), "an address with nothing rests");
-    }
-}
-
-/// Answers to clients that have not shown credentials: a source address of a datagram may be somebody else's.
-pub(super) struct Answers {
-    places: Vec<TokenBucket>,
-    key: Zeroizing<[u8; 32]>,
-}
-
-impl Answers {
-    pub(super) fn new(key: [u8; 32]) -> Answers {
-        let whole = TokenBucket::new(Timestamp::ZERO, ADDRESS_ANSWERS_RATE, ADDRESS_ANSWERS_BURST);
-        Answers { places: vec![whole; ANSWER_PLACES], key: Zeroizing::new(key) }
-    }
-
-    /// Whether one more answer may go to this address.
-    pub(super) fn may_go(&mut self, now: Timestamp, owner: IpAddr) -> bool {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&*self.key).expect("a key of any length");
-        mac.update(owner.to_string().as_bytes());
-        let [high, low, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
-        let place = usize::from(u16::from_be_bytes([high, low])) % ANSWER_PLACES;
-        self.places.get_mut(place).is_some_and(|place| place.take(now, 1))
     }
 }

@@ -73,7 +73,7 @@ impl TurnServer {
 
     /// Asks for credentials. The source of a datagram may be somebody else's: answers are short, and counted.
     fn challenge(&mut self, now: Timestamp, client: Client, message: &Message<'_>, denied: Denied) {
-        if !self.answers.may_go(now, owner(client.address.ip())) {
+        if !self.answers.take(now, owner(client.address.ip())) {
             return;
         }
         let code = error_code(denied.code());
