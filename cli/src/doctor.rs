@@ -61,6 +61,7 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
         match &server.service {
             Service::Stun => servers.extend(found),
             Service::Turn(..) => relays.push((server.clone(), found.first().copied())),
+            Service::Turns(_) => {}
         }
     }
     let rendezvous = servers.first().copied();
@@ -68,7 +69,7 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
         match (&server.service, server.address()) {
             (Service::Turn(_, Some(_)), address) => relays.push((server, address)),
             (Service::Stun, Some(address)) if Some(address) != rendezvous => servers.push(address),
-            (Service::Stun | Service::Turn(..), _) => {}
+            (Service::Stun | Service::Turn(..) | Service::Turns(_), _) => {}
         }
     }
     udp(&mut report, local, &servers).await;

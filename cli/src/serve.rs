@@ -108,7 +108,7 @@ async fn handed_out(args: &ServeArgs) -> Result<HandedOut, u8> {
     let secret = args.turn_secret_file.as_deref().map(read_secret).transpose();
     let secret =
         secret.map_err(|cause| output::usage("cannot read the TURN secret", &cause, "check --turn-secret-file"))?;
-    let lacks = |server: &&IceServer| secret.is_none() && matches!(server.service, Service::Turn(_, None));
+    let lacks = |server: &&IceServer| secret.is_none() && server.service.lacks_credentials();
     if let Some(server) = args.ice_server.iter().find(lacks) {
         let advice = "give --turn-secret-file FILE (coturn's static-auth-secret), or turn:USER:PASS@HOST:PORT";
         return Err(output::usage("a TURN server has no credentials", &server.to_string(), advice));
@@ -174,7 +174,7 @@ fn addressed(text: &str) -> String {
     if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() }
 }
 
-/// Resolves the servers' names to addresses.
+/// Resolves the servers' names to addresses, but for servers over TLS.
 ///
 /// # Errors
 /// The name that has no address.
@@ -182,7 +182,12 @@ async fn look_up(servers: &[IceServer]) -> Result<Vec<IceServer>, String> {
     let mut found = Vec::new();
     for server in servers {
         let addresses = tokio::net::lookup_host((server.host.as_str(), server.port)).await;
-        found.extend(addresses.map_err(|_| server.host.clone())?.map(|address| server.at(address)));
+        let addresses = addresses.map_err(|_| server.host.clone())?;
+        match server.service {
+            // Browsers check the name.
+            Service::Turns(_) => found.push(server.clone()),
+            Service::Stun | Service::Turn(..) => found.extend(addresses.map(|address| server.at(address))),
+        }
     }
     Ok(found)
 }

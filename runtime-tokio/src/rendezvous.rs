@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use beach_core::ice::server_url::{IceServer, Service};
+use beach_core::ice::server_url::IceServer;
 use beach_core::rendezvous::{DirectoryInput, Rendezvous, RendezvousInput, RendezvousOutput, Servers};
 use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;
@@ -122,7 +122,7 @@ impl Default for HandedOut {
 impl HandedOut {
     /// Whether credentials run out, and have to be made anew.
     fn expire(&self) -> bool {
-        self.secret.is_some() && self.servers.iter().any(|server| matches!(server.service, Service::Turn(_, None)))
+        self.secret.is_some() && self.servers.iter().any(|server| server.service.lacks_credentials())
     }
 
     /// The STUN server of the rendezvous, if there is one, and the others, with the secret and the time of expiry from

@@ -95,6 +95,7 @@ pub(super) fn ice_server(text: &str) -> Result<IceServer, String> {
     let server: IceServer = text.parse().map_err(|error: BadIceServer| error.to_string())?;
     match server.service {
         Service::Turn(_, None) => Err("expected turn:USER:PASS@HOST:PORT".to_owned()),
+        Service::Turns(_) => Err("expected turn: in place of turns:, which only browsers speak".to_owned()),
         Service::Turn(_, Some(_)) | Service::Stun => Ok(server),
     }
 }

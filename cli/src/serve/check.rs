@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use beach_core::ice::server_url::{IceServer, Service};
+use beach_core::ice::server_url::IceServer;
 use beach_core::place::Place;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
 use beach_runtime_tokio::serve::Certificate;
@@ -129,7 +129,7 @@ fn places(report: &mut Report) {
 
 async fn servers(report: &mut Report, args: &ServeArgs) {
     for server in &args.ice_server {
-        let lacks = args.turn_secret_file.is_none() && matches!(server.service, Service::Turn(_, None));
+        let lacks = args.turn_secret_file.is_none() && server.service.lacks_credentials();
         let (outcome, text, advice) = match look_up(std::slice::from_ref(server)).await {
             Err(_) => (Outcome::Bad, format!("the name of {server} has no address"), "check --ice-server"),
             Ok(_) if lacks => {
@@ -152,7 +152,7 @@ async fn servers(report: &mut Report, args: &ServeArgs) {
 fn secret(report: &mut Report, args: &ServeArgs) {
     let Some(file) = &args.turn_secret_file else { return };
     let mode = fs::metadata(file).map_or(0, |found| found.permissions().mode());
-    let needs = |server: &IceServer| matches!(server.service, Service::Turn(_, None));
+    let needs = |server: &IceServer| server.service.lacks_credentials();
     let used = args.turn.turn || args.ice_server.iter().any(needs);
     let name = file.display();
     let (outcome, text, advice) = match read_secret(file) {

@@ -167,8 +167,10 @@ where
         let of = |server: &IceServer| {
             let credentials = match &server.service {
                 Service::Stun => None,
-                Service::Turn(_, Some(own)) => Some((own.user.clone(), own.password.clone())),
-                Service::Turn(_, None) => return None,
+                Service::Turn(_, Some(own)) | Service::Turns(Some(own)) => {
+                    Some((own.user.clone(), own.password.clone()))
+                }
+                Service::Turn(_, None) | Service::Turns(None) => return None,
             };
             Some(Server { url: server.to_string(), credentials })
         };
@@ -190,7 +192,8 @@ where
             Service::Turn(transport, Some(credentials)) if self.paths != Paths::DirectOnly => {
                 self.turn.learn(now, address, *transport, credentials.clone());
             }
-            Service::Turn(..) => {}
+            // Over TLS only browsers speak TURN; the same server may be there without.
+            Service::Turn(..) | Service::Turns(_) => {}
         }
         if self.paths != Paths::RelayOnly && self.links.values().any(|link| link.live.is_some()) {
             self.gatherer.ask(now, &mut self.entropy, &self.sockets.addresses);

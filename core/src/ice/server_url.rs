@@ -1,5 +1,6 @@
 //! Servers that help two sides to find a path, as people and the rendezvous write them: `stun:HOST:PORT` (RFC 7064),
-//! and `turn:USER:PASS@HOST:PORT?transport=udp` (RFC 7065, with the credentials in it, as people are used to).
+//! and `turn:USER:PASS@HOST:PORT?transport=udp` (RFC 7065, with the credentials in it, as people are used to). `turns:`
+//! is a TURN server over TLS, which browsers speak, and beach itself does not.
 //!
 //! In the user and the password, every byte other than a letter, a digit and `-._~` may be written as `%` and two hex
 //! digits; `:`, `@`, `?` and `%` must be.
@@ -21,6 +22,9 @@ const MAX_HOST: usize = 253;
 const MAX_CREDENTIAL: usize = 508;
 
 const DEFAULT_PORT: u16 = 3478;
+
+/// The port of a TURN server over TLS.
+const DEFAULT_TLS_PORT: u16 = 5349;
 
 /// The escaped characters: all but RFC 3986's unreserved ones.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -71,6 +75,15 @@ pub enum Service {
     Stun,
     /// Relays datagrams. If the URL has no credentials, the rendezvous that hands the URL out makes them.
     Turn(Transport, Option<Credentials>),
+    /// The same over TLS: for browsers, which check the server's name.
+    Turns(Option<Credentials>),
+}
+
+impl Service {
+    /// Whether the rendezvous has to make credentials.
+    pub fn lacks_credentials(&self) -> bool {
+        matches!(self, Service::Turn(_, None) | Service::Turns(None))
+    }
 }
 
 /// A server.
@@ -116,6 +129,7 @@ impl IceServer {
             Service::Stun => ("stun", None, ""),
             Service::Turn(Transport::Udp, credentials) => ("turn", credentials.as_ref(), "?transport=udp"),
             Service::Turn(Transport::Tcp, credentials) => ("turn", credentials.as_ref(), "?transport=tcp"),
+            Service::Turns(credentials) => ("turns", credentials.as_ref(), "?transport=tcp"),
         };
         url.push_str(scheme);
         url.push(':');
@@ -137,6 +151,7 @@ impl fmt::Display for IceServer {
         let service = match &self.service {
             Service::Stun => Service::Stun,
             Service::Turn(transport, _) => Service::Turn(*transport, None),
+            Service::Turns(_) => Service::Turns(None),
         };
         f.write_str(&IceServer { host: self.host.clone(), port: self.port, service }.url())
     }
@@ -145,11 +160,11 @@ impl fmt::Display for IceServer {
 /// Why a text is no server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadIceServer {
-    /// Neither `stun:` nor `turn:`.
+    /// None of `stun:`, `turn:` and `turns:`.
     #[error("expected stun:HOST:PORT or turn:USER:PASS@HOST:PORT")]
     Scheme,
-    /// TLS to the server is not spoken.
-    #[error("expected turn: in place of turns:")]
+    /// No STUN over TLS is spoken.
+    #[error("expected stun: in place of stuns:")]
     Tls,
     /// The host is missing, or the port is no number from 1 to 65535.
     #[error("expected a host, and a port from 1 to 65535")]
@@ -158,7 +173,7 @@ pub enum BadIceServer {
     #[error("expected USER:PASS@HOST, each of 1 to 508 bytes, % as %25")]
     Credentials,
     /// Something else follows.
-    #[error("expected ?transport=udp or ?transport=tcp after the port")]
+    #[error("expected ?transport=udp or ?transport=tcp after the port, tcp for turns:")]
     Transport,
 }
 
@@ -169,19 +184,20 @@ impl FromStr for IceServer {
         let (scheme, rest) = text.split_once(':').ok_or(BadIceServer::Scheme)?;
         let (place, service) = match scheme {
             "stun" => (rest, Service::Stun),
-            "turn" => {
+            "turn" | "turns" => {
                 let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
-                let transport = match query {
-                    None | Some("transport=udp") => Transport::Udp,
-                    Some("transport=tcp") => Transport::Tcp,
-                    Some(_) => return Err(BadIceServer::Transport),
+                let of: fn(Option<Credentials>) -> Service = match (scheme, query) {
+                    ("turn", None | Some("transport=udp")) => |own| Service::Turn(Transport::Udp, own),
+                    ("turn", Some("transport=tcp")) => |own| Service::Turn(Transport::Tcp, own),
+                    ("turns", None | Some("transport=tcp")) => Service::Turns,
+                    _ => return Err(BadIceServer::Transport),
                 };
                 match rest.rsplit_once('@') {
-                    Some((own, place)) => (place, Service::Turn(transport, Some(credentials(own)?))),
-                    None => (rest, Service::Turn(transport, None)),
+                    Some((own, place)) => (place, of(Some(credentials(own)?))),
+                    None => (rest, of(None)),
                 }
             }
-            "stuns" | "turns" => return Err(BadIceServer::Tls),
+            "stuns" => return Err(BadIceServer::Tls),
             _ => return Err(BadIceServer::Scheme),
         };
         let (host, port) = match place.strip_prefix('[') {
@@ -191,7 +207,8 @@ impl FromStr for IceServer {
             }
             None => place.split_once(':').map_or((place, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map_or(Ok(DEFAULT_PORT), str::parse).map_err(|_| BadIceServer::Place)?;
+        let default_port = if matches!(service, Service::Turns(_)) { DEFAULT_TLS_PORT } else { DEFAULT_PORT };
+        let port = port.map_or(Ok(default_port), str::parse).map_err(|_| BadIceServer::Place)?;
         let sensible = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
         if host.is_empty() || host.len() > MAX_HOST || port == 0 || !host.chars().all(sensible) {
             return Err(BadIceServer::Place);
@@ -226,7 +243,9 @@ mod tests {
         let whole = "turn:1764288000%3Abeach:a%2Fb%3D@[2001:db8::1]:3479?transport=tcp";
         assert_eq!(read(whole), Ok(whole.to_owned()));
         assert_eq!(read("turn:u:p/w@h").as_deref(), Ok("turn:u:p%2Fw@h:3478?transport=udp"));
-        assert_eq!(read("turns:u:p@example.org"), Err(BadIceServer::Tls));
+        assert_eq!(read("turns:u:p@example.org"), Ok("turns:u:p@example.org:5349?transport=tcp".to_owned()));
+        assert_eq!(read("turns:u:p@h:443?transport=udp"), Err(BadIceServer::Transport));
+        assert_eq!(read("stuns:example.org"), Err(BadIceServer::Tls));
         assert_eq!([read("example.org:3478"), read("http://x")], [const { Err(BadIceServer::Scheme) }; 2]);
         for wrong in
             ["stun:", "stun::1", "stun:a:0", "stun:a:70000", "stun:a b:1", "stun:[::1", "turn:u:p@", "stun:u:p@h"]

@@ -40,8 +40,10 @@ impl Servers {
     #[must_use]
     pub fn and(mut self, server: IceServer) -> Servers {
         self.named.push(match server.service {
-            Service::Turn(_, None) => Named::Relay(server),
-            Service::Turn(_, Some(_)) | Service::Stun => Named::Url(IceUrl(server.url().to_string())),
+            Service::Turn(_, None) | Service::Turns(None) => Named::Relay(server),
+            Service::Turn(_, Some(_)) | Service::Turns(Some(_)) | Service::Stun => {
+                Named::Url(IceUrl(server.url().to_string()))
+            }
         });
         self
     }
@@ -57,7 +59,7 @@ impl Servers {
             Named::Relay(server) => {
                 let mut server = server.clone();
                 let (secret, expires) = self.secret.as_ref()?;
-                if let Service::Turn(_, credentials) = &mut server.service {
+                if let Service::Turn(_, credentials) | Service::Turns(credentials) = &mut server.service {
                     *credentials = Some(Credentials::of(format!("{expires}:{id}"), secret.as_bytes()));
                 }
                 Some(IceUrl(server.url().to_string()))
@@ -76,7 +78,8 @@ mod tests {
         let server = |url: &str| url.parse::<IceServer>().expect("a server");
         let servers = Servers::from(vec![IceUrl("stun:".to_owned())])
             .and(server("turn:192.0.2.1"))
-            .and(server("turn:u:p@192.0.2.2"));
+            .and(server("turn:u:p@192.0.2.2"))
+            .and(server("turns:beach.example.org:3478"));
         let urls = |servers: &Servers, id| servers.for_connection(id).into_iter().map(|IceUrl(url)| url).collect();
         let told: Vec<String> = urls(&servers, 7);
         assert_eq!(told, ["stun:", "turn:u:p@192.0.2.2:3478?transport=udp"]);
@@ -84,6 +87,8 @@ mod tests {
         let [one, other]: [Vec<String>; 2] = [7, 8].map(|id| urls(&servers, id));
         assert!(one[1].starts_with("turn:1764288000%3A7:") && one[1].ends_with("@192.0.2.1:3478?transport=udp"));
         assert!(other[1].starts_with("turn:1764288000%3A8:"), "{other:?}");
+        assert!(other[3].starts_with("turns:1764288000%3A8:"), "{other:?}");
+        assert!(other[3].ends_with("@beach.example.org:3478?transport=tcp"), "{other:?}");
         assert_eq!((&one[0], &one[2]), (&other[0], &other[2]));
     }
 }
