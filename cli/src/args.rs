@@ -17,7 +17,8 @@ pub(crate) use control::{GrantArgs, KickArgs, MemberArgs, SayArgs, SessionArgs, 
 pub(crate) use join::{AttachArgs, JoinArgs};
 pub(crate) use share::ShareArgs;
 pub(crate) use tools::{
-    CompletionsArgs, DirectoryArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, TurnArgs, VersionArgs, WebArgs,
+    AcmeArgs, CompletionsArgs, DirectoryArgs, DoctorArgs, ManArgs, ReplayArgs, ServeArgs, TurnArgs, VersionArgs,
+    WebArgs,
 };
 pub(crate) use values::{LogArgs, LogFormat};
 pub(crate) use variables::BEGINNING as SERVE_VARIABLE;

@@ -228,6 +228,11 @@ pub(crate) fn serving(scheme: &str, address: SocketAddr) {
     say(&format!("beach {} rendezvous on {scheme}://{address}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// Prints that a server has got its certificate.
+pub(crate) fn certified(names: &[String]) {
+    say(&format!("beach {} has a certificate for {}\n", env!("CARGO_PKG_VERSION"), names.join(", ")));
+}
+
 /// Prints where monitors ask a server how it is.
 pub(crate) fn monitored(address: SocketAddr) {
     say(&format!("beach {} metrics on http://{address}/metrics\n", env!("CARGO_PKG_VERSION")));

@@ -1,5 +1,6 @@
 //! `beach serve`: a rendezvous.
 
+mod certificate;
 mod check;
 mod turn;
 
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_runtime_tokio::directory::Directory;
 use beach_runtime_tokio::rendezvous::{self, HandedOut, Operation};
-use beach_runtime_tokio::serve::{Certificate, MAX_CONNECTIONS, Server};
+use beach_runtime_tokio::serve::{MAX_CONNECTIONS, Server};
 use beach_runtime_tokio::signals::{self, Signals, SystemSignal};
 use beach_runtime_tokio::{health, limits, service};
 use tokio::sync::Notify;
@@ -57,9 +58,9 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
     let directory = directory(&args.directory)?;
     let (monitored, questions) = watch(args.metrics_listen.as_deref())
         .map_err(|cause| output::usage("cannot answer monitors", &cause, "choose another --metrics-listen"))?;
-    let certificate = certificate(&args)?;
+    let certificate = certificate::source(&args)?;
     let (server, scheme) = match &certificate {
-        Some(certificate) => (server.secured(certificate), "https"),
+        Some(certificate) => (server.secured(certificate.in_use()), "https"),
         None => (server, "http"),
     };
     let places = server.tally().places;
@@ -128,18 +129,6 @@ fn directory(args: &DirectoryArgs) -> Result<Option<Directory>, u8> {
     let address = url.address();
     let address = address.map_err(|cause| output::usage("cannot use --redis", &cause.to_string(), REDIS_URL))?;
     Ok(Some(Directory::start(address, place)))
-}
-
-/// The certificate, if there is one.
-///
-/// # Errors
-/// The exit code; the reason was printed.
-fn certificate(args: &ServeArgs) -> Result<Option<Certificate>, u8> {
-    let files = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
-    let certificate = files.map(|(certificate, key)| Certificate::read(certificate, key)).transpose();
-    certificate.map_err(|cause| {
-        output::usage("cannot use the certificate", &cause.to_string(), "check --tls-cert and --tls-key")
-    })
 }
 
 /// Answers monitors at `address`, if there is one, and tells where; tells the service manager that the server works, if

@@ -27,6 +27,7 @@ pub mod signal;
 pub mod signals;
 pub mod stdin;
 pub mod stun;
+pub mod tls;
 pub mod tty;
 pub mod turn;
 pub mod turn_server;

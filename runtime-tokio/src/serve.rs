@@ -39,8 +39,8 @@ pub use self::client_address::Proxies;
 use self::connection::{Arrived, Front};
 use self::places::{NoPlace, Places};
 pub use self::tally::{Relayed, Tally};
-pub use self::tls::{Certificate, CertificateError};
 use crate::limits;
+use crate::tls::{Handshakes, InUse};
 use crate::websocket::{Fates, QueueSender};
 
 /// Connections at once, whatever their state, if the process may open as many files: a host and a viewer for each
@@ -242,8 +242,8 @@ impl Server {
 
     /// With TLS: every connection has to begin with it. To be called before the first connection comes.
     #[must_use]
-    pub fn secured(mut self, certificate: &Certificate) -> Self {
-        self.front_mut().tls = Some(certificate.current());
+    pub fn secured(mut self, certificate: InUse) -> Self {
+        self.front_mut().tls = Some(Handshakes::new(certificate));
         self
     }
 
@@ -265,7 +265,10 @@ impl Server {
             [&fates.sent, &fates.sent_bytes, &fates.queue, &fates.late].map(|counter| counter.load(Ordering::Relaxed));
         let relayed = Relayed { sent, sent_bytes, queue, late };
         let (connections, places) = self.places.taken();
-        Tally { connections, places, relayed, ..self.tally }
+        let tls = self.front.tls.as_ref();
+        let (no_handshake, certificate_expires) =
+            (tls.map_or(0, Handshakes::refused), tls.and_then(Handshakes::certificate_expires));
+        Tally { connections, places, relayed, no_handshake, certificate_expires, ..self.tally }
     }
 
     /// Accepts no connection from now on; the port is free for another server.

@@ -21,8 +21,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub(crate) use self::dial::reach;
 use self::dial::{Found, Socket, Target, connect};
+pub(crate) use self::dial::{reach, secure_stream};
 pub use self::error::{CertificateFlaw, ProxyFault, SignalError};
 pub(crate) use self::trust::client_config;
 use crate::websocket::{

@@ -190,7 +190,7 @@ fn besieged(way: Way, proxies: &str) {
         std::thread::scope(|scope| {
             scope.spawn(|| attack.run(Aim { server, way }, victim, &siege));
             // Ended in a panic too, or the attacker would go on.
-            let _ends = Ends(&siege);
+            let _ends = siege.ends_here();
             // What an address may do at once is done by then.
             holds("the attack is under way", SOON * 3, || siege.blows() >= 1000);
             let took = (0..JOINS).map(|_| {
@@ -206,15 +206,6 @@ fn besieged(way: Way, proxies: &str) {
             assert!(took.iter().min().is_some_and(|least| *least <= JOINED_WITHIN), "{attack:?}, {way:?}: {took:?}");
             assert!(health(server).contains(" 200 OK"), "{attack:?}, {way:?}: {}", health(server));
         });
-    }
-}
-
-/// Ends a siege when it goes.
-struct Ends<'a>(&'a Siege);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.end();
     }
 }
 

@@ -1,13 +1,15 @@
-//! A rendezvous that speaks TLS itself, and one behind real proxies.
+//! A rendezvous that speaks TLS itself, with certificates from files or by ACME, and one behind real proxies.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use beach_tests::real::{
-    Authority, Host, Process, Rendezvous, Running as _, Scratch, Signal, beach, ended_in_three_lines, holds, join,
-    share, skipped,
+    Aim, Attack, Authority, Host, Pebble, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Way, beach,
+    ended_in_three_lines, eventually, free_port, holds, join, metrics, share, skipped,
 };
 use serde_json::{Value, json};
 
@@ -81,6 +83,167 @@ fn a_certificate_that_cannot_be_used_is_a_usage_error() {
     }
     let mut alone = Process::start(&mut beach(&scratch, &["serve", "--tls-cert", "tls.pem"]));
     assert_eq!(alone.exit(SOON), 2, "{}", alone.stderr());
+}
+
+/// Seconds since 1970.
+fn today() -> f64 {
+    std::time::SystemTime::UNIX_EPOCH.elapsed().expect("it is later").as_secs_f64()
+}
+
+/// Where monitors ask a server.
+fn monitor(serve: &Process) -> SocketAddr {
+    eventually("the address for monitors", SOON, || {
+        let said = serve.stderr();
+        let url = said.split_whitespace().find(|word| word.ends_with("/metrics"))?;
+        url.trim_start_matches("http://").trim_end_matches("/metrics").parse().ok()
+    })
+}
+
+/// Options of a server called localhost, at this port, that asks this ACME server for its certificate.
+fn by_acme(port: u16, directory: &str) -> Vec<String> {
+    let listen = format!("127.0.0.1:{port}");
+    let options = ["--listen", &listen, "--acme-domain", "localhost", "--acme-directory", directory];
+    let more = ["--acme-contact", "me@example.org", "--acme-cache", "acme", "--metrics-listen", "127.0.0.1:0"];
+    options.into_iter().chain(more).chain(["--log-file", "serve.log"]).map(str::to_owned).collect()
+}
+
+/// `beach serve` with these options, which trusts the ACME server by this file.
+fn serve(scratch: &Scratch, options: &[String], trusted: &Path) -> Command {
+    let mut command = beach(scratch, &["serve"]);
+    command.args(options).env("SSL_CERT_FILE", trusted);
+    command
+}
+
+fn has_pebble() -> bool {
+    Command::new("pebble").arg("-help").output().is_ok() || {
+        skipped("pebble is not installed");
+        false
+    }
+}
+
+#[test]
+fn a_certificate_comes_by_acme_is_renewed_while_sessions_live_and_is_there_after_a_restart() {
+    if !has_pebble() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let port = free_port();
+    let authority = Authority::new();
+    let trusted = scratch.write("authority.pem", &authority.certificate);
+    let pebble = Pebble::start(&scratch, &authority, free_port(), port, 9);
+    let options = by_acme(port, &pebble.directory);
+    let start = || Process::start(&mut serve(&scratch, &options, &trusted));
+    let check = || {
+        let check = [&options[..], &["--check".to_owned()]].concat();
+        let mut check = Process::start(&mut serve(&scratch, &check, &trusted));
+        (check.exit(SOON), check.stdout())
+    };
+    let (code, said) = check();
+    assert!(code == 0 && said.contains("certificate ok       serve will ask for one; acme\n"), "{said}");
+    assert!(said.contains("acme name   limited  localhost: ") && said.contains("acme server ok  "), "{said}");
+    assert!(!scratch.file("acme").exists(), "a check makes no folder");
+
+    let mut server = start();
+    let had = |server: &Process| server.stderr().contains("has a certificate for localhost");
+    holds("a certificate", SOON, || had(&server));
+    let root = scratch.write("root.pem", pebble.root(&authority));
+    let url = format!("https://localhost:{port}");
+    let shared = ["--json", "--no-approve", "--server", &url];
+    let host = Host::run(&scratch, share(&scratch, &shared, &["cat"]).env("SSL_CERT_FILE", &root));
+    sees_a_screen(&viewer(&scratch, &host.links.control, &root));
+    let expires = |server: &Process| metrics(monitor(server))["beach_certificate_expires_seconds"];
+    let first = expires(&server);
+    assert!((today() - 1.0..today() + 10.0).contains(&first), "{first}");
+    let files: Vec<_> = fs::read_dir(scratch.file("acme")).expect("a folder").flatten().collect();
+    assert_eq!(files.len(), 2, "{files:?}");
+    for file in files {
+        assert_eq!(file.metadata().expect("a file").permissions().mode() & 0o777, 0o600, "{file:?}");
+    }
+
+    holds("the certificate is renewed", SOON, || expires(&server) > first);
+    // By the host's old connection, which lives on.
+    sees_a_screen(&viewer(&scratch, &host.links.control, &root));
+    server.signal(Signal::TERM);
+    assert_eq!(server.exit(SOON * 2), 0);
+    drop(pebble.process);
+    let again = start();
+    sees_a_screen(&viewer(&scratch, &host.links.control, &root));
+    assert!(!had(&again), "it was there at the start");
+    let (code, said) = check();
+    assert!(code == 2 && said.contains("certificate ok       one is on disk"), "{said}");
+    assert!(said.contains("acme server failed   the ACME server is not reached: connection refused"), "{said}");
+}
+
+#[test]
+fn without_a_certificate_serve_says_why_and_tries_again_when_it_is_told() {
+    if !has_pebble() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let authority = Authority::new();
+    let (port, acme) = (free_port(), free_port());
+    let trusted = scratch.write("authority.pem", &authority.certificate);
+    let options = by_acme(port, &format!("https://127.0.0.1:{acme}/dir"));
+    let server = Process::start(&mut serve(&scratch, &options, &trusted));
+    holds("serve says what is wrong", SOON, || {
+        let cause = "the ACME server is not reached: connection refused: nothing listens there";
+        server.stderr().contains(&format!("warning: serve has no certificate, and tries again\n  cause: {cause}\n"))
+    });
+    assert!(!metrics(monitor(&server)).contains_key("beach_certificate_expires_seconds"));
+    let pebble = Pebble::start(&scratch, &authority, acme, port, 60);
+    server.signal(Signal::HUP);
+    holds("a certificate", SOON, || server.stderr().contains("has a certificate for localhost"));
+    drop((server, pebble));
+
+    // The authority looks for the name at a port where nobody is, and serve has forgotten its certificate.
+    fs::remove_dir_all(scratch.file("acme")).expect("a folder");
+    let _pebble = Pebble::start(&scratch, &authority, acme, free_port(), 60);
+    let server = Process::start(&mut serve(&scratch, &options, &trusted));
+    holds("serve says what is wrong", SOON, || {
+        let said = server.stderr();
+        said.contains("  cause: the ACME server could not check localhost: ") && said.contains("let port 443 of each")
+    });
+}
+
+#[test]
+fn handshakes_that_one_address_begins_without_end_keep_no_other_one_out() {
+    let scratch = Scratch::new();
+    let authority = Authority::new();
+    let trusts = scratch.write("authority.pem", &authority.certificate);
+    let (certificate, key) = authority.signs();
+    scratch.write("tls.pem", certificate);
+    scratch.write("tls.key", key);
+    let options = ["--tls-cert", "tls.pem", "--tls-key", "tls.key", "--trusted-proxies", "none"];
+    let rendezvous = Rendezvous::start(&scratch, &[&options[..], &["--metrics-listen", "127.0.0.1:0"]].concat());
+    let shared = ["--json", "--no-approve", "--server", &rendezvous.url];
+    let host = Host::run(&scratch, share(&scratch, &shared, &["cat"]).env("SSL_CERT_FILE", &trusts));
+    let id = host.links.control.split(['#', '/']).nth(4).expect("a link names its session");
+    let victim = id.parse().expect("an id");
+    let server = rendezvous.url.trim_start_matches("https://").parse().expect("an address");
+    let siege = Siege::default();
+    let began = Instant::now();
+    let took: Vec<Duration> = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| Attack::Handshakes.run(Aim { server, way: Way::Direct }, victim, &siege));
+        }
+        let _ends = siege.ends_here();
+        holds("the attack is under way", SOON * 2, || siege.blows() >= 1500);
+        let joins = (0..3).map(|_| {
+            let mut viewer = viewer(&scratch, &host.links.view, &trusts);
+            let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+            let took = at - viewer.started();
+            viewer.write("~.");
+            viewer.exit(SOON);
+            took
+        });
+        joins.collect()
+    });
+    assert!(took.iter().min().is_some_and(|least| *least <= Duration::from_secs(1)), "{took:?}");
+    let refused = metrics(monitor(&rendezvous.process))["beach_refused_connections_total{why=\"handshakes\"}"];
+    let allowed = 512.0 + 100.0 * (began.elapsed().as_secs_f64() + 1.0);
+    let begun = siege.blows() as f64;
+    eprintln!("joined within {took:?}; {refused} of {begun} handshakes were refused");
+    assert!(refused > 0.0 && begun - refused <= allowed, "{refused} of {begun} refused, {allowed} allowed");
 }
 
 /// The configurations of packaging/, behind which serve stands.

@@ -18,6 +18,8 @@ use super::values::{LogArgs, ice_server, seconds, server_url};
 /// The headings of `beach serve --help`.
 const OPERATION: &str = "Operation";
 /// See [`OPERATION`].
+const ACME: &str = "Certificate by ACME";
+/// See [`OPERATION`].
 const TURN: &str = "TURN server";
 /// See [`OPERATION`].
 const SEVERAL: &str = "Several servers";
@@ -72,6 +74,9 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(crate) tls_key: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) acme: AcmeArgs,
+
     /// Where serve answers STUN, as hosts and viewers are told: ADDRESS:PORT or none.
     /// Default: at the name by which they reach serve
     #[arg(long, value_name = "WHERE", value_parser = stun)]
@@ -91,6 +96,52 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// The certificate that `beach serve` gets by itself.
+#[derive(Debug, Args)]
+pub(crate) struct AcmeArgs {
+    /// Speak https, with a certificate for these names, which serve gets and renews by ACME.
+    /// Port 443 of each name must lead to serve. You agree to the authority's terms
+    #[arg(long, help_heading = ACME, value_name = "NAME,…", value_delimiter = ',', value_parser = domain,
+          conflicts_with = "tls_cert")]
+    pub(crate) acme_domain: Vec<String>,
+
+    /// Directory of the ACME server
+    #[arg(long, help_heading = ACME, value_name = "URL", requires = "acme_domain",
+          default_value = "https://acme-v02.api.letsencrypt.org/directory", value_parser = acme_directory)]
+    pub(crate) acme_directory: String,
+
+    /// Mail address at which the authority may tell of problems (repeatable)
+    #[arg(long, help_heading = ACME, value_name = "MAIL", requires = "acme_domain", value_parser = mail)]
+    pub(crate) acme_contact: Vec<String>,
+
+    /// Keep account and certificate in this folder.
+    /// Default: where systemd's StateDirectory= is, or else ~/.local/state/beach/acme
+    #[arg(long, help_heading = ACME, value_name = "DIR", requires = "acme_domain")]
+    pub(crate) acme_cache: Option<PathBuf>,
+}
+
+/// Parses a name of --acme-domain.
+fn domain(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        let plain = label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        plain && !label.is_empty() && label.len() <= 63
+    };
+    let is_name = text.len() <= 253 && text.split('.').all(label) && text.parse::<IpAddr>().is_err();
+    if is_name { Ok(text.to_ascii_lowercase()) } else { Err("expected a name such as beach.example.org".to_owned()) }
+}
+
+/// Parses --acme-directory.
+fn acme_directory(text: &str) -> Result<String, String> {
+    if text.starts_with("https://") { Ok(text.to_owned()) } else { Err("expected https://HOST/PATH".to_owned()) }
+}
+
+/// Parses --acme-contact.
+fn mail(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix("mailto:").unwrap_or(text);
+    let is_mail = bare.split_once('@').is_some_and(|(user, host)| !user.is_empty() && domain(host).is_ok());
+    if is_mail { Ok(bare.to_owned()) } else { Err("expected an address such as me@example.org".to_owned()) }
 }
 
 /// Parses --stun.
@@ -257,6 +308,17 @@ pub(crate) struct ManArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_for_a_certificate_are_hosts_and_no_addresses_or_patterns() {
+        assert_eq!(domain("Beach.example.ORG").as_deref(), Ok("beach.example.org"));
+        for wrong in ["", ".", "a..b", "192.0.2.1", "*.example.org", "https://example.org", "a b", "example.org."] {
+            assert!(domain(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(mail("mailto:me@example.org").as_deref(), Ok("me@example.org"));
+        assert!(["me", "@example.org", "me@"].iter().all(|wrong| mail(wrong).is_err()));
+        assert!(acme_directory("http://example.org/directory").is_err());
+    }
 
     #[test]
     fn ports_are_two_numbers_the_lower_one_first() {

@@ -28,7 +28,7 @@ fn with(flag: Arg, name: String) -> Arg {
     let flag = flag.env(name).hide_env(true);
     if is_switch {
         flag.value_parser(FalseyValueParser::new())
-    } else if is_list {
+    } else if is_list && flag.get_value_delimiter().is_none() {
         flag.value_delimiter(' ')
     } else {
         flag

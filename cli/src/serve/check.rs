@@ -9,18 +9,22 @@ use std::path::Path;
 use beach_core::ice::server_url::IceServer;
 use beach_core::place::Place;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
-use beach_runtime_tokio::serve::Certificate;
+use beach_runtime_tokio::tls::Certificate;
+use beach_runtime_tokio::tls::acme::{self, Acme};
 use beach_runtime_tokio::{directory, limits};
 use rustix::fs::{Access, access};
 
-use super::{REDIS_URL, addressed, look_up, read_secret, turn};
-use crate::args::{self, DirectoryArgs, LogFormat, ServeArgs};
+use super::{REDIS_URL, addressed, certificate, look_up, read_secret, turn};
+use crate::args::{self, AcmeArgs, DirectoryArgs, LogFormat, ServeArgs};
 use crate::config;
 use crate::output::code;
 use crate::report::{Outcome, Report};
 
 /// Fewer connections are few for a public server.
 const FEW: usize = 4096;
+
+/// The port at which an authority looks for serve.
+const HTTPS: u16 = 443;
 
 /// Prints a line for each part of the configuration. The exit code: 0, or 2 if serve would not start, or not as it was
 /// told.
@@ -33,7 +37,7 @@ pub(super) async fn run(args: &ServeArgs) -> u8 {
     servers(&mut report, args).await;
     secret(&mut report, args);
     turn(&mut report, args, &listens);
-    certificate(&mut report, args);
+    certificate(&mut report, args, &listens).await;
     directory(&mut report, &args.directory).await;
     proxies(&mut report, args);
     log(&mut report, args);
@@ -185,7 +189,10 @@ fn turn(report: &mut Report, args: &ServeArgs, listens: &[SocketAddr]) {
     }
 }
 
-fn certificate(report: &mut Report, args: &ServeArgs) {
+async fn certificate(report: &mut Report, args: &ServeArgs, listens: &[SocketAddr]) {
+    if !args.acme.acme_domain.is_empty() {
+        return by_acme(report, &args.acme, listens).await;
+    }
     let Some((certificate, key)) = args.tls_cert.as_deref().zip(args.tls_key.as_deref()) else {
         return report.check("certificate", Outcome::Good, "none: serve speaks plain HTTP", "");
     };
@@ -220,6 +227,47 @@ async fn directory(report: &mut Report, args: &DirectoryArgs) {
         report.check("place", Outcome::Limited, &text, "give the URL at which viewers reach this server");
     } else {
         report.check("place", Outcome::Good, place, "");
+    }
+}
+
+/// What can be known before the first order: the folder, the names, the port, and the ACME server.
+async fn by_acme(report: &mut Report, args: &AcmeArgs, listens: &[SocketAddr]) {
+    match certificate::options(args) {
+        Err(cause) => report.check("certificate", Outcome::Bad, cause, "give --acme-cache DIR"),
+        Ok(options) if !options.cache.exists() => {
+            let name = options.cache.display().to_string();
+            match may_write(&options.cache.join("new")) {
+                true => report.check("certificate", Outcome::Good, &format!("serve will ask for one; {name}"), ""),
+                false => {
+                    let text = format!("{name}: this user may not make it");
+                    report.check("certificate", Outcome::Bad, &text, "choose another --acme-cache");
+                }
+            }
+        }
+        Ok(options) => match Acme::new(options) {
+            Ok(acme) if acme.has_certificate() => report.check("certificate", Outcome::Good, "one is on disk", ""),
+            Ok(_) => report.check("certificate", Outcome::Good, "serve will ask for one", ""),
+            Err(cause) => {
+                report.check("certificate", Outcome::Bad, &cause.to_string(), "choose another --acme-cache");
+            }
+        },
+    }
+    for name in &args.acme_domain {
+        match tokio::net::lookup_host((name.as_str(), HTTPS)).await {
+            Ok(_) if listens.iter().all(|address| address.port() != HTTPS) => {
+                let text = format!("{name}: the authority asks at port {HTTPS}, where serve does not listen");
+                report.check("acme name", Outcome::Limited, &text, "forward port 443 to serve, or listen there");
+            }
+            Ok(_) => report.check("acme name", Outcome::Good, name, ""),
+            Err(_) => {
+                let text = format!("{name} has no address");
+                report.check("acme name", Outcome::Bad, &text, "add the name to DNS, or check --acme-domain");
+            }
+        }
+    }
+    match acme::look_at(&args.acme_directory).await {
+        Ok(()) => report.check("acme server", Outcome::Good, &args.acme_directory, ""),
+        Err(cause) => report.check("acme server", Outcome::Bad, &cause.to_string(), certificate::advice(&cause)),
     }
 }
 

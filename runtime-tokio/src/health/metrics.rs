@@ -53,6 +53,10 @@ impl Condition {
     }
 
     fn counters(&self, page: &mut Page<'_>) -> fmt::Result {
+        if let Some(expires) = server.certificate_expires {
+            let help = "When the certificate of TLS expires, in seconds since 1970";
+            page.gauge("certificate_expires_seconds", help, &[("", expires)])?;
+        }
         let (done, server) = (&self.done, &self.server);
         let registrations = Registration::ALL.map(|answer| (registration(answer), done.registrations(answer)));
         page.counter("registrations|result", "Answers to hosts that register a session", &registrations)?;
@@ -67,7 +71,7 @@ impl Condition {
         let closed = Close::ALL.map(|why| (close(why), done.closed(why))).into_iter();
         let closed: Vec<_> = closed.chain([("left", server.left), ("slow", server.slow)]).collect();
         page.counter("closed|why", "WebSockets that ended, by the reason", &closed)?;
-        let refused = [("full", server.full), ("address", server.of_one_address)];
+        let refused = [("full", server.full), ("address", server.of_one_address), ("handshakes", server.no_handshake)];
         page.counter("refused_connections|why", "Connections that got no place", &refused)
     }
 }
@@ -175,7 +179,14 @@ mod tests {
     #[test]
     fn the_text_names_each_number_once_and_ends_as_the_format_asks() {
         let relayed = serve::Relayed { sent: 5, sent_bytes: 6000, queue: 2, late: 1 };
-        let server = serve::Tally { connections: 3, places: 9, relayed, slow: 4, ..serve::Tally::default() };
+        let server = serve::Tally {
+            connections: 3,
+            places: 9,
+            relayed,
+            slow: 4,
+            certificate_expires: Some(1_800_000_000),
+            ..serve::Tally::default()
+        };
         let mut turns = Histogram::default();
         [5, 50, 20_000_000].map(Duration::from_micros).into_iter().for_each(|took| turns.add(took));
         let text = text(Condition { server, turns, draining: true, ..Condition::default() });
@@ -206,3 +217,5 @@ mod tests {
         assert!(text.ends_with("\n# EOF\n"), "{text}");
     }
 }
+            ("beach_certificate_expires_seconds", "1800000000"),
+            ("beach_refused_connections_total{why=\"handshakes\"}", "0"),

@@ -1,7 +1,6 @@
 //! A TCP connection of the server, from its first byte to its last.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_tungstenite::WebSocketStream;
@@ -14,10 +13,9 @@ use axum::Router;
 use axum::http::HeaderMap;
 use beach_core::rendezvous::ConnectionId;
 use beach_core::session::address::AddressClass;
-use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::client_address::{FORWARDED_FOR, Origin, Proxies};
@@ -26,6 +24,7 @@ use super::proxy_header::{self, Announced};
 use super::stream::Stream;
 use super::tls::{Secured, secure};
 use super::{Handle, OUTBOUND_MAX, Queues, Report};
+use crate::tls::Handshakes;
 use crate::websocket::{
     Arrival, End, Fates, GOODBYE_DEADLINE, Gone, Reports, counted_queue, goodbye, limits, prepare, pump,
 };
@@ -39,8 +38,8 @@ type Socket = WebSocketStream<TokioAdapter<Stream>>;
 /// The parts of the server that each connection's task needs.
 pub(super) struct Front {
     pub(super) proxies: Proxies,
-    /// The settings of TLS with the newest certificate, if the server speaks TLS.
-    pub(super) tls: Option<watch::Receiver<Arc<ServerConfig>>>,
+    /// If the server speaks TLS.
+    pub(super) tls: Option<Handshakes>,
     pub(super) routes: Router,
     pub(super) routes_when_full: Router,
     /// Whether the log says that a header of proxies was ignored.
@@ -125,17 +124,14 @@ async fn before(mut arrived: Arrived, front: &Front, queues: &Queues) -> Option<
     let Arrived { connection, stream, hop, origin, has_place } = arrived;
     let stream = match &front.tls {
         None => Stream::Plain(stream),
-        Some(tls) => {
-            let config = tls.borrow().clone();
-            match secure(stream, config).await {
-                Ok(Secured::Up(stream)) => stream,
-                Ok(Secured::Told(stream)) => return Some(Ended::Answered(stream)),
-                Err(error) => {
-                    tracing::debug!(connection, %error, "no TLS");
-                    return None;
-                }
+        Some(handshakes) => match secure(stream, origin.client(), handshakes).await {
+            Ok(Secured::Up(stream)) => stream,
+            Ok(Secured::Told(stream)) => return Some(Ended::Answered(stream)),
+            Err(error) => {
+                tracing::debug!(connection, %error, "no TLS");
+                return None;
             }
-        }
+        },
     };
     let visitor = Visitor { connection, hop, origin, has_place, front, queues };
     Some(converse(stream, &visitor).await)

@@ -13,6 +13,10 @@ pub struct Tally {
     pub full: u64,
     /// Connections without a place, because their address had enough.
     pub of_one_address: u64,
+    /// Connections without a handshake of TLS, because their address had enough.
+    pub no_handshake: u64,
+    /// When the certificate expires, in seconds since 1970, if there is one.
+    pub certificate_expires: Option<u64>,
     /// WebSockets that the peer ended, or the network.
     pub left: u64,
     /// WebSockets that were ended because the peer read too slowly.

@@ -7,10 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{ClientStream, client_async_tls_with_connector_and_config};
+use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::http::Uri;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::DIAL_DEADLINE;
 use super::error::{Scheme, SignalError};
@@ -89,16 +93,10 @@ impl Target {
 pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, SignalError> {
     let deadline = Instant::now() + DIAL_DEADLINE;
     let handshake = async {
-        let stream = match Proxy::find(target, |name| std::env::var(name).ok())? {
-            Some(proxy) => proxy.connect(target).await?,
-            None => {
-                let stream = reach(&target.host, target.port).await?;
-                if let Ok(peer) = stream.peer_addr() {
-                    found.peer.get_or_init(|| peer);
-                }
-                stream
-            }
-        };
+        let (stream, is_direct) = reach_by_proxy(target).await?;
+        if let (true, Ok(peer)) = (is_direct, stream.peer_addr()) {
+            found.peer.get_or_init(|| peer);
+        }
         let tls = match target.scheme {
             Scheme::Tls => Some(trust::client_config()?.into()),
             Scheme::Plain => None,
@@ -122,6 +120,30 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, Si
         Ok(result) => result,
         Err(_) => Err(SignalError::NoAnswer),
     }
+}
+
+/// A TCP connection to `target`, through the proxy that the environment names, if it names one; whether there is none.
+async fn reach_by_proxy(target: &Target) -> Result<(TcpStream, bool), SignalError> {
+    match Proxy::find(target, |name| std::env::var(name).ok())? {
+        Some(proxy) => Ok((proxy.connect(target).await?, false)),
+        None => Ok((reach(&target.host, target.port).await?, true)),
+    }
+}
+
+/// A connection with TLS to the host of a URL with https, on the same way as to a rendezvous. The caller sets the
+/// deadline.
+///
+/// # Errors
+/// The host is not reached, or TLS does not trust it.
+pub(crate) async fn secure_stream(url: &str) -> Result<TlsStream<TcpStream>, SignalError> {
+    let target = Target::parse(url)?;
+    if target.scheme == Scheme::Plain {
+        return Err(SignalError::NotTls);
+    }
+    let (stream, _) = reach_by_proxy(&target).await?;
+    let name = ServerName::try_from(target.host.clone()).map_err(|_| SignalError::NameNotForTls)?;
+    let connected = TlsConnector::from(trust::client_config()?).connect(name, stream).await;
+    connected.map_err(|error| SignalError::of_handshake(Error::Io(error), Scheme::Tls))
 }
 
 /// A TCP connection to the address that answers first. Each address gets a head start of [`STAGGER`] over the next,

@@ -4,6 +4,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{sleep, spawn};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use beach_core::role::Role;
 use beach_core::wire::signal::{Opaque, ToRendezvous, to_text};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use sha2::{Digest as _, Sha256};
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 /// The address: of this machine, and another one than what `beach` uses here.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -53,6 +56,12 @@ impl Siege {
         self.is_over.store(true, Ordering::Relaxed);
     }
 
+    /// The attack shall end when the result goes, in a panic too.
+    #[must_use]
+    pub fn ends_here(&self) -> Ends<'_> {
+        Ends(self)
+    }
+
     /// How many messages, or connections, the attacker has thrown so far.
     pub fn blows(&self) -> u64 {
         self.blows.load(Ordering::Relaxed)
@@ -67,6 +76,15 @@ impl Siege {
     }
 }
 
+/// Ends a siege when it goes.
+pub struct Ends<'a>(&'a Siege);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
 /// A stranger's deeds at a rendezvous, without end.
 #[derive(Clone, Copy, Debug)]
 pub enum Attack {
@@ -78,10 +96,12 @@ pub enum Attack {
     Joins,
     /// Has sessions with itself, by many links, and has much relayed.
     Relay,
+    /// Begins handshakes of TLS, which cost the server a signature, and leaves. For a server with TLS only.
+    Handshakes,
 }
 
 impl Attack {
-    /// All of them.
+    /// All of them that need no TLS.
     pub const ALL: [Attack; 4] = [Attack::Sessions, Attack::Connections, Attack::Joins, Attack::Relay];
 
     /// Attacks until the siege ends; `victim` is a session there. An attack that the server ends begins again.
@@ -98,6 +118,7 @@ impl Attack {
                 Attack::Connections => hold(aim, &mut held),
                 Attack::Joins => join_by_many(aim, victim, number, siege).map(|stream| keep(&mut held, stream)),
                 Attack::Relay => flood(aim, number, siege),
+                Attack::Handshakes => begin_handshake(aim),
             };
         }
     }
@@ -123,6 +144,25 @@ fn hold(aim: Aim, held: &mut Vec<TcpStream>) -> io::Result<()> {
         },
     );
     Ok(())
+}
+
+/// Sends a client's hello, and waits for the first bytes that come back.
+fn begin_handshake(aim: Aim) -> io::Result<()> {
+    static HELLO: OnceLock<Vec<u8>> = OnceLock::new();
+    let hello = HELLO.get_or_init(|| {
+        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("TLS has versions").with_root_certificates(RootCertStore::empty());
+        let name = ServerName::try_from("localhost").expect("a name");
+        let client = ClientConnection::new(Arc::new(config.with_no_client_auth()), name);
+        let mut hello = Vec::new();
+        client.expect("good settings").write_tls(&mut hello).expect("a buffer takes all");
+        hello
+    });
+    let mut stream = reach(aim)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(hello)?;
+    stream.read(&mut [0; 1024]).map(drop)
 }
 
 fn register_five(aim: Aim, number: u64, siege: &Siege) -> io::Result<()> {

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::super::tls::HANDSHAKE_DEADLINE;
 use super::*;
+use crate::tls::{Certificate, HANDSHAKE_DEADLINE, HANDSHAKE_RECORD, HANDSHAKES_BURST, HANDSHAKES_RATE};
 
 /// A folder with a certificate and its key.
 struct Files {
@@ -68,6 +68,14 @@ async fn secure(
     trusts: &CertificateDer<'static>,
     alpn: &[&str],
 ) -> io::Result<TlsStream<TcpStream>> {
+    secure_on(TcpStream::connect(server).await?, trusts, alpn).await
+}
+
+async fn secure_on(
+    stream: TcpStream,
+    trusts: &CertificateDer<'static>,
+    alpn: &[&str],
+) -> io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(trusts.clone()).expect("a certificate");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -75,7 +83,7 @@ async fn secure(
     let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let name = ServerName::try_from("localhost").expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, TcpStream::connect(server).await?).await
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// An upgrade over TLS, whose WebSocket is open.
@@ -97,7 +105,7 @@ async fn a_server_with_a_certificate_speaks_https_only_and_says_so() {
     let files = Files::new("https");
     let trusts = files.write();
     let certificate = files.read().expect("good files");
-    let mut server = server().await.secured(&certificate);
+    let mut server = server().await.secured(certificate.in_use());
     let address = server.local_addr();
 
     let answer = beside(&mut server, async {
@@ -138,18 +146,12 @@ async fn the_proxy_header_stands_before_tls() {
     let trusts = files.write();
     let certificate = files.read().expect("good files");
     let proxies = Proxies::Trusted(vec!["127.0.0.0/8".parse().expect("a network")]);
-    let mut server = server().await.secured(&certificate).behind(proxies);
+    let mut server = server().await.secured(certificate.in_use()).behind(proxies);
     let address = server.local_addr();
     let asks = async {
         let mut stream = TcpStream::connect(address).await.expect("connects");
         stream.write_all(b"PROXY TCP4 198.51.100.7 10.0.0.1 40000 443\r\n").await.expect("writes");
-        let mut roots = RootCertStore::empty();
-        roots.add(trusts.clone()).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
-        let name = ServerName::try_from("localhost").expect("a name");
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("TLS");
+        let mut stream = secure_on(stream, &trusts, &[]).await.expect("TLS");
         stream.write_all(UPGRADE).await.expect("writes");
         stream
     };
@@ -163,7 +165,7 @@ async fn a_handshake_that_does_not_end_is_cut_off_at_the_deadline() {
     let files = Files::new("slow");
     files.write();
     let certificate = files.read().expect("good files");
-    let mut server = server().await.secured(&certificate);
+    let mut server = server().await.secured(certificate.in_use());
     for begun in [&b""[..], b"\x16\x03\x01\x02"] {
         let started = Instant::now();
         let mut stream = TcpStream::connect(server.local_addr()).await.expect("connects");
@@ -176,16 +178,49 @@ async fn a_handshake_that_does_not_end_is_cut_off_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn an_address_that_asks_for_too_many_handshakes_gets_none_and_another_one_does() {
+    let files = Files::new("many");
+    let trusts = files.write();
+    let certificate = files.read().expect("good files");
+    let proxies = Proxies::Trusted(Vec::new());
+    let mut server = server().await.secured(certificate.in_use()).behind(proxies);
+    let address = server.local_addr();
+    let began = Instant::now();
+    let begun = 2 * HANDSHAKES_BURST;
+    let begins = async {
+        for _ in 0..begun {
+            // The first byte of a handshake costs its sender nothing.
+            let mut stream = TcpStream::connect(address).await.expect("connects");
+            stream.write_all(&[HANDSHAKE_RECORD]).await.expect("writes");
+        }
+        // What came before these is done when they are answered.
+        for _ in 0..10 {
+            let _ = secure(address, &trusts, &[]).await;
+        }
+    };
+    beside(&mut server, begins).await;
+    let (refused, seconds) = (server.tally().no_handshake, began.elapsed().as_secs() + 1);
+    let least = (begun - HANDSHAKES_BURST).saturating_sub(HANDSHAKES_RATE * seconds);
+    assert!(refused >= least && refused <= begun + 10 - HANDSHAKES_BURST, "{refused} refused, at least {least}");
+    let another = async {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 2], 0).into()).expect("an address of loopback");
+        secure_on(socket.connect(address).await?, &trusts, &[]).await
+    };
+    beside(&mut server, another).await.expect("another address has an allowance of its own");
+}
+
+#[tokio::test]
 async fn a_new_certificate_serves_new_connections_and_a_bad_one_none() {
     let files = Files::new("reload");
     let first = files.write();
     let certificate = files.read().expect("good files");
-    let mut server = server().await.secured(&certificate);
+    let mut server = server().await.secured(certificate.in_use());
     let address = server.local_addr();
     let again = Arc::new(Notify::new());
     let follows = tokio::spawn({
         let again = again.clone();
-        async move { certificate.follow(&again).await }
+        async move { certificate.follow(&again, || ()).await }
     });
     let (mut old, connection) = web_socket(&mut server, &first).await;
 
