@@ -239,10 +239,11 @@ pub(crate) fn monitored(address: SocketAddr) {
 }
 
 /// Prints where the TURN server is, and at which ports it relays.
-pub(crate) fn serving_turn(addresses: &[SocketAddr], ports: &RangeInclusive<u16>) {
+pub(crate) fn serving_turn(addresses: &[SocketAddr], name: Option<&str>, ports: &RangeInclusive<u16>) {
+    let ways = name.map_or("UDP and TCP".to_owned(), |name| format!("UDP, TCP and TLS as {name}"));
     for address in addresses {
         let (low, high) = (ports.start(), ports.end());
-        say(&format!("TURN server on {address}, UDP and TCP; it relays at UDP ports {low}-{high}\n"));
+        say(&format!("TURN server on {address}, {ways}; it relays at UDP ports {low}-{high}\n"));
     }
 }
 

@@ -49,7 +49,8 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
     let mut signals = Signals::start()
         .map_err(|error| output::refuse("cannot handle signals", &error.to_string(), "check the system's limits"))?;
     let mut ice = handed_out(&args).await?;
-    let turn = turn::start(&args.turn, server.local_addr().ip(), &mut ice.secret).await?;
+    let certificate = certificate::source(&args)?;
+    let turn = turn::start(&args.turn, server.local_addr().ip(), &mut ice.secret, certificate.as_ref()).await?;
     if let Some(turn) = &turn {
         // The own one first: clients use the first few.
         ice.servers.splice(..0, turn.servers());
@@ -58,7 +59,6 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
     let directory = directory(&args.directory)?;
     let (monitored, questions) = watch(args.metrics_listen.as_deref())
         .map_err(|cause| output::usage("cannot answer monitors", &cause, "choose another --metrics-listen"))?;
-    let certificate = certificate::source(&args)?;
     let (server, scheme) = match &certificate {
         Some(certificate) => (server.secured(certificate.in_use()), "https"),
         None => (server, "http"),
@@ -67,7 +67,7 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
     tracing::info!(address = %server.local_addr(), places, version = env!("CARGO_PKG_VERSION"), "listening");
     output::serving(scheme, server.local_addr());
     monitored.into_iter().for_each(output::monitored);
-    turn.iter().for_each(|turn| output::serving_turn(&turn.addresses(), &args.turn.turn_ports));
+    turn.iter().for_each(|turn| output::serving_turn(&turn.addresses(), turn.name(), &args.turn.turn_ports));
     service::ready();
     let (drain, reload) = (Arc::new(Notify::new()), Notify::new());
     let reloads = certificate.is_some().then_some(&reload);

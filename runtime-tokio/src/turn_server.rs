@@ -24,6 +24,7 @@ use self::relays::Relays;
 use self::streams::Streams;
 use crate::drive::{Surroundings, drive};
 use crate::limits;
+use crate::tls::InUse;
 use crate::udp::RECEIVE_BUFFER_BYTES;
 
 /// Events of connections and relays that the server has not asked for yet. Each has at most one that waits for room, so
@@ -46,6 +47,8 @@ pub struct TurnOptions {
     pub peers: Peers,
     /// Credentials are made from this.
     pub secret: Zeroizing<String>,
+    /// The server speaks TLS too, on the TCP port, with this certificate.
+    pub certificate: Option<InUse>,
 }
 
 /// A TURN server that listens. Needs a tokio runtime with I/O and time enabled.
@@ -64,7 +67,7 @@ impl TurnPost {
         let udp = udp_socket(address)?;
         let local = udp.get_ref().local_addr()?;
         let listener = TcpListener::bind(local).await?;
-        let TurnOptions { external, ports, peers, secret } = options;
+        let TurnOptions { external, ports, peers, secret, certificate } = options;
         let own = if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect();
         let allocations_max = limits::turn_allocations();
         let config = TurnConfig { secret, external, own, peers, allocations_max, seed: crate::seed() };
@@ -72,7 +75,7 @@ impl TurnPost {
         let mut clock = interval(TIME_OF_DAY_EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let relays = Relays::new(local.ip(), ports, report.clone());
-        let streams = Streams::new(listener, report);
+        let streams = Streams::new(listener, report, certificate);
         let sockets = Sockets { udp, relays, streams, reports, clock, buffer: vec![0; MAX_MESSAGE + 1] };
         let mut machine = TurnServer::new(config);
         // Before the first client comes.

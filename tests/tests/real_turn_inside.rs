@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use beach_core::ice::server_url::Credentials;
 use beach_tests::real::{
-    Host, Meeting, Nat, PUBLIC, Process, Rendezvous, Running as _, Scratch, Signal, beach_of, binary, eventually,
-    holds, left_out,
+    Authority, Host, Meeting, Nat, PUBLIC, Process, Rendezvous, Running as _, Scratch, Signal, beach_of, binary,
+    eventually, holds, left_out,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -100,9 +100,9 @@ fn behind_routers_it_relays_over_udp_or_tcp_whatever_gets_out() {
 }
 
 /// A server with a known secret, and its TURN port.
-fn with_secret(scratch: &Scratch) -> (Rendezvous, String) {
+fn with_secret(scratch: &Scratch, options: &[&str]) -> (Rendezvous, String) {
     scratch.write("secret", "north");
-    let server = Rendezvous::start(scratch, &[&LOCAL[..], &["--turn-secret-file", "secret"]].concat());
+    let server = Rendezvous::start(scratch, &[&LOCAL[..], &["--turn-secret-file", "secret"], options].concat());
     let port = eventually("the TURN port", SOON, || {
         let said = server.process.stderr();
         let (_, rest) = said.split_once("TURN server on 127.0.0.1:")?;
@@ -119,24 +119,48 @@ fn uclient(port: &str, options: &[&str]) -> Command {
     command
 }
 
+/// coturn's client loses nothing with these options.
+#[track_caller]
+fn loses_nothing(port: &str, options: &[&str]) {
+    let options = [options, &["-m", "4", "-n", "50", "-l", "700"]].concat();
+    let done = uclient(port, &options).output().expect("coturn's tools are there");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let whole = said.contains("tot_send_msgs=200, tot_recv_msgs=200") && said.contains("Total lost packets 0 (");
+    assert!(done.status.success() && whole, "{options:?}: {said}");
+}
+
 #[test]
 fn the_client_of_coturn_loses_nothing_over_udp_and_over_tcp() {
     let scratch = Scratch::new();
-    let (_server, port) = with_secret(&scratch);
+    let (_server, port) = with_secret(&scratch, &[]);
     // Send indications and channels, each to a relay of the same server.
     for options in [&["-y"][..], &["-y", "-s"], &["-y", "-t"], &["-y", "-t", "-s"]] {
-        let options = [options, &["-m", "4", "-n", "50", "-l", "700"]].concat();
-        let done = uclient(&port, &options).output().expect("coturn's tools are there");
-        let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        let whole = said.contains("tot_send_msgs=200, tot_recv_msgs=200") && said.contains("Total lost packets 0 (");
-        assert!(done.status.success() && whole, "{options:?}: {said}");
+        loses_nothing(&port, options);
+    }
+}
+
+#[test]
+fn with_a_certificate_the_same_port_speaks_tls_too() {
+    let scratch = Scratch::new();
+    let authority = Authority::new();
+    let (certificate, key) = authority.signs();
+    scratch.write("authority.pem", &authority.certificate);
+    scratch.write("tls.pem", certificate);
+    scratch.write("tls.key", key);
+    let options = ["--tls-cert", "tls.pem", "--tls-key", "tls.key"];
+    let (server, port) = with_secret(&scratch, &options);
+    let said = server.process.stderr();
+    assert!(said.contains(", UDP, TCP and TLS as localhost; it relays at"), "{said}");
+    let authority = scratch.file("authority.pem").display().to_string();
+    for options in [&["-y", "-t", "-S", "-E", &authority][..], &["-y", "-t", "-S", "-s"], &["-y", "-t"], &["-y"]] {
+        loses_nothing(&port, options);
     }
 }
 
 #[test]
 fn a_flood_through_the_server_delays_neither_a_join_nor_another_session() {
     let scratch = Scratch::new();
-    let (server, port) = with_secret(&scratch);
+    let (server, port) = with_secret(&scratch, &[]);
     let quiet = meet(&scratch, &server.url, binary(), binary());
     // As much as two clients can send, from another address.
     let flood = ["-L", "127.0.0.2", "-y", "-s", "-m", "4", "-n", "10000000", "-l", "1200", "-z", "0"];

@@ -65,6 +65,14 @@ impl Source {
         }
     }
 
+    /// The name by which browsers can check the certificate.
+    pub(super) fn name(&self) -> Option<String> {
+        match self {
+            Source::Files(certificate) => certificate.in_use().name(),
+            Source::Authority(_, domains) => domains.first().cloned(),
+        }
+    }
+
     /// Keeps the certificate new, for ever. Notified, it looks at once, and tells the service manager when that is done.
     pub(super) async fn follow(self, again: &Notify) -> Infallible {
         match self {

@@ -8,6 +8,7 @@ use beach_core::turn_server::Peers;
 use beach_runtime_tokio::turn_server::{TurnOptions, TurnPost};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::certificate::Source;
 use crate::addresses::default_addresses;
 use crate::args::TurnArgs;
 use crate::output;
@@ -19,9 +20,11 @@ const DEFAULT_PORT: u16 = 3478;
 pub(super) struct Turn {
     post: TurnPost,
     external: Vec<IpAddr>,
+    /// The name by which browsers reach the server over TLS.
+    name: Option<String>,
 }
 
-/// Starts the server, if one is wanted. Without a secret, one is drawn.
+/// Starts the server, if one is wanted. Without a secret, one is drawn. With a certificate the server speaks TLS too.
 ///
 /// # Errors
 /// The exit code; the reason was printed.
@@ -29,6 +32,7 @@ pub(super) async fn start(
     args: &TurnArgs,
     beside: IpAddr,
     secret: &mut Option<Zeroizing<String>>,
+    certificate: Option<&Source>,
 ) -> Result<Option<Turn>, u8> {
     if !args.turn {
         return Ok(None);
@@ -46,9 +50,11 @@ pub(super) async fn start(
         ports: args.turn_ports.clone(),
         peers,
         secret: secret.get_or_insert_with(drawn).clone(),
+        certificate: certificate.map(Source::in_use),
     };
+    let name = certificate.and_then(Source::name);
     match TurnPost::bind(listen, options).await {
-        Ok(post) => Ok(Some(Turn { post, external })),
+        Ok(post) => Ok(Some(Turn { post, external, name })),
         Err(error) => {
             let what = format!("cannot listen for TURN on {listen}, UDP and TCP");
             Err(output::usage(&what, &error.to_string(), "choose another --turn-listen"))
@@ -107,6 +113,11 @@ impl Turn {
         self.external.iter().map(|ip| SocketAddr::new(*ip, port)).collect()
     }
 
+    /// The name by which browsers reach the server over TLS, if the certificate has one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// The server as it is handed out, without credentials: UDP before TCP, since a lost datagram does not delay those
     /// behind it.
     pub(super) fn servers(&self) -> Vec<IceServer> {
@@ -117,7 +128,12 @@ impl Turn {
                 service: Service::Turn(transport, None),
             })
         };
-        of(Transport::Udp).chain(of(Transport::Tcp)).collect()
+        let over_tls = self.name.iter().map(|name| IceServer {
+            host: name.clone(),
+            port: self.post.local_addr().port(),
+            service: Service::Turns(None),
+        });
+        of(Transport::Udp).chain(of(Transport::Tcp)).chain(over_tls).collect()
     }
 
     pub(super) fn into_post(self) -> TurnPost {

@@ -1,7 +1,9 @@
-//! TCP connections of TURN clients. A connection costs a bounded queue, and never makes others wait.
+//! TCP connections of TURN clients, with TLS or without. A connection costs a bounded queue, and never makes others wait.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beach_core::turn_server::stream::Framer;
@@ -13,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::canonical;
+use crate::tls::{HANDSHAKE_DEADLINE, HANDSHAKE_RECORD, Handshakes, InUse};
 use crate::websocket::{DATAGRAM_WAITS_MAX, prepare};
 
 /// Messages that may wait for a slow client, of two kilobytes at most. More are dropped.
@@ -27,6 +30,9 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 /// Bytes read at a time.
 const READ_BYTES: usize = 4096;
 
+/// The name of TURN among the protocols of TLS (RFC 7443). Browsers offer none.
+const PROTOCOLS: &[&[u8]] = &[b"stun.turn"];
+
 /// A message that waits: an answer, or a datagram since this time.
 type Waiting = (Option<Instant>, Vec<u8>);
 
@@ -38,11 +44,15 @@ pub(super) struct Streams {
     open: HashMap<ConnectionId, mpsc::Sender<Waiting>>,
     tasks: JoinSet<()>,
     report: mpsc::Sender<TurnInput>,
+    /// For clients that speak TLS.
+    handshakes: Option<Arc<Handshakes>>,
 }
 
 impl Streams {
-    pub(super) fn new(listener: TcpListener, report: mpsc::Sender<TurnInput>) -> Streams {
-        Streams { listener, accept_at: Instant::now(), next: 1, open: HashMap::new(), tasks: JoinSet::new(), report }
+    pub(super) fn new(listener: TcpListener, report: mpsc::Sender<TurnInput>, certificate: Option<InUse>) -> Streams {
+        let handshakes = certificate.map(|in_use| Arc::new(Handshakes::new(in_use).for_protocols(PROTOCOLS)));
+        let (open, tasks) = (HashMap::new(), JoinSet::new());
+        Streams { listener, accept_at: Instant::now(), next: 1, open, tasks, report, handshakes }
     }
 
     /// Waits for the next connection. Cancel-safe.
@@ -68,7 +78,10 @@ impl Streams {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         self.open.insert(id, queue);
         let client = Client { via: Via::Stream(id), address: from };
-        self.tasks.spawn(carry(id, client, stream, waiting, self.report.clone()));
+        match self.handshakes.clone() {
+            None => self.tasks.spawn(carry(id, client, stream, waiting, self.report.clone())),
+            Some(handshakes) => self.tasks.spawn(serve(id, client, stream, waiting, self.report.clone(), handshakes)),
+        };
         while self.tasks.try_join_next().is_some() {}
         (id, from)
     }
@@ -94,6 +107,35 @@ impl Streams {
     /// Closes a connection after what is queued for it.
     pub(super) fn close(&mut self, id: ConnectionId) {
         self.open.remove(&id);
+    }
+}
+
+/// A connection that may begin with TLS: no message of TURN begins with the same byte.
+async fn serve(
+    id: ConnectionId,
+    client: Client,
+    stream: TcpStream,
+    waiting: mpsc::Receiver<Waiting>,
+    report: mpsc::Sender<TurnInput>,
+    handshakes: Arc<Handshakes>,
+) {
+    let mut first = [0];
+    let peek = timeout(HANDSHAKE_DEADLINE, stream.peek(&mut first)).await;
+    if !matches!(peek, Ok(Ok(1))) {
+        let _ = report.send(TurnInput::Closed(id)).await;
+        return;
+    }
+    if first != [HANDSHAKE_RECORD] {
+        return carry(id, client, stream, waiting, report).await;
+    }
+    let handshake = timeout(HANDSHAKE_DEADLINE, handshakes.accept(stream, Some(client.address.ip()))).await;
+    match handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+        // In a box: the state of TLS is large.
+        Ok(stream) => carry(id, client, Box::new(stream), waiting, report).await,
+        Err(error) => {
+            tracing::debug!(id, %error, "no TLS with a TURN client");
+            let _ = report.send(TurnInput::Closed(id)).await;
+        }
     }
 }
 
@@ -129,7 +171,12 @@ async fn carry<S: AsyncRead + AsyncWrite>(
                 tracing::trace!(id, "a datagram to a TURN client waited too long");
                 continue;
             }
-            if !timeout(WRITE_WITHIN, writer.write_all(&bytes)).await.is_ok_and(|wrote| wrote.is_ok()) {
+            let sent = async {
+                writer.write_all(&bytes).await?;
+                // TLS may hold a record back.
+                writer.flush().await
+            };
+            if !timeout(WRITE_WITHIN, sent).await.is_ok_and(|sent| sent.is_ok()) {
                 return;
             }
         }
