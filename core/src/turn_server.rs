@@ -15,11 +15,12 @@ mod message;
 mod peers;
 mod requests;
 pub mod stream;
+mod tally;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use stun_types::message::{BINDING, Message, MessageClass};
@@ -33,15 +34,16 @@ use self::auth::Auth;
 use self::budgets::Places;
 use self::peers::PeerRule;
 use self::stream::MAX_MESSAGE;
+pub use self::tally::{Present, Refusal, Tally};
 use crate::ice::stun;
 use crate::machine::Machine;
 pub use crate::rendezvous::{
     ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE, NODE_RELAY_BURST, NODE_RELAY_RATE, RELAY_BURST, RELAY_RATE,
 };
 use crate::session::address::owner;
+use crate::support::address_rates::AddressRates;
 use crate::support::entropy::Entropy;
 use crate::support::token_bucket::TokenBucket;
-use crate::support::address_rates::AddressRates;
 use crate::time::{Timestamp, earliest};
 
 /// Most allocations. Each has up to two sockets.
@@ -106,6 +108,7 @@ pub struct TurnServer {
     /// Connections without an allocation, by the time at which they are closed.
     strangers: BTreeSet<(Timestamp, ConnectionId)>,
     next_relay: RelayId,
+    tally: Tally,
     out: VecDeque<TurnOutput>,
 }
 
@@ -137,6 +140,7 @@ impl TurnServer {
             streams: BTreeMap::new(),
             strangers: BTreeSet::new(),
             next_relay: 1,
+            tally: Tally::default(),
             out: VecDeque::new(),
         }
     }
@@ -144,6 +148,17 @@ impl TurnServer {
     /// How many addresses relay.
     pub fn relays(&self) -> usize {
         self.addresses.len()
+    }
+
+    /// What the server has done since its start.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// What the server has now.
+    pub fn present(&self) -> Present {
+        let (allocations, users) = (self.allocations.len(), self.places.users());
+        Present { allocations, users, streams: self.streams.len() }
     }
 
     /// How many things the server remembers of its clients, together.
@@ -264,12 +279,17 @@ impl TurnServer {
     /// Whether one more datagram of an allocation may pass. The allocation is asked first: what is too much there takes
     /// nothing from others.
     fn may_pass(&mut self, now: Timestamp, client: Client, length: usize) -> bool {
-        let Some(own) = self.allocations.get_mut(&client) else { return false };
+        let Some(own) = self.allocations.get_mut(&client).filter(|_| length <= MAX_DATA) else { return false };
         let bytes = length + OVERHEAD;
-        length <= MAX_DATA
-            && own.may_relay(now, bytes)
-            && self.places.may_relay(now, own.owner, bytes)
-            && self.all.take(now, bytes)
+        let may =
+            own.may_relay(now, bytes) && self.places.may_relay(now, own.owner, bytes) && self.all.take(now, bytes);
+        if may {
+            self.tally.relayed += 1;
+            self.tally.relayed_bytes += length as u64;
+        } else {
+            self.tally.over_rate += 1;
+        }
+        may
     }
 
     /// Ends an allocation, if there is one.
@@ -287,6 +307,14 @@ impl TurnServer {
         self.relays.remove(&relay);
         self.addresses.remove(&address);
         self.out.push_back(TurnOutput::Unbind(relay));
+    }
+
+    /// The machine has these addresses from now on. Peers that are thereby the machine itself are let in no more.
+    fn on_own(&mut self, own: Vec<IpAddr>) {
+        self.rule.own = own;
+        for allocation in self.allocations.values_mut() {
+            allocation.keep_peers(|peer| self.rule.allows(peer));
+        }
     }
 
     fn expire(&mut self, now: Timestamp) {
@@ -318,6 +346,7 @@ impl Machine for TurnServer {
         match input {
             TurnInput::Tick => {}
             TurnInput::TimeOfDay(seconds) => self.auth.set_clock(now, seconds),
+            TurnInput::Own(addresses) => self.on_own(addresses),
             TurnInput::Opened(id, from) => self.on_opened(now, id, from),
             TurnInput::FromClient(client, bytes) => self.on_client(now, client, &bytes),
             TurnInput::Closed(id) => self.on_closed(now, id),

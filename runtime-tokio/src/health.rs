@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::histogram::Histogram;
+use crate::turn_server::TurnCondition;
 use crate::{directory, serve};
 
 /// A loop that does not answer within this time does not work.
@@ -41,6 +42,8 @@ pub struct Condition {
     pub directory: Option<directory::Tally>,
     /// How long the loop took for each event.
     pub turns: Histogram,
+    /// How the TURN server beside it is, if there is one.
+    pub turn: Option<TurnCondition>,
     /// Whether the server is about to end.
     pub draining: bool,
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use beach_core::ice::server_url::IceServer;
@@ -20,7 +20,7 @@ use crate::health::{Condition, Question, Questions};
 use crate::histogram::Histogram;
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
-use crate::turn_server::TurnPost;
+use crate::turn_server::{Shown, TurnPost};
 
 /// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `operation` asks for
 /// the end and no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous
@@ -40,7 +40,7 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, mut operation: Op
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let itself = stun.answers();
     let turn = operation.turn.take();
-    let watched = Watched::default();
+    let watched = Watched { turn: turn.as_ref().map(TurnPost::shown), ..Watched::default() };
     let mut sockets = Sockets { server, operation, watched, ice, itself, renewal, handed_out: false };
     tokio::select! {
         () = drive(&mut rendezvous, Instant::now(), &mut sockets) => {}
@@ -81,6 +81,8 @@ struct Watched {
     /// When the event came that is being handled.
     event_at: Option<Instant>,
     turns: Histogram,
+    /// The condition of the TURN server, if there is one.
+    turn: Option<Shown>,
     /// When the port is closed, if the rendezvous shall end.
     close_at: Option<tokio::time::Instant>,
     is_draining: bool,
@@ -169,14 +171,16 @@ impl Surroundings<Rendezvous> for Sockets {
     }
 
     fn performed(&mut self, machine: &mut Rendezvous) -> ControlFlow<()> {
-        let Watched { question, event_at, turns, is_draining, .. } = &mut self.watched;
+        let Watched { question, event_at, turns, turn, is_draining, .. } = &mut self.watched;
         if let Some(at) = event_at.take() {
             turns.add(at.elapsed());
         }
         if let Some(question) = question.take() {
             let (done, present, server) = (machine.tally(), machine.present(), self.server.tally());
             let directory = self.operation.directory.as_ref().map(Directory::tally);
-            question.answer(Condition { done, present, server, directory, turns: *turns, draining: *is_draining });
+            let turn = turn.as_ref().map(|turn| *turn.lock().unwrap_or_else(PoisonError::into_inner));
+            let (turns, draining) = (*turns, *is_draining);
+            question.answer(Condition { done, present, server, directory, turns, turn, draining });
         }
         ControlFlow::Continue(())
     }

@@ -7,12 +7,13 @@ use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use beach_core::machine::Machine as _;
 use beach_core::time::Timestamp;
 use beach_core::turn_server::stream::MAX_MESSAGE;
-use beach_core::turn_server::{Client, Peers, TurnConfig, TurnInput, TurnOutput, TurnServer, Via};
+use beach_core::turn_server::{Client, Peers, Present, Tally, TurnConfig, TurnInput, TurnOutput, TurnServer, Via};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 use self::relays::Relays;
 use self::streams::Streams;
 use crate::drive::{Surroundings, drive};
+use crate::interfaces::Interfaces;
 use crate::limits;
 use crate::tls::InUse;
 use crate::udp::RECEIVE_BUFFER_BYTES;
@@ -58,6 +60,18 @@ pub struct TurnPost {
     local: SocketAddr,
 }
 
+/// How a TURN server is, in numbers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TurnCondition {
+    /// The deeds of the server.
+    pub done: Tally,
+    /// The server's present allocations, users and connections.
+    pub present: Present,
+}
+
+/// The newest condition of a server that runs beside the loop which is asked for it.
+pub(crate) type Shown = Arc<Mutex<TurnCondition>>;
+
 impl TurnPost {
     /// Listens on this address, over UDP and TCP; port 0 lets the system choose one that both have.
     ///
@@ -68,7 +82,7 @@ impl TurnPost {
         let local = udp.get_ref().local_addr()?;
         let listener = TcpListener::bind(local).await?;
         let TurnOptions { external, ports, peers, secret, certificate } = options;
-        let own = if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect();
+        let own = own_addresses()?;
         let allocations_max = limits::turn_allocations();
         let config = TurnConfig { secret, external, own, peers, allocations_max, seed: crate::seed() };
         let (report, reports) = mpsc::channel(EVENTS_MAX);
@@ -76,7 +90,8 @@ impl TurnPost {
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let relays = Relays::new(local.ip(), ports, report.clone());
         let streams = Streams::new(listener, report, certificate);
-        let sockets = Sockets { udp, relays, streams, reports, clock, buffer: vec![0; MAX_MESSAGE + 1] };
+        let (interfaces, shown, buffer) = (Interfaces::watch(), Shown::default(), vec![0; MAX_MESSAGE + 1]);
+        let sockets = Sockets { udp, relays, streams, reports, clock, interfaces, shown, buffer };
         let mut machine = TurnServer::new(config);
         // Before the first client comes.
         machine.handle(Timestamp::ZERO, time_of_day());
@@ -89,10 +104,20 @@ impl TurnPost {
         self.local
     }
 
+    /// Where the server's condition is, from its first event on.
+    pub(crate) fn shown(&self) -> Shown {
+        self.sockets.shown.clone()
+    }
+
     /// Serves for ever.
     pub(crate) async fn run(&mut self) -> Infallible {
         drive(&mut self.machine, Instant::now(), &mut self.sockets).await
     }
+}
+
+/// All addresses of this machine.
+fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    Ok(if_addrs::get_if_addrs()?.iter().map(if_addrs::Interface::ip).collect())
 }
 
 fn time_of_day() -> TurnInput {
@@ -136,6 +161,8 @@ struct Sockets {
     streams: Streams,
     reports: mpsc::Receiver<TurnInput>,
     clock: Interval,
+    interfaces: Interfaces,
+    shown: Shown,
     buffer: Vec<u8>,
 }
 
@@ -169,6 +196,12 @@ impl Surroundings<TurnServer> for Sockets {
         ControlFlow::Continue(())
     }
 
+    fn performed(&mut self, machine: &mut TurnServer) -> ControlFlow<Infallible> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        *shown = TurnCondition { done: machine.tally(), present: machine.present() };
+        ControlFlow::Continue(())
+    }
+
     async fn next(&mut self) -> TurnInput {
         loop {
             if let Some((relay, port)) = self.relays.bound() {
@@ -176,6 +209,10 @@ impl Surroundings<TurnServer> for Sockets {
             }
             tokio::select! {
                 _ = self.clock.tick() => return time_of_day(),
+                () = self.interfaces.changed() => match own_addresses() {
+                    Ok(own) => return TurnInput::Own(own),
+                    Err(error) => tracing::warn!(%error, "this machine's addresses cannot be read"),
+                },
                 received = receive(&self.udp, &mut self.buffer) => {
                     if let Some((address, length)) = received {
                         let client = Client { via: Via::Udp, address };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use beach_core::ice::server_url::Credentials;
 use beach_tests::real::{
     Authority, Host, Meeting, Nat, PUBLIC, Process, Rendezvous, Running as _, Scratch, Signal, beach_of, binary,
-    eventually, holds, left_out,
+    eventually, holds, left_out, metrics,
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -140,14 +140,14 @@ fn the_client_of_coturn_loses_nothing_over_udp_and_over_tcp() {
 }
 
 #[test]
-fn with_a_certificate_the_same_port_speaks_tls_too() {
+fn with_a_certificate_the_same_port_speaks_tls_too_and_the_metrics_tell_of_it_all() {
     let scratch = Scratch::new();
     let authority = Authority::new();
     let (certificate, key) = authority.signs();
     scratch.write("authority.pem", &authority.certificate);
     scratch.write("tls.pem", certificate);
     scratch.write("tls.key", key);
-    let options = ["--tls-cert", "tls.pem", "--tls-key", "tls.key"];
+    let options = ["--tls-cert", "tls.pem", "--tls-key", "tls.key", "--metrics-listen", "127.0.0.1:0"];
     let (server, port) = with_secret(&scratch, &options);
     let said = server.process.stderr();
     assert!(said.contains(", UDP, TCP and TLS as localhost; it relays at"), "{said}");
@@ -155,6 +155,18 @@ fn with_a_certificate_the_same_port_speaks_tls_too() {
     for options in [&["-y", "-t", "-S", "-E", &authority][..], &["-y", "-t", "-S", "-s"], &["-y", "-t"], &["-y"]] {
         loses_nothing(&port, options);
     }
+    let url = said.split_whitespace().find(|word| word.ends_with("/metrics")).expect("the address for monitors");
+    let monitor = url.trim_start_matches("http://").trim_end_matches("/metrics").parse().expect("an address");
+    let wrong = Credentials::until(today() + 3600, b"south");
+    let mut refused = Command::new("turnutils_uclient");
+    refused.args(["-y", "-c", "-u", &wrong.user, "-w", &wrong.password, "-p", &port, "127.0.0.1"]);
+    let mut refused = Process::start(&mut refused);
+    holds("a refusal is counted", SOON, || metrics(monitor)["beach_turn_refused_total{why=\"credentials\"}"] > 0.0);
+    refused.exit(SOON);
+    let told = metrics(monitor);
+    assert!(told["beach_turn_allocated_total"] >= 16.0, "{told:#?}");
+    assert!(told["beach_turn_datagrams_total{result=\"sent\"}"] >= 800.0, "{told:#?}");
+    assert!(told["beach_turn_bytes_total"] >= 800.0 * 700.0, "{told:#?}");
 }
 
 #[test]

@@ -130,6 +130,13 @@ impl Allocation {
         Ok(())
     }
 
+    /// Lets no peer in any more, and forgets its channels, that does not pass this rule.
+    pub(super) fn keep_peers(&mut self, rule: impl Fn(IpAddr) -> bool) {
+        self.permissions.retain(|peer, _| rule(*peer));
+        self.channels.retain(|_, channel| rule(channel.peer.ip()));
+        self.numbers.retain(|peer, _| rule(peer.ip()));
+    }
+
     pub(super) fn peer_of(&self, now: Timestamp, number: u16) -> Option<SocketAddr> {
         self.channels.get(&number).filter(|channel| channel.until > now).map(|channel| channel.peer)
     }

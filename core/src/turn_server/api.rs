@@ -56,7 +56,7 @@ pub struct TurnConfig {
     pub secret: Zeroizing<String>,
     /// The addresses at which clients and peers reach the server, one a family at most. The server relays at these.
     pub external: Vec<IpAddr>,
-    /// All other addresses of the server's machine.
+    /// All other addresses of the server's machine; see [`TurnInput::Own`].
     pub own: Vec<IpAddr>,
     /// To whom the server relays.
     pub peers: Peers,
@@ -74,6 +74,8 @@ pub enum TurnInput {
     /// The time of day, in seconds since 1970. Nobody is let in before this input came once; later ones correct the
     /// first one, since a system's clock may be set.
     TimeOfDay(u64),
+    /// The machine's addresses, if they are not those of [`TurnConfig::own`] any more.
+    Own(Vec<IpAddr>),
     /// A connection of a client, and the client's address.
     Opened(ConnectionId, SocketAddr),
     /// A datagram of a client, or a whole message on the client's connection: see [`Framer`](super::stream::Framer).
@@ -98,6 +100,7 @@ impl fmt::Debug for TurnInput {
         match self {
             TurnInput::Tick => f.write_str("Tick"),
             TurnInput::TimeOfDay(seconds) => write!(f, "TimeOfDay({seconds})"),
+            TurnInput::Own(addresses) => write!(f, "Own({} addresses)", addresses.len()),
             TurnInput::Opened(id, from) => write!(f, "Opened({id}, {from})"),
             TurnInput::FromClient(client, bytes) => write!(f, "FromClient({client:?}, {} bytes)", bytes.len()),
             TurnInput::Closed(id) => write!(f, "Closed({id})"),

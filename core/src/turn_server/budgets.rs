@@ -113,6 +113,11 @@ impl Places {
         self.known.get_mut(&owner).is_some_and(|place| place.relayed.take(now, bytes))
     }
 
+    /// How many users have allocations.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
+    }
+
     /// How much is remembered.
     pub(super) fn remembered(&self) -> usize {
         self.known.len() + self.resting.len() + self.users.len()

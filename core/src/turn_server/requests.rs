@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use stun_types::AddressFamily;
-use stun_types::attribute::{ErrorCode, Nonce, Realm, UnknownAttributes, XorMappedAddress};
+use stun_types::attribute::{ErrorCode, MessageIntegrity, Nonce, Realm, UnknownAttributes, XorMappedAddress};
 use stun_types::message::{Message, MessageClass};
 use stun_types::prelude::{Attribute as _, AttributeFromRaw as _, AttributeStaticType as _, AttributeWrite};
 use turn_types::attribute::{
@@ -17,6 +17,7 @@ use super::allocation::{Allocation, Relay, Unbound};
 use super::api::{Client, Port, RelayId, TurnOutput};
 use super::auth::{Denied, REALM, Wanted};
 use super::message::{Request, answer, error_code, unknown};
+use super::tally::Refusal;
 use super::{ALLOCATION_PEERS, LIFE, TurnServer};
 use crate::session::address::owner;
 use crate::time::Timestamp;
@@ -49,7 +50,13 @@ impl TurnServer {
         let wanted = if method == ALLOCATE { Wanted::New } else { Wanted::Existing };
         let user = match self.auth.user_of(now, client, message, wanted) {
             Ok(user) => user,
-            Err(denied) => return self.challenge(now, client, message, denied),
+            Err(denied) => {
+                // The first request of each client shows no credentials.
+                if denied == Denied::Unauthorized && message.has_attribute(MessageIntegrity::TYPE) {
+                    self.tally.refuse(Refusal::Credentials);
+                }
+                return self.challenge(now, client, message, denied);
+            }
         };
         let request = Request { method, transaction: message.transaction_id(), key: self.auth.key(&user) };
         let unknown = unknown(message);
@@ -88,6 +95,7 @@ impl TurnServer {
     }
 
     fn refuse(&mut self, client: Client, request: &Request, code: Code) {
+        self.tally.refuse(Refusal::of(code));
         self.out.push_back(TurnOutput::Answer(client, request.error(code, &[])));
     }
 
@@ -169,6 +177,7 @@ impl TurnServer {
         }
         let (transaction, life) = (own.transaction, own.expires.since(now));
         let request = Request { method: ALLOCATE, transaction, key: self.auth.key(&own.user) };
+        self.tally.allocations += u64::from(!own.relays.is_empty());
         if own.relays.is_empty() {
             self.end(now, client);
             return self.refuse(client, &request, ErrorCode::INSUFFICIENT_CAPACITY);

@@ -363,6 +363,46 @@ fn the_server_relays_to_no_peer_in_its_own_networks_by_any_request() {
 }
 
 #[test]
+fn an_address_that_becomes_the_machines_own_is_no_peer_any_more_and_a_former_one_may_be() {
+    let mut post = Post::new();
+    let client = udp("192.0.2.1:5000");
+    post.allocate(client);
+    assert_eq!((post.permit(client, "198.51.100.1:80"), post.permit(client, "198.51.100.2:80")), (403, 0));
+    assert_eq!((post.bind(client, 0x4000, "198.51.100.2:80"), post.permit(client, "192.0.2.9:80")), (0, 0));
+    assert_eq!(post.handle(TurnInput::Own(vec![place("198.51.100.2:0").ip()])), []);
+    assert_eq!(post.send(client, "198.51.100.2:80", b"x"), []);
+    let by_channel = [&[0x40, 0, 0, 1][..], b"x"].concat();
+    assert_eq!(post.handle(TurnInput::FromClient(client, by_channel)), []);
+    assert_eq!((post.permit(client, "198.51.100.2:80"), post.permit(client, "198.51.100.1:80")), (403, 0));
+    assert_eq!(
+        (post.send(client, "198.51.100.1:80", b"x").len(), post.send(client, "192.0.2.9:80", b"x").len()),
+        (1, 1)
+    );
+}
+
+#[test]
+fn deeds_are_counted_and_refusals_by_their_reason() {
+    let mut post = Post::with(Peers::Public, 1);
+    let [one, other] = ["192.0.2.1:5000", "192.0.2.2:5000"].map(udp);
+    let transport = RequestedTransport::new(RequestedTransport::UDP);
+    let wrong = Credentials::until(TODAY + 3600, b"another secret");
+    assert_eq!(code(&post.ask_as(&wrong, one, ALLOCATE, &[&transport])), ErrorCode::UNAUTHORIZED);
+    post.allocate(one);
+    assert_eq!(post.ask(other, ALLOCATE, &[&transport]), ErrorCode::INSUFFICIENT_CAPACITY);
+    assert_eq!((post.permit(one, "10.0.0.1:80"), post.permit(one, "192.0.2.9:80")), (ErrorCode::FORBIDDEN, 0));
+    assert_eq!(post.ask(one, ALLOCATE, &[&transport]), ErrorCode::ALLOCATION_MISMATCH);
+    assert_eq!(post.send(one, "192.0.2.9:80", b"hello").len(), 1);
+    let floods = (0..2000).map(|_| post.send(one, "192.0.2.9:80", &[0; 1000]).len() as u64).sum::<u64>();
+    let done = post.server.tally();
+    assert_eq!(Refusal::ALL.map(|why| done.refused(why)), [1, 0, 1, 1, 1]);
+    assert_eq!((done.allocations, done.relayed, done.over_rate), (1, 1 + floods, 2000 - floods));
+    assert_eq!(done.relayed_bytes, 5 + 1000 * floods);
+    assert_eq!(post.server.present(), Present { allocations: 1, users: 1, streams: 0 });
+    assert_eq!(post.ask(one, REFRESH, &[&Lifetime::new(0)]), 0);
+    assert_eq!(post.server.present(), Present::default());
+}
+
+#[test]
 fn of_its_own_address_the_server_reaches_its_relays_and_nothing_else() {
     let mut post = Post::new();
     let [one, other] = ["192.0.2.1:5000", "192.0.2.2:5000"].map(udp);

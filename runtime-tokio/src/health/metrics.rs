@@ -4,6 +4,7 @@
 use std::fmt;
 
 use beach_core::rendezvous::{Close, Join, Registration};
+use beach_core::turn_server::Refusal;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text as openmetrics};
 use prometheus_client::metrics::MetricType;
@@ -12,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Condition;
 use crate::directory::{self, Kind, Outcome};
 use crate::histogram::Histogram;
+use crate::turn_server::TurnCondition;
 
 /// The content type of [`text`].
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,6 +37,9 @@ impl Collector for Condition {
         if let Some(directory) = &self.directory {
             page.directory(directory)?;
         }
+        if let Some(turn) = &self.turn {
+            of_turn(turn, &mut page)?;
+        }
         let help = "How long the loop took for each event and what followed from the event";
         page.seconds("loop", help, &self.turns)
     }
@@ -48,15 +53,15 @@ impl Condition {
         page.gauge("places", "Connections that may have a place", &[("", number(server.places))])?;
         let sessions = [("present", number(present.hosted)), ("away", number(present.away))];
         page.gauge("sessions|host", "Sessions, by whether their host is connected", &sessions)?;
+        if let Some(expires) = server.certificate_expires {
+            let help = "When the certificate of TLS expires, in seconds since 1970";
+            page.gauge("certificate_expires_seconds", help, &[("", expires)])?;
+        }
         page.gauge("links", "Links between a host and a viewer", &[("", number(present.links))])?;
         page.gauge("draining", "1 while the server is about to end", &[("", u64::from(self.draining))])
     }
 
     fn counters(&self, page: &mut Page<'_>) -> fmt::Result {
-        if let Some(expires) = server.certificate_expires {
-            let help = "When the certificate of TLS expires, in seconds since 1970";
-            page.gauge("certificate_expires_seconds", help, &[("", expires)])?;
-        }
         let (done, server) = (&self.done, &self.server);
         let registrations = Registration::ALL.map(|answer| (registration(answer), done.registrations(answer)));
         page.counter("registrations|result", "Answers to hosts that register a session", &registrations)?;
@@ -73,6 +78,30 @@ impl Condition {
         page.counter("closed|why", "WebSockets that ended, by the reason", &closed)?;
         let refused = [("full", server.full), ("address", server.of_one_address), ("handshakes", server.no_handshake)];
         page.counter("refused_connections|why", "Connections that got no place", &refused)
+    }
+}
+
+fn of_turn(turn: &TurnCondition, page: &mut Page<'_>) -> fmt::Result {
+    let (done, present) = (&turn.done, &turn.present);
+    let number = |count: usize| count as u64;
+    page.gauge("turn_allocations", "Allocations at the TURN server", &[("", number(present.allocations))])?;
+    page.gauge("turn_users", "Sides of sessions that have allocations", &[("", number(present.users))])?;
+    page.gauge("turn_streams", "TCP connections to the TURN server", &[("", number(present.streams))])?;
+    page.counter("turn_allocated", "Allocations that were made", &[("", done.allocations)])?;
+    let relayed = [("sent", done.relayed), ("rate", done.over_rate)];
+    page.counter("turn_datagrams|result", "What became of datagrams to relay", &relayed)?;
+    page.counter("turn_bytes", "Bytes of datagrams that were relayed", &[("", done.relayed_bytes)])?;
+    let refused = Refusal::ALL.map(|why| (refusal(why), done.refused(why)));
+    page.counter("turn_refused|why", "Requests to the TURN server that were refused", &refused)
+}
+
+fn refusal(why: Refusal) -> &'static str {
+    match why {
+        Refusal::Credentials => "credentials",
+        Refusal::Quota => "quota",
+        Refusal::Full => "full",
+        Refusal::Peer => "peer",
+        Refusal::Request => "request",
     }
 }
 
@@ -200,6 +229,8 @@ mod tests {
             ("beach_places", "9"),
             ("beach_sessions{host=\"away\"}", "0"),
             ("beach_draining", "1"),
+            ("beach_certificate_expires_seconds", "1800000000"),
+            ("beach_refused_connections_total{why=\"handshakes\"}", "0"),
             ("beach_relay_datagrams_total{result=\"sent\"}", "5"),
             ("beach_relay_datagrams_total{result=\"queue\"}", "2"),
             ("beach_relay_bytes_total", "6000"),
@@ -217,5 +248,3 @@ mod tests {
         assert!(text.ends_with("\n# EOF\n"), "{text}");
     }
 }
-            ("beach_certificate_expires_seconds", "1800000000"),
-            ("beach_refused_connections_total{why=\"handshakes\"}", "0"),
