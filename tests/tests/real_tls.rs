@@ -246,8 +246,39 @@ fn handshakes_that_one_address_begins_without_end_keep_no_other_one_out() {
     assert!(refused > 0.0 && begun - refused <= allowed, "{refused} of {begun} refused, {allowed} allowed");
 }
 
-/// The configurations of packaging/, behind which serve stands.
-const HAPROXY: [&str; 2] = ["haproxy-tcp.cfg", "haproxy-http.cfg"];
+/// A configuration of packaging/proxies, with what must be another here replaced: each once.
+fn documented(name: &str, changes: &[(&str, String)]) -> String {
+    let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/proxies").join(name);
+    let mut config = fs::read_to_string(documented).expect("a configuration");
+    for (documented, here) in changes {
+        assert_eq!(config.matches(documented).count(), 1, "{documented} in {name}");
+        config = config.replace(documented, here);
+    }
+    config
+}
+
+/// Whether a program says that a configuration is good.
+#[track_caller]
+fn is_good(check: &mut Command) {
+    let checked = check.output().expect("the program runs");
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(checked.status.success(), "{check:?}: {said}");
+}
+
+/// A host and a viewer meet behind a proxy at this port, and the host is told where the viewer comes from.
+fn meet_behind(scratch: &Scratch, port: u16, trusts: &Path, proxy: &str) {
+    let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+    holds(&format!("{proxy} listens"), SOON, listens);
+    let url = format!("https://localhost:{port}");
+    let options = ["--json", "--no-approve", "--server", &url];
+    let host = Host::run(scratch, share(scratch, &options, &["cat"]).env("SSL_CERT_FILE", trusts));
+    let viewer = viewer(scratch, &host.links.view, trusts);
+    sees_a_screen(&viewer);
+    let mut status = Process::start(&mut beach(scratch, &["status", "--json"]));
+    assert_eq!(status.exit(SOON), 0, "{}", status.stderr());
+    let status: Value = serde_json::from_str(status.stdout().trim()).expect("one object");
+    assert_eq!(status["members"][0]["from"], json!("loopback"), "{proxy}");
+}
 
 #[test]
 fn behind_haproxy_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
@@ -258,37 +289,102 @@ fn behind_haproxy_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
     let authority = Authority::new();
     let trusts = scratch.write("authority.pem", &authority.certificate);
     let (certificate, key) = authority.signs();
-    scratch.write("tls.pem", certificate.clone() + &key);
-    for name in HAPROXY {
+    let pem = scratch.write("tls.pem", certificate.clone() + &key).display().to_string();
+    for name in ["haproxy-tcp.cfg", "haproxy-http.cfg"] {
         // The proxy is another address of this machine than the viewer.
         let rendezvous = Rendezvous::start(&scratch, &["--trusted-proxies", "127.0.0.3", "--stun", "none"]);
         let place = rendezvous.url.trim_start_matches("http://");
-        let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/proxies").join(name);
-        let port =
-            std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
-        let mut config = fs::read_to_string(documented).expect("a configuration");
-        for (documented, here) in [
+        let port = free_port();
+        let changes = [
             ("bind :443", format!("bind 127.0.0.1:{port}")),
-            ("/etc/haproxy/beach.pem", scratch.file("tls.pem").display().to_string()),
+            ("/etc/haproxy/beach.pem", pem.clone()),
             ("127.0.0.1:8080", format!("{place} source 127.0.0.3")),
-        ] {
-            assert_eq!(config.matches(documented).count(), 1, "{documented} in {name}");
-            config = config.replace(documented, &here);
-        }
-        let config = scratch.write(name, config);
-        let checked = Command::new("haproxy").arg("-c").arg("-f").arg(&config).output().expect("haproxy runs");
-        assert!(checked.status.success(), "{name}: {}", String::from_utf8_lossy(&checked.stderr));
+        ];
+        let config = scratch.write(name, documented(name, &changes));
+        is_good(Command::new("haproxy").arg("-c").arg("-f").arg(&config));
         let _proxy = Process::start(Command::new("haproxy").arg("-f").arg(&config));
-        let url = format!("https://localhost:{port}");
-        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        holds("haproxy listens", SOON, listens);
-        let options = ["--json", "--no-approve", "--server", &url];
-        let host = Host::run(&scratch, share(&scratch, &options, &["cat"]).env("SSL_CERT_FILE", &trusts));
-        let viewer = viewer(&scratch, &host.links.view, &trusts);
-        sees_a_screen(&viewer);
-        let mut status = Process::start(&mut beach(&scratch, &["status", "--json"]));
-        assert_eq!(status.exit(SOON), 0, "{}", status.stderr());
-        let status: Value = serde_json::from_str(status.stdout().trim()).expect("one object");
-        assert_eq!(status["members"][0]["from"], json!("loopback"), "{name}");
+        meet_behind(&scratch, port, &trusts, name);
     }
+}
+
+/// A rendezvous for proxies that cannot choose their own address: they reach it by IPv6, and viewers come by IPv4.
+fn behind_loopback_of_ipv6(scratch: &Scratch) -> (Process, String) {
+    let options = ["serve", "--listen", "[::1]:0", "--trusted-proxies", "::1", "--stun", "none"];
+    let process = Process::start(&mut beach(scratch, &options));
+    let place = eventually("the address of the rendezvous", SOON, || {
+        let said = process.stderr();
+        said.split_whitespace().find_map(|word| word.strip_prefix("http://").map(str::to_owned))
+    });
+    (process, place)
+}
+
+#[test]
+fn behind_nginx_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        return skipped("nginx is not installed");
+    }
+    let scratch = Scratch::new();
+    let authority = Authority::new();
+    let trusts = scratch.write("authority.pem", &authority.certificate);
+    let (certificate, key) = authority.signs();
+    let [pem, key] = [("tls.pem", certificate), ("tls.key", key)].map(|(name, text)| scratch.write(name, text));
+    let (_serve, place) = behind_loopback_of_ipv6(&scratch);
+    let port = free_port();
+    let changes = [
+        ("listen 443 ssl", format!("listen 127.0.0.1:{port} ssl")),
+        ("/etc/nginx/beach.pem", pem.display().to_string()),
+        ("/etc/nginx/beach.key", key.display().to_string()),
+        ("http://127.0.0.1:8080", format!("http://{place}")),
+    ];
+    let snippet = scratch.write("beach.conf", documented("nginx.conf", &changes));
+    // What the package of a distribution has around such a file, as far as that matters.
+    let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
+    let around = format!(
+        "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\n\
+         http {{ access_log off; {}\n include {}; }}\n",
+        folders.join(" "),
+        snippet.display()
+    );
+    let around = scratch.write("nginx.conf", around);
+    let nginx = || {
+        let mut command = Command::new("nginx");
+        command.args(["-e", "stderr", "-p"]).arg(scratch.folder()).arg("-c").arg(&around);
+        command
+    };
+    is_good(nginx().arg("-t"));
+    let _proxy = Process::start(&mut nginx());
+    meet_behind(&scratch, port, &trusts, "nginx");
+}
+
+#[test]
+fn behind_caddy_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
+    if Command::new("caddy").arg("version").output().is_err() {
+        return skipped("caddy is not installed");
+    }
+    let scratch = Scratch::new();
+    let authority = Authority::new();
+    let trusts = scratch.write("authority.pem", &authority.certificate);
+    let (certificate, key) = authority.signs();
+    let [pem, key] = [("tls.pem", certificate), ("tls.key", key)].map(|(name, text)| scratch.write(name, text));
+    let (_serve, place) = behind_loopback_of_ipv6(&scratch);
+    let port = free_port();
+    // Without a certificate from outside, and without ports that every Caddy of this machine would want.
+    let site = format!(
+        "{{\n\tadmin off\n\tauto_https disable_redirects\n}}\nhttps://localhost:{port} {{\n\t\
+         bind 127.0.0.1\n\ttls {} {}\n",
+        pem.display(),
+        key.display()
+    );
+    let changes = [("beach.example.org {\n", site), ("127.0.0.1:8080\n", format!("{place}\n"))];
+    let here = scratch.write("Caddyfile", documented("Caddyfile", &changes));
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/proxies/Caddyfile");
+    let caddy = |what: &str, file: &Path| {
+        let mut command = Command::new("caddy");
+        command.args([what, "--adapter", "caddyfile", "--config"]).arg(file);
+        command.env("HOME", scratch.folder()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
+        command
+    };
+    is_good(&mut caddy("validate", &shipped));
+    let _proxy = Process::start(&mut caddy("run", &here));
+    meet_behind(&scratch, port, &trusts, "caddy");
 }
