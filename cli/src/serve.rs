@@ -188,7 +188,8 @@ fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
 }
 
 /// Waits for a signal that ends the program. The first SIGTERM lets handshakes finish; the second ends at once. SIGHUP
-/// asks for what can be read again, or ends the program if there is nothing.
+/// asks for what can be read again; if there is nothing, SIGHUP ends the program, but not under a service manager, whose
+/// way to ask is SIGHUP too.
 async fn ended(signals: &mut Signals, drain: &Notify, reload: Option<&Notify>) -> u8 {
     let mut drains = false;
     loop {
@@ -199,7 +200,14 @@ async fn ended(signals: &mut Signals, drain: &Notify, reload: Option<&Notify>) -
                 drain.notify_one();
             }
             SystemSignal::HangUp => match reload {
-                Some(reload) => reload.notify_one(),
+                Some(reload) => {
+                    service::reloading();
+                    reload.notify_one();
+                }
+                None if service::is_managed() => {
+                    service::reloading();
+                    service::ready();
+                }
                 None => return 0,
             },
             SystemSignal::Terminate => return 0,

@@ -14,6 +14,21 @@ pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
+/// This process reads its files again; [`ready`] says when they are read.
+pub fn reloading() {
+    // The time is what tells this reload from an earlier one (sd_notify(3)).
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager cannot be told"),
+    }
+}
+
+/// Whether a service manager wants to be told how this process is.
+#[must_use]
+pub fn is_managed() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty())
+}
+
 /// This process is about to end.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);

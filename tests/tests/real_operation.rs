@@ -6,7 +6,8 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use beach_tests::real::{
-    Host, Process, Rendezvous, Running as _, Scratch, Signal, beach, eventually, get, holds, join, metrics, share,
+    Host, Process, Rendezvous, Running as _, Scratch, Signal, beach, binary, eventually, get, holds, join, metrics,
+    share, skipped,
 };
 use serde_json::Value;
 
@@ -167,9 +168,36 @@ fn a_service_manager_hears_that_a_server_is_ready_works_and_stops() {
     assert_eq!(before.iter().filter(|said| *said == "READY=1").count(), 1, "{before:?}");
     before.retain(|said| said != "READY=1");
     assert!(before.iter().all(|said| said == "WATCHDOG=1"), "{before:?}");
+    serve.signal(Signal::HUP);
+    let beside_watchdog = || loop {
+        match heard() {
+            said if said == "WATCHDOG=1" => {}
+            said => return said,
+        }
+    };
+    let reloads = beside_watchdog();
+    let since = reloads.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloads}"));
+    assert!(since.parse::<u64>().is_ok_and(|since| since > 0), "{reloads}");
+    assert_eq!(beside_watchdog(), "READY=1");
     serve.signal(Signal::TERM);
-    holds("it stops", SOON, || heard() == "STOPPING=1");
+    assert_eq!(beside_watchdog(), "STOPPING=1");
     assert_eq!(serve.exit(SOON), 0);
+}
+
+#[test]
+fn the_units_of_systemd_are_whole() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging");
+    let scratch = Scratch::new();
+    let mut verify = std::process::Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no"]);
+    for unit in ["debian/beach-serve.service", "systemd/beach-serve.socket"] {
+        let text = std::fs::read_to_string(folder.join(unit)).expect("a unit");
+        let text = text.replace("/usr/bin/beach ", &format!("{} ", binary().display()));
+        verify.arg(scratch.write(unit.rsplit('/').next().expect("a name"), text));
+    }
+    let Ok(done) = verify.output() else { return skipped("systemd-analyze is not installed") };
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && said.is_empty(), "{said}");
 }
 
 /// Opens a TCP and a UDP socket on one port, as systemd does, and becomes its arguments.
