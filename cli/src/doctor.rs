@@ -113,7 +113,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
                         Err(_) => Err("the server does not answer as a rendezvous does".to_owned()),
                     };
                 }
-                SignalEvent::Datagram(_) => {}
+                SignalEvent::Datagram(_) | SignalEvent::Beside(_) => {}
                 SignalEvent::Down(cause) => return Err(cause.to_string()),
             }
         }

@@ -70,6 +70,8 @@ impl Network {
                 self.send(Arrival::Rendezvous(RendezvousInput::Opened(from, None)));
                 self.deliver(from, Delivery::Up);
             }
+            // Only a rendezvous that has others beside it sends its hosts there.
+            Output::DialBeside(_) | Output::TakeBeside | Output::HangUpBeside => {}
             Output::HangUp => self.send(Arrival::Rendezvous(RendezvousInput::Closed(from))),
             Output::Signal(text) => self.send(Arrival::Rendezvous(RendezvousInput::Text(from, text))),
             Output::Relay(bytes) => self.send(Arrival::Rendezvous(RendezvousInput::Datagram(from, bytes))),

@@ -96,6 +96,8 @@ impl World {
                     let _ = heard.send(Heard::Disconnected(dial, cause));
                 });
             }
+            // Only a rendezvous that has others beside it sends its hosts there.
+            Output::DialBeside(_) | Output::TakeBeside | Output::HangUpBeside => {}
             Output::HangUp => self.hang_up(),
             Output::Signal(text) => self.write(TEXT, text.as_bytes()),
             Output::Relay(datagram) => self.write(BINARY, &datagram),

@@ -5,6 +5,7 @@
 
 mod api;
 mod lanes;
+mod moving;
 #[cfg(feature = "test-util")]
 mod needles;
 pub mod note;
@@ -42,7 +43,7 @@ use self::note::Step;
 use self::peers::Sockets;
 use self::sealing::Keys;
 use self::signalling::{PING_EVERY, Signal};
-use self::state::{Advance, Link, Seal};
+use self::state::{Advance, Link};
 use self::story::Records;
 
 /// A link whose peer hears nothing at all for this long is down: checks of its path come every few seconds.
@@ -219,21 +220,13 @@ where
     fn on_network(&mut self, now: Timestamp, input: NetworkInput) {
         match input {
             NetworkInput::SignalUp => {
-                self.signal.is_up = true;
-                self.signal.said_at = now;
-                self.signal.pong_by = None;
-                for link in self.links.values_mut() {
-                    if let Seal::Open { channel, .. } = &mut link.seal {
-                        channel.repeat_all(now);
-                    }
-                }
+                self.signal_is_up(now);
                 self.events.push_back(Event::SignalUp);
             }
-            NetworkInput::SignalDown(cause) => {
-                self.signal.is_up = false;
-                self.events.push_back(Event::SignalDown(cause));
-            }
+            NetworkInput::SignalDown(cause) => self.signal_down(cause),
             NetworkInput::Signal(text) => self.on_signal(now, &text),
+            NetworkInput::SignalBeside(text) => self.on_signal_beside(now, &text),
+            NetworkInput::BesideDown(cause) => self.beside_down(cause),
             NetworkInput::Bound(generation, addresses) => self.on_bound(now, generation, addresses),
             NetworkInput::Datagram { source, destination, bytes } => self.on_datagram(now, source, destination, &bytes),
             NetworkInput::Relayed(bytes) => self.on_relayed(now, &bytes),
@@ -249,18 +242,10 @@ where
 
     fn obey(&mut self, now: Timestamp, command: Command) {
         match command {
-            Command::Dial => {
-                self.signal.is_up = false;
-                self.out.push_back(Output::Dial);
-            }
-            Command::DialAt(url) => {
-                self.signal.is_up = false;
-                self.out.push_back(Output::DialAt(url));
-            }
-            Command::HangUp => {
-                self.signal.is_up = false;
-                self.out.push_back(Output::HangUp);
-            }
+            Command::Dial => self.leave_signal(Output::Dial),
+            Command::DialAt(url) => self.leave_signal(Output::DialAt(url)),
+            Command::HangUp => self.leave_signal(Output::HangUp),
+            Command::Move => self.begin_move(now),
             Command::Register => self.register(now),
             Command::Unregister => {
                 self.say(now, &ToRendezvous::Unregister { session: None });
@@ -337,6 +322,7 @@ where
 
     fn on_time(&mut self, now: Timestamp) {
         self.keep_alive(now);
+        self.move_on_time(now);
         for id in self.links.due(now) {
             if self.links[&id].sealing_deadline().is_some_and(|at| at <= now) {
                 self.send_due(now, id);
@@ -417,6 +403,7 @@ where
             let ping = self.signal.pong_by.unwrap_or(self.signal.said_at + PING_EVERY);
             deadline = earliest(deadline, Some(ping));
         }
+        deadline = earliest(deadline, self.signal.beside.as_ref().map(|beside| beside.by));
         earliest(deadline, self.links.deadline())
     }
 }

@@ -158,9 +158,7 @@ impl Host {
             Event::Message(link, lane, bytes) => self.on_message(now, link, lane, &bytes),
             Event::Gone(link) => {
                 // A link that is up needs no rendezvous.
-                let needs =
-                    |connection: &Connection| !connection.is_away() && connection.handshake.stage() < Stage::Securing;
-                if self.connections.get(&link).is_some_and(needs) {
+                if self.connections.get(&link).is_some_and(Connection::needs_rendezvous) {
                     self.remove(now, link, Cause::Gone);
                 }
             }
@@ -176,12 +174,19 @@ impl Host {
             // A link reports by itself when its other side is silent.
             Event::Woken => {}
             Event::Move(within) => self.registration.move_within(now, within),
+            Event::Moved => self.registration.moved(now),
+            Event::NotMoved(_) => self.registration.not_moved(now),
             // A rendezvous sends these to viewers only; at a host they mean nothing.
             Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) | Event::Elsewhere(..) => {}
         }
     }
 
     // The rendezvous.
+
+    /// Whether viewers are on their way in, and need the rendezvous for that.
+    fn has_handshakes(&self) -> bool {
+        self.connections.values().any(Connection::needs_rendezvous)
+    }
 
     fn on_signal_down(&mut self, now: Timestamp, cause: String) {
         let was_registered = self.registration.down(now, &cause);

@@ -82,6 +82,8 @@
 //!                 happened.push_back(NetworkInput::SignalDown("connection refused".to_owned()).into());
 //!             }
 //!             Output::HangUp => {}
+//!             // For hosts: a second WebSocket, when the rendezvous ends.
+//!             Output::DialBeside(_) | Output::TakeBeside | Output::HangUpBeside => {}
 //!             // A text message, and a binary message, on that WebSocket.
 //!             Output::Signal(_text) => {}
 //!             Output::Relay(_bytes) => {}
@@ -147,7 +149,10 @@
 //! [`SignalDown`](endpoint::NetworkInput::SignalDown) says that a dial failed or the connection ended, with a cause for
 //! people; the endpoint then dials again when it wants to. After [`HangUp`](endpoint::Output::HangUp) nothing is said
 //! of that connection any more. [`DialAt`](endpoint::Output::DialAt) is a [`Dial`](endpoint::Output::Dial) to another
-//! server, whose URL may have a path. Pings at WebSocket level are the runtime's to answer; the endpoint has its own.
+//! server, whose URL may have a path. A host that is sent to another rendezvous asks for a second WebSocket
+//! ([`DialBeside`](endpoint::Output::DialBeside)) and keeps the first one until the session is registered on the second
+//! ([`TakeBeside`](endpoint::Output::TakeBeside)); a runtime that has no second one says
+//! [`BesideDown`](endpoint::NetworkInput::BesideDown) at once. Pings at WebSocket level are the runtime's to answer; the endpoint has its own.
 //!
 //! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address,
 //! each bound to that address and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and

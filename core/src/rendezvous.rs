@@ -4,6 +4,7 @@
 mod addresses;
 mod check;
 mod directory;
+mod drain;
 mod elsewhere;
 mod servers;
 mod tally;
@@ -34,6 +35,7 @@ pub use self::directory::{
     CLAIMED_WITHIN, DirectoryInput, DirectoryOutput, LOOK_UP_WITHIN, MAX_LOOK_UPS, MAX_RENEWED, MAX_WAITING,
     RENEW_EVERY,
 };
+pub use self::drain::{DRAINED_WITHIN, MOVED_WITHIN, MOVES_A_SECOND, MOVES_WITHIN};
 pub use self::servers::Servers;
 pub use self::tally::{Close, Join, Present, Registration, Tally};
 
@@ -97,12 +99,6 @@ const MAX_HOSTED: usize = 5;
 /// Most links that one connection joins by. A viewer has one, and a second one while it comes back.
 const MAX_VIEWS: usize = 64;
 
-/// Without an envelope for so long no handshake is under way: they repeat what is not answered twice as often at first.
-const QUIET: Duration = Duration::from_secs(2);
-
-/// A rendezvous that shall end waits for handshakes at most this long.
-const DRAINED_WITHIN: Duration = Duration::from_secs(10);
-
 /// Names a connection; given by the runtime, never used twice.
 pub type ConnectionId = u64;
 
@@ -121,7 +117,9 @@ pub enum RendezvousInput {
     Closed(ConnectionId),
     /// Hand these servers out from now on, and tell present hosts and viewers, since credentials expire.
     Ice(Servers),
-    /// End as soon as no handshake is under way, and take no new connections from now on.
+    /// End as soon as no handshake is under way; with a directory, also as soon as all hosts that can have gone to
+    /// another rendezvous. Without a directory no connection is opened any more from now on; with one, viewers still come
+    /// to this place.
     Drain,
     /// From the directory that several rendezvous share.
     Directory(DirectoryInput),
@@ -299,8 +297,8 @@ pub struct Rendezvous {
     away: BTreeSet<Away>,
     /// When silent connections are looked for next, and addresses to forget.
     next_sweep: Option<Timestamp>,
-    /// When the last envelope went through.
-    last_envelope: Option<Timestamp>,
+    /// When the last envelope went through, or the last host left that is to go elsewhere.
+    busy_at: Option<Timestamp>,
     addresses: Addresses,
     /// If it is one of several.
     directory: Option<Directory>,
@@ -325,7 +323,7 @@ impl Rendezvous {
             sessions: BTreeMap::new(),
             away: BTreeSet::new(),
             next_sweep: None,
-            last_envelope: None,
+            busy_at: None,
             addresses: Addresses::default(),
             directory: None,
             drained_by: None,
@@ -402,7 +400,7 @@ impl Rendezvous {
                 }
             }
             ToRendezvous::Envelope { link, data } => {
-                self.last_envelope = Some(now);
+                self.busy_at = Some(now);
                 self.on_envelope(from, link, data);
             }
             ToRendezvous::Refuse { link, reason } => self.on_refuse(from, link, reason),
@@ -495,6 +493,7 @@ impl Rendezvous {
             self.say(host, &join.clone().for_host(class, ice.clone()));
             self.say(viewer, &join);
         }
+        self.send_on(host);
     }
 
     /// Whether a session whose host proved it is given to this connection; a new one has its place then.
@@ -503,6 +502,9 @@ impl Rendezvous {
         let many = |connection: &Connection| connection.hosts.len() >= MAX_HOSTED && !connection.hosts.contains(&id);
         if self.connections.get(&from).is_some_and(many) {
             return Registration::Full;
+        }
+        if self.sends_away(from) {
+            return Registration::Busy;
         }
         if self.sessions.contains_key(&id) {
             return Registration::Registered;
@@ -766,11 +768,8 @@ impl Rendezvous {
                 self.addresses.hosts_no_more(connection.address);
                 session.away_since = now;
                 self.away.insert(session.away(hosted));
-                // A viewer whose link stands asks its host at once whether the host is still there.
-                let waiting: Vec<_> = session.links.iter().map(|(link, viewed)| (viewed.viewer, *link)).collect();
-                for (viewer, link) in waiting {
-                    self.say(viewer, &FromRendezvous::Waiting { link });
-                }
+                self.host_has_left(now);
+                self.tell_viewers(now, hosted);
             }
         }
         self.addresses.closed(connection.address);
@@ -802,14 +801,6 @@ impl Rendezvous {
     }
 }
 
-impl Rendezvous {
-    /// When it is drained: no envelope for a while, or patience is over.
-    fn drained_at(&self) -> Option<Timestamp> {
-        let by = self.drained_by?;
-        Some(self.last_envelope.map_or(Timestamp::ZERO, |last| last + QUIET).min(by))
-    }
-}
-
 impl Default for Rendezvous {
     fn default() -> Rendezvous {
         Rendezvous::new()
@@ -832,7 +823,7 @@ impl Machine for Rendezvous {
             RendezvousInput::Datagram(id, bytes) => self.on_datagram(now, id, bytes),
             RendezvousInput::Closed(id) => self.on_closed(now, id),
             RendezvousInput::Ice(ice) => self.on_ice(ice),
-            RendezvousInput::Drain => self.drained_by = Some(now + DRAINED_WITHIN),
+            RendezvousInput::Drain => self.drain(now),
             RendezvousInput::Directory(input) => self.on_directory(now, input),
         }
         self.directory_on_time(now);

@@ -190,7 +190,9 @@ impl Viewer {
             | Event::Down(..)
             | Event::Path(..)
             | Event::Elsewhere(..)
-            | Event::Move(_) => {}
+            | Event::Move(_)
+            | Event::Moved
+            | Event::NotMoved(_) => {}
         }
     }
 

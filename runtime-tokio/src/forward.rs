@@ -45,7 +45,8 @@ pub async fn run(server: Server, url: String) -> Infallible {
                 ServerEvent::Closed { connection } => drop(ways.remove(&connection)),
             },
             (connection, event, at) = next(&mut ways) => match event {
-                SignalEvent::Up => {}
+                // A way has one connection.
+                SignalEvent::Up | SignalEvent::Beside(_) => {}
                 SignalEvent::Text(text) => server.send(connection, seen_from_elsewhere(text, at)),
                 SignalEvent::Datagram(bytes) => server.relay(connection, bytes),
                 SignalEvent::Down(cause) => {

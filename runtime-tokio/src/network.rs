@@ -96,6 +96,9 @@ impl Network {
             Output::Machine(output) => return Some(output),
             Output::Dial => self.signal.dial(),
             Output::DialAt(url) => self.signal.dial_at(&url),
+            Output::DialBeside(texts) => self.signal.dial_beside(texts),
+            Output::TakeBeside => self.signal.take_beside(),
+            Output::HangUpBeside => self.signal.hang_up_beside(),
             Output::HangUp => self.signal.hang_up(),
             Output::Signal(text) => self.signal.send(text),
             Output::Bind(generation) => self.bind(generation),
@@ -213,7 +216,7 @@ impl Network {
                 SignalEvent::Up => match self.signal.peer() {
                     Some(peer) => {
                         self.up = true;
-                        NetworkInput::RendezvousAt(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+                        reached(peer)
                     }
                     None => NetworkInput::SignalUp,
                 },
@@ -223,10 +226,31 @@ impl Network {
                     NetworkInput::Relayed(bytes)
                 }
                 SignalEvent::Down(cause) => NetworkInput::SignalDown(cause.to_string()),
+                SignalEvent::Beside(event) => return self.beside(*event),
             },
         };
         Some(input)
     }
+
+    /// Something happened on the second connection to the rendezvous.
+    fn beside(&mut self, event: SignalEvent) -> Option<NetworkInput> {
+        match event {
+            SignalEvent::Up => self.signal.peer_beside().map(reached),
+            SignalEvent::Text(text) => Some(NetworkInput::SignalBeside(text)),
+            SignalEvent::Datagram(bytes) => {
+                self.received += bytes.len() as u64;
+                Some(NetworkInput::Relayed(bytes))
+            }
+            SignalEvent::Down(cause) => Some(NetworkInput::BesideDown(cause.to_string())),
+            // There is no third one.
+            SignalEvent::Beside(_) => None,
+        }
+    }
+}
+
+/// The rendezvous was reached at this address.
+fn reached(peer: SocketAddr) -> NetworkInput {
+    NetworkInput::RendezvousAt(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
 }
 
 /// The addresses after a change; `None` if nothing changed.

@@ -50,6 +50,8 @@ pub enum SignalEvent {
     Datagram(Vec<u8>),
     /// Not connected any more, or the dial failed. Nothing follows until the next dial.
     Down(SignalError),
+    /// This happened on the connection of [`Signal::dial_beside`].
+    Beside(Box<SignalEvent>),
 }
 
 impl fmt::Debug for SignalEvent {
@@ -60,6 +62,7 @@ impl fmt::Debug for SignalEvent {
             Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
             Self::Datagram(bytes) => write!(f, "Datagram({} bytes)", bytes.len()),
             Self::Down(cause) => write!(f, "Down({cause})"),
+            Self::Beside(event) => write!(f, "Beside({event:?})"),
         }
     }
 }
@@ -74,6 +77,8 @@ pub async fn nobody_listens(url: &str) -> bool {
 pub struct Signal {
     target: Result<Target, SignalError>,
     link: Option<Link>,
+    /// A second connection, which is to take the place of the first one.
+    beside: Option<Link>,
     /// The task of the connection that was hung up last; it may still be sending.
     leaving: Option<JoinHandle<()>>,
     /// A cause that did not come from the link's task.
@@ -96,7 +101,7 @@ impl Signal {
     /// prefix. Connects nothing yet; an address that makes no sense shows as [`SignalEvent::Down`] at the first dial.
     #[must_use]
     pub fn new(url: String) -> Self {
-        Self { target: Target::parse(&url), link: None, leaving: None, down: None }
+        Self { target: Target::parse(&url), link: None, beside: None, leaving: None, down: None }
     }
 
     /// Starts connecting, to every address of the name, both families. Abandons the connection there was, without a
@@ -112,11 +117,45 @@ impl Signal {
 
     fn start(&mut self, target: Result<Target, SignalError>) {
         self.link = None;
+        self.beside = None;
         self.down = None;
         match target {
             Ok(target) => self.link = Some(Link::start(target)),
             Err(cause) => self.down = Some(cause),
         }
+    }
+
+    /// Starts connecting once more, and sends these texts there. The connection that is there stays, and all other texts
+    /// and datagrams take that one. Abandons an earlier connection beside it. [`SignalEvent::Beside`] tells what happens
+    /// to the new one.
+    pub fn dial_beside(&mut self, texts: Vec<String>) {
+        // Without a target there is no connection that this one could be beside.
+        let Ok(target) = self.target.clone() else { return };
+        let link = Link::start(target);
+        for text in texts {
+            // Few texts have room in a new queue.
+            let _ = link.outbound.text(text);
+        }
+        self.beside = Some(link);
+    }
+
+    /// The connection beside takes the place of the other one, which is left in the background.
+    pub fn take_beside(&mut self) {
+        if let Some(beside) = self.beside.take() {
+            self.leaving = self.link.replace(beside).map(|link| link.task);
+            self.down = None;
+        }
+    }
+
+    /// Abandons the connection beside.
+    pub fn hang_up_beside(&mut self) {
+        self.beside = None;
+    }
+
+    /// The address at which the rendezvous of the connection beside was reached.
+    #[must_use]
+    pub fn peer_beside(&self) -> Option<SocketAddr> {
+        self.beside.as_ref()?.found.peer.get().copied()
     }
 
     /// The address at which the rendezvous was reached; `None` before that, and through a proxy.
@@ -141,6 +180,7 @@ impl Signal {
     /// Ends the connection without a `Down`. Queued texts are still sent, in the background, for a second at most.
     pub fn hang_up(&mut self) {
         self.leaving = self.link.take().map(|link| link.task);
+        self.beside = None;
         self.down = None;
     }
 
@@ -185,20 +225,25 @@ impl Signal {
         if let Some(cause) = self.down.take() {
             return SignalEvent::Down(cause);
         }
-        let Some(link) = &mut self.link else {
-            return future::pending().await;
-        };
-        let event = match link.events.recv().await {
-            Some(event) => event,
-            // The task ended without a word: the task panicked.
-            None => SignalEvent::Down(SignalError::Fault),
-        };
-        if let SignalEvent::Down(cause) = &event {
-            tracing::debug!(%cause, "rendezvous connection down");
-            self.link = None;
+        tokio::select! {
+            event = next_of(&mut self.link) => event,
+            event = next_of(&mut self.beside) => SignalEvent::Beside(Box::new(event)),
         }
-        event
     }
+}
+
+/// The next event of a connection. Cancel-safe. Pends if there is no connection.
+async fn next_of(link: &mut Option<Link>) -> SignalEvent {
+    let Some(there) = link else {
+        return future::pending().await;
+    };
+    // The task ends without a word only if it panics.
+    let event = there.events.recv().await.unwrap_or(SignalEvent::Down(SignalError::Fault));
+    if let SignalEvent::Down(cause) = &event {
+        tracing::debug!(%cause, "rendezvous connection down");
+        *link = None;
+    }
+    event
 }
 
 impl Link {

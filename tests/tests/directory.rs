@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use beach_core::Entropy;
 use beach_core::endpoint::{Endpoint, Input, NetworkInput, Output, Secrets};
-use beach_core::host::Host;
+use beach_core::host::{Host, HostInput, ModeratorAction};
 use beach_core::id::{LinkId, SessionId, SessionName, ShortId};
 use beach_core::machine::Machine as _;
 use beach_core::recording::journal::{self, Recorded as _};
 use beach_core::rendezvous::{
-    ADDRESS_JOIN_RATE, CLAIMED_WITHIN, DirectoryInput, DirectoryOutput, JOIN_BURST, LOOK_UP_WITHIN, MAX_LOOK_UPS,
-    MAX_RENEWED, MAX_WAITING, RENEW_EVERY, Rendezvous, RendezvousInput, RendezvousOutput,
+    ADDRESS_JOIN_RATE, CLAIMED_WITHIN, DRAINED_WITHIN, DirectoryInput, DirectoryOutput, JOIN_BURST, LOOK_UP_WITHIN,
+    MAX_LOOK_UPS, MAX_RENEWED, MAX_WAITING, MOVED_WITHIN, MOVES_A_SECOND, RENEW_EVERY, Rendezvous, RendezvousInput,
+    RendezvousOutput,
 };
 use beach_core::role::Role;
 use beach_core::session::link::{LinkUser, Refusal};
 use beach_core::time::Timestamp;
 use beach_core::viewer::Viewer;
-use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
+use beach_core::wire::signal::{
+    FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
+};
 use beach_tests::sim::nodes::{Client, Nodes, Weather, viewer_config};
 use beach_tests::sim::{FakeEngine, HostPlan, for_each_seed, host_secrets, ms, secs};
 use serde::Serialize;
@@ -35,6 +38,7 @@ enum Did {
     Said(u64, FromRendezvous),
     Asked(DirectoryOutput),
     Closed(u64),
+    Drained,
 }
 
 /// One rendezvous with a directory that the test plays.
@@ -65,7 +69,8 @@ impl Desk {
                 }
                 RendezvousOutput::Directory(request) => did.push(Did::Asked(request)),
                 RendezvousOutput::Close(id) => did.push(Did::Closed(id)),
-                RendezvousOutput::Datagram(..) | RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained => {}
+                RendezvousOutput::Drained => did.push(Did::Drained),
+                RendezvousOutput::Datagram(..) | RendezvousOutput::TakesPart(_) => {}
             }
         }
         did
@@ -330,7 +335,7 @@ fn claims_are_renewed_in_parts_all_of_them_in_time_and_all_at_once_when_the_dire
                     sessions.extend(some.iter().map(|(session, _)| *session));
                 }
                 Did::Said(_, FromRendezvous::Registered { .. }) => {}
-                Did::Said(..) | Did::Asked(_) | Did::Closed(_) => panic!("something else: {did:?}"),
+                Did::Said(..) | Did::Asked(_) | Did::Closed(_) | Did::Drained => panic!("something else: {did:?}"),
             }
         }
         sessions
@@ -345,6 +350,99 @@ fn claims_are_renewed_in_parts_all_of_them_in_time_and_all_at_once_when_the_dire
     assert_eq!(desk.waits(secs(15)), []);
     let together = again(desk.directory(DirectoryInput::Up));
     assert_eq!((together.len(), together.into_iter().collect::<BTreeSet<_>>()), (300, all));
+}
+
+/// A host is told to go; there are few, so that it may go soon.
+fn go(id: u64) -> Did {
+    Did::Said(id, FromRendezvous::Move { within: 1 })
+}
+
+/// What a rendezvous said and closed, without its renewals.
+fn without_requests(did: Vec<Did>) -> Vec<Did> {
+    did.into_iter().filter(|did| !matches!(did, Did::Asked(_))).collect()
+}
+
+#[test]
+fn a_rendezvous_that_ends_sends_its_hosts_on_and_waits_for_those_that_can_go() {
+    let mut desk = Desk::up();
+    desk.hosts(1, 1, 3);
+    desk.hosts(2, 2, 0);
+    (3..8).for_each(|id| desk.opens(id));
+    assert_eq!(desk.joins(3, 1, 3).len(), 2);
+    assert_eq!(desk.tell(RendezvousInput::Drain), [go(1), go(2)], "viewers go with their host");
+    assert_eq!(without_requests(desk.waits(secs(5))), []);
+    // Nobody new registers, but links may change.
+    let busy = Did::Said(4, FromRendezvous::Refused { link: None, reason: Refusal::Busy });
+    assert_eq!(desk.registers(4, 4, 1), [busy]);
+    assert_eq!(desk.registers(1, 5, 4), [Did::Asked(claim(5, 4))]);
+    let did = desk.directory(DirectoryInput::Claimed { session: short(5), turn: 4 });
+    assert_eq!(did, [registered(1), go(1)]);
+    // Viewers come until the host has gone.
+    assert!(matches!(desk.joins(5, 1, 5)[..], [Did::Said(1, _), Did::Said(5, _)]));
+    assert_eq!(desk.joins(6, 9, 6), [look_up(9)]);
+    assert_eq!(desk.directory(found(9, Some(THERE))), [elsewhere(6, 6)]);
+    assert_eq!(desk.tell(RendezvousInput::Closed(1)), [look_up(1)], "only one session has viewers");
+    assert_eq!(desk.directory(found(1, Some(THERE))), [elsewhere(3, 3), elsewhere(5, 5)]);
+    assert_eq!(without_requests(desk.waits(ms(1999))), []);
+    assert_eq!(without_requests(desk.waits(ms(1))), [Did::Drained], "the other host knows no move");
+
+    let mut desk = Desk::up();
+    desk.hosts(1, 1, 3);
+    desk.tell(RendezvousInput::Drain);
+    assert_eq!(without_requests(desk.waits(MOVED_WITHIN - ms(1))), []);
+    assert_eq!(without_requests(desk.waits(ms(1))), [Did::Drained], "the host never went");
+
+    let mut desk = Desk::up();
+    let count = 3 * MOVES_A_SECOND as u64;
+    for number in 0..count {
+        desk.opens_from(number, None);
+        desk.registers(number, number, 1);
+    }
+    let told = without_requests(desk.tell(RendezvousInput::Drain));
+    let in_time = told.iter().all(|did| matches!(did, Did::Said(_, FromRendezvous::Move { within: 3 })));
+    assert!(in_time && told.len() as u64 == count, "the others can take so many");
+
+    let mut alone = Desk::new(Rendezvous::new());
+    alone.opens(1);
+    alone.registers(1, 1, 1);
+    assert_eq!(alone.tell(RendezvousInput::Drain), [Did::Drained], "there is no other one");
+    alone.opens(2);
+    alone.joins(2, 1, 2);
+    alone.says(2, &ToRendezvous::Envelope { link: LinkId(2), data: Opaque(vec![1]) });
+    assert_eq!(alone.tell(RendezvousInput::Drain), []);
+    assert!(DRAINED_WITHIN > secs(2));
+    assert_eq!(alone.waits(secs(2)), [Did::Drained]);
+}
+
+#[test]
+fn viewers_whose_host_leaves_are_looked_for_at_once_and_a_rendezvous_that_ends_keeps_nobody() {
+    let waiting = Did::Said(2, FromRendezvous::Waiting { link: LinkId(2) });
+    let with_viewer = || {
+        let mut desk = Desk::up();
+        desk.hosts(1, 1, 1);
+        desk.opens(2);
+        desk.joins(2, 1, 2);
+        desk
+    };
+    let mut desk = with_viewer();
+    assert_eq!(desk.tell(RendezvousInput::Closed(1)), [look_up(1)]);
+    assert_eq!(desk.directory(found(1, Some(HERE))), [waiting.clone()]);
+    assert_eq!(desk.waits(secs(1)), [look_up(1)]);
+    assert_eq!(desk.directory(found(1, None)), [], "told once");
+
+    let mut desk = with_viewer();
+    desk.tell(RendezvousInput::Closed(1));
+    assert_eq!(desk.directory(DirectoryInput::Down), [waiting]);
+
+    let mut desk = with_viewer();
+    desk.tell(RendezvousInput::Drain);
+    assert_eq!(desk.tell(RendezvousInput::Closed(1)), [look_up(1)]);
+    assert_eq!(desk.directory(found(1, Some(HERE))), [Did::Closed(2)], "its host is under the common name");
+
+    let mut desk = with_viewer();
+    desk.directory(DirectoryInput::Down);
+    desk.tell(RendezvousInput::Drain);
+    assert_eq!(desk.tell(RendezvousInput::Closed(1)), [Did::Closed(2)]);
 }
 
 /// Hosts on a few rendezvous; session numbers are those of the hosts.
@@ -396,7 +494,7 @@ fn fault(town: &mut Town) -> Duration {
     let Town { nodes, count, hosts } = town;
     let (node, host) = (nodes.dice.between(0, *count as u64 - 1), nodes.dice.between(0, *hosts as u64 - 1));
     let (node, host, span) = (node as usize, host as usize, nodes.dice.up_to(secs(15)));
-    match nodes.dice.between(0, 7) {
+    match nodes.dice.between(0, 8) {
         0 => {
             nodes.kill(node);
             nodes.run(span);
@@ -415,6 +513,11 @@ fn fault(town: &mut Town) -> Duration {
             nodes.unite();
         }
         4 => nodes.reset(host),
+        7 => {
+            nodes.drain(node);
+            nodes.run(span + MOVED_WITHIN);
+            nodes.start(node);
+        }
         5 => {
             nodes.weather = Weather { longest: secs(5), lost: 30 };
             nodes.reset(host);
@@ -516,6 +619,10 @@ enum Does {
     Dials,
     DialsAt(String),
     HangsUp,
+    /// Dials beside the connection that is there, and says this there.
+    DialsBeside(Vec<ToRendezvous>),
+    TakesBeside,
+    LeavesBeside,
     Says(ToRendezvous),
 }
 
@@ -535,6 +642,12 @@ where
                 Output::Dial => does.push(Does::Dials),
                 Output::DialAt(url) => does.push(Does::DialsAt(url)),
                 Output::HangUp => does.push(Does::HangsUp),
+                Output::DialBeside(texts) => {
+                    let read = |text: &String| parse_to_rendezvous(text).expect("it makes sense");
+                    does.push(Does::DialsBeside(texts.iter().map(read).collect()));
+                }
+                Output::TakeBeside => does.push(Does::TakesBeside),
+                Output::HangUpBeside => does.push(Does::LeavesBeside),
                 Output::Signal(text) => does.push(Does::Says(parse_to_rendezvous(&text).expect("it makes sense"))),
                 Output::Record(bytes) => self.recording.extend(bytes),
                 Output::Machine(_)
@@ -601,28 +714,310 @@ fn a_viewer_goes_only_where_its_invite_leads_by_the_same_link_and_three_times_in
     viewer.replays();
 }
 
+fn host(seed: u8) -> Alone<Host> {
+    let mut config = HostPlan::new(1).config;
+    config.seed = [seed; 32];
+    let first = config.first_record();
+    let secrets = Secrets::Host(host_secrets(1));
+    let endpoint = Endpoint::new(Host::new(config), FakeEngine::new(1), secrets, Entropy::new([5; 32]));
+    Alone { endpoint: endpoint.recording(&first), now: Timestamp::ZERO, recording: Vec::new() }
+}
+
+fn register(turn: u64) -> ToRendezvous {
+    ToRendezvous::register(&host_secrets(1)).in_turn(turn)
+}
+
+const REGISTERED: FromRendezvous = FromRendezvous::Registered { ice: Vec::new(), short_names: true };
+
+impl Alone<Host> {
+    /// A host that is registered, and is told to move at once.
+    fn told_to_move(seed: u8) -> Alone<Host> {
+        let mut host = host(seed);
+        host.is_told(Input::Tick);
+        assert_eq!(host.is_up(), [Does::Says(register(1))]);
+        assert_eq!(host.hears(&REGISTERED), []);
+        assert_eq!(host.hears(&FromRendezvous::Move { within: 0 }), [Does::DialsBeside(vec![register(2)])]);
+        host
+    }
+
+    fn hears_beside(&mut self, message: &FromRendezvous) -> Vec<Does> {
+        self.is_told(NetworkInput::SignalBeside(to_text(message)).into())
+    }
+
+    /// What it does next, if not pinging, within so long.
+    fn does_within(&mut self, span: Duration) -> Vec<Does> {
+        let end = self.now + span;
+        while self.now < end {
+            let does = self.waits(ms(10));
+            if does.iter().any(|does| *does != Does::Says(ToRendezvous::Ping)) {
+                return does;
+            }
+        }
+        Vec::new()
+    }
+}
+
 #[test]
 fn a_host_counts_its_registrations_and_moves_at_a_time_of_its_own() {
     let mut times = BTreeSet::new();
     for seed in 0..20 {
-        let mut config = HostPlan::new(1).config;
-        config.seed = [seed; 32];
-        let first = config.first_record();
-        let secrets = Secrets::Host(host_secrets(1));
-        let endpoint = Endpoint::new(Host::new(config), FakeEngine::new(1), secrets, Entropy::new([5; 32]));
-        let mut host = Alone { endpoint: endpoint.recording(&first), now: Timestamp::ZERO, recording: Vec::new() };
+        let mut host = host(seed);
         assert_eq!(host.is_told(Input::Tick), [Does::Dials]);
-        let register = |turn| Does::Says(ToRendezvous::register(&host_secrets(1)).in_turn(turn));
-        assert_eq!(host.is_up(), [register(1)]);
-        let registered = FromRendezvous::Registered { ice: Vec::new(), short_names: true };
-        assert_eq!(host.hears(&registered), []);
+        assert_eq!(host.is_up(), [Does::Says(register(1))]);
+        assert_eq!(host.hears(&REGISTERED), []);
         assert_eq!(host.hears(&FromRendezvous::Move { within: 10 }), []);
-        let at = (1..=100).find(|_| host.waits(ms(100)).contains(&Does::Dials));
+        let beside = Does::DialsBeside(vec![register(2)]);
+        let at = (1..=100).find(|_| host.waits(ms(100)).contains(&beside));
         times.insert(at.expect("in time"));
-        assert_eq!(host.is_up(), [register(2)]);
-        host.hears(&registered);
-        assert!(host.waits(secs(15)).iter().all(|does| *does != Does::Dials), "once");
+        assert_eq!(host.waits(secs(3)), [], "it stays until it is registered there");
+        assert_eq!(host.hears_beside(&REGISTERED), [Does::TakesBeside]);
+        assert_eq!(host.does_within(secs(15)), [], "once");
         host.replays();
     }
     assert!(times.len() > 10, "not all at once: {times:?}");
+}
+
+#[test]
+fn a_host_that_gets_to_no_other_rendezvous_keeps_the_one_it_has_and_tries_again() {
+    let mut host = Alone::told_to_move(1);
+    let refused = || NetworkInput::BesideDown("connection refused".to_owned()).into();
+    assert_eq!(host.is_told(refused()), []);
+    assert_eq!(host.does_within(ms(400)), [Does::DialsBeside(vec![register(3)])]);
+    let busy = FromRendezvous::Refused { link: None, reason: Refusal::Busy };
+    assert_eq!(host.hears_beside(&busy), [Does::LeavesBeside]);
+    assert_eq!(host.hears_beside(&REGISTERED), [], "of a connection that was left");
+    assert_eq!(host.does_within(ms(800)), [Does::DialsBeside(vec![register(4)])]);
+    assert_eq!(host.does_within(secs(11)), [Does::LeavesBeside], "no answer");
+    assert_eq!(host.does_within(secs(2)), [Does::DialsBeside(vec![register(5)])]);
+    let gone = || NetworkInput::SignalDown("the rendezvous closed the connection".to_owned()).into();
+    assert_eq!(host.is_told(gone()), [], "a moment too soon");
+    assert_eq!(host.hears_beside(&REGISTERED), [Does::TakesBeside]);
+    assert_eq!(host.hears(&FromRendezvous::Pong), []);
+    host.replays();
+
+    let mut host = Alone::told_to_move(2);
+    assert_eq!(host.is_told(gone()), []);
+    assert_eq!(host.is_told(refused()), []);
+    assert_eq!(host.does_within(ms(400)), [Does::Dials], "nothing is left");
+    assert_eq!(host.is_up(), [Does::Says(register(3))]);
+    host.replays();
+}
+
+#[test]
+fn a_rendezvous_that_sends_a_host_on_again_and_again_is_obeyed_every_five_seconds() {
+    let mut host = Alone::told_to_move(3);
+    assert_eq!(host.hears_beside(&REGISTERED), [Does::TakesBeside]);
+    for _ in 0..100 {
+        assert_eq!(host.hears(&FromRendezvous::Move { within: 0 }), []);
+    }
+    assert_eq!(host.does_within(ms(4980)), []);
+    assert_eq!(host.does_within(ms(40)), [Does::DialsBeside(vec![register(3)])]);
+}
+
+#[test]
+fn links_that_change_while_a_host_moves_work_at_the_new_rendezvous() {
+    let mut host = Alone::told_to_move(4);
+    let does = host.is_told(Input::Machine(HostInput::Act(ModeratorAction::Rotate)));
+    let [Does::Says(ToRendezvous::Register { session, turn: 3, .. })] = does[..] else { panic!("{does:?}") };
+    let does = host.hears_beside(&REGISTERED);
+    let [
+        Does::TakesBeside,
+        Does::Says(ToRendezvous::Register { session: now, turn: 4, .. }),
+        Does::Says(ToRendezvous::Register { turn: 4, .. }),
+    ] = does[..]
+    else {
+        panic!("{does:?}")
+    };
+    assert_eq!(now, session);
+}
+
+/// The keys that somebody types, over and over.
+const KEYS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+
+/// A deploy: each rendezvous in turn ends, and starts anew. Meanwhile somebody types in each session, through the
+/// rendezvous, and viewers come.
+struct Deploy {
+    town: Town,
+    typed: usize,
+    /// The most keys that were on their way, or had not come to the program yet.
+    behind: usize,
+    /// The viewers that stay, one for each host.
+    stay: Vec<usize>,
+    came: Vec<usize>,
+}
+
+/// Between two keys.
+const KEY_EVERY: Duration = ms(100);
+
+impl Deploy {
+    fn new(mut town: Town) -> Deploy {
+        let stay = (0..town.hosts).map(|host| town.nodes.add_relayed_viewer(host as u64)).collect();
+        town.nodes.run(secs(3));
+        Deploy { town, typed: 0, behind: 0, stay, came: Vec::new() }
+    }
+
+    fn types_for(&mut self, span: Duration, viewers: bool) {
+        let end = self.town.nodes.now + span;
+        while self.town.nodes.now < end {
+            for (host, viewer) in self.stay.iter().enumerate() {
+                let on_the_way = self.typed - self.town.nodes.hosts[host].written.len();
+                self.behind = self.behind.max(on_the_way);
+                self.town.nodes.type_key(*viewer, KEYS[self.typed % KEYS.len()]);
+            }
+            self.typed += 1;
+            if viewers && self.typed.is_multiple_of(5) {
+                let came = (0..self.town.hosts).map(|host| self.town.nodes.add_viewer(host as u64, None));
+                self.came.extend(came);
+            }
+            self.town.nodes.run(KEY_EVERY);
+        }
+    }
+
+    /// How long each rendezvous took to end.
+    fn goes_through(&mut self, viewers: bool) -> Vec<Duration> {
+        let mut took = Vec::new();
+        for node in 0..self.town.count {
+            self.types_for(secs(2), viewers);
+            let began = self.town.nodes.now;
+            self.town.nodes.drain(node);
+            while self.town.nodes.runs(node) {
+                self.types_for(ms(500), viewers);
+                assert!(self.town.nodes.now < began + MOVED_WITHIN + secs(1), "the rendezvous ends in time");
+            }
+            took.push(self.town.nodes.now.since(began));
+            self.types_for(secs(2), viewers);
+            self.town.nodes.start(node);
+        }
+        self.types_for(secs(2), viewers);
+        self.town.nodes.run(secs(5));
+        took
+    }
+
+    /// Everything that was typed came to the program, once and in order.
+    fn lost_nothing(&self, behind: Duration) {
+        let typed: Vec<u8> = (0..self.typed).map(|number| KEYS[number % KEYS.len()]).collect();
+        for (host, viewer) in self.stay.iter().enumerate() {
+            assert_eq!(self.town.nodes.viewers[*viewer].failed, None, "no session ends");
+            let written = &self.town.nodes.hosts[host].written;
+            assert!(*written == typed, "host {host}: {} keys of {}", written.len(), typed.len());
+        }
+        let longest = KEY_EVERY * u32::try_from(self.behind).unwrap_or(u32::MAX);
+        assert!(longest <= behind, "typing stood still for {longest:?}");
+    }
+
+    fn nobody_noticed(&self) {
+        for (host, viewer) in self.stay.iter().enumerate() {
+            let notices = (self.town.nodes.hosts[host].lost, self.town.nodes.viewers[*viewer].away);
+            assert_eq!(notices, (0, 0), "host {host} lost its rendezvous, or its viewer the host");
+        }
+    }
+
+    /// All viewers that came got in; how long the slowest one took.
+    fn all_came_in(&self) -> Duration {
+        let took = self.came.iter().map(|viewer| {
+            let viewer = &self.town.nodes.viewers[*viewer];
+            viewer.took().unwrap_or_else(|| panic!("a viewer does not get in: {:?}", viewer.failed))
+        });
+        took.max().unwrap_or_default()
+    }
+
+    fn ends(self) {
+        self.town.ends();
+    }
+}
+
+fn town_of_new_hosts(seed: u64, count: usize, hosts: usize) -> Town {
+    let mut nodes = Nodes::new(seed, count);
+    for host in 0..hosts {
+        nodes.add_host(host as u64, false);
+    }
+    nodes.run(secs(3));
+    Town { nodes, count, hosts }
+}
+
+#[test]
+fn a_deploy_of_all_rendezvous_ends_no_session_and_fails_no_join() {
+    let test = "a_deploy_of_all_rendezvous_ends_no_session_and_fails_no_join";
+    let done = for_each_seed(FILE, test, 0..12, |seed| {
+        let mut deploy = Deploy::new(town_of_new_hosts(seed, 2 + seed as usize % 2, 4));
+        let took = deploy.goes_through(true);
+        assert!(took.iter().all(|took| *took <= secs(13)), "hosts are not waited for in vain: {took:?}");
+        deploy.nobody_noticed();
+        deploy.lost_nothing(secs(1));
+        let slowest = deploy.all_came_in();
+        assert!(slowest <= secs(2), "{slowest:?}");
+        let behind = deploy.behind;
+        deploy.ends();
+        (behind, slowest)
+    });
+    report(&done);
+}
+
+/// Prints how many keys were on their way in each world at most, and how long the slowest join took.
+fn report(done: &[(u64, (usize, Duration))]) {
+    let mut behind: Vec<_> = done.iter().map(|(_, (behind, _))| *behind).collect();
+    behind.sort_unstable();
+    let slowest = done.iter().map(|(_, (_, slowest))| *slowest).max().unwrap_or_default();
+    println!("keys on their way at most: {behind:?}; the slowest join took {slowest:?}");
+}
+
+#[test]
+fn a_deploy_in_bad_weather_ends_no_session_and_fails_no_join() {
+    let test = "a_deploy_in_bad_weather_ends_no_session_and_fails_no_join";
+    let done = for_each_seed(FILE, test, 0..12, |seed| {
+        let mut town = town_of_new_hosts(seed, 2 + seed as usize % 2, 4);
+        town.nodes.weather = Weather { longest: ms(300), lost: 5 };
+        (town.nodes.jitter, town.nodes.refused) = (ms(150), 5);
+        // Balancers that look at nothing but the port send hosts back to a rendezvous that ends.
+        town.nodes.is_checked = seed % 3 > 0;
+        let mut deploy = Deploy::new(town);
+        deploy.goes_through(true);
+        // Requests to the directory and connections are lost, and each is waited for or tried again.
+        deploy.lost_nothing(secs(10));
+        let slowest = deploy.all_came_in();
+        let behind = deploy.behind;
+        deploy.ends();
+        (behind, slowest)
+    });
+    report(&done);
+}
+
+#[test]
+fn a_deploy_while_the_directory_is_down_ends_no_session_and_hosts_are_where_viewers_come() {
+    let test = "a_deploy_while_the_directory_is_down_ends_no_session_and_hosts_are_where_viewers_come";
+    for_each_seed(FILE, test, 0..12, |seed| {
+        let mut deploy = Deploy::new(town_of_new_hosts(seed, 2, 4));
+        deploy.town.nodes.directory(false);
+        deploy.town.nodes.drain(0);
+        while deploy.town.nodes.runs(0) {
+            deploy.types_for(ms(500), false);
+        }
+        // All hosts are at the other one now.
+        deploy.types_for(secs(3), true);
+        deploy.town.nodes.run(secs(5));
+        deploy.lost_nothing(secs(4));
+        deploy.all_came_in();
+        deploy.town.nodes.start(0);
+        deploy.town.nodes.directory(true);
+        deploy.town.nodes.run(ms(100));
+        deploy.town.all_are_found(secs(2));
+        deploy.ends();
+    });
+}
+
+#[test]
+fn hosts_that_know_no_move_are_dropped_at_the_end_of_a_deploy_and_lose_nothing() {
+    let test = "hosts_that_know_no_move_are_dropped_at_the_end_of_a_deploy_and_lose_nothing";
+    for_each_seed(FILE, test, 0..6, |seed| {
+        let mut nodes = Nodes::new(seed, 2);
+        for host in 0..4 {
+            nodes.add_host(host, true);
+        }
+        nodes.run(secs(3));
+        let mut deploy = Deploy::new(Town { nodes, count: 2, hosts: 4 });
+        let took = deploy.goes_through(false);
+        assert!(took.iter().all(|took| *took <= secs(3)), "nobody waits for them: {took:?}");
+        deploy.lost_nothing(secs(5));
+        deploy.ends();
+    });
 }

@@ -62,6 +62,10 @@ pub enum NetworkInput {
     Relayed(Vec<u8>),
     /// This happened to a connection of an engine with sockets of its own. Ignored if the connection is of no more use.
     Peer(PeerNumber, PeerEvent),
+    /// The rendezvous said this on the connection of [`Output::DialBeside`].
+    SignalBeside(String),
+    /// The connection of [`Output::DialBeside`] ended, or could not be made, and why.
+    BesideDown(String),
 }
 
 impl<I> From<NetworkInput> for Input<I> {
@@ -88,6 +92,14 @@ pub enum Output<O> {
     DialAt(String),
     /// Leave the rendezvous.
     HangUp,
+    /// Host: connect to the rendezvous once more, and say these texts there. The connection that is there stays, and
+    /// carries everything else. An earlier connection beside that one is abandoned. [`Dial`](Output::Dial) and
+    /// [`HangUp`](Output::HangUp) abandon both.
+    DialBeside(Vec<String>),
+    /// Leave the connection that is there, once all queued texts are sent; the one beside takes its place.
+    TakeBeside,
+    /// Abandon the connection beside.
+    HangUpBeside,
     /// Say this to the rendezvous.
     Signal(String),
     /// Open fresh sockets, a socket for each local address, and close those of earlier generations.

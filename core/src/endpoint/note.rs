@@ -138,6 +138,10 @@ pub enum Step {
     Released(SocketAddr),
     /// The addresses of this machine changed.
     Moved,
+    /// Host: the session is registered at another rendezvous, and the earlier one is left.
+    RendezvousChanged,
+    /// Host: the session could not be registered at another rendezvous, and why.
+    RendezvousKept(String),
     /// The computer slept for this long.
     Slept(Duration),
     /// A timer of the machine is due; its name.
@@ -237,6 +241,8 @@ impl fmt::Display for Step {
             Step::Allocated(address) => write!(f, "a TURN server relays at {address}"),
             Step::Released(address) => write!(f, "a TURN server does not relay at {address} any more"),
             Step::Moved => f.write_str("the addresses of this machine changed"),
+            Step::RendezvousChanged => f.write_str("registered at another rendezvous"),
+            Step::RendezvousKept(cause) => write!(f, "not registered at another rendezvous yet: {cause}"),
             Step::TimerDue(timer) => write!(f, "the timer {timer} is due"),
             Step::Slept(span) => write!(f, "nothing was done for {} s", span.as_secs()),
         }

@@ -12,8 +12,9 @@ use crate::session::link::{Event, LinkUser, Refusal, VERSIONS};
 use crate::time::Timestamp;
 use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
 
+use super::moving::Beside;
 use super::note::Step;
-use super::state::Link;
+use super::state::{Link, Seal};
 use super::{Endpoint, Output, Paths, Secrets};
 
 /// The rendezvous hears from this side at least this often.
@@ -35,11 +36,13 @@ pub(super) struct Signal {
     pub(super) form: LinkForm,
     pub(super) is_up: bool,
     /// Host: how often it has registered.
-    turn: u64,
+    pub(super) turn: u64,
     /// When this side sent its last message.
     pub(super) said_at: Timestamp,
     /// By when the rendezvous has to answer.
     pub(super) pong_by: Option<Timestamp>,
+    /// Host: the connection that is to take the place of this one.
+    pub(super) beside: Option<Beside>,
 }
 
 impl<M, E> Endpoint<M, E>
@@ -63,13 +66,42 @@ where
         self.say(now, &ToRendezvous::Envelope { link, data: Opaque(data) });
     }
 
+    /// There is a connection to the rendezvous from now on. Envelopes on an earlier one may be lost.
+    pub(super) fn signal_is_up(&mut self, now: Timestamp) {
+        self.signal.is_up = true;
+        self.signal.said_at = now;
+        self.signal.pong_by = None;
+        for link in self.links.keys().copied().collect::<Vec<_>>() {
+            self.repeat_all(now, link);
+        }
+    }
+
+    /// Envelopes of a link that are not acknowledged are sent again at once.
+    fn repeat_all(&mut self, now: Timestamp, link: LinkId) {
+        if let Some(Link { seal: Seal::Open { channel, .. }, .. }) = self.links.get_mut(&link) {
+            channel.repeat_all(now);
+        }
+    }
+
+    /// Puts out an output that abandons each connection to the rendezvous.
+    pub(super) fn leave_signal(&mut self, output: Output<M::ForRuntime>) {
+        self.signal.is_up = false;
+        self.signal.beside = None;
+        self.out.push_back(output);
+    }
+
     pub(super) fn register(&mut self, now: Timestamp) {
-        let Secrets::Host(secrets) = &self.keys.secrets else { return };
+        let messages = self.registrations();
+        messages.iter().for_each(|message| self.say(now, message));
+    }
+
+    /// The messages that register all sessions of a host, in the next turn.
+    pub(super) fn registrations(&mut self) -> Vec<ToRendezvous> {
+        let Secrets::Host(secrets) = &self.keys.secrets else { return Vec::new() };
         self.signal.turn += 1;
         let turn = self.signal.turn;
         let register = |secrets| ToRendezvous::register(secrets).in_turn(turn);
-        let messages: Vec<_> = std::iter::once(secrets).chain(&self.keys.earlier).map(register).collect();
-        messages.iter().for_each(|message| self.say(now, message));
+        std::iter::once(secrets).chain(&self.keys.earlier).map(register).collect()
     }
 
     pub(super) fn rotate(&mut self, now: Timestamp) {
@@ -129,9 +161,10 @@ where
                     let takes_relay = link.takes_relay && !self.engine.has_own_sockets();
                     link.relay = relay && takes_relay && self.paths != Paths::DirectOnly;
                 }
-                // A viewer that comes back to the rendezvous with a link that stands.
+                // A viewer that comes back to the rendezvous with a link that stands, or to another one in the middle of
+                // a handshake. What was said to the viewer before may be lost.
                 if let (Secrets::Host(_), true) = (&self.keys.secrets, known) {
-                    return;
+                    return self.repeat_all(now, link);
                 }
                 self.events.push_back(Event::Joined { link, role, versions, resumes, from });
             }
@@ -181,8 +214,7 @@ where
         }
         match self.signal.pong_by {
             Some(by) if by <= now => {
-                self.signal.is_up = false;
-                self.out.push_back(Output::HangUp);
+                self.leave_signal(Output::HangUp);
                 self.events.push_back(Event::SignalDown("the rendezvous stopped answering".to_owned()));
             }
             None if self.signal.said_at + PING_EVERY <= now => {

@@ -137,6 +137,7 @@ where
             Command::Close(id) => self.tell_end(now, *id),
             Command::Dial
             | Command::DialAt(_)
+            | Command::Move
             | Command::HangUp
             | Command::Register
             | Command::Unregister
@@ -169,6 +170,8 @@ where
         match event {
             Event::SignalUp => self.tell(now, None, || Step::SignalUp),
             Event::SignalDown(cause) => self.tell(now, None, || Step::SignalDown(cause.clone())),
+            Event::Moved => self.tell(now, None, || Step::RendezvousChanged),
+            Event::NotMoved(cause) => self.tell(now, None, || Step::RendezvousKept(cause.clone())),
             Event::Refused(link, refusal) => self.tell(now, *link, || Step::RefusalReceived(refusal.clone())),
             Event::Gone(link) => self.tell(now, Some(*link), || Step::Gone),
             Event::Hello(link, ..) => self.tell(now, Some(*link), || Step::HelloReceived),

@@ -153,6 +153,11 @@ impl Connection {
         self.away().is_some()
     }
 
+    /// Whether a handshake is under way whose messages travel through the rendezvous.
+    pub(super) fn needs_rendezvous(&self) -> bool {
+        !self.is_away() && self.handshake.stage() < Stage::Securing
+    }
+
     /// Whether a member is here, and is shown what the program prints.
     pub(super) fn takes_frames(&self) -> bool {
         self.member().is_some_and(|member| matches!(member.presence, Presence::Here(_)))

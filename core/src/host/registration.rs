@@ -30,14 +30,35 @@ pub(super) enum Registered {
     Already,
 }
 
+/// A rendezvous that ends sends its hosts to another one.
+#[derive(Clone, Copy, Debug)]
+struct MoveOn {
+    /// When the host goes.
+    at: Timestamp,
+    /// Until then the host waits for the end of handshakes.
+    by: Timestamp,
+}
+
+/// The end of handshakes is looked for this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// A host waits this long for the end of handshakes, after the time in which it was to go. A rendezvous waits for its
+/// hosts a little longer than that.
+const HANDSHAKES_END_WITHIN: Duration = Duration::from_secs(8);
+
+/// A host is sent to another rendezvous at most this often.
+const MOVES_APART: Duration = Duration::from_secs(5);
+
 /// The host's side of the registration.
 pub(super) struct Registration {
     dialer: Dialer,
     /// The first registration, which has a deadline; later ones have none.
     first: Handshake,
     state: State,
-    /// When the host dials another rendezvous, because this one ends.
-    moves_at: Option<Timestamp>,
+    /// The way to another rendezvous, if this one ends.
+    move_on: Option<MoveOn>,
+    /// When the host has gone to another rendezvous last.
+    moved_at: Option<Timestamp>,
     /// When the session was registered first.
     since: Option<Timestamp>,
     last_cause: String,
@@ -49,7 +70,8 @@ impl Registration {
             dialer: Dialer::new(entropy),
             first: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
             state: State::Unknown,
-            moves_at: None,
+            move_on: None,
+            moved_at: None,
             since: None,
             last_cause: "no answer".to_owned(),
         }
@@ -74,14 +96,14 @@ impl Registration {
     /// The rendezvous is connected. The caller emits `Register`.
     pub(super) fn up(&mut self, now: Timestamp) {
         self.dialer.up();
-        self.moves_at = None;
+        self.move_on = None;
         self.state = State::Asked { by: now + NO_ANSWER_AFTER };
     }
 
     /// The connection ended or could not be made; whether the session was registered.
     pub(super) fn down(&mut self, now: Timestamp, cause: &str) -> bool {
         self.dialer.down(now);
-        self.moves_at = None;
+        self.move_on = None;
         cause.clone_into(&mut self.last_cause);
         std::mem::replace(&mut self.state, State::Unknown) == State::Registered
     }
@@ -102,12 +124,40 @@ impl Registration {
         }
     }
 
-    /// The rendezvous ends: the host dials again at a random time within so many seconds, so that not all hosts come at
-    /// once.
+    /// The rendezvous ends: the host goes to another one at a random time within so many seconds, so that not all hosts
+    /// come at once.
     pub(super) fn move_within(&mut self, now: Timestamp, seconds: u32) {
+        if self.dialer.is_up() && self.move_on.is_none() {
+            let within = Duration::from_secs(u64::from(seconds));
+            let begin = self.moved_at.map_or(now, |before| now.max(before + MOVES_APART));
+            self.move_on =
+                Some(MoveOn { at: begin + self.dialer.some_time(within), by: begin + within + HANDSHAKES_END_WITHIN });
+        }
+    }
+
+    /// Whether the host goes to another rendezvous now; the caller emits `Move`. While handshakes are under way the host
+    /// stays, as long as it may.
+    pub(super) fn moves(&mut self, now: Timestamp, handshakes: bool) -> bool {
+        let Some(move_on) = self.move_on.as_mut().filter(|move_on| move_on.at <= now) else { return false };
+        if handshakes && now < move_on.by {
+            move_on.at = move_on.by.min(now + LOOK_AGAIN);
+            return false;
+        }
+        self.move_on = None;
+        true
+    }
+
+    /// The session is registered at another rendezvous.
+    pub(super) fn moved(&mut self, now: Timestamp) {
+        self.moved_at = Some(now);
+        self.dialer.answered();
+    }
+
+    /// The session could not be registered at another rendezvous: the host tries again after a pause.
+    pub(super) fn not_moved(&mut self, now: Timestamp) {
         if self.dialer.is_up() {
-            let at = now + self.dialer.some_time(Duration::from_secs(u64::from(seconds)));
-            self.moves_at = Some(self.moves_at.map_or(at, |before| before.min(at)));
+            let at = now + self.dialer.pause();
+            self.move_on = Some(MoveOn { at, by: at });
         }
     }
 
@@ -128,8 +178,7 @@ impl Registration {
 
     /// Begins another try if its time has come; whether the caller emits `Dial`.
     pub(super) fn redial(&mut self, now: Timestamp) -> bool {
-        let moves = self.moves_at.take_if(|at| *at <= now).is_some();
-        let is_due = self.dialer.due(now) || moves;
+        let is_due = self.dialer.due(now);
         if is_due {
             self.dialer.dial(now);
         }
@@ -139,7 +188,7 @@ impl Registration {
     // Deadlines.
 
     pub(super) fn dials_at(&self) -> Option<Timestamp> {
-        earliest(self.dialer.deadline(), self.moves_at)
+        earliest(self.dialer.deadline(), self.move_on.map(|move_on| move_on.at))
     }
 
     pub(super) fn registers_by(&self) -> Option<Timestamp> {

@@ -239,6 +239,8 @@ impl Host {
                     self.on_signal_down(now, no_answer());
                 } else if !self.lifecycle.is_exited() && self.registration.redial(now) {
                     self.link(Command::Dial);
+                } else if self.registration.moves(now, self.has_handshakes()) {
+                    self.link(Command::Move);
                 }
             }
             Timer::Connections => self.on_connection_time(now),

@@ -129,9 +129,13 @@ pub(super) struct Claim {
     confirm_by: Option<Timestamp>,
 }
 
-struct LookUp {
+/// A look-up under way.
+pub(super) struct LookUp {
     until: Timestamp,
-    joins: BTreeMap<(ConnectionId, LinkId), Asked>,
+    /// The joins that wait for it.
+    pub(super) joins: BTreeMap<(ConnectionId, LinkId), Asked>,
+    /// The session's viewers here were not told yet that their host has left.
+    pub(super) tells: bool,
 }
 
 /// Whether a join waits for a look-up.
@@ -157,6 +161,16 @@ pub(super) struct Directory {
     waits: BTreeMap<(ConnectionId, LinkId), ShortId>,
     renew_at: Option<Timestamp>,
     part: u8,
+    /// How many sessions have a host here that goes to another rendezvous if it is told to.
+    movable: usize,
+}
+
+impl Claim {
+    /// Whether the session's host is here, and goes to another rendezvous if it is told to: hosts that do so count their
+    /// registrations.
+    fn is_movable(&self) -> bool {
+        self.turn > 0 && self.state != State::Away
+    }
 }
 
 impl Directory {
@@ -171,6 +185,7 @@ impl Directory {
             waits: BTreeMap::new(),
             renew_at: None,
             part: 0,
+            movable: 0,
         }
     }
 
@@ -183,7 +198,9 @@ impl Directory {
     pub(super) fn claim(&mut self, now: Timestamp, id: SessionId, turn: u64) -> bool {
         self.remove(id);
         let confirm_by = self.is_up.then(|| now + CLAIMED_WITHIN);
-        self.claims.insert(id, Claim { turn, state: State::Asked, confirm_by });
+        let claim = Claim { turn, state: State::Asked, confirm_by };
+        self.movable += usize::from(claim.is_movable());
+        self.claims.insert(id, claim);
         self.unconfirmed.extend(confirm_by.map(|by| (by, id)));
         self.renew_at.get_or_insert(now + RENEW_EVERY / u32::from(PARTS));
         confirm_by.is_some()
@@ -192,6 +209,7 @@ impl Directory {
     /// The session is not here any more; its turn.
     pub(super) fn remove(&mut self, id: SessionId) -> Option<u64> {
         let claim = self.claims.remove(&id)?;
+        self.movable -= usize::from(claim.is_movable());
         self.unconfirmed.remove(&(claim.confirm_by.unwrap_or_default(), id));
         Some(claim.turn)
     }
@@ -200,8 +218,14 @@ impl Directory {
     pub(super) fn away(&mut self, id: SessionId) {
         self.confirmed(id);
         if let Some(claim) = self.claims.get_mut(&id) {
+            self.movable -= usize::from(claim.is_movable());
             claim.state = State::Away;
         }
+    }
+
+    /// How many sessions have a host here that goes to another rendezvous if it is told to.
+    pub(super) fn movable(&self) -> usize {
+        self.movable
     }
 
     /// The host of the session is told that it is registered; whether that was still to be done.
@@ -248,13 +272,23 @@ impl Directory {
             self.cancel(*from, asked.link);
         }
         let until = now + LOOK_UP_WITHIN;
-        let look_up = self.look_ups.entry(session).or_insert_with(|| LookUp { until, joins: BTreeMap::new() });
+        let new = || LookUp { until, joins: BTreeMap::new(), tells: false };
+        let look_up = self.look_ups.entry(session).or_insert_with(new);
         self.look_ups_end.insert((look_up.until, session));
         if let Some((from, asked)) = join {
             self.waits.insert((from, asked.link), session);
             look_up.joins.insert((from, asked.link), asked);
         }
         if is_new { LookedUp::Ask } else { LookedUp::Wait }
+    }
+
+    /// The viewers of a session, who were not told yet that their host has left, wait for a look-up.
+    pub(super) fn look_up_host(&mut self, now: Timestamp, session: ShortId) -> LookedUp {
+        let looked_up = self.look_up(now, session, None);
+        if let (LookedUp::Ask | LookedUp::Wait, Some(look_up)) = (&looked_up, self.look_ups.get_mut(&session)) {
+            look_up.tells = true;
+        }
+        looked_up
     }
 
     /// This join does not wait any more.
@@ -272,14 +306,14 @@ impl Directory {
         links.into_iter().for_each(|link| self.cancel(from, link));
     }
 
-    /// The joins that waited for a look-up, which is over; `None` if there is none.
-    pub(super) fn looked_up(&mut self, session: ShortId) -> Option<Vec<(ConnectionId, Asked)>> {
+    /// A look-up that is over; `None` if there is none.
+    pub(super) fn looked_up(&mut self, session: ShortId) -> Option<LookUp> {
         let look_up = self.look_ups.remove(&session)?;
         self.look_ups_end.remove(&(look_up.until, session));
         for wait in look_up.joins.keys() {
             self.waits.remove(wait);
         }
-        Some(look_up.joins.into_iter().map(|((from, _), asked)| (from, asked)).collect())
+        Some(look_up)
     }
 
     /// The look-ups that took too long; all of them without a directory.
@@ -333,6 +367,8 @@ impl Directory {
         let waits: BTreeMap<_, _> = self.look_ups.iter().flat_map(waits).collect();
         assert_eq!(waits, self.waits, "each join that waits is known");
         assert!(self.renew_at.is_some() || self.claims.is_empty(), "claims are renewed");
+        let movable = self.claims.values().filter(|claim| claim.is_movable()).count();
+        assert_eq!(movable, self.movable, "hosts that can go elsewhere are counted");
     }
 }
 

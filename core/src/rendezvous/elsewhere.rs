@@ -1,7 +1,7 @@
 //! What a rendezvous with a directory does: finds sessions whose host is at another rendezvous, and gives up those
 //! whose host went there.
 
-use super::directory::{Asked, Directory, DirectoryInput, DirectoryOutput, Fee, LookedUp};
+use super::directory::{Asked, Directory, DirectoryInput, DirectoryOutput, Fee, LookUp, LookedUp};
 use super::{Close, ConnectionId, Join, Rendezvous, RendezvousOutput};
 use crate::id::{SessionId, ShortId};
 use crate::session::link::Refusal;
@@ -101,13 +101,19 @@ impl Rendezvous {
 
     /// A look-up found the host at another place, or nothing.
     fn found(&mut self, now: Timestamp, session: ShortId, place: Option<&str>) {
-        let Some(joins) = self.directory.as_mut().and_then(|directory| directory.looked_up(session)) else { return };
+        let Some(LookUp { joins, tells, .. }) =
+            self.directory.as_mut().and_then(|directory| directory.looked_up(session))
+        else {
+            return;
+        };
         let here: Vec<_> = self.sessions.range(session.range()).map(|(id, one)| (*id, one.host.is_some())).collect();
         let is_here = here.iter().any(|(_, has_host)| *has_host);
-        if let Some(place) = place.filter(|_| !is_here) {
-            here.into_iter().for_each(|(id, _)| self.moved(now, id, place));
+        match place {
+            Some(place) if !is_here => here.into_iter().for_each(|(id, _)| self.moved(now, id, place)),
+            None if tells => here.into_iter().filter(|(_, has)| !has).for_each(|(id, _)| self.host_is_away(now, id)),
+            Some(_) | None => {}
         }
-        for (from, asked) in joins {
+        for ((from, _), asked) in joins {
             match place.filter(|_| !is_here) {
                 Some(place) if asked.moves => {
                     self.tally.joins[Join::Elsewhere as usize] += 1;
@@ -120,12 +126,41 @@ impl Rendezvous {
         }
     }
 
+    /// The host of a session has left, perhaps for another rendezvous: its viewers learn where the host is, or that the
+    /// host is away. A viewer whose link stands asks its host then whether the host is still there.
+    pub(super) fn tell_viewers(&mut self, now: Timestamp, id: SessionId) {
+        if self.sessions.get(&id).is_none_or(|session| session.links.is_empty()) {
+            return;
+        }
+        let directory = self.directory.as_mut().filter(|directory| directory.is_up);
+        match directory.map(|directory| directory.look_up_host(now, id.short())) {
+            Some(LookedUp::Ask) => self.ask(DirectoryOutput::LookUp(id.short())),
+            Some(LookedUp::Wait) => {}
+            Some(LookedUp::Full) | None => self.host_is_away(now, id),
+        }
+    }
+
+    /// Tells the viewers of a session that the host is away. From a rendezvous that ends, they go to look for their host
+    /// under the name that all have.
+    fn host_is_away(&mut self, now: Timestamp, id: SessionId) {
+        let Some(session) = self.sessions.get(&id) else { return };
+        let viewers: Vec<_> = session.links.iter().map(|(link, viewed)| (viewed.viewer, *link)).collect();
+        for (viewer, link) in viewers {
+            if self.hands_over() {
+                self.drop_connection(now, viewer, Close::Ending);
+            } else {
+                self.say(viewer, &FromRendezvous::Waiting { link });
+            }
+        }
+    }
+
     /// The host of the session is at another place. A host that still is here redials, and is the newest one then.
     fn moved(&mut self, now: Timestamp, id: SessionId, place: &str) {
         if let Some(directory) = &mut self.directory {
             directory.remove(id);
         }
         let host = self.sessions.get(&id).and_then(|session| session.host);
+        self.host_has_left(now);
         self.end(id, Some(place));
         if let Some(host) = host {
             if let Some(connection) = self.connections.get_mut(&host) {

@@ -68,11 +68,13 @@ pub enum Close {
     Nonsense,
     /// The host has a newer connection.
     Replaced,
+    /// The rendezvous ends, and the viewer's host has left for another one, nobody knows which.
+    Ending,
 }
 
 impl Close {
     /// All of them, in order.
-    pub const ALL: [Close; 4] = [Close::Silent, Close::NoPart, Close::Nonsense, Close::Replaced];
+    pub const ALL: [Close; 5] = [Close::Silent, Close::NoPart, Close::Nonsense, Close::Replaced, Close::Ending];
 }
 
 /// What a rendezvous has done since its start.

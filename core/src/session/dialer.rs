@@ -74,6 +74,12 @@ impl Dialer {
         self.state = State::Idle;
     }
 
+    /// The pause before another try while the connection is up.
+    #[cfg(feature = "host")]
+    pub(crate) fn pause(&mut self) -> Duration {
+        self.backoff.jittered(&mut self.entropy)
+    }
+
     /// A random time, this long at most.
     #[cfg(feature = "host")]
     pub(crate) fn some_time(&mut self, longest: Duration) -> Duration {

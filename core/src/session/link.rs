@@ -67,6 +67,10 @@ pub enum Command {
     Rotate,
     /// Viewer: as [`Dial`](Command::Dial), but connect to the rendezvous at this URL.
     DialAt(String),
+    /// Host: connect to the rendezvous a second time, register the session there, and only then leave the connection
+    /// that is there. [`Moved`](Event::Moved), [`NotMoved`](Event::NotMoved) or [`SignalDown`](Event::SignalDown)
+    /// follows.
+    Move,
 }
 
 /// An event on a link, or on the connection to the rendezvous.
@@ -132,6 +136,10 @@ pub enum Event {
     Elsewhere(LinkId, String),
     /// Host: the rendezvous ends, and the host is to dial again within so many seconds.
     Move(u32),
+    /// Host: the session is registered on a new connection, and the earlier one is left.
+    Moved,
+    /// Host: the session could not be registered on a new connection; the earlier one stays. The cause is for people.
+    NotMoved(String),
 }
 
 /// Counts the peers that were made for one link; the highest is the one that counts.

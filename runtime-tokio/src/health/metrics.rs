@@ -132,6 +132,7 @@ fn close(why: Close) -> &'static str {
         Close::NoPart => "no_part",
         Close::Nonsense => "nonsense",
         Close::Replaced => "replaced",
+        Close::Ending => "ending",
     }
 }
 

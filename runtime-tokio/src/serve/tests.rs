@@ -69,7 +69,7 @@ async fn client_next(client: &mut Signal) -> SignalEvent {
 fn down(event: SignalEvent) -> SignalError {
     match event {
         SignalEvent::Down(cause) => cause,
-        event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_)) => {
+        event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_) | SignalEvent::Beside(_)) => {
             panic!("not down: {event:?}")
         }
     }

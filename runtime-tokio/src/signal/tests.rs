@@ -3,6 +3,7 @@
 use std::io;
 
 use async_tungstenite::tungstenite::Error;
+use beach_core::rendezvous::ConnectionId;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ fn dialled(url: String) -> Signal {
 fn down(event: SignalEvent) -> SignalError {
     match event {
         SignalEvent::Down(cause) => cause,
-        event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_)) => {
+        event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_) | SignalEvent::Beside(_)) => {
             panic!("not down: {event:?}")
         }
     }
@@ -248,4 +249,72 @@ async fn a_rendezvous_that_goes_away_is_down_with_a_cause() {
     drop(server);
 
     assert_eq!(down(next(&mut signal).await), SignalError::Dropped);
+}
+
+/// A client that is up, and its name at the server.
+async fn up(server: &mut Server) -> (Signal, ConnectionId) {
+    let mut signal = dialled(format!("http://{}", server.local_addr()));
+    let (opened, event) = tokio::join!(server_next(server), next(&mut signal));
+    let ServerEvent::Opened { connection, .. } = opened else { panic!("{opened:?}") };
+    assert_eq!(event, SignalEvent::Up);
+    (signal, connection)
+}
+
+fn beside(event: SignalEvent) -> SignalEvent {
+    match event {
+        SignalEvent::Beside(event) => *event,
+        event @ (SignalEvent::Up | SignalEvent::Text(_) | SignalEvent::Datagram(_) | SignalEvent::Down(_)) => {
+            panic!("on the first connection: {event:?}")
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_connection_takes_the_place_of_the_first_one_which_works_until_then() {
+    let mut server = server().await;
+    let (mut signal, first) = up(&mut server).await;
+    signal.dial_beside(vec!["said there".to_owned()]);
+    let (opened, event) = tokio::join!(server_next(&mut server), next(&mut signal));
+    let ServerEvent::Opened { connection: second, .. } = opened else { panic!("{opened:?}") };
+    assert_eq!(beside(event), SignalEvent::Up);
+    assert!(signal.peer_beside().is_some());
+    let text = |connection, text: &str| ServerEvent::Text { connection, text: text.to_owned() };
+    assert_eq!(server_next(&mut server).await, text(second, "said there"));
+    signal.send("said here".to_owned());
+    assert_eq!(server_next(&mut server).await, text(first, "said here"));
+    server.send(first, "to the first".to_owned());
+    assert_eq!(next(&mut signal).await, SignalEvent::Text("to the first".to_owned()));
+    server.relay(second, vec![1]);
+    assert_eq!(beside(next(&mut signal).await), SignalEvent::Datagram(vec![1]));
+
+    signal.take_beside();
+    assert_eq!(server_next(&mut server).await, ServerEvent::Closed { connection: first });
+    signal.send("now there".to_owned());
+    assert_eq!(server_next(&mut server).await, text(second, "now there"));
+    server.send(second, "to the only one".to_owned());
+    assert_eq!(next(&mut signal).await, SignalEvent::Text("to the only one".to_owned()));
+    server.close(second);
+    assert_eq!(server_next(&mut server).await, ServerEvent::Closed { connection: second });
+    down(next(&mut signal).await);
+}
+
+#[tokio::test]
+async fn a_second_connection_that_fails_leaves_the_first_one_alone_and_outlives_it() {
+    let mut server = server().await;
+    let (mut signal, first) = up(&mut server).await;
+    server.close_door();
+    signal.dial_beside(Vec::new());
+    assert_eq!(down(beside(next(&mut signal).await)), SignalError::Refused);
+    signal.send("still here".to_owned());
+    assert!(matches!(server_next(&mut server).await, ServerEvent::Text { connection, .. } if connection == first));
+
+    let (_listener, url) = silent().await;
+    let mut other = Signal::new(url);
+    std::mem::swap(&mut signal.target, &mut other.target);
+    signal.dial_beside(Vec::new());
+    server.close(first);
+    down(next(&mut signal).await);
+    assert!(signal.beside.is_some(), "the second one is on its way");
+    signal.hang_up();
+    assert!(signal.beside.is_none() && timeout(Duration::from_millis(50), signal.next()).await.is_err());
 }

@@ -1,24 +1,24 @@
 //! Several rendezvous, the directory that they share, and hosts and viewers that come by one name: in front of the
-//! rendezvous stands a balancer, which takes any of those that run. Only signalling travels here: a viewer is in as
-//! soon as its host has let it in, and leaves then.
+//! rendezvous stands a balancer, which takes any of those that run and do not end. No datagram gets directly from one to
+//! another. A viewer is in as soon as its host has let it in, and leaves then, unless it is one that stays and types.
 
+mod people;
 mod store;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use beach_core::Entropy;
 use beach_core::endpoint::{Endpoint, Input, NetworkInput, Secrets};
-use beach_core::host::Host;
+use beach_core::host::{Host, HostInput};
 use beach_core::machine::{Machine as _, Tick};
 use beach_core::predict::Mode;
 use beach_core::rendezvous::{DirectoryInput, DirectoryOutput, Rendezvous, RendezvousInput, RendezvousOutput};
 use beach_core::role::Role;
-use beach_core::session::handshake::Stage;
 use beach_core::session::link::LinkUser;
 use beach_core::terminal::{Options, Size};
 use beach_core::time::Timestamp;
-use beach_core::viewer::{Viewer, ViewerConfig, ViewerNotice, ViewerOutput};
+use beach_core::viewer::{Viewer, ViewerConfig, ViewerInput};
 use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub use self::store::{Entry, LIFE, Store};
 /// The name in the invites.
 const NAME: &str = "http://rendezvous.test";
 
-/// A message takes this long.
+/// A message takes at least this long.
 const LATENCY: Duration = Duration::from_millis(10);
 
 /// Most hops of a viewer, from one rendezvous to the next, before it comes by the name again.
@@ -56,6 +56,10 @@ enum What {
     Down(Client, u64, &'static str),
     ToNode(u64, String),
     ToClient(u64, String),
+    RelayToNode(u64, Vec<u8>),
+    RelayToClient(u64, Vec<u8>),
+    ToHost(usize, HostInput),
+    ToViewer(usize, ViewerInput),
     Bound(Client, u16),
     Request(usize, u64, DirectoryOutput),
     Answer(usize, u64, DirectoryInput),
@@ -66,12 +70,23 @@ struct Connection {
     node: usize,
     /// Nothing gets through any more, and nobody is told.
     is_dead: bool,
+    /// Each message takes this long.
+    latency: Duration,
+}
+
+/// Which of a client's two connections one is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Main,
+    Beside,
 }
 
 struct Peer<M: LinkUser> {
     node: Node<M, FakeEngine>,
     started: Timestamp,
     connection: Option<u64>,
+    /// The connection that is to take its place, and what is said there first.
+    beside: Option<(u64, Vec<String>)>,
     is_begun: bool,
     is_gone: bool,
 }
@@ -79,8 +94,12 @@ struct Peer<M: LinkUser> {
 /// A host of the simulation.
 pub struct HostPeer {
     peer: Peer<Host>,
-    /// A host that does not count its registrations.
+    /// A host that does not count its registrations, and knows no `move`.
     is_old: bool,
+    /// What viewers typed, as it came to the program.
+    pub written: Vec<u8>,
+    /// How often the host told that its rendezvous is lost.
+    pub lost: u32,
 }
 
 /// A viewer of the simulation.
@@ -96,6 +115,13 @@ pub struct ViewerPeer {
     /// What it ended with, if it failed.
     pub failed: Option<String>,
     started: Timestamp,
+    /// Whether the viewer stays once it is in.
+    stays: bool,
+    /// The keys that wait to be typed, and whether the viewer has taken the ones before.
+    keys: VecDeque<u8>,
+    keys_out: bool,
+    /// How often the viewer told that its link is gone.
+    pub away: u32,
 }
 
 /// How requests to the directory and its answers travel.
@@ -113,6 +139,8 @@ impl Weather {
 }
 
 struct Server {
+    /// Whether it shall end: then the balancer takes another one.
+    ends: bool,
     rendezvous: Rendezvous,
     started: Timestamp,
     /// The copy of the directory that it reaches.
@@ -127,12 +155,19 @@ pub struct Nodes {
     pub dice: Dice,
     /// The ways to the directory.
     pub weather: Weather,
+    /// The longest that a message takes more than usual, drawn anew for each connection.
+    pub jitter: Duration,
+    /// So many of a hundred connections are refused.
+    pub refused: u64,
+    /// Whether the balancer knows which rendezvous end.
+    pub is_checked: bool,
     servers: Vec<Option<Server>>,
     /// Counts the starts of each rendezvous: what was under way to an earlier one is lost.
     starts: Vec<u64>,
     stores: [Store; 2],
     directory_is_up: bool,
-    hosts: Vec<HostPeer>,
+    /// The hosts.
+    pub hosts: Vec<HostPeer>,
     /// The viewers.
     pub viewers: Vec<ViewerPeer>,
     connections: BTreeMap<u64, Connection>,
@@ -171,6 +206,9 @@ impl Nodes {
             now: Timestamp::from(Duration::from_secs(1)),
             dice: Dice::new(seed),
             weather: Weather::FINE,
+            jitter: Duration::ZERO,
+            refused: 0,
+            is_checked: true,
             servers: (0..count).map(|_| None).collect(),
             starts: vec![0; count],
             stores: <[Store; 2]>::default(),
@@ -198,7 +236,7 @@ impl Nodes {
     pub fn start(&mut self, node: usize) {
         if self.servers[node].is_none() {
             let rendezvous = Rendezvous::new().with_directory(&place(node));
-            self.servers[node] = Some(Server { rendezvous, started: self.now, copy: 0 });
+            self.servers[node] = Some(Server { ends: false, rendezvous, started: self.now, copy: 0 });
             self.starts[node] += 1;
             if self.directory_is_up {
                 self.drive(node, RendezvousInput::Directory(DirectoryInput::Up));
@@ -214,6 +252,12 @@ impl Nodes {
         for (id, client) in cut {
             self.later(LATENCY, What::Down(client, id, "the connection was reset"));
         }
+    }
+
+    /// Asks a rendezvous to end; it ends by itself.
+    pub fn drain(&mut self, node: usize) {
+        self.servers[node].iter_mut().for_each(|server| server.ends = true);
+        self.drive(node, RendezvousInput::Drain);
     }
 
     /// Whether it runs.
@@ -273,7 +317,7 @@ impl Nodes {
         let (secrets, entropy) = (Secrets::Host(host_secrets(secrets)), Entropy::new(self.dice.seed()));
         let endpoint = Endpoint::new(Host::new(config), engine, secrets, entropy);
         let node = Node::Whole(Box::new(endpoint));
-        self.hosts.push(HostPeer { peer: Peer::new(node, self.now), is_old });
+        self.hosts.push(HostPeer { peer: Peer::new(node, self.now), is_old, written: Vec::new(), lost: 0 });
         let index = self.hosts.len() - 1;
         self.later(Duration::ZERO, What::Wake(Client::Host(index)));
         index
@@ -288,8 +332,19 @@ impl Nodes {
         let engine = FakeEngine::new(1_000_000 + self.viewers.len() as u64);
         let endpoint = Endpoint::new(Viewer::new(config), engine, Secrets::Viewer(invite), entropy);
         let peer = Peer::new(Node::Whole(Box::new(endpoint)), self.now);
-        let viewer = ViewerPeer { peer, first, hops: 0, most_hops: 0, in_at: None, failed: None, started: self.now };
-        self.viewers.push(viewer);
+        self.viewers.push(ViewerPeer {
+            peer,
+            first,
+            hops: 0,
+            most_hops: 0,
+            in_at: None,
+            failed: None,
+            started: self.now,
+            stays: false,
+            keys: VecDeque::new(),
+            keys_out: false,
+            away: 0,
+        });
         let index = self.viewers.len() - 1;
         self.later(Duration::ZERO, What::Wake(Client::Viewer(index)));
         index
@@ -297,14 +352,11 @@ impl Nodes {
 
     /// Host or viewer leaves.
     pub fn leave(&mut self, client: Client) {
-        let (gone, connection) = match client {
+        let connections = match client {
             Client::Host(index) => self.hosts[index].peer.end(),
             Client::Viewer(index) => self.viewers[index].peer.end(),
         };
-        *gone = true;
-        if let Some(id) = connection.take() {
-            self.later(LATENCY, What::Closed(id));
-        }
+        connections.into_iter().flatten().for_each(|id| self.close(id));
     }
 
     /// Where a host is registered, as far as the rendezvous know.
@@ -360,29 +412,58 @@ impl Nodes {
             }
             What::Opened(id) => {
                 let Some(connection) = self.connections.get(&id) else { return };
-                let (client, node) = (connection.client, connection.node);
-                if self.runs(node) {
+                let (client, node, latency) = (connection.client, connection.node, connection.latency);
+                if self.runs(node) && !self.dice.percent(self.refused) {
                     self.drive(node, RendezvousInput::Opened(id, None));
-                    self.later(LATENCY, What::Up(id));
+                    self.later(latency, What::Up(id));
                 } else {
-                    self.later(LATENCY, What::Down(client, id, "connection refused"));
+                    self.later(latency, What::Down(client, id, "connection refused"));
                 }
             }
-            What::Up(id) => self.tell(id, NetworkInput::SignalUp),
+            What::Up(id) => match self.part(id) {
+                Some((client, Part::Main)) => self.tell_client(client, NetworkInput::SignalUp),
+                Some((client, Part::Beside)) => self.say_beside(client),
+                None => {}
+            },
             What::ToClient(id, text) => {
                 self.note_answer(id, &text);
-                self.tell(id, NetworkInput::Signal(text));
+                match self.part(id) {
+                    Some((Client::Host(index), _)) if self.hosts[index].is_old && is_move(&text) => {}
+                    Some((client, Part::Main)) => self.tell_client(client, NetworkInput::Signal(text)),
+                    Some((client, Part::Beside)) => self.tell_client(client, NetworkInput::SignalBeside(text)),
+                    None => {}
+                }
             }
+            What::RelayToClient(id, bytes) => {
+                if let Some((client, _)) = self.part(id) {
+                    self.tell_client(client, NetworkInput::Relayed(bytes));
+                }
+            }
+            What::RelayToNode(id, bytes) => {
+                if let Some(node) = self.connections.get(&id).filter(|one| !one.is_dead).map(|one| one.node) {
+                    self.drive(node, RendezvousInput::Datagram(id, bytes));
+                }
+            }
+            What::ToHost(index, input) => self.drive_host(index, Input::Machine(input)),
+            What::ToViewer(index, input) => self.drive_viewer(index, Input::Machine(input)),
             What::Closed(id) => {
                 if let Some(connection) = self.connections.remove(&id).filter(|connection| !connection.is_dead) {
                     self.drive(connection.node, RendezvousInput::Closed(id));
                 }
             }
             What::Down(client, id, cause) => {
+                let part = self.part_of(client, id);
                 self.connections.remove(&id);
-                if self.connection(client) == Some(id) {
-                    self.hang_up(client);
-                    self.tell_client(client, NetworkInput::SignalDown(cause.to_owned()));
+                match part {
+                    Some(Part::Main) => {
+                        self.hang_up(client);
+                        self.tell_client(client, NetworkInput::SignalDown(cause.to_owned()));
+                    }
+                    Some(Part::Beside) => {
+                        self.beside(client).take();
+                        self.tell_client(client, NetworkInput::BesideDown(cause.to_owned()));
+                    }
+                    None => {}
                 }
             }
             What::ToNode(id, text) => {
@@ -430,20 +511,22 @@ impl Nodes {
         let wakes = server.deadline().map(|at| at.since(self.now));
         for output in outputs {
             match output {
-                RendezvousOutput::Send(id, text) => self.later(LATENCY, What::ToClient(id, text)),
+                RendezvousOutput::Send(id, text) => self.later(self.latency(id), What::ToClient(id, text)),
+                RendezvousOutput::Datagram(id, bytes) => self.later(self.latency(id), What::RelayToClient(id, bytes)),
                 RendezvousOutput::Close(id) => {
                     let Some(connection) = self.connections.get(&id) else { continue };
-                    let (client, is_dead) = (connection.client, connection.is_dead);
+                    let (client, is_dead, latency) = (connection.client, connection.is_dead, connection.latency);
                     self.closed_by_nodes += 1;
                     if !is_dead {
-                        self.later(LATENCY, What::Down(client, id, "the rendezvous closed the connection"));
+                        self.later(latency, What::Down(client, id, "the rendezvous closed the connection"));
                     }
                 }
                 RendezvousOutput::Directory(request) => {
                     let start = self.starts[node];
                     self.travel(What::Request(node, start, request));
                 }
-                RendezvousOutput::Datagram(..) | RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained => {}
+                RendezvousOutput::Drained => return self.kill(node),
+                RendezvousOutput::TakesPart(_) => {}
             }
         }
         if let Some(after) = wakes {
@@ -452,29 +535,6 @@ impl Nodes {
     }
 
     // Clients.
-
-    fn connection(&self, client: Client) -> Option<u64> {
-        match client {
-            Client::Host(index) => self.hosts[index].peer.connection,
-            Client::Viewer(index) => self.viewers[index].peer.connection,
-        }
-    }
-
-    fn hang_up(&mut self, client: Client) -> Option<u64> {
-        match client {
-            Client::Host(index) => self.hosts[index].peer.connection.take(),
-            Client::Viewer(index) => self.viewers[index].peer.connection.take(),
-        }
-    }
-
-    /// On a connection that still is the client's.
-    fn tell(&mut self, id: u64, input: NetworkInput) {
-        let Some(connection) = self.connections.get(&id).filter(|connection| !connection.is_dead) else { return };
-        let client = connection.client;
-        if self.connection(client) == Some(id) {
-            self.tell_client(client, input);
-        }
-    }
 
     /// A viewer that was let in or made to wait begins to count its hops anew.
     fn note_answer(&mut self, id: u64, text: &str) {
@@ -505,35 +565,6 @@ impl Nodes {
         }
     }
 
-    fn drive_host(&mut self, index: usize, input: Input<beach_core::host::HostInput>) {
-        for effect in self.hosts[index].peer.drive(self.now, input) {
-            if let Effect::Below(below) = effect {
-                self.below(Client::Host(index), below);
-            }
-        }
-        self.wake_later(Client::Host(index));
-    }
-
-    fn drive_viewer(&mut self, index: usize, input: Input<beach_core::viewer::ViewerInput>) {
-        for effect in self.viewers[index].peer.drive(self.now, input) {
-            match effect {
-                Effect::Below(below) => self.below(Client::Viewer(index), below),
-                Effect::Machine(ViewerOutput::Notice(ViewerNotice::Stage(stage))) if stage >= Stage::Offer => {
-                    let now = self.now;
-                    self.viewers[index].in_at.get_or_insert(now);
-                }
-                Effect::Machine(ViewerOutput::Exit(exit)) => {
-                    self.viewers[index].failed = Some(format!("{exit:?}"));
-                }
-                Effect::Machine(_) => {}
-            }
-        }
-        if self.viewers[index].in_at.is_some() || self.viewers[index].failed.is_some() {
-            self.leave(Client::Viewer(index));
-        }
-        self.wake_later(Client::Viewer(index));
-    }
-
     fn wake_later(&mut self, client: Client) {
         let (due, _) = match client {
             Client::Host(index) => self.hosts[index].peer.due(),
@@ -551,17 +582,31 @@ impl Nodes {
                 let node = (0..self.servers.len()).find(|node| place(*node) == url);
                 self.dial(client, Some(node.expect("viewers are sent to places")));
             }
+            Below::DialBeside(texts) => {
+                self.abandon_beside(client);
+                let id = self.connect(client, None);
+                *self.beside(client) = Some((id, texts));
+            }
+            Below::TakeBeside => {
+                self.hang_up(client).into_iter().for_each(|id| self.close(id));
+                let taken = self.beside(client).take().map(|(id, _)| id);
+                *self.connection_mut(client) = taken;
+            }
+            Below::HangUpBeside => self.abandon_beside(client),
             Below::HangUp => self.abandon(client),
             Below::Signal(text) => {
                 let Some(id) = self.connection(client) else { return };
                 let is_old = matches!(client, Client::Host(index) if self.hosts[index].is_old);
                 let text = if is_old { without_turn(&text) } else { text };
-                self.later(LATENCY, What::ToNode(id, text));
+                self.later(self.latency(id), What::ToNode(id, text));
+            }
+            Below::Relay(bytes) => {
+                let Some(id) = self.connection(client) else { return };
+                self.later(self.latency(id), What::RelayToNode(id, bytes));
             }
             Below::Bind(generation) => self.later(Duration::from_millis(1), What::Bound(client, generation)),
             Below::Command(_)
             | Below::Datagram { .. }
-            | Below::Relay(_)
             | Below::TurnDial(_)
             | Below::TurnWrite(..)
             | Below::TurnHangUp(_)
@@ -572,18 +617,21 @@ impl Nodes {
         }
     }
 
-    fn abandon(&mut self, client: Client) {
-        if let Some(id) = self.hang_up(client) {
-            self.later(LATENCY, What::Closed(id));
-        }
-    }
-
     fn dial(&mut self, client: Client, at: Option<usize>) {
         self.abandon(client);
-        let running: Vec<_> = (0..self.servers.len()).filter(|node| self.runs(*node)).collect();
-        let any = match running.len() as u64 {
+        let id = self.connect(client, at);
+        *self.connection_mut(client) = Some(id);
+    }
+
+    /// A new connection, to a rendezvous that the client names or to one that the balancer takes.
+    fn connect(&mut self, client: Client, at: Option<usize>) -> u64 {
+        let goes_there = |server: &Server| !(server.ends && self.is_checked);
+        let nodes = self.servers.iter().enumerate();
+        let open = nodes.filter(|(_, server)| server.as_ref().is_some_and(goes_there));
+        let open: Vec<_> = open.map(|(node, _)| node).collect();
+        let any = match open.len() as u64 {
             0 => 0,
-            count => running[self.dice.between(0, count - 1) as usize],
+            count => open[self.dice.between(0, count - 1) as usize],
         };
         let first = match client {
             Client::Host(_) => None,
@@ -598,13 +646,10 @@ impl Nodes {
         let node = at.or(first.filter(|node| self.runs(*node))).unwrap_or(any);
         self.connections_ever += 1;
         let id = self.connections_ever;
-        self.connections.insert(id, Connection { client, node, is_dead: false });
-        let connection = match client {
-            Client::Host(index) => &mut self.hosts[index].peer.connection,
-            Client::Viewer(index) => &mut self.viewers[index].peer.connection,
-        };
-        *connection = Some(id);
-        self.later(LATENCY, What::Opened(id));
+        let latency = LATENCY + self.dice.up_to(self.jitter);
+        self.connections.insert(id, Connection { client, node, is_dead: false, latency });
+        self.later(latency, What::Opened(id));
+        id
     }
 }
 
@@ -626,11 +671,13 @@ where
     M: LinkUser<Input: Serialize + From<Tick>, Output: Serialize>,
 {
     fn new(node: Node<M, FakeEngine>, started: Timestamp) -> Peer<M> {
-        Peer { node, started, connection: None, is_begun: false, is_gone: false }
+        Peer { node, started, connection: None, beside: None, is_begun: false, is_gone: false }
     }
 
-    fn end(&mut self) -> (&mut bool, &mut Option<u64>) {
-        (&mut self.is_gone, &mut self.connection)
+    /// Ends it; its connections.
+    fn end(&mut self) -> [Option<u64>; 2] {
+        self.is_gone = true;
+        [self.connection.take(), self.beside.take().map(|(id, _)| id)]
     }
 
     /// When it has something to do, and whether its first input is still to come.
@@ -654,4 +701,8 @@ fn without_turn(text: &str) -> String {
         Ok(register @ ToRendezvous::Register { .. }) => to_text(&register.in_turn(0)),
         Ok(_) | Err(_) => text.to_owned(),
     }
+}
+
+fn is_move(text: &str) -> bool {
+    matches!(parse_from_rendezvous(text), Ok(FromRendezvous::Move { .. }))
 }

@@ -470,6 +470,7 @@ impl Scene {
             Command::Rotate => self.generation += 1,
             Command::Dial
             | Command::DialAt(_)
+            | Command::Move
             | Command::HangUp
             | Command::Register
             | Command::Unregister
@@ -644,6 +645,8 @@ fn link_of(event: &Event) -> Option<LinkId> {
         | Event::Registered
         | Event::TurnedAway(_)
         | Event::Woken
-        | Event::Move(_) => None,
+        | Event::Move(_)
+        | Event::Moved
+        | Event::NotMoved(_) => None,
     }
 }

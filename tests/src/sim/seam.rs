@@ -68,6 +68,7 @@ impl Seam {
         match command {
             Command::Dial | Command::DialAt(_) => vec![(near(dice), who, Event::SignalUp)],
             Command::HangUp => self.hang_up(now, dice, who, &wire),
+            Command::Move => vec![(near(dice), who, Event::Moved)],
             Command::Register => {
                 self.registered.insert(place.0);
                 vec![(near(dice), who, Event::Registered)]
@@ -182,6 +183,8 @@ impl Seam {
             | Event::Refused(None, _)
             | Event::TurnedAway(_)
             | Event::Move(_)
+            | Event::Moved
+            | Event::NotMoved(_)
             | Event::Woken => {
                 return true;
             }

@@ -221,6 +221,11 @@ impl<E: Engine> World<E> {
                 self.common(who).connection = Some(id);
                 self.later(wire.latency * 2, What::Opened(id));
             }
+            Below::DialBeside(_) => {
+                let cause = "there is no other rendezvous".to_owned();
+                self.later(ms(1), What::Beside(who, cause));
+            }
+            Below::TakeBeside | Below::HangUpBeside => {}
             Below::HangUp => {
                 self.write_down(Some(who), "hang up", &[]);
                 let connection = self.common(who).connection.take();

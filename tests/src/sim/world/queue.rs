@@ -29,7 +29,12 @@ pub(super) enum What {
     Viewer(usize, Box<ViewerInput>),
     Link(Who, Box<Event>),
     Bound(Who, Generation, Vec<SocketAddr>),
-    Datagram { to: Who, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8> },
+    Datagram {
+        to: Who,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: Vec<u8>,
+    },
     SignalUp(ConnectionId),
     SignalDown(Who, ConnectionId, &'static str),
     FromRendezvous(ConnectionId, String),
@@ -42,6 +47,8 @@ pub(super) enum What {
     AtTurn(Transport, SocketAddr, SocketAddr, Vec<u8>),
     TurnStream(Who, NetworkInput),
     Page(Who, NetworkInput),
+    /// The second connection of `who` to the rendezvous could not be made.
+    Beside(Who, String),
 }
 
 impl<E: Engine> World<E> {
@@ -159,7 +166,7 @@ impl<E: Engine> World<E> {
         let for_whom = match &what {
             What::Host(index, _) | What::Wake(index) => Some(Who::Host(*index)),
             What::Viewer(index, _) => Some(Who::Viewer(*index)),
-            What::Link(who, _) | What::Bound(who, ..) | What::SignalDown(who, ..) => Some(*who),
+            What::Link(who, _) | What::Bound(who, ..) | What::SignalDown(who, ..) | What::Beside(who, _) => Some(*who),
             What::Datagram { to, .. } | What::TurnStream(to, _) | What::Page(to, _) => Some(*to),
             What::SignalUp(id) | What::FromRendezvous(id, _) | What::RelayedFrom(id, _) => {
                 self.connections.get(id).map(|connection| connection.who)
@@ -214,6 +221,7 @@ impl<E: Engine> World<E> {
             }
             What::AtTurn(transport, source, to, bytes) => self.at_turn(transport, source, to, bytes),
             What::TurnStream(who, input) | What::Page(who, input) => self.drive(who, input),
+            What::Beside(who, cause) => self.drive(who, NetworkInput::BesideDown(cause)),
             What::SignalUp(id) => {
                 if let Some(who) = self.current(id) {
                     self.drive(who, NetworkInput::SignalUp);
