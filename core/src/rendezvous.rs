@@ -152,7 +152,8 @@ pub enum RendezvousOutput {
     TakesPart(ConnectionId),
     /// Close the connection.
     Close(ConnectionId),
-    /// No handshake is under way any more: the end, if it was asked for.
+    /// No handshake is under way any more, and no host is left that can go to another rendezvous: the end, if it was asked
+    /// for.
     Drained,
     /// Ask the directory that several rendezvous share; see [`Rendezvous::with_directory`].
     Directory(DirectoryOutput),

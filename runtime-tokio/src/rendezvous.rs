@@ -61,7 +61,7 @@ async fn relay(turn: Option<TurnPost>) -> Infallible {
 pub struct Operation {
     /// Notified: the rendezvous shall end.
     pub drain: Arc<Notify>,
-    /// How long the port stays open after that, until balancers have noticed.
+    /// How long the rendezvous goes on as before after that, until balancers have noticed.
     pub drain_delay: Duration,
     /// A socket for STUN that is bound already, on the port of the server.
     pub stun: Option<UdpSocket>,
@@ -233,10 +233,13 @@ impl Sockets {
         }
     }
 
-    /// Accepts no connection from now on.
+    /// Begins to end. A rendezvous that is the only one accepts no connection from now on; at one of several, viewers come
+    /// until their host has gone.
     fn close(&mut self) -> RendezvousInput {
         self.watched.close_at = None;
-        self.server.close_door();
+        if self.operation.directory.is_none() {
+            self.server.close_door();
+        }
         RendezvousInput::Drain
     }
 }

@@ -8,7 +8,7 @@ use beach_core::id::ShortId;
 use beach_core::rendezvous::{DirectoryInput, DirectoryOutput, MAX_RENEWED, MAX_SESSIONS};
 use beach_runtime_tokio::directory::{self, ANSWER_WITHIN, Directory, RedisUrl};
 use beach_tests::real::{
-    Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, skipped,
+    Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, share, skipped,
 };
 use tokio::time::timeout;
 
@@ -297,4 +297,106 @@ fn without_redis_sessions_go_on_and_with_an_empty_one_all_are_found_again() {
     });
     println!("after FLUSHALL the host was found in {:?}", emptied.elapsed());
     assert!(stays.is_running());
+}
+
+/// A host that writes all typing into a file, and somebody who types there through the node, as nothing else gets
+/// through.
+struct Typed {
+    file: String,
+    log: String,
+    host: Host,
+    viewer: Process,
+    length: usize,
+    last: Instant,
+    longest: Duration,
+}
+
+impl Typed {
+    fn host(cluster: &Cluster, number: usize) -> Host {
+        let (log, program) = (format!("host{number}.log"), format!("stty raw -echo; exec cat > typed{number}"));
+        let options = ["--json", "--no-approve", "--server", &cluster.url, "--relay-only", "--log-file", &log];
+        Host::run(&cluster.scratch, &mut share(&cluster.scratch, &options, &["sh", "-c", &program]))
+    }
+
+    fn start(cluster: &Cluster, number: usize, host: Host) -> Typed {
+        let (file, log) = (format!("typed{number}"), format!("host{number}.log"));
+        let viewer = Process::start(&mut join(&cluster.scratch, &["--json", &host.links.control]));
+        viewer.line("the first screen", PATIENCE, |line| line.contains("first_screen"));
+        Typed { file, log, host, viewer, length: 0, last: Instant::now(), longest: Duration::ZERO }
+    }
+
+    /// What has come to the program by now.
+    fn look(&mut self, cluster: &Cluster) -> String {
+        let text = cluster.scratch.read(&self.file);
+        if text.len() > self.length {
+            self.longest = self.longest.max(self.last.elapsed());
+            (self.length, self.last) = (text.len(), Instant::now());
+        }
+        text
+    }
+}
+
+#[test]
+fn a_node_that_ends_hands_its_hosts_over_and_nobody_who_types_through_it_notices() {
+    /// Between two numbers, and between two viewers.
+    const TYPES_EVERY: Duration = Duration::from_millis(50);
+    const COMES_EVERY: u32 = 30;
+    /// The delay, a second for the hosts to go, two without news, and a busy machine.
+    const ENDS_WITHIN: Duration = Duration::from_secs(25);
+    if !has_tools() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let hosts = [0, 1].map(|number| Typed::host(&cluster, number));
+    assert_eq!(cluster.hosts(), [1.0, 1.0]);
+    let mut numbers = 0..2;
+    let mut typed = hosts.map(|host| Typed::start(&cluster, numbers.next().unwrap_or_default(), host));
+    let (mut number, mut came) = (0u32, Vec::new());
+    let mut types = |cluster: &Cluster, typed: &mut [Typed; 2]| {
+        for one in &mut *typed {
+            one.viewer.write(format!("{number}\n"));
+        }
+        if number.is_multiple_of(COMES_EVERY) {
+            let link = &typed[(number / COMES_EVERY % 2) as usize].host.links.view;
+            came.push(Process::start(&mut join(&cluster.scratch, &["--json", "--relay-only", link])));
+        }
+        number += 1;
+        let next = Instant::now() + TYPES_EVERY;
+        while Instant::now() < next {
+            typed.iter_mut().for_each(|one| drop(one.look(cluster)));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    for node in [0, 1] {
+        let asked = Instant::now();
+        cluster.nodes[node].asked_to_end();
+        // The port stays open while hosts go; then there is nobody to ask.
+        while cluster.nodes[node].is_running() {
+            assert!(asked.elapsed() < ENDS_WITHIN, "the node does not end");
+            types(&cluster, &mut typed);
+        }
+        assert_eq!(cluster.nodes[node].ended(SOON), 0);
+        eprintln!("the node has ended after {:?}", asked.elapsed());
+        assert_eq!(cluster.nodes[1 - node].metric("beach_sessions{host=\"present\"}"), 2.0);
+        cluster.nodes[node].start(&cluster.scratch);
+        cluster.reached();
+        let noticed = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < noticed {
+            types(&cluster, &mut typed);
+        }
+    }
+    let all: String = (0..number).map(|number| format!("{number}\n")).collect();
+    for one in &mut typed {
+        holds("all that was typed", PATIENCE, || one.look(&cluster).len() >= all.len());
+        assert!(one.look(&cluster) == all, "each number once, in order");
+        eprintln!("nothing came for {:?}", one.longest);
+        assert!(one.longest < Duration::from_secs(3), "{:?}", one.longest);
+        assert!(!one.viewer.stdout().contains("\"reconnecting\""), "{}", one.viewer.stdout());
+        let log = cluster.scratch.read(&one.log);
+        assert!(log.contains("registered") && !log.contains("the rendezvous is lost"), "{log}");
+    }
+    for viewer in &came {
+        viewer.line("the first screen", PATIENCE, |line| line.contains("first_screen"));
+    }
+    eprintln!("{} viewers came, all got in", came.len());
 }

@@ -131,7 +131,8 @@ impl Node {
         let log = format!("{}.log", self.name);
         let mut command = beach(scratch, &["serve", "--listen", &listen, "--metrics-listen", &monitored]);
         command.args(["--log-file", &log, "--stun", "none", "--trusted-proxies", "127.0.0.1"]);
-        command.args(["--redis", &self.redis, "--place", &self.place]);
+        // The proxy looks each second, and twice before it takes a node away.
+        command.args(["--redis", &self.redis, "--place", &self.place, "--drain-delay", "3"]);
         self.process = Some(Process::start(&mut command));
         holds("the node listens", SOON, || listens(self.port) && listens(self.metrics_port));
     }
@@ -145,6 +146,28 @@ impl Node {
         let mut process = self.process.take().expect("the node runs");
         process.signal(Signal::KILL);
         process.exit(SOON);
+    }
+
+    /// Asks the node to end, as a service manager does; it ends by itself.
+    ///
+    /// # Panics
+    /// If the node does not run.
+    pub fn asked_to_end(&self) {
+        self.process.as_ref().expect("the node runs").signal(Signal::TERM);
+    }
+
+    /// Whether the node's process is there.
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::is_running)
+    }
+
+    /// Waits for the end of a node that was asked; its exit code.
+    ///
+    /// # Panics
+    /// If the node does not end in time.
+    #[track_caller]
+    pub fn ended(&mut self, within: Duration) -> i32 {
+        self.process.take().expect("the node ran").exit(within)
     }
 
     /// The URL at which viewers reach this node alone.
