@@ -166,6 +166,9 @@ pub(crate) struct Daemon(pub(crate) Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        if !matches!(self.0.try_wait(), Ok(None)) {
+            return;
+        }
         send(self.0.id(), Signal::TERM);
         let deadline = Instant::now() + END_WITHIN;
         while matches!(self.0.try_wait(), Ok(None)) {

@@ -6,6 +6,8 @@
 
 mod args;
 mod client;
+mod cluster;
+mod herd;
 mod lab;
 mod link;
 mod place;

@@ -62,6 +62,17 @@ pub(crate) struct Plan {
     pub(crate) relayed: usize,
     /// How long more is to be relayed than the server can.
     pub(crate) overload: Duration,
+    /// Hosts that ping and do nothing else, if there is room for so many, and how long they are looked at.
+    pub(crate) herd: u64,
+    pub(crate) herd_idle: Duration,
+    /// Rounds of that, and of all that follows.
+    pub(crate) herd_rounds: usize,
+    /// How long one address attacks in each way.
+    pub(crate) attack: Duration,
+    /// Hosts at two rendezvous that share a directory.
+    pub(crate) shared_hosts: usize,
+    /// Viewers who come to them after one of the two was killed, and after it came back.
+    pub(crate) shared_joins: usize,
 }
 
 impl Plan {
@@ -95,6 +106,12 @@ impl Plan {
         relaying: 18,
         relayed: 400,
         overload: Duration::from_secs(5),
+        herd: 20_000,
+        herd_idle: Duration::from_secs(20),
+        herd_rounds: 1,
+        attack: Duration::from_secs(5),
+        shared_hosts: 800,
+        shared_joins: 200,
     };
 
     /// Half a minute: that everything works.
@@ -127,6 +144,12 @@ impl Plan {
         relaying: 4,
         relayed: 20,
         overload: Duration::from_millis(500),
+        herd: 100,
+        herd_idle: Duration::from_millis(500),
+        herd_rounds: 1,
+        attack: Duration::from_millis(300),
+        shared_hosts: 20,
+        shared_joins: 10,
     };
 
     /// The default number of rounds when two beaches are compared.
@@ -134,6 +157,14 @@ impl Plan {
 
     /// This plan with this many rounds of everything.
     pub(crate) fn with_rounds(self, rounds: usize) -> Plan {
-        Plan { rounds, long_rounds: rounds, crowd_rounds: rounds, link_rounds: rounds, idle_rounds: rounds, ..self }
+        Plan {
+            rounds,
+            long_rounds: rounds,
+            crowd_rounds: rounds,
+            link_rounds: rounds,
+            idle_rounds: rounds,
+            herd_rounds: rounds,
+            ..self
+        }
     }
 }

@@ -34,6 +34,11 @@ pub(crate) fn memory(id: u32) -> Memory {
     Memory { resident: mib("Rss:"), proportional: mib("Pss:") }
 }
 
+/// The kernel's memory for its own objects, sockets among them, in KiB.
+pub(crate) fn slab() -> f64 {
+    field("/proc/meminfo", "Slab:") as f64
+}
+
 /// The name of a process.
 pub(crate) fn name(id: u32) -> String {
     fs::read_to_string(format!("/proc/{id}/comm")).unwrap_or_default().trim_end().to_owned()

@@ -1,12 +1,15 @@
 //! The measurements: one file for each group of lines.
 
+mod attack;
 mod crowd;
+mod hosts;
 mod idle;
 mod interrupt;
 mod join;
 mod keys;
 mod log;
 mod loss;
+mod nodes;
 mod relay;
 mod rendezvous;
 
@@ -54,11 +57,17 @@ pub(crate) enum Row {
     Rendezvous,
     /// Datagrams that a rendezvous relays.
     Relay,
+    /// As many idle hosts at a rendezvous as there is room for.
+    Hosts,
+    /// Two rendezvous behind a balancer: one is killed, comes back, and both are replaced by new ones.
+    Nodes,
+    /// One address attacks a rendezvous.
+    Attack,
 }
 
 impl Row {
     /// All of them, in the table's order.
-    pub(crate) const ALL: [Row; 15] = [
+    pub(crate) const ALL: [Row; 18] = [
         Row::Rest,
         Row::Flood,
         Row::Interrupt,
@@ -74,6 +83,9 @@ impl Row {
         Row::Idle,
         Row::Rendezvous,
         Row::Relay,
+        Row::Hosts,
+        Row::Nodes,
+        Row::Attack,
     ];
 
     fn lines(self, lab: &Lab) -> Vec<Line> {
@@ -93,6 +105,9 @@ impl Row {
             Row::Idle => idle::lines(lab),
             Row::Rendezvous => rendezvous::lines(lab),
             Row::Relay => relay::lines(lab),
+            Row::Hosts => hosts::lines(lab),
+            Row::Nodes => nodes::lines(lab),
+            Row::Attack => attack::lines(lab),
         }
     }
 }

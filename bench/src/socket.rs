@@ -1,12 +1,14 @@
 //! A WebSocket to a rendezvous, as small as it can be: texts and datagrams both ways, one at a time.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketType};
 use sha2::{Digest as _, Sha256};
 
 /// No answer takes longer.
@@ -27,12 +29,29 @@ pub(crate) enum Message {
 /// An open WebSocket.
 pub(crate) struct Socket(TcpStream);
 
+/// A TCP connection to `ADDRESS:PORT`, from this address of the machine.
+pub(crate) fn connect(address: &str, source: Ipv4Addr) -> Result<TcpStream> {
+    let address: SocketAddrV4 = address.parse().with_context(|| address.to_owned())?;
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    // Of the system's call, too.
+    set_socket_timeout(&socket, Timeout::Send, Some(ANSWER_WITHIN))?;
+    rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;
+    rustix::net::connect(&socket, &address)?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    Ok(stream)
+}
+
 impl Socket {
-    /// Connects to the rendezvous at `HOST:PORT`.
+    /// Connects to the rendezvous at `ADDRESS:PORT`.
     pub(crate) fn open(address: &str) -> Result<Socket> {
-        let mut stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        Socket::open_from(address, Ipv4Addr::LOCALHOST)
+    }
+
+    /// Connects from this address of the machine.
+    pub(crate) fn open_from(address: &str, source: Ipv4Addr) -> Result<Socket> {
+        let mut stream = connect(address, source)?;
         let request = format!(
             "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -62,6 +81,12 @@ impl Socket {
     pub(crate) fn has_room(&self) -> Result<bool> {
         let mut sockets = [PollFd::new(&self.0, PollFlags::OUT)];
         Ok(poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
+    }
+
+    /// Whether something comes within this time.
+    pub(crate) fn has_news(&self, within: Duration) -> Result<bool> {
+        let mut sockets = [PollFd::new(&self.0, PollFlags::IN)];
+        Ok(poll(&mut sockets, Some(&Timespec::try_from(within)?))? > 0)
     }
 
     fn send(&mut self, kind: u8, bytes: &[u8]) -> Result<()> {
@@ -126,14 +151,18 @@ pub(crate) struct Host {
 impl Host {
     /// Connects, and registers the session of this number.
     pub(crate) fn register(address: &str, number: u32) -> Result<Host> {
+        Host::register_over(Socket::open(address)?, number, 0)
+    }
+
+    /// Registers the session of this number on a connection, for the `turn`-th time; 0: does not say which.
+    pub(crate) fn register_over(mut socket: Socket, number: u32, turn: u64) -> Result<Host> {
         let (commitment, token) = (Sha256::digest(number.to_be_bytes()), Sha256::digest(number.to_le_bytes()));
         let id = Sha256::new().chain_update(b"beach/1").chain_update(commitment).chain_update(Sha256::digest(token));
         let text = |bytes: &[u8]| BASE64URL_NOPAD.encode(bytes);
         let session = text(&id.finalize()[..16]);
-        let mut socket = Socket::open(address)?;
         let (commitment, token) = (text(&commitment), text(&token));
         socket.say(&format!(
-            r#"{{"type":"register","session":"{session}","commitment":"{commitment}","token":"{token}"}}"#
+            r#"{{"type":"register","session":"{session}","commitment":"{commitment}","token":"{token}","turn":{turn}}}"#
         ))?;
         socket.until("registered")?;
         Ok(Host { socket, session })

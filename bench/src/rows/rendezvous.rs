@@ -19,7 +19,7 @@ const ENVELOPES: usize = 12;
 const ENVELOPE_BYTES: usize = 300;
 
 /// A host sends it every 20 s, so that 20,000 idle hosts take 5 % of a processor at 50 µs each.
-const PING: &str = r#"{"type":"ping"}"#;
+pub(super) const PING: &str = r#"{"type":"ping"}"#;
 
 /// Of one server.
 struct Cost {
@@ -110,8 +110,13 @@ fn join(address: &str, host: &mut Host, number: usize) -> Result<()> {
 
 /// A server, and where it listens.
 pub(super) fn serve(lab: &Lab, system: System) -> Result<(Daemon, String)> {
+    serve_with(lab, system, &[])
+}
+
+/// The same with these flags.
+pub(super) fn serve_with(lab: &Lab, system: System, flags: &[&str]) -> Result<(Daemon, String)> {
     let mut command = lab.command(&lab.binary(system).path);
-    command.args(["serve", "--listen", "127.0.0.1:0"]).stdin(Stdio::null()).stdout(Stdio::null());
+    command.args(["serve", "--listen", "127.0.0.1:0"]).args(flags).stdin(Stdio::null()).stdout(Stdio::null());
     let mut server = Daemon(command.stderr(Stdio::piped()).spawn()?);
     let stderr = server.0.stderr.take().context("stderr")?;
     let mut line = String::new();
