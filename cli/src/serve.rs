@@ -21,6 +21,9 @@ use zeroize::Zeroizing;
 use crate::args::{DirectoryArgs, ServeArgs};
 use crate::{log, output};
 
+/// With a directory, one of so many places is kept for connections that are carried to other servers.
+const A_PIPE_FOR: usize = 8;
+
 /// What to do about a wrong --redis.
 const REDIS_URL: &str = "write other characters of a password than letters and digits as %XX";
 
@@ -57,6 +60,9 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
         server = server.with_connections_max(limits::connections_beside_turn().min(MAX_CONNECTIONS));
     }
     let directory = directory(&args.directory)?;
+    let places = server.tally().places;
+    let pipes = if directory.is_some() { places / A_PIPE_FOR } else { 0 };
+    server = server.with_connections_max(places - pipes);
     let (monitored, questions) = watch(args.metrics_listen.as_deref())
         .map_err(|cause| output::usage("cannot answer monitors", &cause, "choose another --metrics-listen"))?;
     let (server, scheme) = match &certificate {
@@ -78,7 +84,8 @@ async fn serve(args: ServeArgs) -> Result<u8, u8> {
         }
     };
     let (drain_delay, turn) = (args.drain_delay, turn.map(turn::Turn::into_post));
-    let operation = Operation { drain: drain.clone(), drain_delay, stun: passed.udp, turn, directory, questions };
+    let operation =
+        Operation { drain: drain.clone(), drain_delay, stun: passed.udp, turn, directory, pipes, questions };
     Ok(tokio::select! {
         () = rendezvous::run(server, !args.no_relay, ice, operation) => 0,
         code = ended(&mut signals, &drain, reloads) => code,

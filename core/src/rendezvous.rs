@@ -157,6 +157,16 @@ pub enum RendezvousOutput {
     Drained,
     /// Ask the directory that several rendezvous share; see [`Rendezvous::with_directory`].
     Directory(DirectoryOutput),
+    /// Carry this connection to another rendezvous: its viewer does not go there by itself. This rendezvous knows the
+    /// connection no more.
+    Pipe {
+        /// The connection.
+        connection: ConnectionId,
+        /// The place of the other rendezvous.
+        place: String,
+        /// The first text for the other rendezvous: the viewer's request to join.
+        join: String,
+    },
 }
 
 impl From<Tick> for RendezvousInput {

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::histogram::Histogram;
 use crate::turn_server::TurnCondition;
-use crate::{directory, serve};
+use crate::{directory, pipes, serve};
 
 /// A loop that does not answer within this time does not work.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -38,8 +38,8 @@ pub struct Condition {
     pub present: rendezvous::Present,
     /// The deeds of the server's connections, and their number.
     pub server: serve::Tally,
-    /// What the directory was asked, if there is one.
-    pub directory: Option<directory::Tally>,
+    /// What the directory was asked, if there is one, and the connections that were carried to other rendezvous.
+    pub directory: Option<(directory::Tally, pipes::Tally)>,
     /// How long the loop took for each event.
     pub turns: Histogram,
     /// How the TURN server beside it is, if there is one.

@@ -17,6 +17,7 @@ pub mod limits;
 pub mod network;
 pub mod page;
 pub mod patience;
+pub mod pipes;
 pub mod prompt;
 pub mod pty;
 pub mod record;

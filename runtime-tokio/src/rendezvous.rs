@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use beach_core::ice::server_url::IceServer;
-use beach_core::rendezvous::{DirectoryInput, Rendezvous, RendezvousInput, RendezvousOutput, Servers};
+use beach_core::rendezvous::{ConnectionId, DirectoryInput, Rendezvous, RendezvousInput, RendezvousOutput, Servers};
 use beach_core::wire::signal::IceUrl;
 use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
@@ -18,6 +18,7 @@ use crate::directory::Directory;
 use crate::drive::{Surroundings, drive};
 use crate::health::{Condition, Question, Questions};
 use crate::histogram::Histogram;
+use crate::pipes::{Arrived, Carried, Pipes};
 use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 use crate::turn_server::{Shown, TurnPost};
@@ -41,7 +42,8 @@ pub async fn run(server: Server, relays: bool, ice: HandedOut, mut operation: Op
     let itself = stun.answers();
     let turn = operation.turn.take();
     let watched = Watched { turn: turn.as_ref().map(TurnPost::shown), ..Watched::default() };
-    let mut sockets = Sockets { server, operation, watched, ice, itself, renewal, handed_out: false };
+    let pipes = Pipes::new(operation.pipes);
+    let mut sockets = Sockets { server, operation, pipes, watched, ice, itself, renewal, handed_out: false };
     tokio::select! {
         () = drive(&mut rendezvous, Instant::now(), &mut sockets) => {}
         never = stun.run() => match never {},
@@ -69,6 +71,8 @@ pub struct Operation {
     pub turn: Option<TurnPost>,
     /// The directory, if this is one of several rendezvous.
     pub directory: Option<Directory>,
+    /// How many connections may be carried to other rendezvous; at most [`MAX_PIPES`](crate::pipes::MAX_PIPES).
+    pub pipes: usize,
     /// Questions about the server's condition, if anybody may ask.
     pub questions: Option<Questions>,
 }
@@ -143,6 +147,7 @@ impl HandedOut {
 struct Sockets {
     server: Server,
     operation: Operation,
+    pipes: Pipes,
     watched: Watched,
     ice: HandedOut,
     /// Whether there is a STUN server on the rendezvous' own port.
@@ -161,6 +166,7 @@ impl Surroundings<Rendezvous> for Sockets {
             RendezvousOutput::Datagram(connection, bytes) => self.server.relay(connection, bytes),
             RendezvousOutput::TakesPart(connection) => self.server.takes_part(connection),
             RendezvousOutput::Close(connection) => self.server.close(connection),
+            RendezvousOutput::Pipe { connection, place, join } => self.pipe(connection, &place, join),
             RendezvousOutput::Directory(request) => {
                 if let Some(directory) = &self.operation.directory {
                     directory.ask(request);
@@ -177,7 +183,7 @@ impl Surroundings<Rendezvous> for Sockets {
         }
         if let Some(question) = question.take() {
             let (done, present, server) = (machine.tally(), machine.present(), self.server.tally());
-            let directory = self.operation.directory.as_ref().map(Directory::tally);
+            let directory = self.operation.directory.as_ref().map(|each| (each.tally(), self.pipes.tally()));
             let turn = turn.as_ref().map(|turn| *turn.lock().unwrap_or_else(PoisonError::into_inner));
             let (turns, draining) = (*turns, *is_draining);
             question.answer(Condition { done, present, server, directory, turns, turn, draining });
@@ -197,6 +203,15 @@ impl Surroundings<Rendezvous> for Sockets {
 impl Sockets {
     /// The next event. Cancel-safe.
     async fn event(&mut self) -> RendezvousInput {
+        loop {
+            if let Some(input) = self.input().await {
+                return input;
+            }
+        }
+    }
+
+    /// The next event; `None` if it was of a connection that is carried. Cancel-safe.
+    async fn input(&mut self) -> Option<RendezvousInput> {
         let event = tokio::select! {
             // The servers come before the first connection: a peer that joins is told of them.
             biased;
@@ -207,29 +222,73 @@ impl Sockets {
                     StunServer::At(address) => Some(IceUrl(format!("stun:{address}"))),
                     StunServer::Nobody => None,
                 };
-                return RendezvousInput::Ice(self.ice.servers(itself));
+                return Some(RendezvousInput::Ice(self.ice.servers(itself)));
             }
             Some(question) = next_of(self.operation.questions.as_mut()) => {
                 self.watched.question = Some(question);
-                return RendezvousInput::Tick;
+                return Some(RendezvousInput::Tick);
             }
             () = self.operation.drain.notified() => {
                 self.watched.is_draining = true;
                 if self.operation.drain_delay.is_zero() {
-                    return self.close();
+                    return Some(self.close());
                 }
                 self.watched.close_at = Some(tokio::time::Instant::now() + self.operation.drain_delay);
-                return RendezvousInput::Tick;
+                return Some(RendezvousInput::Tick);
             }
-            () = at(self.watched.close_at) => return self.close(),
-            input = said_by(self.operation.directory.as_mut()) => return RendezvousInput::Directory(input),
+            () = at(self.watched.close_at) => return Some(self.close()),
+            input = said_by(self.operation.directory.as_mut()) => return Some(RendezvousInput::Directory(input)),
+            (connection, arrived) = self.pipes.next() => {
+                self.arrived(connection, arrived);
+                return None;
+            }
             event = self.server.next() => event,
         };
-        match event {
+        Some(match event {
             ServerEvent::Opened { connection, client } => RendezvousInput::Opened(connection, client),
+            ServerEvent::Text { connection, text } if self.pipes.has(connection) => {
+                self.carry(connection, Carried::Text(text));
+                return None;
+            }
+            ServerEvent::Datagram { connection, bytes } if self.pipes.has(connection) => {
+                self.carry(connection, Carried::Datagram(bytes));
+                return None;
+            }
             ServerEvent::Text { connection, text } => RendezvousInput::Text(connection, text),
             ServerEvent::Datagram { connection, bytes } => RendezvousInput::Datagram(connection, bytes),
-            ServerEvent::Closed { connection } => RendezvousInput::Closed(connection),
+            ServerEvent::Closed { connection } => {
+                self.pipes.close(connection);
+                RendezvousInput::Closed(connection)
+            }
+        })
+    }
+
+    /// Carries a connection to the rendezvous at `place`. Where that is not possible, the connection is closed, and its
+    /// viewer dials anew.
+    fn pipe(&mut self, connection: ConnectionId, place: &str, join: String) {
+        let Some(caller) = self.server.caller(connection) else { return };
+        if self.pipes.open(connection, place, join, caller) {
+            self.server.takes_part(connection);
+        } else {
+            self.server.close(connection);
+        }
+    }
+
+    fn carry(&mut self, connection: ConnectionId, message: Carried) {
+        if !self.pipes.send(connection, message) {
+            self.pipes.close(connection);
+            self.server.close(connection);
+        }
+    }
+
+    fn arrived(&mut self, connection: ConnectionId, arrived: Arrived) {
+        match arrived {
+            Arrived::Carried(Carried::Text(text)) => self.server.send(connection, text),
+            Arrived::Carried(Carried::Datagram(bytes)) => self.server.relay(connection, bytes),
+            Arrived::Ended => {
+                self.pipes.close(connection);
+                self.server.close(connection);
+            }
         }
     }
 

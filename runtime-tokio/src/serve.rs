@@ -145,8 +145,18 @@ enum Open {
     Closing,
 }
 
-/// The way to a connection's task.
+/// Who opened a WebSocket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// The client's address; `None` if it cannot be known: see [`Proxies`].
+    pub client: Option<IpAddr>,
+    /// How many other rendezvous carry the connection, as the last of them says.
+    pub hops: u8,
+}
+
+/// The way to a connection's task, and who is at the other end.
 struct Handle {
+    caller: Caller,
     outbound: QueueSender,
     /// Fires, or is dropped without firing, when the connection shall end without sending what is queued.
     cut: oneshot::Sender<()>,
@@ -174,7 +184,7 @@ impl Queues {
 enum Report {
     /// The address of a connection's client, which was not known, and the way back for whether it has a place there.
     Client(ConnectionId, IpAddr, oneshot::Sender<bool>),
-    Opened(ConnectionId, Option<IpAddr>, Handle),
+    Opened(ConnectionId, Handle),
     Text(ConnectionId, String),
     Closed(ConnectionId),
 }
@@ -330,6 +340,15 @@ impl Server {
         }
     }
 
+    /// Who opened this WebSocket; `None` once it is being closed.
+    #[must_use]
+    pub fn caller(&self, connection: ConnectionId) -> Option<Caller> {
+        match self.open.get(&connection)? {
+            Open::Live(handle) => Some(handle.caller),
+            Open::Closing => None,
+        }
+    }
+
     /// The connection takes part in something from now on: it does not count any more among those of its address that
     /// may be there only to hold a place.
     pub fn takes_part(&mut self, connection: ConnectionId) {
@@ -354,7 +373,8 @@ impl Server {
                 let _ = reply.send(place.is_ok());
                 None
             }
-            Report::Opened(connection, client, handle) => {
+            Report::Opened(connection, handle) => {
+                let client = handle.caller.client;
                 tracing::debug!(connection, "opened");
                 self.open.insert(connection, Open::Live(handle));
                 Some(ServerEvent::Opened { connection, client })

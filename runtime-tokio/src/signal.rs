@@ -13,7 +13,7 @@ mod tests;
 
 use std::fmt;
 use std::future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use self::dial::{Found, Socket, Target, connect};
+use self::dial::{CarriedFor, Found, Socket, Target, connect};
 pub(crate) use self::dial::{reach, secure_stream};
 pub use self::error::{CertificateFlaw, ProxyFault, SignalError};
 pub(crate) use self::trust::client_config;
@@ -102,6 +102,15 @@ impl Signal {
     #[must_use]
     pub fn new(url: String) -> Self {
         Self { target: Target::parse(&url), link: None, beside: None, leaving: None, down: None }
+    }
+
+    /// As [`new`](Signal::new), of a rendezvous that carries the connection of a viewer with this address. So many
+    /// rendezvous carry the connection, this one included.
+    #[must_use]
+    pub(crate) fn for_viewer(url: &str, client: Option<IpAddr>, hops: u8) -> Self {
+        let carried = Some(CarriedFor { client, hops });
+        let target = Target::parse(url).map(|target| Target { carried, ..target });
+        Self { target, link: None, beside: None, leaving: None, down: None }
     }
 
     /// Starts connecting, to every address of the name, both families. Abandons the connection there was, without a

@@ -16,6 +16,10 @@ use tokio::time::{Instant, timeout};
 
 pub(crate) use self::queue::{DATAGRAM_WAITS_MAX, Fates, QueueReceiver, QueueSender, counted_queue, queue};
 
+/// The header in which a rendezvous that carries a viewer's connection says how many rendezvous carry the connection,
+/// itself included.
+pub(crate) const HOPS: &str = "beach-hops";
+
 /// Largest message accepted, in bytes. Offers and answers are a few KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 

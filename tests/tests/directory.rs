@@ -39,6 +39,7 @@ enum Did {
     Asked(DirectoryOutput),
     Closed(u64),
     Drained,
+    Piped(u64, String, ToRendezvous),
 }
 
 /// One rendezvous with a directory that the test plays.
@@ -70,6 +71,10 @@ impl Desk {
                 RendezvousOutput::Directory(request) => did.push(Did::Asked(request)),
                 RendezvousOutput::Close(id) => did.push(Did::Closed(id)),
                 RendezvousOutput::Drained => did.push(Did::Drained),
+                RendezvousOutput::Pipe { connection, place, join } => {
+                    let join = parse_to_rendezvous(&join).expect("a viewer's request");
+                    did.push(Did::Piped(connection, place, join));
+                }
                 RendezvousOutput::Datagram(..) | RendezvousOutput::TakesPart(_) => {}
             }
         }
@@ -195,8 +200,6 @@ fn a_viewer_is_sent_to_the_host_s_place_by_either_name_and_only_if_it_goes_there
     for name in [SessionName::Full(session(1)), SessionName::Short(short(1))] {
         assert_eq!(desk.says(2, &join(name, 5, true)), [look_up(1)]);
         assert_eq!(desk.directory(found(1, Some(THERE))), [elsewhere(2, 5)]);
-        assert_eq!(desk.says(2, &join(name, 6, false)), [look_up(1)]);
-        assert_eq!(desk.directory(found(1, Some(THERE))), [refused(2, 6, Refusal::NoSession)]);
         for nowhere in [None, Some(HERE)] {
             assert_eq!(desk.says(2, &join(name, 7, true)), [look_up(1)]);
             assert_eq!(desk.directory(found(1, nowhere)), [refused(2, 7, Refusal::NoSession)]);
@@ -209,6 +212,34 @@ fn a_viewer_is_sent_to_the_host_s_place_by_either_name_and_only_if_it_goes_there
     assert_eq!(desk.joins(2, 1, 9), [refused(2, 9, Refusal::NoSession)], "at once");
     desk.hosts_alone(3, 1);
     assert!(matches!(desk.joins(2, 1, 10)[..], [Did::Said(3, _), Did::Said(2, _)]), "a local join needs no directory");
+}
+
+#[test]
+fn a_viewer_who_does_not_go_to_another_place_is_carried_there_if_nothing_else_is_on_the_connection() {
+    let mut desk = Desk::up();
+    let one = SessionName::Full(session(1));
+    let piped = |id, link| Did::Piped(id, THERE.to_owned(), join(one, link, false));
+    desk.hosts(1, 2, 1);
+    (2..5).for_each(|id| desk.opens(id));
+    assert_eq!(desk.says(2, &join(one, 5, false)), [look_up(1)]);
+    assert_eq!(desk.says(3, &join(one, 6, true)), []);
+    // Two links on one connection: the first one is carried, and the second one goes with the connection.
+    assert_eq!(desk.says(4, &join(one, 7, false)), []);
+    assert_eq!(desk.says(4, &join(one, 8, false)), []);
+    assert_eq!(desk.directory(found(1, Some(THERE))), [piped(2, 5), elsewhere(3, 6), piped(4, 7)]);
+    assert_eq!(desk.rendezvous.counts(), (1, 0, 2), "the carried connections are not known any more");
+    assert_eq!(desk.says(2, &ToRendezvous::Ping), [], "another rendezvous answers");
+    assert_eq!(desk.tell(RendezvousInput::Closed(2)), []);
+
+    desk.opens(9);
+    assert_eq!(desk.joins(9, 2, 1).len(), 2, "a link to a host that is here");
+    assert_eq!(desk.says(9, &join(one, 2, false)), [look_up(1)]);
+    assert_eq!(desk.directory(found(1, Some(THERE))), [refused(9, 2, Refusal::NoSession)]);
+    assert_eq!(desk.rendezvous.counts(), (1, 1, 3));
+    desk.opens(10);
+    assert_eq!(desk.says(10, &join(one, 3, false)), [look_up(1)]);
+    assert!(desk.joins(10, 3, 4).iter().any(|did| matches!(did, Did::Asked(_))), "another look-up");
+    assert_eq!(desk.directory(found(1, Some(THERE))), [refused(10, 3, Refusal::NoSession)]);
 }
 
 impl Desk {

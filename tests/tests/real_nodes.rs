@@ -4,9 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use beach_core::id::ShortId;
+use beach_core::id::{LinkId, SessionName, ShortId};
 use beach_core::rendezvous::{DirectoryInput, DirectoryOutput, MAX_RENEWED, MAX_SESSIONS};
+use beach_core::role::Role;
+use beach_core::wire::signal::{ToRendezvous, to_text};
 use beach_runtime_tokio::directory::{self, ANSWER_WITHIN, Directory, RedisUrl};
+use beach_runtime_tokio::signal::{Signal as Way, SignalEvent};
 use beach_tests::real::{
     Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, share, skipped,
 };
@@ -399,4 +402,66 @@ fn a_node_that_ends_hands_its_hosts_over_and_nobody_who_types_through_it_notices
         viewer.line("the first screen", PATIENCE, |line| line.contains("first_screen"));
     }
     eprintln!("{} viewers came, all got in", came.len());
+}
+
+/// Asks the rendezvous at `url` for a session, as a viewer who does not go to another one.
+async fn asks(url: &str, session: SessionName) -> Way {
+    let mut way = Way::new(url.to_owned());
+    way.dial();
+    assert_eq!(heard(&mut way).await, SignalEvent::Up);
+    let (role, versions) = (Role::View, vec![1]);
+    way.send(to_text(&ToRendezvous::Join { session, link: LinkId(7), role, versions, resumes: None, moves: false }));
+    way
+}
+
+async fn heard(way: &mut Way) -> SignalEvent {
+    timeout(SOON, way.next()).await.expect("the rendezvous says something")
+}
+
+fn is_text(event: &SignalEvent, kind: &str) -> bool {
+    matches!(event, SignalEvent::Text(text) if text.contains(&format!("\"type\":\"{kind}\"")))
+}
+
+#[test]
+fn a_viewer_who_does_not_go_to_another_node_is_carried_there() {
+    if !has_tools() {
+        return;
+    }
+    let mut cluster = Cluster::start();
+    let host = hosts(&cluster, 1);
+    let id = host[0].links.view.split("/s/").nth(1).and_then(|rest| rest.split('#').next()).expect("an id");
+    let known: SessionName = id.parse().expect("an id");
+    let here = usize::from(cluster.hosts() == [0.0, 1.0]);
+    let there = 1 - here;
+    let forged = |session, place: &str| {
+        cluster.redis.ask(&["SET", &format!("beach:s:{session}"), &format!("9 {place}")]);
+        SessionName::Short(session)
+    };
+    let (nowhere, wrong) = (forged(session(8), "http://localhost:1"), forged(session(9), cluster.nodes[here].place()));
+    runtime().block_on(async {
+        let mut way = asks(cluster.nodes[there].place(), known).await;
+        let joined = heard(&mut way).await;
+        assert!(is_text(&joined, "joined"), "{joined:?}");
+        way.send(to_text(&ToRendezvous::Ping));
+        let pong = heard(&mut way).await;
+        assert!(is_text(&pong, "pong"), "{pong:?}");
+        for (metric, number) in
+            [("beach_elsewhere_total{how=\"piped\"}", 1.0), ("beach_pipes", 1.0), ("beach_links", 0.0)]
+        {
+            assert_eq!(cluster.nodes[there].metric(metric), number, "{metric}");
+        }
+        assert_eq!(cluster.nodes[here].metric("beach_links"), 1.0);
+
+        let mut lost = asks(cluster.nodes[there].place(), nowhere).await;
+        let ended = heard(&mut lost).await;
+        assert!(matches!(ended, SignalEvent::Down(_)), "the viewer dials anew: {ended:?}");
+        let mut wrong = asks(cluster.nodes[there].place(), wrong).await;
+        let refused = heard(&mut wrong).await;
+        assert!(is_text(&refused, "refused"), "{refused:?}");
+
+        cluster.nodes[here].kill();
+        let ended = heard(&mut way).await;
+        assert!(matches!(ended, SignalEvent::Down(_)), "{ended:?}");
+    });
+    holds("nothing is carried any more", SOON, || cluster.nodes[there].metric("beach_pipes") == 0.0);
 }

@@ -299,6 +299,11 @@ impl Directory {
         }
     }
 
+    /// Whether a join of the connection waits.
+    pub(super) fn waits(&self, from: ConnectionId) -> bool {
+        self.waits.range((from, LinkId(0))..=(from, LinkId(u64::MAX))).next().is_some()
+    }
+
     /// The connection is gone.
     pub(super) fn forget(&mut self, from: ConnectionId) {
         let waits = self.waits.range((from, LinkId(0))..=(from, LinkId(u64::MAX)));

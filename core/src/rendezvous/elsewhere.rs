@@ -6,7 +6,7 @@ use super::{Close, ConnectionId, Join, Rendezvous, RendezvousOutput};
 use crate::id::{SessionId, ShortId};
 use crate::session::link::Refusal;
 use crate::time::Timestamp;
-use crate::wire::signal::FromRendezvous;
+use crate::wire::signal::{FromRendezvous, ToRendezvous, to_text};
 
 /// Most sessions without host that are looked up each second, because viewers wait there.
 const LOOKED_UP_A_SECOND: usize = 100;
@@ -114,12 +114,17 @@ impl Rendezvous {
             Some(_) | None => {}
         }
         for ((from, _), asked) in joins {
+            if !self.connections.contains_key(&from) {
+                // Carried to the other place because of another link, a moment ago.
+                continue;
+            }
             match place.filter(|_| !is_here) {
                 Some(place) if asked.moves => {
                     self.tally.joins[Join::Elsewhere as usize] += 1;
                     self.say(from, &FromRendezvous::Elsewhere { link: asked.link, url: place.to_owned() });
                 }
-                // The viewer would not go there.
+                Some(place) if self.does_nothing_else(from) => self.pipe(now, from, asked, place),
+                // The viewer would not go there, and has other links here.
                 Some(_) => self.refuse_join(from, asked.link, Join::NoSession, Refusal::NoSession),
                 None => self.join_here(now, from, asked, Fee::Paid),
             }
@@ -152,6 +157,21 @@ impl Rendezvous {
                 self.say(viewer, &FromRendezvous::Waiting { link });
             }
         }
+    }
+
+    /// Whether the connection has no session, no link and no other request here.
+    fn does_nothing_else(&self, from: ConnectionId) -> bool {
+        let waits = self.directory.as_ref().is_some_and(|directory| directory.waits(from));
+        !waits && self.connections.get(&from).is_some_and(|connection| !connection.takes_part())
+    }
+
+    /// Has a viewer's connection carried to another place.
+    fn pipe(&mut self, now: Timestamp, from: ConnectionId, asked: Asked, place: &str) {
+        let Asked { name: session, link, role, versions, resumes, moves } = asked;
+        let join = to_text(&ToRendezvous::Join { session, link, role, versions, resumes, moves });
+        self.tally.joins[Join::Elsewhere as usize] += 1;
+        self.out.push_back(RendezvousOutput::Pipe { connection: from, place: place.to_owned(), join });
+        self.on_closed(now, from);
     }
 
     /// The host of the session is at another place. A host that still is here redials, and is the newest one then.

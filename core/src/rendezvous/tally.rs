@@ -47,7 +47,7 @@ pub enum Join {
     Busy,
     /// No place: of the session, of the address or of the connection.
     Full,
-    /// The viewer was told to go to another rendezvous.
+    /// The viewer was told to go to another rendezvous, or is carried there.
     Elsewhere,
 }
 

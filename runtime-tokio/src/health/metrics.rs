@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Condition;
 use crate::directory::{self, Kind, Outcome};
 use crate::histogram::Histogram;
+use crate::pipes;
 use crate::turn_server::TurnCondition;
 
 /// The content type of [`text`].
@@ -34,8 +35,9 @@ impl Collector for Condition {
         let mut page = Page(encoder);
         self.gauges(&mut page)?;
         self.counters(&mut page)?;
-        if let Some(directory) = &self.directory {
+        if let Some((directory, pipes)) = &self.directory {
             page.directory(directory)?;
+            page.elsewhere(self.done.joins(Join::Elsewhere), pipes)?;
         }
         if let Some(turn) = &self.turn {
             of_turn(turn, &mut page)?;
@@ -180,6 +182,13 @@ impl Page<'_> {
             requests.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
         self.seconds("directory", "How long the directory took for the requests sent together", &done.took)
+    }
+
+    fn elsewhere(&mut self, all: u64, pipes: &pipes::Tally) -> fmt::Result {
+        let sent = all.saturating_sub(pipes.piped + pipes.refused);
+        let numbers = [("sent", sent), ("piped", pipes.piped), ("refused", pipes.refused)];
+        self.counter("elsewhere|how", "Viewers whose host is at another server", &numbers)?;
+        self.gauge("pipes", "Connections that are carried to other servers", &[("", pipes.open as u64)])
     }
 
     fn metric(&mut self, name: &str, help: &str, kind: MetricType, numbers: &[(&str, u64)]) -> fmt::Result {

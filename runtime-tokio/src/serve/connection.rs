@@ -23,7 +23,7 @@ use super::http::{Ended, HEAD_DEADLINE, Visitor, converse, routes, routes_when_f
 use super::proxy_header::{self, Announced};
 use super::stream::Stream;
 use super::tls::{Secured, secure};
-use super::{Handle, OUTBOUND_MAX, Queues, Report};
+use super::{Caller, Handle, OUTBOUND_MAX, Queues, Report};
 use crate::tls::Handshakes;
 use crate::websocket::{
     Arrival, End, Fates, GOODBYE_DEADLINE, Gone, Reports, counted_queue, goodbye, limits, prepare, pump,
@@ -90,10 +90,10 @@ pub(super) async fn serve(arrived: Arrived, front: &Front, queues: &Queues) {
     }
     // In a box, which is gone before the connection is a WebSocket: that one may rest for days.
     match Box::pin(before(arrived, front, queues)).await {
-        Some(Ended::WebSocket(stream, early, client)) => {
+        Some(Ended::WebSocket(stream, early, caller)) => {
             let stream = TokioAdapter::new(stream);
             let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
-            carry(connection, socket, client, queues).await;
+            carry(connection, socket, caller, queues).await;
         }
         Some(Ended::Answered(stream)) => linger(stream).await,
         Some(Ended::Late) => tracing::debug!(connection, "no request within the deadline"),
@@ -173,11 +173,11 @@ impl Reports for OfConnection<'_> {
 }
 
 /// Runs an open WebSocket until either side ends it.
-async fn carry(connection: ConnectionId, socket: Socket, client: Option<IpAddr>, queues: &Queues) {
+async fn carry(connection: ConnectionId, socket: Socket, caller: Caller, queues: &Queues) {
     let (outbound, mut to_send) = counted_queue(OUTBOUND_MAX, queues.fates.clone());
     let (cut, mut cut_now) = oneshot::channel();
-    let handle = Handle { outbound, cut };
-    if queues.events.send(Report::Opened(connection, client, handle)).await.is_err() {
+    let handle = Handle { caller, outbound, cut };
+    if queues.events.send(Report::Opened(connection, handle)).await.is_err() {
         return;
     }
     let (mut writer, mut reader) = socket.split();

@@ -26,7 +26,8 @@ use super::client_address::Origin;
 use super::connection::Front;
 use super::places::NoPlace;
 use super::stream::Stream;
-use super::{Queues, page};
+use super::{Caller, Queues, page};
+use crate::websocket::HOPS;
 
 /// How long a client may take to send the head of a request, and a connection may rest before the next one. A slower
 /// client only wants to hold a place.
@@ -98,9 +99,8 @@ pub(super) fn routes_when_full() -> Router {
 
 /// How the requests of a connection ended.
 pub(super) enum Ended {
-    /// The connection is a WebSocket now, of a client with this address, if it is known. The client sent these bytes
-    /// already.
-    WebSocket(Stream, Vec<u8>, Option<IpAddr>),
+    /// The connection is a WebSocket now, of this caller, who sent these bytes already.
+    WebSocket(Stream, Vec<u8>, Caller),
     /// Nothing more is said, and the answer to the last request is sent.
     Answered(Stream),
     /// A deadline passed.
@@ -161,9 +161,10 @@ pub(super) async fn converse(stream: Stream, visitor: &Visitor<'_>) -> Ended {
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 return Ok(response);
             }
-            Ok::<Response, Infallible>(match visitor.client(&headers.unwrap_or_default()).await {
+            let headers = headers.unwrap_or_default();
+            Ok::<Response, Infallible>(match visitor.client(&headers).await {
                 Ok(client) => {
-                    accepted.get_or_init(|| client);
+                    accepted.get_or_init(|| Caller { client, hops: hops(&headers) });
                     response
                 }
                 Err(_) => FULL.into_response(),
@@ -183,7 +184,7 @@ pub(super) async fn converse(stream: Stream, visitor: &Visitor<'_>) -> Ended {
     match end {
         Ok(Err(error)) if error.is_timeout() => Ended::Late,
         Ok(Ok(())) => match accepted.get() {
-            Some(client) => Ended::WebSocket(stream, parts.read_buf.to_vec(), *client),
+            Some(caller) => Ended::WebSocket(stream, parts.read_buf.to_vec(), *caller),
             None => Ended::Answered(stream),
         },
         Ok(Err(error)) => {
@@ -192,6 +193,12 @@ pub(super) async fn converse(stream: Stream, visitor: &Visitor<'_>) -> Ended {
         }
         Err(_) => Ended::Late,
     }
+}
+
+/// How many rendezvous carry the connection, as the header says. Whoever lies is carried no further, or once more.
+fn hops(headers: &HeaderMap) -> u8 {
+    let hops = headers.get(HOPS).and_then(|value| value.to_str().ok());
+    hops.and_then(|hops| hops.parse().ok()).unwrap_or(0)
 }
 
 async fn short_link(Path(id): Path<String>, request: HeaderMap) -> Response {

@@ -1,14 +1,16 @@
 //! From the address of a rendezvous to an open WebSocket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{ClientStream, client_async_tls_with_connector_and_config};
 use async_tungstenite::tungstenite::Error;
-use async_tungstenite::tungstenite::http::Uri;
+use async_tungstenite::tungstenite::client::IntoClientRequest as _;
+use async_tungstenite::tungstenite::handshake::client::Request;
+use async_tungstenite::tungstenite::http::{HeaderValue, Uri};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -20,7 +22,7 @@ use super::DIAL_DEADLINE;
 use super::error::{Scheme, SignalError};
 use super::proxy::Proxy;
 use super::trust;
-use crate::websocket::{limits, prepare};
+use crate::websocket::{HOPS, limits, prepare};
 
 /// How long one address may be tried alone before the next is tried as well (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -30,6 +32,9 @@ pub(super) const ADDRESSES_MAX: usize = 8;
 
 /// Where the rendezvous takes WebSockets.
 const PATH: &str = "/ws";
+
+/// Where a rendezvous tells the address of the viewer for whom it connects.
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Longest name of a server's software, in characters.
 const SOFTWARE_CHARS_MAX: usize = 64;
@@ -41,8 +46,19 @@ pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) scheme: Scheme,
-    /// The request of the WebSocket handshake.
+    /// The URL of the WebSocket handshake's request.
     pub(super) request: String,
+    /// For whom this program connects, if not for itself.
+    pub(super) carried: Option<CarriedFor>,
+}
+
+/// A connection that a rendezvous carries for a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CarriedFor {
+    /// The viewer's address, if it is known.
+    pub(super) client: Option<IpAddr>,
+    /// How many rendezvous carry the connection.
+    pub(super) hops: u8,
 }
 
 /// Facts about the rendezvous from dialling.
@@ -86,7 +102,22 @@ impl Target {
             port,
             scheme,
             request: format!("{name}://{host}:{port}{prefix}{PATH}"),
+            carried: None,
         })
+    }
+}
+
+impl Target {
+    /// The request of the WebSocket handshake.
+    fn handshake(&self) -> Result<Request, Error> {
+        let mut request = self.request.as_str().into_client_request()?;
+        if let Some(CarriedFor { client, hops }) = self.carried {
+            request.headers_mut().insert(HOPS, HeaderValue::from(u16::from(hops)));
+            if let Some(Ok(client)) = client.map(|client| HeaderValue::try_from(client.to_string())) {
+                request.headers_mut().insert(FORWARDED_FOR, client);
+            }
+        }
+        Ok(request)
     }
 }
 
@@ -101,7 +132,8 @@ pub(super) async fn connect(target: &Target, found: &Found) -> Result<Socket, Si
             Scheme::Tls => Some(trust::client_config()?.into()),
             Scheme::Plain => None,
         };
-        client_async_tls_with_connector_and_config(target.request.as_str(), stream, tls, Some(limits()))
+        let request = target.handshake().map_err(|error| SignalError::of_handshake(error, target.scheme))?;
+        client_async_tls_with_connector_and_config(request, stream, tls, Some(limits()))
             .await
             .map(|(socket, response)| {
                 let says = |name| response.headers().get(name).and_then(|value| value.to_str().ok());

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::dial::{ADDRESSES_MAX, interleave};
 use super::error::Scheme;
 use super::*;
-use crate::serve::{Server, ServerEvent};
+use crate::serve::{Caller, Proxies, Server, ServerEvent};
 
 /// No test needs longer; one that does has hung.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -317,4 +317,24 @@ async fn a_second_connection_that_fails_leaves_the_first_one_alone_and_outlives_
     assert!(signal.beside.is_some(), "the second one is on its way");
     signal.hang_up();
     assert!(signal.beside.is_none() && timeout(Duration::from_millis(50), signal.next()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_rendezvous_that_carries_a_connection_says_for_whom_and_how_many_carry_it() {
+    let here = "127.0.0.0/8".parse().expect("a network");
+    let mut server = server().await.behind(Proxies::Trusted(vec![here]));
+    let url = format!("http://{}", server.local_addr());
+    let address = |text: &str| text.parse().ok();
+    for (client, hops) in [(address("198.51.100.7"), 1), (address("2001:db8::7"), 3), (None, 2)] {
+        let mut way = Signal::for_viewer(&url, client, hops);
+        way.dial();
+        let ServerEvent::Opened { connection, .. } = server_next(&mut server).await else { panic!("not opened") };
+        assert_eq!(server.caller(connection), Some(Caller { client, hops }));
+        drop(way);
+        assert!(matches!(server_next(&mut server).await, ServerEvent::Closed { .. }));
+        assert_eq!(server.caller(connection), None);
+    }
+    let _itself = dialled(url);
+    let ServerEvent::Opened { connection, .. } = server_next(&mut server).await else { panic!("not opened") };
+    assert_eq!(server.caller(connection), Some(Caller::default()));
 }

@@ -526,6 +526,7 @@ impl Nodes {
                     self.travel(What::Request(node, start, request));
                 }
                 RendezvousOutput::Drained => return self.kill(node),
+                RendezvousOutput::Pipe { .. } => unreachable!("all viewers here go to other places by themselves"),
                 RendezvousOutput::TakesPart(_) => {}
             }
         }

@@ -99,7 +99,10 @@ impl<E: Engine> World<E> {
                         self.relay(who, false, bytes);
                     }
                 }
-                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained | RendezvousOutput::Directory(_) => {}
+                RendezvousOutput::TakesPart(_)
+                | RendezvousOutput::Drained
+                | RendezvousOutput::Directory(_)
+                | RendezvousOutput::Pipe { .. } => {}
                 RendezvousOutput::Close(id) => {
                     if let Some(connection) = self.connections.remove(&id) {
                         let at = connection.down_at + Duration::from_micros(2);

@@ -1,0 +1,189 @@
+//! Connections of viewers who came to the wrong rendezvous and do not go to another one by themselves, such as pages:
+//! this rendezvous carries their messages to the one that has their host.
+
+use std::collections::HashMap;
+
+use beach_core::rendezvous::ConnectionId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::serve::Caller;
+use crate::signal::{Signal, SignalEvent};
+
+/// Most rendezvous in a row that carry one connection. Two that name each other end a connection, and the viewer dials
+/// anew.
+pub const MAX_HOPS: u8 = 3;
+
+/// Most connections that one rendezvous carries: each needs a second socket.
+pub const MAX_PIPES: usize = 4096;
+
+/// Messages of a viewer that may wait for the other rendezvous.
+const WAITING_MAX: usize = 160;
+
+/// Messages of the other rendezvous, of all connections together, that the loop has not asked for yet. When there are
+/// so many, their sockets are not read.
+const ARRIVED_MAX: usize = 256;
+
+/// A message that is carried.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum Carried {
+    Text(String),
+    Datagram(Vec<u8>),
+}
+
+/// What comes from the other rendezvous.
+pub(crate) enum Arrived {
+    Carried(Carried),
+    /// The other rendezvous is gone, or was not reached.
+    Ended,
+}
+
+/// What became of connections that were to be carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Carried.
+    pub piped: u64,
+    /// Closed: too many are carried, or too many rendezvous in a row.
+    pub refused: u64,
+    /// Carried now.
+    pub open: usize,
+}
+
+/// The connections that are carried.
+pub(crate) struct Pipes {
+    most: usize,
+    tally: Tally,
+    ways: HashMap<ConnectionId, mpsc::Sender<Carried>>,
+    report: mpsc::Sender<(ConnectionId, Arrived)>,
+    arrived: mpsc::Receiver<(ConnectionId, Arrived)>,
+    tasks: JoinSet<()>,
+}
+
+impl Pipes {
+    /// Room for so many.
+    pub(crate) fn new(most: usize) -> Pipes {
+        let (report, arrived) = mpsc::channel(ARRIVED_MAX);
+        let (ways, tasks) = (HashMap::new(), JoinSet::new());
+        Pipes { most: most.min(MAX_PIPES), tally: Tally::default(), ways, report, arrived, tasks }
+    }
+
+    /// The counts.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally { open: self.ways.len(), ..self.tally }
+    }
+
+    /// Carries the connection to the rendezvous at `place` from now on, where `first` is the first text. Whether there
+    /// is room for that.
+    #[must_use]
+    pub(crate) fn open(&mut self, connection: ConnectionId, place: &str, first: String, caller: Caller) -> bool {
+        let Caller { client, hops } = caller;
+        // Those that have ended leave room.
+        while self.tasks.try_join_next().is_some() {}
+        if hops >= MAX_HOPS || self.tasks.len() >= self.most {
+            self.tally.refused += 1;
+            return false;
+        }
+        self.tally.piped += 1;
+        let (to_send, waiting) = mpsc::channel(WAITING_MAX);
+        self.ways.insert(connection, to_send);
+        let mut way = Signal::for_viewer(place, client, hops + 1);
+        way.dial();
+        way.send(first);
+        self.tasks.spawn(carry(connection, way, waiting, self.report.clone()));
+        true
+    }
+
+    /// Whether this connection is carried.
+    pub(crate) fn has(&self, connection: ConnectionId) -> bool {
+        self.ways.contains_key(&connection)
+    }
+
+    /// Carries a message on; whether there is room for the message.
+    #[must_use]
+    pub(crate) fn send(&mut self, connection: ConnectionId, message: Carried) -> bool {
+        let is_datagram = matches!(message, Carried::Datagram(_));
+        let sent = self.ways.get(&connection).is_some_and(|way| way.try_send(message).is_ok());
+        // A datagram may get lost.
+        sent || is_datagram
+    }
+
+    /// The connection is gone.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        // The task sees the end of its queue.
+        self.ways.remove(&connection);
+    }
+
+    /// The next thing that comes from another rendezvous, for which connection. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> (ConnectionId, Arrived) {
+        loop {
+            match self.arrived.recv().await {
+                Some((connection, arrived)) if self.has(connection) => return (connection, arrived),
+                // Of a connection that is gone meanwhile.
+                Some(_) => {}
+                None => unreachable!("this struct has a sender, too"),
+            }
+        }
+    }
+}
+
+/// Carries one connection until either side ends it.
+async fn carry(
+    connection: ConnectionId,
+    mut way: Signal,
+    mut waiting: mpsc::Receiver<Carried>,
+    report: mpsc::Sender<(ConnectionId, Arrived)>,
+) {
+    loop {
+        let arrived = tokio::select! {
+            message = waiting.recv() => match message {
+                Some(Carried::Text(text)) => {
+                    way.send(text);
+                    continue;
+                }
+                Some(Carried::Datagram(bytes)) => {
+                    way.relay(bytes);
+                    continue;
+                }
+                None => return way.close().await,
+            },
+            event = way.next() => match event {
+                // A carried connection has none beside it.
+                SignalEvent::Up | SignalEvent::Beside(_) => continue,
+                SignalEvent::Text(text) => Arrived::Carried(Carried::Text(text)),
+                SignalEvent::Datagram(bytes) => Arrived::Carried(Carried::Datagram(bytes)),
+                SignalEvent::Down(cause) => {
+                    tracing::debug!(connection, %cause, "the other rendezvous is gone");
+                    Arrived::Ended
+                }
+            },
+        };
+        let has_ended = matches!(arrived, Arrived::Ended);
+        if report.send((connection, arrived)).await.is_err() || has_ended {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_carried_while_there_is_room_and_by_three_rendezvous_at_most() {
+        let caller = |hops| Caller { client: None, hops };
+        let mut pipes = Pipes::new(1);
+        let mut opens = |connection, hops| pipes.open(connection, "http://127.0.0.1:1", String::new(), caller(hops));
+        assert!(!opens(1, MAX_HOPS), "three carry the connection already");
+        assert!(opens(2, MAX_HOPS - 1));
+        assert!(!opens(3, 0), "no room");
+        assert_eq!(pipes.tally(), Tally { piped: 1, refused: 2, open: 1 });
+        assert!(!pipes.has(1) && pipes.has(2) && !pipes.has(3));
+        assert!(pipes.send(2, Carried::Text("waits".to_owned())) && !pipes.send(3, Carried::Text("lost".to_owned())));
+        // Nobody listens there.
+        let (connection, arrived) = pipes.next().await;
+        assert!(connection == 2 && matches!(arrived, Arrived::Ended));
+        pipes.close(2);
+        while pipes.tasks.join_next().await.is_some() {}
+        assert!(pipes.open(4, "http://127.0.0.1:1", String::new(), caller(0)), "there is room again");
+    }
+}
