@@ -372,8 +372,11 @@ impl Rendezvous {
         (self.sessions.len(), links, self.connections.len())
     }
 
+    /// Says this on a connection, unless it has just closed: a connection may view a session that it hosts itself.
     fn say(&mut self, to: ConnectionId, message: &FromRendezvous) {
-        self.out.push_back(RendezvousOutput::Send(to, to_text(message)));
+        if self.connections.contains_key(&to) {
+            self.out.push_back(RendezvousOutput::Send(to, to_text(message)));
+        }
     }
 
     fn on_ice(&mut self, ice: Servers) {
