@@ -8,7 +8,7 @@ mod connection;
 mod http;
 mod page;
 mod places;
-mod proxy_header;
+pub mod proxy_header;
 mod stream;
 mod tally;
 mod tls;

@@ -51,11 +51,15 @@ impl Proxies {
         }
     }
 
-    /// The client's address by the headers of a request that a trusted proxy has sent: the last one of
-    /// `X-Forwarded-For` that is no trusted proxy's. What stands before that one, a client may have written.
+    /// The client's address by the headers of a request that a trusted proxy has sent.
     pub(super) fn forwarded(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let lines = headers.get_all(FORWARDED_FOR).iter().rev();
-        let entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+        self.last_client(headers.get_all(FORWARDED_FOR).iter().map(|line| line.as_bytes()))
+    }
+
+    /// The last address in these lines of `X-Forwarded-For` that is no trusted proxy's. What stands before that
+    /// address, a client may have written.
+    pub fn last_client<'a>(&self, lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> Option<IpAddr> {
+        let entries = lines.rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
         // An empty entry says nothing (RFC 9110, section 5.6.1); one that is no address ends what is known.
         let addresses = entries.filter(|entry| !entry.is_empty()).map(address);
         addresses.map_while(|address| address).find(|address| !self.trusts(*address))

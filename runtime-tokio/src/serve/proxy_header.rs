@@ -17,12 +17,16 @@ const BYTES_MAX: usize = 2048;
 /// The beginning of each header of version 1.
 const VERSION_1: &[u8] = b"PROXY ";
 
+/// Longest header of version 1, in bytes. The parser finds that a longer one without addresses is broken only if the
+/// header arrives in parts.
+const VERSION_1_MAX: usize = 107;
+
 /// The beginning of each header of version 2.
 const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// A proxy's words about the client, before the client's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Announced {
+pub enum Announced {
     /// Nothing: there is no header.
     Nothing,
     /// The client has no address that the proxy knows, or is the proxy itself, which looks whether the server lives.
@@ -33,7 +37,8 @@ pub(super) enum Announced {
 
 /// The kind of a connection's first bytes.
 #[derive(Debug, PartialEq, Eq)]
-enum Beginning {
+pub enum Beginning {
+    /// The bytes of a client, or none.
     NoHeader,
     /// A header, all bytes of which belong to it, and further ones.
     Part,
@@ -73,12 +78,14 @@ pub(super) async fn read(stream: &mut TcpStream) -> io::Result<Announced> {
     }
 }
 
-fn beginning(seen: &[u8]) -> Beginning {
+/// The kind of these bytes, the first ones of a connection.
+pub fn beginning(seen: &[u8]) -> Beginning {
     let is_of = |whole: &[u8]| seen.iter().zip(whole).all(|(seen, whole)| seen == whole);
     if !is_of(VERSION_1) && !is_of(VERSION_2) {
         return Beginning::NoHeader;
     }
     match ProxyHeader::parse(seen, ParseConfig { include_tlvs: false, ..ParseConfig::default() }) {
+        Ok((_, length)) if length > VERSION_1_MAX && seen.starts_with(VERSION_1) => Beginning::Broken,
         Ok((header, length)) => {
             let source = header.proxied_address().map(|addresses| addresses.source.ip().to_canonical());
             let known = source.filter(|address| !address.is_unspecified());
@@ -146,6 +153,7 @@ mod tests {
             assert_eq!(beginning(other), Beginning::NoHeader, "{}", other.escape_ascii());
         }
         let endless = [b"PROXY UNKNOWN ", [b'x'; 100].as_slice()].concat();
+        let ended_late = [&endless[..], b"\r\n"].concat();
         let too_long = version_2(0x21, 0x11, &[0; BYTES_MAX]);
         for broken in [
             &b"PROXY TCP4 198.51.100.7\r\n 1 2"[..],
@@ -153,6 +161,7 @@ mod tests {
             b"PROXY TCP4 198.51.100.7 10.0.0.1 70000 8080\r\n",
             b"PROXY UDP4 198.51.100.7 10.0.0.1 40000 8080\r\n",
             &endless,
+            &ended_late,
             &version_2(0x31, 0x11, &[0; 12]),
             &version_2(0x22, 0x11, &[0; 12]),
             &version_2(0x21, 0x41, &[0; 12]),
