@@ -1,7 +1,9 @@
 //! `beach replay`: feeds a recording to the machine again, and prints each stage.
 
+mod shown;
+
 use beach_core::host::{HostExit, HostNotice, HostOutput};
-use beach_core::recording::journal::{Replayed, is_whole, read, replay};
+use beach_core::recording::journal::{Outcome, ReplayError, Replayed, is_whole, read, replay};
 use beach_core::session::link::Command;
 use beach_core::terminal::viewer_name;
 use beach_core::time::Timestamp;
@@ -24,13 +26,22 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
     let records = match read(&file) {
         Ok(records) => records,
         Err(error) => {
-            let advice = "use a file that --record-handshake of this version wrote";
+            let advice = match error {
+                ReplayError::Format(_) => "replay with the version that recorded, or record again",
+                ReplayError::Malformed | ReplayError::Diverged(_) => {
+                    "use a file that --record-handshake of this version wrote"
+                }
+            };
             return output::usage(&format!("cannot replay {}", args.file.display()), &error.to_string(), advice);
         }
     };
     match replay(&records, |replayed| show(replayed, args.verbose)) {
-        Ok(()) if is_whole(&file) => 0,
-        Ok(()) => {
+        Ok(outcome) if is_whole(&file) => {
+            show_end(&outcome);
+            0
+        }
+        Ok(outcome) => {
+            show_end(&outcome);
             let advice = "record again; a killed program leaves such a file";
             output::refuse("the recording is incomplete", "the file ends in the middle of a record", advice)
         }
@@ -41,10 +52,26 @@ pub(crate) fn run(args: &ReplayArgs) -> u8 {
     }
 }
 
+fn show_end(outcome: &Outcome) {
+    let end = match &outcome.now {
+        Some(words) => format!("this is the end: {words}"),
+        None => "the recording ends here, and the machine had not ended".to_owned(),
+    };
+    output::replayed(outcome.at, &format!("{end} ({} inputs)", outcome.inputs));
+}
+
 fn show(replayed: Replayed, verbose: bool) {
+    if verbose {
+        match &replayed {
+            Replayed::HostInput(at, input) => output::replayed(*at, &format!("  in   {}", shown::line(input))),
+            Replayed::ViewerInput(at, input) => output::replayed(*at, &format!("  in   {}", shown::line(input))),
+            Replayed::Host(at, put) => output::replayed(*at, &format!("  out  {}", shown::line(put))),
+            Replayed::Viewer(at, put) => output::replayed(*at, &format!("  out  {}", shown::line(put))),
+            Replayed::Note(at, note) => output::replayed(*at, &format!("  {note}")),
+        }
+    }
     match replayed {
-        Replayed::Note(..) if !verbose => {}
-        Replayed::Note(at, note) => output::replayed(at, &format!("  {note}")),
+        Replayed::HostInput(..) | Replayed::ViewerInput(..) | Replayed::Note(..) => {}
         Replayed::Host(at, output) => show_host(at, output),
         Replayed::Viewer(at, output) => show_viewer(at, output),
     }

@@ -8,7 +8,7 @@
 use std::process::ExitCode;
 
 use beach_core::host::{HostNotice, HostOutput};
-use beach_core::recording::journal::{Record, Replayed, is_whole, read, replay};
+use beach_core::recording::journal::{Replayed, is_whole, read, replay};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerNotice, ViewerOutput};
 
@@ -37,6 +37,7 @@ impl Shown {
                 (at, None)
             }
             Replayed::Host(at, _) | Replayed::Viewer(at, _) => (at, None),
+            Replayed::HostInput(..) | Replayed::ViewerInput(..) => return,
             // Of what happened below the seam; no output of the machine.
             Replayed::Note(at, note) => return println!("{at} s  ({note})"),
         };
@@ -60,10 +61,8 @@ fn main() -> ExitCode {
         }
     };
     let mut shown = Shown { outputs: 0, at: Timestamp::ZERO, end: None };
-    let replayed = read(&file).and_then(|records| {
-        let inputs = records.iter().filter(|record| matches!(record, Record::Input(..))).count();
-        replay(&records, |replayed| shown.add(replayed)).map(|()| inputs)
-    });
+    let replayed =
+        read(&file).and_then(|records| replay(&records, |replayed| shown.add(replayed)).map(|outcome| outcome.inputs));
     match replayed {
         Ok(inputs) => {
             let cut = if is_whole(&file) { "" } else { "; the file ends within a record" };

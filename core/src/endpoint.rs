@@ -122,6 +122,16 @@ where
         self
     }
 
+    /// Has the recording keep the handshake, and replace what is typed and shown. After [`Endpoint::recording`].
+    #[must_use]
+    pub fn redacting(mut self) -> Endpoint<M, E> {
+        let (side, _) = self.side();
+        if let Some(journal) = &mut self.records.journal {
+            journal.redact(side);
+        }
+        self
+    }
+
     /// Records what happens from here on; before the first input. `first` is made from the machine's configuration.
     #[must_use]
     pub fn recording(mut self, first: &Record) -> Endpoint<M, E> {
@@ -198,7 +208,12 @@ where
                         self.tell_command(now, &command);
                         self.obey(now, command);
                     }
-                    Err(output) => self.out.push_back(Output::Machine(output)),
+                    Err(output) => {
+                        if let (Some(journal), Some(words)) = (&mut self.records.journal, M::ending(&output)) {
+                            journal.ended(words);
+                        }
+                        self.out.push_back(Output::Machine(output));
+                    }
                 }
             }
             self.put_out_written(now);

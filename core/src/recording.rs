@@ -2,3 +2,4 @@
 
 pub mod asciicast;
 pub mod journal;
+pub mod redaction;

@@ -66,9 +66,9 @@ extern "C" fn replay(length: usize) -> i32 {
         Replayed::Viewer(_, ViewerOutput::Size(size)) => {
             to_page(SIZE, 0, &[size.cols.to_le_bytes(), size.rows.to_le_bytes()].concat());
         }
-        Replayed::Viewer(..) | Replayed::Note(..) => {}
+        Replayed::Viewer(..) | Replayed::ViewerInput(..) | Replayed::Note(..) => {}
     };
-    let outcome = read(file.get(..length).unwrap_or_default()).and_then(|records| replay(&records, shown));
+    let outcome = read(file.get(..length).unwrap_or_default()).and_then(|records| replay(&records, shown).map(drop));
     outcome.map_or_else(
         |error| {
             to_page(NEWS, 0, error.to_string().as_bytes());

@@ -1,13 +1,14 @@
 //! Recordings replay exactly, and hold no key.
 #![cfg(target_os = "linux")]
 
-use beach_core::host::{Host, HostOutput};
+use beach_core::host::{Host, HostNotice, HostOutput};
 use beach_core::peer::engine::Engine;
 use beach_core::peer::str0m::Certificate;
-use beach_core::recording::journal::{Replayed, read, replay};
+use beach_core::recording::journal::{FORMAT, Record, ReplayError, Replayed, is_whole, read, replay, replay_inputs};
 use beach_core::role::Role;
+use beach_core::session::handshake::Stage;
 use beach_core::session::link::LinkUser as _;
-use beach_core::viewer::{Viewer, ViewerInput, ViewerOutput};
+use beach_core::viewer::{Viewer, ViewerInput, ViewerNotice, ViewerOutput};
 use beach_tests::determinism;
 use beach_tests::sim::scenario::{everyone_joins, everyone_types, noise_then_quiet};
 use beach_tests::sim::{HostPlan, ViewerPlan, Wire, World, fake_engine, for_each_seed, host_secrets, real, secs};
@@ -83,7 +84,7 @@ fn a_recording_replays_to_the_same_outputs() {
             let show = |replayed| match replayed {
                 Replayed::Host(_, output) => host.extend(Host::split(output).err()),
                 Replayed::Viewer(_, output) => viewer.extend(Viewer::split(output).err()),
-                Replayed::Note(..) => {}
+                Replayed::HostInput(..) | Replayed::ViewerInput(..) | Replayed::Note(..) => {}
             };
             replay(&records, show).expect("it does the same again");
             viewers.push(viewer);
@@ -116,6 +117,104 @@ fn a_recording_holds_no_key_and_lets_nobody_in() {
             assert!(!holds(session.said.as_bytes(), needle), "a secret is in a notice");
         }
     }
+}
+
+/// A word that nobody would guess, typed and echoed.
+const TYPED: &str = "tresoriert";
+
+/// A session in which the word was typed: both recordings, and the stages of the viewer.
+fn typed_session(redacts: bool) -> (Vec<Vec<u8>>, Vec<Stage>) {
+    let mut world = World::new(1, fake_engine);
+    let mut host = HostPlan::new(3);
+    (host.records, host.redacts) = (true, redacts);
+    world.add_host(host);
+    let mut viewer = ViewerPlan::of(3, Role::Control);
+    (viewer.records, viewer.redacts, viewer.wait) = (true, redacts, Some(secs(5)));
+    world.add_viewer(viewer);
+    everyone_joins(&mut world, secs(30)).unwrap_or_else(|who| panic!("{who}"));
+    world.type_keys(0, &format!("echo {TYPED}\r"));
+    world.run_for(secs(2));
+    let seen = world.viewers[0].node.machine().screen().text().concat();
+    assert!(seen.contains(TYPED), "the viewer sees {seen}");
+    world.type_keys(0, "exit 3\r");
+    world.run_for(secs(20));
+    assert!(world.hosts[0].exit.is_some() && world.viewers[0].exit.is_some());
+    let stages = stages(world.viewers[0].notices.iter().map(|(_, notice)| notice));
+    (vec![world.hosts.remove(0).recording, world.viewers.remove(0).recording], stages)
+}
+
+fn stages<'a>(notices: impl Iterator<Item = &'a ViewerNotice>) -> Vec<Stage> {
+    notices.filter_map(|notice| if let ViewerNotice::Stage(stage) = notice { Some(*stage) } else { None }).collect()
+}
+
+#[test]
+fn a_redacted_recording_holds_nothing_that_was_typed_or_shown_and_still_replays_the_handshake() {
+    let (whole, stages_then) = typed_session(false);
+    let (redacted, _) = typed_session(true);
+    for (whole, redacted) in whole.iter().zip(&redacted) {
+        assert!(holds(whole, TYPED), "a whole recording holds what was typed");
+        assert!(!holds(redacted, TYPED), "what was typed is in a redacted recording");
+        let records = read(redacted).expect("a recording");
+        let mut notices = Vec::new();
+        let show = |replayed| {
+            if let Replayed::Viewer(_, ViewerOutput::Notice(notice)) = replayed {
+                notices.push(notice);
+            }
+        };
+        let outcome = replay(&records, show).expect("nothing is compared once something was replaced");
+        assert_eq!(outcome.now, outcome.recorded, "the session ends as it did");
+        assert!(outcome.now.is_some());
+        if matches!(records[0], Record::Viewer(_)) {
+            assert_eq!(stages(notices.iter()), stages_then);
+        }
+    }
+}
+
+/// Files that users attached to reports, or that somebody kept: see docs/TESTING.md.
+#[test]
+fn recordings_that_were_kept_end_as_they_did() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/recordings");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the folder can be read")
+        .map(|file| file.expect("the folder can be read").path())
+        .collect();
+    files.sort();
+    assert!(files.len() >= 2, "{} recordings", files.len());
+    for file in files {
+        let name = file.display();
+        let bytes = std::fs::read(&file).expect("the file can be read");
+        let records = read(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(is_whole(&bytes), "{name} is cut off");
+        // In debug builds each machine checks its invariants after every input.
+        let mut joined = 0_u32;
+        let show = |replayed| match replayed {
+            Replayed::Host(_, HostOutput::Notice(HostNotice::Joined(..))) => joined += 1,
+            Replayed::Host(at, HostOutput::Write(_)) => {
+                assert!(joined > 0, "{name}: at {at} s a byte reaches the command before anybody joined");
+            }
+            Replayed::Host(..)
+            | Replayed::Viewer(..)
+            | Replayed::HostInput(..)
+            | Replayed::ViewerInput(..)
+            | Replayed::Note(..) => {}
+        };
+        let outcome = replay_inputs(&records, show).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(outcome.inputs > 10, "{name} has {} inputs", outcome.inputs);
+        assert_eq!(outcome.now, outcome.recorded, "{name} ended otherwise when it was recorded");
+    }
+}
+
+#[test]
+fn a_recording_of_another_format_is_refused_with_its_version() {
+    let (mut recordings, _) = typed_session(false);
+    let mut file = recordings.remove(0);
+    file[8] = FORMAT + 1;
+    assert_eq!(read(&file), Err(ReplayError::Format(FORMAT + 1)));
+    assert!(!is_whole(&file));
+    let text = ReplayError::Format(7).to_string();
+    assert_eq!(text, format!("the recording has version 7 of the format, and this beach reads version {FORMAT}"));
+    // Recordings had no version at first: they began with the length of a record.
+    assert_eq!(read(&file[9..]), Err(ReplayError::Malformed));
 }
 
 #[test]

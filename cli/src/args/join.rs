@@ -73,6 +73,10 @@ pub(crate) struct JoinArgs {
     #[arg(long, help_heading = RECORDING, value_name = "FILE")]
     pub(crate) record_handshake: Option<PathBuf>,
 
+    /// Replace what is typed and shown in the file of --record-handshake, so that others may see it
+    #[arg(long, help_heading = RECORDING, requires = "record_handshake")]
+    pub(crate) redact: bool,
+
     #[command(flatten)]
     pub(crate) log: LogArgs,
 

@@ -156,6 +156,10 @@ pub(crate) struct ShareArgs {
     #[arg(long, help_heading = RECORDING, value_name = "FILE")]
     pub(crate) record_handshake: Option<PathBuf>,
 
+    /// Replace what is typed and shown in the file of --record-handshake, so that others may see it
+    #[arg(long, help_heading = RECORDING, requires = "record_handshake")]
+    pub(crate) redact: bool,
+
     /// Append joins, decisions and actions to FILE, one JSON object a line (mode 0600)
     #[arg(long, help_heading = RECORDING, value_name = "FILE")]
     pub(crate) audit: Option<PathBuf>,

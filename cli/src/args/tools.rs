@@ -281,7 +281,7 @@ pub(crate) struct VersionArgs {
 /// `beach replay`
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// Print each step of the handshakes too
+    /// Print every input, every output and each step of the handshakes too
     #[arg(short, long)]
     pub(crate) verbose: bool,
     /// File that --record-handshake wrote

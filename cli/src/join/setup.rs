@@ -89,6 +89,9 @@ impl Setup {
         if args.record_handshake.is_some() {
             endpoint = endpoint.recording(&config.first_record());
         }
+        if args.redact {
+            endpoint = endpoint.redacting();
+        }
         // A page of a terminal shows the list, and programs are told each change.
         let shows_members = seat == SeatKind::OwnTerminal || voice == Voice::Json;
         let join = Join {

@@ -130,6 +130,9 @@ impl Setup {
         if self.args.record_handshake.is_some() {
             endpoint = endpoint.recording(&config.first_record());
         }
+        if self.args.redact {
+            endpoint = endpoint.redacting();
+        }
         let shows_members = (!self.args.quiet_members).then_some(HostInput::ShowMembers);
         let screen_titles = has_screen_titles(term(self.seat).as_deref()).then_some(HostInput::ScreenTitles);
         let reports =

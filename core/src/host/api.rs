@@ -235,4 +235,22 @@ impl LinkUser for Host {
             HostOutput::ShowLinks(bytes) => Err(HostOutput::ShowLinks(bytes)),
         }
     }
+
+    fn ending(output: &HostOutput) -> Option<String> {
+        output.ending()
+    }
+}
+
+impl<C> HostOutput<C> {
+    /// How the session has ended, if this output says that. The words are those of recordings, which outlive versions.
+    pub fn ending(&self) -> Option<String> {
+        let HostOutput::Exit(exit) = self else { return None };
+        Some(match exit {
+            HostExit::Ended(code) => format!("the command ended with {code}"),
+            HostExit::Stopped => "stopped".to_owned(),
+            HostExit::Expired => "expired".to_owned(),
+            HostExit::Failed(failure) => format!("failed while {}", failure.stage),
+            HostExit::NobodyJoined => "nobody joined in time".to_owned(),
+        })
+    }
 }

@@ -426,6 +426,9 @@ pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     /// # Errors
     /// The output, if it is for the runtime.
     fn split(output: Self::Output) -> Result<Command, Self::ForRuntime>;
+
+    /// How the machine has ended, if this output says that; for recordings.
+    fn ending(output: &Self::ForRuntime) -> Option<String>;
 }
 
 /// The command type of outputs that are for the runtime. No value of it exists, so a runtime needs no arm for commands.

@@ -211,4 +211,23 @@ impl LinkUser for Viewer {
             ViewerOutput::Exit(exit) => Err(ViewerOutput::Exit(exit)),
         }
     }
+
+    fn ending(output: &ViewerOutput) -> Option<String> {
+        output.ending()
+    }
+}
+
+impl<C> ViewerOutput<C> {
+    /// How the join has ended, if this output says that. The words are those of recordings, which outlive versions.
+    pub fn ending(&self) -> Option<String> {
+        let ViewerOutput::Exit(exit) = self else { return None };
+        Some(match exit {
+            ViewerExit::Ended(code) => format!("the command ended with {code}"),
+            ViewerExit::Stopped => "the host stopped sharing".to_owned(),
+            ViewerExit::Expired => "expired".to_owned(),
+            ViewerExit::Left => "left".to_owned(),
+            ViewerExit::Removed(_) => "removed".to_owned(),
+            ViewerExit::Failed(failure) => format!("failed while {}", failure.stage),
+        })
+    }
 }

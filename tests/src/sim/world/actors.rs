@@ -170,6 +170,9 @@ impl<E: Engine> World<E> {
             if plan.records {
                 endpoint = endpoint.recording(&plan.config.first_record());
             }
+            if plan.redacts {
+                endpoint = endpoint.redacting();
+            }
             Node::Whole(Box::new(endpoint))
         };
         self.later_at(common.start, What::Host(index, Box::new(HostInput::Tick)));
@@ -229,6 +232,9 @@ impl<E: Engine> World<E> {
                     .noting();
             if plan.records {
                 endpoint = endpoint.recording(&config.first_record());
+            }
+            if plan.redacts {
+                endpoint = endpoint.redacting();
             }
             Node::Whole(Box::new(endpoint))
         };

@@ -31,6 +31,8 @@ pub struct HostPlan {
     pub signal: Wire,
     /// Whether a recording is made.
     pub records: bool,
+    /// Whether the recording is made without what is typed and shown.
+    pub redacts: bool,
 }
 
 impl HostPlan {
@@ -64,6 +66,7 @@ impl HostPlan {
             paths: Paths::DirectOnly,
             signal: Wire::steady(ms(10)),
             records: false,
+            redacts: false,
         }
     }
 }
@@ -100,6 +103,8 @@ pub struct ViewerPlan {
     pub pipes: [Option<Pipe>; 2],
     /// Whether a recording is made.
     pub records: bool,
+    /// Whether the recording is made without what is typed and shown.
+    pub redacts: bool,
 }
 
 impl ViewerPlan {
@@ -121,6 +126,7 @@ impl ViewerPlan {
             signal: Wire::steady(ms(10)),
             pipes: [None; 2],
             records: false,
+            redacts: false,
         }
     }
 
