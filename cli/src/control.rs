@@ -1,6 +1,7 @@
 //! `beach status`, `stop`, `approve` and so on: the requests to a running share at its control socket, and the answers.
 
 mod names;
+mod request;
 
 use std::env;
 use std::io::ErrorKind;
@@ -13,7 +14,7 @@ use beach_core::host::{Awaits, HostStatus, ModeratorAction};
 use beach_core::id::MemberId;
 use beach_core::terminal::quoted_name;
 use beach_runtime_tokio::clock::Clock;
-use beach_runtime_tokio::control::{self, Asked};
+use beach_runtime_tokio::control;
 use beach_runtime_tokio::tty;
 use serde_json::{Value, json};
 
@@ -23,6 +24,7 @@ pub(crate) use crate::greeting::{SESSION, SOCKET};
 use crate::output::{self, code};
 
 use self::names::{meant, numbers_of, several};
+pub(crate) use self::request::Request;
 
 /// The advice about viewers.
 const VIEWERS: &str = "`beach status` shows the viewers";
@@ -32,71 +34,6 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 
 /// The longest time that a share may take to stop: the share tells viewers, and the command may be slow to end.
 const STOPPED_WITHIN: Duration = Duration::from_secs(15);
-
-/// A request at the control socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    Status,
-    Stop,
-    /// Asks for the link that permits typing; only the session's own user can reach the socket.
-    Attach,
-    /// Asks for an action. Where the asking program must not print links, the host's own terminal shows new ones.
-    Act(ModeratorAction, InvitesShown),
-}
-
-impl Request {
-    fn line(&self) -> String {
-        let mut line = self.fields();
-        if let Request::Act(_, InvitesShown::No) = self {
-            line["show_links"] = true.into();
-        }
-        line.to_string()
-    }
-
-    fn fields(&self) -> Value {
-        let ask = |word: &str| json!({ "ask": word });
-        let of = |word: &str, member: &MemberId| json!({ "ask": word, "member": member.0 });
-        let away = |word: &str, member: &MemberId, keep_links: bool| json!({ "ask": word, "member": member.0, "keep_links": keep_links });
-        match self {
-            Request::Status => ask("status"),
-            Request::Stop => ask("stop"),
-            Request::Attach => ask("attach"),
-            Request::Act(ModeratorAction::Approve(member), _) => of("approve", member),
-            Request::Act(ModeratorAction::Grant(member), _) => of("grant", member),
-            Request::Act(ModeratorAction::Revoke(member), _) => of("revoke", member),
-            Request::Act(ModeratorAction::Deny { member, keep_links }, _) => away("deny", member, *keep_links),
-            Request::Act(ModeratorAction::Kick { member, keep_links }, _) => away("kick", member, *keep_links),
-            Request::Act(ModeratorAction::Rotate, _) => ask("rotate"),
-            Request::Act(ModeratorAction::Pause, _) => ask("pause"),
-            Request::Act(ModeratorAction::Resume, _) => ask("resume"),
-            Request::Act(ModeratorAction::Say(text), _) => json!({ "ask": "say", "text": text }),
-        }
-    }
-
-    /// Parses a request; `None` if the line is no known request.
-    pub(crate) fn of(asked: &Asked) -> Option<Request> {
-        let line: Value = serde_json::from_str(&asked.line).ok()?;
-        let member = || line["member"].as_u64().and_then(|number| u32::try_from(number).ok()).map(MemberId);
-        let keep_links = || line["keep_links"].as_bool().unwrap_or(false);
-        let shown = if line["show_links"] == true { InvitesShown::No } else { InvitesShown::Yes };
-        let act = |act| Request::Act(act, shown);
-        Some(match line["ask"].as_str()? {
-            "status" => Request::Status,
-            "stop" => Request::Stop,
-            "attach" => Request::Attach,
-            "approve" => act(ModeratorAction::Approve(member()?)),
-            "grant" => act(ModeratorAction::Grant(member()?)),
-            "revoke" => act(ModeratorAction::Revoke(member()?)),
-            "deny" => act(ModeratorAction::Deny { member: member()?, keep_links: keep_links() }),
-            "kick" => act(ModeratorAction::Kick { member: member()?, keep_links: keep_links() }),
-            "rotate" => act(ModeratorAction::Rotate),
-            "pause" => act(ModeratorAction::Pause),
-            "resume" => act(ModeratorAction::Resume),
-            "say" => act(ModeratorAction::Say(line["text"].as_str()?.to_owned())),
-            _ => return None,
-        })
-    }
-}
 
 /// The part of a status that the host's machine does not know.
 pub(crate) struct Known<'a> {

@@ -15,6 +15,6 @@ mod cert;
 mod dtls;
 mod os;
 
-pub use cached::provider;
+pub use cached::{Forger, forge_sctp, provider};
 pub use cert::certificate;
 pub use os::{advance_to, epoch, run};

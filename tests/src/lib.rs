@@ -2,6 +2,7 @@
 //! the real one share.
 
 pub mod determinism;
+pub mod fuzz;
 pub mod real;
 pub mod sim;
 

@@ -14,6 +14,7 @@ mod network;
 mod node;
 pub mod nodes;
 mod page;
+pub mod pair;
 mod program;
 pub mod real;
 pub mod scenario;
@@ -21,6 +22,7 @@ pub mod script;
 mod seam;
 mod seat;
 mod seeds;
+mod speaking;
 pub mod turn;
 mod world;
 
@@ -33,6 +35,7 @@ pub use page::Page;
 pub use program::Script;
 pub use seat::{Seat, SeatPeer, seats};
 pub use seeds::{children, for_each_seed, is_child, replay_with};
+pub use speaking::{Mouth, Speaking, SpeakingPeer};
 pub use world::{
     HostNode, HostPlan, Meddler, Packet, Signal, Tamper, ViewerNode, ViewerPlan, Who, World, host_secrets, ms, secs,
 };

@@ -45,7 +45,7 @@ impl Questions {
     }
 
     pub(super) fn on_asked(&mut self, asked: Asked) -> Followed {
-        let question = match Request::of(&asked) {
+        let question = match Request::of(&asked.line) {
             Some(Request::Status) => Question::Status,
             Some(Request::Attach) => Question::Attach,
             Some(Request::Act(act, shown)) => Question::Act(act, shown),

@@ -3,6 +3,7 @@
 //! `dimpl::Config::build` tests its cryptography on every call, which costs more than the rest of a handshake. One
 //! process builds one.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -23,6 +24,19 @@ use super::{cert, dtls, os};
 /// [`certificate`](super::certificate).
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(CryptoProvider { dtls_provider: &Seeded, ..from_feature_flags() })
+}
+
+/// Somebody who is a valid peer up to DTLS: says what an SCTP packet becomes before it is encrypted. The flag says
+/// whether the sender is the active side of DTLS, which the host is.
+pub type Forger = Box<dyn FnMut(bool, &[u8]) -> Vec<Vec<u8>>>;
+
+thread_local! {
+    static FORGER: RefCell<Option<Forger>> = const { RefCell::new(None) };
+}
+
+/// Has all SCTP packets of this thread's simulation pass through this forger from now on.
+pub fn forge_sctp(forger: Option<Forger>) {
+    FORGER.set(forger);
 }
 
 #[derive(Debug)]
@@ -94,7 +108,13 @@ impl DtlsInstance for Session {
     }
 
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
-        self.0.send_application_data(data)
+        let is_active = self.0.is_active();
+        let forged = FORGER.with_borrow_mut(|forger| forger.as_mut().map(|forge| forge(is_active, data)));
+        let Some(forged) = forged else { return self.0.send_application_data(data) };
+        for packet in forged {
+            self.0.send_application_data(&packet)?;
+        }
+        Ok(data.len())
     }
 
     fn is_active(&self) -> bool {

@@ -163,6 +163,12 @@ impl<E: Engine> World<E> {
         self.later(ms(1), What::FromRendezvous(id, text));
     }
 
+    /// A datagram that the rendezvous relays to `who`, and that nobody sent.
+    pub fn say_relayed_to(&mut self, who: Who, bytes: Vec<u8>) {
+        let Some(id) = self.common(who).connection else { return };
+        self.later(ms(1), What::RelayedFrom(id, bytes));
+    }
+
     /// A datagram that `from` never sent, from its address, arrives at `to`.
     pub fn forge(&mut self, from: Who, to: Who, bytes: Vec<u8>) {
         let source = *self.common(from).sockets.first().expect("it has a socket");
