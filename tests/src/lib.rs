@@ -3,6 +3,7 @@
 
 pub mod determinism;
 pub mod fuzz;
+pub mod ledger;
 pub mod real;
 pub mod sim;
 

@@ -1,20 +1,24 @@
 //! A rendezvous, a network or a viewer that means harm.
 #![cfg(target_os = "linux")]
 
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use beach_core::host::HostNotice;
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::session::link::{Command, Event, Lane, LinkDown};
-use beach_core::viewer::{ViewerExit, ViewerNotice};
+use beach_core::terminal::Size;
+use beach_core::viewer::{ViewerExit, ViewerInput, ViewerNotice};
 use beach_core::wire::frame::{InputEvent, Up};
 use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
 use beach_tests::determinism;
+use beach_tests::sim::pair::sctp_packet;
 use beach_tests::sim::{
-    Altered, Change, FakeEngine, HostPlan, Signal, ViewerPlan, Who, Wire, World, fake_engine, for_each_seed, ms, real,
-    secs, shows, swap_fingerprint,
+    Altered, Change, Dice, FakeEngine, HostPlan, Packet, Signal, ViewerPlan, Who, Wire, World, fake_engine,
+    for_each_seed, ms, real, same_screens, secs, shows, swap_fingerprint,
 };
 
 const FILE: &str = "hostile";
@@ -471,4 +475,133 @@ fn a_forged_packet_that_names_the_terminal_lane_takes_nothing_over() {
 
         assert!(seen, "the lane is dead: {:?}", world.viewers[0].node.machine().screen().text());
     });
+}
+
+/// Somebody on the path who repeats datagrams of any time, sends them back, changes them, and makes up others, once the
+/// link is up. The datagrams of the two sides pass, too.
+#[test]
+fn whatever_somebody_on_the_path_injects_typing_arrives_once_and_the_screens_are_equal() {
+    let test = "whatever_somebody_on_the_path_injects_typing_arrives_once_and_the_screens_are_equal";
+    let injected = for_each_seed(FILE, test, 0..12, |seed| {
+        determinism::run(seed, move || {
+            let mut world = pair(real::world(seed));
+            let past = Rc::new(RefCell::new(Vec::<Packet>::new()));
+            let (record, mut dice) = (past.clone(), Dice::new(seed ^ 0xbad));
+            world.tamper = Some(Box::new(move |packet| {
+                if dice.percent(30) {
+                    record.borrow_mut().push(packet.clone());
+                }
+                Some(packet.bytes)
+            }));
+            let mut dice = Dice::new(seed ^ 0xbad5eed);
+            let mut injected = 0;
+            let mut inject = |world: &mut World<_>, span| {
+                let end = world.now() + span;
+                while world.now() < end {
+                    world.run_for(ms(20));
+                    for _ in 0..3 {
+                        let count = past.borrow().len() as u64;
+                        if count == 0 {
+                            continue;
+                        }
+                        let Packet { from, to, mut bytes } = past.borrow()[dice.between(0, count - 1) as usize].clone();
+                        let (from, to) = if dice.percent(25) { (to, from) } else { (from, to) };
+                        match dice.between(0, 3) {
+                            0 => {}
+                            1 => {
+                                let bit = dice.between(0, bytes.len() as u64 * 8 - 1) as usize;
+                                bytes[bit / 8] ^= 1 << (bit % 8);
+                            }
+                            2 => bytes.truncate(dice.between(1, bytes.len() as u64) as usize),
+                            _ => bytes.iter_mut().skip(1).for_each(|byte| *byte = dice.between(0, 255) as u8),
+                        }
+                        world.forge(from, to, bytes);
+                        injected += 1;
+                    }
+                }
+            };
+            let live = |world: &World<_>| world.viewers[0].node.machine().stage() == Stage::Live;
+            assert!(world.run_until(secs(10), live), "{}", world.story(0));
+            inject(&mut world, secs(3));
+            for word in ["one", "two", "three"] {
+                world.type_keys(0, word);
+                inject(&mut world, ms(500));
+            }
+            world.run_for(secs(5));
+
+            assert_eq!(String::from_utf8_lossy(&world.hosts[0].written), "onetwothree");
+            let host = world.hosts[0].node.machine();
+            same_screens(world.viewers[0].node.machine().screen(), host.emulator())
+                .unwrap_or_else(|difference| panic!("{difference}"));
+            injected
+        })
+    });
+    assert!(injected.iter().all(|(_, injected)| *injected > 200), "much was injected: {injected:?}");
+}
+
+/// A viewer that is valid until the control lane is open, and whose SCTP then goes mad: any chunks, with the right tag
+/// and checksum.
+#[test]
+fn a_viewer_whose_sctp_goes_mad_harms_neither_the_host_nor_the_others() {
+    let test = "a_viewer_whose_sctp_goes_mad_harms_neither_the_host_nor_the_others";
+    let forged = for_each_seed(FILE, test, 0..12, |seed| {
+        determinism::run(seed, move || {
+            let mut world = pair(real::world(seed));
+            let mut plan = ViewerPlan::of(1, Role::Control);
+            plan.at = secs(1);
+            world.add_viewer(plan);
+            let live =
+                |world: &World<_>| world.viewers.iter().all(|viewer| viewer.node.machine().stage() == Stage::Live);
+            assert!(world.run_until(secs(10), live), "{}", world.story(0));
+            world.run_for(secs(1));
+
+            // From here on the first association that a viewer's packet belongs to sends forged ones.
+            let (mut mad, mut dice) = (None, Dice::new(seed));
+            let forged = Rc::new(Cell::new(0_u64));
+            let count = forged.clone();
+            determinism::forge_sctp(Some(Box::new(move |is_host, packet| {
+                let tag = packet[4..8].to_vec();
+                if is_host || *mad.get_or_insert(tag.clone()) != tag {
+                    return vec![packet.to_vec()];
+                }
+                let chunk = |dice: &mut Dice| {
+                    let kinds = [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 14, 64, 130, 192, 194, 255];
+                    let kind = kinds[dice.between(0, kinds.len() as u64 - 1) as usize];
+                    let value: Vec<u8> = (0..dice.between(0, 40)).map(|_| dice.between(0, 255) as u8).collect();
+                    let length = (4 + value.len() as u16).to_be_bytes();
+                    let mut chunk = [&[kind, dice.between(0, 7) as u8], &length[..], &value].concat();
+                    chunk.resize(chunk.len().next_multiple_of(4), 0);
+                    chunk
+                };
+                let packets = (0..4).map(|_| {
+                    let chunks = (0..dice.between(1, 4)).flat_map(|_| chunk(&mut dice)).collect::<Vec<u8>>();
+                    sctp_packet(packet, &chunks)
+                });
+                let packets: Vec<_> = packets.collect();
+                count.set(count.get() + packets.len() as u64);
+                packets
+            })));
+            for round in 0..20 {
+                for viewer in 0..2 {
+                    let size = Size::new(90 + round % 2, 30);
+                    world.viewer_input(viewer, ViewerInput::Resized(size));
+                }
+                world.run_for(ms(200));
+            }
+            determinism::forge_sctp(None);
+
+            let honest: Vec<usize> = (0..2)
+                .filter(|viewer| {
+                    let before = world.hosts[0].written.len();
+                    world.type_keys(*viewer, "x");
+                    world.run_for(secs(2));
+                    world.hosts[0].written.len() > before && world.viewers[*viewer].exit.is_none()
+                })
+                .collect();
+            assert!(world.hosts[0].exit.is_none(), "{:?}", world.hosts[0].exit);
+            assert!(!honest.is_empty(), "nobody can type any more");
+            forged.get()
+        })
+    });
+    assert!(forged.iter().all(|(_, forged)| *forged >= 4), "packets were forged: {forged:?}");
 }
