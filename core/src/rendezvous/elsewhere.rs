@@ -11,6 +11,17 @@ use crate::wire::signal::{FromRendezvous, ToRendezvous, to_text};
 /// Most sessions without host that are looked up each second, because viewers wait there.
 const LOOKED_UP_A_SECOND: usize = 100;
 
+/// The answer to a look-up.
+#[derive(Clone, Copy)]
+enum Answer<'a> {
+    /// The host is at this place, which is another one.
+    At(&'a str),
+    /// There is no entry of another place, or no directory.
+    Nowhere,
+    /// None came in time.
+    Silent,
+}
+
 impl Rendezvous {
     /// Makes a rendezvous that is one of several. Viewers reach it at `place`, a URL. Until the directory is
     /// [`Up`](DirectoryInput::Up) the rendezvous is alone.
@@ -88,7 +99,8 @@ impl Rendezvous {
             }
             DirectoryInput::Found { session, place } => {
                 let place = place.filter(|place| *place != directory.place);
-                self.found(now, session, place.as_deref());
+                let answer = place.as_deref().map_or(Answer::Nowhere, Answer::At);
+                self.found(now, session, answer);
             }
             DirectoryInput::Down => directory.is_up = false,
             DirectoryInput::Up => {
@@ -99,8 +111,8 @@ impl Rendezvous {
         }
     }
 
-    /// A look-up found the host at another place, or nothing.
-    fn found(&mut self, now: Timestamp, session: ShortId, place: Option<&str>) {
+    /// A look-up is over.
+    fn found(&mut self, now: Timestamp, session: ShortId, answer: Answer<'_>) {
         let Some(LookUp { joins, tells, .. }) =
             self.directory.as_mut().and_then(|directory| directory.looked_up(session))
         else {
@@ -108,25 +120,29 @@ impl Rendezvous {
         };
         let here: Vec<_> = self.sessions.range(session.range()).map(|(id, one)| (*id, one.host.is_some())).collect();
         let is_here = here.iter().any(|(_, has_host)| *has_host);
-        match place {
-            Some(place) if !is_here => here.into_iter().for_each(|(id, _)| self.moved(now, id, place)),
-            None if tells => here.into_iter().filter(|(_, has)| !has).for_each(|(id, _)| self.host_is_away(now, id)),
-            Some(_) | None => {}
+        match answer {
+            Answer::At(place) if !is_here => here.iter().for_each(|(id, _)| self.moved(now, *id, place)),
+            Answer::Nowhere | Answer::Silent if tells => {
+                here.iter().filter(|(_, has)| !has).for_each(|(id, _)| self.host_is_away(now, *id));
+            }
+            Answer::At(_) | Answer::Nowhere | Answer::Silent => {}
         }
         for ((from, _), asked) in joins {
             if !self.connections.contains_key(&from) {
                 // Carried to the other place because of another link, a moment ago.
                 continue;
             }
-            match place.filter(|_| !is_here) {
-                Some(place) if asked.moves => {
+            match answer {
+                Answer::At(place) if !is_here && asked.moves => {
                     self.tally.joins[Join::Elsewhere as usize] += 1;
                     self.say(from, &FromRendezvous::Elsewhere { link: asked.link, url: place.to_owned() });
                 }
-                Some(place) if self.does_nothing_else(from) => self.pipe(now, from, asked, place),
+                Answer::At(place) if !is_here && self.does_nothing_else(from) => self.pipe(now, from, asked, place),
                 // The viewer would not go there, and has other links here.
-                Some(_) => self.refuse_join(from, asked.link, Join::NoSession, Refusal::NoSession),
-                None => self.join_here(now, from, asked, Fee::Paid),
+                Answer::At(_) if !is_here => self.refuse_join(from, asked.link, Join::NoSession, Refusal::NoSession),
+                // Nobody knows whether there is such a session: the viewer asks again.
+                Answer::Silent if here.is_empty() => self.refuse_join(from, asked.link, Join::Busy, Refusal::Busy),
+                Answer::At(_) | Answer::Nowhere | Answer::Silent => self.join_here(now, from, asked, Fee::Paid),
             }
         }
     }
@@ -200,8 +216,9 @@ impl Rendezvous {
     pub(super) fn directory_on_time(&mut self, now: Timestamp) {
         let Some(directory) = &mut self.directory else { return };
         let (part, overdue, late) = (directory.due_part(now), directory.overdue(now), directory.to_confirm(now));
+        let answer = if directory.is_up { Answer::Silent } else { Answer::Nowhere };
         late.into_iter().for_each(|id| self.confirm_late(id));
-        overdue.into_iter().for_each(|session| self.found(now, session, None));
+        overdue.into_iter().for_each(|session| self.found(now, session, answer));
         let Some(part) = part else { return };
         part.into_iter().for_each(|request| self.ask(request));
         // Viewers who wait for a host that is away learn where the host came back.
