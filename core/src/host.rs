@@ -55,8 +55,9 @@ use self::registration::{Registered, Registration};
 use self::screen::Screen;
 pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 
-/// Most handshakes in flight: twice the viewers, so that strangers who know an id do not keep members out.
-pub const MAX_HANDSHAKES: usize = 256;
+/// Most handshakes in flight: 256, as many as the rendezvous lets one address have, and one for each viewer besides. So
+/// a stranger at one address, who knows an id, does not have viewers turned away that are about to prove their key.
+pub const MAX_HANDSHAKES: usize = 256 + MAX_VIEWERS;
 
 /// The host's machine.
 pub struct Host {
