@@ -187,7 +187,7 @@
 //! | `host` | yes | [`host`], [`rendezvous`], [`turn_server`], and the model of a terminal that a host needs |
 //! | `str0m` | yes | [`peer::str0m`]; without it a runtime brings a [`peer::engine::Engine`] of its own |
 //! | `turn` | yes, by `str0m` | TURN in the endpoint; an engine with sockets of its own needs none |
-//! | `test-util` | no | secrets as text, and checks that can be switched off: for leak tests. A release build refuses it |
+//! | `test-util` | no | for tests: secrets as text, checks switched off, faults put back. A release build refuses it |
 //!
 //! # Glossary
 //!
@@ -217,8 +217,28 @@
 #[cfg(all(feature = "test-util", not(debug_assertions)))]
 compile_error!("`test-util` shows secrets and switches checks off: no build without debug assertions may have it");
 
+/// Whether a fault is put back on purpose, for a test of the checkers.
+#[cfg(feature = "test-util")]
+macro_rules! is_faulty {
+    () => {
+        crate::faults::is_any_on()
+    };
+    ($fault:ident) => {
+        crate::faults::is_on(crate::faults::Fault::$fault)
+    };
+}
+/// Never: without `test-util` there are no faults to put back.
+#[cfg(not(feature = "test-util"))]
+macro_rules! is_faulty {
+    ($($fault:ident)?) => {
+        false
+    };
+}
+
 pub mod crypto;
 pub mod endpoint;
+#[cfg(feature = "test-util")]
+pub mod faults;
 #[cfg(feature = "host")]
 pub mod host;
 pub mod ice;

@@ -261,6 +261,9 @@ impl Session {
 
 /// When a session without host ends.
 fn ends_at((used, since, _): Away) -> Timestamp {
+    if is_faulty!(SessionsStay) {
+        return since + GRACE * 10_000;
+    }
     since + if used { GRACE } else { UNUSED_GRACE }
 }
 
@@ -856,7 +859,7 @@ impl Machine for Rendezvous {
         if self.connections.is_empty() && self.addresses.is_empty() {
             self.next_sweep = None;
         }
-        if cfg!(debug_assertions) {
+        if cfg!(debug_assertions) && !is_faulty!() {
             self.check();
         }
     }

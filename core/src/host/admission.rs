@@ -102,7 +102,7 @@ impl Admission {
     ) -> Option<Refusal> {
         if rules.expire.is_some_and(|expire| self.invites_since + expire <= now) {
             Some(Refusal::Expired)
-        } else if rules.once && (self.used_up.contains(&role) || others()) {
+        } else if rules.once && !is_faulty!(OnceIsOften) && (self.used_up.contains(&role) || others()) {
             Some(Refusal::Used)
         } else {
             None
@@ -186,13 +186,13 @@ impl Host {
     /// Whether members and viewers on the way in take all places.
     pub(super) fn is_full(&self) -> bool {
         let taken = self.connections.values().filter(|connection| connection.takes_place()).count();
-        taken >= self.config.max_viewers.min(MAX_VIEWERS)
+        taken >= self.config.max_viewers.min(MAX_VIEWERS) && !is_faulty!(NeverFull)
     }
 
     /// Whether the invite of a viewer that is no member yet was withdrawn since. A member that comes back needs no
     /// invite.
     pub(super) fn is_withdrawn(&self, connection: &Connection) -> bool {
-        connection.needs_invite() && connection.rotations != self.admission.rotations
+        connection.needs_invite() && connection.rotations != self.admission.rotations && !is_faulty!(WithdrawnInvites)
     }
 
     /// Why the invite for this role lets nobody in any more, if it does not.
@@ -243,6 +243,9 @@ impl Host {
     /// A person approves.
     pub(super) fn approve(&mut self, now: Timestamp, link: LinkId) {
         let Some(pending) = self.connections.get_mut(&link).and_then(Connection::pending_mut) else { return };
+        if self.sharing.is_paused() && is_faulty!(ApprovalLostInPause) {
+            return;
+        }
         pending.approval = Approval::Given;
         if !self.sharing.is_paused() {
             self.let_in(now, link);

@@ -194,7 +194,8 @@ impl Host {
         if !self.connections.values().any(Connection::takes_frames) {
             return;
         }
-        let has_echo = !self.sharing.is_paused()
+        let is_hidden = self.sharing.is_paused() && !is_faulty!(PauseShows);
+        let has_echo = !is_hidden
             && self.screen.frames.begin(now)
             && self.screen.emulator.frame()
             && self.screen.frames.pace(now) == Pace::Echo;
@@ -210,7 +211,7 @@ impl Host {
             let Some(member) = self.connections.get_mut(&link).and_then(Connection::member_mut) else {
                 continue;
             };
-            let screen = (!self.sharing.is_paused()).then_some(&self.screen.emulator);
+            let screen = (!is_hidden).then_some(&self.screen.emulator);
             while let Some(bytes) = member.lane.next(now, screen, has_echo) {
                 self.out.push_back(HostOutput::Link(Command::Send(link, Lane::Terminal, bytes)));
             }

@@ -2,7 +2,7 @@
 
 use super::admission::Approval;
 use super::connection::{Connection, Entry, Request, State};
-use super::member::{Control, Member, Presence};
+use super::member::{Control, MAX_VIEWERS, Member, Presence};
 use super::members::GOODBYE_WITHIN;
 use super::news::Change;
 use super::{Host, HostNotice, MAX_HANDSHAKES, Start};
@@ -26,7 +26,8 @@ impl Host {
         if self.connections.contains_key(&link) {
             return;
         }
-        if self.in_handshake() >= MAX_HANDSHAKES {
+        let most = if is_faulty!(CrowdedOut) { MAX_HANDSHAKES - MAX_VIEWERS } else { MAX_HANDSHAKES };
+        if self.in_handshake() >= most {
             self.make_room(now);
         }
         let known = resumes.map(|origin| self.place_of(origin).is_some());
@@ -82,6 +83,7 @@ impl Host {
     pub(super) fn on_hello(&mut self, now: Timestamp, link: LinkId, role: Role, hello: Hello) {
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let State::Proving { resumes } = connection.state else { return };
+        let role = if is_faulty!(EverybodyControls) { Role::Control } else { role };
         self.admission.said_hello(link);
         if self.config.no_browsers && hello.client() == Client::Browser {
             return self.refuse_hello(now, link, Refusal::NoBrowsers);
@@ -93,7 +95,7 @@ impl Host {
                 if let Some(refusal) = self.admission_refuses(now, link, role) {
                     return self.refuse_hello(now, link, refusal);
                 }
-                if self.config.approve.asks(role) {
+                if self.config.approve.asks(role) && !is_faulty!(Unasked) {
                     return self.must_wait(now, link, request, Approval::Asked);
                 }
                 if self.sharing.is_paused() {

@@ -227,11 +227,11 @@ impl Host {
             return;
         }
         // The host's own terminal, if there is one, answers the program's queries.
-        if !self.config.headless {
+        if !self.config.headless && !is_faulty!(AnsweredTwice) {
             self.screen.emulator.take_replies();
         }
         if self.input.in_flight.is_some() {
-            if !self.input.keys.is_empty() {
+            if !self.input.keys.is_empty() && !is_faulty!(UnreadBeforeOwnKeys) {
                 let asked = self.input.recall(Recall::ForKeys);
                 self.out.extend(asked);
             }
@@ -239,7 +239,8 @@ impl Host {
         }
         // While a write is pending the model keeps its answers, of which it bounds the bytes.
         self.input.owed.extend(self.screen.emulator.take_replies());
-        if !self.input.keys.is_empty() {
+        let waits_for_paste = is_faulty!(PasteBeforeOwnKeys) && self.input.pasting.is_some();
+        if !self.input.keys.is_empty() && !waits_for_paste {
             return self.write_own();
         }
         if !self.input.owed.is_empty() {
@@ -393,6 +394,9 @@ impl Host {
 
     /// Drops this member's input that the PTY has not taken, and ends their paste.
     pub(super) fn drop_input(&mut self, id: MemberId) {
+        if is_faulty!(RevokedInputStays) {
+            return;
+        }
         let is_pending = self.input.is_pending_of(id);
         let is_pasting = self.input.pasting.take_if(|(author, _)| *author == id).is_some();
         if is_pending {

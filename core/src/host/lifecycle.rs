@@ -82,7 +82,7 @@ impl Ending {
 
     fn goodbye(self) -> Goodbye {
         match self.end {
-            End::Command(code, _) => Goodbye::Ended(code),
+            End::Command(code, _) => Goodbye::Ended(if is_faulty!(WrongExitCode) { 0 } else { code }),
             End::Stopped(Stop::Person) => Goodbye::Stopped,
             End::Stopped(Stop::Expiry) => Goodbye::Expired,
         }

@@ -169,7 +169,7 @@ fn repeats(hello: &Hello) -> Repeats {
 pub(super) fn may_type(role: Role) -> bool {
     match role {
         Role::Control => true,
-        Role::View => false,
+        Role::View => is_faulty!(ViewersType),
     }
 }
 

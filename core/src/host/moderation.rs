@@ -221,6 +221,9 @@ impl Host {
     }
 
     fn kick(&mut self, now: Timestamp, id: MemberId) {
+        if self.present(id).is_some() && is_faulty!(KickedStay) {
+            return;
+        }
         let Some((member, link)) = self.present(id).zip(self.connections.link_of(id)) else {
             return self.decide(now, id, Decision::Refuse);
         };

@@ -94,7 +94,8 @@ impl Host {
         let mut members: Vec<_> = members.collect();
         members.sort_by_key(|member| member.id.0);
         let pending = self.connections.values().filter_map(|connection| {
-            let pending = connection.pending()?;
+            let pending =
+                connection.pending().filter(|it| it.awaits() == Awaits::Person || !is_faulty!(ApprovedAreHidden))?;
             Some(PendingStatus {
                 id: pending.id,
                 role: pending.request.role,

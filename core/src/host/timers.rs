@@ -237,7 +237,7 @@ impl Host {
             Timer::Dial => {
                 if self.registration.try_expired(now) {
                     self.on_signal_down(now, no_answer());
-                } else if !self.lifecycle.is_exited() && self.registration.redial(now) {
+                } else if !self.lifecycle.is_exited() && self.registration.redial(now) && !is_faulty!(NoRedial) {
                     self.link(Command::Dial);
                 } else if self.registration.moves(now, self.has_handshakes()) {
                     self.link(Command::Move);

@@ -121,6 +121,9 @@ impl Outbound {
             }
         }
         for load in concluded.lost {
+            if is_faulty!(LostLines) && !load.parts.is_empty() {
+                continue;
+            }
             self.forget(load);
         }
         self.window.decide(now, &mut self.trip);

@@ -106,6 +106,9 @@ impl Scrollback {
                     place += 1;
                     let early = self.early.get(&line.number);
                     if early.is_none_or(|early| broken.len() > 1 || broken[0].runs != early.runs) {
+                        if is_faulty!(ScrollbackTwice) {
+                            rows.extend(broken.clone());
+                        }
                         rows.extend(broken);
                     }
                 }
