@@ -10,6 +10,7 @@
 mod altered;
 mod check;
 mod fake;
+mod nat;
 mod network;
 mod node;
 pub mod nodes;
@@ -23,12 +24,14 @@ mod seam;
 mod seat;
 mod seeds;
 mod speaking;
+pub mod swarm;
 pub mod turn;
 mod world;
 
 pub use altered::{Altered, AlteredPeer, Change};
 pub use check::{painted_text, reference_rows, same_screens, shows};
 pub use fake::{FakeEngine, FakePeer, fake_engine, swap_fingerprint};
+pub use nat::{Behaviour, Nat};
 pub use network::{Bursts, Dice, Pipe, Wire};
 pub use node::Node;
 pub use page::Page;
@@ -37,5 +40,6 @@ pub use seat::{Seat, SeatPeer, seats};
 pub use seeds::{children, for_each_seed, is_child, replay_with};
 pub use speaking::{Mouth, Speaking, SpeakingPeer};
 pub use world::{
-    HostNode, HostPlan, Meddler, Packet, Signal, Tamper, ViewerNode, ViewerPlan, Who, World, host_secrets, ms, secs,
+    HostNode, HostPlan, Meddler, Packet, Seen, Signal, Tamper, ViewerNode, ViewerPlan, Who, World, host_secrets, ms,
+    secs,
 };

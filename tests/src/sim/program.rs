@@ -170,7 +170,7 @@ fn answer(line: &str) -> Vec<Act> {
 
 /// Colours, wide characters, cursor movement, erasure, scrolling regions and the alternate screen; in order again at
 /// its end.
-fn noise(seed: u64) -> Vec<u8> {
+pub(crate) fn noise(seed: u64) -> Vec<u8> {
     let mut dice = Dice::new(seed);
     let mut text = String::new();
     for _ in 0..dice.between(20, 120) {

@@ -2,12 +2,14 @@
 
 mod actors;
 mod controls;
+mod deeds;
 mod machines;
 mod network;
 mod pages;
 mod plan;
 mod queue;
 mod rendezvous;
+mod seen;
 mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,11 +27,13 @@ pub use self::actors::{HostNode, ViewerNode};
 pub use self::network::{Packet, Tamper};
 pub use self::plan::{HostPlan, ViewerPlan, host_secrets};
 pub use self::rendezvous::{Meddler, Signal};
+pub use self::seen::Seen;
 
 use self::actors::Common;
 use self::pages::PageMaker;
 use self::queue::What;
 use self::rendezvous::Connection;
+use crate::sim::nat::Nat;
 use crate::sim::network::{Dice, Pipe};
 use crate::sim::seam::Seam;
 use crate::sim::turn::TurnPost;
@@ -102,6 +106,17 @@ pub struct World<E: Engine> {
     pub commands: Vec<(Timestamp, Who, Command)>,
     /// Whether `commands` is filled.
     pub keeps_commands: bool,
+    /// What hosts and viewers put out, but for the bytes of terminals, in order; whoever looks takes it away.
+    pub seen: Vec<(Timestamp, Seen)>,
+    /// Whether `seen` is filled.
+    pub keeps_seen: bool,
+    /// How many in a thousand datagrams between sockets arrive damaged.
+    pub damaged: u64,
+    /// Damaged datagrams have one changed byte. Otherwise they are cut to one byte, for peers that check nothing.
+    pub damage_is_subtle: bool,
+    nats: BTreeMap<Who, Nat>,
+    /// The rendezvous is told where its clients are.
+    tells_addresses: bool,
 }
 
 impl<E: Engine> World<E> {
@@ -143,6 +158,12 @@ impl<E: Engine> World<E> {
             relayed: Vec::new(),
             commands: Vec::new(),
             keeps_commands: false,
+            seen: Vec::new(),
+            keeps_seen: false,
+            damaged: 0,
+            damage_is_subtle: false,
+            nats: BTreeMap::new(),
+            tells_addresses: false,
         }
     }
 
@@ -157,6 +178,13 @@ impl<E: Engine> World<E> {
     #[must_use]
     pub fn with_dual_stack(mut self) -> World<E> {
         self.dual_stack = true;
+        self
+    }
+
+    /// The rendezvous is told the address of each client.
+    #[must_use]
+    pub fn with_client_addresses(mut self) -> World<E> {
+        self.tells_addresses = true;
         self
     }
 

@@ -70,6 +70,8 @@ pub struct HostNode<E: Engine> {
     pub written: Vec<u8>,
     /// Bytes at the end of `written` that a program which reads nothing left at the PTY.
     pub(super) unread: usize,
+    /// The program reads nothing, whatever it is.
+    pub(super) is_deaf: bool,
     /// The program's output, as the host got it.
     pub printed: Vec<Vec<u8>>,
     /// How the PTY's size changed.
@@ -114,7 +116,7 @@ pub struct ViewerNode<E: Engine> {
     /// The viewer's own terminal takes no bytes.
     pub terminal_stalled: bool,
     pub(super) owed_shown: bool,
-    pub(super) typing: VecDeque<Vec<u8>>,
+    pub(super) typing: VecDeque<ViewerInput>,
     pub(super) keys_out: bool,
     /// Its notices, and when each was given.
     pub notices: Vec<(Timestamp, ViewerNotice)>,
@@ -185,6 +187,7 @@ impl<E: Engine> World<E> {
             pty_at: Timestamp::ZERO,
             written: Vec::new(),
             unread: 0,
+            is_deaf: false,
             printed: Vec::new(),
             resized: vec![plan.config.size],
             shown: Vec::new(),

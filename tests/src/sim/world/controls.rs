@@ -17,7 +17,7 @@ use super::{Who, World, ms};
 impl<E: Engine> World<E> {
     /// Somebody types at a viewer, as fast as it takes it.
     pub fn type_keys(&mut self, viewer: usize, keys: &str) {
-        self.viewers[viewer].typing.push_back(keys.as_bytes().to_vec());
+        self.viewers[viewer].typing.push_back(ViewerInput::Keys(keys.as_bytes().to_vec()));
         self.next_keys(viewer);
     }
 

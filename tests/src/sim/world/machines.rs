@@ -13,6 +13,7 @@ use beach_core::viewer::{ViewerInput, ViewerOutput};
 use super::network::{place, place_v6};
 use super::queue::What;
 use super::rendezvous::{Connection, Signal};
+use super::seen::Seen;
 use super::{Who, World, ms};
 use crate::sim::network::Wire;
 use crate::sim::node::{Below, Effect};
@@ -67,6 +68,7 @@ impl<E: Engine> World<E> {
 
     pub(super) fn on_host(&mut self, index: usize, output: HostOutput) {
         self.write_down_value(Who::Host(index), "host", &output);
+        self.note_host(index, &output);
         let now = self.now;
         let host = &mut self.hosts[index];
         if host.records {
@@ -85,7 +87,9 @@ impl<E: Engine> World<E> {
                 let ended = host.program_ended;
                 // A program that reads takes it all; one that does not, nothing.
                 host.unread = bytes.len();
-                if let Some(acts) = host.program.as_mut().and_then(|program| program.take(&bytes)).filter(|_| !ended) {
+                let reads = !ended && !host.is_deaf;
+                let program = host.program.as_mut().filter(|_| reads);
+                if let Some(acts) = program.and_then(|program| program.take(&bytes)) {
                     host.unread = 0;
                     self.later(ms(1), What::Host(index, Box::new(HostInput::Written)));
                     self.act(index, acts);
@@ -95,6 +99,7 @@ impl<E: Engine> World<E> {
                 if host.unread > 0 {
                     host.written.truncate(host.written.len() - host.unread);
                     host.unread = 0;
+                    self.note(Seen::TakenBack(index));
                     self.later(ms(0), What::Host(index, Box::new(HostInput::TakenBack(0))));
                 }
             }
@@ -117,6 +122,7 @@ impl<E: Engine> World<E> {
 
     pub(super) fn on_viewer(&mut self, index: usize, output: ViewerOutput) {
         self.write_down_value(Who::Viewer(index), "viewer", &output);
+        self.note_viewer(index, &output);
         let now = self.now;
         let viewer = &mut self.viewers[index];
         if viewer.records {
@@ -158,10 +164,10 @@ impl<E: Engine> World<E> {
     pub(super) fn next_keys(&mut self, index: usize) {
         let viewer = &mut self.viewers[index];
         if !viewer.keys_out
-            && let Some(keys) = viewer.typing.pop_front()
+            && let Some(input) = viewer.typing.pop_front()
         {
             viewer.keys_out = true;
-            self.later(ms(0), What::Viewer(index, Box::new(ViewerInput::Keys(keys))));
+            self.later(ms(0), What::Viewer(index, Box::new(input)));
         }
     }
 

@@ -35,9 +35,35 @@ pub(super) fn place_v6(who: Who) -> Ipv6Addr {
 }
 
 impl<E: Engine> World<E> {
+    /// Where a datagram to `destination` arrives, if routers let it pass.
+    fn through_nat(&self, from: Who, source: SocketAddr, destination: SocketAddr) -> Option<SocketAddr> {
+        let owner = self.nats.iter().find(|(_, nat)| nat.is_at(destination));
+        if let Some((_, nat)) = owner {
+            return nat.inward(self.now, source, destination);
+        }
+        let hidden = self.addresses.get(&destination).is_some_and(|to| *to != from && self.nats.contains_key(to));
+        (!hidden).then_some(destination)
+    }
+
+    fn damage(&mut self, mut bytes: Vec<u8>) -> Vec<u8> {
+        if self.damaged == 0 || bytes.is_empty() || self.dice.between(0, 999) >= self.damaged {
+            return bytes;
+        }
+        if self.damage_is_subtle {
+            let at = self.dice.between(0, bytes.len() as u64 - 1) as usize;
+            bytes[at] ^= 1 << self.dice.between(0, 7);
+        } else {
+            bytes.truncate(1);
+        }
+        bytes
+    }
+
     pub(super) fn datagram(&mut self, from: Who, source: SocketAddr, destination: SocketAddr, bytes: Vec<u8>) {
         self.write_down(Some(from), "datagram", &bytes);
         let source = self.mapped.iter().find(|(_, inside)| **inside == source).map_or(source, |(seen, _)| *seen);
+        let now = self.now;
+        let source = self.nats.get_mut(&from).map_or(source, |nat| nat.out(now, source, destination));
+        let Some(destination) = self.through_nat(from, source, destination) else { return };
         if self.is_for_turn(destination) {
             if !self.mute.contains(&from) {
                 self.sent_to_turn(source, destination, bytes);
@@ -61,7 +87,6 @@ impl<E: Engine> World<E> {
         if let Who::Viewer(index) = to {
             self.viewers[index].bytes_sent += bytes.len() as u64;
         }
-        let now = self.now;
         let mut start = now;
         if let (Who::Host(_), Some(uplink)) = (from, &mut self.uplink) {
             let Some(through) = uplink.pass(start, bytes.len()) else { return };
@@ -89,6 +114,7 @@ impl<E: Engine> World<E> {
             },
             None => bytes,
         };
+        let bytes = self.damage(bytes);
         for takes in wire.copies(&mut self.dice) {
             self.later(queued + takes, What::Datagram { to, source, destination, bytes: bytes.clone() });
         }

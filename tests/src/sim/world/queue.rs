@@ -60,6 +60,17 @@ impl<E: Engine> World<E> {
         self.set_time(until.max(self.now));
     }
 
+    /// Does one thing of those due until `until`, if there is any; otherwise lets time pass until then, and is false.
+    pub fn advance(&mut self, until: Timestamp) -> bool {
+        let is_due = self.next_at().is_some_and(|at| at <= until);
+        if is_due {
+            self.step();
+        } else {
+            self.set_time(until.max(self.now));
+        }
+        is_due
+    }
+
     /// Lets `span` pass.
     pub fn run_for(&mut self, span: Duration) {
         self.run_to(self.now + span);
@@ -253,7 +264,8 @@ impl<E: Engine> World<E> {
                 let who = connection.who;
                 if self.rendezvous.is_some() && !self.shut_out.contains(&who) {
                     connection.opened = true;
-                    self.drive_rendezvous(RendezvousInput::Opened(id, None));
+                    let address = self.tells_addresses.then(|| super::network::place(who).into());
+                    self.drive_rendezvous(RendezvousInput::Opened(id, address));
                     let latency = self.common(who).signal.latency;
                     self.later(latency, What::SignalUp(id));
                 } else {

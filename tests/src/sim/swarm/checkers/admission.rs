@@ -1,0 +1,118 @@
+//! Who gets in, and who is listed.
+
+use beach_core::host::{Awaits, HostNotice, HostStatus};
+use beach_core::role::Role;
+use beach_core::session::handshake::Stage;
+use beach_core::time::Timestamp;
+
+use super::{Promise, Verdict, check};
+use crate::sim::swarm::model::{Model, Person, Place};
+
+/// The host's news about who comes and goes: whether that may be; then the model follows.
+///
+/// # Errors
+/// The promise that is broken.
+pub fn heed(model: &mut Model, now: Timestamp, session: usize, notice: &HostNotice) -> Verdict {
+    match notice {
+        HostNotice::Joined(id, role, name, ..) => {
+            joined(model, now, session, *role, name)?;
+            if let Some((_, person)) = model.named(name) {
+                (person.place, person.id, person.may_type) = (Place::Here, Some(*id), *role == Role::Control);
+                (person.is_held, person.in_by) = (false, None);
+                person.hampered_at = Some(now);
+            }
+        }
+        HostNotice::Away(id, _) => {
+            if let Some((_, person)) = model.member(session, *id) {
+                person.place = Place::Away;
+            }
+        }
+        HostNotice::Back(id, _) => {
+            let known = model.member(session, *id).map(|(_, person)| person.place = Place::Here);
+            check(Promise::Listed, now, known.is_some(), || format!("{id:?} came back and is no member"))?;
+            model.sessions[session].came_back += 1;
+        }
+        HostNotice::Left(id, _) => {
+            if let Some((_, person)) = model.member(session, *id) {
+                person.put_out(now);
+            }
+        }
+        // The host removes a member at the third violation.
+        HostNotice::Violation(id, count) if *count >= 3 => {
+            if let Some((_, person)) = model.member(session, *id) {
+                person.put_out(now);
+            }
+        }
+        HostNotice::Registered
+        | HostNotice::RendezvousLost(_)
+        | HostNotice::Stage(..)
+        | HostNotice::Failed(..)
+        | HostNotice::TurnedAway(_)
+        | HostNotice::WrongKey(..)
+        | HostNotice::Asks(..)
+        | HostNotice::Decided(..)
+        | HostNotice::Role(..)
+        | HostNotice::Paused(_)
+        | HostNotice::Rotated
+        | HostNotice::Typed(..)
+        | HostNotice::Path(..)
+        | HostNotice::Violation(..) => {}
+    }
+    Ok(())
+}
+
+/// Somebody becomes a member.
+fn joined(model: &mut Model, now: Timestamp, session: usize, role: Role, name: &str) -> Verdict {
+    let (asks, once) = (model.asks(role), model.once);
+    let places = model.max_viewers + model.sessions[session].came_back;
+    let here = model.here(session);
+    let Some((_, person)) = model.named(name) else {
+        return check(Promise::Listed, now, false, || format!("a member {name:?} whom nobody knows"));
+    };
+    let person = person.clone();
+    let state = &mut model.sessions[session];
+    check(Promise::WithdrawnInvite, now, person.generation == state.generation, || {
+        format!("{name} joined by invite {}, and {} is the newest", person.generation, state.generation)
+    })?;
+    check(Promise::ProvedRole, now, person.invited == role, || format!("{name} has the role {role:?}"))?;
+    check(Promise::Approval, now, person.is_approved || !asks, || format!("{name} joined, and nobody approved"))?;
+    check(Promise::Places, now, here < places, || format!("{name} joined, and {here} are here"))?;
+    let count = state.let_in.entry((person.generation, role)).or_default();
+    *count += 1;
+    check(Promise::Once, now, *count == 1 || !once, || format!("{name} is the {count}th by one invite"))
+}
+
+/// Whoever is a member or away is listed as one, and whoever was approved in a pause as waiting.
+///
+/// # Errors
+/// The promise that is broken.
+pub fn listed(model: &Model, now: Timestamp, session: usize, status: &HostStatus, stages: &[Stage]) -> Verdict {
+    let of_session = |person: &&Person| person.session == session;
+    let members = model.people.iter().filter(of_session).filter(|person| person.place != Place::Outside);
+    let mut expected: Vec<_> = members.map(|person| person.name.as_str()).collect();
+    let mut found: Vec<_> = status.members.iter().map(|member| member.name.as_str()).collect();
+    expected.sort_unstable();
+    found.sort_unstable();
+    check(Promise::Listed, now, expected == found, || format!("members are {expected:?}, and listed {found:?}"))?;
+    for (person, stage) in model.people.iter().zip(stages).filter(|(person, _)| of_session(person)) {
+        let waits = person.is_held && person.is_running && *stage == Stage::WaitingForApproval;
+        let listed = status.pending.iter().find(|pending| pending.name == person.name);
+        let is_there = listed.is_some_and(|pending| pending.awaits == Awaits::Resume);
+        check(Promise::Listed, now, is_there || !waits, || {
+            format!("{} was approved in the pause, waits for its end, and is not listed so", person.name)
+        })?;
+    }
+    Ok(())
+}
+
+/// Whoever was approved is a member in time.
+///
+/// # Errors
+/// The promise that is broken.
+pub fn approved_get_in(model: &Model, now: Timestamp) -> Verdict {
+    for person in model.people.iter().filter(|person| person.is_running && !person.has_left) {
+        let is_late = person.place == Place::Outside && person.in_by.is_some_and(|by| by < now);
+        check(Promise::ApprovedGetIn, now, !is_late, || format!("{} was approved and is no member", person.name))?;
+    }
+    Ok(())
+}

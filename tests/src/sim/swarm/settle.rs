@@ -1,0 +1,244 @@
+//! The end of a world: faults stop, everybody comes back, sees the same and types; then the session ends, and nothing
+//! stays.
+
+use std::time::Duration;
+
+use beach_core::host::{Awaits, HostInput, ModeratorAction};
+use beach_core::peer::engine::Engine;
+use beach_core::role::Role;
+use beach_core::session::handshake::Stage;
+use beach_core::viewer::{ViewerExit, ViewerInput};
+
+use super::checkers::{Promise, Verdict, input, screens, server};
+use super::model::Place;
+use super::play::Run;
+use super::step::{Invited, Step};
+use crate::sim::check::same_screens;
+use crate::sim::world::{ms, secs};
+
+/// The longest documented timeout is the rendezvous' silence of 75 s; and ten seconds.
+const BACK_WITHIN: Duration = secs(85);
+
+/// Both sides know of a dead link after this time: 15 s, and what repetitions take.
+const SILENCE: Duration = secs(20);
+
+/// A newcomer is in after this time: the deadlines of two attempts.
+const IN_WITHIN: Duration = secs(25);
+
+/// What was typed is with the program after this time: each unfinished paste keeps others waiting for 3 s.
+const TYPED_WITHIN: Duration = secs(30);
+
+/// Viewers know of the program's end after this time: the host lingers for 5 s, waits 3 s for a last screen and 3 s for
+/// an acknowledgement.
+const TOLD_WITHIN: Duration = secs(15);
+
+/// Viewers whose host is lost try to come back for 120 s, and the rendezvous forgets within 75 s.
+const GONE_WITHIN: Duration = secs(240);
+
+/// The exit code of programs.
+const CODE: i32 = 7;
+
+impl<E: Engine> Run<E> {
+    /// See the module.
+    pub(super) fn settle(&mut self) -> Verdict {
+        self.stop_faults()?;
+        self.come_back()?;
+        self.newcomer()?;
+        self.everybody_types()?;
+        self.end()
+    }
+
+    fn stop_faults(&mut self) -> Verdict {
+        let was_disturbed = self.model.is_disturbed;
+        self.heal();
+        self.model.is_disturbed = was_disturbed;
+        self.thaw();
+        self.take(&Step::RendezvousStarts)?;
+        self.flood = None;
+        self.take(&Step::TerminalsGoOn)?;
+        self.observe()?;
+        if self.model.session().is_over {
+            self.begin_session();
+        }
+        self.take(&Step::Reads)?;
+        self.act(ModeratorAction::Resume);
+        self.complete_by = self.now() + BACK_WITHIN;
+        self.observe()
+    }
+
+    /// Lets in everybody who waits.
+    fn approve_all(&mut self) -> Verdict {
+        let status = self.world.hosts[self.model.current()].node.machine().status();
+        for pending in status.pending.into_iter().filter(|pending| pending.awaits == Awaits::Person) {
+            self.act(ModeratorAction::Approve(pending.id));
+        }
+        self.observe()
+    }
+
+    /// What is missing for everybody to be connected and to see the same, if anything is.
+    fn missing(&self) -> Result<(), (Promise, String)> {
+        let session = self.model.current();
+        let host = self.world.hosts[session].node.machine();
+        for (viewer, person) in self.model.people.iter().enumerate() {
+            if !person.is_running || person.session != session || !self.model.can_come_back(person) {
+                continue;
+            }
+            let machine = self.world.viewers[viewer].node.machine();
+            let stage = machine.stage();
+            match person.place {
+                Place::Outside if stage == Stage::WaitingForApproval => {}
+                Place::Here if stage == Stage::Live => {
+                    let same = same_screens(machine.screen(), host.emulator());
+                    same.map_err(|why| {
+                        (Promise::EqualScreens, format!("viewer {viewer}: {why}; {}", self.world.story(viewer)))
+                    })?;
+                }
+                Place::Outside | Place::Away | Place::Here => {
+                    let story = self.world.story(viewer);
+                    let what = format!("viewer {viewer} is {:?} for the host, and at {stage}: {story}", person.place);
+                    return Err((Promise::Liveness, what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets time pass until nothing is missing.
+    fn until_complete(&mut self, within: Duration) -> Verdict {
+        let end = self.complete_by.max(self.now() + within);
+        loop {
+            self.approve_all()?;
+            let Err((promise, what)) = self.missing() else { return Ok(()) };
+            if self.now() >= end {
+                return Err(super::Broken { promise, what, at: self.now() });
+            }
+            self.pass(ms(250))?;
+        }
+    }
+
+    fn come_back(&mut self) -> Verdict {
+        // A link that carries nothing more is noticed after 15 s of silence.
+        if self.model.is_disturbed {
+            self.pass(SILENCE)?;
+        }
+        self.until_complete(BACK_WITHIN)?;
+        // The last changes are painted within one refresh.
+        self.pass(ms(500))?;
+        self.until_complete(secs(5))
+    }
+
+    /// Somebody comes by the newest invite.
+    fn newcomer(&mut self) -> Verdict {
+        let session = self.model.current();
+        if self.model.once {
+            self.act(ModeratorAction::Rotate);
+            self.observe()?;
+        }
+        if self.model.crowd(session) >= self.model.max_viewers {
+            return Ok(());
+        }
+        let before = self.model.people.len();
+        let join = Step::Join { role: Role::View, by: Invited::Current, away: 10, router: None, direct: false };
+        self.take(&join)?;
+        if self.model.people.len() == before {
+            return Ok(());
+        }
+        let end = self.now() + IN_WITHIN;
+        while self.world.viewers[before].node.machine().stage() != Stage::Live
+            || self.model.people[before].place != Place::Here
+        {
+            let story = self.world.story(before);
+            let is_late = self.now() >= end || !self.model.people[before].is_running;
+            if is_late {
+                let what = format!("viewer {before} came by a good invite: {story}");
+                return Err(super::Broken { promise: Promise::Newcomer, what, at: self.now() });
+            }
+            self.approve_all()?;
+            self.pass(ms(250))?;
+        }
+        self.until_complete(secs(10))
+    }
+
+    fn everybody_types(&mut self) -> Verdict {
+        for viewer in 0..self.model.people.len() {
+            self.types(viewer, 2);
+        }
+        self.take(&Step::HostTypes(1))?;
+        let session = self.model.current();
+        let end = self.now() + TYPED_WITHIN;
+        while let Err(broken) = input::nothing_lost(&self.model, self.now(), session, self.host_typed) {
+            if self.now() >= end {
+                return Err(broken);
+            }
+            self.pass(ms(250))?;
+        }
+        let now = self.now();
+        self.until_complete(secs(10))?;
+        if self.scrollback_is_plain() {
+            for viewer in 0..self.model.people.len() {
+                let person = &self.model.people[viewer];
+                if person.place == Place::Here && person.session == session && !self.forgotten.contains(&viewer) {
+                    screens::scrollback(now, viewer, &mut self.world.viewers[viewer].terminal)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing in the script moves numbered lines.
+    fn scrollback_is_plain(&self) -> bool {
+        !self.script.steps.iter().any(|step| {
+            matches!(step, Step::Noise(_) | Step::Modes(_) | Step::HostResizes(..) | Step::ViewerResizes(..))
+        })
+    }
+
+    /// The program ends, everybody learns how, and goes.
+    fn end(&mut self) -> Verdict {
+        let session = self.model.current();
+        let members: Vec<_> = (0..self.model.people.len())
+            .filter(|viewer| self.model.people[*viewer].place == Place::Here)
+            .filter(|viewer| self.model.can_come_back(&self.model.people[*viewer]))
+            .filter(|viewer| self.model.people[*viewer].session == session && self.model.people[*viewer].is_running)
+            .collect();
+        self.model.session().is_ending = true;
+        self.world.end_program(session, CODE);
+        let end = self.now() + TOLD_WITHIN;
+        let is_told = |run: &Run<E>, viewer: &usize| run.world.viewers[*viewer].exit.is_some();
+        while self.now() < end && !members.iter().all(|viewer| is_told(self, viewer)) {
+            self.pass(ms(250))?;
+        }
+        for viewer in members {
+            let exit = self.world.viewers[viewer].exit.as_ref().map(|(_, exit)| exit.clone());
+            // A link that was in trouble may be lost unnoticed: then nobody can tell its viewer.
+            let is_excused = exit.is_none() && self.model.is_disturbed;
+            if exit != Some(ViewerExit::Ended(CODE)) && !is_excused {
+                let what = format!("viewer {viewer} was told {exit:?}");
+                return Err(super::Broken { promise: Promise::Ending, what, at: self.now() });
+            }
+        }
+        self.everybody_leaves()
+    }
+
+    fn everybody_leaves(&mut self) -> Verdict {
+        for host in 0..self.world.hosts.len() {
+            if self.world.hosts[host].exit.is_none() && !self.model.sessions[host].is_over {
+                self.world.host_input(host, HostInput::Stop);
+            }
+        }
+        for viewer in 0..self.model.people.len() {
+            if self.model.people[viewer].is_running {
+                self.world.viewer_input(viewer, ViewerInput::Leave);
+            }
+        }
+        for stranger in std::mem::take(&mut self.strangers) {
+            self.world.stranger_leaves(stranger);
+        }
+        let end = self.now() + GONE_WITHIN;
+        let is_empty = |run: &Run<E>| run.world.rendezvous().is_none_or(|it| it.counts() == (0, 0, 0));
+        while self.now() < end && !is_empty(self) {
+            self.pass(secs(1))?;
+        }
+        let now = self.now();
+        self.world.rendezvous().map_or(Ok(()), |rendezvous| server::nothing_stays(now, rendezvous))
+    }
+}
