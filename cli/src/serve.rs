@@ -195,8 +195,8 @@ fn read_secret(file: &Path) -> Result<Zeroizing<String>, String> {
 }
 
 /// Waits for a signal that ends the program. The first SIGTERM lets handshakes finish; the second ends at once. SIGHUP
-/// asks for what can be read again; if there is nothing, SIGHUP ends the program, but not under a service manager, whose
-/// way to ask is SIGHUP too.
+/// asks for what can be read again; if there is nothing, SIGHUP ends the program, but not under a service manager,
+/// whose way to ask is SIGHUP too.
 async fn ended(signals: &mut Signals, drain: &Notify, reload: Option<&Notify>) -> u8 {
     let mut drains = false;
     loop {

@@ -152,7 +152,8 @@
 //! server, whose URL may have a path. A host that is sent to another rendezvous asks for a second WebSocket
 //! ([`DialBeside`](endpoint::Output::DialBeside)) and keeps the first one until the session is registered on the second
 //! ([`TakeBeside`](endpoint::Output::TakeBeside)); a runtime that has no second one says
-//! [`BesideDown`](endpoint::NetworkInput::BesideDown) at once. Pings at WebSocket level are the runtime's to answer; the endpoint has its own.
+//! [`BesideDown`](endpoint::NetworkInput::BesideDown) at once. Pings at WebSocket level are the runtime's to answer;
+//! the endpoint has its own.
 //!
 //! **Sockets.** At [`Bind`](endpoint::Output::Bind) close all UDP sockets and open one for each usable local address,
 //! each bound to that address and any free port; say [`Bound`](endpoint::NetworkInput::Bound) with the generation and

@@ -118,8 +118,8 @@ pub enum RendezvousInput {
     /// Hand these servers out from now on, and tell present hosts and viewers, since credentials expire.
     Ice(Servers),
     /// End as soon as no handshake is under way; with a directory, also as soon as all hosts that can have gone to
-    /// another rendezvous. Without a directory no connection is opened any more from now on; with one, viewers still come
-    /// to this place.
+    /// another rendezvous. Without a directory no connection is opened any more from now on; with one, viewers still
+    /// come to this place.
     Drain,
     /// From the directory that several rendezvous share.
     Directory(DirectoryInput),
@@ -152,8 +152,8 @@ pub enum RendezvousOutput {
     TakesPart(ConnectionId),
     /// Close the connection.
     Close(ConnectionId),
-    /// No handshake is under way any more, and no host is left that can go to another rendezvous: the end, if it was asked
-    /// for.
+    /// No handshake is under way any more, and no host is left that can go to another rendezvous: the end, if it was
+    /// asked for.
     Drained,
     /// Ask the directory that several rendezvous share; see [`Rendezvous::with_directory`].
     Directory(DirectoryOutput),

@@ -1,4 +1,5 @@
-//! The directory that several rendezvous share, in a Redis or Valkey server: which rendezvous has the host of a session.
+//! The directory that several rendezvous share, in a Redis or Valkey server: which rendezvous has the host of a
+//! session.
 //!
 //! A task of its own speaks to the server, so the rendezvous' loop never waits for the server. Requests that wait are
 //! sent together and in order; the next ones follow when all of these are answered. The directory is down until the

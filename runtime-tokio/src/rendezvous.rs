@@ -292,8 +292,8 @@ impl Sockets {
         }
     }
 
-    /// Begins to end. A rendezvous that is the only one accepts no connection from now on; at one of several, viewers come
-    /// until their host has gone.
+    /// Begins to end. A rendezvous that is the only one accepts no connection from now on; at one of several, viewers
+    /// come until their host has gone.
     fn close(&mut self) -> RendezvousInput {
         self.watched.close_at = None;
         if self.operation.directory.is_none() {

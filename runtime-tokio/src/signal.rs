@@ -134,9 +134,9 @@ impl Signal {
         }
     }
 
-    /// Starts connecting once more, and sends these texts there. The connection that is there stays, and all other texts
-    /// and datagrams take that one. Abandons an earlier connection beside it. [`SignalEvent::Beside`] tells what happens
-    /// to the new one.
+    /// Starts connecting once more, and sends these texts there. The connection that is there stays, and all other
+    /// texts and datagrams take that one. Abandons an earlier connection beside it. [`SignalEvent::Beside`] tells what
+    /// happens to the new one.
     pub fn dial_beside(&mut self, texts: Vec<String>) {
         // Without a target there is no connection that this one could be beside.
         let Ok(target) = self.target.clone() else { return };

@@ -203,8 +203,8 @@ impl Session {
                 let (what, bytes) = command.to_page();
                 page(what, number.0, &bytes);
             }
-            // The browser has sockets of its own, a page stays at its own rendezvous and is no host, and nobody asked for
-            // links, recordings or notes.
+            // The browser has sockets of its own, a page stays at its own rendezvous and is no host, and nobody asked
+            // for links, recordings or notes.
             Output::DialAt(_)
             | Output::DialBeside(_)
             | Output::TakeBeside

@@ -251,8 +251,8 @@ fn most_held(act: impl FnOnce()) -> i64 {
 #[test]
 fn a_stranger_costs_the_rendezvous_and_the_host_little() {
     let _alone = ALONE.lock();
-    // At the rendezvous: pairs of connections that register a session of their own, and join it by as many links as they
-    // may.
+    // At the rendezvous: pairs of connections that register a session of their own, and join it by as many links as
+    // they may.
     const STRANGERS: u64 = 100;
     let mut rendezvous = ledger::on(Account::Victim, Rendezvous::new);
     let say = |rendezvous: &mut Rendezvous, id, text| {

@@ -73,7 +73,8 @@ impl Source {
         }
     }
 
-    /// Keeps the certificate new, for ever. Notified, it looks at once, and tells the service manager when that is done.
+    /// Keeps the certificate new, for ever. Notified, it looks at once, and tells the service manager when that is
+    /// done.
     pub(super) async fn follow(self, again: &Notify) -> Infallible {
         match self {
             Source::Files(certificate) => certificate.follow(again, service::ready).await,

@@ -135,8 +135,8 @@ impl Registration {
         }
     }
 
-    /// Whether the host goes to another rendezvous now; the caller emits `Move`. While handshakes are under way the host
-    /// stays, as long as it may.
+    /// Whether the host goes to another rendezvous now; the caller emits `Move`. While handshakes are under way the
+    /// host stays, as long as it may.
     pub(super) fn moves(&mut self, now: Timestamp, handshakes: bool) -> bool {
         let Some(move_on) = self.move_on.as_mut().filter(|move_on| move_on.at <= now) else { return false };
         if handshakes && now < move_on.by {

@@ -1,8 +1,8 @@
 //! Recordings that people can attach to a report: what was typed and shown is replaced by as many `x`, or blank lines.
 //!
-//! The handshake stays as it was: names, addresses, times, texts of the rendezvous, envelopes, sizes, roles. Lost is what
-//! the host's person decided by keys of the own terminal, since keys are replaced. A replay compares outputs up to the
-//! first replaced input, and goes on without a comparison.
+//! The handshake stays as it was: names, addresses, times, texts of the rendezvous, envelopes, sizes, roles. Lost is
+//! what the host's person decided by keys of the own terminal, since keys are replaced. A replay compares outputs up to
+//! the first replaced input, and goes on without a comparison.
 
 use crate::crypto::confirmation::Side;
 #[cfg(feature = "host")]

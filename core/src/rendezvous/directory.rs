@@ -166,8 +166,8 @@ pub(super) struct Directory {
 }
 
 impl Claim {
-    /// Whether the session's host is here, and goes to another rendezvous if it is told to: hosts that do so count their
-    /// registrations.
+    /// Whether the session's host is here, and goes to another rendezvous if it is told to: hosts that do so count
+    /// their registrations.
     fn is_movable(&self) -> bool {
         self.turn > 0 && self.state != State::Away
     }

@@ -161,8 +161,8 @@ impl Rendezvous {
         }
     }
 
-    /// Tells the viewers of a session that the host is away. From a rendezvous that ends, they go to look for their host
-    /// under the name that all have.
+    /// Tells the viewers of a session that the host is away. From a rendezvous that ends, they go to look for their
+    /// host under the name that all have.
     fn host_is_away(&mut self, now: Timestamp, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
         let viewers: Vec<_> = session.links.iter().map(|(link, viewed)| (viewed.viewer, *link)).collect();

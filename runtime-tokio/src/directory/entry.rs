@@ -1,7 +1,8 @@
 //! Entries of the directory: their keys, their text, and the commands that read and write them.
 //!
-//! The key of an entry is `beach:s:` and the short id of the session, its text is `TURN PLACE`. Other programs may write
-//! into the same server, so an entry counts only if it is well formed and within its bounds; others are overwritten.
+//! The key of an entry is `beach:s:` and the short id of the session, its text is `TURN PLACE`. Other programs may
+//! write into the same server, so an entry counts only if it is well formed and within its bounds; others are
+//! overwritten.
 
 use std::fmt::Display;
 use std::time::Duration;

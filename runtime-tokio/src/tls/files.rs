@@ -98,8 +98,8 @@ impl Certificate {
         InUse(self.current.subscribe())
     }
 
-    /// Reads the files again for ever, when they have changed and when notified; then calls `done`. Files that cannot be
-    /// used change nothing; the log says why.
+    /// Reads the files again for ever, when they have changed and when notified; then calls `done`. Files that cannot
+    /// be used change nothing; the log says why.
     pub async fn follow(mut self, again: &Notify, done: impl Fn()) -> Infallible {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

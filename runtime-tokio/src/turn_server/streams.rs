@@ -1,4 +1,5 @@
-//! TCP connections of TURN clients, with TLS or without. A connection costs a bounded queue, and never makes others wait.
+//! TCP connections of TURN clients, with TLS or without. A connection costs a bounded queue, and never makes others
+//! wait.
 
 use std::collections::HashMap;
 use std::io;

@@ -27,7 +27,8 @@ pub struct Pebble {
 }
 
 impl Pebble {
-    /// Starts one at `port`, with a certificate of this authority. It looks for TLS of each name at the port `checks_at`, and signs for so many seconds.
+    /// Starts one at `port`, with a certificate of this authority. It looks for TLS of each name at the port
+    /// `checks_at`, and signs for so many seconds.
     ///
     /// # Panics
     /// If it does not come up.

@@ -1,6 +1,7 @@
 //! Several rendezvous, the directory that they share, and hosts and viewers that come by one name: in front of the
-//! rendezvous stands a balancer, which takes any of those that run and do not end. No datagram gets directly from one to
-//! another. A viewer is in as soon as its host has let it in, and leaves then, unless it is one that stays and types.
+//! rendezvous stands a balancer, which takes any of those that run and do not end. No datagram gets directly from one
+//! to another. A viewer is in as soon as its host has let it in, and leaves then, unless it is one that stays and
+//! types.
 
 mod people;
 mod store;

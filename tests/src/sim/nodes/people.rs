@@ -1,4 +1,5 @@
-//! Hosts and viewers of the simulation: their connections, what becomes of their outputs, and viewers that stay and type.
+//! Hosts and viewers of the simulation: their connections, what becomes of their outputs, and viewers that stay and
+//! type.
 
 use std::time::Duration;
 
