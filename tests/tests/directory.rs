@@ -366,7 +366,9 @@ fn claims_are_renewed_in_parts_all_of_them_in_time_and_all_at_once_when_the_dire
                     sessions.extend(some.iter().map(|(session, _)| *session));
                 }
                 Did::Said(_, FromRendezvous::Registered { .. }) => {}
-                Did::Said(..) | Did::Asked(_) | Did::Closed(_) | Did::Drained => panic!("something else: {did:?}"),
+                Did::Said(..) | Did::Asked(_) | Did::Closed(_) | Did::Drained | Did::Piped(..) => {
+                    panic!("something else: {did:?}")
+                }
             }
         }
         sessions
