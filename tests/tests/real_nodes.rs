@@ -112,12 +112,12 @@ fn a_server_that_hangs_ends_or_is_asked_too_much_is_down_and_up_again() {
     if !has_tools() {
         return;
     }
-    let mut redis = Redis::start(&["--requirepass", "swordfish"]);
-    let url = redis.url().replace("//", "//:swordfish@");
+    let mut redis = Redis::start(&["--requirepass", "mackerel"]);
+    let url = redis.url().replace("//", "//:mackerel@");
     runtime().block_on(async {
-        let wrong = RedisUrl::from(url.replace("swordfish", "sword").as_str()).address().expect("a URL");
+        let wrong = RedisUrl::from(url.replace("mackerel", "mack").as_str()).address().expect("a URL");
         let refused = directory::check(&wrong).await.expect_err("the password is wrong").to_string();
-        assert!(refused.contains("WRONGPASS") && !refused.contains("sword"), "{refused}");
+        assert!(refused.contains("Password authentication failed") && !refused.contains("mack"), "{refused}");
 
         let mut node = at(&url, A);
         let look_up = || DirectoryOutput::LookUp(session(1));
@@ -156,25 +156,25 @@ fn the_check_of_a_configuration_says_whether_the_directory_answers_and_never_its
     if !has_tools() {
         return;
     }
-    let (scratch, redis) = (Scratch::new(), Redis::start(&["--requirepass", "swordfish"]));
+    let (scratch, redis) = (Scratch::new(), Redis::start(&["--requirepass", "mackerel"]));
     let check = |url: &str, place: &str| {
         let mut command = beach(&scratch, &["serve", "--check"]);
         command.env("BEACH_SERVE_REDIS", url).env("BEACH_SERVE_PLACE", place);
         let mut process = Process::start(&mut command);
         let code = process.exit(SOON);
         let said = process.stdout() + &process.stderr();
-        assert!(!said.contains("sword"), "{said}");
+        assert!(!said.contains("mack"), "{said}");
         (code, said)
     };
     let url = redis.url();
-    let right = url.replace("//", "//:swordfish@");
+    let right = url.replace("//", "//:mackerel@");
     for (url, place, code, says) in [
         (right.as_str(), "http://127.0.0.1:1/n/a", 0, "directory   ok       redis://127.0.0.1:"),
         (right.as_str(), "http://127.0.0.1:1/n/a", 0, "place       limited  http://127.0.0.1:1/n/a, which only this"),
-        (&right.replace("fish", ""), "http://127.0.0.1:1", 2, "WRONGPASS"),
+        (&right.replace("erel", ""), "http://127.0.0.1:1", 2, "Password authentication failed"),
         (&url, "http://127.0.0.1:1", 2, "directory   failed   redis://127.0.0.1:"),
-        ("redis://:swordfish@127.0.0.1:1", "http://127.0.0.1:1", 2, "nothing listens there"),
-        ("http://:swordfish@127.0.0.1", "http://127.0.0.1:1", 2, "the URL is not of the form redis://"),
+        ("redis://:mackerel@127.0.0.1:1", "http://127.0.0.1:1", 2, "nothing listens there"),
+        ("http://:mackerel@127.0.0.1", "http://127.0.0.1:1", 2, "the URL is not of the form redis://"),
         (right.as_str(), "ws://a", 2, "expected http(s)://HOST[:PORT][/PATH]"),
         (right.as_str(), "", 2, "--place"),
     ] {
