@@ -47,13 +47,11 @@ impl RedisUrl {
         }
         let plain = Zeroizing::new(format!("redis://{rest}"));
         let info = plain.as_str().into_connection_info().map_err(|_| BadRedisUrl)?;
-        match info.addr() {
-            ConnectionAddr::Tcp(host, port) if !host.is_empty() => {
-                let (host, settings) = (host.clone(), info.redis_settings().clone());
-                Ok(Address { is_encrypted, host, port: *port, settings })
-            }
-            _ => Err(BadRedisUrl),
+        let ConnectionAddr::Tcp(host, port) = info.addr() else { return Err(BadRedisUrl) };
+        if host.is_empty() {
+            return Err(BadRedisUrl);
         }
+        Ok(Address { is_encrypted, host: host.clone(), port: *port, settings: info.redis_settings().clone() })
     }
 }
 

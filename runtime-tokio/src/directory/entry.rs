@@ -116,11 +116,14 @@ pub(super) fn read(request: &DirectoryOutput, answer: Value) -> Result<Vec<Direc
         DirectoryOutput::Renew(claims) => refused(claims, answer),
         DirectoryOutput::Release { .. } => answer.extract_error().map(|_| Vec::new()).map_err(Fault::from),
         DirectoryOutput::LookUp(session) => {
-            let entry = match answer {
-                Value::BulkString(entry) => entry,
-                // Another program's value, of another type.
-                Value::ServerError(error) if error.code() == "WRONGTYPE" => Vec::new(),
-                answer => return Err(answer.extract_error().map_or_else(Fault::from, |_| Fault::Nonsense)),
+            // Another program's value, of another type.
+            let is_foreign = matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE");
+            let entry = if let Value::BulkString(entry) = answer {
+                entry
+            } else if is_foreign {
+                Vec::new()
+            } else {
+                return Err(answer.extract_error().map_or_else(Fault::from, |_| Fault::Nonsense));
             };
             let place = if entry.len() <= MAX_ENTRY { place(&entry) } else { None };
             Ok(vec![DirectoryInput::Found { session: *session, place }])

@@ -92,10 +92,12 @@ impl Acme {
     pub async fn follow(mut self, again: &Notify, told: impl Fn(Tried<'_>, bool), done: impl Fn()) -> Infallible {
         let mut failures = 0;
         loop {
-            while failures == 0 {
-                tokio::select! {
-                    () = self.wait_for_renewal() => break,
-                    () = again.notified() => done(),
+            if failures == 0 {
+                loop {
+                    tokio::select! {
+                        () = self.wait_for_renewal() => break,
+                        () = again.notified() => done(),
+                    }
                 }
             }
             let tried = timeout(ORDER_WITHIN, order::certificate(&self.options, &self.cache, &self.answers)).await;
