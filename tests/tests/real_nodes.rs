@@ -262,12 +262,13 @@ fn without_redis_sessions_go_on_and_with_an_empty_one_all_are_found_again() {
     // The node of the first host, and that of the second.
     let key = cluster.redis.ask(&["KEYS", "beach:s:*"]);
     assert_eq!(key.lines().count(), 2, "{key}");
-    let at_place = |node: usize, link: &str| link.replace(&cluster.url, cluster.nodes[node].place());
+    let urls = cluster.nodes.each_ref().map(|node| node.url());
+    let at_node = |node: usize, link: &str| link.replace(&cluster.url, &urls[node]);
     let first = usize::from(!{
         let id = hosts[0].links.view.split("/s/").nth(1).expect("an id")[..14].to_owned();
         cluster.redis.ask(&["GET", &format!("beach:s:{id}")]).ends_with("/n/a")
     });
-    let (here, there) = (at_place(first, &hosts[0].links.view), at_place(1 - first, &hosts[0].links.view));
+    let (here, there) = (at_node(first, &hosts[0].links.view), at_node(1 - first, &hosts[0].links.view));
     let mut stays = Process::start(&mut join(&cluster.scratch, &["--json", "--relay-only", &there]));
     stays.line("the first screen", PATIENCE, |line| line.contains("first_screen"));
 

@@ -176,6 +176,12 @@ impl Node {
         &self.place
     }
 
+    /// The URL of the node itself, without the proxy.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://localhost:{}", self.port)
+    }
+
     /// Where monitors ask.
     #[must_use]
     pub fn monitor(&self) -> SocketAddr {
