@@ -36,7 +36,6 @@ pub const LIVE: &[(&str, Target)] = &[
     ("printed", printed::printed),
     ("rendezvous", rendezvous::rendezvous),
     ("turn_requests", turn::requests),
-    ("turn_answers", turn::answers),
     ("to_host", lanes::to_host),
     ("to_viewer", lanes::to_viewer),
     ("signalling", signalling::signalling),

@@ -64,9 +64,6 @@ fn peer_in_a_world(data: &[u8]) {
     if peer.set_remote(now, &remote).is_err() {
         return;
     }
-    // A check with the right password and no more: the endpoint hands it to this peer.
-    let plain = check(&local, &remote, &mut Choices::new(&[0; 16]));
-    assert!(peer.accepts(now, VIEWER_AT.into(), HOST_AT.into(), &plain), "the checks of this target reach nobody");
     let mut sent = 0;
     let mut is_over = false;
     while !choices.is_empty() && !is_over {
@@ -220,7 +217,7 @@ fn chunk(choices: &mut Choices<'_>, forger: usize, tsn: [u32; 2]) -> Vec<u8> {
         };
         value.extend(word.to_be_bytes());
     }
-    value.extend_from_slice(&choices.chunk()[..]);
+    value.extend_from_slice(choices.chunk());
     value.truncate(1000);
     let length = match choices.below(16) {
         0 => choices.short(),

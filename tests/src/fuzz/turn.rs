@@ -1,24 +1,22 @@
-//! TURN: requests of clients to a server that lives, and a server's answers to a client that lives. The harness signs
-//! what the input builds, since no fuzzer finds a MAC.
+//! Requests of TURN clients to a server that lives. The harness signs what the input builds, since no fuzzer finds a
+//! MAC.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::ice::server_url::{Credentials, Transport};
-use beach_core::ice::turn::{Allocations, Effect};
+use beach_core::ice::server_url::Credentials;
 use beach_core::machine::Machine as _;
 use beach_core::time::Timestamp;
 use beach_core::turn_server::{
     Client, MAX_ALLOCATIONS, Peers, RelayId, TurnConfig, TurnInput, TurnOutput, TurnServer, Via,
 };
-use stun_types::attribute::{AttributeType, ErrorCode, Nonce, RawAttribute, Realm, Username};
+use stun_types::attribute::{AttributeType, Nonce, RawAttribute, Realm, Username};
 use stun_types::message::{
     IntegrityAlgorithm, LongTermKeyCredentials, Message, MessageClass, MessageType, MessageWrite as _,
     MessageWriteExt as _, MessageWriteVec, Method, TransactionId,
 };
 
 use super::choices::Choices;
-use crate::determinism;
 
 const SECRET: &str = "north";
 const REALM: &str = "beach";
@@ -187,129 +185,4 @@ impl Post {
             }
         }
     }
-}
-
-const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)), 4000);
-const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(203, 0, 113, 1)), 3478);
-
-/// A server's answers to a client. In a world of its own, since the client draws its transactions from the system.
-pub(super) fn answers(data: &[u8]) {
-    let data = data.to_vec();
-    determinism::run(1, move || answers_in_a_world(&data));
-}
-
-fn answers_in_a_world(data: &[u8]) {
-    let mut choices = Choices::new(data);
-    let transport = if choices.bit() { Transport::Tcp } else { Transport::Udp };
-    let mut own = Allocations::default();
-    let now = Timestamp::ZERO;
-    own.learn(now, SERVER, transport, credentials());
-    own.want(now, &[LOCAL]);
-    own.permit(now, [198, 51, 100, 1].into());
-    let mut line = Line { own, now, asked: None, stream: None, steps: 0 };
-    line.settle();
-    line.take(&challenge(line.asked.as_deref()));
-    line.settle();
-    let again = line.asked.as_deref().and_then(|bytes| Message::from_bytes(bytes).ok());
-    let signed = again.is_some_and(|again| again.attribute::<Username>().is_ok());
-    assert!(signed, "the client does not hear its server, so this target tests nothing");
-    while !choices.is_empty() {
-        match choices.below(8) {
-            0 => line.take(choices.chunk()),
-            1 => line.now = line.now + Duration::from_millis(choices.number() % 700_000),
-            2 => {
-                let (to, bytes, of_a_lane) = (place(&mut choices), choices.chunk(), choices.bit());
-                let relayed = line.own.relayed().next();
-                relayed.map(|relayed| line.own.send(line.now, relayed, to, bytes, of_a_lane));
-            }
-            3 => line.take(&challenge(line.asked.as_deref())),
-            _ => {
-                let bytes = answer(line.asked.as_deref(), &mut choices);
-                line.take(&bytes);
-            }
-        }
-        line.settle();
-    }
-}
-
-/// The client, and what it said last.
-struct Line {
-    own: Allocations,
-    now: Timestamp,
-    asked: Option<Vec<u8>>,
-    stream: Option<u32>,
-    steps: u32,
-}
-
-impl Line {
-    fn take(&mut self, bytes: &[u8]) {
-        match self.stream {
-            Some(id) => self.own.stream_bytes(self.now, id, bytes),
-            None => drop(self.own.receive(self.now, SERVER, LOCAL, bytes)),
-        }
-    }
-
-    /// Does what is due now, and what follows from that.
-    fn settle(&mut self) {
-        for _ in 0..4 {
-            self.own.on_time(self.now);
-            self.drain();
-        }
-    }
-
-    fn drain(&mut self) {
-        while let Some(effect) = self.own.poll() {
-            self.steps += 1;
-            assert!(self.steps < 20_000, "a few bytes of a server keep the client busy without end");
-            match effect {
-                Effect::Datagram { bytes, .. } | Effect::Write(_, bytes) => self.asked = Some(bytes),
-                Effect::Dial(id, _) => {
-                    self.stream = Some(id);
-                    self.own.stream_up(self.now, id);
-                    self.own.on_time(self.now);
-                }
-                Effect::HangUp(_) => self.stream = None,
-                Effect::Allocated(_) | Effect::Lost(_) | Effect::Arrived { .. } => {}
-            }
-        }
-    }
-}
-
-/// The kind and the transaction of the request that the client sent last.
-fn head(asked: Option<&[u8]>) -> (Method, TransactionId) {
-    let request = asked.and_then(|bytes| Message::from_bytes(bytes).ok());
-    request.map_or((Method::new(3), TransactionId::from(1)), |request| (request.method(), request.transaction_id()))
-}
-
-/// The refusal with which each server answers the first request.
-fn challenge(asked: Option<&[u8]>) -> Vec<u8> {
-    let (method, transaction) = head(asked);
-    let kind = MessageType::from_class_method(MessageClass::Error, method);
-    let mut message = Message::builder(kind, transaction, MessageWriteVec::new());
-    let unauthorised = ErrorCode::builder(ErrorCode::UNAUTHORIZED).build().expect("a known code");
-    message.add_attribute(&unauthorised).expect("room");
-    message.add_attribute(&Realm::new(REALM).expect("short")).expect("room");
-    message.add_attribute(&Nonce::new("nonce").expect("short")).expect("room");
-    message.finish()
-}
-
-fn answer(asked: Option<&[u8]>, choices: &mut Choices<'_>) -> Vec<u8> {
-    let (method, transaction) = head(asked);
-    let class = CLASSES[[2, 2, 3, 1][choices.below(4)]];
-    let method = if choices.below(8) == 0 { Method::new(METHODS[choices.below(METHODS.len())]) } else { method };
-    let kind = MessageType::from_class_method(class, method);
-    let mut message = Message::builder(kind, transaction, MessageWriteVec::new());
-    if choices.bit() && method.value() == 3 {
-        let relayed = xor_address(([203, 0, 113, 1], 50_001).into());
-        let lifetime = choices.array::<4>();
-        let _ = message.add_attribute(&RawAttribute::new(AttributeType::new(0x0016), &relayed));
-        let _ = message.add_attribute(&RawAttribute::new(AttributeType::new(0x000d), &lifetime));
-        let mapped = xor_address(LOCAL);
-        let _ = message.add_attribute(&RawAttribute::new(AttributeType::new(0x0020), &mapped));
-    }
-    add_attributes(&mut message, choices);
-    if choices.below(8) != 0 {
-        sign(&mut message, None);
-    }
-    message.finish()
 }

@@ -11,10 +11,13 @@ use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 
+/// What is to be said, in order.
+type Queue = VecDeque<(Lane, Vec<u8>)>;
+
 /// What the peers of an engine say beside their machine, and how many messages they heard.
 #[derive(Clone, Default)]
 pub struct Mouth {
-    queue: Rc<RefCell<VecDeque<(Lane, Vec<u8>)>>>,
+    queue: Rc<RefCell<Queue>>,
     heard: Rc<Cell<u64>>,
     said: Rc<Cell<u64>>,
 }
