@@ -90,7 +90,7 @@ pub(crate) enum Command {
     Web(WebArgs),
     /// Run a rendezvous, which introduces viewers to hosts
     #[command(after_help = SERVE_VARIABLES)]
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Show your sessions: links and viewers
     Status(StatusArgs),
     /// Join your own session, such as one in the background

@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         Command::Share(args) => run(Box::pin(share::run(*args))),
         Command::Join(args) => run(Box::pin(join::run(args))),
         Command::Web(args) => run(Box::pin(web::run(args))),
-        Command::Serve(args) => run_on(args.threads, Box::pin(serve::run(args))),
+        Command::Serve(args) => run_on(args.threads, Box::pin(serve::run(*args))),
         Command::Status(args) => run(Box::pin(control::status(args))),
         Command::Attach(args) => run(Box::pin(detach::attach(args))),
         Command::Doctor(args) => run(Box::pin(doctor::run(args))),

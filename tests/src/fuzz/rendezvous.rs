@@ -11,7 +11,7 @@ use beach_core::rendezvous::{ConnectionId, DirectoryInput, Rendezvous, Rendezvou
 use beach_core::role::Role;
 use beach_core::session::link::Refusal;
 use beach_core::time::Timestamp;
-use beach_core::wire::signal::{IceUrl, Opaque, ToRendezvous, parse_from_rendezvous, to_text};
+use beach_core::wire::signal::{IceUrl, Opaque, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
 
 use super::choices::Choices;
 use crate::sim::host_secrets;
@@ -114,6 +114,10 @@ impl Post {
                 }
                 RendezvousOutput::Close(id) => {
                     assert!(self.open.remove(&id), "a connection is closed once");
+                }
+                RendezvousOutput::Pipe { connection, join, .. } => {
+                    assert!(self.open.remove(&connection), "an open connection is carried, and ends here");
+                    assert!(parse_to_rendezvous(&join).is_ok(), "nobody can read {join}");
                 }
                 RendezvousOutput::Drained | RendezvousOutput::Directory(_) => {}
             }
