@@ -60,8 +60,8 @@ fn a_script_is_read_as_it_is_printed() {
 }
 
 /// The promises that a fault breaks, and the seed of a world that shows the fault. A change of the generator or of the
-/// machines may lead to another seed, which is then looked for. Most faults without a seed are shown by a script; `InputGaps` and
-/// `LostLines` by nothing yet.
+/// machines may lead to another seed, which is then looked for. Most faults without a seed are shown by a script;
+/// `InputGaps` and `LostLines` by nothing yet.
 fn shown_by(fault: Fault) -> (&'static [Promise], Option<u64>) {
     match fault {
         Fault::WithdrawnInvites => (&[Promise::WithdrawnInvite], Some(3)),
