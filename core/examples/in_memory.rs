@@ -199,7 +199,10 @@ impl Session {
                 RendezvousOutput::Send(to, text) => self.network.deliver(to, Delivery::Text(text)),
                 RendezvousOutput::Datagram(to, bytes) => self.network.deliver(to, Delivery::Relayed(bytes)),
                 RendezvousOutput::Close(to) => self.network.deliver(to, Delivery::Down),
-                RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained | RendezvousOutput::Directory(_) => {}
+                RendezvousOutput::TakesPart(_)
+                | RendezvousOutput::Drained
+                | RendezvousOutput::Directory(_)
+                | RendezvousOutput::Pipe { .. } => {}
             }
         }
         while let Some(output) = self.host.poll() {

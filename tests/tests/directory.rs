@@ -459,7 +459,7 @@ fn viewers_whose_host_leaves_are_looked_for_at_once_and_a_rendezvous_that_ends_k
     };
     let mut desk = with_viewer();
     assert_eq!(desk.tell(RendezvousInput::Closed(1)), [look_up(1)]);
-    assert_eq!(desk.directory(found(1, Some(HERE))), [waiting.clone()]);
+    assert_eq!(desk.directory(found(1, Some(HERE))), std::slice::from_ref(&waiting));
     assert_eq!(desk.waits(secs(1)), [look_up(1)]);
     assert_eq!(desk.directory(found(1, None)), [], "told once");
 

@@ -167,6 +167,9 @@ impl Triangle {
             }
             Output::Machine(_)
             | Output::DialAt(_)
+            | Output::DialBeside(_)
+            | Output::TakeBeside
+            | Output::HangUpBeside
             | Output::HangUp
             | Output::Relay(_)
             | Output::TurnDial(..)

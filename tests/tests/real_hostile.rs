@@ -68,6 +68,10 @@ impl LinkUser for Bold {
     fn split(output: ViewerOutput<Command>) -> Result<Command, ViewerOutput> {
         Viewer::split(output)
     }
+
+    fn ending(output: &ViewerOutput) -> Option<String> {
+        Viewer::ending(output)
+    }
 }
 
 type BoldEndpoint = Endpoint<Bold, Str0m>;

@@ -416,7 +416,8 @@ fn join_from(desk: &mut Desk, id: u64, secrets: u64, address: &str, count: u64) 
         | RendezvousOutput::TakesPart(_)
         | RendezvousOutput::Close(_)
         | RendezvousOutput::Drained
-        | RendezvousOutput::Directory(_) => None,
+        | RendezvousOutput::Directory(_)
+        | RendezvousOutput::Pipe { .. } => None,
     });
     heard.collect()
 }

@@ -90,7 +90,8 @@ fn a_rendezvous_tells_the_whole_id_to_viewers_alone_and_knows_no_other_names() {
             | RendezvousOutput::TakesPart(_)
             | RendezvousOutput::Close(_)
             | RendezvousOutput::Drained
-            | RendezvousOutput::Directory(_) => None,
+            | RendezvousOutput::Directory(_)
+            | RendezvousOutput::Pipe { .. } => None,
         });
         said.collect()
     };

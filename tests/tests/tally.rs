@@ -55,6 +55,7 @@ impl Desk {
                     self.open.retain(|open| *open != id);
                 }
                 RendezvousOutput::TakesPart(_) | RendezvousOutput::Drained | RendezvousOutput::Directory(_) => {}
+                RendezvousOutput::Pipe { .. } => unreachable!("without a directory nobody is carried"),
             }
         }
     }
