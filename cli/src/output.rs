@@ -253,8 +253,9 @@ pub(crate) fn page_served(url: &str) {
     print(url);
 }
 
+/// Prints a line about a recording, which may be a stranger's: without its control characters.
 pub(crate) fn replayed(at: Timestamp, line: &str) {
-    let _ = writeln!(stdout(), "{at:>14} s  {line}");
+    let _ = writeln!(stdout(), "{at:>14} s  {}", printable(line));
 }
 
 /// Prints the greeting of a share.

@@ -2,10 +2,12 @@
 //! this rendezvous carries their messages to the one that has their host.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use beach_core::rendezvous::ConnectionId;
+use beach_core::session::address::owner;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use crate::serve::Caller;
 use crate::signal::{Signal, SignalEvent};
@@ -17,8 +19,9 @@ pub const MAX_HOPS: u8 = 3;
 /// Most connections that one rendezvous carries: each needs a second socket.
 pub const MAX_PIPES: usize = 4096;
 
-/// Messages of a viewer that may wait for the other rendezvous.
-const WAITING_MAX: usize = 160;
+/// Messages of a viewer that may wait for the other rendezvous. Until that one is reached, a viewer has a few texts to
+/// say.
+const WAITING_MAX: usize = 32;
 
 /// Messages of the other rendezvous, of all connections together, that the loop has not asked for yet. When there are
 /// so many, their sockets are not read.
@@ -57,14 +60,16 @@ pub(crate) struct Pipes {
     report: mpsc::Sender<(ConnectionId, Arrived)>,
     arrived: mpsc::Receiver<(ConnectionId, Arrived)>,
     tasks: JoinSet<()>,
+    /// The addresses of viewers for whom tasks work. An address whose owner has others counts as its owner.
+    addresses: HashMap<Id, IpAddr>,
 }
 
 impl Pipes {
     /// Room for so many.
     pub(crate) fn new(most: usize) -> Pipes {
         let (report, arrived) = mpsc::channel(ARRIVED_MAX);
-        let (ways, tasks) = (HashMap::new(), JoinSet::new());
-        Pipes { most: most.min(MAX_PIPES), tally: Tally::default(), ways, report, arrived, tasks }
+        let (ways, tasks, addresses) = (HashMap::new(), JoinSet::new(), HashMap::new());
+        Pipes { most: most.min(MAX_PIPES), tally: Tally::default(), ways, report, arrived, tasks, addresses }
     }
 
     /// The counts.
@@ -73,13 +78,17 @@ impl Pipes {
     }
 
     /// Carries the connection to the rendezvous at `place` from now on, where `first` is the first text. Whether there
-    /// is room for that.
+    /// is room for that: no address has more than half of it.
     #[must_use]
     pub(crate) fn open(&mut self, connection: ConnectionId, place: &str, first: String, caller: Caller) -> bool {
         let Caller { client, hops } = caller;
         // Those that have ended leave room.
-        while self.tasks.try_join_next().is_some() {}
-        if hops >= MAX_HOPS || self.tasks.len() >= self.most {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.addresses.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+        }
+        let address = client.map(owner);
+        let of_address = self.addresses.values().filter(|other| address == Some(**other)).count();
+        if hops >= MAX_HOPS || self.tasks.len() >= self.most || of_address >= self.most.div_ceil(2) {
             self.tally.refused += 1;
             return false;
         }
@@ -89,7 +98,8 @@ impl Pipes {
         let mut way = Signal::for_viewer(place, client, hops + 1);
         way.dial();
         way.send(first);
-        self.tasks.spawn(carry(connection, way, waiting, self.report.clone()));
+        let task = self.tasks.spawn(carry(connection, way, waiting, self.report.clone()));
+        self.addresses.extend(address.map(|address| (task.id(), address)));
         true
     }
 
@@ -133,9 +143,11 @@ async fn carry(
     mut waiting: mpsc::Receiver<Carried>,
     report: mpsc::Sender<(ConnectionId, Arrived)>,
 ) {
+    let mut is_up = false;
     loop {
         let arrived = tokio::select! {
-            message = waiting.recv() => match message {
+            // Until the other rendezvous is reached, the viewer's messages wait in the one queue that is short.
+            message = waiting.recv(), if is_up => match message {
                 Some(Carried::Text(text)) => {
                     way.send(text);
                     continue;
@@ -147,8 +159,12 @@ async fn carry(
                 None => return way.close().await,
             },
             event = way.next() => match event {
+                SignalEvent::Up => {
+                    is_up = true;
+                    continue;
+                }
                 // A carried connection has none beside it.
-                SignalEvent::Up | SignalEvent::Beside(_) => continue,
+                SignalEvent::Beside(_) => continue,
                 SignalEvent::Text(text) => Arrived::Carried(Carried::Text(text)),
                 SignalEvent::Datagram(bytes) => Arrived::Carried(Carried::Datagram(bytes)),
                 SignalEvent::Down(cause) => {
@@ -185,5 +201,22 @@ mod tests {
         pipes.close(2);
         while pipes.tasks.join_next().await.is_some() {}
         assert!(pipes.open(4, "http://127.0.0.1:1", String::new(), caller(0)), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn an_address_gets_half_of_the_room() {
+        let mut pipes = Pipes::new(4);
+        let opens = |pipes: &mut Pipes, number, address: &str| {
+            let caller = Caller { client: address.parse().ok(), hops: 0 };
+            pipes.open(number, "http://127.0.0.1:1", String::new(), caller)
+        };
+        assert!(opens(&mut pipes, 1, "2001:db8::1") && opens(&mut pipes, 2, "2001:db8::2"));
+        assert!(!opens(&mut pipes, 3, "2001:db8::3"), "the same network has two");
+        assert!(opens(&mut pipes, 4, "2001:db8:0:1::1"));
+        // Nobody listens there.
+        for _ in 0..3 {
+            assert!(matches!(pipes.next().await, (_, Arrived::Ended)));
+        }
+        assert!(opens(&mut pipes, 5, "2001:db8::1") && opens(&mut pipes, 6, "2001:db8::2"), "there is room again");
     }
 }

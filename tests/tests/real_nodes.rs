@@ -11,7 +11,7 @@ use beach_core::wire::signal::{ToRendezvous, to_text};
 use beach_runtime_tokio::directory::{self, ANSWER_WITHIN, Directory, RedisUrl};
 use beach_runtime_tokio::signal::{Signal as Way, SignalEvent};
 use beach_tests::real::{
-    Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, share, skipped,
+    Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, skipped,
 };
 use tokio::time::timeout;
 
@@ -318,8 +318,10 @@ struct Typed {
 impl Typed {
     fn host(cluster: &Cluster, number: usize) -> Host {
         let (log, program) = (format!("host{number}.log"), format!("stty raw -echo; exec cat > typed{number}"));
-        let options = ["--json", "--no-approve", "--server", &cluster.url, "--relay-only", "--log-file", &log];
-        Host::run(&cluster.scratch, &mut share(&cluster.scratch, &options, &["sh", "-c", &program]))
+        let options = ["share", "--headless", "--json", "--no-approve", "--server", &cluster.url, "--relay-only"];
+        let mut command = beach(&cluster.scratch, &options);
+        command.args(["--log-file", &log, "--", "sh", "-c", &program]);
+        Host::run(&cluster.scratch, &mut command)
     }
 
     fn start(cluster: &Cluster, number: usize, host: Host) -> Typed {

@@ -197,6 +197,10 @@ async fn certificate(report: &mut Report, args: &ServeArgs, listens: &[SocketAdd
         return report.check("certificate", Outcome::Good, "none: serve speaks plain HTTP", "");
     };
     match Certificate::read(certificate, key) {
+        Ok(read) if read.has_expired() => {
+            let text = format!("{}: the certificate has expired", certificate.display());
+            report.check("certificate", Outcome::Bad, &text, "renew the certificate");
+        }
         Ok(_) => report.check("certificate", Outcome::Good, &certificate.display().to_string(), ""),
         Err(cause) => {
             report.check("certificate", Outcome::Bad, &cause.to_string(), "check --tls-cert and --tls-key");

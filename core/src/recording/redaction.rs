@@ -120,9 +120,12 @@ fn from_viewer(bytes: Vec<u8>) -> Vec<u8> {
 /// A host's frame with blank lines. Bytes that are no frame are crossed out.
 fn from_host(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(mut down) = Down::decode(&bytes) else { return crossed_out(&bytes) };
+    let blank = Line::default().encode();
     for segment in &mut down.segments {
-        // Each part of a long line becomes the whole line.
-        (segment.part, segment.parts, segment.content) = (0, 1, Line::default().encode());
+        // Each part of a long line becomes the whole line. What is shorter than that says nothing.
+        if segment.content.len() >= blank.len() {
+            (segment.part, segment.parts, segment.content) = (0, 1, blank.clone());
+        }
     }
     down.encode()
 }

@@ -12,6 +12,7 @@ mod plan;
 
 use std::convert::Infallible;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -100,29 +101,57 @@ impl Acme {
                     }
                 }
             }
-            let tried = timeout(ORDER_WITHIN, order::certificate(&self.options, &self.cache, &self.answers)).await;
-            self.answers.forget_proofs();
-            let tried = tried.unwrap_or(Err(AcmeError::Late)).and_then(|pem| Ok(self.cache.keep(&pem)?));
-            match tried {
-                Ok(kept) => {
-                    self.take(kept);
-                    failures = 0;
+            failures = match self.order(again, &done).await {
+                Ok(()) => {
                     tracing::info!(domains = self.options.domains.join(","), "a new certificate is in use");
                     told(Ok(()), true);
+                    0
                 }
                 Err(cause) => {
-                    failures += 1;
-                    let pause = pause_after(failures, &mut crate::entropy());
-                    let has_one = self.has_certificate();
-                    tracing::warn!(%cause, again_after = ?pause, has_one, "no certificate by ACME");
-                    told(Err(&cause), has_one);
-                    tokio::select! {
-                        () = sleep(pause) => {}
-                        () = again.notified() => done(),
-                    }
+                    told(Err(&cause), self.has_certificate());
+                    tracing::warn!(%cause, has_one = self.has_certificate(), "no certificate by ACME");
+                    failures + 1
+                }
+            };
+            if failures == 0 && self.is_due() {
+                tracing::warn!("the new certificate is old already: is the clock of this machine right?");
+                failures = 1;
+            }
+            if failures > 0 {
+                let pause = pause_after(failures, &mut crate::entropy());
+                tracing::info!(again_after = ?pause, "the authority is asked again");
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = again.notified() => done(),
                 }
             }
         }
+    }
+
+    /// Orders a certificate, and uses it. Notified meanwhile, it calls `done`: an order is under way.
+    async fn order(&mut self, again: &Notify, done: &impl Fn()) -> Result<(), AcmeError> {
+        let ordered = {
+            let order = timeout(ORDER_WITHIN, order::certificate(&self.options, &self.cache, &self.answers));
+            let mut order = pin!(order);
+            loop {
+                tokio::select! {
+                    ordered = &mut order => break ordered,
+                    () = again.notified() => done(),
+                }
+            }
+        };
+        self.answers.forget_proofs();
+        let pem = ordered.unwrap_or(Err(AcmeError::Late))?;
+        self.take(cache::kept(pem.as_bytes())?);
+        // The certificate is there, and the authority counts how many it gives.
+        if let Err(cause) = self.cache.keep(&pem) {
+            tracing::warn!(%cause, "the new certificate is in use, and not on disk: after a restart another one is needed");
+        }
+        Ok(())
+    }
+
+    fn is_due(&self) -> bool {
+        self.valid.is_some_and(|(begin, end)| renewal_at(begin, end) <= now())
     }
 
     async fn wait_for_renewal(&self) {

@@ -98,12 +98,19 @@ impl Certificate {
         InUse(self.current.subscribe())
     }
 
+    /// Whether the certificate is of no use any more.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        self.current.borrow().expires.is_some_and(|expires| expires <= now)
+    }
+
     /// Reads the files again for ever, when they have changed and when notified; then calls `done`. Files that cannot
     /// be used change nothing; the log says why.
     pub async fn follow(mut self, again: &Notify, done: impl Fn()) -> Infallible {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = self.read;
+        let (mut seen, mut warned) = (self.read, None);
         loop {
             let is_told = tokio::select! {
                 () = again.notified() => true,
@@ -124,12 +131,19 @@ impl Certificate {
                 None => {}
                 Some(Ok(settings)) => {
                     tracing::info!(certificate = %self.files.certificate.display(), "a new certificate is in use");
+                    warned = None;
                     self.current.send_replace(settings);
                     self.read = stamp;
                 }
                 Some(Err(cause)) => {
-                    tracing::warn!(%cause, "the old certificate stays in use");
-                    self.read = stamp;
+                    if is_told || warned != Some(stamp) {
+                        tracing::warn!(%cause, "the old certificate stays in use");
+                    }
+                    warned = Some(stamp);
+                    // What could not be read may be readable a moment later, and look the same.
+                    if !matches!(cause, CertificateError::Unreadable { .. }) {
+                        self.read = stamp;
+                    }
                 }
             }
             if is_told {

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::server::TlsStream;
 
 use super::canonical;
 use crate::tls::{HANDSHAKE_DEADLINE, HANDSHAKE_RECORD, Handshakes, InUse};
@@ -116,28 +117,43 @@ async fn serve(
     id: ConnectionId,
     client: Client,
     stream: TcpStream,
-    waiting: mpsc::Receiver<Waiting>,
+    mut waiting: mpsc::Receiver<Waiting>,
     report: mpsc::Sender<TurnInput>,
     handshakes: Arc<Handshakes>,
 ) {
-    let mut first = [0];
-    let peek = timeout(HANDSHAKE_DEADLINE, stream.peek(&mut first)).await;
-    if !matches!(peek, Ok(Ok(1))) {
-        let _ = report.send(TurnInput::Closed(id)).await;
-        return;
-    }
-    if first != [HANDSHAKE_RECORD] {
-        return carry(id, client, stream, waiting, report).await;
-    }
-    let handshake = timeout(HANDSHAKE_DEADLINE, handshakes.accept(stream, Some(client.address.ip()))).await;
-    match handshake.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        // In a box: the state of TLS is large.
-        Ok(stream) => carry(id, client, Box::new(stream), waiting, report).await,
+    let begun = tokio::select! {
+        // The server refuses the client, who has said nothing that could be answered. A refused connection costs a file
+        // for as long as it stays.
+        _ = waiting.recv() => Err(io::ErrorKind::ConnectionRefused.into()),
+        begun = begin(client, stream, &handshakes) => begun,
+    };
+    match begun {
+        Ok(Begun::Plain(stream)) => carry(id, client, stream, waiting, report).await,
+        Ok(Begun::Secured(stream)) => carry(id, client, stream, waiting, report).await,
         Err(error) => {
-            tracing::debug!(id, %error, "no TLS with a TURN client");
+            tracing::debug!(id, %error, "nothing begins with a TURN client");
             let _ = report.send(TurnInput::Closed(id)).await;
         }
     }
+}
+
+/// The beginning of a connection.
+enum Begun {
+    Plain(TcpStream),
+    /// In a box: the state of TLS is large.
+    Secured(Box<TlsStream<TcpStream>>),
+}
+
+async fn begin(client: Client, stream: TcpStream, handshakes: &Handshakes) -> io::Result<Begun> {
+    let mut first = [0];
+    if timeout(HANDSHAKE_DEADLINE, stream.peek(&mut first)).await?? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if first != [HANDSHAKE_RECORD] {
+        return Ok(Begun::Plain(stream));
+    }
+    let stream = timeout(HANDSHAKE_DEADLINE, handshakes.accept(stream, Some(client.address.ip()))).await??;
+    Ok(Begun::Secured(Box::new(stream)))
 }
 
 /// A connection, until either side ends it.
@@ -194,6 +210,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
+    use crate::tls::acme::{Acme, AcmeOptions};
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_reads_slowly_misses_datagrams_and_no_answer_and_gets_nothing_old() {
@@ -219,5 +236,34 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&read), "1111222233334444");
         task.await.expect("no panic");
         assert_eq!(reports.recv().await, Some(TurnInput::Closed(1)));
+    }
+
+    #[tokio::test]
+    async fn a_refused_client_that_has_said_nothing_goes_at_once() {
+        let cache = std::env::temp_dir().join(format!("beach-turn-refused-{}", std::process::id()));
+        let options = AcmeOptions {
+            domains: vec!["localhost".to_owned()],
+            directory: "https://localhost:1".to_owned(),
+            contact: Vec::new(),
+            cache: cache.clone(),
+        };
+        let acme = Acme::new(options).expect("a folder");
+        let handshakes = Arc::new(Handshakes::new(acme.in_use()));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        for first in [&b""[..], &[HANDSHAKE_RECORD]] {
+            let mut far = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connects");
+            far.write_all(first).await.expect("a byte");
+            let (near, address) = listener.accept().await.expect("a connection");
+            let (queue, waiting) = mpsc::channel(WAITING_MAX);
+            let (report, mut reports) = mpsc::channel(4);
+            let client = Client { via: Via::Stream(1), address };
+            let task = tokio::spawn(serve(1, client, near, waiting, report, handshakes.clone()));
+            tokio::task::yield_now().await;
+            drop(queue);
+            let closed = timeout(HANDSHAKE_DEADLINE / 2, reports.recv()).await.expect("before the deadline");
+            assert_eq!(closed, Some(TurnInput::Closed(1)));
+            task.await.expect("no panic");
+        }
+        let _ = std::fs::remove_dir_all(cache);
     }
 }

@@ -73,7 +73,7 @@ impl Cache {
         let cache = Cache { account: folder.join(account), certificate: folder.join(certificate), folder };
         // Before the first order: an authority counts its certificates.
         let probe = cache.folder.join(".writable");
-        cache.write(&probe, b"")?;
+        cache.write(&probe, &[0; 4096])?;
         let _ = fs::remove_file(probe);
         Ok(cache)
     }
@@ -99,18 +99,17 @@ impl Cache {
     /// Keeps a chain of certificates with its key, in PEM.
     ///
     /// # Errors
-    /// It cannot be used, or the file cannot be written.
-    pub(super) fn keep(&self, pem: &str) -> Result<Kept, CacheError> {
-        let kept = kept(pem.as_bytes())?;
-        self.write(&self.certificate, pem.as_bytes())?;
-        Ok(kept)
+    /// The file cannot be written.
+    pub(super) fn keep(&self, pem: &str) -> Result<(), CacheError> {
+        self.write(&self.certificate, pem.as_bytes())
     }
 
     /// Writes a file whole or not at all.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-        let new = path.with_extension("new");
+        // Another process may write the same file.
+        let new = path.with_extension(format!("{}.new", std::process::id()));
         let write = || {
-            // Without what a process that was killed may have left there.
+            // Without what a process of the same number may have left there.
             let _ = fs::remove_file(&new);
             let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
             file.write_all(bytes)?;
@@ -132,7 +131,10 @@ fn read(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 /// A chain of certificates with the key of the first one.
-fn kept(pem: &[u8]) -> Result<Kept, CacheError> {
+///
+/// # Errors
+/// It cannot be used.
+pub(super) fn kept(pem: &[u8]) -> Result<Kept, CacheError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(CacheError::Certificate("there is none"))?;
     let parsed = Parsed::of(&chain[0]).ok_or(CacheError::Certificate("it cannot be read"))?;
@@ -190,7 +192,7 @@ mod tests {
         assert!(other.certificate().is_none(), "other names have another file");
         fs::write(&cache.certificate, &pem[..pem.len() / 2]).expect("writes");
         assert!(cache.certificate().is_none(), "half a file is none");
-        assert!(cache.keep("nonsense").is_err() && Cache::open(&options(Path::new("/proc"), &["a"])).is_err());
+        assert!(kept(b"nonsense").is_err() && Cache::open(&options(Path::new("/proc"), &["a"])).is_err());
         fs::remove_dir_all(folder).expect("removes");
     }
 }
