@@ -318,6 +318,9 @@ pub struct Rendezvous {
     directory: Option<Directory>,
     /// By when it ends.
     drained_by: Option<Timestamp>,
+    /// Connections that the input at hand ends: dropping one may end others, as one connection may host one session and
+    /// view another.
+    to_drop: Vec<(ConnectionId, Close)>,
     out: VecDeque<RendezvousOutput>,
 }
 
@@ -341,6 +344,7 @@ impl Rendezvous {
             addresses: Addresses::default(),
             directory: None,
             drained_by: None,
+            to_drop: Vec::new(),
             out: VecDeque::new(),
         }
     }
@@ -844,10 +848,6 @@ impl Machine for Rendezvous {
             RendezvousInput::Directory(input) => self.on_directory(now, input),
         }
         self.directory_on_time(now);
-        if self.drained_at().is_some_and(|at| at <= now) {
-            self.drained_by = None;
-            self.out.push_back(RendezvousOutput::Drained);
-        }
         self.end_absent(now);
         while let Some((_, id)) = self.strangers.first().copied().filter(|(until, _)| *until <= now) {
             self.drop_connection(now, id, Close::NoPart);
@@ -855,6 +855,13 @@ impl Machine for Rendezvous {
         if self.next_sweep.is_none_or(|at| at <= now) {
             self.sweep(now);
             self.next_sweep = Some(now + SWEEP);
+        }
+        while let Some((id, why)) = self.to_drop.pop() {
+            self.drop_connection(now, id, why);
+        }
+        if self.drained_at().is_some_and(|at| at <= now) {
+            self.drained_by = None;
+            self.out.push_back(RendezvousOutput::Drained);
         }
         if self.connections.is_empty() && self.addresses.is_empty() {
             self.next_sweep = None;

@@ -478,6 +478,23 @@ fn viewers_whose_host_leaves_are_looked_for_at_once_and_a_rendezvous_that_ends_k
     assert_eq!(desk.tell(RendezvousInput::Closed(1)), [Did::Closed(2)]);
 }
 
+#[test]
+fn a_long_chain_of_hosts_that_view_each_other_is_dropped_without_recursion() {
+    let mut desk = Desk::new(Rendezvous::new().with_directory(HERE));
+    let count = 5_000;
+    for number in 0..count {
+        desk.opens_from(number, None);
+        desk.registers(number, number, 1);
+        if let Some(before) = number.checked_sub(1) {
+            assert_eq!(desk.joins(number, before, number).len(), 2, "the host and the viewer are told");
+        }
+    }
+    desk.tell(RendezvousInput::Drain);
+    let did = desk.tell(RendezvousInput::Closed(0));
+    assert_eq!(did, (1..count).map(Did::Closed).collect::<Vec<_>>(), "each lost its host");
+    assert_eq!(desk.rendezvous.counts().2, 0);
+}
+
 /// Hosts on a few rendezvous; session numbers are those of the hosts.
 struct Town {
     nodes: Nodes,

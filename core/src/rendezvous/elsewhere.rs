@@ -123,7 +123,7 @@ impl Rendezvous {
         match answer {
             Answer::At(place) if !is_here => here.iter().for_each(|(id, _)| self.moved(now, *id, place)),
             Answer::Nowhere | Answer::Silent if tells => {
-                here.iter().filter(|(_, has)| !has).for_each(|(id, _)| self.host_is_away(now, *id));
+                here.iter().filter(|(_, has)| !has).for_each(|(id, _)| self.host_is_away(*id));
             }
             Answer::At(_) | Answer::Nowhere | Answer::Silent => {}
         }
@@ -157,18 +157,18 @@ impl Rendezvous {
         match directory.map(|directory| directory.look_up_host(now, id.short())) {
             Some(LookedUp::Ask) => self.ask(DirectoryOutput::LookUp(id.short())),
             Some(LookedUp::Wait) => {}
-            Some(LookedUp::Full) | None => self.host_is_away(now, id),
+            Some(LookedUp::Full) | None => self.host_is_away(id),
         }
     }
 
     /// Tells the viewers of a session that the host is away. From a rendezvous that ends, they go to look for their
     /// host under the name that all have.
-    fn host_is_away(&mut self, now: Timestamp, id: SessionId) {
+    fn host_is_away(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get(&id) else { return };
         let viewers: Vec<_> = session.links.iter().map(|(link, viewed)| (viewed.viewer, *link)).collect();
         for (viewer, link) in viewers {
             if self.hands_over() {
-                self.drop_connection(now, viewer, Close::Ending);
+                self.to_drop.push((viewer, Close::Ending));
             } else {
                 self.say(viewer, &FromRendezvous::Waiting { link });
             }
