@@ -740,7 +740,8 @@ impl Rendezvous {
         self.end(id, None);
     }
 
-    /// Ends a session. Viewers go to `place` if their host is there.
+    /// Ends a session. Viewers go to `place` if their host is there. Those that do not go by themselves are dropped: they
+    /// come again, and are carried there.
     fn end(&mut self, id: SessionId, place: Option<&str>) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.links -= session.links.len();
@@ -752,7 +753,11 @@ impl Rendezvous {
             if let Some(connection) = self.connections.get_mut(&gone.viewer) {
                 connection.views.remove(&link);
             }
-            let told = match place.filter(|_| gone.moves) {
+            let told = match place {
+                Some(_) if !gone.moves => {
+                    self.to_drop.push((gone.viewer, Close::Ending));
+                    continue;
+                }
                 Some(url) => FromRendezvous::Elsewhere { link, url: url.to_owned() },
                 None if gone.announced => FromRendezvous::Closed { link },
                 None => FromRendezvous::Refused { link: Some(link), reason: Refusal::NoSession },

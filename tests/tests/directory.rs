@@ -309,10 +309,16 @@ fn a_session_that_went_elsewhere_takes_its_viewers_along_in_the_middle_of_a_hand
     assert_eq!(desk.directory(lost(1, 3)), [], "of an earlier claim");
     let did = desk.directory(lost(1, 4));
     assert!(did.contains(&elsewhere(2, 2)) && did.contains(&Did::Closed(1)), "{did:?}");
-    assert!(did.contains(&Did::Said(3, FromRendezvous::Closed { link: LinkId(3) })), "it would not go: {did:?}");
+    assert!(did.contains(&Did::Closed(3)), "it would not go, and comes again: {did:?}");
+    assert!(!did.iter().any(|did| matches!(did, Did::Said(3, _))), "nothing ends it: {did:?}");
     assert!(!did.iter().any(|did| matches!(did, Did::Asked(_))), "the entry is not this rendezvous' any more");
-    assert_eq!(desk.rendezvous.counts().0, 0);
+    assert_eq!(desk.rendezvous.counts(), (0, 0, 2));
     assert_eq!(desk.joins(4, 1, 9), [look_up(1)]);
+    desk.opens(5);
+    let again = join(SessionName::Full(session(1)), 3, false);
+    assert_eq!(desk.says(5, &again), []);
+    let carried = Did::Piped(5, THERE.to_owned(), again);
+    assert_eq!(desk.directory(found(1, Some(THERE))), [elsewhere(4, 9), carried], "the same look-up");
 }
 
 #[test]

@@ -68,7 +68,8 @@ pub enum Close {
     Nonsense,
     /// The host has a newer connection.
     Replaced,
-    /// The rendezvous ends, and the viewer's host has left for another one, nobody knows which.
+    /// The viewer's host has left for another rendezvous, and the viewer is to come again: this rendezvous ends, or the
+    /// viewer does not go there by itself.
     Ending,
 }
 
