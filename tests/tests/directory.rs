@@ -208,10 +208,15 @@ fn a_viewer_is_sent_to_the_host_s_place_by_either_name_and_only_if_it_goes_there
         assert_eq!(desk.waits(LOOK_UP_WITHIN), [refused(2, 8, Refusal::Busy)], "asks again");
         assert_eq!(desk.directory(found(1, Some(THERE))), [], "too late");
     }
-    assert_eq!(desk.directory(DirectoryInput::Down), []);
-    assert_eq!(desk.joins(2, 1, 9), [refused(2, 9, Refusal::NoSession)], "at once");
+    assert_eq!(desk.joins(2, 1, 8), [look_up(1)]);
+    assert_eq!(desk.directory(DirectoryInput::Down), [refused(2, 8, Refusal::Busy)], "nobody knows any more");
+    assert_eq!(desk.joins(2, 1, 9), [refused(2, 9, Refusal::Busy)], "at once, and asks again");
     desk.hosts_alone(3, 1);
     assert!(matches!(desk.joins(2, 1, 10)[..], [Did::Said(3, _), Did::Said(2, _)]), "a local join needs no directory");
+    desk.tell(RendezvousInput::Closed(3));
+    desk.opens(4);
+    let waiting = Did::Said(4, FromRendezvous::Waiting { link: LinkId(11) });
+    assert_eq!(desk.joins(4, 1, 11), [waiting], "so does a session that is here without its host");
 }
 
 #[test]

@@ -16,9 +16,9 @@ const LOOKED_UP_A_SECOND: usize = 100;
 enum Answer<'a> {
     /// The host is at this place, which is another one.
     At(&'a str),
-    /// There is no entry of another place, or no directory.
+    /// There is no entry of another place.
     Nowhere,
-    /// None came in time.
+    /// None came in time, or the directory is down.
     Silent,
 }
 
@@ -59,13 +59,21 @@ impl Rendezvous {
     }
 
     /// Asks the directory for the host of a session that has none here, if the sender has paid for that. Gives the
-    /// request back if there is nobody to ask.
+    /// request back if there is nobody to ask. While the directory is down nobody knows whether a session that is not
+    /// here exists: the viewer asks again.
     pub(super) fn ask_for(&mut self, now: Timestamp, from: ConnectionId, asked: Asked) -> Option<Asked> {
         let found = self.find(asked.name);
         let session = found.and_then(|id| self.sessions.get_mut(&id));
-        let Some(directory) = self.directory.as_mut().filter(|directory| directory.is_up) else { return Some(asked) };
+        let Some(directory) = &mut self.directory else { return Some(asked) };
         if session.as_ref().is_some_and(|session| session.host.is_some()) {
             return Some(asked);
+        }
+        if !directory.is_up {
+            if session.is_some() {
+                return Some(asked);
+            }
+            self.refuse_join(from, asked.link, Join::Busy, Refusal::Busy);
+            return None;
         }
         let (link, name) = (asked.link, asked.name.short());
         let address = self.connections.get(&from).and_then(|connection| connection.address);
@@ -216,9 +224,8 @@ impl Rendezvous {
     pub(super) fn directory_on_time(&mut self, now: Timestamp) {
         let Some(directory) = &mut self.directory else { return };
         let (part, overdue, late) = (directory.due_part(now), directory.overdue(now), directory.to_confirm(now));
-        let answer = if directory.is_up { Answer::Silent } else { Answer::Nowhere };
         late.into_iter().for_each(|id| self.confirm_late(id));
-        overdue.into_iter().for_each(|session| self.found(now, session, answer));
+        overdue.into_iter().for_each(|session| self.found(now, session, Answer::Silent));
         let Some(part) = part else { return };
         part.into_iter().for_each(|request| self.ask(request));
         // Viewers who wait for a host that is away learn where the host came back.
