@@ -17,9 +17,10 @@ use beach_core::rendezvous::{
     RendezvousOutput,
 };
 use beach_core::role::Role;
-use beach_core::session::link::{LinkUser, Refusal};
+use beach_core::session::handshake::Stage;
+use beach_core::session::link::{Command, Envelope, Event, LinkUser, Progress, Refusal, Verdict};
 use beach_core::time::Timestamp;
-use beach_core::viewer::Viewer;
+use beach_core::viewer::{Viewer, ViewerInput, ViewerOutput};
 use beach_core::wire::signal::{
     FromRendezvous, Opaque, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text,
 };
@@ -773,6 +774,118 @@ fn a_viewer_goes_only_where_its_invite_leads_by_the_same_link_and_three_times_in
     assert_eq!(viewer.hears(&sent("http://evil.test")), [], "counts as no session");
     assert_eq!(viewer.waits(secs(1)), joins, "the same one is asked again");
     viewer.replays();
+}
+
+/// A viewer alone, whose endpoint the test plays.
+struct Guest {
+    viewer: Viewer,
+    now: Timestamp,
+    link: LinkId,
+}
+
+impl Guest {
+    /// One that has asked to join.
+    fn asks() -> Guest {
+        let viewer = Viewer::new(viewer_config([4; 32], Role::View));
+        let mut guest = Guest { viewer, now: Timestamp::ZERO, link: LinkId(0) };
+        guest.feels(ViewerInput::Tick);
+        guest.link = guest.hears(Event::SignalUp).expect("the viewer asks to join");
+        guest
+    }
+
+    /// The link by which the viewer asks to join, if it does. It never ends.
+    fn feels(&mut self, input: ViewerInput) -> Option<LinkId> {
+        self.viewer.handle(self.now, input);
+        let mut joins = None;
+        while let Some(output) = self.viewer.poll() {
+            match output {
+                ViewerOutput::Link(Command::Join(link, _)) => joins = Some(link),
+                ViewerOutput::Exit(exit) => panic!("the viewer ends at {:?}: {exit:?}", self.now),
+                ViewerOutput::Link(_)
+                | ViewerOutput::Show(_)
+                | ViewerOutput::Size(_)
+                | ViewerOutput::CursorAsked
+                | ViewerOutput::KeysTaken
+                | ViewerOutput::Notice(_) => {}
+            }
+        }
+        joins
+    }
+
+    fn hears(&mut self, event: Event) -> Option<LinkId> {
+        self.feels(ViewerInput::Link(event))
+    }
+
+    fn waits(&mut self, span: Duration) -> Option<LinkId> {
+        self.now = self.now + span;
+        self.feels(ViewerInput::Tick)
+    }
+
+    /// Its rendezvous lets the viewer in.
+    fn is_joined(&mut self) {
+        let (link, versions) = (self.link, vec![1]);
+        self.hears(Event::Joined { link, role: Role::View, versions, resumes: None, from: None });
+    }
+
+    /// Goes to another rendezvous, and asks there.
+    fn goes(&mut self) {
+        self.hears(Event::Elsewhere(self.link, THERE.to_owned()));
+        assert_eq!(self.hears(Event::SignalUp), Some(self.link), "by the same link");
+    }
+
+    fn is_refused(&mut self, refusal: Refusal) {
+        self.hears(Event::Refused(Some(self.link), refusal));
+    }
+}
+
+#[test]
+fn a_viewer_that_waits_for_approval_stays_while_the_place_that_it_was_sent_to_is_busy() {
+    let mut guest = Guest::asks();
+    guest.is_joined();
+    guest.hears(Event::Verdict(guest.link, Verdict::Waiting));
+    guest.goes();
+    for _ in 0..4 {
+        guest.is_refused(Refusal::Busy);
+        let again = (0..20).find_map(|_| guest.waits(ms(100)));
+        assert_eq!(again, Some(guest.link), "asks again by the link that the host knows");
+    }
+    guest.is_joined();
+    guest.goes();
+    guest.is_refused(Refusal::Busy);
+    guest.now = guest.now + secs(11);
+    guest.is_refused(Refusal::Busy);
+    assert_eq!(guest.viewer.stage(), Stage::ReachingRendezvous, "the handshake is begun anew");
+}
+
+#[test]
+fn a_viewer_that_has_a_path_to_its_host_is_ended_by_no_rendezvous() {
+    for refusal in [Refusal::NoSession, Refusal::Busy, Refusal::Full] {
+        let mut guest = Guest::asks();
+        guest.is_joined();
+        guest.hears(Event::Verdict(guest.link, Verdict::Accepted));
+        guest.hears(Event::Envelope(guest.link, Envelope::Offer(1)));
+        guest.hears(Event::Progress(guest.link, 1, Progress::Securing));
+        guest.goes();
+        guest.is_refused(refusal);
+        let again = guest.waits(secs(1));
+        assert_eq!(again, Some(guest.link).filter(|_| refusal != Refusal::Full), "the relay may be needed");
+        assert_eq!(guest.viewer.stage(), Stage::Securing);
+    }
+}
+
+#[test]
+fn each_time_that_a_viewer_is_sent_elsewhere_the_host_has_its_whole_time_to_come() {
+    let mut guest = Guest::asks();
+    guest.goes();
+    guest.hears(Event::Waiting(guest.link));
+    guest.now = guest.now + secs(30);
+    for refusal in [Refusal::NoSession, Refusal::Busy] {
+        guest.goes();
+        guest.now = guest.now + secs(4);
+        guest.is_refused(refusal);
+        let again = (0..20).find_map(|_| guest.waits(ms(100)));
+        assert_eq!(again, Some(guest.link), "{refusal:?}");
+    }
 }
 
 fn host(seed: u8) -> Alone<Host> {

@@ -51,8 +51,8 @@ pub(super) struct Join {
     unreached_at: Option<Timestamp>,
     /// How often one rendezvous has sent the viewer to another, since one let the viewer in.
     pub(super) hops: u32,
-    /// When that happened first.
-    pub(super) moved_at: Option<Timestamp>,
+    /// When that happened first, if no rendezvous has let the viewer in since.
+    moved_at: Option<Timestamp>,
     /// When the rendezvous is asked again for a host that was not there.
     pub(super) ask_again: Option<Timestamp>,
     /// While the rendezvous refuses because too many come at once.
@@ -113,10 +113,21 @@ impl Join {
         self.stage() >= Stage::OpeningControl
     }
 
+    /// Whether the two sides have a path, so that a rendezvous that refuses the viewer ends nothing.
+    fn has_path(&self) -> bool {
+        self.stage() >= Stage::Securing
+    }
+
+    /// Whether a rendezvous has sent the viewer to another one in the middle of a handshake that needs it.
+    fn moves_in_handshake(&self) -> bool {
+        self.hops > 0 && self.stage() >= Stage::Authenticating && !self.has_path()
+    }
+
     /// The rendezvous has let the viewer in, or made the viewer wait for the host.
     pub(super) fn answered(&mut self) {
         self.dialer.answered();
         self.hops = 0;
+        self.moved_at = None;
         self.crowd = None;
     }
 
@@ -129,8 +140,8 @@ impl Join {
         (now < crowd.until).then(|| now + crowd.pauses.jittered(entropy))
     }
 
-    /// Whether a session that the rendezvous does not know may still come, if the person wants to wait for it that
-    /// long.
+    /// Whether a session that the rendezvous does not know, or has no room for just now, may still come, if the person
+    /// wants to wait for it that long.
     fn may_come(&self, now: Timestamp, wait: Option<Duration>) -> bool {
         let wanted = wait.map(|wait| Timestamp::ZERO + wait);
         // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
@@ -208,7 +219,7 @@ impl Viewer {
 
     /// The host is at another rendezvous: the viewer asks there by the same link, which the host may know already.
     pub(super) fn on_elsewhere(&mut self, now: Timestamp, url: String) {
-        if self.reconnect.rests() || (self.join.is_linked() && !self.config.stays) {
+        if self.reconnect.rests() || (self.join.has_path() && !self.config.stays) {
             return;
         }
         self.join.moved_at.get_or_insert(now);
@@ -246,14 +257,15 @@ impl Viewer {
     }
 
     pub(super) fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if self.join.is_linked() {
+        if self.join.has_path() {
             // The rendezvous began anew, and the host is not back at it yet, or too many come back at once.
             let may_change = matches!(refusal, Refusal::NoSession | Refusal::Busy);
             self.join.ask_again = may_change.then(|| now + ASK_AGAIN_AFTER);
             return;
         }
         // Viewers that come back have pauses of their own.
-        if refusal == Refusal::Busy && !self.reconnect.is_away() && self.join.stage() < Stage::Authenticating {
+        let asks_again = self.join.stage() < Stage::Authenticating || self.join.moves_in_handshake();
+        if refusal == Refusal::Busy && !self.reconnect.is_away() && asks_again {
             self.join.ask_again = self.join.again_in_crowd(now, &mut self.entropy);
             if self.join.ask_again.is_some() {
                 // The rendezvous answers: the stage has its whole time again.
@@ -261,13 +273,16 @@ impl Viewer {
                 return self.join.handshake.enter_afresh(now, stage);
             }
         }
-        self.join.crowd = None;
+        if refusal != Refusal::Busy {
+            self.join.crowd = None;
+        }
         // The host left in the middle of a handshake, and is not back yet.
-        let moved = self.join.hops > 0 && self.join.stage() >= Stage::Authenticating;
-        if refusal == Refusal::NoSession && moved && self.join.stage() < Stage::Securing && self.starts_anew(now) {
+        let may_change = matches!(refusal, Refusal::NoSession | Refusal::Busy);
+        if may_change && self.join.moves_in_handshake() && self.starts_anew(now) {
             return;
         }
-        if refusal == Refusal::NoSession && self.join.may_come(now, self.config.wait) {
+        let waits = refusal == Refusal::NoSession || (refusal == Refusal::Busy && !self.reconnect.is_away());
+        if waits && self.join.may_come(now, self.config.wait) {
             self.enter(now, Stage::WaitingForHost);
             self.join.handshake.enter_afresh(now, Stage::WaitingForHost);
             self.join.ask_again = Some(now + ASK_AGAIN_AFTER);
