@@ -342,6 +342,30 @@ fn viewers_that_wait_for_a_host_learn_where_the_host_came_back() {
 }
 
 #[test]
+fn sessions_that_viewers_wait_at_are_looked_up_in_turn_if_there_are_many() {
+    let mut desk = Desk::new(Rendezvous::new().with_directory(HERE));
+    let count = 250;
+    for number in 0..count {
+        desk.opens_from(number, None);
+        desk.registers(number, number, 1);
+        desk.opens_from(count + number, None);
+        assert_eq!(desk.joins(count + number, number, number).len(), 2, "the host and the viewer are told");
+    }
+    (0..count).for_each(|number| drop(desk.tell(RendezvousInput::Closed(number))));
+    assert_eq!(desk.directory(DirectoryInput::Up), []);
+    let mut looked_up = BTreeSet::new();
+    for _ in 0..3 {
+        let did = desk.waits(secs(1));
+        assert_eq!(did.len(), 100, "in one second");
+        looked_up.extend(did.into_iter().map(|did| match did {
+            Did::Asked(DirectoryOutput::LookUp(session)) => session,
+            did => panic!("something else: {did:?}"),
+        }));
+    }
+    assert_eq!(looked_up, (0..count).map(short).collect(), "each of them in three seconds");
+}
+
+#[test]
 fn late_registrations_and_late_answers_change_nothing() {
     let mut desk = Desk::up();
     desk.hosts(1, 1, 5);

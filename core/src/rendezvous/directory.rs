@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{ConnectionId, MAX_VIEWS};
+use super::{Away, ConnectionId, MAX_VIEWS};
 use crate::id::{LinkId, SessionId, SessionName, ShortId};
 use crate::role::Role;
 use crate::time::{Timestamp, earliest};
@@ -161,6 +161,8 @@ pub(super) struct Directory {
     waits: BTreeMap<(ConnectionId, LinkId), ShortId>,
     renew_at: Option<Timestamp>,
     part: u8,
+    /// The session without host that was looked up last because viewers wait there.
+    pub(super) reached: Option<Away>,
     /// How many sessions have a host here that goes to another rendezvous if it is told to.
     movable: usize,
 }
@@ -185,6 +187,7 @@ impl Directory {
             waits: BTreeMap::new(),
             renew_at: None,
             part: 0,
+            reached: None,
             movable: 0,
         }
     }

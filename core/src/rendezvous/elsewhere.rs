@@ -1,8 +1,10 @@
 //! What a rendezvous with a directory does: finds sessions whose host is at another rendezvous, and gives up those
 //! whose host went there.
 
+use std::ops::Bound;
+
 use super::directory::{Asked, Directory, DirectoryInput, DirectoryOutput, Fee, LookUp, LookedUp};
-use super::{Close, ConnectionId, Join, Rendezvous, RendezvousOutput};
+use super::{Away, Close, ConnectionId, Join, Rendezvous, RendezvousOutput};
 use crate::id::{SessionId, ShortId};
 use crate::session::link::Refusal;
 use crate::time::Timestamp;
@@ -228,11 +230,24 @@ impl Rendezvous {
         overdue.into_iter().for_each(|session| self.found(now, session, Answer::Silent));
         let Some(part) = part else { return };
         part.into_iter().for_each(|request| self.ask(request));
-        // Viewers who wait for a host that is away learn where the host came back.
-        let waits = |id: &SessionId| self.sessions.get(id).is_some_and(|session| !session.links.is_empty());
-        let away = self.away.iter().map(|(.., id)| *id).filter(waits).take(LOOKED_UP_A_SECOND);
-        for id in away.collect::<Vec<_>>() {
-            let directory = self.directory.as_mut().filter(|directory| directory.is_up);
+        self.look_up_waiting(now);
+    }
+
+    /// Viewers who wait for a host that is away learn where the host came back. If there are too many, the sessions
+    /// take turns.
+    fn look_up_waiting(&mut self, now: Timestamp) {
+        let Some(directory) = self.directory.as_mut().filter(|directory| directory.is_up) else { return };
+        let waits = |(.., id): &&Away| self.sessions.get(id).is_some_and(|session| !session.links.is_empty());
+        let next: Vec<Away> = match directory.reached {
+            Some(reached) => {
+                let after = self.away.range((Bound::Excluded(reached), Bound::Unbounded));
+                after.chain(self.away.range(..=reached)).filter(waits).take(LOOKED_UP_A_SECOND).copied().collect()
+            }
+            None => self.away.iter().filter(waits).take(LOOKED_UP_A_SECOND).copied().collect(),
+        };
+        directory.reached = next.last().copied();
+        for (.., id) in next {
+            let directory = self.directory.as_mut();
             if let Some(LookedUp::Ask) = directory.map(|directory| directory.look_up(now, id.short(), None)) {
                 self.ask(DirectoryOutput::LookUp(id.short()));
             }
