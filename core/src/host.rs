@@ -175,7 +175,7 @@ impl Host {
             // A link reports by itself when its other side is silent.
             Event::Woken => {}
             Event::Move(within) => self.registration.move_within(now, within),
-            Event::Moved => self.registration.moved(now),
+            Event::Moved => self.registration.moved(),
             Event::NotMoved(_) => self.registration.not_moved(now),
             // A rendezvous sends these to viewers only; at a host they mean nothing.
             Event::Refused(Some(_), _) | Event::Waiting(_) | Event::Verdict(..) | Event::Elsewhere(..) => {}

@@ -1010,6 +1010,26 @@ fn a_rendezvous_that_sends_a_host_on_again_and_again_is_obeyed_every_five_second
     }
     assert_eq!(host.does_within(ms(4980)), []);
     assert_eq!(host.does_within(ms(40)), [Does::DialsBeside(vec![register(3)])]);
+    for _ in 0..100 {
+        assert_eq!(host.hears(&FromRendezvous::Move { within: 0 }), [], "while it goes");
+    }
+    assert_eq!(host.does_within(ms(4960)), []);
+    assert_eq!(host.does_within(ms(60)), [Does::DialsBeside(vec![register(4)])]);
+    host.replays();
+}
+
+#[test]
+fn a_host_that_lost_its_rendezvous_while_it_moves_knows_so_after_a_second_move() {
+    let mut host = Alone::told_to_move(5);
+    let gone = NetworkInput::SignalDown("the rendezvous closed the connection".to_owned());
+    assert_eq!(host.is_told(gone.into()), []);
+    assert_eq!(host.hears_beside(&FromRendezvous::Move { within: 0 }), []);
+    assert_eq!(host.does_within(ms(4980)), []);
+    assert_eq!(host.does_within(ms(40)), [Does::DialsBeside(vec![register(3)])]);
+    let refused = NetworkInput::BesideDown("connection refused".to_owned());
+    assert_eq!(host.is_told(refused.into()), []);
+    assert_eq!(host.does_within(ms(400)), [Does::Dials], "nothing is left");
+    host.replays();
 }
 
 #[test]

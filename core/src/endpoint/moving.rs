@@ -30,10 +30,11 @@ where
     M: LinkUser<Input: Serialize, Output: Serialize>,
     E: Engine,
 {
-    /// Begins to register on a second connection.
+    /// Begins to register on a second connection. An earlier one is abandoned.
     pub(super) fn begin_move(&mut self, now: Timestamp) {
+        let lost = self.signal.beside.take().and_then(|earlier| earlier.lost);
         let texts = self.registrations().iter().map(to_text).collect();
-        self.signal.beside = Some(Beside { by: now + MOVED_WITHIN, turn: self.signal.turn, lost: None });
+        self.signal.beside = Some(Beside { by: now + MOVED_WITHIN, turn: self.signal.turn, lost });
         self.out.push_back(Output::DialBeside(texts));
     }
 

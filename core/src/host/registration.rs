@@ -57,8 +57,8 @@ pub(super) struct Registration {
     state: State,
     /// The way to another rendezvous, if this one ends.
     move_on: Option<MoveOn>,
-    /// When the host has gone to another rendezvous last.
-    moved_at: Option<Timestamp>,
+    /// When the host has last begun to go to another rendezvous.
+    moves_since: Option<Timestamp>,
     /// When the session was registered first.
     since: Option<Timestamp>,
     last_cause: String,
@@ -71,7 +71,7 @@ impl Registration {
             first: Handshake::new(Timestamp::ZERO, Stage::ReachingRendezvous),
             state: State::Unknown,
             move_on: None,
-            moved_at: None,
+            moves_since: None,
             since: None,
             last_cause: "no answer".to_owned(),
         }
@@ -129,7 +129,7 @@ impl Registration {
     pub(super) fn move_within(&mut self, now: Timestamp, seconds: u32) {
         if self.dialer.is_up() && self.move_on.is_none() {
             let within = Duration::from_secs(u64::from(seconds));
-            let begin = self.moved_at.map_or(now, |before| now.max(before + MOVES_APART));
+            let begin = self.moves_since.map_or(now, |before| now.max(before + MOVES_APART));
             self.move_on =
                 Some(MoveOn { at: begin + self.dialer.some_time(within), by: begin + within + HANDSHAKES_END_WITHIN });
         }
@@ -144,12 +144,12 @@ impl Registration {
             return false;
         }
         self.move_on = None;
+        self.moves_since = Some(now);
         true
     }
 
     /// The session is registered at another rendezvous.
-    pub(super) fn moved(&mut self, now: Timestamp) {
-        self.moved_at = Some(now);
+    pub(super) fn moved(&mut self) {
         self.dialer.answered();
     }
 
