@@ -1033,20 +1033,25 @@ fn a_host_that_lost_its_rendezvous_while_it_moves_knows_so_after_a_second_move()
 }
 
 #[test]
-fn links_that_change_while_a_host_moves_work_at_the_new_rendezvous() {
+fn links_that_change_while_a_host_moves_begin_the_move_anew_with_five_sessions_at_most() {
     let mut host = Alone::told_to_move(4);
-    let does = host.is_told(Input::Machine(HostInput::Act(ModeratorAction::Rotate)));
-    let [Does::Says(ToRendezvous::Register { session, turn: 3, .. })] = does[..] else { panic!("{does:?}") };
-    let does = host.hears_beside(&REGISTERED);
-    let [
-        Does::TakesBeside,
-        Does::Says(ToRendezvous::Register { session: now, turn: 4, .. }),
-        Does::Says(ToRendezvous::Register { turn: 4, .. }),
-    ] = does[..]
-    else {
-        panic!("{does:?}")
-    };
-    assert_eq!(now, session);
+    for turn in (3..15).step_by(2) {
+        let does = host.is_told(Input::Machine(HostInput::Act(ModeratorAction::Rotate)));
+        assert_eq!(does.first(), Some(&Does::LeavesBeside));
+        let Some(Does::Says(ToRendezvous::Register { session, turn: said, .. })) = does.last() else {
+            panic!("{does:?}")
+        };
+        assert_eq!(*said, turn);
+        assert_eq!(host.hears_beside(&REGISTERED), [], "of a connection that was left");
+        let does = host.does_within(secs(10));
+        let [Does::DialsBeside(registrations)] = &does[..] else { panic!("{does:?}") };
+        assert!(registrations.len() <= 5, "as many as one connection may host");
+        let is_new =
+            |said: &ToRendezvous| matches!(said, ToRendezvous::Register { session: one, .. } if one == session);
+        assert!(is_new(&registrations[0]), "the new links first");
+    }
+    assert_eq!(host.hears_beside(&REGISTERED), [Does::TakesBeside], "nothing is left to register");
+    host.replays();
 }
 
 /// The keys that somebody types, over and over.

@@ -19,8 +19,6 @@ const MOVED_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Beside {
     /// When the endpoint gives it up.
     pub(super) by: Timestamp,
-    /// The turn of the registrations that were said there.
-    turn: u64,
     /// Why the first connection is gone, if it is.
     lost: Option<String>,
 }
@@ -34,7 +32,7 @@ where
     pub(super) fn begin_move(&mut self, now: Timestamp) {
         let lost = self.signal.beside.take().and_then(|earlier| earlier.lost);
         let texts = self.registrations().iter().map(to_text).collect();
-        self.signal.beside = Some(Beside { by: now + MOVED_WITHIN, turn: self.signal.turn, lost });
+        self.signal.beside = Some(Beside { by: now + MOVED_WITHIN, lost });
         self.out.push_back(Output::DialBeside(texts));
     }
 
@@ -55,13 +53,11 @@ where
 
     /// A session is registered on the second connection: from here on there is only that one.
     fn take_beside(&mut self, now: Timestamp) {
-        let Some(beside) = self.signal.beside.take() else { return };
+        if self.signal.beside.take().is_none() {
+            return;
+        }
         self.out.push_back(Output::TakeBeside);
         self.signal_is_up(now);
-        if self.signal.turn != beside.turn {
-            // The links have changed meanwhile, and the new session was registered on the first connection.
-            self.register(now);
-        }
         self.events.push_back(Event::Moved);
     }
 

@@ -105,6 +105,8 @@ where
     }
 
     pub(super) fn rotate(&mut self, now: Timestamp) {
+        // The sessions that are registered there are not the host's any more, and there is no room for a further one.
+        self.give_up_move("the links have changed".to_owned());
         let Secrets::Host(secrets) = &mut self.keys.secrets else { return };
         let rotated = secrets.rotated(&mut self.entropy);
         self.keys.earlier.push(std::mem::replace(secrets, rotated));
