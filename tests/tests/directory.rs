@@ -890,7 +890,7 @@ fn a_viewer_that_has_a_path_to_its_host_is_ended_by_no_rendezvous() {
         guest.hears(Event::Envelope(guest.link, Envelope::Offer(1)));
         guest.hears(Event::Progress(guest.link, 1, Progress::Securing));
         guest.goes();
-        guest.is_refused(refusal);
+        guest.is_refused(refusal.clone());
         let again = guest.waits(secs(1));
         assert_eq!(again, Some(guest.link).filter(|_| refusal != Refusal::Full), "the relay may be needed");
         assert_eq!(guest.viewer.stage(), Stage::Securing);
@@ -906,7 +906,7 @@ fn each_time_that_a_viewer_is_sent_elsewhere_the_host_has_its_whole_time_to_come
     for refusal in [Refusal::NoSession, Refusal::Busy] {
         guest.goes();
         guest.now = guest.now + secs(4);
-        guest.is_refused(refusal);
+        guest.is_refused(refusal.clone());
         let again = (0..20).find_map(|_| guest.waits(ms(100)));
         assert_eq!(again, Some(guest.link), "{refusal:?}");
     }

@@ -167,6 +167,8 @@ fn a_certificate_comes_by_acme_is_renewed_while_sessions_live_and_is_there_after
     assert_eq!(server.exit(SOON * 2), 0);
     drop(pebble.process);
     let again = start();
+    let hosts = || metrics(monitor(&again)).get("beach_sessions{host=\"present\"}").copied();
+    holds("the host is back", SOON, || hosts() == Some(1.0));
     sees_a_screen(&viewer(&scratch, &host.links.control, &root));
     assert!(!had(&again), "it was there at the start");
     let (code, said) = check();

@@ -192,7 +192,7 @@ mod tests {
         assert!(other.certificate().is_none(), "other names have another file");
         fs::write(&cache.certificate, &pem[..pem.len() / 2]).expect("writes");
         assert!(cache.certificate().is_none(), "half a file is none");
-        assert!(kept(b"nonsense").is_err() && Cache::open(&options(Path::new("/proc"), &["a"])).is_err());
+        assert!(super::kept(b"nonsense").is_err() && Cache::open(&options(Path::new("/proc"), &["a"])).is_err());
         fs::remove_dir_all(folder).expect("removes");
     }
 }
