@@ -229,11 +229,14 @@ fn a_viewer_who_does_not_go_to_another_place_is_carried_there_if_nothing_else_is
     (2..5).for_each(|id| desk.opens(id));
     assert_eq!(desk.says(2, &join(one, 5, false)), [look_up(1)]);
     assert_eq!(desk.says(3, &join(one, 6, true)), []);
-    // Two links on one connection: the first one is carried, and the second one goes with the connection.
+    // Two links on one connection: if the first one were carried, nobody would answer the second one.
     assert_eq!(desk.says(4, &join(one, 7, false)), []);
     assert_eq!(desk.says(4, &join(one, 8, false)), []);
-    assert_eq!(desk.directory(found(1, Some(THERE))), [piped(2, 5), elsewhere(3, 6), piped(4, 7)]);
-    assert_eq!(desk.rendezvous.counts(), (1, 0, 2), "the carried connections are not known any more");
+    assert_eq!(
+        desk.directory(found(1, Some(THERE))),
+        [piped(2, 5), elsewhere(3, 6), refused(4, 7, Refusal::NoSession), refused(4, 8, Refusal::NoSession)]
+    );
+    assert_eq!(desk.rendezvous.counts(), (1, 0, 3), "the carried connection is not known any more");
     assert_eq!(desk.says(2, &ToRendezvous::Ping), [], "another rendezvous answers");
     assert_eq!(desk.tell(RendezvousInput::Closed(2)), []);
 
@@ -241,7 +244,7 @@ fn a_viewer_who_does_not_go_to_another_place_is_carried_there_if_nothing_else_is
     assert_eq!(desk.joins(9, 2, 1).len(), 2, "a link to a host that is here");
     assert_eq!(desk.says(9, &join(one, 2, false)), [look_up(1)]);
     assert_eq!(desk.directory(found(1, Some(THERE))), [refused(9, 2, Refusal::NoSession)]);
-    assert_eq!(desk.rendezvous.counts(), (1, 1, 3));
+    assert_eq!(desk.rendezvous.counts(), (1, 1, 4));
     desk.opens(10);
     assert_eq!(desk.says(10, &join(one, 3, false)), [look_up(1)]);
     assert!(desk.joins(10, 3, 4).iter().any(|did| matches!(did, Did::Asked(_))), "another look-up");

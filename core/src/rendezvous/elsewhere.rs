@@ -1,11 +1,12 @@
 //! What a rendezvous with a directory does: finds sessions whose host is at another rendezvous, and gives up those
 //! whose host went there.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::directory::{Asked, Directory, DirectoryInput, DirectoryOutput, Fee, LookUp, LookedUp};
 use super::{Away, Close, ConnectionId, Join, Rendezvous, RendezvousOutput};
-use crate::id::{SessionId, ShortId};
+use crate::id::{LinkId, SessionId, ShortId};
 use crate::session::link::Refusal;
 use crate::time::Timestamp;
 use crate::wire::signal::{FromRendezvous, ToRendezvous, to_text};
@@ -137,17 +138,16 @@ impl Rendezvous {
             }
             Answer::At(_) | Answer::Nowhere | Answer::Silent => {}
         }
+        let links = |from| joins.range((from, LinkId(0))..=(from, LinkId(u64::MAX))).count();
+        let several: BTreeSet<_> = joins.keys().map(|(from, _)| *from).filter(|from| links(*from) > 1).collect();
         for ((from, _), asked) in joins {
-            if !self.connections.contains_key(&from) {
-                // Carried to the other place because of another link, a moment ago.
-                continue;
-            }
+            let is_only = |here: &Self| !several.contains(&from) && here.does_nothing_else(from);
             match answer {
                 Answer::At(place) if !is_here && asked.moves => {
                     self.tally.joins[Join::Elsewhere as usize] += 1;
                     self.say(from, &FromRendezvous::Elsewhere { link: asked.link, url: place.to_owned() });
                 }
-                Answer::At(place) if !is_here && self.does_nothing_else(from) => self.pipe(now, from, asked, place),
+                Answer::At(place) if !is_here && is_only(self) => self.pipe(now, from, asked, place),
                 // The viewer would not go there, and has other links here.
                 Answer::At(_) if !is_here => self.refuse_join(from, asked.link, Join::NoSession, Refusal::NoSession),
                 // Nobody knows whether there is such a session: the viewer asks again.
@@ -185,7 +185,7 @@ impl Rendezvous {
         }
     }
 
-    /// Whether the connection has no session, no link and no other request here.
+    /// Whether the connection has no session, no link and no request here that waits for a look-up.
     fn does_nothing_else(&self, from: ConnectionId) -> bool {
         let waits = self.directory.as_ref().is_some_and(|directory| directory.waits(from));
         !waits && self.connections.get(&from).is_some_and(|connection| !connection.takes_part())
