@@ -360,9 +360,9 @@ fn sessions_that_viewers_wait_at_are_looked_up_in_turn_if_there_are_many() {
     for _ in 0..3 {
         let did = desk.waits(secs(1));
         assert_eq!(did.len(), 100, "in one second");
-        looked_up.extend(did.into_iter().map(|did| match did {
-            Did::Asked(DirectoryOutput::LookUp(session)) => session,
-            did => panic!("something else: {did:?}"),
+        looked_up.extend(did.into_iter().map(|did| {
+            let Did::Asked(DirectoryOutput::LookUp(session)) = &did else { panic!("something else: {did:?}") };
+            *session
         }));
     }
     assert_eq!(looked_up, (0..count).map(short).collect(), "each of them in three seconds");

@@ -280,8 +280,7 @@ fn without_redis_sessions_go_on_and_with_an_empty_one_all_are_found_again() {
         }
     }
     sees_the_screen(&cluster, &here, PATIENCE);
-    let mut lost = Process::start(&mut join(&cluster.scratch, &["--json", &there]));
-    assert_eq!(lost.exit(PATIENCE), 4, "{}", lost.stdout());
+    let asks = Process::start(&mut join(&cluster.scratch, &["--json", &there]));
     assert!(stays.is_running() && cluster.hosts() == [1.0, 1.0]);
     for node in &cluster.nodes {
         let log = cluster.scratch.read(&format!("{}.log", node.name));
@@ -290,6 +289,7 @@ fn without_redis_sessions_go_on_and_with_an_empty_one_all_are_found_again() {
 
     cluster.redis.start_again();
     cluster.reached();
+    asks.line("the first screen", PATIENCE, |line| line.contains("first_screen"));
     sees_the_screen(&cluster, &there, PATIENCE);
 
     cluster.redis.ask(&["FLUSHALL"]);
