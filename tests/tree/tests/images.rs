@@ -51,7 +51,8 @@ fn stages(dockerfile: &str) -> Vec<Stage> {
                     [from, sources @ ..] if from.starts_with("--from=") => (from.strip_prefix("--from="), sources),
                     sources => (None, sources),
                 };
-                stage.copies.extend(sources.iter().map(|path| (from.map(str::to_owned), (*path).to_owned())));
+                let sources = sources.iter().filter(|source| !source.starts_with("--chown="));
+                stage.copies.extend(sources.map(|path| (from.map(str::to_owned), (*path).to_owned())));
                 stage.copied.push((*to).to_owned());
             }
             ("ENTRYPOINT", [program, ..]) => {
