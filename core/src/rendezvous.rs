@@ -740,8 +740,8 @@ impl Rendezvous {
         self.end(id, None);
     }
 
-    /// Ends a session. Viewers go to `place` if their host is there. Those that do not go by themselves are dropped: they
-    /// come again, and are carried there.
+    /// Ends a session. Viewers go to `place` if their host is there. Those that do not go by themselves are dropped:
+    /// they come again, and are carried there.
     fn end(&mut self, id: SessionId, place: Option<&str>) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.links -= session.links.len();
