@@ -26,7 +26,8 @@ impl Viewer {
             assert!(!self.reconnect.is_doubted(), "a link that was given up is not doubted any more");
         }
         if self.join.crowd.is_some() {
-            assert!(self.join.stage() < Stage::Authenticating, "only a viewer that was not let in stands in a crowd");
+            let is_outside = self.join.stage() < Stage::Authenticating || self.join.hops > 0;
+            assert!(is_outside, "only a viewer that the rendezvous has not let in stands in a crowd");
         }
         if self.reconnect.rests() {
             assert_eq!(self.join.handshake.stage(), Stage::Live, "between two tries no handshake has a deadline");

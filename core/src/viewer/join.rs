@@ -142,11 +142,12 @@ impl Join {
 
     /// Whether a session that the rendezvous does not know, or has no room for just now, may still come, if the person
     /// wants to wait for it that long.
-    fn may_come(&self, now: Timestamp, wait: Option<Duration>) -> bool {
+    fn may_come(&self, now: Timestamp, wait: Option<Duration>, refusal: &Refusal) -> bool {
         let wanted = wait.map(|wait| Timestamp::ZERO + wait);
         // A rendezvous that was gone may have forgotten the session; its host comes back by itself.
+        let forgotten = self.unreached_at.filter(|_| *refusal == Refusal::NoSession);
         // One that sends viewers elsewhere may do so because the host comes from there just now.
-        let likely = self.unreached_at.max(self.moved_at).map(|at| at + HOST_BACK_WITHIN);
+        let likely = forgotten.max(self.moved_at).map(|at| at + HOST_BACK_WITHIN);
         self.stage() < Stage::Authenticating && wanted.max(likely).is_some_and(|until| now < until)
     }
 }
@@ -225,7 +226,7 @@ impl Viewer {
         self.join.moved_at.get_or_insert(now);
         self.join.ask_again = None;
         if self.join.hops >= MAX_HOPS {
-            self.join.hops = 0;
+            (self.join.hops, self.join.crowd) = (0, None);
             self.command(Command::HangUp);
             return self.on_signal_down(now, "each rendezvous names another one".to_owned());
         }
@@ -282,7 +283,7 @@ impl Viewer {
             return;
         }
         let waits = refusal == Refusal::NoSession || (refusal == Refusal::Busy && !self.reconnect.is_away());
-        if waits && self.join.may_come(now, self.config.wait) {
+        if waits && self.join.may_come(now, self.config.wait, &refusal) {
             self.enter(now, Stage::WaitingForHost);
             self.join.handshake.enter_afresh(now, Stage::WaitingForHost);
             self.join.ask_again = Some(now + ASK_AGAIN_AFTER);
@@ -405,14 +406,15 @@ mod tests {
     #[test]
     fn a_session_that_is_not_there_is_waited_for_as_long_as_wanted_or_likely() {
         let mut join = join();
-        assert!(!join.may_come(at(1), None));
-        assert!(join.may_come(at(9), Some(Duration::from_secs(10))));
-        assert!(!join.may_come(at(10), Some(Duration::from_secs(10))));
+        assert!(!join.may_come(at(1), None, &Refusal::NoSession));
+        assert!(join.may_come(at(9), Some(Duration::from_secs(10)), &Refusal::NoSession));
+        assert!(!join.may_come(at(10), Some(Duration::from_secs(10)), &Refusal::NoSession));
         join.unreached_at = Some(at(20));
-        assert!(join.may_come(at(34), None));
-        assert!(!join.may_come(at(35), None));
+        assert!(join.may_come(at(34), None, &Refusal::NoSession));
+        assert!(!join.may_come(at(35), None, &Refusal::NoSession));
+        assert!(!join.may_come(at(34), None, &Refusal::Busy), "a crowd has a time of its own");
         join.handshake.enter(at(21), Stage::Authenticating);
-        assert!(!join.may_come(at(22), None), "the session was there");
+        assert!(!join.may_come(at(22), None, &Refusal::NoSession), "the session was there");
     }
 
     #[test]
