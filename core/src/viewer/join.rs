@@ -113,7 +113,7 @@ impl Join {
         self.stage() >= Stage::OpeningControl
     }
 
-    /// Whether the two sides have a path, so that a rendezvous that refuses the viewer ends nothing.
+    /// Whether the two sides have a path, so that a rendezvous that does not know the session ends nothing.
     fn has_path(&self) -> bool {
         self.stage() >= Stage::Securing
     }
@@ -258,9 +258,10 @@ impl Viewer {
     }
 
     pub(super) fn on_refused(&mut self, now: Timestamp, refusal: Refusal) {
-        if self.join.has_path() {
-            // The rendezvous began anew, and the host is not back at it yet, or too many come back at once.
-            let may_change = matches!(refusal, Refusal::NoSession | Refusal::Busy);
+        // The rendezvous began anew, and the host is not back at it yet, or too many come back at once. The host has
+        // other reasons.
+        let may_change = matches!(refusal, Refusal::NoSession | Refusal::Busy);
+        if self.join.is_linked() || (self.join.has_path() && may_change) {
             self.join.ask_again = may_change.then(|| now + ASK_AGAIN_AFTER);
             return;
         }
@@ -278,7 +279,6 @@ impl Viewer {
             self.join.crowd = None;
         }
         // The host left in the middle of a handshake, and is not back yet.
-        let may_change = matches!(refusal, Refusal::NoSession | Refusal::Busy);
         if may_change && self.join.moves_in_handshake() && self.starts_anew(now) {
             return;
         }
