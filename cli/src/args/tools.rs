@@ -182,9 +182,15 @@ pub(crate) struct TurnArgs {
 /// The directory of several `beach serve`.
 #[derive(Debug, Args)]
 pub(crate) struct DirectoryArgs {
-    /// Share sessions with other servers, through Redis or Valkey. URL is
-    /// redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with TLS
-    #[arg(long, help_heading = SEVERAL, value_name = "URL", requires = "place")]
+    // No comment for rustdoc, which would take the brackets for a link.
+    #[arg(
+        long,
+        help_heading = SEVERAL,
+        value_name = "URL",
+        requires = "place",
+        help = "Share sessions with other servers, through Redis or Valkey. URL is \
+                redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER], or rediss:// with TLS"
+    )]
     pub(crate) redis: Option<RedisUrl>,
 
     /// With --redis: the http(s) URL at which viewers reach this server and no other one

@@ -10,7 +10,9 @@ use crate::host::{HostInput, ModeratorAction};
 use crate::session::link::{Event, Lane};
 use crate::terminal::Line;
 use crate::viewer::ViewerInput;
-use crate::wire::frame::{Down, FromHost, InputEvent, Up};
+use crate::wire::frame::{Down, FromHost};
+#[cfg(feature = "host")]
+use crate::wire::frame::{InputEvent, Up};
 use crate::wire::{decode, encode};
 
 use super::journal::MAX_RECORD;
@@ -107,6 +109,7 @@ pub fn viewer(input: ViewerInput) -> ViewerInput {
 }
 
 /// A viewer's frame without what was typed. Bytes that are no frame are crossed out.
+#[cfg(feature = "host")]
 fn from_viewer(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(mut up) = Up::decode(&bytes) else { return crossed_out(&bytes) };
     for event in &mut up.events {

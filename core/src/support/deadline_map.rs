@@ -61,12 +61,14 @@ impl<V> DeadlineMap<V> {
     }
 
     /// All values, to be changed.
+    #[cfg(feature = "host")]
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
         self.touch_all();
         self.all.values_mut()
     }
 
     /// Something that everybody depends on changed.
+    #[cfg(feature = "host")]
     pub(crate) fn touch_all(&mut self) {
         self.touched = self.all.keys().copied().collect();
     }

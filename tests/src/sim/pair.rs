@@ -26,7 +26,7 @@ pub const VIEWER_AT: ([u8; 4], u16) = ([192, 0, 2, 2], 4002);
 /// Most datagrams that a peer sends within one input.
 pub const MOST_SENT: usize = 20_000;
 
-/// A peer of the real engine, the same for each side every time. In a [`determinism`](crate::determinism) world only.
+/// A peer of the real engine, the same for each side every time. In a [`determinism`] world only.
 pub fn new_peer(side: PeerSide, carrier: Carrier) -> Str0mPeer {
     let who = if side == PeerSide::Host { Who::Host(0) } else { Who::Viewer(0) };
     let seed = [side as u8; 32];
