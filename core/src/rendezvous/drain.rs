@@ -18,10 +18,10 @@ pub const DRAINED_WITHIN: Duration = Duration::from_secs(10);
 /// than one of those can register.
 pub const MOVES_A_SECOND: usize = 500;
 
-/// It sends the last of them this late, however many there are.
+/// A rendezvous that ends sends the last host away this late, however many hosts there are.
 pub const MOVES_WITHIN: Duration = Duration::from_secs(20);
 
-/// It waits for its hosts at most this long: those that come late have time for a second try.
+/// A rendezvous that ends waits for its hosts at most this long: hosts that go late have time for a second try.
 pub const MOVED_WITHIN: Duration = Duration::from_secs(30);
 
 impl Rendezvous {

@@ -33,7 +33,7 @@ impl RedisUrl {
     /// Reads the URL.
     ///
     /// # Errors
-    /// It is none of a server that beach can use.
+    /// The text is no URL of a Redis server that beach can use.
     pub fn address(&self) -> Result<Address, BadRedisUrl> {
         let (scheme, rest) = self.0.split_once("://").ok_or(BadRedisUrl)?;
         let is_encrypted = match scheme {
