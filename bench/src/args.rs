@@ -61,7 +61,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) rounds: Option<u8>,
 
-    /// Also write the table, and how it came about, to FILE
+    /// Also put the table in place of the one in FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) write: Option<PathBuf>,
 

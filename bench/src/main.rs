@@ -47,6 +47,7 @@ fn main() -> ExitCode {
 
 /// Runs the rows that were asked for; false if one of them did not come about, or is worse than another beach's.
 fn bench(options: &Options) -> anyhow::Result<bool> {
+    options.write.as_deref().map(report::check).transpose()?;
     report::say("making keys");
     stop::listen()?;
     let lab = lab::Lab::new(options)?;

@@ -11,8 +11,9 @@ use anyhow::{Context as _, Result};
 
 use crate::lab::{Lab, said};
 
-/// How each figure is measured.
-const HOW: &str = include_str!("how.md");
+/// What stands before and behind machine and table in docs/BENCHMARKS.md.
+const TABLE_FROM: &str = "## The table\n\n";
+const TABLE_TO: &str = "\n\"–\": not measured";
 
 /// Says how far it is, and after how many seconds.
 pub(crate) fn say(text: &str) {
@@ -72,8 +73,34 @@ pub(crate) fn print(machine: &str, table: &str) -> Result<()> {
     write!(stdout(), "{machine}\n{table}").context("stdout")
 }
 
-/// Writes it to a file, with how it came about.
+/// The text before and behind the machine and the table in a file.
+fn around(text: &str) -> Option<(&str, &str)> {
+    let (before, rest) = text.split_once(TABLE_FROM)?;
+    Some((before, rest.split_once(TABLE_TO)?.1))
+}
+
+/// Whether a file has a table that [`write`] can replace: better known before the run than after it.
+pub(crate) fn check(file: &Path) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    around(&text).map(|_| ()).with_context(|| format!("{} has no table to replace", file.display()))
+}
+
+/// Puts machine and table in place of those in a file.
 pub(crate) fn write(file: &Path, machine: &str, table: &str) -> Result<()> {
-    let text = HOW.replace("MACHINE\n", machine).replace("TABLE\n", table);
-    fs::write(file, text).with_context(|| file.display().to_string())
+    let name = || file.display().to_string();
+    let text = fs::read_to_string(file).with_context(name)?;
+    let (before, behind) = around(&text).with_context(|| format!("{} has no table to replace", name()))?;
+    fs::write(file, format!("{before}{TABLE_FROM}{machine}\n{table}{TABLE_TO}{behind}")).with_context(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_documentation_can_be_replaced() {
+        let text = include_str!("../../docs/BENCHMARKS.md");
+        let (before, behind) = around(text).expect("a table between the sentences around it");
+        assert!(before.starts_with("# Benchmarks") && behind.contains("## How each figure is measured"));
+    }
 }

@@ -7,13 +7,20 @@ import { eventually, Scratch, shareHeadless } from "./beach.mjs";
 import { farMachines } from "./machines.mjs";
 
 const KEYS = Number(process.env.KEYS ?? 500);
+const ROUNDS = Number(process.env.ROUNDS ?? 15);
 const scratch = new Scratch();
 const quantile = (sorted, part) => sorted[Math.min(Math.floor(sorted.length * part), sorted.length - 1)];
 const say = (name, text) => console.log(`${name.padEnd(28)} ${text}`);
 
-/** From each key to the screen that has its echo, in milliseconds. The keys come whether their echoes do or not, as in bench/. */
-async function echoesOver(link, keys) {
-  const { process, links } = await shareHeadless(scratch, ["--no-approve", "--listen", "10.77.0.1:0"], ["sh", "-c", "stty raw -echo; printf READY; exec stdbuf -o0 tr x ."], link.wrap);
+/** Where pages are opened, and hosts run, when both are on this machine. */
+const here = (chromium) => ({ elsewhere: chromium, flags: [], percent: 0, loses: () => {} });
+
+/**
+ * From each key to the screen that has its echo, in milliseconds. The keys come whether their echoes do or not, as in bench/, and nobody
+ * asks the page anything meanwhile: that would take the page's time.
+ */
+async function echoesOver(link, keys, { shortest = 30, longest = 90 } = {}) {
+  const { process, links } = await shareHeadless(scratch, ["--no-approve", ...link.flags], ["sh", "-c", "stty raw -echo; printf READY; exec stdbuf -o0 tr x ."], link.wrap);
   const guest = await Guest.open(link.elsewhere, links.control);
   await guest.live(30_000);
   await guest.shows("READY");
@@ -21,8 +28,13 @@ async function echoesOver(link, keys) {
     const { terminal } = document.querySelector(".frame");
     [window.pressed, window.times] = [[], []];
     window.addEventListener("keydown", () => window.pressed.push(performance.now()), true);
-    // A dot is no echo that could have been predicted.
-    const position = () => terminal.buffer.active.cursorX + (terminal.buffer.active.baseY + terminal.buffer.active.cursorY) * terminal.cols;
+    // A dot is no echo that could have been predicted. In the last column the cursor stays until the next one.
+    const position = () => {
+      const { active } = terminal.buffer;
+      const row = active.baseY + active.cursorY;
+      const isLast = active.cursorX === terminal.cols - 1 && (active.getLine(row)?.translateToString(true).length ?? 0) === terminal.cols;
+      return row * terminal.cols + active.cursorX + (isLast ? 1 : 0);
+    };
     const start = position();
     terminal.onWriteParsed(() => {
       while (window.times.length < position() - start) window.times.push(performance.now() - window.pressed[window.times.length]);
@@ -31,7 +43,7 @@ async function echoesOver(link, keys) {
   link.loses(link.percent);
   for (let key = 0; key < keys; key += 1) {
     await guest.press("x");
-    await guest.page.waitForTimeout(30 + Math.random() * 60);
+    await new Promise((resolve) => setTimeout(resolve, shortest + Math.random() * (longest - shortest)));
   }
   // A key whose echo has not come by then is told as missing.
   await eventually("all echoes", () => guest.page.evaluate((count) => window.times.length >= count, keys), 20_000).catch(() => {});
@@ -47,7 +59,7 @@ if (process.argv[2] === "loss") {
     for (const percent of [0, 5, 20]) {
       await farMachines(scratch, 50, async (link) => {
         const [times, sessions, keys] = [[], 5, 200];
-        for (let session = 0; session < sessions; session += 1) times.push(...(await echoesOver({ ...link, percent }, keys)));
+        for (let session = 0; session < sessions; session += 1) times.push(...(await echoesOver({ ...link, flags: ["--listen", "10.77.0.1:0"], percent }, keys)));
         times.sort((a, b) => a - b);
         say(`echo, 100 ms, ${percent} % lost`, `p50 ${quantile(times, 0.5).toFixed(0)}, p99 ${quantile(times, 0.99).toFixed(0)}, worst ${times.at(-1).toFixed(0)} ms of ${times.length}, ${sessions * keys - times.length} missing${percent === 20 ? " (goal 130/600)" : ""}`);
       });
@@ -74,7 +86,7 @@ say("weight, gzip", weight.filter((name) => name !== "LICENSES.txt.gz").map((nam
 
 try {
   const first = [];
-  for (let round = 0; round < 10; round += 1) {
+  for (let round = 0; round < ROUNDS; round += 1) {
     const { process, links } = await shareHeadless(scratch, ["--no-approve"], ["sh"]);
     const guest = await Guest.open(chromium, links.control);
     await guest.live();
@@ -83,47 +95,17 @@ try {
     );
     const at = Object.fromEntries(marks);
     first.push(at["beach:first-screen"] - at["beach:script"]);
-    if (round === 9) say("marks of the last", marks.map(([name, time]) => `${name} ${(time - at["beach:script"]).toFixed(0)}`).join(", "));
+    if (round === ROUNDS - 1) say("marks of the last", marks.map(([name, time]) => `${name} ${(time - at["beach:script"]).toFixed(0)}`).join(", "));
     await guest.close();
     process.child.kill();
   }
   first.sort((a, b) => a - b);
   say("script to first screen", `median ${quantile(first, 0.5).toFixed(0)} ms, worst ${first.at(-1).toFixed(0)} ms (goal 300)`);
 
-  const { process, links } = await shareHeadless(scratch, ["--no-approve"], ["sh", "-c", "stty raw -echo; printf READY; cat"]);
-  const guest = await Guest.open(chromium, links.control);
-  await guest.live();
-  await guest.shows("READY");
-  await guest.page.evaluate(() => {
-    const { terminal } = document.querySelector(".frame");
-    window.times = [];
-    let pressed;
-    window.addEventListener("keydown", () => (pressed = performance.now()), true);
-    // With the text: in the last column the cursor stays.
-    const position = () => {
-      const { active } = terminal.buffer;
-      const row = active.baseY + active.cursorY;
-      return `${row} ${active.cursorX} ${active.getLine(row)?.translateToString(true)}`;
-    };
-    let last = position();
-    terminal.onWriteParsed(() => {
-      if (position() !== last && pressed !== undefined) {
-        window.times.push(performance.now() - pressed);
-        pressed = undefined;
-      }
-      last = position();
-    });
-  });
-  for (let key = 0; key < KEYS; key += 1) {
-    await guest.press("x");
-    await eventually("the echo", () => guest.page.evaluate((count) => window.times.length >= count, key + 1));
-  }
-  const echo = (await guest.page.evaluate(() => window.times)).sort((a, b) => a - b);
+  const echo = (await echoesOver(here(chromium), KEYS, { shortest: 20, longest: 50 })).sort((a, b) => a - b);
   say("echo, keydown to parsed", `p50 ${quantile(echo, 0.5).toFixed(1)}, p99 ${quantile(echo, 0.99).toFixed(1)}, worst ${echo.at(-1).toFixed(1)} ms of ${echo.length} (goal p99 12)`);
-  await guest.close();
-  process.child.kill();
 
-  const flood = await shareHeadless(scratch, ["--no-approve"], ["sh", "-c", "read x; yes"]);
+  const flood = await shareHeadless(scratch, ["--no-approve"], ["sh", "-c", "read x; exec seq 1000000000"]);
   const watcher = await Guest.open(chromium, flood.links.control);
   await watcher.live();
   const session = await watcher.context.newCDPSession(watcher.page);
@@ -132,8 +114,9 @@ try {
     window.frames_seen = 0;
     document.querySelector(".frame").terminal.onWriteParsed(() => (window.frames_seen += 1));
   });
+  // Numbers: a screen that is like the last one, as `yes` prints them, is no frame for the terminal.
   await watcher.type("\n");
-  await watcher.shows("y");
+  await watcher.shows("00");
   const [before, from] = [await metrics(session), await watcher.page.evaluate(() => [window.frames_seen, performance.now()])];
   await new Promise((resolve) => setTimeout(resolve, 5000));
   const [afterwards, to] = [await metrics(session), await watcher.page.evaluate(() => [window.frames_seen, performance.now()])];

@@ -79,7 +79,7 @@ fn measure(lab: &Lab, system: System) -> Result<Cost> {
         hosts.push(Host::register_over(socket, lab.number(), 0)?);
     }
     // Both ends of each connection are here.
-    let kernel = (proc::slab() - slab) * 1024.0 * 1.024 / (count - warm_up) as f64 / 2.0;
+    let kernel = (proc::slab() - slab) * 1.024 / (count - warm_up) as f64 / 2.0;
     let (began, before) = (Instant::now(), proc::cpu(&[id]));
     let pings = count * u64::try_from(lab.plan.herd_idle.as_millis())? / PING_EVERY_MS;
     let between = lab.plan.herd_idle.div_f64(pings.max(1) as f64);
