@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where the program is: `$BEACH_BIN`, or what `cargo build -p beach-cli` builds, in the profile of this test, once a
-/// process.
+/// Where the program is: `$BEACH_BIN`, or what `cargo build --workspace --bin beach` builds, in the profile of this
+/// test, once a process. With `-p beach-cli` cargo would choose other features of crates, and compile almost all of
+/// them once more.
 ///
 /// # Panics
 /// If it cannot be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        env::var_os("BEACH_BIN")
-            .map_or_else(|| build(&["-p", "beach-cli", "--bin", "beach"]).join("beach"), PathBuf::from)
+        env::var_os("BEACH_BIN").map_or_else(|| build(&["--workspace", "--bin", "beach"]).join("beach"), PathBuf::from)
     })
 }
 
