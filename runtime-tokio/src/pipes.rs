@@ -2,9 +2,13 @@
 //! this rendezvous carries their messages to the one that has their host.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Instant;
 
-use beach_core::rendezvous::ConnectionId;
+use beach_core::AddressRates;
+use beach_core::rendezvous::{
+    ADDRESS_RELAY_BURST, ADDRESS_RELAY_RATE, ConnectionId, NODE_RELAY_BURST, NODE_RELAY_RATE,
+};
 use beach_core::session::address::owner;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
@@ -27,6 +31,9 @@ const WAITING_MAX: usize = 32;
 /// so many, their sockets are not read.
 const ARRIVED_MAX: usize = 256;
 
+/// The address that stands for all of them.
+const EVERYBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// A message that is carried.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Carried {
@@ -41,6 +48,13 @@ pub(crate) enum Arrived {
     Ended,
 }
 
+/// The way to the other rendezvous.
+struct Way {
+    to_send: mpsc::Sender<Carried>,
+    /// The owner of the viewer's address, if it is known.
+    owner: Option<IpAddr>,
+}
+
 /// What became of connections that were to be carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -48,6 +62,8 @@ pub struct Tally {
     pub piped: u64,
     /// Closed: too many are carried, or too many rendezvous in a row.
     pub refused: u64,
+    /// Datagrams that were dropped: too many bytes for one address, or for all.
+    pub over_rate: u64,
     /// Carried now.
     pub open: usize,
 }
@@ -56,7 +72,11 @@ pub struct Tally {
 pub(crate) struct Pipes {
     most: usize,
     tally: Tally,
-    ways: HashMap<ConnectionId, mpsc::Sender<Carried>>,
+    ways: HashMap<ConnectionId, Way>,
+    /// How many bytes of datagrams each address may have carried, in both directions, and all together.
+    relayed: AddressRates,
+    all_relayed: AddressRates,
+    epoch: Instant,
     report: mpsc::Sender<(ConnectionId, Arrived)>,
     arrived: mpsc::Receiver<(ConnectionId, Arrived)>,
     tasks: JoinSet<()>,
@@ -68,8 +88,20 @@ impl Pipes {
     /// Room for so many.
     pub(crate) fn new(most: usize) -> Pipes {
         let (report, arrived) = mpsc::channel(ARRIVED_MAX);
-        let (ways, tasks, addresses) = (HashMap::new(), JoinSet::new(), HashMap::new());
-        Pipes { most: most.min(MAX_PIPES), tally: Tally::default(), ways, report, arrived, tasks, addresses }
+        let relayed = AddressRates::new(ADDRESS_RELAY_RATE, ADDRESS_RELAY_BURST, crate::seed());
+        let all_relayed = AddressRates::new(NODE_RELAY_RATE, NODE_RELAY_BURST, crate::seed());
+        Pipes {
+            most: most.min(MAX_PIPES),
+            tally: Tally::default(),
+            ways: HashMap::new(),
+            relayed,
+            all_relayed,
+            epoch: Instant::now(),
+            report,
+            arrived,
+            tasks: JoinSet::new(),
+            addresses: HashMap::new(),
+        }
     }
 
     /// The counts.
@@ -94,7 +126,7 @@ impl Pipes {
         }
         self.tally.piped += 1;
         let (to_send, waiting) = mpsc::channel(WAITING_MAX);
-        self.ways.insert(connection, to_send);
+        self.ways.insert(connection, Way { to_send, owner: address });
         let mut way = Signal::for_viewer(place, client, hops + 1);
         way.dial();
         way.send(first);
@@ -111,10 +143,25 @@ impl Pipes {
     /// Carries a message on; whether there is room for the message.
     #[must_use]
     pub(crate) fn send(&mut self, connection: ConnectionId, message: Carried) -> bool {
-        let is_datagram = matches!(message, Carried::Datagram(_));
-        let sent = self.ways.get(&connection).is_some_and(|way| way.try_send(message).is_ok());
+        let is_datagram = match &message {
+            Carried::Text(_) => false,
+            Carried::Datagram(bytes) if self.may_relay(connection, bytes.len()) => true,
+            Carried::Datagram(_) => return true,
+        };
+        let sent = self.ways.get(&connection).is_some_and(|way| way.to_send.try_send(message).is_ok());
         // A datagram may get lost.
         sent || is_datagram
+    }
+
+    /// Whether the address of this viewer, if it is known, may have a datagram of so many bytes carried, and whether all
+    /// connections together may: both directions count.
+    pub(crate) fn may_relay(&mut self, connection: ConnectionId, bytes: usize) -> bool {
+        let now = self.epoch.elapsed().into();
+        let owner = self.ways.get(&connection).and_then(|way| way.owner);
+        let may = owner.is_none_or(|owner| self.relayed.take_many(now, owner, bytes))
+            && self.all_relayed.take_many(now, EVERYBODY, bytes);
+        self.tally.over_rate += u64::from(!may);
+        may
     }
 
     /// The connection is gone.
@@ -192,7 +239,7 @@ mod tests {
         assert!(!opens(1, MAX_HOPS), "three carry the connection already");
         assert!(opens(2, MAX_HOPS - 1));
         assert!(!opens(3, 0), "no room");
-        assert_eq!(pipes.tally(), Tally { piped: 1, refused: 2, open: 1 });
+        assert_eq!(pipes.tally(), Tally { piped: 1, refused: 2, open: 1, over_rate: 0 });
         assert!(!pipes.has(1) && pipes.has(2) && !pipes.has(3));
         assert!(pipes.send(2, Carried::Text("waits".to_owned())) && !pipes.send(3, Carried::Text("lost".to_owned())));
         // Nobody listens there.
@@ -218,5 +265,24 @@ mod tests {
             assert!(matches!(pipes.next().await, (_, Arrived::Ended)));
         }
         assert!(opens(&mut pipes, 5, "2001:db8::1") && opens(&mut pipes, 6, "2001:db8::2"), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn an_address_has_no_more_bytes_carried_than_a_rendezvous_relays_for_it() {
+        let mut pipes = Pipes::new(4);
+        for (connection, address) in [(1, "192.0.2.1"), (2, "192.0.2.1"), (3, "192.0.2.2")] {
+            let caller = Caller { client: address.parse().ok(), hops: 0 };
+            assert!(pipes.open(connection, "http://127.0.0.1:1", String::new(), caller));
+        }
+        let burst = usize::try_from(ADDRESS_RELAY_BURST).expect("a size");
+        assert!(pipes.may_relay(1, burst) && !pipes.may_relay(1, burst), "the burst, and not twice");
+        assert!(!pipes.may_relay(2, burst), "another connection of the same address");
+        assert!(pipes.may_relay(3, burst), "another address");
+        assert_eq!(pipes.tally().over_rate, 2);
+        assert!(pipes.send(1, Carried::Datagram(vec![0; burst])), "the connection stays, and the datagram is lost");
+        assert_eq!(pipes.tally().over_rate, 3);
+        let caller = Caller { client: None, hops: 0 };
+        assert!(pipes.open(4, "http://127.0.0.1:1", String::new(), caller));
+        assert!(!pipes.may_relay(4, burst), "for an unknown address, too, nothing is left of what all have");
     }
 }

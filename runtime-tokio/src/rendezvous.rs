@@ -284,7 +284,10 @@ impl Sockets {
     fn arrived(&mut self, connection: ConnectionId, arrived: Arrived) {
         match arrived {
             Arrived::Carried(Carried::Text(text)) => self.server.send(connection, text),
-            Arrived::Carried(Carried::Datagram(bytes)) => self.server.relay(connection, bytes),
+            Arrived::Carried(Carried::Datagram(bytes)) if self.pipes.may_relay(connection, bytes.len()) => {
+                self.server.relay(connection, bytes);
+            }
+            Arrived::Carried(Carried::Datagram(_)) => {}
             Arrived::Ended => {
                 self.pipes.close(connection);
                 self.server.close(connection);

@@ -15,7 +15,10 @@ const PLACES: usize = 4096;
 
 /// Allowances of addresses that may be anybody's, such as sources of datagrams.
 pub struct AddressRates {
+    /// Empty until the first address acts: few STUN servers of a share are ever asked, and the table takes 148 KiB.
     places: Vec<TokenBucket>,
+    rate: u64,
+    burst: u64,
     key: Zeroizing<[u8; 32]>,
 }
 
@@ -23,18 +26,25 @@ impl AddressRates {
     /// Each address may act `rate` times a second, and `burst` times at once. The random `key` chooses which addresses
     /// share an allowance.
     pub fn new(rate: u64, burst: u64, key: [u8; 32]) -> AddressRates {
-        let whole = TokenBucket::new(Timestamp::ZERO, rate, burst);
-        AddressRates { places: vec![whole; PLACES], key: Zeroizing::new(key) }
+        AddressRates { places: Vec::new(), rate, burst, key: Zeroizing::new(key) }
     }
 
     /// Whether this address, as [`owner`](crate::session::address::owner) has it, may act once more; takes one of its
     /// allowance.
     pub fn take(&mut self, now: Timestamp, owner: IpAddr) -> bool {
+        self.take_many(now, owner, 1)
+    }
+
+    /// Takes `count` of the allowance, such as the bytes of a datagram, or nothing.
+    pub fn take_many(&mut self, now: Timestamp, owner: IpAddr, count: usize) -> bool {
+        if self.places.is_empty() {
+            self.places = vec![TokenBucket::new(Timestamp::ZERO, self.rate, self.burst); PLACES];
+        }
         let mut mac = Hmac::<Sha256>::new_from_slice(&*self.key).expect("a key of any length");
         mac.update(owner.to_string().as_bytes());
         let [high, low, ..] = <[u8; 32]>::from(mac.finalize().into_bytes());
         let place = usize::from(u16::from_be_bytes([high, low])) % PLACES;
-        self.places.get_mut(place).is_some_and(|place| place.take(now, 1))
+        self.places.get_mut(place).is_some_and(|place| place.take(now, count))
     }
 }
 

@@ -188,7 +188,13 @@ impl Page<'_> {
         let sent = all.saturating_sub(pipes.piped + pipes.refused);
         let numbers = [("sent", sent), ("piped", pipes.piped), ("refused", pipes.refused)];
         self.counter("elsewhere|how", "Viewers whose host is at another server", &numbers)?;
-        self.gauge("pipes", "Connections that are carried to other servers", &[("", pipes.open as u64)])
+        self.gauge("pipes", "Connections that are carried to other servers", &[("", pipes.open as u64)])?;
+        let dropped = [("", pipes.over_rate)];
+        self.counter(
+            "pipes_over_rate",
+            "Carried datagrams that were dropped: too many bytes for one address, or for all",
+            &dropped,
+        )
     }
 
     fn metric(&mut self, name: &str, help: &str, kind: MetricType, numbers: &[(&str, u64)]) -> fmt::Result {
