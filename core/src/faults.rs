@@ -54,10 +54,18 @@ pub enum Fault {
     EverybodyControls,
     /// A host that lost the rendezvous does not dial again.
     NoRedial,
+    /// A viewer puts some lines a row too low.
+    WrongRows,
+    /// A viewer that lost its link does not look for another.
+    NeverBack,
+    /// A host whose program has ended says no goodbye to viewers that have not seen the last screen in time.
+    NoGoodbye,
+    /// A link that changed is not looked at again, which a machine's own assertions notice.
+    Untouched,
 }
 
 /// All of them.
-pub const ALL: [Fault; 23] = [
+pub const ALL: [Fault; 27] = [
     Fault::WithdrawnInvites,
     Fault::ApprovalLostInPause,
     Fault::ApprovedAreHidden,
@@ -81,6 +89,10 @@ pub const ALL: [Fault; 23] = [
     Fault::SessionsStay,
     Fault::EverybodyControls,
     Fault::NoRedial,
+    Fault::WrongRows,
+    Fault::NeverBack,
+    Fault::NoGoodbye,
+    Fault::Untouched,
 ];
 
 thread_local! {
@@ -96,7 +108,8 @@ pub(crate) fn is_on(fault: Fault) -> bool {
     ON.get() == Some(fault)
 }
 
-/// Whether any fault is on. Then the machines do not check their invariants: the checkers outside are under test.
-pub(crate) fn is_any_on() -> bool {
-    ON.get().is_some()
+/// Whether a fault is on that the checkers outside of the machines shall find. Then the machines do not check their
+/// invariants.
+pub(crate) fn is_for_outside() -> bool {
+    ON.get().is_some_and(|fault| fault != Fault::Untouched)
 }

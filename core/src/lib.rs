@@ -218,11 +218,11 @@
 #[cfg(all(feature = "test-util", not(debug_assertions)))]
 compile_error!("`test-util` shows secrets and switches checks off: no build without debug assertions may have it");
 
-/// Whether a fault is put back on purpose, for a test of the checkers.
+/// Whether this fault is on. Without a name: whether a fault is on that the checkers outside of the machines shall find.
 #[cfg(feature = "test-util")]
 macro_rules! is_faulty {
     () => {
-        crate::faults::is_any_on()
+        crate::faults::is_for_outside()
     };
     ($fault:ident) => {
         crate::faults::is_on(crate::faults::Fault::$fault)

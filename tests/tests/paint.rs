@@ -606,6 +606,30 @@ fn a_long_line_is_one_line_to_the_viewers_terminal_on_screen_and_scrolled_away()
     assert!(copied(&person.bare).iter().any(|line| line.starts_with("pieces")));
 }
 
+#[test]
+fn a_long_line_is_one_line_wherever_a_frame_ends_in_it() {
+    let size = Size::new(20, 6);
+    let url = format!("https://example.org/{}", "0123456789abcdef".repeat(3));
+    let numbers = |to: u32| (1..=to).map(|number| format!("{number}\r\n")).collect::<String>();
+    let bytes = format!("\x1b[H\x1b[2J\x1b[3J{url}\r\n$ seq\r\n{}{url}\r\n{}", numbers(3), numbers(20)).into_bytes();
+    // The next frame ends one byte later, in the same row, or in another row.
+    for (first, second) in (0..bytes.len()).flat_map(|first| [1, 7, 30].map(|more| (first, first + more))) {
+        let mut feed = Feed { emulator: Emulator::new(size, 10_000), sent: BTreeMap::new(), wire: Vec::new() };
+        let mut person = Person::new(size);
+        person.screen.merge_commits(&LineCommits { start: 0, from: 0, runs: Vec::new() });
+        let (first, second) = (first.min(bytes.len()), second.min(bytes.len()));
+        for part in [&b"before\r\n$ "[..], &bytes[..first], &bytes[first..second], &bytes[second..]] {
+            feed.emulator.feed(part);
+            feed.send();
+            feed.wire.drain(..).for_each(|message| take(&mut person.screen, &message));
+            person.paint();
+        }
+        person.settle();
+        let count = copied(&person.bare).iter().filter(|line| **line == url).count();
+        assert_eq!(count, 2, "frames end at {first} and {second}: {:#?}", copied(&person.bare));
+    }
+}
+
 /// The bytes that change a row from what the one script prints to what both do.
 fn change(before: &str, after: &str) -> String {
     let size = Size::new(20, 2);

@@ -11,7 +11,7 @@ use crate::session::link::Command;
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
 
-/// Viewers that are there when the command ends get this long for the last screen and the goodbye.
+/// Viewers that are there when the command ends get this long for the last screen; then the goodbye comes all the same.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Viewers that are in mid-handshake when the session ends get this long to see the last screen.
@@ -125,9 +125,12 @@ impl Lifecycle {
 }
 
 impl Connection {
-    /// Until when the last screen and a goodbye are owed to a member, if the command ended at `end`.
+    /// Until when the last screen, or the acknowledgement of a goodbye, is waited for, if the command ended at `end`.
     fn owed_until(&self, end: Timestamp) -> Option<Timestamp> {
         let member = self.member()?;
+        if let Some(by) = self.part_by() {
+            return Some(by);
+        }
         let within = match member.presence.control() {
             Some(Control::Open) => LAST_SCREEN_WITHIN,
             Some(Control::Opening) | None => CONTROL_WITHIN,
@@ -201,7 +204,8 @@ impl Host {
         for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
             let shown =
                 connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.screen.emulator));
-            if shown && self.screen.frames.is_current() {
+            let is_late = connection.owed_until(ending.at).is_some_and(|until| until <= now);
+            if (is_late && !is_faulty!(NoGoodbye)) || (shown && self.screen.frames.is_current()) {
                 leave.push(*link);
             }
         }

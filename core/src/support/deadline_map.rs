@@ -39,7 +39,7 @@ impl<V> Deref for DeadlineMap<V> {
 
 impl<V> DeadlineMap<V> {
     fn touch(&mut self, link: LinkId) {
-        if self.touched.last() != Some(&link) {
+        if !is_faulty!(Untouched) && self.touched.last() != Some(&link) {
             self.touched.push(link);
         }
     }

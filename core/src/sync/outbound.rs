@@ -121,9 +121,6 @@ impl Outbound {
             }
         }
         for load in concluded.lost {
-            if is_faulty!(LostLines) && !load.parts.is_empty() {
-                continue;
-            }
             self.forget(load);
         }
         self.window.decide(now, &mut self.trip);
@@ -211,7 +208,8 @@ impl Outbound {
         if load.head == Some(self.head_sent) && self.head_acked < self.head_sent {
             self.head_sent = self.head_acked;
         }
-        for part in load.parts {
+        let parts = if is_faulty!(LostLines) { Vec::new() } else { load.parts };
+        for part in parts {
             match self.slots.lost(&part) {
                 Lost::Nothing => {}
                 Lost::Content => self.history.missing_again(part.space, part.number),

@@ -117,6 +117,7 @@ impl Screen {
 
     /// Takes a line, unless the line is held in this or a newer version. `is_final`: it left the window like this.
     pub fn merge_line(&mut self, space: Space, number: u64, version: u64, is_final: bool, line: Line) {
+        let number = number + u64::from(is_faulty!(WrongRows) && number % 5 == 4);
         let oldest = self.next.unwrap_or_default().max(self.lost).min(self.main_top);
         let lines = match space {
             Space::Main if number >= oldest => &mut self.main,

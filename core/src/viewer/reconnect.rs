@@ -227,7 +227,9 @@ impl Viewer {
         }
         self.reconnect.leave(now, cause.clone());
         self.notice(ViewerNotice::Away(cause));
-        self.begin(now);
+        if !is_faulty!(NeverBack) {
+            self.begin(now);
+        }
     }
 
     /// A new link: from the rendezvous on.

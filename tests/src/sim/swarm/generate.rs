@@ -188,6 +188,8 @@ fn step(dice: &mut Dice, kinds: &[(Kind, u64)], routers: bool) -> Step {
     let pick = dice.between(0, 1000) as usize;
     match kind {
         Kind::Joins => join(dice, routers),
+        // At times more words than one datagram holds.
+        Kind::Typing if dice.percent(8) => Step::Types(pick, dice.between(50, 400)),
         Kind::Typing => Step::Types(pick, dice.between(1, 5)),
         Kind::Leaving if dice.percent(60) => Step::Leave(pick),
         Kind::Leaving => Step::ViewerDies(pick),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use beach_core::host::{Awaits, HostInput, ModeratorAction};
+use beach_core::host::{Awaits, HostInput, MAX_VIEWERS, ModeratorAction};
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
@@ -24,6 +24,9 @@ const SILENCE: Duration = secs(20);
 
 /// A newcomer is in after this time: the deadlines of two attempts.
 const IN_WITHIN: Duration = secs(25);
+
+/// Somebody who was let in, but whose process is lost, keeps a place until the deadlines of a handshake have passed.
+const GHOSTS_GONE_WITHIN: Duration = secs(60);
 
 /// What was typed is with the program after this time: each unfinished paste keeps others waiting for 3 s.
 const TYPED_WITHIN: Duration = secs(30);
@@ -51,9 +54,10 @@ impl<E: Engine> Run<E> {
     fn stop_faults(&mut self) -> Verdict {
         let was_disturbed = self.model.is_disturbed;
         self.heal();
-        self.model.is_disturbed = was_disturbed;
         self.thaw();
         self.take(&Step::RendezvousStarts)?;
+        // What these steps do is no trouble of the world.
+        self.model.is_disturbed = was_disturbed;
         self.flood = None;
         self.take(&Step::TerminalsGoOn)?;
         self.observe()?;
@@ -137,6 +141,10 @@ impl<E: Engine> Run<E> {
         if self.model.crowd(session) >= self.model.max_viewers {
             return Ok(());
         }
+        if self.model.max_viewers < MAX_VIEWERS {
+            self.approve_all()?;
+            self.pass(GHOSTS_GONE_WITHIN)?;
+        }
         let before = self.model.people.len();
         let join = Step::Join { role: Role::View, by: Invited::Current, away: 10, router: None, direct: false };
         self.take(&join)?;
@@ -209,10 +217,8 @@ impl<E: Engine> Run<E> {
         }
         for viewer in members {
             let exit = self.world.viewers[viewer].exit.as_ref().map(|(_, exit)| exit.clone());
-            // A link that was in trouble may be lost unnoticed: then nobody can tell its viewer.
-            let is_excused = exit.is_none() && self.model.is_disturbed;
-            if exit != Some(ViewerExit::Ended(CODE)) && !is_excused {
-                let what = format!("viewer {viewer} was told {exit:?}");
+            if exit != Some(ViewerExit::Ended(CODE)) {
+                let what = format!("viewer {viewer} was told {exit:?}: {}", self.world.story(viewer));
                 return Err(super::Broken { promise: Promise::Ending, what, at: self.now() });
             }
         }

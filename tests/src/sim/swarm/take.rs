@@ -351,8 +351,11 @@ impl<E: Engine> Run<E> {
             Step::Deaf | Step::Reads => {
                 let is_deaf = *step == Step::Deaf;
                 let session = self.model.session();
+                // What a deaf program has not read stays so when it is deaf once more.
+                if session.is_deaf != is_deaf {
+                    session.in_flight.clear();
+                }
                 session.is_deaf = is_deaf;
-                session.in_flight.clear();
                 self.world.set_deaf(host, is_deaf);
             }
             _ => {}
