@@ -29,11 +29,11 @@ pub(crate) async fn run(args: WebArgs) -> u8 {
             return output::refuse("cannot handle signals", &error.to_string(), "check the system's limits");
         }
     };
-    let rendezvous = invite.server.clone();
+    let (rendezvous, session) = (invite.server.clone(), invite.session.short());
     let here = Invite { server: format!("http://{}", server.local_addr()), ..invite };
     output::page_served(&here.url());
     tokio::select! {
-        never = forward::run(server, rendezvous) => match never {},
+        never = forward::run(server, rendezvous, session) => match never {},
         code = ended(&mut signals) => code,
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future;
 use std::net::SocketAddr;
 
+use beach_core::id::ShortId;
 use beach_core::rendezvous::ConnectionId;
 use beach_core::wire::signal::{FromRendezvous, IceUrl, parse_from_rendezvous, to_text};
 use futures_util::future::select_all;
@@ -15,9 +16,9 @@ use crate::signal::{Signal, SignalEvent};
 /// Pages at once; a person looks at one. One page more gets no WebSocket.
 pub const MAX_PAGES: usize = 16;
 
-/// Connects each WebSocket of `server` to the rendezvous at `url`, and carries texts and datagrams both ways. When one
-/// side is gone, the other is closed. Never ends.
-pub async fn run(server: Server, url: String) -> Infallible {
+/// Connects each WebSocket of `server`, of pages of this session, to the rendezvous at `url`, and carries texts and
+/// datagrams both ways. When one side is gone, the other is closed. Never ends.
+pub async fn run(server: Server, url: String, session: ShortId) -> Infallible {
     let mut server = server.with_connections_max(MAX_CONNECTIONS);
     let mut ways: HashMap<ConnectionId, Signal> = HashMap::new();
     loop {
@@ -28,7 +29,7 @@ pub async fn run(server: Server, url: String) -> Infallible {
                     server.close(connection);
                 }
                 ServerEvent::Opened { connection, .. } => {
-                    let mut way = Signal::new(url.clone());
+                    let mut way = Signal::new(url.clone()).for_session(session);
                     way.dial();
                     ways.insert(connection, way);
                 }

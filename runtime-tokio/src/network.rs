@@ -8,6 +8,7 @@ use beach_core::crypto::invite::LinkForm;
 use beach_core::endpoint::note::Note;
 use beach_core::endpoint::{Endpoint, Generation, NetworkInput, Output};
 use beach_core::ice::server_url::IceServer;
+use beach_core::id::ShortId;
 use beach_core::peer::engine::Engine;
 use beach_core::session::link::LinkUser;
 use beach_core::wire::signal::MAX_ICE_SERVERS;
@@ -71,6 +72,12 @@ impl Network {
             sent: 0,
             received: 0,
         }
+    }
+
+    /// Names the session to load balancers in front of the rendezvous.
+    #[must_use]
+    pub fn for_session(self, session: ShortId) -> Network {
+        Network { signal: self.signal.for_session(session), ..self }
     }
 
     /// Looks the servers up, in the background; needs a tokio runtime.

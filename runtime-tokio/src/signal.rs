@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use beach_core::id::ShortId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -76,6 +77,7 @@ pub async fn nobody_listens(url: &str) -> bool {
 /// A client of one rendezvous. Needs a tokio runtime with I/O and time enabled.
 pub struct Signal {
     target: Result<Target, SignalError>,
+    session: Option<ShortId>,
     link: Option<Link>,
     /// A second connection, which is to take the place of the first one.
     beside: Option<Link>,
@@ -101,7 +103,14 @@ impl Signal {
     /// prefix. Connects nothing yet; an address that makes no sense shows as [`SignalEvent::Down`] at the first dial.
     #[must_use]
     pub fn new(url: String) -> Self {
-        Self { target: Target::parse(&url), link: None, beside: None, leaving: None, down: None }
+        Self { target: Target::parse(&url), session: None, link: None, beside: None, leaving: None, down: None }
+    }
+
+    /// The same, for this session: the address of the WebSocket names it, so that a load balancer can send the host and
+    /// its viewers to the same server.
+    #[must_use]
+    pub fn for_session(self, session: ShortId) -> Self {
+        Self { session: Some(session), ..self }
     }
 
     /// As [`new`](Signal::new), of a rendezvous that carries the connection of a viewer with this address. So many
@@ -110,7 +119,7 @@ impl Signal {
     pub(crate) fn for_viewer(url: &str, client: Option<IpAddr>, hops: u8) -> Self {
         let carried = Some(CarriedFor { client, hops });
         let target = Target::parse(url).map(|target| Target { carried, ..target });
-        Self { target, link: None, beside: None, leaving: None, down: None }
+        Self { target, session: None, link: None, beside: None, leaving: None, down: None }
     }
 
     /// Starts connecting, to every address of the name, both families. Abandons the connection there was, without a
@@ -129,7 +138,7 @@ impl Signal {
         self.beside = None;
         self.down = None;
         match target {
-            Ok(target) => self.link = Some(Link::start(target)),
+            Ok(target) => self.link = Some(Link::start(Target { session: self.session, ..target })),
             Err(cause) => self.down = Some(cause),
         }
     }
@@ -140,7 +149,7 @@ impl Signal {
     pub fn dial_beside(&mut self, texts: Vec<String>) {
         // Without a target there is no connection that this one could be beside.
         let Ok(target) = self.target.clone() else { return };
-        let link = Link::start(target);
+        let link = Link::start(Target { session: self.session, ..target });
         for text in texts {
             // Few texts have room in a new queue.
             let _ = link.outbound.text(text);

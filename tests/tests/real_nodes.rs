@@ -252,6 +252,17 @@ fn behind_haproxy_a_viewer_gets_in_at_either_node_also_after_one_was_killed_and_
 }
 
 #[test]
+fn with_a_balancer_that_hashes_the_session_every_viewer_comes_to_the_node_of_the_host() {
+    if !has_tools() {
+        return;
+    }
+    let cluster = Cluster::balanced("balance url_param s\n    hash-type consistent");
+    let hosts = hosts(&cluster, 6);
+    two_see_the_screen(&cluster, &hosts, PATIENCE);
+    assert_eq!(sent_elsewhere(&cluster), 0.0, "somebody came to the other node than the host");
+}
+
+#[test]
 fn without_redis_sessions_go_on_and_with_an_empty_one_all_are_found_again() {
     if !has_tools() {
         return;

@@ -7,9 +7,14 @@ const text = new TextEncoder();
 /** Bytes of a message that waits to be sent while the connection is not open yet: one hello and its candidates. */
 const MOST_WAITING = 64 * 1024;
 
+/** Characters of a session's id that the address of the WebSocket has, for load balancers that choose a server by it. */
+const SHORT_ID = 14;
+
 /** Begins a connection to the rendezvous. */
 export function connect(): WebSocket {
   const url = new URL("/ws", location.origin);
+  const session = location.pathname.split("/").at(-1) ?? "";
+  if (session.length >= SHORT_ID) url.searchParams.set("s", session.slice(0, SHORT_ID));
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";

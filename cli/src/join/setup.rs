@@ -78,8 +78,9 @@ impl Setup {
         };
         let reads_keys = seat == SeatKind::OwnTerminal || !std::io::stdin().is_terminal();
         let keys = if reads_keys { Keys::start().ok() } else { None };
-        let network =
-            Network::new(&invite.server, invite.is_loopback(), recording).with_ice_servers(&args.paths.ice_server);
+        let network = Network::new(&invite.server, invite.is_loopback(), recording)
+            .with_ice_servers(&args.paths.ice_server)
+            .for_session(invite.session.short());
         let told = Told::new(voice, invite.server.clone(), args.paths.strict);
         let machine = Viewer::new(config.clone());
         let carrier = if args.by_channel { Carrier::Channel } else { Carrier::Rtp };

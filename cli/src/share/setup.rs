@@ -123,7 +123,9 @@ impl Setup {
             output::refuse("cannot handle signals", &error.to_string(), "check the system's limits")
         })?;
         let loopback = self.secrets.invite(&self.place.public, Role::Control).is_loopback();
-        let network = Network::new(&self.place.own, loopback, recording).with_ice_servers(&self.args.paths.ice_server);
+        let network = Network::new(&self.place.own, loopback, recording)
+            .with_ice_servers(&self.args.paths.ice_server)
+            .for_session(self.secrets.session().short());
         let (host, engine) = (Host::new(config.clone()), Str0m::new(epoch, certificate));
         let endpoint = Endpoint::new(host, engine, Secrets::Host(self.secrets), self.entropy);
         let mut endpoint: HostEndpoint = logged(endpoint.taking(self.args.paths.paths()));

@@ -11,6 +11,7 @@ use async_tungstenite::tungstenite::Error;
 use async_tungstenite::tungstenite::client::IntoClientRequest as _;
 use async_tungstenite::tungstenite::handshake::client::Request;
 use async_tungstenite::tungstenite::http::{HeaderValue, Uri};
+use beach_core::id::ShortId;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -50,6 +51,8 @@ pub(super) struct Target {
     pub(super) request: String,
     /// For whom this program connects, if not for itself.
     pub(super) carried: Option<CarriedFor>,
+    /// The session that the connection is about.
+    pub(super) session: Option<ShortId>,
 }
 
 /// A connection that a rendezvous carries for a viewer.
@@ -103,6 +106,7 @@ impl Target {
             scheme,
             request: format!("{name}://{host}:{port}{prefix}{PATH}"),
             carried: None,
+            session: None,
         })
     }
 }
@@ -110,7 +114,11 @@ impl Target {
 impl Target {
     /// The request of the WebSocket handshake.
     fn handshake(&self) -> Result<Request, Error> {
-        let mut request = self.request.as_str().into_client_request()?;
+        let mut request = match self.session {
+            // Load balancers can choose a server by the session: host and viewers name the same one.
+            Some(session) => format!("{}?s={session}", self.request).into_client_request()?,
+            None => self.request.as_str().into_client_request()?,
+        };
         if let Some(CarriedFor { client, hops }) = self.carried {
             request.headers_mut().insert(HOPS, HeaderValue::from(u16::from(hops)));
             if let Some(Ok(client)) = client.map(|client| HeaderValue::try_from(client.to_string())) {

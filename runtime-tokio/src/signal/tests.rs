@@ -4,6 +4,7 @@ use std::io;
 
 use async_tungstenite::tungstenite::Error;
 use beach_core::rendezvous::ConnectionId;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
@@ -337,4 +338,20 @@ async fn a_rendezvous_that_carries_a_connection_says_for_whom_and_how_many_carry
     let _itself = dialled(url);
     let ServerEvent::Opened { connection, .. } = server_next(&mut server).await else { panic!("not opened") };
     assert_eq!(server.caller(connection), Some(Caller::default()));
+}
+
+#[tokio::test]
+async fn a_load_balancer_sees_the_session_in_the_address() {
+    let (listener, url) = silent().await;
+    let session: ShortId = "bKfPDXLdlu58vT".parse().expect("an id");
+    for (mut signal, line) in [
+        (Signal::new(url.clone()).for_session(session), "GET /ws?s=bKfPDXLdlu58vT HTTP/1.1\r\n"),
+        (Signal::new(url), "GET /ws HTTP/1.1\r\n"),
+    ] {
+        signal.dial();
+        let (mut stream, _) = timeout(DEADLINE, listener.accept()).await.expect("in time").expect("a connection");
+        let mut begins = vec![0; line.len()];
+        timeout(DEADLINE, stream.read_exact(&mut begins)).await.expect("in time").expect("a request");
+        assert_eq!(String::from_utf8_lossy(&begins), line);
+    }
 }

@@ -221,6 +221,16 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn start() -> Cluster {
+        Cluster::balanced("balance roundrobin")
+    }
+
+    /// The same with this rule of haproxy in place of the documented one.
+    ///
+    /// # Panics
+    /// If some of it does not start in time.
+    #[must_use]
+    #[track_caller]
+    pub fn balanced(rule: &str) -> Cluster {
         let (scratch, redis, port) = (Scratch::new(), Redis::start(&[]), free_port());
         let url = format!("http://localhost:{port}");
         let mut nodes = ["a", "b"].map(|name| Node {
@@ -232,7 +242,7 @@ impl Cluster {
             redis: redis.url(),
         });
         nodes.iter_mut().for_each(|node| node.start(&scratch));
-        let config = scratch.write("haproxy.cfg", proxy_config(port, &nodes));
+        let config = scratch.write("haproxy.cfg", proxy_config(port, &nodes, rule));
         let proxy = Process::start(Command::new("haproxy").arg("-f").arg(&config));
         holds("haproxy listens", SOON, || listens(port));
         let cluster = Cluster { redis, nodes, url, scratch, _proxy: proxy };
@@ -261,13 +271,14 @@ impl Cluster {
 }
 
 /// The documented configuration, without TLS and with the ports that are used here.
-fn proxy_config(port: u16, nodes: &[Node; 2]) -> String {
+fn proxy_config(port: u16, nodes: &[Node; 2], rule: &str) -> String {
     let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/proxies/haproxy-nodes.cfg");
     let documented = fs::read_to_string(documented).expect("a configuration");
     let from = documented.find("defaults").expect("a comment stands before");
     let mut config = documented[from..].to_owned();
     let [a, b] = nodes;
     for (documented, here) in [
+        ("balance roundrobin".to_owned(), rule.to_owned()),
         (":443 ssl crt /etc/haproxy/beach.pem".to_owned(), format!("127.0.0.1:{port}")),
         ("127.0.0.1:8080".to_owned(), format!("127.0.0.1:{}", a.port)),
         ("127.0.0.1:8081".to_owned(), format!("127.0.0.1:{}", b.port)),
