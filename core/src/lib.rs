@@ -218,7 +218,7 @@
 #[cfg(all(feature = "test-util", not(debug_assertions)))]
 compile_error!("`test-util` shows secrets and switches checks off: no build without debug assertions may have it");
 
-/// Whether this fault is on. Without a name: whether a fault is on that the checkers outside of the machines shall find.
+/// Whether this fault is on. Without a name: whether one is on that the checkers outside of the machines shall find.
 #[cfg(feature = "test-util")]
 macro_rules! is_faulty {
     () => {

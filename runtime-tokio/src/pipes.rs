@@ -153,8 +153,8 @@ impl Pipes {
         sent || is_datagram
     }
 
-    /// Whether the address of this viewer, if it is known, may have a datagram of so many bytes carried, and whether all
-    /// connections together may: both directions count.
+    /// Whether the address of this viewer, if it is known, may have so many bytes carried, and whether all connections
+    /// together may: both directions count.
     pub(crate) fn may_relay(&mut self, connection: ConnectionId, bytes: usize) -> bool {
         let now = self.epoch.elapsed().into();
         let owner = self.ways.get(&connection).and_then(|way| way.owner);

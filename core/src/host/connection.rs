@@ -187,6 +187,13 @@ impl Connection {
         }
     }
 
+    /// A member that parts goes at this time at the latest.
+    pub(super) fn part_sooner(&mut self, by: Timestamp) {
+        if let Some(Presence::Parting(_, parting)) = self.member_mut().map(|member| &mut member.presence) {
+            parting.by = parting.by.min(by);
+        }
+    }
+
     /// When the place of a member that is away is given up.
     pub(super) fn kept_until(&self) -> Option<Timestamp> {
         self.away().map(|away| away.until)

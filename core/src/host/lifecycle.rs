@@ -14,6 +14,9 @@ use crate::wire::frame::Goodbye;
 /// Viewers that are there when the command ends get this long for the last screen; then the goodbye comes all the same.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(3);
 
+/// The host waits this long for the acknowledgement of such a goodbye. Both times together are as long as the linger.
+const LATE_GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+
 /// Viewers that are in mid-handshake when the session ends get this long to see the last screen.
 const LATE_HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
@@ -200,22 +203,29 @@ impl Host {
 
     pub(super) fn pump_ending(&mut self, now: Timestamp) {
         let Lifecycle::Ending(ending) = self.lifecycle else { return };
-        let mut leave = Vec::new();
+        let (mut leave, mut late) = (Vec::new(), Vec::new());
         for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
             let shown =
                 connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.screen.emulator));
             let is_late = connection.owed_until(ending.at).is_some_and(|until| until <= now);
-            if (is_late && !is_faulty!(NoGoodbye)) || (shown && self.screen.frames.is_current()) {
+            if shown && self.screen.frames.is_current() {
                 leave.push(*link);
+            } else if is_late && !is_faulty!(NoGoodbye) {
+                late.push(*link);
             }
         }
-        for link in leave {
-            self.part(now, link, ending.goodbye(), Cause::Left);
+        for link in leave.iter().chain(&late) {
+            self.part(now, *link, ending.goodbye(), Cause::Left);
+        }
+        for link in late {
+            if let Some(connection) = self.connections.get_mut(&link) {
+                connection.part_sooner(now + LATE_GOODBYE_WITHIN);
+            }
         }
         let owed = |connection: &Connection| connection.owed_until(ending.at).is_none_or(|until| now < until);
         let end = ending.lingers_until();
-        let late = end + LATE_HANDSHAKE_WITHIN <= now;
-        if late || (end <= now && !self.connections.values().any(owed)) {
+        let is_over = end + LATE_HANDSHAKE_WITHIN <= now;
+        if is_over || (end <= now && !self.connections.values().any(owed)) {
             self.exit(ending.exit());
         }
     }

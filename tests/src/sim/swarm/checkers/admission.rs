@@ -96,7 +96,7 @@ pub fn listed(model: &Model, now: Timestamp, session: usize, status: &HostStatus
     check(Promise::Listed, now, expected == found, || format!("members are {expected:?}, and listed {found:?}"))?;
     for (person, stage) in model.people.iter().zip(stages).filter(|(person, _)| of_session(person)) {
         let waits = person.is_held && person.is_running && *stage == Stage::WaitingForApproval;
-        // Somebody whose connection to the rendezvous broke asks once more, and is listed twice while the host cannot know.
+        // Somebody whose connection to the rendezvous broke asks once more, and stands there twice for a while.
         let listed: Vec<_> = status.pending.iter().filter(|pending| pending.name == person.name).collect();
         let is_there = listed.iter().any(|pending| pending.awaits == Awaits::Resume);
         check(Promise::Listed, now, is_there || !waits, || {
