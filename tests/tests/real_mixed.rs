@@ -137,9 +137,7 @@ fn a_rendezvous_of_another_version_introduces_both() {
         let scratch = Scratch::new();
         let mut serve = beach_of(between, &scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
         let rendezvous = Process::start(&mut serve);
-        let url = eventually("the address of the rendezvous", SOON, || {
-            rendezvous.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-        });
+        let url = eventually("the address of the rendezvous", SOON, || rendezvous.url());
         let host = host(both, &scratch, &["--no-approve", "--server", &url], "stty raw -echo; exec cat > typed");
         let mut viewer = Process::start(&mut beach_of(both, &scratch, &["join", "--json", &host.links.control]));
         viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
@@ -154,9 +152,7 @@ fn a_host_prints_long_links_where_an_older_rendezvous_knows_no_short_ones() {
     let scratch = Scratch::new();
     let mut serve = beach_of(&old, &scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
     let rendezvous = Process::start(&mut serve);
-    let url = eventually("the address of the rendezvous", SOON, || {
-        rendezvous.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-    });
+    let url = eventually("the address of the rendezvous", SOON, || rendezvous.url());
     let share =
         ["share", "--headless", "--no-approve", "--server", &url, "--", "sh", "-c", "echo printed-$((40+2)); cat"];
     let host = Process::start(&mut beach_of(&new, &scratch, &share));

@@ -131,9 +131,7 @@ fn variables_set_the_flags_of_serve_and_no_command_of_a_share_gets_them() {
     command.env("BEACH_SERVE_LOG_FILE", "serve.log").env("BEACH_SERVE_NO_RELAY", "yes");
     let ice = "stun:192.0.2.1:3478 stun:192.0.2.2:3478";
     let process = Process::start(command.env("BEACH_SERVE_ICE_SERVER", ice).env("BEACH_SERVE_TURN_LIFETIME", ""));
-    let url = eventually("the address of the rendezvous", SOON, || {
-        process.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-    });
+    let url = eventually("the address of the rendezvous", SOON, || process.url());
     let rendezvous = Rendezvous { process, url };
     assert_eq!(status(monitored(&rendezvous), "/livez"), 200);
     assert!(scratch.read("serve.log").contains("listening"));
@@ -312,9 +310,7 @@ fn a_full_server_is_live_and_not_ready() {
     command.args(["-c", files, "sh"]).arg(served.get_program()).args(served.get_args());
     command.env_clear().envs(served.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let process = Process::start(command.current_dir(scratch.folder()));
-    let url = eventually("the address of the rendezvous", SOON, || {
-        process.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-    });
+    let url = eventually("the address of the rendezvous", SOON, || process.url());
     let rendezvous = Rendezvous { process, url };
     let (server, monitor) = (server(&rendezvous), monitored(&rendezvous));
     let places = metrics(monitor)["beach_places"];

@@ -262,9 +262,7 @@ fn the_key_of_a_link_is_asked_for_by_nobody_and_kept_by_nobody() {
     let scratch = Scratch::new();
     let mut serve = beach(&scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
     let serve = Process::start(serve.env("BEACH_LOG", "trace"));
-    let url = eventually("the address of the rendezvous", SOON, || {
-        serve.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-    });
+    let url = eventually("the address of the rendezvous", SOON, || serve.url());
     // Browsers keep the fragment to themselves; something that sends it gets nothing of it back.
     for target in [format!("{SESSION}#1c.SECRET"), format!("{SESSION}%231c.SECRET"), format!("{SESSION}?SECRET")] {
         for accept in ["text/html", "*/*"] {

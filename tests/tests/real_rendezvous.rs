@@ -67,9 +67,7 @@ fn no_log_no_recording_no_server_and_no_child_ever_holds_a_key() {
     let mut serve = beach(&scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
     drop(rendezvous);
     let serve = Process::start(serve.env("BEACH_LOG", "trace"));
-    let url = eventually("the address of the rendezvous", SOON, || {
-        serve.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-    });
+    let url = eventually("the address of the rendezvous", SOON, || serve.url());
     let options = ["--json", "--server", &url, "--record-handshake", "host.recording"];
     let mut command = share(&scratch, &options, &["sh", "-c", "echo shared; exec cat"]);
     // Somebody else's key, in the environment for a join: not the shared command's business.
@@ -179,9 +177,7 @@ fn besieged(way: Way, proxies: &str) {
         let options = ["--listen", "127.0.0.1:0", "--trusted-proxies", proxies, "--log-file", "serve.log"];
         let mut command = beach(&scratch, &[&["serve"], &options[..]].concat());
         let serve = Process::start(&mut with_files(&scratch, 400, &mut command));
-        let url = eventually("the address of the rendezvous", SOON, || {
-            serve.stderr().split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned)
-        });
+        let url = eventually("the address of the rendezvous", SOON, || serve.url());
         let server: SocketAddr = url.trim_start_matches("http://").parse().expect("an address");
         let host = Host::start(&scratch, &["--server", &url], &["cat"]);
         let id = host.links.control.split(['#', '/']).nth(4).expect("a link names its session");

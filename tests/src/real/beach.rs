@@ -142,9 +142,7 @@ impl Rendezvous {
     pub fn start(scratch: &Scratch, options: &[&str]) -> Rendezvous {
         let mut command = beach(scratch, &["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"]);
         let process = Process::start(command.args(options));
-        let url = super::wait::eventually("the address of the rendezvous", LINK_WITHIN * 2, || {
-            process.stderr().split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
-        });
+        let url = super::wait::eventually("the address of the rendezvous", LINK_WITHIN * 2, || process.url());
         Rendezvous { process, url }
     }
 }

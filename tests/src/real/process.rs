@@ -127,6 +127,15 @@ impl Process {
         text(&self.stderr)
     }
 
+    /// The first URL on a complete line of stderr, where `beach serve` tells its address. The end of a line that is not
+    /// complete may be half of a URL.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        let said = self.stderr();
+        let (lines, _) = said.rsplit_once('\n')?;
+        lines.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned)
+    }
+
     /// The first complete line on stdout for which this is so, and when it was complete.
     ///
     /// # Panics
