@@ -11,7 +11,8 @@ use beach_core::wire::signal::{ToRendezvous, to_text};
 use beach_runtime_tokio::directory::{self, ANSWER_WITHIN, Directory, RedisUrl};
 use beach_runtime_tokio::signal::{Signal as Way, SignalEvent};
 use beach_tests::real::{
-    Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, get, holds, join, skipped,
+    Authority, Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, free_port, get, holds, join,
+    skipped,
 };
 use tokio::time::timeout;
 
@@ -180,6 +181,34 @@ fn the_check_of_a_configuration_says_whether_the_directory_answers_and_never_its
     ] {
         let (ended, said) = check(url, place);
         assert!(ended == code && said.contains(says), "{place}: {ended}: {said}");
+    }
+}
+
+#[test]
+fn a_directory_over_tls_is_reached_if_its_certificate_is_trusted() {
+    if !has_tools() {
+        return;
+    }
+    let (scratch, authority, port) = (Scratch::new(), Authority::new(), free_port().to_string());
+    let (certificate, key) = authority.signs();
+    let file = |name: &str, content: &str| scratch.write(name, content).to_string_lossy().into_owned();
+    let (certificate, key) = (file("certificate.pem", &certificate), file("key.pem", &key));
+    let trusted = file("authority.pem", &authority.certificate);
+    let names = ["--tls-port", "--tls-cert-file", "--tls-key-file", "--tls-ca-cert-file", "--tls-auth-clients"];
+    let options: Vec<&str> = names
+        .into_iter()
+        .zip([&*port, &*certificate, &*key, &*trusted, "no"])
+        .flat_map(|(name, it)| [name, it])
+        .collect();
+    let _redis = Redis::start(&options);
+    let url = format!("rediss://localhost:{port}");
+    for (trusts, code, says) in [(&*trusted, 0, "directory   ok"), (&*certificate, 2, "directory   failed")] {
+        let mut command = beach(&scratch, &["serve", "--check"]);
+        command.env("BEACH_SERVE_REDIS", &url).env("BEACH_SERVE_PLACE", "http://127.0.0.1:1/n/a");
+        let mut process = Process::start(command.env("SSL_CERT_FILE", trusts));
+        let ended = process.exit(SOON);
+        let said = process.stdout() + &process.stderr();
+        assert!(ended == code && said.contains(says), "{trusts}: {ended}: {said}");
     }
 }
 
