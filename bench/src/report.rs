@@ -79,7 +79,7 @@ fn around(text: &str) -> Option<(&str, &str)> {
     Some((before, rest.split_once(TABLE_TO)?.1))
 }
 
-/// Whether a file has a table that [`write`] can replace: better known before the run than after it.
+/// Whether a file has a table that [`write()`] can replace: better known before the run than after it.
 pub(crate) fn check(file: &Path) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     around(&text).map(|_| ()).with_context(|| format!("{} has no table to replace", file.display()))

@@ -121,19 +121,17 @@
 //! The rules of the loop:
 //!
 //! - **Time** is counted from the machine's own start, in microseconds ([`time::Timestamp`]), and never goes backwards.
-//!   Its clock should go on
-//!   while the computer sleeps (`CLOCK_BOOTTIME`). [`peer::str0m::Str0m`] takes the instant of time zero.
+//!   Its clock should go on while the computer sleeps (`CLOCK_BOOTTIME`). [`peer::str0m::Str0m`] takes the instant of
+//!   time zero.
 //! - **Begin** with one `Tick`. After this tick, `poll` gives what the machine wants before anything has happened.
 //! - **Drain** `poll` to `None` after every `handle`, even when one of the outputs ends the session: a record may come
 //!   behind it.
 //! - **Deadlines** change with every input: ask [`deadline`](machine::Machine::deadline) again before each wait. A tick
-//!   that comes too early does
-//!   no harm; one that comes more than five seconds late is taken for a sleep of the machine, and what was known of the
-//network is asked !   again.
+//!   that comes too early does no harm; one that comes more than five seconds late is taken for a sleep of the machine,
+//!   and what was known of the network is asked again.
 //! - **One at a time**: after [`Show`](viewer::ViewerOutput::Show) the next one waits for
-//!   [`Shown`](viewer::ViewerInput::Shown); the next
-//!   [`Keys`](viewer::ViewerInput::Keys) or paste waits for [`KeysTaken`](viewer::ViewerOutput::KeysTaken); the first
-//may come at any time.
+//!   [`Shown`](viewer::ViewerInput::Shown); the next [`Keys`](viewer::ViewerInput::Keys) or paste waits for
+//!   [`KeysTaken`](viewer::ViewerOutput::KeysTaken); the first may come at any time.
 //! - **It is over** at `Exit`. Nothing follows from it; close the WebSocket after what was said before has left.
 //!
 //! # The network of a runtime

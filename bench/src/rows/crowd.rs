@@ -121,7 +121,7 @@ pub(super) fn cost(lab: &Lab) -> Vec<Line> {
     let (cores, memory) = (middle(|cost| cost.cores), middle(|cost| cost.memory));
     vec![
         Line::new("each further viewer at 2 MB/s: processors at the host")
-            .target("≤ 0.01", beach(&cores).map(|cores| cores <= 0.01))
+            .target("≤ 0.007", beach(&cores).map(|cores| cores <= 0.007))
             .figures(&cores, |cores| format!("{cores:.4}")),
         Line::new("each further viewer at 2 MB/s: memory at the host")
             .target("≤ 1 MiB", beach(&memory).map(|memory| memory <= 1.0))

@@ -29,11 +29,11 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
     let (time, mut cpu) = (middle(|log| log.seconds), middle(|log| log.cpu));
     // A local terminal has no host.
     cpu.remove(&System::Raw);
-    let met = beach(&time).zip(time.get(&System::Raw).copied().flatten()).map(|(beach, raw)| beach <= 1.7 * raw);
+    let met = beach(&time).zip(time.get(&System::Raw).copied().flatten()).map(|(beach, raw)| beach <= 1.6 * raw);
     let megabytes = bytes / 1_000_000;
     vec![
         Line::new(format!("{megabytes} MB coloured log until its end is seen"))
-            .target("≤ 1.7 × raw", met)
+            .target("≤ 1.6 × raw", met)
             .figures(&time, |seconds| format!("{seconds:.2} s")),
         Line::new("the same, CPU at the host")
             .target("≤ 0.35 s", beach(&cpu).map(|cpu| cpu <= 0.35))

@@ -166,7 +166,7 @@ fn pooled(rounds: &Rounds<Vec<Echoes>>, loss: usize) -> Rounds<Echoes> {
 fn line(loss: u32, when: &str, rounds: &Rounds<Echoes>) -> Line {
     let target = match loss {
         5 => Some(("≤ 102/130 ms", 102.0, 130.0)),
-        20 => Some(("≤ 110/220 ms", 110.0, 220.0)),
+        20 => Some(("≤ 105/220 ms", 105.0, 220.0)),
         _ => None,
     };
     let of = |system: System| {
