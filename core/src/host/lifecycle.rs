@@ -11,10 +11,10 @@ use crate::session::link::Command;
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
 
-/// Viewers that are there when the command ends get this long for the last screen; then the goodbye comes all the same.
+/// Viewers that are there when the command ends get at least this long for the last screen.
 const LAST_SCREEN_WITHIN: Duration = Duration::from_secs(3);
 
-/// The host waits this long for the acknowledgement of such a goodbye. Both times together are as long as the linger.
+/// Viewers that are still behind get the goodbye all the same, and this long to acknowledge it.
 const LATE_GOODBYE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Viewers that are in mid-handshake when the session ends get this long to see the last screen.
@@ -52,8 +52,8 @@ enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Linger {
     Until(Timestamp),
-    /// The session was stopped after its command had ended.
-    CutShort,
+    /// The session was stopped at this time, after its command had ended.
+    CutShort(Timestamp),
 }
 
 /// The cause of a stop.
@@ -79,8 +79,15 @@ impl Ending {
     fn lingers_until(self) -> Timestamp {
         match self.end {
             End::Command(_, Linger::Until(until)) => until,
-            End::Command(_, Linger::CutShort) | End::Stopped(_) => self.at,
+            End::Command(_, Linger::CutShort(at)) => at,
+            End::Stopped(_) => self.at,
         }
+    }
+
+    /// From when on viewers that are behind get a goodbye all the same: so that its acknowledgement can come before the
+    /// linger ends.
+    fn late_from(self) -> Timestamp {
+        self.at + self.lingers_until().since(self.at).saturating_sub(LATE_GOODBYE_WITHIN)
     }
 
     fn goodbye(self) -> Goodbye {
@@ -113,7 +120,7 @@ impl Lifecycle {
         match self {
             Lifecycle::Waiting | Lifecycle::Running => false,
             Lifecycle::Ending(Ending { end: End::Command(_, Linger::Until(_)), .. }) => false,
-            Lifecycle::Ending(Ending { end: End::Command(_, Linger::CutShort) | End::Stopped(_), .. }) => true,
+            Lifecycle::Ending(Ending { end: End::Command(_, Linger::CutShort(_)) | End::Stopped(_), .. }) => true,
             Lifecycle::Exited => true,
         }
     }
@@ -178,8 +185,10 @@ impl Host {
                 self.out.push_back(HostOutput::HangUp);
                 self.end(now, End::Stopped(stop));
             }
-            Lifecycle::Ending(Ending { end: End::Command(_, linger), .. }) => *linger = Linger::CutShort,
-            Lifecycle::Ending(Ending { end: End::Stopped(_), .. }) | Lifecycle::Exited => {}
+            Lifecycle::Ending(Ending { end: End::Command(_, linger @ Linger::Until(_)), .. }) => {
+                *linger = Linger::CutShort(now);
+            }
+            Lifecycle::Ending(_) | Lifecycle::Exited => {}
         }
     }
 
@@ -207,8 +216,9 @@ impl Host {
         for (link, connection) in self.connections.iter().filter(|(_, connection)| connection.takes_frames()) {
             let shown =
                 connection.member().is_some_and(|member| member.lane.outbound.is_current(&self.screen.emulator));
-            let is_late = connection.owed_until(ending.at).is_some_and(|until| until <= now);
-            if shown && self.screen.frames.is_current() {
+            let is_late = connection.owed_until(ending.at).is_some_and(|until| until.max(ending.late_from()) <= now);
+            // In a pause nobody gets the last screen.
+            if (shown && self.screen.frames.is_current()) || self.sharing.is_paused() {
                 leave.push(*link);
             } else if is_late && !is_faulty!(NoGoodbye) {
                 late.push(*link);
@@ -230,13 +240,17 @@ impl Host {
         }
     }
 
-    /// When the ending may take its next step: the end of the linger, of a member's time for the last screen, of all
-    /// patience.
+    /// When the ending may take its next step: late goodbyes, the end of the linger, of a member's time for the last
+    /// screen, of all patience.
     pub(super) fn ending_deadline(&self) -> Option<Timestamp> {
         let Lifecycle::Ending(ending) = self.lifecycle else { return None };
         let end = ending.lingers_until();
         let connections = self.connections.values().filter_map(|connection| connection.owed_until(ending.at));
-        [end, end + LATE_HANDSHAKE_WITHIN].into_iter().chain(connections).filter(|deadline| *deadline > self.now).min()
+        [ending.late_from(), end, end + LATE_HANDSHAKE_WITHIN]
+            .into_iter()
+            .chain(connections)
+            .filter(|deadline| *deadline > self.now)
+            .min()
     }
 }
 
@@ -250,10 +264,10 @@ mod tests {
         let ended = |end| Lifecycle::Ending(Ending { at: at(10), end });
         let lingers = ended(End::Command(3, Linger::Until(at(40))));
         assert!(!lingers.is_too_late(at(39)) && lingers.is_too_late(at(40)) && !lingers.is_stopped());
-        for end in [End::Command(3, Linger::CutShort), End::Stopped(Stop::Expiry)] {
+        for end in [End::Command(3, Linger::CutShort(at(10))), End::Stopped(Stop::Expiry)] {
             assert!(ended(end).is_too_late(at(10)) && ended(end).is_stopped());
         }
-        let (cut, expired) = (End::Command(3, Linger::CutShort), End::Stopped(Stop::Expiry));
+        let (cut, expired) = (End::Command(3, Linger::CutShort(at(10))), End::Stopped(Stop::Expiry));
         let exits = [cut, expired].map(|end| Ending { at: at(10), end }.exit());
         assert_eq!(exits, [HostExit::Ended(3), HostExit::Expired]);
     }
