@@ -60,12 +60,16 @@ pub enum Fault {
     NeverBack,
     /// A host whose program has ended says no goodbye to viewers that have not seen the last screen in time.
     NoGoodbye,
+    /// A member that comes back is not told that a pause has ended.
+    SilentResume,
+    /// A member that comes back is not told of a new role.
+    SilentRole,
     /// A link that changed is not looked at again, which a machine's own assertions notice.
     Untouched,
 }
 
 /// All of them.
-pub const ALL: [Fault; 27] = [
+pub const ALL: [Fault; 29] = [
     Fault::WithdrawnInvites,
     Fault::ApprovalLostInPause,
     Fault::ApprovedAreHidden,
@@ -92,6 +96,8 @@ pub const ALL: [Fault; 27] = [
     Fault::WrongRows,
     Fault::NeverBack,
     Fault::NoGoodbye,
+    Fault::SilentResume,
+    Fault::SilentRole,
     Fault::Untouched,
 ];
 

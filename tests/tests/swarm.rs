@@ -89,6 +89,8 @@ fn shown_by(fault: Fault) -> (&'static [Promise], u64) {
         Fault::WrongRows => (&[Promise::TrueLines], 1442),
         Fault::NeverBack => (&[Promise::Liveness], 12),
         Fault::NoGoodbye => (&[Promise::Ending], 26),
+        Fault::SilentResume => (&[Promise::Told], 12),
+        Fault::SilentRole => (&[Promise::Told], 374),
         Fault::Untouched => (&[Promise::Assertions], 0),
     }
 }

@@ -39,7 +39,7 @@ impl Host {
             Some(Refusal::Version(VERSIONS.to_vec()))
         } else if known == Some(false) {
             Some(Refusal::Forgotten)
-        } else if self.in_handshake() >= MAX_HANDSHAKES || self.lifecycle.is_stopped() {
+        } else if self.in_handshake() >= MAX_HANDSHAKES || (self.lifecycle.is_stopped() && known != Some(true)) {
             Some(Refusal::Full)
         } else {
             None
@@ -198,7 +198,7 @@ impl Host {
         self.advance(now, link, attempt, Stage::FirstScreen);
         let Some(connection) = self.current(link, attempt) else { return };
         let Some(member) = connection.member_mut() else { return };
-        let (id, role) = (member.id, member.role);
+        let (id, role, comes_back) = (member.id, member.role, member.origin != link);
         let goodbye = match &mut member.presence {
             Presence::Here(control) => {
                 *control = Control::Open;
@@ -212,8 +212,9 @@ impl Host {
             Presence::Away(_) => return,
         };
         self.say(link, &FromHost::Welcome { member: id, role });
-        if self.sharing.is_paused() {
-            self.say(link, &FromHost::Paused(true));
+        // Whoever was away may have missed the end of a pause.
+        if self.sharing.is_paused() || (comes_back && !is_faulty!(SilentResume)) {
+            self.say(link, &FromHost::Paused(self.sharing.is_paused()));
         }
         self.tell_members(link);
         if let Some(goodbye) = goodbye {

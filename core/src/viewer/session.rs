@@ -36,6 +36,8 @@ pub(super) struct Session {
     pub(super) origin: Option<LinkId>,
     /// The received part of the program's text for the clipboard.
     pub(super) clipboard: String,
+    /// Whether the host has paused the session, as the host said last.
+    is_paused: bool,
 }
 
 impl Session {
@@ -77,7 +79,7 @@ impl Viewer {
         // A host that sends nonsense on a confirmed link is at fault, but its earlier messages still count.
         let Ok(frame) = FromHost::decode(bytes) else { return };
         match frame {
-            FromHost::Welcome { member, role } => self.session.member = Some((member, role)),
+            FromHost::Welcome { member, role } => self.on_welcome(member, role),
             FromHost::Title(title) => {
                 self.render.titled(now, &title);
                 self.notice(ViewerNotice::Title(title));
@@ -92,7 +94,7 @@ impl Viewer {
                 self.session.member = self.session.member.map(|(member, _)| (member, role));
                 self.notice(ViewerNotice::Role(role));
             }
-            FromHost::Paused(paused) => self.notice(ViewerNotice::Paused(paused)),
+            FromHost::Paused(is_paused) => self.on_paused(is_paused),
             FromHost::Members(members) => self.on_members(now, members),
             FromHost::Goodbye(goodbye) => {
                 self.send(&FromViewer::GoodbyeHeard);
@@ -104,6 +106,24 @@ impl Viewer {
                 };
                 self.leave(now, exit);
             }
+        }
+    }
+
+    /// What changed while the viewer was away is told now.
+    fn on_welcome(&mut self, member: MemberId, role: Role) {
+        let Some((known, had)) = self.session.member.replace((member, role)) else { return };
+        if self.render.is_live() && role != had && !is_faulty!(SilentRole) {
+            self.notice(ViewerNotice::Role(role));
+        }
+        // To a new member the host tells a pause, and no end of one.
+        if known != member {
+            self.on_paused(false);
+        }
+    }
+
+    fn on_paused(&mut self, is_paused: bool) {
+        if std::mem::replace(&mut self.session.is_paused, is_paused) != is_paused {
+            self.notice(ViewerNotice::Paused(is_paused));
         }
     }
 

@@ -56,6 +56,8 @@ pub enum Promise {
     Liveness,
     /// A newcomer with a good invite gets in.
     Newcomer,
+    /// Viewers are told of their role and of pauses, also of what changed while they were away.
+    Told,
     /// Viewers are told how the session ended.
     Ending,
     /// One address keeps nobody else out.

@@ -50,6 +50,10 @@ pub struct Person {
     pub is_approved: bool,
     /// They were approved in the pause that lasts.
     pub is_held: bool,
+    /// Whether the host has paused, as the viewer was told.
+    pub told_paused: bool,
+    /// The role, as the viewer was told.
+    pub told_role: Option<Role>,
     /// They were let in, and nothing stands in their way: by this time they are a member.
     pub in_by: Option<Timestamp>,
     /// Whether they may type, as far as the host decides.

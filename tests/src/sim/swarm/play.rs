@@ -252,11 +252,17 @@ impl<E: Engine> Run<E> {
     fn viewer_says(&mut self, at: Timestamp, viewer: usize, notice: &ViewerNotice) {
         match notice {
             ViewerNotice::Stage(stage) => self.stages[viewer].entered(at, *stage),
-            ViewerNotice::FirstScreen(..) | ViewerNotice::Back(_) => self.stages[viewer].forget(),
+            ViewerNotice::FirstScreen(_, role) => {
+                self.model.people[viewer].told_role = Some(*role);
+                self.stages[viewer].forget();
+            }
+            ViewerNotice::Back(_) => self.stages[viewer].forget(),
             ViewerNotice::Forgotten(_) => {
                 self.forgotten.insert(viewer);
                 self.model.hamper(at, viewer);
             }
+            ViewerNotice::Paused(is_paused) => self.model.people[viewer].told_paused = *is_paused,
+            ViewerNotice::Role(role) => self.model.people[viewer].told_role = Some(*role),
             ViewerNotice::Overflow | ViewerNotice::ReadOnly => self.model.hamper(at, viewer),
             ViewerNotice::Paths(..)
             | ViewerNotice::Unreachable(_)
@@ -267,9 +273,7 @@ impl<E: Engine> Run<E> {
             | ViewerNotice::Clipboard(_)
             | ViewerNotice::Away(_)
             | ViewerNotice::Said(_)
-            | ViewerNotice::Sas(_)
-            | ViewerNotice::Role(_)
-            | ViewerNotice::Paused(_) => {}
+            | ViewerNotice::Sas(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use beach_core::host::{Awaits, HostInput, MAX_VIEWERS, ModeratorAction};
+use beach_core::host::{Awaits, HostInput, HostStatus, MAX_VIEWERS, ModeratorAction};
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
@@ -83,6 +83,7 @@ impl<E: Engine> Run<E> {
     fn missing(&self) -> Result<(), (Promise, String)> {
         let session = self.model.current();
         let host = self.world.hosts[session].node.machine();
+        let status = host.status();
         for (viewer, person) in self.model.people.iter().enumerate() {
             if !person.is_running || person.session != session || !self.model.can_come_back(person) {
                 continue;
@@ -96,6 +97,7 @@ impl<E: Engine> Run<E> {
                     same.map_err(|why| {
                         (Promise::EqualScreens, format!("viewer {viewer}: {why}; {}", self.world.story(viewer)))
                     })?;
+                    self.is_told(viewer, &status)?;
                 }
                 Place::Outside | Place::Away | Place::Here => {
                     let story = self.world.story(viewer);
@@ -105,6 +107,18 @@ impl<E: Engine> Run<E> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a viewer was told of the state in which the host has this member.
+    fn is_told(&self, viewer: usize, status: &HostStatus) -> Result<(), (Promise, String)> {
+        let person = &self.model.people[viewer];
+        let role = status.members.iter().find(|member| member.name == person.name).map(|member| member.role);
+        if person.told_paused == status.paused && person.told_role == role {
+            return Ok(());
+        }
+        let (paused, told) = (person.told_paused, person.told_role);
+        let what = format!("viewer {viewer} was told: paused {paused}, {told:?}; true is {}, {role:?}", status.paused);
+        Err((Promise::Told, what))
     }
 
     /// Lets time pass until nothing is missing.

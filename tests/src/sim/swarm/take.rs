@@ -200,6 +200,8 @@ impl<E: Engine> Run<E> {
             place: Place::Outside,
             is_approved: false,
             is_held: false,
+            told_paused: false,
+            told_role: None,
             in_by: None,
             may_type: false,
             is_running: true,
