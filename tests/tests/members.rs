@@ -138,10 +138,31 @@ fn a_clipboard_reaches_whole_who_asked_for_it() {
 
     world.run_for(secs(2));
 
-    let notices = world.viewers[0].notices.iter();
-    let told =
+    assert_eq!(copied(&world), [text]);
+}
+
+/// What the first viewer got for its clipboard.
+fn copied(world: &World<FakeEngine>) -> Vec<String> {
+    let text =
         |notice: &ViewerNotice| if let ViewerNotice::Clipboard(text) = notice { Some(text.clone()) } else { None };
-    assert_eq!(notices.filter_map(|(_, notice)| told(notice)).collect::<Vec<_>>(), [text]);
+    world.viewers[0].notices.iter().filter_map(|(_, notice)| text(notice)).collect()
+}
+
+#[test]
+fn what_the_program_copies_in_a_pause_reaches_no_clipboard_of_a_viewer() {
+    let mut world = session(Resize::Owner, Script::Mute, &[Size::new(80, 24)]);
+    let copies = |encoded: &str| HostInput::Printed(format!("\x1b]52;c;{encoded}\x07").into_bytes());
+    world.host_input(0, HostInput::Act(ModeratorAction::Pause));
+    world.run_for(secs(1));
+    // "secret", and then "public".
+    world.host_input(0, copies("c2VjcmV0"));
+    world.run_for(secs(5));
+    world.host_input(0, HostInput::Act(ModeratorAction::Resume));
+    world.run_for(secs(5));
+    world.host_input(0, copies("cHVibGlj"));
+    world.run_for(secs(5));
+
+    assert_eq!(copied(&world), ["public"]);
 }
 
 /// The lines of a terminal, from the oldest in its scrollback on.

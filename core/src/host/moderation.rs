@@ -196,6 +196,7 @@ impl Host {
                 self.remind_all(now);
             }
             ModeratorAction::Resume => {
+                self.forget_clipboard();
                 self.share(Sharing::Open);
                 self.admit_after_pause(now);
                 self.remind_all(now);

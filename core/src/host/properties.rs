@@ -69,6 +69,12 @@ impl Host {
         }
     }
 
+    /// Drops a text for the clipboard that nobody got: what was copied in a pause is not for viewers.
+    pub(super) fn forget_clipboard(&mut self) {
+        self.screen.emulator.take_clipboard();
+        self.screen.properties.clipboard = None;
+    }
+
     /// Title and bell, which travel on the control lane.
     pub(super) fn pump_properties(&mut self, now: Timestamp) {
         self.pump_clipboard(now);
