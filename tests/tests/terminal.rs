@@ -293,35 +293,15 @@ proptest! {
     fn a_person_sees_cell_for_cell_what_the_host_shows(
         size in size(), local in size(), steps in session(true), chances in vec(0..100u8, 8..32)
     ) {
-        let mut emulator = Emulator::new(size, 100);
-        let mut person = Person::new(local);
-        let mut chances = chances.iter().copied().cycle();
-        for step in steps {
-            match step {
-                Step::Write(bytes) => emulator.feed(&bytes),
-                Step::Resize(cols, rows) => emulator.resize(Size::new(cols, rows)),
-            }
-            emulator.frame();
-            show(&emulator, &mut person.screen);
-            match chances.next() {
-                Some(0..8) => person.resize(Size::new(size.rows + 1, local.cols.min(13))),
-                Some(8..16) => person.resize(local),
-                Some(16..24) => {
-                    person.bare.feed(b"\x1b[1;1Hnoise from elsewhere\x1b[0m");
-                    person.painter.redraw();
-                }
-                Some(_) | None => {}
-            }
-            person.paint();
-            person.compare(&emulator);
-            while person.painter.deadline() == Some(Timestamp::ZERO) {
-                person.paint();
-                person.compare(&emulator);
-            }
-            let silent = person.paint();
-            prop_assert_eq!(silent, 0, "nothing changed, nothing is written");
-        }
-        person.finish();
+        shows_cell_for_cell(size, local, &steps, &chances);
+    }
+
+    // Here nearly every character is in a row's last column.
+    #[test]
+    fn a_narrow_terminal_shows_cell_for_cell_what_the_host_shows(
+        cols in 2..5u16, rows in (1..7u16, 1..7u16), steps in session(false), chances in vec(0..100u8, 8..32)
+    ) {
+        shows_cell_for_cell(Size::new(cols, rows.0), Size::new(cols, rows.1), &steps, &chances);
     }
 
     #[test]
@@ -587,6 +567,40 @@ impl Person {
         let row = self.bare.term.grid().cursor.point.line.0 as usize;
         assert!(self.bare.window()[row..].iter().flatten().all(|cell| *cell == Cell::blank(Style::default())));
     }
+}
+
+/// Whether a terminal shows what the host shows, after each step; by the chances the terminal changes its size, or
+/// something else writes on it.
+fn shows_cell_for_cell(size: Size, local: Size, steps: &[Step], chances: &[u8]) {
+    let mut emulator = Emulator::new(size, 100);
+    let mut person = Person::new(local);
+    let mut chances = chances.iter().copied().cycle();
+    for step in steps {
+        match step {
+            Step::Write(bytes) => emulator.feed(bytes),
+            Step::Resize(cols, rows) => emulator.resize(Size::new(*cols, *rows)),
+        }
+        emulator.frame();
+        show(&emulator, &mut person.screen);
+        match chances.next() {
+            Some(0..8) => person.resize(Size::new(size.rows + 1, local.cols.min(13))),
+            Some(8..16) => person.resize(local),
+            Some(16..24) => {
+                person.bare.feed(b"\x1b[1;1Hnoise from elsewhere\x1b[0m");
+                person.painter.redraw();
+            }
+            Some(_) | None => {}
+        }
+        person.paint();
+        person.compare(&emulator);
+        while person.painter.deadline() == Some(Timestamp::ZERO) {
+            person.paint();
+            person.compare(&emulator);
+        }
+        let silent = person.paint();
+        assert_eq!(silent, 0, "nothing changed, nothing is written");
+    }
+    person.finish();
 }
 
 /// The cells of some columns; a cell that is cut in half is blank.

@@ -52,8 +52,16 @@ pub(in crate::terminal) struct Writer<'a> {
     pub(in crate::terminal) pen: Pen,
     pub(in crate::terminal) at: Option<u16>,
     pub(in crate::terminal) out: &'a mut Vec<u8>,
-    /// The row into which the row above was just wrapped: the cursor is in its second column.
-    begun: Option<u16>,
+    begun: Option<Begun>,
+}
+
+/// A row whose first cells were written already, as the row above was wrapped into it.
+#[derive(Clone, Copy, Debug)]
+struct Begun {
+    row: u16,
+    /// The cursor is in the row's second column.
+    is_followed: bool,
+    last_column: LastColumn,
 }
 
 /// Whether writing a row changed its last column. Some terminals keep in the last cell that the row goes on below.
@@ -82,12 +90,19 @@ impl<'a> Writer<'a> {
     /// one below; afterwards, whether the terminal knows that.
     pub(super) fn rows(&mut self, shown: &mut Rows, mut wanted: Vec<Option<Row>>) {
         for row in 0..wanted.len() {
-            let Some(mut next) = wanted[row].take() else { continue };
+            let is_ended = self.ends(row);
+            let stays = || shown[row].clone().filter(|shown| is_ended && shown.line.wrapped);
+            let Some(mut next) = wanted[row].take().or_else(stays) else { continue };
             let below = wanted.get(row + 1).and_then(Option::as_ref).or_else(|| shown.get(row + 1)?.as_ref());
             let before = shown[row].as_ref().map(|shown| &shown.line);
             next.line.wrapped = self.flow(row as u16, before, &next.line, below.map(|below| &below.line));
             shown[row] = Some(next);
         }
+    }
+
+    /// Whether the terminal forgot that a row goes on, as the wrap into that row wrote the row's last column too.
+    fn ends(&self, row: usize) -> bool {
+        self.begun.is_some_and(|begun| usize::from(begun.row) == row && begun.last_column == LastColumn::Written)
     }
 
     /// Makes a row that shows `shown` show `line`, and lets it go on in the row below if the line says so; `below` is
@@ -111,11 +126,13 @@ impl<'a> Writer<'a> {
 
     /// Makes a row that shows `shown` show `line`: writes the columns from the first to the last that differ.
     pub(in crate::terminal) fn row(&mut self, row: u16, shown: Option<&Line>, line: &Line) -> LastColumn {
-        let begun = self.begun.take() == Some(row);
+        let begun = self.begun.take().filter(|begun| begun.row == row);
+        let untouched = begun.map_or(LastColumn::Kept, |begun| begun.last_column);
+        let begun = begun.is_some_and(|begun| begun.is_followed);
         let blank = Style::default();
         let new = columns_of(line, self.cols, &blank);
         let old = shown.map(|shown| columns_of(shown, self.cols, &blank));
-        let Some((first, last)) = difference(old.as_deref(), &new, self.cols) else { return LastColumn::Kept };
+        let Some((first, last)) = difference(old.as_deref(), &new, self.cols) else { return untouched };
         let start = if begun { first.max(1) } else { first };
         if !begun || start > 1 {
             self.place(row, start);
@@ -131,7 +148,7 @@ impl<'a> Writer<'a> {
             self.out.extend_from_slice(b"\x1b[K");
         }
         let last = self.cells(old.as_deref(), &new, (start, last), line.columns());
-        if last + 1 >= self.cols { LastColumn::Written } else { LastColumn::Kept }
+        if last + 1 >= self.cols { LastColumn::Written } else { untouched }
     }
 
     /// Puts the cursor there.
@@ -233,22 +250,28 @@ impl<'a> Writer<'a> {
         }
         self.pen.put(&first, self.out);
         self.out.extend_from_slice(b"\x1b[?7l");
-        if doubt == Doubt::Ambiguous || Doubt::of(&first) == Doubt::Ambiguous {
-            self.mend(row + 1, &next);
-        } else if first.columns == 1 {
-            self.begun = Some(row + 1);
-        }
+        let is_ambiguous = doubt == Doubt::Ambiguous || Doubt::of(&first) == Doubt::Ambiguous;
+        let end = if is_ambiguous { self.mend(row + 1, &next) } else { first.columns.into() };
+        self.begun = Some(Begun {
+            row: row + 1,
+            is_followed: !is_ambiguous && first.columns == 1,
+            last_column: if end >= self.cols { LastColumn::Written } else { LastColumn::Kept },
+        });
         true
     }
 
     /// Writes the first cells of a row again: where ambiguous characters are wide, the wrap came one character early.
-    fn mend(&mut self, row: u16, cells: &[Option<CellRef<'_>>]) {
+    /// Returns the column behind them.
+    fn mend(&mut self, row: u16, cells: &[Option<CellRef<'_>>]) -> usize {
+        let mut end = 0;
         for (column, cell) in cells.iter().enumerate().take(3.min(self.cols)) {
             if let Some(cell) = cell {
                 go_to(self.out, row, column as u16);
                 self.pen.put(cell, self.out);
+                end = column + usize::from(cell.columns);
             }
         }
+        end
     }
 
     /// Lets the top rows out into the scrollback, by line feeds on the last row.
@@ -256,6 +279,11 @@ impl<'a> Writer<'a> {
         self.pen.reset(self.out);
         self.out.extend_from_slice(b"\x1b[0m");
         let last = shown.len() - 1;
+        let begun = self.begun.map(|begun| usize::from(begun.row)).filter(|row| self.ends(*row));
+        if let Some(Some(row)) = begun.and_then(|row| shown.get_mut(row)) {
+            row.line.wrapped = false;
+        }
+        self.begun = None;
         go_to(self.out, last as u16, 0);
         self.out.resize(self.out.len() + by, b'\n');
         self.at = Some(last as u16);
