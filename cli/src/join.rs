@@ -99,6 +99,9 @@ impl Join {
             tracing::error!(%error, "no raw mode");
             self.pending.push_back(ViewerInput::Leave);
         }
+        if self.seat.terminal.is_some() {
+            self.typing.escapes.show_pages();
+        }
         // The host may have paused before there was a screen.
         self.show_standing();
     }

@@ -39,7 +39,7 @@ impl Surroundings<ViewerEndpoint> for Join {
     }
 
     fn performed(&mut self, endpoint: &mut ViewerEndpoint) -> ControlFlow<ViewerExit> {
-        self.typing.escapes.show_page(endpoint.machine().page_keys());
+        self.typing.escapes.set_page_keys(endpoint.machine().page_keys());
         for owed in std::mem::take(&mut self.owed) {
             match owed {
                 Owed::Terminal => {

@@ -29,7 +29,7 @@ pub enum Action {
         /// Column from the left, 0-based.
         col: u16,
     },
-    /// Turn the page that lies over the screen: see [`Escapes::show_page`].
+    /// Turn the page that lies over the screen: see [`Escapes::set_page_keys`].
     Turn,
     /// Leave the session.
     Leave,
@@ -67,6 +67,10 @@ impl Action {
             _ => None,
         }
     }
+
+    fn opens_page(&self) -> bool {
+        matches!(self, Action::Help | Action::Status | Action::Members)
+    }
 }
 
 const CTRL_Z: u8 = 0x1a;
@@ -80,6 +84,8 @@ pub struct Escapes {
     reader: EscapeReader,
     line: Line,
     role: Role,
+    /// Whether the caller shows pages.
+    shows_pages: bool,
     /// The number of keys that still go to the page over the screen.
     page_keys: usize,
 }
@@ -106,6 +112,7 @@ impl Escapes {
             reader: EscapeReader::default(),
             line: Line::Start,
             role: Role::Control,
+            shows_pages: false,
             page_keys: 0,
         }
     }
@@ -126,11 +133,16 @@ impl Escapes {
         self.key.map_or_else(String::new, super::key_name)
     }
 
-    /// A page lies over the screen, opened by an escape, which so many keys turn and close. Each of the next keys, so
-    /// many, is an
-    /// [`Action::Turn`] unless an escape is made of that key. The key that closes the page is not typed, so the next
-    /// key stands at the start of a line.
-    pub fn show_page(&mut self, keys: usize) {
+    /// From now on the caller shows a page for each command that asks for one. A key behind such an escape turns the
+    /// page even if both come in one read, before the caller can say how many keys the page takes.
+    pub fn show_pages(&mut self) {
+        self.shows_pages = true;
+    }
+
+    /// Sets how many keys turn and close the page that lies over the screen; 0 without a page. Each of the next keys,
+    /// so many, is an [`Action::Turn`] unless it begins an escape. The key that closes the page is not typed, so the
+    /// next key stands at the start of a line.
+    pub fn set_page_keys(&mut self, keys: usize) {
         self.page_keys = keys;
     }
 
@@ -218,6 +230,9 @@ impl Escapes {
                 self.line = Line::Within;
             }
             Step::Command(reports, action) => {
+                if self.shows_pages && action.opens_page() {
+                    self.page_keys = 1;
+                }
                 add(actions, Action::Report, &reports);
                 actions.push(action);
                 self.line = Line::Start;
@@ -301,7 +316,7 @@ mod tests {
     fn keys_that_turn_a_page_are_not_typed_and_leave_the_start_of_the_line_where_it_is() {
         let mut escapes = Escapes::new(Some(b'~'));
         let mut read = |keys: usize, bytes: &str| {
-            escapes.show_page(keys);
+            escapes.set_page_keys(keys);
             escapes.read(Timestamp::ZERO, bytes.as_bytes())
         };
         assert_eq!(read(0, "~?"), [Action::Help]);
@@ -313,6 +328,19 @@ mod tests {
         // A key that is let go, and a report of the mouse, turn nothing. A key that was taken is let go unseen.
         assert_eq!(read(1, "\x1b[63;1:3u\x1b[<0;1;1M"), [Action::Report(b"\x1b[63;1:3u\x1b[<0;1;1M".to_vec())]);
         assert_eq!(read(1, "\x1b[113u\x1b[113;1:3u~?"), [Action::Turn, Action::Help]);
+    }
+
+    #[test]
+    fn a_key_in_the_same_read_as_the_escape_turns_the_page_and_later_ones_are_typed() {
+        let mut escapes = Escapes::new(Some(b'~'));
+        assert_eq!(escapes.read(Timestamp::ZERO, b"~?x\r"), [Action::Help, Action::Type(b"x\r".to_vec())], "no pages");
+        escapes.show_pages();
+        for (escape, action) in [("~?", Action::Help), ("~s", Action::Status), ("~m", Action::Members)] {
+            let read = escapes.read(Timestamp::ZERO, format!("{escape}xy\r").as_bytes());
+            assert_eq!(read, [action, Action::Turn, Action::Type(b"y\r".to_vec())]);
+        }
+        let read = escapes.read(Timestamp::ZERO, b"~?\x1b[A~.");
+        assert_eq!(read, [Action::Help, Action::Turn, Action::Leave], "the next key is at the start of a line");
     }
 
     #[test]
