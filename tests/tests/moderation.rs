@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use beach_core::endpoint::Paths;
-use beach_core::host::{ActionError, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, ModeratorAction};
+use beach_core::host::{
+    ActionError, Approve, Host, HostExit, HostInput, HostNotice, HostOutput, ModeratorAction, Start,
+};
 use beach_core::id::{LinkId, MemberId};
 use beach_core::machine::Machine as _;
 use beach_core::peer::engine::Engine;
@@ -103,6 +105,52 @@ fn who_is_denied_is_told_so_and_who_nobody_decides_about_is_gone_after_two_minut
     assert_eq!(world.viewers.iter().filter(|viewer| late(&viewer.exit)).count(), 1);
     assert_eq!(world.hosts[0].node.machine().status().pending, []);
     assert_eq!(typed(&world), "");
+}
+
+/// How the viewer failed, and when.
+fn failed(world: &World<FakeEngine>, viewer: usize) -> Option<(Timestamp, &Failure)> {
+    match &world.viewers[viewer].exit {
+        Some((at, ViewerExit::Failed(failure))) => Some((*at, failure)),
+        Some(_) | None => None,
+    }
+}
+
+#[test]
+fn a_viewer_that_waits_for_approval_is_told_when_the_session_ends_and_the_end_does_not_wait() {
+    for (approve, roles) in
+        [(Approve::Everybody, &[Role::Control][..]), (Approve::Control, &[Role::View, Role::View, Role::Control])]
+    {
+        let mut world = asked(World::new(3, fake_engine), approve, roles);
+        let waits = roles.len() - 1;
+        assert_eq!(world.hosts[0].node.machine().members(), waits, "all others are in");
+        let stopped = world.now();
+        world.host_input(0, HostInput::Stop);
+        world.run_for(secs(3));
+        let (ended, exit) = world.hosts[0].exit.clone().expect("the host has ended");
+        assert_eq!(exit, HostExit::Stopped);
+        assert!(ended.since(stopped) < secs(1), "nobody who waits holds the end up: {:?}", ended.since(stopped));
+        let (told, failure) = failed(&world, waits).unwrap_or_else(|| panic!("{}", world.story(waits)));
+        assert_eq!(failure.cause, Cause::Refused(Refusal::NoSession), "{}", world.story(waits));
+        assert!(told.since(stopped) < secs(1), "{}", world.story(waits));
+    }
+}
+
+#[test]
+fn a_session_does_not_end_as_nobody_joined_while_somebody_waits_for_approval() {
+    let mut world = World::new(4, fake_engine);
+    let mut host = HostPlan::new(1);
+    (host.config.approve, host.config.start) = (Approve::Everybody, Start::WhenJoined(Some(secs(10))));
+    host.paths = Paths::Any;
+    world.add_host(host);
+    let mut plan = ViewerPlan::of(1, Role::View);
+    (plan.wait, plan.paths) = (Some(secs(5)), Paths::Any);
+    world.add_viewer(plan);
+    world.run_for(secs(30));
+    assert!(world.hosts[0].exit.is_none(), "{}", world.story(0));
+    act(&mut world, ModeratorAction::Deny { member: FIRST, keep_links: true });
+    world.run_for(secs(1));
+    let exit = world.hosts[0].exit.as_ref().map(|(_, exit)| exit);
+    assert_eq!(exit, Some(&HostExit::NobodyJoined), "nobody is on the way in any more");
 }
 
 #[test]

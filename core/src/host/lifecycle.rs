@@ -7,7 +7,7 @@ use super::member::Control;
 use super::members::CONTROL_WITHIN;
 use super::{Host, HostExit, HostOutput};
 use crate::session::handshake::Cause;
-use crate::session::link::Command;
+use crate::session::link::{Command, Refusal};
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
 
@@ -200,8 +200,17 @@ impl Host {
         }
     }
 
+    /// Viewers that wait are told that there is nothing left to wait for.
+    fn refuse_all_pending(&mut self, now: Timestamp) {
+        let pending = self.connections.iter().filter(|(_, connection)| connection.pending().is_some());
+        for link in pending.map(|(link, _)| *link).collect::<Vec<_>>() {
+            self.refuse_pending(now, link, Refusal::NoSession);
+        }
+    }
+
     pub(super) fn exit(&mut self, exit: HostExit) {
         if !self.lifecycle.is_exited() {
+            self.refuse_all_pending(self.now);
             self.lifecycle = Lifecycle::Exited;
             self.link(Command::Unregister);
             self.link(Command::HangUp);
@@ -232,8 +241,16 @@ impl Host {
                 connection.part_sooner(now + LATE_GOODBYE_WITHIN);
             }
         }
-        let owed = |connection: &Connection| connection.owed_until(ending.at).is_none_or(|until| now < until);
         let end = ending.lingers_until();
+        if end <= now {
+            self.refuse_all_pending(now);
+        }
+        let is_stopped = self.lifecycle.is_stopped();
+        // A stranger who proves nothing does not hold a stop up.
+        let owed = |connection: &Connection| match connection.owed_until(ending.at) {
+            Some(until) => now < until,
+            None => !(is_stopped && connection.is_proving()),
+        };
         let is_over = end + LATE_HANDSHAKE_WITHIN <= now;
         if is_over || (end <= now && !self.connections.values().any(owed)) {
             self.exit(ending.exit());

@@ -172,8 +172,10 @@ impl Host {
             Timer::Connections => self.connections.deadline(),
             Timer::FirstRegistration => self.registration.begins_by(),
             Timer::Start => match self.config.start {
+                // Whoever is on the way in by an invite may still join: their own deadlines end that wait.
                 Start::WhenJoined(Some(within)) if self.lifecycle == Lifecycle::Waiting => {
-                    self.registration.since().map(|since| since + within)
+                    let is_coming = self.connections.values().any(|connection| connection.invited_as().is_some());
+                    self.registration.since().map(|since| since + within).filter(|_| !is_coming)
                 }
                 Start::WhenJoined(_) | Start::AtOnce => None,
             },
