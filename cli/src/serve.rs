@@ -24,7 +24,7 @@ use crate::{log, output};
 /// With a directory, one of so many places is kept for connections that are carried to other servers.
 const A_PIPE_FOR: usize = 8;
 
-/// What to do about a wrong --redis.
+/// The advice for a wrong --redis.
 const REDIS_URL: &str = "write other characters of a password than letters and digits as %XX";
 
 pub(crate) async fn run(args: ServeArgs) -> u8 {

@@ -20,7 +20,7 @@ pub struct ShortId([u8; 16]);
 pub enum SessionName {
     /// The whole id.
     Full(SessionId),
-    /// Its beginning.
+    /// The id's beginning.
     Short(ShortId),
 }
 

@@ -32,7 +32,7 @@ pub const MAX_CELLS: usize = 2 * MAX_COLS as usize;
 /// Most keys that are on their way with a prediction: a minute of fast typing.
 const MAX_MOVES: usize = 1024;
 
-/// More bytes than this at once were not typed: mosh takes 100. They are not predicted.
+/// More bytes than this at once (mosh's figure) were not typed, so none of them is predicted.
 const MAX_AT_ONCE: usize = 100;
 
 /// Once a program has a key, its echo is on the screens that come within this time (mosh's figure), or within half a

@@ -247,7 +247,7 @@ impl Session {
 type Away = (bool, Timestamp, SessionId);
 
 impl Session {
-    /// Its place among the sessions without host.
+    /// The session's place among the sessions without host.
     fn away(&self, id: SessionId) -> Away {
         (self.used, self.away_since, id)
     }
@@ -362,12 +362,12 @@ impl Rendezvous {
         self.tally.over_rate
     }
 
-    /// What it has done since its start.
+    /// The rendezvous' counters since its start.
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// What it has now.
+    /// The rendezvous' present connections, sessions and links.
     pub fn present(&self) -> Present {
         let (connections, away) = (self.connections.len(), self.away.len());
         Present { connections, hosted: self.sessions.len() - away, away, links: self.links }
@@ -740,8 +740,8 @@ impl Rendezvous {
         self.end(id, None);
     }
 
-    /// Ends a session. Viewers go to `place` if their host is there. Those that do not go by themselves are dropped:
-    /// they come again, and are carried there.
+    /// Ends a session. Viewers go to `place` if their host is there. Viewers that do not go by themselves are dropped:
+    /// when they connect again, their connections are carried there.
     fn end(&mut self, id: SessionId, place: Option<&str>) {
         let Some(session) = self.sessions.remove(&id) else { return };
         self.links -= session.links.len();

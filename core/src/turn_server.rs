@@ -150,12 +150,12 @@ impl TurnServer {
         self.addresses.len()
     }
 
-    /// What the server has done since its start.
+    /// The server's counters since its start.
     pub fn tally(&self) -> Tally {
         self.tally
     }
 
-    /// What the server has now.
+    /// The server's present allocations, users and TCP connections.
     pub fn present(&self) -> Present {
         let (allocations, users) = (self.allocations.len(), self.places.users());
         Present { allocations, users, streams: self.streams.len() }

@@ -2,8 +2,8 @@
 //!
 //! A Unix socket for each session, in a folder that only its owner may enter. Both ends ask the kernel for the other's
 //! user id, and speak to nobody but their own user. A request is one line, and so is its answer. Then the connection
-//! stays open until the share ends, so that a program can wait for the end. It stays for a minute at most; when there
-//! are too many connections, the one that has been idle longest is closed.
+//! stays open until the share ends, so that a program can wait for the end, but for a minute at most. When there are
+//! too many connections, the oldest idle one is closed.
 
 use std::collections::VecDeque;
 use std::env;
@@ -23,10 +23,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-/// Connections at once; for one more, the one that has been idle longest ends.
+/// Connections at once; for one more, the oldest idle one ends.
 const MAX_CONNECTIONS: usize = 16;
 
-/// A connection that asks nothing more ends after this time: `beach stop` waits 15 s for the end of a share.
+/// A connection ends this long after its answer: `beach stop` waits 15 s for the end of a share.
 const IDLE_FOR: Duration = Duration::from_secs(60);
 
 /// Longest line, in bytes, with its end: an answer names at most as many members as a session has.
@@ -195,7 +195,7 @@ fn is_ours(stream: &UnixStream) -> bool {
     stream.peer_cred().is_ok_and(|peer| peer.uid() == geteuid().as_raw())
 }
 
-/// Reads one line, answers with one line, and waits until the other side goes or has been idle for too long.
+/// Reads one line, answers with one line, and waits until the other side goes, sends more, or is idle for too long.
 async fn serve(stream: UnixStream, ask: mpsc::Sender<Asked>, busy: Arc<AtomicBool>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);

@@ -121,7 +121,7 @@ impl Directory {
         }
     }
 
-    /// What the directory was asked since the start, and whether it answers now.
+    /// The counters of requests to the directory since the start, and whether the directory answers now.
     #[must_use]
     pub fn tally(&self) -> Tally {
         *self.shared.tally.lock().unwrap_or_else(PoisonError::into_inner)

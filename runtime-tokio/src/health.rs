@@ -38,7 +38,7 @@ pub struct Condition {
     pub present: rendezvous::Present,
     /// The deeds of the server's connections, and their number.
     pub server: serve::Tally,
-    /// What the directory was asked, if there is one, and the connections that were carried to other rendezvous.
+    /// The counters of the directory, if there is one, and of the connections that are carried to other rendezvous.
     pub directory: Option<(directory::Tally, pipes::Tally)>,
     /// How long the loop took for each event.
     pub turns: Histogram,

@@ -41,7 +41,7 @@ pub(crate) enum Carried {
     Datagram(Vec<u8>),
 }
 
-/// What comes from the other rendezvous.
+/// A message from the other rendezvous, or the end of the connection to it.
 pub(crate) enum Arrived {
     Carried(Carried),
     /// The other rendezvous is gone, or was not reached.
@@ -55,7 +55,7 @@ struct Way {
     owner: Option<IpAddr>,
 }
 
-/// What became of connections that were to be carried.
+/// The counters of connections that are to be carried to other rendezvous.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Carried.
@@ -114,7 +114,7 @@ impl Pipes {
     #[must_use]
     pub(crate) fn open(&mut self, connection: ConnectionId, place: &str, first: String, caller: Caller) -> bool {
         let Caller { client, hops } = caller;
-        // Those that have ended leave room.
+        // Carried connections that have ended leave room.
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.addresses.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
         }

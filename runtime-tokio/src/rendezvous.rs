@@ -339,7 +339,7 @@ mod tests {
     use super::*;
     use crate::signal::{Signal, SignalEvent};
 
-    /// What a rendezvous tells a host that registers.
+    /// The first text of a rendezvous with this STUN server to a host that registers.
     async fn told(stun: StunServer) -> String {
         let server = Server::bind(([127, 0, 0, 1], 0).into()).await.expect("loopback binds");
         let address = server.local_addr();

@@ -1,7 +1,7 @@
 //! The rendezvous's side: TCP, HTTP, and WebSockets that carry texts.
 //!
-//! [`Server`] neither reads the texts nor knows who belongs together. What a connection may cost is bounded here: its
-//! number, its head, its messages, its queue, and the time it may block.
+//! [`Server`] neither reads the texts nor knows which connections belong together. [`Server`] limits the number of
+//! connections, and of each connection the head, the messages, the queue, and the time that it may block.
 
 mod client_address;
 mod connection;
@@ -64,8 +64,8 @@ const UNREAD_BYTES_MAX: u32 = 128 * 1024;
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// Datagrams to relay that the server has not asked for yet. They have a queue of their own, so that a text waits for
-/// few of them, however many come.
+/// Datagrams to relay that the server has not asked for yet. These datagrams have a queue of their own, so that a text
+/// waits for few of them, however many come.
 const DATAGRAMS_MAX: usize = 64;
 
 /// How long accepting rests after a failure. Out of file descriptors is the usual one, and it passes only with time.
@@ -145,7 +145,7 @@ enum Open {
     Closing,
 }
 
-/// Who opened a WebSocket.
+/// The client that opened a WebSocket, as far as the server knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
     /// The client's address; `None` if it cannot be known: see [`Proxies`].
@@ -267,7 +267,7 @@ impl Server {
         self.local_addr
     }
 
-    /// What it has done since its start, and has now.
+    /// The server's counters since its start, and its present numbers.
     #[must_use]
     pub fn tally(&self) -> Tally {
         let fates = &self.queues.fates;
@@ -340,7 +340,7 @@ impl Server {
         }
     }
 
-    /// Who opened this WebSocket; `None` once it is being closed.
+    /// The client that opened this WebSocket; `None` once the WebSocket is being closed.
     #[must_use]
     pub fn caller(&self, connection: ConnectionId) -> Option<Caller> {
         match self.open.get(&connection)? {

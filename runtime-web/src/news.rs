@@ -53,7 +53,7 @@ pub enum News {
     Bell,
     /// The program wants this in the clipboard.
     Clipboard {
-        /// What.
+        /// The text to copy.
         text: String,
     },
     /// Nothing is received any more.
@@ -65,7 +65,7 @@ pub enum News {
     Back,
     /// A sentence for a while.
     Said {
-        /// Whose.
+        /// The speaker.
         who: Speaker,
         /// The sentence.
         text: String,

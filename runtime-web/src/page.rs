@@ -42,7 +42,7 @@ struct Plan {
     seed: Vec<u8>,
 }
 
-/// The machine behind one page. It keeps the invite, which the page does not.
+/// The machine behind one page. The invite is kept here; the page does not keep it.
 #[derive(Default)]
 pub struct Page {
     invite: Option<Invite>,
@@ -65,7 +65,7 @@ impl Page {
         self.session = Some(session);
     }
 
-    /// Something happened: see [`codes`](crate::codes). What makes no sense is passed over.
+    /// Something happened: see [`codes`](crate::codes). An event that makes no sense is ignored.
     pub fn happened(&mut self, now: Timestamp, what: u32, peer: u32, bytes: &[u8], page: Perform<'_>) {
         let Some(session) = &mut self.session else { return };
         session.happened(now, what, peer, bytes, page);

@@ -1,4 +1,7 @@
-/** Milliseconds since the page began. It never goes back, and goes on while the computer sleeps, where the page's own clock may stop. */
+/**
+ * Milliseconds since the page began. The clock never goes back, and goes on while the computer sleeps, where the page's
+ * own clock may stop.
+ */
 export class Clock {
   readonly #wall = Date.now();
   readonly #page = performance.now();

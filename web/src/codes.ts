@@ -1,7 +1,7 @@
 // The numbers of the two calls between page and machine. Below 32 they are core's (`core/src/endpoint/page.rs`), from 32 on
 // those of `runtime-web/src/codes.rs`.
 
-/** What the machine asks of the page: the first argument of `perform`. */
+/** The machine's requests to the page: the first argument of `perform`. */
 export const Perform = {
   PeerOpen: 0,
   PeerConnect: 1,
@@ -17,7 +17,7 @@ export const Perform = {
   News: 37,
 } as const;
 
-/** What the page tells the machine: the second argument of `happened`. */
+/** The page's events for the machine: the second argument of `happened`. */
 export const Happened = {
   SignalUp: 0,
   SignalDown: 1,

@@ -1,4 +1,4 @@
-// What the machine tells the page: JSON, made by `runtime-web/src/news.rs`. All sentences come from there.
+// The machine's news for the page: JSON, made by `runtime-web/src/news.rs`. All sentences come from there.
 
 export type Role = "control" | "view";
 
@@ -40,7 +40,7 @@ export type News =
   | { kind: "members"; members: Member[]; more: number; host_types: boolean }
   /** The answer to a question for the state of the connection. */
   | { kind: "status"; path: string; round_trip: string | null }
-  /** It is over. */
+  /** The session is over. */
   | { kind: "exit"; end: "ended" | "left" | "failed" | "link"; what: string; why: string; advice: string };
 
 export type Stage =

@@ -19,7 +19,7 @@ type ScreenModule = typeof import("./screen.js");
 /** A window whose size still changes is measured once, this long after the last change, in milliseconds. */
 const SETTLED_AFTER_MS = 100;
 
-/** What is painted this long after a key, in milliseconds, may be its echo. */
+/** Output that is painted within this time after a key, in milliseconds, may be the key's echo. */
 const ECHO_WITHIN_MS = 2000;
 
 /** The one preference that a person must not set each time anew. */

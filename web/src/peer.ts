@@ -14,7 +14,7 @@ const MOST_BUFFERED = 65536;
  */
 const LIFETIME_MS = 50;
 
-/** What was sent last, such as a goodbye, gets this long to leave. */
+/** The last messages, such as a goodbye, get this long to leave, in milliseconds. */
 const CLOSE_AFTER_MS = 250;
 
 const text = new TextEncoder();

@@ -34,7 +34,7 @@ interface Cell {
   height: number;
 }
 
-/** What {@link Terminal} does not publish of itself. */
+/** The private parts of {@link Terminal} that the screen uses. */
 interface Inner {
   _core?: {
     _writeBuffer?: { handleUserInput?(): void };
@@ -47,7 +47,7 @@ interface ContrastCache {
   setColor(background: number, foreground: number, chosen: null): void;
 }
 
-/** What the screen wants of the page around it. */
+/** The page around the screen, as the screen calls it. */
 export interface Around {
   typed(data: string): void;
   typedBinary(data: string): void;
@@ -62,7 +62,7 @@ export class TerminalScreen implements Screen {
   readonly #frame: HTMLElement;
   readonly #around: Around;
   #cell: Cell = { width: 0.6, height: 1.2 };
-  /** What the font was scaled for last; nothing until the session's size is known. */
+  /** The sizes that the font was scaled for last, as text; `undefined` until the session's size is known. */
   #fitted: string | undefined;
   #webgl: WebglAddon | undefined;
 

@@ -104,7 +104,7 @@ export class Session {
     this.#goOn();
   }
 
-  /** What happens while wishes are performed comes after them. */
+  /** Makes the calls that wait, one after the other; calls that come while wishes are performed wait for their end. */
   #goOn(): void {
     while (!this.#isPerforming) {
       const call = this.#calls.shift();

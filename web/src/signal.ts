@@ -74,6 +74,6 @@ export class Signal {
 
 function why(event: CloseEvent): string {
   if (event.reason) return event.reason;
-  // What was wrong with a connection that never opened, browsers tell nobody.
+  // Browsers do not tell why a connection never opened.
   return event.code === 1006 ? "no connection" : `the connection closed (${event.code})`;
 }

@@ -38,7 +38,7 @@ pub(super) fn source(args: &ServeArgs) -> Result<Option<Source>, u8> {
     Ok(Some(Source::Authority(acme, args.acme.acme_domain.clone())))
 }
 
-/// What the flags ask of the authority.
+/// The options for certificates by ACME, from the flags.
 ///
 /// # Errors
 /// Why there is no folder for the certificate, in words.
@@ -105,7 +105,7 @@ fn tell(tried: Tried<'_>, has_one: bool, domains: &[String], waits: &AtomicBool,
     }
 }
 
-/// What a person can do about a failure.
+/// The advice to a person about a failure.
 pub(super) fn advice(cause: &AcmeError) -> &'static str {
     match cause {
         AcmeError::Away(_) | AcmeError::Late | AcmeError::Nonsense(_) => "check --acme-directory and the way there",

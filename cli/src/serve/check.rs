@@ -234,7 +234,7 @@ async fn directory(report: &mut Report, args: &DirectoryArgs) {
     }
 }
 
-/// What can be known before the first order: the folder, the names, the port, and the ACME server.
+/// Checks all that can be checked before the first order: the folder, the names, the port, and the ACME server.
 async fn by_acme(report: &mut Report, args: &AcmeArgs, listens: &[SocketAddr]) {
     match certificate::options(args) {
         Err(cause) => report.check("certificate", Outcome::Bad, cause, "give --acme-cache DIR"),

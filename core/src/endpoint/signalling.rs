@@ -163,8 +163,8 @@ where
                     let takes_relay = link.takes_relay && !self.engine.has_own_sockets();
                     link.relay = relay && takes_relay && self.paths != Paths::DirectOnly;
                 }
-                // A viewer that comes back to the rendezvous with a link that stands, or to another one in the middle
-                // of a handshake. What was said to the viewer before may be lost.
+                // The viewer has come back to the rendezvous with a link that stands, or to another rendezvous in the
+                // middle of a handshake. Texts that were sent to the viewer before may be lost.
                 if let (Secrets::Host(_), true) = (&self.keys.secrets, known) {
                     return self.repeat_all(now, link);
                 }

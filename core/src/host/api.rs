@@ -28,7 +28,7 @@ pub struct HostConfig {
     pub rows_taken: u16,
     /// Lines of history that the model keeps.
     pub history: usize,
-    /// Whose size the terminal has.
+    /// The policy for the terminal's size.
     pub resize: Resize,
     /// There is no own terminal, and the model answers the program's queries.
     pub headless: bool,

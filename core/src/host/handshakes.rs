@@ -212,7 +212,7 @@ impl Host {
             Presence::Away(_) => return,
         };
         self.say(link, &FromHost::Welcome { member: id, role });
-        // Whoever was away may have missed the end of a pause.
+        // A member who was away may have missed the end of a pause.
         if self.sharing.is_paused() || (comes_back && !is_faulty!(SilentResume)) {
             self.say(link, &FromHost::Paused(self.sharing.is_paused()));
         }

@@ -29,8 +29,8 @@ const INPUT_BURST: u64 = 256 * 1024;
 /// A member is removed after this many messages that the member's role does not permit.
 pub(super) const MAX_VIOLATIONS: u32 = 3;
 
-/// A member is told of titles and bells at most this often. They are not acknowledged as frames are, and those of the
-/// 15 s until a silent viewer is removed must fit the control lane's 128 KiB.
+/// A member is told of titles and bells at most this often. Such messages are not acknowledged as frames are, and the
+/// messages of the 15 s until a silent viewer is removed must fit the control lane's 128 KiB.
 pub(super) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A viewer that both sides have confirmed.
@@ -173,7 +173,7 @@ pub(super) fn may_type(role: Role) -> bool {
     }
 }
 
-/// Whose size the terminal has.
+/// The policy for the terminal's size: the host's own size, the smallest, or a member's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resize {
     /// The size of the host's own terminal, or the configured size without a terminal. Viewers never change it.

@@ -120,9 +120,9 @@ pub(crate) struct PathMonitor {
 /// The paths that a link does not use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Spares {
-    /// They are checked; since when the path in use has been steady.
+    /// The spare paths are checked. The path in use has been steady since this time.
     Awake(Option<Timestamp>),
-    /// They are not.
+    /// The spare paths are not checked.
     Resting,
 }
 

@@ -54,9 +54,9 @@ pub struct Relayed<'a> {
     pub link: LinkId,
     /// The attempt of its peer.
     pub attempt: Attempt,
-    /// Its sender suspects that the direct path carries nothing any more.
+    /// The sender suspects that the direct path carries nothing any more.
     pub suspect: bool,
-    /// Its sender may need the relay: the other side shall check this path too.
+    /// The sender may need the relay: the other side shall check this path too.
     pub needed: bool,
     /// 1 to [`MAX_DATAGRAM`] bytes.
     pub datagram: &'a [u8],

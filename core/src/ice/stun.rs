@@ -44,7 +44,7 @@ struct Question {
 pub(crate) struct Seen {
     /// Our socket.
     pub(crate) local: SocketAddr,
-    /// Its address, as the server sees it.
+    /// The socket's address, as the server sees it.
     pub(crate) mapped: SocketAddr,
 }
 

@@ -203,7 +203,7 @@ impl Decoder {
         Some(self.since + patience)
     }
 
-    /// Whatever is begun is over.
+    /// Ends the unfinished piece and returns it; a string or a paste goes on.
     pub(super) fn end(&mut self) -> Option<Piece> {
         let piece = match self.state {
             State::Ground | State::Within(_) | State::Pasting { .. } => return None,

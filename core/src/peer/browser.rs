@@ -70,7 +70,7 @@ pub enum PeerCommand {
     Connect(String),
     /// The other side may be reached there: the text of an `RTCIceCandidate`. After the answer.
     Candidate(String),
-    /// Send this. What does not fit on the terminal lane is dropped.
+    /// Send this message. On the terminal lane, a message that does not fit is dropped.
     Send(Lane, Vec<u8>),
     /// Close the connection once what was sent has left, and say nothing of it any more.
     Close,

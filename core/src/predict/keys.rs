@@ -11,7 +11,7 @@ pub(super) enum Key {
     Left,
     Right,
     Return,
-    /// Whatever this does, it is the program's business.
+    /// A key whose effect only the program knows.
     Other,
 }
 

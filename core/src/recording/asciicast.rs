@@ -3,7 +3,7 @@
 //!
 //! A recording is lines of JSON: a header, then events `[seconds, code, data]`. Version 3 counts the seconds from the
 //! event before, version 2 from the start. A recording holds the program's output unchanged, resizes, markers, and in
-//! version 3 the exit code. It never holds what people typed. There is no file here: lines come out as text.
+//! version 3 the exit code, but never what people typed. There is no file here: lines come out as text.
 
 use std::fmt::Write as _;
 

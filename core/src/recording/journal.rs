@@ -194,7 +194,7 @@ fn start(records: &[Record], compare: Compare, mut show: impl FnMut(Replayed)) -
     }
 }
 
-/// What is told of a machine's inputs and outputs.
+/// The functions that turn a machine's inputs and outputs into [`Replayed`], and its last output into an ending.
 struct Told<I, O> {
     input: fn(Timestamp, I) -> Replayed,
     output: fn(Timestamp, O) -> Replayed,

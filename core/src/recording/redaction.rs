@@ -125,7 +125,7 @@ fn from_host(bytes: Vec<u8>) -> Vec<u8> {
     let Ok(mut down) = Down::decode(&bytes) else { return crossed_out(&bytes) };
     let blank = Line::default().encode();
     for segment in &mut down.segments {
-        // Each part of a long line becomes the whole line. What is shorter than that says nothing.
+        // Each part of a long line becomes a whole blank line. Empty content stays empty.
         if segment.content.len() >= blank.len() {
             (segment.part, segment.parts, segment.content) = (0, 1, blank.clone());
         }

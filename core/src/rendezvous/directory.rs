@@ -5,7 +5,7 @@
 //! registrations, and of two claims the one with the greater count, the *turn*, wins: late claims change nothing.
 //!
 //! The key of an entry is the first 84 bits of the session's id, a [`ShortId`]: short and long links find the same
-//! entry. Two sessions with the same beginning share an entry. Whoever makes such a pair owns both.
+//! entry. Two sessions with the same beginning share an entry. Only the owner of both can make such a pair.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub const MAX_RENEWED: usize = 500;
 /// Claims are renewed in so many parts, one after the other, so that the directory's work is even.
 const PARTS: u8 = 10;
 
-/// What the directory says.
+/// An answer of the directory, or news of whether the directory can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryInput {
     /// The entry of the session names this rendezvous now.
@@ -68,7 +68,7 @@ pub enum DirectoryInput {
     Up,
 }
 
-/// What the directory is asked.
+/// A request to the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectoryOutput {
     /// Write an entry for this session, unless one with a greater turn stands.
@@ -140,11 +140,11 @@ pub(super) struct LookUp {
 
 /// Whether a join waits for a look-up.
 pub(super) enum LookedUp {
-    /// It does, and the directory is to be asked.
+    /// The join waits, and the directory is to be asked.
     Ask,
-    /// It does, and the directory was asked already.
+    /// The join waits, and the directory was asked already.
     Wait,
-    /// There is no room.
+    /// The join does not wait: too many joins or look-ups wait already.
     Full,
 }
 

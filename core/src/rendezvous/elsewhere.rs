@@ -1,5 +1,5 @@
-//! What a rendezvous with a directory does: finds sessions whose host is at another rendezvous, and gives up those
-//! whose host went there.
+//! A rendezvous with a directory finds sessions whose host is at another rendezvous, and gives up sessions whose host
+//! went there.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;
@@ -21,7 +21,7 @@ enum Answer<'a> {
     At(&'a str),
     /// There is no entry of another place.
     Nowhere,
-    /// None came in time, or the directory is down.
+    /// No answer came in time, or the directory is down.
     Silent,
 }
 

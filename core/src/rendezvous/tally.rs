@@ -1,5 +1,5 @@
-//! What a rendezvous has done since its start, counted for the people who operate it: integers without any id, address
-//! or name.
+//! The counters of a rendezvous since its start, and its present numbers, for the people who operate it: integers
+//! without any id, address or name.
 
 use crate::session::link::Refusal;
 
@@ -21,7 +21,7 @@ impl Registration {
     pub const ALL: [Registration; 4] =
         [Registration::Registered, Registration::Taken, Registration::Busy, Registration::Full];
 
-    /// What the host is told, if it is refused.
+    /// The refusal that the host is told; `None` if the session is registered.
     pub(super) fn refusal(self) -> Option<Refusal> {
         match self {
             Registration::Registered => None,
@@ -78,7 +78,7 @@ impl Close {
     pub const ALL: [Close; 5] = [Close::Silent, Close::NoPart, Close::Nonsense, Close::Replaced, Close::Ending];
 }
 
-/// What a rendezvous has done since its start.
+/// The counters of a rendezvous since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub(super) registrations: [u64; Registration::ALL.len()],
@@ -113,7 +113,7 @@ impl Tally {
     }
 }
 
-/// What a rendezvous has now.
+/// The present numbers of a rendezvous.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     /// Connections.

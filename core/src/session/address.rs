@@ -51,7 +51,7 @@ fn is_shared(address: Ipv4Addr) -> bool {
     first == 100 && second & 0xc0 == 64
 }
 
-/// Whose an address is, for limits: one IPv4 address, or the 64 bits that one IPv6 network has.
+/// The owner of an address, for limits: the IPv4 address itself, or the first 64 bits of an IPv6 address.
 #[cfg(feature = "host")]
 pub fn owner(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -41,7 +41,7 @@ struct Gap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
     GivenUp,
-    /// They came back into the window and left it again.
+    /// The lines were pulled back into the window, and left it again as they came.
     Repeated,
 }
 

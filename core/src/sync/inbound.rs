@@ -174,7 +174,7 @@ enum Pasting {
     /// None is under way.
     #[default]
     Nothing,
-    /// Its beginning was handed over, and its end was not.
+    /// The paste's beginning was handed over, and its end was not.
     Open(Paste),
     /// The host's own keys ended it: its remaining pieces are dropped.
     CutOff,

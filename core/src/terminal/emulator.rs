@@ -304,7 +304,7 @@ impl Emulator {
     }
 
     /// The answers to what the program asked its terminal, at most [`MAX_REPLIES`](super::MAX_REPLIES) bytes since the
-    /// last call. They are to be written to the program only where no real terminal answers.
+    /// last call. Write the answers to the program only where no real terminal answers.
     pub fn take_replies(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.handler.notes.said().replies)
     }

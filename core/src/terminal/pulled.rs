@@ -1,6 +1,6 @@
 //! Rows that the program's terminal pulls back out of its scrollback when its window grows.
 //!
-//! Their lines left the window before, so their numbers are final, and viewers have them in their scrollback. On the
+//! The rows' lines left the window before, so the lines are final, and viewers have them in their scrollback. On the
 //! screen they stand as new lines. One that leaves the window again as it was pulled back *repeats* its first line: a
 //! viewer that got that one needs no second. One that was changed is a line like any other.
 
@@ -186,7 +186,7 @@ impl ModelHandler {
 
 impl Emulator {
     /// The program's own terminal has pulled so many rows back out of its scrollback, and shows them at its top: the
-    /// main screen does the same with the rows that left last. They are lines with new numbers.
+    /// main screen does the same with the rows that left last. These rows become lines with new numbers.
     pub fn pull(&mut self, rows: u16) {
         self.handler_mut().pull(rows.into());
     }

@@ -28,7 +28,7 @@ struct Channel {
 /// Why a peer gets no permission or channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unbound {
-    /// There are too many.
+    /// The allocation has as many permissions or channels as allowed.
     Full,
     /// The channel is another peer's, or the peer has another channel.
     Taken,

@@ -34,10 +34,10 @@ pub struct Client {
 /// The peers to which the server relays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Peers {
-    /// Those on the Internet.
+    /// Peers on the Internet.
     #[default]
     Public,
-    /// Those in private networks and on the server's own machine as well.
+    /// Peers in private networks and on the server's own machine as well.
     PrivateToo,
 }
 
@@ -50,7 +50,7 @@ pub enum Port {
     Even,
 }
 
-/// What a server needs to know.
+/// The configuration of a TURN server.
 pub struct TurnConfig {
     /// Credentials are made from this: see [`Credentials::until`](crate::ice::server_url::Credentials::until).
     pub secret: Zeroizing<String>,

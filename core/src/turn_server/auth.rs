@@ -1,5 +1,5 @@
-//! Who may use the server: long-term credentials (RFC 8489, section 9.2) whose names say until when they are good. The
-//! server keeps nothing of a client that has not shown any: names, passwords and nonces follow from two secrets.
+//! Authentication of clients: long-term credentials (RFC 8489, section 9.2) whose names say until when they are good.
+//! The server keeps nothing of a client that has shown none: names, passwords and nonces follow from two secrets.
 
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, Mac as _};
@@ -48,7 +48,7 @@ impl Denied {
     }
 }
 
-/// What the request is about, as far as credentials go.
+/// The subject of a request, which decides whether credentials that have expired are good for it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
     /// Something new: credentials that have expired are not good for it.

@@ -1,4 +1,4 @@
-//! What one address, one user, and all together may take of a TURN server.
+//! The budgets of a TURN server: for one address, for one user, and for all together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;

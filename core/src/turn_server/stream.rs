@@ -10,7 +10,7 @@ const HEAD: usize = 4;
 /// The bytes of a STUN message that the length does not count.
 const STUN_HEAD: usize = 20;
 
-/// What comes on the stream makes no sense.
+/// The next bytes of the stream begin no message that the server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("neither a STUN message nor channel data of at most {MAX_MESSAGE} bytes")]
 pub struct Nonsense;

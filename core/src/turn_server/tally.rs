@@ -1,4 +1,4 @@
-//! What a TURN server has done and has now, in numbers.
+//! The counters of a TURN server since its start, and its present numbers.
 
 use stun_types::attribute::ErrorCode;
 
@@ -59,7 +59,7 @@ impl Tally {
     }
 }
 
-/// What a TURN server has now.
+/// The present numbers of a TURN server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Present {
     /// Allocations.

@@ -175,8 +175,8 @@ impl Viewer {
 
     pub(super) fn on_signal_up(&mut self) {
         self.join.dialer.up();
-        // A link that stands is told again too: its datagrams may have to be relayed.
-        // So is one under way whose host has moved.
+        // The rendezvous is told again of a link that stands, since its datagrams may have to be relayed, and of a
+        // handshake under way whose host has moved.
         let joins = self.join.stage() < Stage::Authenticating || self.join.is_linked() || self.join.hops > 0;
         if !self.reconnect.rests() && joins {
             self.join.ask_again = None;
@@ -184,7 +184,7 @@ impl Viewer {
         }
     }
 
-    /// Whose place it asks for.
+    /// The link on which the viewer became a member, if this join asks for that member's place.
     pub(super) fn resumes(&self) -> Option<LinkId> {
         self.session.origin.filter(|origin| *origin != self.join.link)
     }
@@ -316,7 +316,7 @@ impl Viewer {
     pub(super) fn on_envelope(&mut self, now: Timestamp, envelope: Envelope) {
         match envelope {
             Envelope::Offer(attempt) if attempt > self.join.attempt() && !self.join.is_linked() => {
-                // Its peer gets sockets of its own, so the carrier has none any more.
+                // The new attempt's peer gets sockets of its own, so the carrier has none any more.
                 if !self.session.carries(self.join.link) {
                     self.drop_carrier();
                 }

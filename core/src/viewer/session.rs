@@ -109,7 +109,7 @@ impl Viewer {
         }
     }
 
-    /// What changed while the viewer was away is told now.
+    /// Takes the host's welcome. A viewer that comes back gives notice of a changed role, and of a pause that is over.
     fn on_welcome(&mut self, member: MemberId, role: Role) {
         let Some((known, had)) = self.session.member.replace((member, role)) else { return };
         if self.render.is_live() && role != had && !is_faulty!(SilentRole) {

@@ -388,7 +388,7 @@ impl Confirm {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        // Its first byte is not `ENCODING`, so it is never taken for another frame.
+        // The first byte of a confirmation is not `ENCODING`, so no confirmation is taken for another frame.
         postcard::to_stdvec(self).expect("plain data always encodes")
     }
 

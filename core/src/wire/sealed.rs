@@ -1,4 +1,4 @@
-//! What the rendezvous cannot read: the messages that are sealed inside `envelope`.
+//! Sealed messages: the content of an `envelope`, which the rendezvous cannot read.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Signalling: the messages that the rendezvous reads, as JSON text. What it cannot read is in [`super::sealed`].
+//! Signalling: the messages that the rendezvous reads, as JSON text. Messages sealed from it are in [`super::sealed`].
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

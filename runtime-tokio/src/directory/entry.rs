@@ -47,7 +47,7 @@ const RELEASE: &str = "
 if redis.pcall('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return {}";
 
-/// The key of an entry that no session has. It shows whether the server lets beach write.
+/// The key of an entry that no session has; writing it shows whether the server lets beach write.
 const TRIAL: &str = "beach:trial";
 
 fn key(session: ShortId) -> String {
@@ -102,7 +102,7 @@ fn claim<K: Display>(what: &str, place: &str, claims: impl IntoIterator<Item = (
     command
 }
 
-/// What the answer to a request tells the rendezvous.
+/// Turns the answer to a request into inputs of the rendezvous.
 ///
 /// # Errors
 /// The server refused the request, or the answer is none to the request.

@@ -4,7 +4,7 @@ use beach_core::rendezvous::{DirectoryInput, DirectoryOutput};
 
 use crate::histogram::Histogram;
 
-/// What a request asks.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// To write an entry.
@@ -22,7 +22,7 @@ impl Kind {
     pub const ALL: [Kind; 4] = [Kind::Claim, Kind::Renew, Kind::Release, Kind::LookUp];
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The directory did what it was asked.
@@ -38,7 +38,7 @@ impl Outcome {
     pub const ALL: [Outcome; 3] = [Outcome::Done, Outcome::Refused, Outcome::Failed];
 }
 
-/// What the directory was asked.
+/// The counters of requests to the directory, and whether the directory answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Whether the directory answers.

@@ -56,8 +56,8 @@ impl Proxies {
         self.last_client(headers.get_all(FORWARDED_FOR).iter().map(|line| line.as_bytes()))
     }
 
-    /// The last address in these lines of `X-Forwarded-For` that is no trusted proxy's. What stands before that
-    /// address, a client may have written.
+    /// The last address in these lines of `X-Forwarded-For` that is no trusted proxy's. A client may have written the
+    /// addresses before that one.
     pub fn last_client<'a>(&self, lines: impl DoubleEndedIterator<Item = &'a [u8]>) -> Option<IpAddr> {
         let entries = lines.rev().flat_map(|line| line.rsplit(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
         // An empty entry says nothing (RFC 9110, section 5.6.1); one that is no address ends what is known.

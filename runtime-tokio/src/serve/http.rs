@@ -195,7 +195,7 @@ pub(super) async fn converse(stream: Stream, visitor: &Visitor<'_>) -> Ended {
     }
 }
 
-/// How many rendezvous carry the connection, as the header says. Whoever lies is carried no further, or once more.
+/// How many rendezvous carry the connection, as the header says. A client that claims some is only carried less far.
 fn hops(headers: &HeaderMap) -> u8 {
     let hops = headers.get(HOPS).and_then(|value| value.to_str().ok());
     hops.and_then(|hops| hops.parse().ok()).unwrap_or(0)

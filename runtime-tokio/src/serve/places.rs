@@ -23,7 +23,7 @@ pub(super) const REFUSED_MAX: usize = 64;
 pub(super) enum NoPlace {
     /// The server has no further place.
     Full,
-    /// Its address has as many as allowed.
+    /// The connection's address has as many places as allowed.
     Address,
 }
 
@@ -91,7 +91,7 @@ impl Places {
     /// Gives a place to a connection from this address.
     ///
     /// # Errors
-    /// There is none for it.
+    /// There is no place for the connection.
     pub(super) fn take(&mut self, connection: ConnectionId, address: Option<IpAddr>) -> Result<(), NoPlace> {
         let free = self.max.saturating_sub(self.taken.len());
         if free == 0 {
@@ -119,7 +119,7 @@ impl Places {
     /// The address of a connection from a proxy is known from now on: its place counts as one of that address.
     ///
     /// # Errors
-    /// There is none for it, and it has no place any more.
+    /// There is no place for a connection of this address; the connection has lost its earlier place.
     pub(super) fn comes_from(&mut self, connection: ConnectionId, address: IpAddr) -> Result<(), NoPlace> {
         let Some(task) = self.taken.get_mut(&connection).and_then(|taken| taken.task.take()) else {
             let refused = self.refused.iter_mut().find(|refused| refused.connection == connection);

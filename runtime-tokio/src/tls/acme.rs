@@ -32,7 +32,7 @@ pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
 /// How long an order may take, from the first request to the certificate.
 const ORDER_WITHIN: Duration = Duration::from_secs(180);
 
-/// What an operator asks for.
+/// The operator's options for certificates by ACME.
 #[derive(Clone, Debug)]
 pub struct AcmeOptions {
     /// The names of the server.
@@ -177,7 +177,7 @@ impl Acme {
 /// Whether the ACME server's directory can be read, for a check of the configuration.
 ///
 /// # Errors
-/// It cannot.
+/// The directory cannot be read.
 pub async fn look_at(directory: &str) -> Result<(), AcmeError> {
     http::directory(directory).await
 }

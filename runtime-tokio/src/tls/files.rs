@@ -84,7 +84,7 @@ impl Certificate {
     /// Reads the certificate, and those that lead from it to an authority, and its key, from files in PEM.
     ///
     /// # Errors
-    /// They cannot be read or used.
+    /// The files cannot be read or used.
     pub fn read(certificate: &Path, key: &Path) -> Result<Certificate, CertificateError> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let read = files.stamp();
@@ -140,7 +140,7 @@ impl Certificate {
                         tracing::warn!(%cause, "the old certificate stays in use");
                     }
                     warned = Some(stamp);
-                    // What could not be read may be readable a moment later, and look the same.
+                    // A file that could not be read may be readable a moment later, without a new stamp.
                     if !matches!(cause, CertificateError::Unreadable { .. }) {
                         self.read = stamp;
                     }

@@ -21,9 +21,9 @@ pub(crate) const DATAGRAM_WAITS_MAX: Duration = Duration::from_millis(250);
 pub(crate) struct Fates {
     pub(crate) sent: AtomicU64,
     pub(crate) sent_bytes: AtomicU64,
-    /// Too many waited.
+    /// Dropped because too many waited.
     pub(crate) queue: AtomicU64,
-    /// They waited too long, here or before somebody read them.
+    /// Dropped because they waited too long: in this queue, or unread on the WebSocket.
     pub(crate) late: AtomicU64,
 }
 

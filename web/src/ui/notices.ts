@@ -1,4 +1,4 @@
-// What stands over the screen: one banner that lasts as long as its reason, and sentences that go by themselves.
+// Notices over the screen: one banner that lasts as long as its reason, and sentences that go by themselves.
 
 import { h } from "./dom.js";
 

@@ -14,7 +14,7 @@ impl Allocations {
     /// The server is not used.
     pub fn learn(&mut self, _now: Timestamp, _address: SocketAddr, _transport: Transport, _credentials: Credentials) {}
 
-    /// There are none.
+    /// There are no servers.
     pub fn has_servers(&self) -> bool {
         false
     }

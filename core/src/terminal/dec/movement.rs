@@ -1,4 +1,4 @@
-//! Movements of the cursor. They end at the margins, and in origin mode places are counted from the margins.
+//! Movements of the cursor end at the margins. In origin mode, places are counted from the margins.
 
 use alacritty_terminal::grid::Dimensions;
 use alacritty_terminal::index::{Column, Line};

@@ -89,7 +89,7 @@ impl Painter {
             // Either nothing moved the cursor, or what was painted for the old size put it back there.
             self.repeat(&moved);
         } else if let Some(down @ 1..) = row.checked_sub(moved.row) {
-            // The terminal pulled this many rows back out of its scrollback. They are pushed there again, unread.
+            // The terminal pulled this many rows back out of its scrollback. Line feeds push them there again, unread.
             out.extend_from_slice(b"\x1b[0m\x1b[r");
             go_to(out, self.local.rows - 1, 0);
             out.resize(out.len() + usize::from(down.min(self.local.rows)), b'\n');

@@ -193,7 +193,7 @@ async fn an_address_that_asks_for_too_many_handshakes_gets_none_and_another_one_
             let mut stream = TcpStream::connect(address).await.expect("connects");
             stream.write_all(&[HANDSHAKE_RECORD]).await.expect("writes");
         }
-        // What came before these is done when they are answered.
+        // The handshakes begun before are settled when these are answered.
         for _ in 0..10 {
             let _ = secure(address, &trusts, &[]).await;
         }

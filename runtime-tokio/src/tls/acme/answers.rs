@@ -1,4 +1,4 @@
-//! What each client gets: the certificate in use, or a proof for the authority that checks a name.
+//! The certificate for each client: the one in use, or a proof for the authority that checks a name.
 
 use std::collections::HashMap;
 use std::fmt;

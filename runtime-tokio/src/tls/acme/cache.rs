@@ -133,7 +133,7 @@ fn read(path: &Path) -> Option<Zeroizing<Vec<u8>>> {
 /// A chain of certificates with the key of the first one.
 ///
 /// # Errors
-/// It cannot be used.
+/// A certificate or its key is missing or cannot be read, or the two do not match.
 pub(super) fn kept(pem: &[u8]) -> Result<Kept, CacheError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or(CacheError::Certificate("there is none"))?;

@@ -97,7 +97,7 @@ fn words(problem: &Problem) -> String {
 /// Gets a certificate: the key and the chain, in PEM.
 ///
 /// # Errors
-/// There is none, with the reason.
+/// The reason why there is no certificate.
 pub(super) async fn certificate(
     options: &AcmeOptions,
     cache: &Cache,
