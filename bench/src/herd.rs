@@ -34,7 +34,7 @@ const MAX_HOPS: u32 = 3;
 /// Bytes of stack of a host's thread.
 const STACK: usize = 128 * 1024;
 
-/// What the threads of hosts share.
+/// The state that the hosts' threads share.
 struct Shared {
     address: String,
     is_over: AtomicBool,

@@ -127,8 +127,8 @@ impl Drop for Link {
     }
 }
 
-/// A TUN device in a namespace of the same name. The device is made outside of the namespace and then moved into it. It
-/// stays as long as its file is open.
+/// A TUN device in a namespace of the same name. The device is made outside of the namespace, is then moved into it,
+/// and stays as long as its file is open.
 fn device(name: &str, own: &str, other: &str) -> Result<Arc<SyncDevice>> {
     let ip = |arguments: &[&str]| said(Command::new("ip").args(arguments)).map(drop);
     ip(&["netns", "add", name])?;

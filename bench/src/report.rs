@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::lab::{Lab, said};
 
-/// What stands before and behind machine and table in docs/BENCHMARKS.md.
+/// The texts directly before and behind the machine and the table in docs/BENCHMARKS.md.
 const TABLE_FROM: &str = "## The table\n\n";
 const TABLE_TO: &str = "\n\"–\": not measured";
 

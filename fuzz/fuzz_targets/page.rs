@@ -1,4 +1,4 @@
-//! Whatever a browser and a server tell the page's machine: it never panics, and asks only for what the page knows.
+//! Any events of a browser and a server: the page's machine never panics, and makes only requests that the page knows.
 #![no_main]
 
 use beach_core::time::Timestamp;

@@ -307,7 +307,7 @@ fn behind_a_narrow_link_a_page_is_never_far_behind_a_flood() {
         assert!(world.run_until(secs(5), is_live), "{}", world.story(0));
         let host_is_quiet = |world: &World<_>| world.hosts[0].printed.iter().any(|text| text == b"\r\nquiet\r\n");
         assert!(world.run_until(secs(20), host_is_quiet), "the flood ends");
-        // What waited in the channel and in the link is less than a second of the link's time.
+        // The bytes that waited in the channel and in the link take the link less than a second.
         let page_is_quiet = |world: &World<_>| shows(world.viewers[0].node.machine().screen(), "quiet");
         assert!(world.run_until(secs(2), page_is_quiet), "the page is far behind");
         world.run_for(secs(1));

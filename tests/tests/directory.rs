@@ -33,7 +33,7 @@ const FILE: &str = "directory";
 const HERE: &str = "http://a.test";
 const THERE: &str = "http://b.test";
 
-/// What a rendezvous did.
+/// An action of a rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Did {
     Said(u64, FromRendezvous),
@@ -429,7 +429,7 @@ fn go(id: u64) -> Did {
     Did::Said(id, FromRendezvous::Move { within: 1 })
 }
 
-/// What a rendezvous said and closed, without its renewals.
+/// The actions of a rendezvous, without its requests to the directory.
 fn without_requests(did: Vec<Did>) -> Vec<Did> {
     did.into_iter().filter(|did| !matches!(did, Did::Asked(_))).collect()
 }
@@ -684,7 +684,7 @@ fn after_a_rendezvous_died_viewers_get_in_within_three_seconds() {
     for_each_seed(FILE, test, 0..50, |seed| {
         let mut town = Town::new(seed, 2, 4);
         town.nodes.kill(0);
-        // They come before the hosts are back.
+        // The viewers come before the hosts are back.
         for host in 0..town.hosts {
             town.nodes.add_viewer(host as u64, None);
         }
@@ -696,7 +696,7 @@ fn after_a_rendezvous_died_viewers_get_in_within_three_seconds() {
     });
 }
 
-/// What an endpoint puts out for the rendezvous and its recording.
+/// An endpoint whose rendezvous the test plays, with the endpoint's recording.
 struct Alone<M: LinkUser> {
     endpoint: Endpoint<M, FakeEngine>,
     now: Timestamp,
@@ -820,7 +820,7 @@ impl Guest {
         guest
     }
 
-    /// The link by which the viewer asks to join, if it does. It never ends.
+    /// The link by which the viewer asks to join after an input, if it does. The viewer must not end.
     fn feels(&mut self, input: ViewerInput) -> Option<LinkId> {
         self.viewer.handle(self.now, input);
         let mut joins = None;
@@ -945,7 +945,7 @@ impl Alone<Host> {
         self.is_told(NetworkInput::SignalBeside(to_text(message)).into())
     }
 
-    /// What it does next, if not pinging, within so long.
+    /// The endpoint's next actions within `span`, if there are any but pings.
     fn does_within(&mut self, span: Duration) -> Vec<Does> {
         let end = self.now + span;
         while self.now < end {

@@ -1,4 +1,4 @@
-//! What hostile peers can cost: the memory that they make others hold, and the work that one of their datagrams causes,
+//! The cost of hostile peers: the memory that they make others hold, and the work that one of their datagrams causes,
 //! counted in allocated bytes and not in time. In a process of its own, whose allocator keeps accounts.
 #![cfg(target_os = "linux")]
 

@@ -141,7 +141,7 @@ fn a_clipboard_reaches_whole_who_asked_for_it() {
     assert_eq!(copied(&world), [text]);
 }
 
-/// What the first viewer got for its clipboard.
+/// The texts that the first viewer got for its clipboard.
 fn copied(world: &World<FakeEngine>) -> Vec<String> {
     let text =
         |notice: &ViewerNotice| if let ViewerNotice::Clipboard(text) = notice { Some(text.clone()) } else { None };

@@ -115,7 +115,7 @@ impl Both {
         self.emulator.feed(bytes);
     }
 
-    /// What left the window since the last look is in the scrollback.
+    /// Adds the lines that left the window since the last look to the scrollback.
     fn look(&mut self) {
         self.emulator.frame();
         for number in self.top.max(self.emulator.base())..self.emulator.top() {
@@ -394,7 +394,7 @@ fn answers_to_the_program_and_its_keys_stay_the_programs() {
     let shown = world.hosts[0].shown[asked..].to_vec();
     assert_eq!(shown, b"\x1b[6n\x1b[6n");
 
-    // Its answer, the third function key with Ctrl, and the answer to the host, which comes with a key.
+    // The program's answer, the third function key with Ctrl, and the answer to the host, which comes with a key.
     world.host_input(0, HostInput::Keys(b"\x1b[3;2R\x1b[1;5Rx\x1b[3;2Ry".to_vec()));
     world.run_for(ms(10));
 
@@ -421,7 +421,7 @@ fn a_terminal_that_grows_under_the_alternate_screen_is_asked_when_the_main_one_i
     assert_eq!([above, shown].concat(), (1..=150).collect::<Vec<_>>());
 }
 
-/// Prints numbers and changes the size by turns; returns the last number. Whatever came back leaves again at the end.
+/// Prints numbers and changes the size by turns; returns the last number. Rows that came back leave again at the end.
 fn sizes_change(
     world: &mut World<FakeEngine>,
     own: &mut Own,

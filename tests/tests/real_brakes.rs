@@ -1,4 +1,4 @@
-//! Whatever a viewer types and the program prints, the person at the host's own terminal stops it at once.
+//! The person at the host's own terminal stops at once whatever a viewer types and the program prints.
 #![cfg(target_os = "linux")]
 
 use std::time::{Duration, Instant};

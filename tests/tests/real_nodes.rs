@@ -371,7 +371,7 @@ impl Typed {
         Typed { file, log, host, viewer, length: 0, last: Instant::now(), longest: Duration::ZERO }
     }
 
-    /// What has come to the program by now.
+    /// The text that has come to the program by now; notes the longest pause in it.
     fn look(&mut self, cluster: &Cluster) -> String {
         let text = cluster.scratch.read(&self.file);
         if text.len() > self.length {

@@ -187,7 +187,7 @@ fn besieged(way: Way, proxies: &str) {
             scope.spawn(|| attack.run(Aim { server, way }, victim, &siege));
             // Ended in a panic too, or the attacker would go on.
             let _ends = siege.ends_here();
-            // What an address may do at once is done by then.
+            // By then the attacking address has used up what it may do at once.
             holds("the attack is under way", SOON * 3, || siege.blows() >= 1000);
             let took = (0..JOINS).map(|_| {
                 let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));

@@ -339,7 +339,7 @@ fn behind_nginx_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
         ("http://127.0.0.1:8080", format!("http://{place}")),
     ];
     let snippet = scratch.write("beach.conf", documented("nginx.conf", &changes));
-    // What the package of a distribution has around such a file, as far as that matters.
+    // The configuration around such a file, as a distribution's package has it, as far as that matters.
     let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
     let around = format!(
         "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\n\

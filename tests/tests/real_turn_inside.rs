@@ -177,7 +177,7 @@ fn a_flood_through_the_server_delays_neither_a_join_nor_another_session() {
     // As much as two clients can send, from another address.
     let flood = ["-L", "127.0.0.2", "-y", "-s", "-m", "4", "-n", "10000000", "-l", "1200", "-z", "0"];
     let floods: Vec<_> = (0..2).map(|_| Process::start(&mut uclient(&port, &flood))).collect();
-    // What passes is a small part of what is sent.
+    // The server passes on less than half of the datagrams.
     let counted = |said: &str, what: &str| {
         let last = said.rsplit_once(what).and_then(|(_, rest)| rest.split(',').next()?.parse::<u64>().ok());
         last.unwrap_or_default()

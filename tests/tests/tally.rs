@@ -1,4 +1,4 @@
-//! What a rendezvous counts for the people who operate it: everything once, and under the right name.
+//! The counters of a rendezvous, for the people who operate it: everything counts once, and under the right name.
 
 use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::{LinkId, SessionName};

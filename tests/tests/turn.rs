@@ -33,7 +33,7 @@ fn pair<E: Engine>(world: World<E>, paths: [Paths; 2]) -> World<E> {
     let mut viewer = ViewerPlan::of(1, Role::Control);
     (viewer.paths, viewer.wait) = (paths[1], Some(secs(1)));
     world.add_viewer(viewer);
-    // They have begun.
+    // The host and the viewer begin.
     world.run_for(ms(1));
     world
 }

@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Sessions of one connection.
 const SESSIONS: u32 = 5;
 
-/// What one address does.
+/// The behaviour of one attacking address.
 #[derive(Clone, Copy)]
 enum Attack {
     /// Registers sessions, leaves, and comes again.
@@ -147,13 +147,13 @@ struct Attacker {
     address: String,
     /// The session of others.
     session: String,
-    /// Its first number; 255 more are its own.
+    /// The thread's first number; the next 255 are its own too.
     number: u32,
     is_over: Arc<AtomicBool>,
 }
 
 impl Attacker {
-    /// Does so until it is over. What is refused, it tries again.
+    /// Attacks until the run is over, and repeats an attempt that was refused.
     fn attacks(&self, attack: Attack) {
         let mut kept = Vec::new();
         let mut streams = Vec::new();

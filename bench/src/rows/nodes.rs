@@ -136,7 +136,7 @@ fn measure(lab: &Lab, system: System) -> Result<Outcome> {
     })
 }
 
-/// What became of each viewer.
+/// The outcome of each viewer's join: how long it took, or why it failed.
 struct Came(Vec<Result<Duration>>);
 
 impl Came {

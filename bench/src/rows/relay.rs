@@ -122,8 +122,8 @@ fn relayed(link: u64, started: Instant) -> Vec<u8> {
     bytes
 }
 
-/// Has the server stand still most of the time, and sends it more than it can carry. How many datagrams were sent, and
-/// how many milliseconds each took that arrived.
+/// Has the server stand still most of the time, and sends more than the server can carry. How many datagrams were sent
+/// or found no room in a socket, and how many milliseconds each took that arrived.
 fn overload(server: u32, pairs: Vec<Pair>, lasts: Duration) -> Result<(usize, Vec<f64>)> {
     let started = Instant::now();
     let is_over = AtomicBool::new(false);
@@ -150,7 +150,7 @@ fn overload(server: u32, pairs: Vec<Pair>, lasts: Duration) -> Result<(usize, Ve
     })
 }
 
-/// Sends for so long. What does not fit into a socket is not sent, as `beach` does it.
+/// Sends for so long. A datagram that does not fit into a socket is dropped, as in `beach`, and counts as sent.
 fn flood(viewers: &mut [(Socket, u64)], started: Instant, lasts: Duration) -> Result<usize> {
     let mut sent = 0;
     while started.elapsed() < lasts {

@@ -59,7 +59,7 @@ impl Link {
     }
 }
 
-/// What the input has a peer say: a lane and a frame, or a pause.
+/// A step of the input: the peer says a frame on a lane, or pauses for so many milliseconds.
 enum Step {
     Say(Lane, Vec<u8>),
     Pause(u64),

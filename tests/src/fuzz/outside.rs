@@ -1,4 +1,4 @@
-//! What programs on this machine, and proxies in front of a server, write: requests at the control socket, the
+//! Input from programs on this machine, and from proxies in front of a server: requests at the control socket, the
 //! configuration file, the header of the PROXY protocol, `X-Forwarded-For`.
 
 use std::net::IpAddr;

@@ -1,5 +1,6 @@
-//! Whatever a program prints: the host's model, its lines as they travel, the viewer's copy, the painter, and what the
-//! viewer's own terminal then shows. Both terminals show the same, and the viewer's answers nothing.
+//! Any output of a program, on its way through the host's model, its lines as they travel, the viewer's copy, the
+//! painter and the viewer's own terminal. Both terminals show the same, and the viewer's answers only the painter's
+//! question for the cursor.
 
 use beach_core::terminal::{
     Abilities, Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size, Space, Window,
@@ -145,7 +146,7 @@ impl Seen {
     }
 }
 
-/// What can be seen of a line: runs without what stands behind the last one.
+/// The characters of a line, without the blanks at its end.
 fn cells(line: &Line) -> String {
     line.text().trim_end().to_owned()
 }

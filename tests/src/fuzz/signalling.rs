@@ -1,4 +1,4 @@
-//! What a rendezvous says to endpoints that live, before, during and after a handshake: texts and relayed datagrams.
+//! Texts and relayed datagrams from a rendezvous to endpoints that live, before, during and after a handshake.
 
 use beach_core::endpoint::Paths;
 use beach_core::ice::relay::Relayed;

@@ -148,7 +148,7 @@ impl Post {
                 let class = if choices.below(4) == 0 { CLASSES[choices.below(4)] } else { MessageClass::Request };
                 let kind = MessageType::from_class_method(class, method);
                 let mut message = Message::builder(kind, TransactionId::from(self.transaction), MessageWriteVec::new());
-                // What each allocation needs: UDP.
+                // An Allocate request needs REQUESTED-TRANSPORT with UDP.
                 if method.value() == 3 {
                     let udp = [17, 0, 0, 0];
                     let _ = message.add_attribute(&RawAttribute::new(AttributeType::new(0x0019), &udp));

@@ -25,7 +25,7 @@ pub struct Cell {
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Color {
-    /// Whatever the terminal's default is.
+    /// The terminal's default colour.
     Default,
     /// A colour of 256, the first 16 of which have two spellings.
     Indexed(u8),

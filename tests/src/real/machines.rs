@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::netns::{permitted, run, with_rights};
 
-/// Two machines. They go when this is dropped.
+/// Two machines, each a network namespace. Dropping the value deletes the namespaces.
 #[derive(Debug)]
 pub struct Machines {
     /// One of them.

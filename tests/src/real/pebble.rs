@@ -27,11 +27,11 @@ pub struct Pebble {
 }
 
 impl Pebble {
-    /// Starts one at `port`, with a certificate of this authority. It looks for TLS of each name at the port
-    /// `checks_at`, and signs for so many seconds.
+    /// Starts a server at `port`, with a certificate of this authority. The server looks for TLS of each name at the
+    /// port `checks_at`, and signs for so many seconds.
     ///
     /// # Panics
-    /// If it does not come up.
+    /// If the server does not come up.
     #[track_caller]
     #[must_use]
     pub fn start(scratch: &Scratch, authority: &Authority, port: u16, checks_at: u16, seconds: u32) -> Pebble {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use beach_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a mapping or a filter depends on (RFC 4787, sections 4.1 and 5).
+/// The addresses and ports that a mapping or a filter depends on (RFC 4787, sections 4.1 and 5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Behaviour {
     /// Only the address inside.

@@ -97,7 +97,7 @@ pub struct HostPeer {
     peer: Peer<Host>,
     /// A host that does not count its registrations, and knows no `move`.
     is_old: bool,
-    /// What viewers typed, as it came to the program.
+    /// The input of viewers, as the program got it.
     pub written: Vec<u8>,
     /// How often the host told that its rendezvous is lost.
     pub lost: u32,
@@ -113,7 +113,7 @@ pub struct ViewerPeer {
     pub most_hops: u32,
     /// When its host let it in.
     pub in_at: Option<Timestamp>,
-    /// What it ended with, if it failed.
+    /// The exit of the viewer's machine, in words, if there was one.
     pub failed: Option<String>,
     started: Timestamp,
     /// Whether the viewer stays once it is in.

@@ -117,7 +117,7 @@ impl Page {
                 let _ = connection.peer.write(now, Lane::Terminal, &bytes);
             }
             5 => {
-                // What was said last leaves before the connection goes.
+                // The last messages leave before the connection goes.
                 self.drain(now, number);
                 self.connections.remove(&number);
             }

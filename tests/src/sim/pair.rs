@@ -145,7 +145,7 @@ impl Pair {
     }
 }
 
-/// What a forger knows, and the packets that it sends behind the next one.
+/// The state of a forger: facts from the packets of both sides, and the forged packets to send behind the next one.
 #[derive(Default)]
 pub struct Forgery {
     /// The header that both sides' packets have: ports, and the tag of the other side.

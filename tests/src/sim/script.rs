@@ -68,9 +68,9 @@ pub enum Step {
 /// Whether the invites stay as they are when somebody is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepsInvites {
-    /// They do.
+    /// The invites stay as they are.
     Yes,
-    /// They are withdrawn.
+    /// The invites are withdrawn.
     No,
 }
 
@@ -99,20 +99,20 @@ fn step(dice: &mut Dice) -> Step {
     }
 }
 
-/// How far the host has let a person come, as what it said to them tells.
+/// How far the host has let a person come, by the host's messages to that person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
-    /// They asked to join, and said nothing yet.
+    /// The person asked to join, and said nothing yet.
     Asked,
-    /// They said hello, and were not answered.
+    /// The person said hello, and was not answered.
     Greeted,
-    /// They were told to wait.
+    /// The person was told to wait.
     Waiting,
-    /// They were let in, and their link is on its way.
+    /// The person was let in, and the link is on its way.
     Connecting,
-    /// They are a member.
+    /// The person is a member.
     Member,
-    /// Their link is gone, and they may come back.
+    /// The person's link is gone, and the person may come back.
     Away,
     /// The end: the person was refused, was removed, or left.
     Over,

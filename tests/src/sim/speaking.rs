@@ -11,10 +11,10 @@ use beach_core::session::link::{Candidate, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 
-/// What is to be said, in order.
+/// Messages to say, in order.
 type Queue = VecDeque<(Lane, Vec<u8>)>;
 
-/// What the peers of an engine say beside their machine, and how many messages they heard.
+/// The messages that an engine's peers say beside their machine's, and how many messages these peers said and heard.
 #[derive(Clone, Default)]
 pub struct Mouth {
     queue: Rc<RefCell<Queue>>,

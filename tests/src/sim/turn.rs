@@ -72,17 +72,17 @@ impl TurnPost {
         self.next_port
     }
 
-    /// The addresses at which it relays.
+    /// At how many addresses the server relays.
     pub fn relays(&self) -> usize {
         self.server.relays()
     }
 
-    /// Credentials that it takes.
+    /// Credentials that the server takes.
     pub fn credentials(&self) -> Credentials {
         self.credentials.clone()
     }
 
-    /// It as clients are told of it.
+    /// The server over this transport, as clients are told of it.
     pub fn as_server(&self, transport: Transport) -> IceServer {
         let service = Service::Turn(transport, Some(self.credentials()));
         IceServer { host: TURN_AT.ip().to_string(), port: TURN_AT.port(), service }

@@ -102,11 +102,11 @@ pub struct World<E: Engine> {
     pub rendezvous_heard: Vec<String>,
     /// Datagrams that the rendezvous was given and gave: when, and how long.
     pub relayed: Vec<(Timestamp, usize)>,
-    /// Sees every command of a bare machine, before it is obeyed.
+    /// Every command of a bare machine, noted before it is obeyed.
     pub commands: Vec<(Timestamp, Who, Command)>,
     /// Whether `commands` is filled.
     pub keeps_commands: bool,
-    /// What hosts and viewers put out, but for the bytes of terminals, in order; whoever looks takes it away.
+    /// The outputs of hosts and viewers that promises are about, in order. The reader of the list empties it.
     pub seen: Vec<(Timestamp, Seen)>,
     /// Whether `seen` is filled.
     pub keeps_seen: bool,

@@ -110,7 +110,7 @@ impl Nodes {
         self.connection_mut(client).take()
     }
 
-    /// Which of the client's connections it is.
+    /// Which of the client's connections has this id.
     pub(super) fn part_of(&mut self, client: Client, id: u64) -> Option<Part> {
         if self.connection(client) == Some(id) {
             return Some(Part::Main);
@@ -118,7 +118,7 @@ impl Nodes {
         self.beside(client).as_ref().filter(|(beside, _)| *beside == id).map(|_| Part::Beside)
     }
 
-    /// Whose connection it is, if something gets through.
+    /// The client of a connection, and which of the client's connections this is; `None` if nothing gets through.
     pub(super) fn part(&mut self, id: u64) -> Option<(Client, Part)> {
         let client = self.connections.get(&id).filter(|connection| !connection.is_dead)?.client;
         Some((client, self.part_of(client, id)?))
@@ -129,12 +129,12 @@ impl Nodes {
         self.connections.get(&id).map_or(super::LATENCY, |connection| connection.latency)
     }
 
-    /// The client closes it, after what was said on it.
+    /// The client closes the connection; messages that were sent on it arrive before.
     pub(super) fn close(&mut self, id: u64) {
         self.later(self.latency(id), What::Closed(id));
     }
 
-    /// What is to be said first on the connection beside.
+    /// Sends the texts that go first on the connection beside.
     pub(super) fn say_beside(&mut self, client: Client) {
         let Some((id, texts)) = self.beside(client) else { return };
         let (id, texts) = (*id, std::mem::take(texts));

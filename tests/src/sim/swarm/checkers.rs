@@ -11,16 +11,16 @@ use std::fmt;
 use beach_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What is promised. docs/PROMISES.md says where, and in which words.
+/// A promise that a checker looks at. docs/PROMISES.md lists the promises and their checkers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Promise {
     /// Nobody becomes a member by a withdrawn invite.
     WithdrawnInvite,
     /// Nobody becomes a member whom a person had to approve and did not.
     Approval,
-    /// Whoever is approved gets in.
+    /// Everybody who is approved gets in.
     ApprovedGetIn,
-    /// Whoever waits, is a member or is away is listed, and nobody else.
+    /// The host lists everybody who waits, is a member or is away, and nobody else.
     Listed,
     /// An invite for one viewer lets in one.
     Once,
@@ -73,7 +73,7 @@ pub enum Promise {
 pub struct Broken {
     /// Which.
     pub promise: Promise,
-    /// What happened.
+    /// The breach, in words.
     pub what: String,
     /// When.
     pub at: Timestamp,
@@ -85,7 +85,7 @@ impl fmt::Display for Broken {
     }
 }
 
-/// What a checker says.
+/// The verdict of a checker.
 pub type Verdict = Result<(), Broken>;
 
 /// A verdict of this checker: broken unless `holds`.

@@ -44,23 +44,23 @@ pub struct Person {
     pub name: String,
     /// The number that the host gave.
     pub id: Option<MemberId>,
-    /// Where they stand.
+    /// Where the viewer stands.
     pub place: Place,
-    /// A person let them in.
+    /// A person let the viewer in.
     pub is_approved: bool,
-    /// They were approved in the pause that lasts.
+    /// The viewer was approved in a pause that has not ended.
     pub is_held: bool,
     /// Whether the host has paused, as the viewer was told.
     pub told_paused: bool,
     /// The role, as the viewer was told.
     pub told_role: Option<Role>,
-    /// They were let in, and nothing stands in their way: by this time they are a member.
+    /// By this time the viewer is a member: the host let the viewer in, and nothing stands in the way.
     pub in_by: Option<Timestamp>,
-    /// Whether they may type, as far as the host decides.
+    /// Whether the viewer may type, as far as the host decides.
     pub may_type: bool,
-    /// Their process runs.
+    /// The viewer's process runs.
     pub is_running: bool,
-    /// Their process stands still.
+    /// The viewer's process stands still.
     pub is_frozen: bool,
     /// The person left.
     pub has_left: bool,
@@ -171,12 +171,12 @@ impl Model {
         }
     }
 
-    /// Who has this number in this session.
+    /// The person with this number in this session, and that person's index.
     pub fn member(&mut self, session: usize, id: MemberId) -> Option<(usize, &mut Person)> {
         self.people.iter_mut().enumerate().find(|(_, person)| person.session == session && person.id == Some(id))
     }
 
-    /// Who has this name.
+    /// The person with this name, and that person's index.
     pub fn named(&mut self, name: &str) -> Option<(usize, &mut Person)> {
         self.people.iter_mut().enumerate().find(|(_, person)| person.name == name)
     }
@@ -278,7 +278,7 @@ impl Model {
 const IN_WITHIN: Duration = Duration::from_secs(25);
 
 impl Person {
-    /// They are no member any more, and must ask again if they can.
+    /// The person is no member any more, and can come in only by asking again.
     pub fn put_out(&mut self, now: Timestamp) {
         (self.place, self.id, self.may_type) = (Place::Outside, None, false);
         (self.is_approved, self.is_held, self.in_by) = (false, false, None);

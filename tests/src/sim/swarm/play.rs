@@ -29,7 +29,7 @@ use crate::sim::world::{Seen, Who, World, ms};
 /// The checkers of states are asked this often.
 const SAMPLED: Duration = Duration::from_millis(100);
 
-/// What a script did.
+/// The outcome of a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// How long it lasted, in virtual time.
@@ -81,7 +81,7 @@ pub(super) struct Flood {
     pub(super) next_at: Timestamp,
 }
 
-/// What is wrong with the world now.
+/// The faults that the world has now.
 #[derive(Default)]
 pub(super) struct Troubles {
     pub(super) network: bool,

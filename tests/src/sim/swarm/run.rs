@@ -25,7 +25,7 @@ pub fn read_script() -> Option<Script> {
 /// Plays a script. If it breaks a promise, shortens it, keeps the short one in a file, and says how to play that again.
 ///
 /// # Errors
-/// What happened, the short script, and the command that plays it.
+/// The broken promise, the short script, and the command that plays it.
 pub fn judge(script: &Script) -> Result<Outcome, String> {
     let broken = match play(script) {
         Ok(outcome) => return Ok(outcome),

@@ -28,7 +28,7 @@ const IN_WITHIN: Duration = secs(25);
 /// Somebody who was let in, but whose process is lost, keeps a place until the deadlines of a handshake have passed.
 const GHOSTS_GONE_WITHIN: Duration = secs(60);
 
-/// What was typed is with the program after this time: each unfinished paste keeps others waiting for 3 s.
+/// Typed words are with the program after this time: each unfinished paste keeps others waiting for 3 s.
 const TYPED_WITHIN: Duration = secs(30);
 
 /// Viewers know of the program's end after this time: the host lingers for 5 s, waits 3 s for a last screen and 3 s for
@@ -56,7 +56,7 @@ impl<E: Engine> Run<E> {
         self.heal();
         self.thaw();
         self.take(&Step::RendezvousStarts)?;
-        // What these steps do is no trouble of the world.
+        // The end of the faults is no disturbance of the world.
         self.model.is_disturbed = was_disturbed;
         self.flood = None;
         self.take(&Step::TerminalsGoOn)?;
@@ -79,7 +79,7 @@ impl<E: Engine> Run<E> {
         self.observe()
     }
 
-    /// What is missing for everybody to be connected and to see the same, if anything is.
+    /// Whether everybody is connected, sees the same and was told the same; the error says what is missing.
     fn missing(&self) -> Result<(), (Promise, String)> {
         let session = self.model.current();
         let host = self.world.hosts[session].node.machine();

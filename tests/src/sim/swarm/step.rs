@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::sim::nat::Behaviour;
 
-/// What the world is made of.
+/// The plan of a world.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// Of all randomness in the world: keys, jitter, loss.
     pub seed: u64,
-    /// What lies below the link seam.
+    /// The engine below the link seam.
     pub layer: Layer,
     /// Which viewers are let in only after a person has approved.
     pub approve: Approve,
@@ -50,21 +50,21 @@ pub enum Invited {
     Withdrawn,
 }
 
-/// What happens to the invites when somebody is removed.
+/// The fate of the invites when somebody is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Keep {
-    /// They stay.
+    /// The invites stay.
     Links,
-    /// They are withdrawn.
+    /// The invites are withdrawn.
     Nothing,
 }
 
 /// A router in front of a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Router {
-    /// What a mapping depends on.
+    /// The addresses and ports that a mapping depends on.
     pub mapping: Behaviour,
-    /// What the router lets in.
+    /// The addresses and ports that the filter depends on.
     pub filtering: Behaviour,
     /// Seconds until an unused mapping is forgotten.
     pub expiry: u64,
@@ -124,7 +124,7 @@ pub enum Step {
     Types(usize, u64),
     /// Somebody pastes so many pieces; the paste may have no end, or go on one that has none.
     Pastes {
-        /// Who.
+        /// The number that picks the person.
         pick: usize,
         /// How many pieces.
         pieces: u64,

@@ -1,4 +1,4 @@
-//! What each step does.
+//! The effect of each step.
 #![expect(clippy::wildcard_enum_match_arm, reason = "each group of steps has a function, which gets no other steps")]
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,7 +30,7 @@ const MAX_RUNNING: usize = 8;
 /// The server in the links.
 const SERVER: &str = "http://rendezvous.test";
 
-/// What a program switches on and off.
+/// The sequences by which a program switches modes on and off.
 const MODES: [&str; 10] = [
     "\x1b[?2004h",
     "\x1b[?2004l",
@@ -353,7 +353,7 @@ impl<E: Engine> Run<E> {
             Step::Deaf | Step::Reads => {
                 let is_deaf = *step == Step::Deaf;
                 let session = self.model.session();
-                // What a deaf program has not read stays so when it is deaf once more.
+                // Input that a deaf program has not read stays unread when the program turns deaf once more.
                 if session.is_deaf != is_deaf {
                     session.in_flight.clear();
                 }

@@ -68,7 +68,7 @@ impl<E: Engine> World<E> {
         id
     }
 
-    /// What a stranger says on their connection.
+    /// A stranger says this on their connection.
     pub fn stranger_says(&mut self, id: ConnectionId, text: String) {
         self.drive_rendezvous(RendezvousInput::Text(id, text));
     }

@@ -14,7 +14,7 @@ use crate::sim::network::{Dice, Wire};
 /// A signalling message, on its way to the rendezvous or from it.
 #[derive(Clone, Debug)]
 pub struct Signal {
-    /// Whose connection it takes.
+    /// The host or viewer whose connection carries the message.
     pub who: Who,
     /// Towards the rendezvous.
     pub up: bool,

@@ -1,4 +1,4 @@
-//! What hosts and viewers put out, for whoever watches a world as it goes on.
+//! Outputs of hosts and viewers, for checkers that watch a world as it goes on.
 
 use beach_core::host::{HostNotice, HostOutput};
 use beach_core::peer::engine::Engine;

@@ -1,4 +1,4 @@
-//! Who gets in, and who is listed.
+//! Checkers of admission and of the host's list.
 
 use beach_core::host::{Awaits, HostNotice, HostStatus};
 use beach_core::role::Role;
@@ -82,7 +82,7 @@ fn joined(model: &mut Model, now: Timestamp, session: usize, role: Role, name: &
     check(Promise::Once, now, *count == 1 || !once, || format!("{name} is the {count}th by one invite"))
 }
 
-/// Whoever is a member or away is listed as one, and whoever was approved in a pause as waiting.
+/// The host lists exactly its members, present or away, and lists viewers approved in a pause as waiting for its end.
 ///
 /// # Errors
 /// The promise that is broken.
@@ -106,7 +106,7 @@ pub fn listed(model: &Model, now: Timestamp, session: usize, status: &HostStatus
     Ok(())
 }
 
-/// Whoever was approved is a member in time.
+/// Everybody who was approved is a member in time.
 ///
 /// # Errors
 /// The promise that is broken.

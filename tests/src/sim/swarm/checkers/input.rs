@@ -1,4 +1,4 @@
-//! What reaches the program, from whom, and when.
+//! Checkers of the program's input: its words, their senders, and the times.
 
 use std::time::Duration;
 

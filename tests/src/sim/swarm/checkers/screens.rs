@@ -1,4 +1,4 @@
-//! What viewers see.
+//! Checkers of viewers' screens.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -1,4 +1,4 @@
-//! What the rendezvous promises.
+//! Checkers of the rendezvous' promises.
 
 use beach_core::rendezvous::Rendezvous;
 use beach_core::session::handshake::{Cause, Failure};

@@ -8,7 +8,7 @@ use beach_core::time::Timestamp;
 
 use super::{Promise, Verdict, check};
 
-/// What a stage may take over its deadline: until the viewer's news of the next one is out.
+/// The time that a stage may take beyond its deadline, until the viewer's news of the next stage is out.
 const SLACK: Duration = Duration::from_secs(1);
 
 /// The stages of one viewer's way in, and since when it is in each.
