@@ -21,6 +21,7 @@ mod skips;
 mod stranger;
 mod tmux;
 mod wait;
+mod withholding;
 mod xterm;
 
 pub use beach::{Host, Links, Rendezvous, beach, beach_of, ended_in_three_lines, in_three_lines, join, share};
@@ -39,4 +40,5 @@ pub use skips::{left_out, skipped};
 pub use stranger::{Aim, Attack, Siege, Way};
 pub use tmux::{Pane, Tmux, alike};
 pub use wait::{eventually, holds, wait};
+pub use withholding::{Client, WithholdingFront, Withholds};
 pub use xterm::Xterm;
