@@ -204,14 +204,14 @@ impl ModelHandler {
         self.kept = 0;
     }
 
-    /// Whether the main screen shows nothing, and all rows above it are set aside. The model would push a row out of
-    /// such a screen when it is cleared, since it knows of no row above.
-    fn is_blank_below_rows_set_aside(&self) -> bool {
+    /// Whether the main screen shows nothing, and there are lines above it of which the model has none. The model would
+    /// push a row out of such a screen when it is cleared, since it knows of no row above.
+    fn is_blank_below_unknown_rows(&self) -> bool {
         let grid = self.term.grid();
         let is_empty = |line: i32| grid[GridLine(line)].into_iter().all(|cell| cell.is_empty());
         !self.is_alternate()
             && grid.history_size() == 0
-            && self.pulled.has_rows_set_aside()
+            && self.history.top() > self.history.floor()
             && (0..grid.screen_lines() as i32).all(is_empty)
     }
 
@@ -385,7 +385,7 @@ impl Handler for ModelHandler {
         if matches!(mode, ClearMode::Above) && self.term.grid().cursor.point.line == 1 {
             self.term.grid_mut().reset_region(..GridLine(1));
         }
-        if matches!(mode, ClearMode::All) && self.is_blank_below_rows_set_aside() {
+        if matches!(mode, ClearMode::All) && self.is_blank_below_unknown_rows() {
             return self.term.grid_mut().reset_region(..);
         }
         let keeps_cleared = self.pulled.keeps_cleared;

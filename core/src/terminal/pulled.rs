@@ -101,11 +101,6 @@ impl Pulled {
         self.scrolled.drain(..self.scrolled.len().saturating_sub(MOST_PULLED));
     }
 
-    /// Whether the terminal's scrollback is known to have rows that the model does not have any more.
-    pub(super) fn has_rows_set_aside(&self) -> bool {
-        !self.scrolled.is_empty()
-    }
-
     /// The window has another width: its rows are wrapped anew, as the model wraps its own.
     pub(super) fn rewrap(&mut self, columns: usize) {
         self.scrolled = rewrapped(&mut self.scrolled, columns);

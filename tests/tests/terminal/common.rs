@@ -43,7 +43,9 @@ fn written(mut bytes: &[u8], with: With) -> Vec<u8> {
                 (control(&rest[1..end], with), &rest[end..])
             }
             (0x1b, Some(b' '..=b'/')) => {
-                let end = rest.iter().position(|byte| (b'0'..=b'~').contains(byte)).map_or(rest.len(), |end| end + 1);
+                // Controls within an escape are executed, and another one begins anew.
+                let end = rest.iter().position(|byte| (b'0'..=b'~').contains(byte) || *byte == 0x1b);
+                let end = end.map_or(rest.len(), |end| if rest[end] == 0x1b { end } else { end + 1 });
                 (escape(&rest[..end]), &rest[end..])
             }
             (0x1b, Some(b'0'..=b'~')) => (escape(&rest[..1]), &rest[1..]),

@@ -152,6 +152,9 @@ impl Dimensions for Extent {
     }
 }
 
+/// The first character of a row that stands for taken lines; nothing writes it.
+const STANDS_IN: char = '\u{10fffe}';
+
 /// A bare terminal with practically endless history.
 pub(crate) struct Bare {
     pub(crate) term: Term<VoidListener>,
@@ -195,7 +198,27 @@ impl Bare {
 
     /// The lines above the window, oldest first.
     pub(crate) fn history(&self) -> Vec<Vec<Cell>> {
-        (1..=self.term.grid().history_size() as i32).rev().map(|row| grid_cells(self.term.grid(), -row)).collect()
+        let grid = self.term.grid();
+        let is_line = |row: &i32| grid[GridLine(*row)][Column(0)].c != STANDS_IN;
+        (-(grid.history_size() as i32)..0).filter(is_line).map(|row| grid_cells(grid, row)).collect()
+    }
+
+    /// Puts one row above the main screen that stands for all lines that were taken out, and is none of the history's:
+    /// the terminal clears a blank screen otherwise where nothing is above.
+    pub(crate) fn stand_in_for_history(&mut self) {
+        let put = |bare: &mut Bare| {
+            let lines = bare.term.screen_lines();
+            let grid = bare.term.grid_mut();
+            let window: Vec<_> = (0..lines).map(|line| grid[GridLine(line as i32)].clone()).collect();
+            let all = GridLine(0)..GridLine(lines as i32);
+            grid[GridLine(0)][Column(0)].c = STANDS_IN;
+            grid.scroll_up(&all, 1);
+            grid.scroll_down(&all, 1);
+            for (line, row) in (0..).zip(window) {
+                grid[GridLine(line)] = row;
+            }
+        };
+        if self.is_alternate() { self.on_other(put) } else { put(self) }
     }
 
     /// Whether a row goes on in the one below; those above the window count downwards from -1.
