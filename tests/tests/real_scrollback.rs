@@ -63,6 +63,22 @@ fn a_long_line_is_copied_as_one_from_the_viewers_screen_and_from_its_scrollback(
 }
 
 #[test]
+fn a_line_ends_in_a_row_in_which_another_one_went_on() {
+    let scratch = Scratch::new();
+    let tmux = Tmux::start(&scratch);
+    let (longer, line) = ("a".repeat(200), "b".repeat(172));
+    let write = format!("printf '\\033[H{longer}'; read x; printf '\\033[H{line}\\033[K\\r\\n$ \\033[J'");
+    let script = format!("printf '$ '; read x; {write}; exec cat");
+    let host = Host::start(&scratch, &["--size", "60x12"], &["sh", "-c", &script]);
+    let viewer = join(&tmux, "viewer", (60, 12), &host, "");
+    let is_one = |line: &str| viewer.everything().lines().any(|row| row.trim_end() == line);
+    viewer.types_line("1");
+    holds("four rows are one line", SOON, || is_one(&longer));
+    viewer.types_line("2");
+    holds("three rows are one line", SOON, || is_one(&line));
+}
+
+#[test]
 fn with_alt_the_viewers_scrollback_is_left_alone() {
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);

@@ -790,6 +790,33 @@ fn a_line_of_the_worst_cells_fits_the_limit_and_decodes() {
     assert!(line.runs.iter().all(|run| run.style.link.is_none() && run.text.chars().count() == 1 + MAX_ZERO_WIDTH));
 }
 
+// Seen in tmux 3.3a: a row that is erased at once ends the row above.
+#[test]
+fn a_row_in_which_the_one_above_may_go_on_is_erased_in_two_parts() {
+    let size = Size::new(6, 3);
+    let (mut emulator, mut screen) = (Emulator::new(size, 100), Screen::default());
+    let mut painter = Painter::new(size, Options::default());
+    painter.start(&mut Vec::new());
+    let mut painted = |bytes: &[u8]| {
+        emulator.feed(bytes);
+        emulator.frame();
+        show(&emulator, &mut screen);
+        let mut out = Vec::new();
+        painter.paint(Timestamp::ZERO, &mut screen, &Overlay::default(), &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    const ALL: &str = "H\x1b[K";
+    const PARTS: &str = "H\x1b[1X\x1b[2G\x1b[K";
+    assert!(painted(b"aaaaaabb\x1b[3;1Hx\n").contains("\x1b[1Hbb"), "the first row is in the scrollback");
+    let first = painted(b"\x1b[H\x1b[K");
+    assert!(first.contains(&format!("\x1b[1{PARTS}")) && !first.contains(ALL), "{first:?}");
+    let second = painted(b"\x1b[2;1H\x1b[K");
+    assert!(second.contains(&format!("\x1b[2{ALL}")) && !second.contains(PARTS), "{second:?}");
+    painted(b"\x1b[Haaaaaabb");
+    let second = painted(b"\x1b[2;1H\x1b[K");
+    assert!(second.contains(&format!("\x1b[2{PARTS}")) && !second.contains(ALL), "{second:?}");
+}
+
 #[test]
 fn a_soft_hyphen_has_a_cell_even_on_a_terminal_that_gives_it_none() {
     let size = Size::new(8, 2);

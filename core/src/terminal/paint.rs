@@ -33,11 +33,11 @@ use banner::Banner;
 pub use banner::banner_rows;
 pub(in crate::terminal) use pen::Pen;
 use resize::Moved;
-use rows::{Key, Row, Rows, begins_doubtfully};
+use rows::{Key, Row, Rows, begins_doubtfully, may_go_on};
 pub(in crate::terminal) use rows::{Writer, go_to};
 use scrollback::Scrollback;
 use settings::Settings;
-use view::{View, bordered, cursor_of, fills, overlaid};
+use view::{View, bordered, cursor_of, goes_on, overlaid};
 
 /// The terminal that is painted on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,16 +339,19 @@ impl Painter {
             {
                 *below = None;
             }
-            for (row, line) in batch.iter().enumerate() {
+            let goes_on: Vec<bool> = batch.iter().zip(&self.main).map(|(line, row)| goes_on(line, row, cols)).collect();
+            for row in 0..goes_on.len() {
+                if !goes_on[row] && may_go_on(&self.main[row], row > 0 && goes_on[row - 1]) {
+                    writer.end_row(&mut self.main, row);
+                }
+            }
+            writer.continues = true;
+            for (row, (line, goes_on)) in batch.iter().zip(goes_on).enumerate() {
                 let shown = |row: usize| self.main.get(row).map(|row| row.as_ref().map(|row| &row.line));
-                let covered = |row: usize| self.main.get(row)?.as_ref()?.under.as_ref().map(|under| &under.line);
                 let below = batch.get(row + 1).or(shown(row + 1).map(|below| below.unwrap_or(&unknown)));
-                let shown = shown(row).flatten();
-                // A row under the banner goes on below as it would without the banner.
-                let was_drawn = shown == Some(line) || covered(row) == Some(line);
-                let goes_on = line.wrapped && (was_drawn || fills(line, cols));
                 let cut = (goes_on != line.wrapped).then(|| Line { wrapped: goes_on, runs: line.runs.clone() });
-                writer.flow(row as u16, shown, cut.as_ref().unwrap_or(line), below);
+                writer.flow(row as u16, shown(row).flatten(), cut.as_ref().unwrap_or(line), below);
+                writer.continues = goes_on;
             }
             writer.scroll(&mut self.main, batch.len());
         }

@@ -53,7 +53,13 @@ pub(in crate::terminal) struct Writer<'a> {
     pub(in crate::terminal) at: Option<u16>,
     pub(in crate::terminal) out: &'a mut Vec<u8>,
     begun: Option<Begun>,
+    /// The row that is written next may be where the one above goes on.
+    pub(super) continues: bool,
 }
+
+/// Erases a row from its first column on, in two parts. tmux forgets that the row above goes on in this one when all of
+/// it is erased at once.
+const ERASE_IN_PARTS: &[u8] = b"\x1b[1X\x1b[2G\x1b[K";
 
 /// A row whose first cells were written already, as the row above was wrapped into it.
 #[derive(Clone, Copy, Debug)]
@@ -83,21 +89,63 @@ enum Cursor {
 impl<'a> Writer<'a> {
     /// A writer whose cursor may be anywhere.
     pub(in crate::terminal) fn new(cols: usize, pen: Pen, out: &'a mut Vec<u8>) -> Writer<'a> {
-        Writer { cols, pen, at: None, out, begun: None }
+        Writer { cols, pen, at: None, out, begun: None, continues: false }
     }
 
     /// Makes rows show others; a row of which nothing is wanted stays. A row's line says whether the row goes on in the
     /// one below; afterwards, whether the terminal knows that.
     pub(super) fn rows(&mut self, shown: &mut Rows, mut wanted: Vec<Option<Row>>) {
+        self.end_rows(shown, &mut wanted);
         for row in 0..wanted.len() {
             let is_ended = self.ends(row);
             let stays = || shown[row].clone().filter(|shown| is_ended && shown.line.wrapped);
             let Some(mut next) = wanted[row].take().or_else(stays) else { continue };
             let below = wanted.get(row + 1).and_then(Option::as_ref).or_else(|| shown.get(row + 1)?.as_ref());
             let before = shown[row].as_ref().map(|shown| &shown.line);
+            // The row above the first one is in the scrollback.
+            let above = row.checked_sub(1).map(|above| shown[above].as_ref().is_some_and(|above| above.line.wrapped));
+            self.continues = above.unwrap_or(true);
             next.line.wrapped = self.flow(row as u16, before, &next.line, below.map(|below| &below.line));
             shown[row] = Some(next);
         }
+    }
+
+    /// Ends the rows that go on, or may, in the row below and shall not any more. A row beside one that is ended is
+    /// written anew.
+    fn end_rows(&mut self, shown: &mut Rows, wanted: &mut [Option<Row>]) {
+        for row in 0..wanted.len() {
+            let is_begun = row > 0 && wanted[row - 1].as_ref().is_some_and(|above| above.line.wrapped);
+            let ends = wanted[row].as_ref().is_some_and(|next| !next.line.wrapped);
+            if !ends || !may_go_on(&shown[row], is_begun) {
+                continue;
+            }
+            let beside = row.checked_sub(1).unwrap_or(1);
+            if let Some(wanted) = wanted.get_mut(beside).filter(|wanted| wanted.is_none()) {
+                wanted.clone_from(&shown[beside]);
+            }
+            self.end_row(shown, row);
+        }
+    }
+
+    /// Erases a row, so that the terminal forgets that the row goes on below. tmux forgets this only when the whole row
+    /// is erased at once, and forgets of the row above as well that it goes on. The one above the first is in the
+    /// scrollback and cannot be wrapped again: so the second row is erased at once, for the first one's sake.
+    pub(super) fn end_row(&mut self, shown: &mut Rows, row: usize) {
+        self.pen.reset(self.out);
+        go_to(self.out, row as u16, 0);
+        self.at = None;
+        if row > 0 {
+            self.out.extend_from_slice(b"\x1b[K");
+            shown[row - 1].iter_mut().for_each(|above| above.line.wrapped = false);
+        } else {
+            self.out.extend_from_slice(ERASE_IN_PARTS);
+            if let Some(second) = shown.get_mut(1) {
+                go_to(self.out, 1, 0);
+                self.out.extend_from_slice(b"\x1b[K");
+                *second = Some(Row::default());
+            }
+        }
+        shown[row] = Some(Row::default());
     }
 
     /// Whether the terminal forgot that a row goes on, as the wrap into that row wrote the row's last column too.
@@ -107,11 +155,9 @@ impl<'a> Writer<'a> {
 
     /// Makes a row that shows `shown` show `line`, and lets it go on in the row below if the line says so; `below` is
     /// what that row shows or will show, if there is such a row. Returns whether the terminal knows the two as one
-    /// line.
+    /// line. A row that goes on and shall not any more must have been ended.
     pub(super) fn flow(&mut self, row: u16, shown: Option<&Line>, line: &Line, below: Option<&Line>) -> bool {
         let was_wrapped = shown.is_some_and(|shown| shown.wrapped);
-        // Every terminal forgets that a row went on when the whole row is erased.
-        let shown = shown.filter(|_| line.wrapped || !was_wrapped);
         let last_column = self.row(row, shown, line);
         if !line.wrapped {
             return false;
@@ -208,7 +254,11 @@ impl<'a> Writer<'a> {
                 go_to_column(self.out, column);
             }
             self.pen.reset(self.out);
-            self.out.extend_from_slice(b"\x1b[K");
+            if column == 0 && self.continues {
+                self.out.extend_from_slice(ERASE_IN_PARTS);
+            } else {
+                self.out.extend_from_slice(b"\x1b[K");
+            }
             return self.cols - 1;
         }
         last
@@ -290,6 +340,12 @@ impl<'a> Writer<'a> {
         shown.drain(..by);
         shown.resize(last + 1, Some(Row::default()));
     }
+}
+
+/// Whether a row may go on below although the terminal writes it. If the row above is wrapped into it, then a row of
+/// unknown content is not erased as a whole.
+pub(super) fn may_go_on(shown: &Option<Row>, is_begun: bool) -> bool {
+    shown.as_ref().map_or(is_begun, |row| row.line.wrapped)
 }
 
 /// To some terminals this takes no cell; so there is a blank below it.

@@ -5,7 +5,7 @@ use super::super::line::{CellRef, Line};
 use super::super::overlay::Overlay;
 use super::super::size::Size;
 use super::super::style::{Attributes, Style, Underline};
-use super::rows::columns_of;
+use super::rows::{Row, columns_of};
 
 /// The part of the host's window that is shown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,9 +110,18 @@ pub(super) fn bordered(mut line: Line, row: u16, local: Size, host: Size) -> Lin
     line
 }
 
+/// Whether a line that leaves the screen goes on in the row below: on the terminal it did already where it stands, also
+/// under the banner, or it ends where the row does.
+pub(super) fn goes_on(line: &Line, shown: &Option<Row>, cols: usize) -> bool {
+    let is_drawn = shown
+        .as_ref()
+        .is_some_and(|row| row.line == *line || row.under.as_ref().is_some_and(|under| under.line == *line));
+    line.wrapped && (is_drawn || fills(line, cols))
+}
+
 /// Whether a line that goes on in the next row ends where a row of so many columns does: in its last column, or before
 /// it if that one is blank, because of a space or because the wide character that follows does not fit.
-pub(super) fn fills(line: &Line, cols: usize) -> bool {
+fn fills(line: &Line, cols: usize) -> bool {
     line.columns() + 1 >= cols
 }
 
