@@ -73,7 +73,7 @@ pub(crate) fn answer(known: &Known<'_>, host: &HostStatus) -> Value {
                 Awaits::Person => "approval",
                 Awaits::Resume => "resume",
             },
-            "check": pending.check.to_string(),
+            "check": pending.sas.to_string(),
         })
     });
     json!({
@@ -267,9 +267,9 @@ pub(crate) async fn link_of(id: Option<&str>) -> Result<(String, PathBuf), u8> {
 }
 
 /// Approves the viewer with these words, for people who attach to their own session.
-pub(crate) async fn let_in(socket: PathBuf, check: Sas) {
+pub(crate) async fn let_in(socket: PathBuf, sas: Sas) {
     let Ok((answer, _)) = asked(&socket, &Request::Status).await else { return };
-    let words = check.to_string();
+    let words = sas.to_string();
     let mut asking = answer["asking"].as_array().into_iter().flatten();
     let member = asking.find(|asking| asking["check"] == words).and_then(|asking| asking["member"].as_u64());
     if let Some(member) = member.and_then(|member| u32::try_from(member).ok()) {

@@ -161,9 +161,9 @@ pub(crate) fn plain_json(value: &Value) -> String {
 }
 
 /// The line about a person who wants in, for a host whose command has not started and draws no screen.
-pub(crate) fn asks(member: MemberId, role: Role, name: &str, check: Sas, client: Client) -> String {
+pub(crate) fn asks(member: MemberId, role: Role, name: &str, sas: Sas, client: Client) -> String {
     let (name, browser) = (viewer_name(name, member.0), in_browser(client));
-    format!("  {check}: the words of {name} ({role}){browser}. To let them in: beach approve {member}")
+    format!("  {sas}: the words of {name} ({role}){browser}. To let them in: beach approve {member}")
 }
 
 /// Behind a viewer's name: whether the viewer is in a browser.
@@ -353,9 +353,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_forge_the_words_of_a_question() {
-        let check = Sas(7);
-        let line = asks(MemberId(3), Role::Control, FORGED, check, Client::Beach);
-        assert!(line.trim_start().starts_with(&check.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
+        let sas = Sas(7);
+        let line = asks(MemberId(3), Role::Control, FORGED, sas, Client::Beach);
+        assert!(line.trim_start().starts_with(&sas.to_string()) && !line.contains(['\n', '\u{202e}']), "{line}");
         assert!(line.contains("\"x' (view); sees: four fa…\" (control). To let them in"), "{line}");
     }
 

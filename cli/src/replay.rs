@@ -103,9 +103,9 @@ fn show_host(at: Timestamp, output: HostOutput<Command>) {
             HostNotice::Left(member, cause) => {
                 say(&format!("member {member} left: {}", output::cause(&cause)));
             }
-            HostNotice::Asks(member, role, name, check, _, client) => {
+            HostNotice::Asks(member, role, name, sas, _, client) => {
                 let name = viewer_name(&name, member.0);
-                say(&format!("{member} waits for approval: {name}{}, {role}, {check}", output::in_browser(client)));
+                say(&format!("{member} waits for approval: {name}{}, {role}, {sas}", output::in_browser(client)));
             }
             HostNotice::Decided(member, true) => say(&format!("the host let {member} in")),
             HostNotice::Decided(member, false) => say(&format!("the host refused {member}")),
@@ -162,7 +162,7 @@ fn show_viewer(at: Timestamp, output: ViewerOutput<Command>) {
             ViewerNotice::Back(after) => output::replayed(at, &format!("back after {} ms", after.as_millis())),
             ViewerNotice::Forgotten(_) => output::replayed(at, "the host gave the place away"),
             ViewerNotice::Overflow => output::replayed(at, "the buffer for typing is full"),
-            ViewerNotice::Sas(check) => output::replayed(at, &format!("  the host sees: {check}")),
+            ViewerNotice::Sas(sas) => output::replayed(at, &format!("  the host sees: {sas}")),
             ViewerNotice::Role(role) => output::replayed(at, &format!("role {role} now")),
             ViewerNotice::Paused(true) => output::replayed(at, "paused"),
             ViewerNotice::Paused(false) => output::replayed(at, "resumed"),

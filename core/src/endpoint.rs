@@ -23,16 +23,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::crypto::confirmation::Side;
 use crate::crypto::invite::Invite;
 use crate::ice::stun::Gatherer;
 use crate::ice::turn::Allocations;
 use crate::id::LinkId;
 use crate::machine::{Machine, Tick};
-use crate::peer::engine::{Engine, Peer, PeerSide};
+use crate::peer::engine::{Engine, Peer};
 use crate::recording::journal::{Journal, Record};
 use crate::role::Role;
 use crate::session::link::{Command, Event, LinkDown, LinkUser};
+use crate::side::Side;
 use crate::support::deadline_map::{DeadlineMap, EXACT};
 use crate::support::entropy::Entropy;
 use crate::time::{Timestamp, earliest};
@@ -125,7 +125,7 @@ where
     /// Has the recording keep the handshake, and replace what is typed and shown. After [`Endpoint::recording`].
     #[must_use]
     pub fn redacting(mut self) -> Endpoint<M, E> {
-        let (side, _) = self.side();
+        let side = self.side();
         if let Some(journal) = &mut self.records.journal {
             journal.redact(side);
         }
@@ -170,10 +170,10 @@ where
         }
     }
 
-    fn side(&self) -> (Side, PeerSide) {
+    fn side(&self) -> Side {
         match self.keys.secrets {
-            Secrets::Host(_) => (Side::Host, PeerSide::Host),
-            Secrets::Viewer(_) => (Side::Viewer, PeerSide::Viewer),
+            Secrets::Host(_) => Side::Host,
+            Secrets::Viewer(_) => Side::Viewer,
         }
     }
 

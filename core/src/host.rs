@@ -52,7 +52,7 @@ use self::moderation::Sharing;
 pub use self::moderation::{ActionError, Approve, ModeratorAction};
 pub use self::news::{LinkLengths, fill_links};
 use self::registration::{Registered, Registration};
-use self::screen::Screen;
+use self::screen::SharedScreen;
 pub use self::status::{HostStatus, MemberStatus, PendingStatus};
 
 /// Most handshakes in flight: 256, as many as the rendezvous lets one address have, and one for each viewer besides. So
@@ -70,7 +70,7 @@ pub struct Host {
     now: Timestamp,
     /// The person at the own terminal.
     console: Console,
-    screen: Screen,
+    screen: SharedScreen,
     input: Input,
     listing: Listing,
     out: VecDeque<HostOutput<Command>>,
@@ -87,7 +87,7 @@ impl Host {
             lifecycle: Lifecycle::Waiting,
             now: Timestamp::ZERO,
             console: Console::new(config.escape),
-            screen: Screen::new(&config),
+            screen: SharedScreen::new(&config),
             input: Input::default(),
             listing: Listing::default(),
             out: VecDeque::from([HostOutput::Link(Command::Dial)]),
@@ -231,9 +231,9 @@ impl Host {
                 self.input.index(member.id, &member.lane.inbound);
             }
             if connection.and_then(Connection::pending).is_some_and(Pending::can_be_asked) {
-                self.admission.asks(link);
+                self.admission.can_be_asked(link);
             } else {
-                self.admission.asks_not(link);
+                self.admission.cannot_be_asked(link);
             }
         }
     }

@@ -205,7 +205,7 @@
 //! | member | a viewer whose link was confirmed; named by a [`MemberId`](id::MemberId), which stays when they come back on another link |
 //! | path | the pair of a local and a remote address over which a link goes |
 //! | peer | one side of one attempt: ICE, DTLS, SCTP and SRTP of one peer connection |
-//! | pending | waiting for a person's decision |
+//! | pending | of a viewer: proved an invite and is not let in yet, until a person decides or a pause ends |
 //! | rendezvous | the server at which host and viewer find each other, and which relays if nothing else does |
 //! | role | what an invite permits: `control` (watch and type) or `view` (watch) |
 //! | sas | short authentication string (RFC 6189): four words that both sides of a handshake see, for people to compare |
@@ -252,6 +252,7 @@ pub mod recording;
 pub mod rendezvous;
 pub mod role;
 pub mod session;
+pub mod side;
 pub mod terminal;
 pub mod time;
 #[cfg(feature = "host")]

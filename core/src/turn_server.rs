@@ -29,7 +29,7 @@ use turn_types::channel::ChannelData;
 use turn_types::message::SEND;
 
 use self::allocation::Allocation;
-pub use self::api::{Client, ConnectionId, Peers, Port, RelayId, TurnConfig, TurnInput, TurnOutput, Via};
+pub use self::api::{Client, Peers, Port, RelayId, TcpConnectionId, TurnConfig, TurnInput, TurnOutput, Via};
 use self::auth::Auth;
 use self::budgets::Places;
 use self::peers::PeerRule;
@@ -104,9 +104,9 @@ pub struct TurnServer {
     relays: BTreeMap<RelayId, Client>,
     /// The relays that have sockets, by the address that relays.
     addresses: BTreeMap<SocketAddr, RelayId>,
-    streams: BTreeMap<ConnectionId, Stream>,
+    streams: BTreeMap<TcpConnectionId, Stream>,
     /// Connections without an allocation, by the time at which they are closed.
-    strangers: BTreeSet<(Timestamp, ConnectionId)>,
+    strangers: BTreeSet<(Timestamp, TcpConnectionId)>,
     next_relay: RelayId,
     tally: Tally,
     out: VecDeque<TurnOutput>,
@@ -167,7 +167,7 @@ impl TurnServer {
         own + self.streams.len() + self.strangers.len() + self.places.remembered() + self.out.len()
     }
 
-    fn on_opened(&mut self, now: Timestamp, id: ConnectionId, from: SocketAddr) {
+    fn on_opened(&mut self, now: Timestamp, id: TcpConnectionId, from: SocketAddr) {
         if self.places.take_stream(now, owner(from.ip())) {
             self.streams.insert(id, Stream { from, until: Some(now + NO_PART) });
             self.strangers.insert((now + NO_PART, id));
@@ -176,7 +176,7 @@ impl TurnServer {
         }
     }
 
-    fn on_closed(&mut self, now: Timestamp, id: ConnectionId) {
+    fn on_closed(&mut self, now: Timestamp, id: TcpConnectionId) {
         let Some(Stream { from, until }) = self.streams.remove(&id) else { return };
         self.strangers.remove(&(until.unwrap_or_default(), id));
         self.places.leave_stream(now, owner(from.ip()));

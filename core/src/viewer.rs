@@ -144,7 +144,7 @@ impl Viewer {
             Event::Gone(link) if link == self.join.link && !self.join.is_linked() => self.fail(now, Cause::Gone),
             Event::Woken => self.doubt(now),
             Event::Elsewhere(link, url) if link == self.join.link => self.on_elsewhere(now, url),
-            Event::Sas(link, check) if link == self.join.link => self.join.sas = Some(check),
+            Event::Sas(link, sas) if link == self.join.link => self.join.sas = Some(sas),
             Event::Verdict(link, verdict) if link == self.join.link => self.on_verdict(now, verdict),
             Event::Envelope(link, envelope) if link == self.join.link => self.on_envelope(now, envelope),
             Event::Progress(link, attempt, progress) if self.join.is_at(link, attempt) => match progress {

@@ -269,7 +269,7 @@ impl Session {
             }
             ViewerNotice::Overflow => Some(lost()),
             ViewerNotice::Said(text) => Some(News::Said { who: Speaker::Host, text }),
-            ViewerNotice::Sas(check) => Some(News::Check { words: check.words().to_vec() }),
+            ViewerNotice::Sas(sas) => Some(News::Check { words: sas.words().to_vec() }),
             ViewerNotice::Role(role) => Some(News::Role { role, text: sentences::role_changed(role) }),
             ViewerNotice::Paused(paused) => Some(News::Paused { text: paused.then_some(sentences::PAUSED) }),
             ViewerNotice::ReadOnly => Some(News::Readonly { text: sentences::READ_ONLY }),

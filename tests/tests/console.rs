@@ -84,9 +84,9 @@ fn who_waits_is_asked_about_over_the_bottom_row_and_let_in_by_the_escape() {
     assert_eq!(typed(&world), "a\x1db", "nobody asks, so every key is the program's");
     joins(&mut world, Role::Control);
 
-    let check = world.hosts[0].node.machine().status().pending[0].check.to_string();
+    let sas = world.hosts[0].node.machine().status().pending[0].sas.to_string();
     let question = banner(&world).join("");
-    assert!(question.contains("wants to type") && question.contains(&check), "{question:?}");
+    assert!(question.contains("wants to type") && question.contains(&sas), "{question:?}");
     assert!(question.contains("^] y: yes, ^] n: no"), "{question:?}");
     assert!(world.hosts[0].shown.contains(&7), "a bell");
     keys(&mut world, b"c");
@@ -140,10 +140,10 @@ fn a_question_shows_all_words_and_keys_or_says_that_the_window_is_too_small_and_
     for (cols, rows_of) in windows {
         let mut world = host_in(Size::new(cols, rows_of), Script::Shell, KEY);
         joins(&mut world, Role::Control);
-        let check = world.hosts[0].node.machine().status().pending[0].check.to_string();
+        let sas = world.hosts[0].node.machine().status().pending[0].sas.to_string();
         let seen = rows(&mut own(&world)).iter().map(|row| row.text().trim().to_owned()).collect::<Vec<_>>().join(" ");
 
-        let is_asked = seen.contains(&check) && seen.contains("^] y") && seen.contains("type");
+        let is_asked = seen.contains(&sas) && seen.contains("^] y") && seen.contains("type");
         assert_ne!(is_asked, seen.contains("small"), "{cols}x{rows_of}: {seen:?}");
         assert!(is_asked || cols < 20 || rows_of < 6, "{cols}x{rows_of} has room: {seen:?}");
 
@@ -167,12 +167,12 @@ fn the_list_of_those_who_wait_has_the_words_before_the_name() {
     plan.name = Some(FORGED.to_owned());
     world.add_viewer(plan);
     world.run_for(secs(1));
-    let check = world.hosts[0].node.machine().status().pending[0].check;
+    let sas = world.hosts[0].node.machine().status().pending[0].sas;
 
     keys(&mut world, b"\x1dm");
 
     let list = banner(&world);
-    assert!(list[1].trim_start().starts_with(&format!("1 {check}  \"ann' (this machine) want…\"  ")), "{list:?}");
+    assert!(list[1].trim_start().starts_with(&format!("1 {sas}  \"ann' (this machine) want…\"  ")), "{list:?}");
 }
 
 /// A name that imitates the host's own words.

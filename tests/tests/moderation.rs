@@ -67,8 +67,8 @@ fn is_let_in_when_the_host_says_so<E: Engine>(world: World<E>) {
     let asking = world.hosts[0].node.machine().status().pending;
     let [asking] = asking.as_slice() else { panic!("{asking:?}: {}", world.story(0)) };
     assert_eq!((asking.id, asking.role), (FIRST, Role::Control));
-    let check = asking.check;
-    assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Sas(check)), 1, "{}", world.story(0));
+    let sas = asking.sas;
+    assert_eq!(notices(&world, 0, |notice| *notice == ViewerNotice::Sas(sas)), 1, "{}", world.story(0));
     world.type_keys(0, "early\r");
     world.run_for(secs(60));
     assert_eq!((typed(&world).as_str(), world.hosts[0].node.machine().members()), ("", 0));

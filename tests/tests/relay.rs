@@ -7,7 +7,7 @@ use beach_core::endpoint::Paths;
 use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::{LinkId, SessionId, SessionName};
 use beach_core::machine::Machine as _;
-use beach_core::peer::engine::{Engine, PeerSide};
+use beach_core::peer::engine::Engine;
 use beach_core::rendezvous::{
     ADDRESS_JOIN_RATE, ADDRESS_LINKS, ADDRESS_REGISTER_BURST, ADDRESS_REGISTER_RATE, ADDRESS_RELAY_BURST,
     ADDRESS_RELAY_RATE, GRACE, JOIN_BURST, JOIN_RATE, MAX_SESSIONS, NODE_RELAY_BURST, NODE_RELAY_RATE, RELAY_BURST,
@@ -17,6 +17,7 @@ use beach_core::role::Role;
 use beach_core::session::address::AddressClass;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::{PathKind, Refusal};
+use beach_core::side::Side;
 use beach_core::time::Timestamp;
 use beach_core::viewer::{ViewerExit, ViewerNotice};
 use beach_core::wire::signal::{
@@ -767,7 +768,7 @@ fn all_together_have_no_more_relayed_than_one_rendezvous_can_bear() {
 
 #[test]
 fn the_ends_of_a_link_are_addresses_of_nobody() {
-    for side in [PeerSide::Host, PeerSide::Viewer] {
+    for side in [Side::Host, Side::Viewer] {
         assert!(relay::is_relayed(relay::address(LINK, side)));
     }
 }

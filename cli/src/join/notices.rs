@@ -64,7 +64,7 @@ impl Join {
                 };
                 self.remark(&text);
             }
-            ViewerNotice::Sas(check) => self.words_are(check),
+            ViewerNotice::Sas(sas) => self.words_are(sas),
             ViewerNotice::Role(role) => self.role_is(role),
             ViewerNotice::Paused(paused) => {
                 self.told.voice.event("paused", &json!({ "paused": paused, "at_ms": at_ms }));
@@ -105,13 +105,13 @@ impl Join {
         self.told.voice.event("notice", &json!({ "text": text }));
     }
 
-    fn words_are(&mut self, check: Sas) {
-        self.told.check = Some(check);
+    fn words_are(&mut self, sas: Sas) {
+        self.told.sas = Some(sas);
         if let Some(socket) = self.own.clone() {
-            tokio::spawn(control::let_in(socket, check));
+            tokio::spawn(control::let_in(socket, sas));
         }
         self.progress(self.told.step());
-        self.told.voice.event("check", &json!({ "words": check.words(), "at_ms": self.at_ms() }));
+        self.told.voice.event("check", &json!({ "words": sas.words(), "at_ms": self.at_ms() }));
     }
 
     fn role_is(&mut self, role: Role) {

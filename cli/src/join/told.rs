@@ -25,7 +25,7 @@ pub(super) struct Told {
     pub(super) paths: Option<(usize, usize)>,
     pub(super) path: Option<Path>,
     /// The four words that the host sees too while they decide.
-    pub(super) check: Option<Sas>,
+    pub(super) sas: Option<Sas>,
     /// The viewer has told the person that their window is smaller than the session.
     pub(super) cropped: bool,
     /// The people in the session, as programs know them.
@@ -42,7 +42,7 @@ impl Told {
             stage: Stage::ReachingRendezvous,
             paths: None,
             path: None,
-            check: None,
+            sas: None,
             cropped: false,
             members: KnownMembers::default(),
         }
@@ -61,8 +61,8 @@ impl Told {
     /// Shows a step, followed by the four words while the host decides. Equal words on both sides prove that nobody
     /// sits in between.
     pub(super) fn progress(&mut self, text: String) {
-        let check = self.check.filter(|_| self.stage == Stage::WaitingForApproval);
-        self.spinner.show(check.map_or(text.clone(), |check| format!("{text}; the host sees: {check}")));
+        let sas = self.sas.filter(|_| self.stage == Stage::WaitingForApproval);
+        self.spinner.show(sas.map_or(text.clone(), |sas| format!("{text}; the host sees: {sas}")));
     }
 
     pub(super) fn path_is(&mut self, path: Path, at_ms: u64) {

@@ -47,16 +47,16 @@ impl Share {
                 self.told.tell("path", &output::path_fields(path, Some(member)));
             }
             HostNotice::Left(member, cause) => self.left(member, &cause),
-            HostNotice::Asks(member, role, name, check, from, client) => {
+            HostNotice::Asks(member, role, name, sas, from, client) => {
                 let fields = json!({
                     "member": member.0,
                     "role": role,
                     "name": name,
                     "from": from,
                     "client": client,
-                    "check": check.to_string(),
+                    "check": sas.to_string(),
                 });
-                self.asks(member, role, &name, check, client);
+                self.asks(member, role, &name, sas, client);
                 self.told.tell("member_asks", &fields);
             }
             HostNotice::Decided(member, let_in) => self.decided(member, let_in),
@@ -148,12 +148,12 @@ impl Share {
         self.told.tell("member_left", &json!({ "member": member.0, "cause": cause }));
     }
 
-    fn asks(&mut self, member: MemberId, role: Role, name: &str, check: Sas, client: Client) {
-        tracing::info!(%member, %role, name, %client, %check, "somebody waits to be let in");
+    fn asks(&mut self, member: MemberId, role: Role, name: &str, sas: Sas, client: Client) {
+        tracing::info!(%member, %role, name, %client, check = %sas, "somebody waits to be let in");
         self.told.record(|cast| cast.asks(member, role, name));
         if self.seat.is_own_terminal() && self.seat.terminal.is_none() {
             // The command has not started, so a line on the terminal tears no screen.
-            self.told.voice.say(&output::asks(member, role, name, check, client));
+            self.told.voice.say(&output::asks(member, role, name, sas, client));
         }
     }
 

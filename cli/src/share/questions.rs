@@ -94,7 +94,7 @@ impl Share {
                         }
                         fields
                     }
-                    Err(objection) => json!({ "error": objection.to_string() }),
+                    Err(error) => json!({ "error": error.to_string() }),
                 },
                 Question::NewLinks(fields, shown) if !acted => {
                     self.questions.waiting.push((Question::NewLinks(fields, shown), asker));

@@ -15,11 +15,11 @@ pub(super) struct Told {
     pub(super) voice: Voice,
     cast: Option<CastFile>,
     audit: Option<Audit>,
-    screen: Screen,
+    screen: ScreenState,
 }
 
 /// Whether share may print on the person's terminal.
-enum Screen {
+enum ScreenState {
     Free,
     /// The command draws on the terminal; these messages wait.
     Taken(Vec<(WrittenFile, io::Error)>),
@@ -27,17 +27,17 @@ enum Screen {
 
 impl Told {
     pub(super) fn new(voice: Voice, cast: Option<CastFile>, audit: Option<Audit>) -> Told {
-        Told { voice, cast, audit, screen: Screen::Free }
+        Told { voice, cast, audit, screen: ScreenState::Free }
     }
 
     /// Holds messages back while the command draws on the person's terminal.
     pub(super) fn take_screen(&mut self) {
-        self.screen = Screen::Taken(Vec::new());
+        self.screen = ScreenState::Taken(Vec::new());
     }
 
     /// Prints the messages that waited, after the command's end.
     pub(super) fn free_screen(&mut self) {
-        if let Screen::Taken(waiting) = std::mem::replace(&mut self.screen, Screen::Free) {
+        if let ScreenState::Taken(waiting) = std::mem::replace(&mut self.screen, ScreenState::Free) {
             waiting.iter().for_each(|(file, error)| output::file_ended(*file, error));
         }
     }
@@ -108,8 +108,8 @@ impl Told {
         tracing::error!(%error, file = file.name(), "a file ends here");
         self.voice.event(file.event(), &json!({ "cause": error.to_string() }));
         match &mut self.screen {
-            Screen::Free => output::file_ended(file, &error),
-            Screen::Taken(waiting) => waiting.push((file, error)),
+            ScreenState::Free => output::file_ended(file, &error),
+            ScreenState::Taken(waiting) => waiting.push((file, error)),
         }
     }
 }

@@ -159,7 +159,7 @@ impl Channel {
     }
 
     /// The short authentication string, which people compare.
-    pub(crate) fn check(&self) -> Sas {
+    pub(crate) fn sas(&self) -> Sas {
         let mut bytes = [0; 8];
         Hkdf::<Sha256>::from_prk(&self.hash)
             .expect("32 bytes are a key")
@@ -231,11 +231,11 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::confirmation::Side;
     use crate::crypto::keys::{HostSecrets, public_key};
     use crate::crypto::noise::{Initiator, Prologue, Responder};
     use crate::id::LinkId;
     use crate::role::Role;
+    use crate::side::Side;
     use crate::support::entropy::Entropy;
 
     fn pair() -> (Channel, Channel) {

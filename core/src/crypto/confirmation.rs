@@ -8,35 +8,13 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::crypto::keys::Psk;
 use crate::role::Role;
+use crate::side::Side;
 
 /// Proves, over the lanes, that the DTLS peer is the one that the envelopes were exchanged with.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub(crate) struct Confirmation {
     key: [u8; 32],
     hash: [u8; 32],
-}
-
-/// The side that makes a MAC.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Host,
-    Viewer,
-}
-
-impl Side {
-    const fn word(self) -> &'static [u8] {
-        match self {
-            Side::Host => b"host",
-            Side::Viewer => b"viewer",
-        }
-    }
-
-    pub(crate) const fn other(self) -> Side {
-        match self {
-            Side::Host => Side::Viewer,
-            Side::Viewer => Side::Host,
-        }
-    }
 }
 
 impl Confirmation {

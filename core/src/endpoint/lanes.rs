@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::crypto::confirmation::Side;
 use crate::id::LinkId;
 use crate::peer::engine::{Engine, Peer};
 use crate::session::link::{Attempt, Event, Lane, LinkDown, LinkUser, Progress};
+use crate::side::Side;
 use crate::support::backoff::Backoff;
 use crate::time::Timestamp;
 use crate::wire::frame::{Confirm, MAX_FRAME};
@@ -32,7 +32,7 @@ where
 {
     pub(super) fn on_secured(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
         self.tell_secured(now, id);
-        let (side, _) = self.side();
+        let side = self.side();
         let Some(link) = self.links.get_mut(&id) else { return };
         let (Some(live), Some((_, description)), Seal::Open { channel, .. }) =
             (link.live.as_mut(), link.remote.as_ref(), &link.seal)
@@ -99,7 +99,7 @@ where
             self.events.push_back(Event::Down(id, attempt, LinkDown::Oversized));
             return;
         }
-        let (side, _) = self.side();
+        let side = self.side();
         let Some(link) = self.links.get_mut(&id) else { return };
         let role = link.role;
         let Some(live) = link.live.as_mut() else { return };

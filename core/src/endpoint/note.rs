@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::ice::relay;
 use crate::id::LinkId;
-use crate::peer::engine::PeerSide;
 use crate::session::link::{Attempt, Candidate, CandidateKind, LinkDown, Path, Refusal, Verdict};
+use crate::side::Side;
 
 /// A step of a handshake: its link, the attempt of that link, and the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub enum Step {
     /// An envelope was dropped, or could not be made.
     EnvelopeDropped(String),
     /// A peer was made.
-    PeerMade(PeerSide),
+    PeerMade(Side),
     /// Host: the peer's description is ready.
     OfferMade(ShortFingerprint),
     /// Host: the description left.
@@ -202,8 +202,8 @@ impl fmt::Display for Step {
             Step::RefusalSent(refusal) => write!(f, "refused: {refusal}"),
             Step::RefusalReceived(refusal) => write!(f, "refusal received: {refusal}"),
             Step::EnvelopeDropped(cause) => write!(f, "an envelope was dropped: {cause}"),
-            Step::PeerMade(PeerSide::Host) => f.write_str("peer made: it offers and controls"),
-            Step::PeerMade(PeerSide::Viewer) => f.write_str("peer made: it answers"),
+            Step::PeerMade(Side::Host) => f.write_str("peer made: it offers and controls"),
+            Step::PeerMade(Side::Viewer) => f.write_str("peer made: it answers"),
             Step::OfferMade(fingerprint) => write!(f, "offer made, fingerprint {fingerprint}"),
             Step::OfferSent(fingerprint) => write!(f, "offer sent, fingerprint {fingerprint}"),
             Step::OfferReceived(fingerprint) => write!(f, "offer received, fingerprint {fingerprint}"),

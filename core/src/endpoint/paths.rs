@@ -82,7 +82,7 @@ where
     /// datagram, since it accepts some only after it knows their path.
     pub(super) fn on_relayed(&mut self, now: Timestamp, bytes: &[u8]) {
         let Ok(Relayed { link: id, attempt, suspect, needed, datagram }) = Relayed::decode(bytes) else { return };
-        let ends = [self.other_side(), self.side().1].map(|side| relay::address(id, side));
+        let ends = [self.side().other(), self.side()].map(|side| relay::address(id, side));
         let Some(link) = self.links.get_mut(&id).filter(|link| link.relay) else { return };
         let Some(live) = link.live.as_mut().filter(|live| live.attempt == attempt && live.state.is_accepted()) else {
             return;

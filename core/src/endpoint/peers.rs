@@ -11,7 +11,7 @@ use crate::ice::stun::Seen;
 use crate::ice::turn::Effect;
 use crate::id::LinkId;
 use crate::peer::browser::PeerEvent;
-use crate::peer::engine::{Engine, Peer, PeerNumber, PeerOutput, PeerPlan, PeerSide, Server};
+use crate::peer::engine::{Engine, Peer, PeerNumber, PeerOutput, PeerPlan, Server};
 use crate::session::link::{Attempt, Candidate, CandidateKind, Event, LinkDown, LinkUser, Progress};
 use crate::time::Timestamp;
 use crate::wire::signal::IceUrl;
@@ -97,7 +97,7 @@ where
     }
 
     pub(super) fn make_peer(&mut self, now: Timestamp, id: LinkId, attempt: Attempt) {
-        let (_, side) = self.side();
+        let side = self.side();
         self.close_peer(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         let plan = PeerPlan { side, carrier: link.carrier, attempt };
@@ -261,7 +261,7 @@ where
 
     /// The rendezvous is a path too.
     pub(super) fn add_relay(&mut self, now: Timestamp, id: LinkId) {
-        let (_, side) = self.side();
+        let side = self.side();
         self.offer(now, id, &[Candidate { kind: CandidateKind::Relayed, address: relay::address(id, side) }]);
     }
 
@@ -278,13 +278,6 @@ where
             }
         }
         self.drain(now, id);
-    }
-
-    pub(super) fn other_side(&self) -> PeerSide {
-        match self.side() {
-            (_, PeerSide::Host) => PeerSide::Viewer,
-            (_, PeerSide::Viewer) => PeerSide::Host,
-        }
     }
 
     pub(super) fn on_bound(&mut self, now: Timestamp, generation: Generation, addresses: Vec<SocketAddr>) {
@@ -323,7 +316,7 @@ where
     }
 
     pub(super) fn candidate(&mut self, now: Timestamp, id: LinkId, attempt: Attempt, candidate: Candidate) {
-        let other_end = relay::address(id, self.other_side());
+        let other_end = relay::address(id, self.side().other());
         let Some(link) = self.links.get_mut(&id) else { return };
         match link.live.as_mut().filter(|live| live.attempt == attempt && live.state.is_accepted()) {
             Some(live) => {
@@ -387,7 +380,7 @@ where
         }
         self.routes.insert((source, destination), id);
         self.tell_arrival(now, id, (destination, source), bytes);
-        let relay = relay::address(id, self.side().1);
+        let relay = relay::address(id, self.side());
         let Some(live) = self.links.get_mut(&id).and_then(|link| link.live.as_mut()) else { return };
         live.heard_at = now;
         live.round_trips.received(now, bytes);

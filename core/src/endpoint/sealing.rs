@@ -159,7 +159,7 @@ where
         }
         let Seal::Sent { initiator, .. } = std::mem::replace(&mut link.seal, Seal::Nothing) else { return Ok(()) };
         let channel = Box::new(initiator.into_channel());
-        self.events.push_back(Event::Sas(id, channel.check()));
+        self.events.push_back(Event::Sas(id, channel.sas()));
         link.seal = Seal::Open { channel, first: Vec::new(), second: data.to_vec() };
         let verdict = match second.verdict {
             // The host would offer a lane that this side cannot take.
@@ -198,7 +198,7 @@ where
                 let (token_hash, verdict) = (secrets.token_hash(), verdict.clone());
                 let payload = encode_second(&Second { token_hash, verdict: verdict.clone(), capabilities });
                 let (channel, second) = responder.reply(&payload);
-                self.events.push_back(Event::Sas(id, channel.check()));
+                self.events.push_back(Event::Sas(id, channel.sas()));
                 link.seal = Seal::Open { channel: Box::new(channel), first, second: second.clone() };
                 self.tell(now, Some(id), || Step::VerdictSent(verdict));
                 self.say_envelope(now, id, second);

@@ -11,11 +11,12 @@ use crate::peer::server_hello::server_hello;
 use crate::recording::journal::Journal;
 use crate::session::handshake::FRESH_ATTEMPT_AFTER;
 use crate::session::link::{Attempt, Command, Envelope, Event, LinkUser, Path};
+use crate::side::Side;
 use crate::time::Timestamp;
 
 use super::note::{DtlsParameters, Missing, Note, Pair, ShortFingerprint, Step};
 use super::state::{Confirming, Link, Live, Seal};
-use super::{Endpoint, Output, Secrets};
+use super::{Endpoint, Output};
 
 /// Most pairs of addresses whose first checks are told of one peer: 12 remote addresses and as many local ones make
 /// fewer.
@@ -46,11 +47,8 @@ pub(super) struct Records {
 
 impl<P: Peer> Link<P> {
     /// The next thing that this link waits for; `None` once the link is up.
-    fn missing(&self, secrets: &Secrets) -> Option<Missing> {
-        let host = match secrets {
-            Secrets::Host(_) => true,
-            Secrets::Viewer(_) => false,
-        };
+    fn missing(&self, side: Side) -> Option<Missing> {
+        let host = side == Side::Host;
         match &self.seal {
             Seal::Nothing => return Some(if host { Missing::Hello } else { Missing::Joined }),
             Seal::Sent { .. } => return Some(Missing::Verdict),
@@ -126,7 +124,7 @@ where
         }
         match command {
             Command::Open(id, attempt) if *attempt > 1 => {
-                let missing = self.links.get(id).and_then(|link| link.missing(&self.keys.secrets));
+                let missing = self.links.get(id).and_then(|link| link.missing(self.side()));
                 let missing = missing.unwrap_or(Missing::ControlLane);
                 self.tell_of(now, *id, *attempt, || Step::FreshAttempt(missing, FRESH_ATTEMPT_AFTER));
             }
@@ -158,7 +156,7 @@ where
 
     fn tell_end(&mut self, now: Timestamp, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
-        let missing = link.missing(&self.keys.secrets);
+        let missing = link.missing(self.side());
         self.tell(now, Some(id), || Step::Closed(missing));
     }
 
@@ -239,7 +237,7 @@ where
     pub(super) fn tell_peer(&mut self, now: Timestamp, id: LinkId) {
         let live = self.links.get(&id).and_then(|link| link.live.as_ref());
         let ours = live.and_then(Live::fingerprint);
-        let (_, side) = self.side();
+        let side = self.side();
         self.tell(now, Some(id), || Step::PeerMade(side));
         if ours.is_some() {
             self.tell_described(now, id);
@@ -250,10 +248,10 @@ where
     pub(super) fn tell_described(&mut self, now: Timestamp, id: LinkId) {
         let live = self.links.get(&id).and_then(|link| link.live.as_ref());
         let Some(ours) = live.and_then(Live::fingerprint) else { return };
-        let (_, side) = self.side();
-        self.tell(now, Some(id), || match &side {
-            crate::peer::engine::PeerSide::Host => Step::OfferMade(ours),
-            crate::peer::engine::PeerSide::Viewer => Step::AnswerMade(ours),
+        let side = self.side();
+        self.tell(now, Some(id), || match side {
+            Side::Host => Step::OfferMade(ours),
+            Side::Viewer => Step::AnswerMade(ours),
         });
     }
 

@@ -39,8 +39,8 @@ pub(super) struct Admission {
     invites_since: Timestamp,
     /// Roles whose invite has let a viewer in.
     used_up: Vec<Role>,
-    /// Connections of the viewers about whom a person is asked.
-    asking: BTreeSet<LinkId>,
+    /// Connections of the pending viewers about whom a person can be asked.
+    pending_askable: BTreeSet<LinkId>,
 }
 
 impl Admission {
@@ -109,19 +109,19 @@ impl Admission {
         }
     }
 
-    /// The viewer of this connection can be asked about.
-    pub(super) fn asks(&mut self, link: LinkId) {
-        self.asking.insert(link);
+    /// A person can be asked about the pending viewer of this connection.
+    pub(super) fn can_be_asked(&mut self, link: LinkId) {
+        self.pending_askable.insert(link);
     }
 
-    /// The viewer of this connection cannot be asked about, or there is none.
-    pub(super) fn asks_not(&mut self, link: LinkId) {
-        self.asking.remove(&link);
+    /// No person can be asked about the viewer of this connection, or no viewer is pending there.
+    pub(super) fn cannot_be_asked(&mut self, link: LinkId) {
+        self.pending_askable.remove(&link);
     }
 
-    /// Connections of the viewers about whom a person is asked.
-    pub(super) fn asking(&self) -> &BTreeSet<LinkId> {
-        &self.asking
+    /// Connections of the pending viewers about whom a person can be asked.
+    pub(super) fn pending_askable(&self) -> &BTreeSet<LinkId> {
+        &self.pending_askable
     }
 
     /// Invariants of admission.
@@ -214,7 +214,7 @@ impl Host {
         }
         let id = self.admission.next_id();
         let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.state = State::Waiting(Pending { id, request, approval, since: now, told_at: now, sas: None });
+        connection.state = State::Pending(Pending { id, request, approval, since: now, told_at: now, sas: None });
         connection.handshake.enter(now, Stage::WaitingForApproval);
         self.notice(HostNotice::Stage(link, Stage::WaitingForApproval));
         self.link(Command::Verdict(link, Verdict::Waiting));

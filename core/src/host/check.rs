@@ -13,7 +13,7 @@ impl Connection {
     fn check(&self) {
         let stage = self.handshake.stage();
         match &self.state {
-            State::Proving { .. } | State::Waiting(_) => {
+            State::Proving { .. } | State::Pending(_) => {
                 assert_eq!(self.handshake.attempt(), 0, "no offer was made to a viewer that is not let in");
             }
             State::Connecting(..) => {
@@ -46,10 +46,14 @@ impl Host {
             let until_resume = waits.is_some_and(|pending| pending.awaits() == Awaits::Resume);
             assert!(self.sharing.is_paused() || !until_resume, "only a pause has an end that a viewer can wait for");
             let can_be_asked = waits.is_some_and(|pending| pending.can_be_asked());
-            assert_eq!(self.admission.asking().contains(link), can_be_asked, "the console knows every question");
+            assert_eq!(
+                self.admission.pending_askable().contains(link),
+                can_be_asked,
+                "the console knows every question"
+            );
         }
         assert!(
-            self.admission.asking().len() <= pending && pending <= MAX_PENDING,
+            self.admission.pending_askable().len() <= pending && pending <= MAX_PENDING,
             "the viewers that wait are counted"
         );
         assert!(self.in_handshake() <= MAX_HANDSHAKES, "strangers are bounded");

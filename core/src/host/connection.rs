@@ -25,7 +25,7 @@ pub(super) enum State {
     /// The viewer has proved nothing yet. `resumes` is the link on which a member that comes back was first.
     Proving { resumes: Option<LinkId> },
     /// The viewer proved an invite, and is not let in yet.
-    Waiting(Pending),
+    Pending(Pending),
     /// The viewer is let in, and both sides are not confirmed yet.
     Connecting(Request, Entry),
     /// The viewer is a member.
@@ -51,27 +51,27 @@ impl Connection {
     pub(super) fn member(&self) -> Option<&Member> {
         match &self.state {
             State::Member(member) => Some(member),
-            State::Proving { .. } | State::Waiting(_) | State::Connecting(..) => None,
+            State::Proving { .. } | State::Pending(_) | State::Connecting(..) => None,
         }
     }
 
     pub(super) fn member_mut(&mut self) -> Option<&mut Member> {
         match &mut self.state {
             State::Member(member) => Some(member),
-            State::Proving { .. } | State::Waiting(_) | State::Connecting(..) => None,
+            State::Proving { .. } | State::Pending(_) | State::Connecting(..) => None,
         }
     }
 
     pub(super) fn pending(&self) -> Option<&Pending> {
         match &self.state {
-            State::Waiting(pending) => Some(pending),
+            State::Pending(pending) => Some(pending),
             State::Proving { .. } | State::Connecting(..) | State::Member(_) => None,
         }
     }
 
     pub(super) fn pending_mut(&mut self) -> Option<&mut Pending> {
         match &mut self.state {
-            State::Waiting(pending) => Some(pending),
+            State::Pending(pending) => Some(pending),
             State::Proving { .. } | State::Connecting(..) | State::Member(_) => None,
         }
     }
@@ -80,7 +80,7 @@ impl Connection {
     pub(super) fn let_in(&mut self) {
         let state = std::mem::replace(&mut self.state, State::Proving { resumes: None });
         self.state = match state {
-            State::Waiting(Pending { id, request, .. }) => State::Connecting(request, Entry::New(Some(id))),
+            State::Pending(Pending { id, request, .. }) => State::Connecting(request, Entry::New(Some(id))),
             other @ (State::Proving { .. } | State::Connecting(..) | State::Member(_)) => other,
         };
     }
@@ -89,7 +89,7 @@ impl Connection {
     pub(super) fn entry(&self) -> Option<(&Request, Entry)> {
         match &self.state {
             State::Connecting(request, entry) => Some((request, *entry)),
-            State::Proving { .. } | State::Waiting(_) | State::Member(_) => None,
+            State::Proving { .. } | State::Pending(_) | State::Member(_) => None,
         }
     }
 
@@ -98,7 +98,7 @@ impl Connection {
         let state = std::mem::replace(&mut self.state, State::Proving { resumes: None });
         self.state = match state {
             State::Connecting(request, _) => State::Member(made(request)),
-            other @ (State::Proving { .. } | State::Waiting(_) | State::Member(_)) => other,
+            other @ (State::Proving { .. } | State::Pending(_) | State::Member(_)) => other,
         };
     }
 
@@ -110,7 +110,7 @@ impl Connection {
     /// The role of a viewer that is on its way to become a new member, by an invite that it has proved.
     pub(super) fn invited_as(&self) -> Option<Role> {
         match &self.state {
-            State::Waiting(pending) => Some(pending.request.role),
+            State::Pending(pending) => Some(pending.request.role),
             State::Connecting(request, Entry::New(_)) => Some(request.role),
             State::Proving { .. } | State::Connecting(_, Entry::Back(_)) | State::Member(_) => None,
         }
@@ -120,7 +120,7 @@ impl Connection {
     pub(super) fn needs_invite(&self) -> bool {
         match &self.state {
             State::Proving { resumes } => resumes.is_none(),
-            State::Waiting(_) | State::Connecting(_, Entry::New(_)) => true,
+            State::Pending(_) | State::Connecting(_, Entry::New(_)) => true,
             State::Connecting(_, Entry::Back(_)) | State::Member(_) => false,
         }
     }
@@ -129,7 +129,7 @@ impl Connection {
     pub(super) fn takes_place(&self) -> bool {
         match &self.state {
             State::Proving { .. } | State::Connecting(_, Entry::Back(_)) => false,
-            State::Waiting(pending) => pending.approval == Approval::Given,
+            State::Pending(pending) => pending.approval == Approval::Given,
             State::Connecting(_, Entry::New(_)) => true,
             State::Member(member) => !member.is_away(),
         }

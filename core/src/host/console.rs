@@ -253,7 +253,7 @@ impl Host {
                     let act = ModeratorAction::Kick { member, keep_links: false };
                     let text = match self.may(&act) {
                         Ok(()) => self.with_new_links("removed"),
-                        Err(objection) => objection.to_string(),
+                        Err(error) => error.to_string(),
                     };
                     self.act(now, act);
                     self.message(now, &text);
@@ -360,9 +360,9 @@ impl Host {
 
     /// The viewer that has waited for a decision the longest, and how many others wait.
     fn asked_first(&self) -> Option<(MemberId, usize)> {
-        let waiting = self.admission.asking().iter().filter_map(|link| self.connections.get(link)?.pending());
-        let first = waiting.map(|pending| pending.id).min()?;
-        Some((first, self.admission.asking().len() - 1))
+        let askable = self.admission.pending_askable().iter().filter_map(|link| self.connections.get(link)?.pending());
+        let first = askable.map(|pending| pending.id).min()?;
+        Some((first, self.admission.pending_askable().len() - 1))
     }
 
     /// The text for the own rows now. Each text says during a pause that the session is paused.

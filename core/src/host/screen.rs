@@ -7,7 +7,7 @@ use super::properties::Properties;
 use super::resize::Resizing;
 use crate::terminal::Emulator;
 
-pub(super) struct Screen {
+pub(super) struct SharedScreen {
     pub(super) emulator: Emulator,
     pub(super) resizing: Resizing,
     pub(super) own_cursor: OwnCursor,
@@ -15,14 +15,14 @@ pub(super) struct Screen {
     pub(super) properties: Properties,
 }
 
-impl Screen {
+impl SharedScreen {
     /// An empty screen, whose cursor is below the rows that the own terminal has in use.
-    pub(super) fn new(config: &HostConfig) -> Screen {
+    pub(super) fn new(config: &HostConfig) -> SharedScreen {
         let mut emulator = Emulator::new(config.size, config.history);
         emulator.feed(&b"\n".repeat(usize::from(config.rows_taken.min(config.size.rows - 1))));
         emulator.frame();
         let resizing = Resizing::new(config.size);
         let (frames, properties) = (Frames::new(), Properties::default());
-        Screen { emulator, resizing, own_cursor: OwnCursor::default(), frames, properties }
+        SharedScreen { emulator, resizing, own_cursor: OwnCursor::default(), frames, properties }
     }
 }

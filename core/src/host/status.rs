@@ -45,7 +45,7 @@ pub struct PendingStatus {
     /// The event that the viewer waits for.
     pub awaits: Awaits,
     /// The words that the viewer sees too.
-    pub check: Sas,
+    pub sas: Sas,
 }
 
 /// The status of a member.
@@ -104,7 +104,7 @@ impl Host {
                 client: pending.request.hello.client(),
                 since: pending.since,
                 awaits: pending.awaits(),
-                check: pending.sas?,
+                sas: pending.sas?,
             })
         });
         let mut pending: Vec<_> = pending.collect();

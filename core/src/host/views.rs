@@ -56,7 +56,7 @@ impl Host {
                 Awaits::Resume => " for the end of the pause",
             };
             // The words come before a name that might look like them.
-            format!("{id:>4} {}  {name}  {role}  waits{what}", pending.check)
+            format!("{id:>4} {}  {name}  {role}  waits{what}", pending.sas)
         });
         let mut rows: Vec<String> = pending.chain(members).collect();
         if all > room {

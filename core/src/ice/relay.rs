@@ -8,8 +8,8 @@
 use std::net::{Ipv6Addr, SocketAddr};
 
 use crate::id::LinkId;
-use crate::peer::engine::PeerSide;
 use crate::session::link::Attempt;
+use crate::side::Side;
 use crate::wire::WireError;
 
 /// Longest datagram that is relayed, in bytes: what an Ethernet packet holds. Ours are shorter.
@@ -29,10 +29,10 @@ const NETWORK: [u16; 3] = [0xfdbe, 0xac40, 0];
 const PORT: u16 = 1;
 
 /// The address that stands for one end of a link at its relay.
-pub fn address(link: LinkId, side: PeerSide) -> SocketAddr {
+pub fn address(link: LinkId, side: Side) -> SocketAddr {
     let end = match side {
-        PeerSide::Host => 1,
-        PeerSide::Viewer => 2,
+        Side::Host => 1,
+        Side::Viewer => 2,
     };
     let [a, b, c] = NETWORK;
     let part = |shift: u32| (link.0 >> shift & 0xffff) as u16;
@@ -102,9 +102,9 @@ mod tests {
     #[test]
     fn both_ends_of_a_link_have_an_address_that_no_other_link_has() {
         let [a, b] = [LinkId(0x0123_4567_89ab_cdef), LinkId(1)];
-        let host = address(a, PeerSide::Host);
+        let host = address(a, Side::Host);
         assert_eq!(host.to_string(), "[fdbe:ac40:0:1:123:4567:89ab:cdef]:1");
-        assert!(host != address(a, PeerSide::Viewer) && host != address(b, PeerSide::Host));
+        assert!(host != address(a, Side::Viewer) && host != address(b, Side::Host));
         assert!(is_relayed(host) && !is_relayed("[fd00::1]:1".parse().expect("an address")));
     }
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use zeroize::Zeroizing;
 
 use crate::session::link::{Attempt, Candidate, Lane, LinkDown, Path};
+use crate::side::Side;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::sealed::Description;
@@ -55,21 +56,12 @@ impl fmt::Debug for Server {
 /// The link side, carrier and attempt that a peer is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerPlan {
-    /// Which side of the link the peer is.
-    pub side: PeerSide,
+    /// Which side of the link the peer is. The host's peer offers, and is active; the viewer's answers.
+    pub side: Side,
     /// The carrier of the terminal lane.
     pub carrier: Carrier,
     /// The attempt.
     pub attempt: Attempt,
-}
-
-/// Which side of the link a peer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerSide {
-    /// Offers, and is active.
-    Host,
-    /// Answers.
-    Viewer,
 }
 
 /// The carrier of a peer's terminal lane.
@@ -84,10 +76,10 @@ pub enum Carrier {
 
 impl Carrier {
     /// The side that controls in ICE: it names the path.
-    pub fn controlling(self) -> PeerSide {
+    pub fn controlling(self) -> Side {
         match self {
-            Carrier::Rtp => PeerSide::Host,
-            Carrier::Channel => PeerSide::Viewer,
+            Carrier::Rtp => Side::Host,
+            Carrier::Channel => Side::Viewer,
         }
     }
 }

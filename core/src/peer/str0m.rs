@@ -25,8 +25,9 @@ use str0m::{Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 pub use self::certificate::Certificate;
 use self::convert::{down, for_engine, letters};
 use super::dtls;
-use super::engine::{Carrier, Engine, Peer, PeerOutput, PeerPlan, PeerSide};
+use super::engine::{Carrier, Engine, Peer, PeerOutput, PeerPlan};
 use crate::session::link::{BY_CHANNEL, Candidate, CandidateKind, Lane, LinkDown};
+use crate::side::Side;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 use crate::wire::frame::MAX_FRAME;
@@ -342,12 +343,9 @@ impl Peer for Str0mPeer {
 
     fn set_remote(&mut self, now: Timestamp, description: &Description) -> Result<(), LinkDown> {
         let PeerPlan { side, carrier, attempt } = self.plan;
-        let active = side == PeerSide::Host;
+        let active = side == Side::Host;
         let base = u32::from(attempt) * 2;
-        let (ours, theirs) = match side {
-            PeerSide::Host => (base, base + 1),
-            PeerSide::Viewer => (base + 1, base),
-        };
+        let (ours, theirs) = if active { (base, base + 1) } else { (base + 1, base) };
         let mut api = self.rtc.direct_api();
         api.set_remote_ice_credentials(IceCreds {
             ufrag: description.ufrag.clone(),

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::redaction::Redaction;
-use crate::crypto::confirmation::Side;
 #[cfg(feature = "host")]
 use crate::host::{Host, HostConfig, HostInput, HostOutput};
 use crate::machine::Machine;
 use crate::session::link::Command;
+use crate::side::Side;
 use crate::time::Timestamp;
 use crate::viewer::{Viewer, ViewerConfig, ViewerInput, ViewerOutput};
 use crate::wire::{decode, encode};

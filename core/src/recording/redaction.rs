@@ -4,10 +4,10 @@
 //! what the host's person decided by keys of the own terminal, since keys are replaced. A replay compares outputs up to
 //! the first replaced input, and goes on without a comparison.
 
-use crate::crypto::confirmation::Side;
 #[cfg(feature = "host")]
 use crate::host::{HostInput, ModeratorAction};
 use crate::session::link::{Event, Lane};
+use crate::side::Side;
 use crate::terminal::Line;
 use crate::viewer::ViewerInput;
 use crate::wire::frame::{Down, FromHost};

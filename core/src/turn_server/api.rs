@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::machine::Tick;
 
 /// Names a TCP connection of a client; given by the runtime, never used twice.
-pub type ConnectionId = u64;
+pub type TcpConnectionId = u64;
 
 /// Names a socket that relays; given by the server, never used twice.
 pub type RelayId = u64;
@@ -19,7 +19,7 @@ pub enum Via {
     /// By datagrams.
     Udp,
     /// By this connection, over TCP or TLS.
-    Stream(ConnectionId),
+    Stream(TcpConnectionId),
 }
 
 /// A client: what RFC 8656 calls the 5-tuple, as the server has one address.
@@ -77,11 +77,11 @@ pub enum TurnInput {
     /// The machine's addresses, if they are not those of [`TurnConfig::own`] any more.
     Own(Vec<IpAddr>),
     /// A connection of a client, and the client's address.
-    Opened(ConnectionId, SocketAddr),
+    Opened(TcpConnectionId, SocketAddr),
     /// A datagram of a client, or a whole message on the client's connection: see [`Framer`](super::stream::Framer).
     FromClient(Client, Vec<u8>),
     /// This connection is closed.
-    Closed(ConnectionId),
+    Closed(TcpConnectionId),
     /// This relay's socket has this port; `None` if there is no socket for the relay.
     Bound(RelayId, Option<u16>),
     /// A datagram came to this relay from there.
@@ -124,7 +124,7 @@ pub enum TurnOutput {
     /// Close the relay's socket.
     Unbind(RelayId),
     /// Close the connection, after what was said before.
-    Close(ConnectionId),
+    Close(TcpConnectionId),
 }
 
 impl fmt::Debug for TurnOutput {

@@ -307,7 +307,7 @@ impl Viewer {
                     return self.join.handshake.enter_afresh(now, Stage::WaitingForApproval);
                 }
                 self.advance(now, Stage::WaitingForApproval);
-                self.join.sas.into_iter().for_each(|check| self.notice(ViewerNotice::Sas(check)));
+                self.join.sas.into_iter().for_each(|sas| self.notice(ViewerNotice::Sas(sas)));
             }
             Verdict::Refused(refusal) => self.fail(now, Cause::Refused(refusal)),
         }

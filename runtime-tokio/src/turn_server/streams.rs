@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beach_core::turn_server::stream::Framer;
-use beach_core::turn_server::{Client, ConnectionId, TurnInput, Via};
+use beach_core::turn_server::{Client, TcpConnectionId, TurnInput, Via};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -42,8 +42,8 @@ type Waiting = (Option<Instant>, Vec<u8>);
 pub(super) struct Streams {
     listener: TcpListener,
     accept_at: Instant,
-    next: ConnectionId,
-    open: HashMap<ConnectionId, mpsc::Sender<Waiting>>,
+    next: TcpConnectionId,
+    open: HashMap<TcpConnectionId, mpsc::Sender<Waiting>>,
     tasks: JoinSet<()>,
     report: mpsc::Sender<TurnInput>,
     /// For clients that speak TLS.
@@ -58,7 +58,7 @@ impl Streams {
     }
 
     /// Waits for the next connection. Cancel-safe.
-    pub(super) async fn accept(&mut self) -> (ConnectionId, SocketAddr) {
+    pub(super) async fn accept(&mut self) -> (TcpConnectionId, SocketAddr) {
         loop {
             sleep_until(self.accept_at).await;
             match self.listener.accept().await {
@@ -71,7 +71,7 @@ impl Streams {
         }
     }
 
-    fn open(&mut self, stream: TcpStream, from: SocketAddr) -> (ConnectionId, SocketAddr) {
+    fn open(&mut self, stream: TcpStream, from: SocketAddr) -> (TcpConnectionId, SocketAddr) {
         let id = self.next;
         self.next += 1;
         if let Err(error) = prepare(&stream) {
@@ -89,16 +89,16 @@ impl Streams {
     }
 
     /// Queues an answer.
-    pub(super) fn answer(&self, id: ConnectionId, bytes: Vec<u8>) {
+    pub(super) fn answer(&self, id: TcpConnectionId, bytes: Vec<u8>) {
         self.queue(id, (None, bytes));
     }
 
     /// Queues a datagram.
-    pub(super) fn data(&self, id: ConnectionId, bytes: Vec<u8>) {
+    pub(super) fn data(&self, id: TcpConnectionId, bytes: Vec<u8>) {
         self.queue(id, (Some(Instant::now()), bytes));
     }
 
-    fn queue(&self, id: ConnectionId, waiting: Waiting) {
+    fn queue(&self, id: TcpConnectionId, waiting: Waiting) {
         if let Some(queue) = self.open.get(&id)
             && queue.try_send(waiting).is_err()
         {
@@ -107,14 +107,14 @@ impl Streams {
     }
 
     /// Closes a connection after what is queued for it.
-    pub(super) fn close(&mut self, id: ConnectionId) {
+    pub(super) fn close(&mut self, id: TcpConnectionId) {
         self.open.remove(&id);
     }
 }
 
 /// A connection that may begin with TLS: no message of TURN begins with the same byte.
 async fn serve(
-    id: ConnectionId,
+    id: TcpConnectionId,
     client: Client,
     stream: TcpStream,
     mut waiting: mpsc::Receiver<Waiting>,
@@ -158,7 +158,7 @@ async fn begin(client: Client, stream: TcpStream, handshakes: &Handshakes) -> io
 
 /// A connection, until either side ends it.
 async fn carry<S: AsyncRead + AsyncWrite>(
-    id: ConnectionId,
+    id: TcpConnectionId,
     client: Client,
     stream: S,
     mut waiting: mpsc::Receiver<Waiting>,

@@ -9,10 +9,11 @@ use beach_core::crypto::keys::HostSecrets;
 use beach_core::endpoint::{Endpoint, Input, NetworkInput, Output, Secrets};
 use beach_core::machine::Machine;
 use beach_core::peer::browser::{Browser, PeerCommand};
-use beach_core::peer::engine::{Carrier, Engine, Peer, PeerNumber, PeerOutput, PeerPlan, PeerSide};
+use beach_core::peer::engine::{Carrier, Engine, Peer, PeerNumber, PeerOutput, PeerPlan};
 use beach_core::predict::Mode;
 use beach_core::role::Role;
 use beach_core::session::link::Lane;
+use beach_core::side::Side;
 use beach_core::terminal::{Abilities, Options, Size, Window};
 use beach_core::time::Timestamp;
 use beach_core::viewer::{Viewer, ViewerConfig, ViewerOutput};
@@ -71,7 +72,7 @@ fn viewer(data: &[u8]) {
 
 /// One connection, past the handshake that no fuzzer gets through.
 fn peer(data: &[u8]) {
-    let plan = PeerPlan { side: PeerSide::Viewer, carrier: Carrier::Channel, attempt: 1 };
+    let plan = PeerPlan { side: Side::Viewer, carrier: Carrier::Channel, attempt: 1 };
     let mut peer = Browser::default().peer(Timestamp::ZERO, plan, &mut Entropy::new([1; 32]));
     let (ufrag, password) = ("hostufrag".to_owned(), "hostpasswordhostpassword".to_owned());
     let host = Description { ufrag, password, fingerprint: [7; 32], half: [0; 32] };

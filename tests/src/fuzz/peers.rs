@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use beach_core::peer::engine::{Carrier, Peer as _, PeerOutput, PeerSide};
+use beach_core::peer::engine::{Carrier, Peer as _, PeerOutput};
 use beach_core::session::link::{Candidate, CandidateKind, Lane};
+use beach_core::side::Side;
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 use stun_types::attribute::{AttributeType, RawAttribute, Username};
@@ -49,7 +50,7 @@ fn candidate(choices: &mut Choices<'_>) -> Candidate {
 
 fn peer_in_a_world(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let side = if choices.bit() { PeerSide::Host } else { PeerSide::Viewer };
+    let side = if choices.bit() { Side::Host } else { Side::Viewer };
     let carrier = if choices.bit() { Carrier::Rtp } else { Carrier::Channel };
     let mut peer = new_peer(side, carrier);
     let local = peer.local().expect("this engine has one at once");

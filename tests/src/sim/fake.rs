@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan, PeerSide};
+use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan};
 use beach_core::session::link::{Candidate, Lane, LinkDown};
+use beach_core::side::Side;
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 use serde::{Deserialize, Serialize};
@@ -119,7 +120,7 @@ impl Engine for FakeEngine {
 
 /// A side of an attempt.
 pub struct FakePeer {
-    side: PeerSide,
+    side: Side,
     ufrag: String,
     password: String,
     shown: [u8; 32],
@@ -182,10 +183,10 @@ struct Control {
 
 impl Control {
     /// The host's message 0 opens the lane.
-    fn new(side: PeerSide) -> Control {
+    fn new(side: Side) -> Control {
         let (out, into) = match side {
-            PeerSide::Host => (0, 1),
-            PeerSide::Viewer => (1, 0),
+            Side::Host => (0, 1),
+            Side::Viewer => (1, 0),
         };
         Control {
             open: false,
@@ -296,7 +297,7 @@ impl FakePeer {
         if self.path.is_none() {
             self.path = Some(pair);
             self.out.push_back(PeerOutput::PathFound);
-            if self.side == PeerSide::Host {
+            if self.side == Side::Host {
                 self.flight = Some((1, Repeat::from(now, REPEAT_AFTER)));
             }
         }
@@ -369,16 +370,16 @@ impl FakePeer {
             self.other = Some((fingerprint, random));
         }
         match (self.side, step) {
-            (PeerSide::Viewer, 1) if !self.secured => {
+            (Side::Viewer, 1) if !self.secured => {
                 self.found(now, pair);
                 self.flight = Some((2, Repeat::from(now, REPEAT_AFTER)));
             }
-            (PeerSide::Host, 2) if !self.secured => {
+            (Side::Host, 2) if !self.secured => {
                 self.secure();
                 self.flight = Some((3, Repeat::from(now, REPEAT_AFTER)));
                 self.control.push(&[]);
             }
-            (PeerSide::Viewer, 3) => {
+            (Side::Viewer, 3) => {
                 if !self.secured && self.flight.is_some() {
                     self.flight = None;
                     self.secure();
@@ -386,8 +387,8 @@ impl FakePeer {
                 let flight = Packet::Flight { step: 4, fingerprint: self.shown, random: self.random };
                 self.transmit(pair, &flight);
             }
-            (PeerSide::Host, 4) => self.flight = None,
-            (PeerSide::Host | PeerSide::Viewer, _) => {}
+            (Side::Host, 4) => self.flight = None,
+            (Side::Host | Side::Viewer, _) => {}
         }
         Ok(())
     }
@@ -432,7 +433,7 @@ impl FakePeer {
             self.control.filled = next + 1;
             self.control.repeat.due = now;
         }
-        if self.side == PeerSide::Host && next > 0 && !self.control.open {
+        if self.side == Side::Host && next > 0 && !self.control.open {
             self.control.open = true;
             self.out.push_back(PeerOutput::ControlOpen);
         }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use beach_core::Entropy;
 use beach_core::endpoint::NetworkInput;
 use beach_core::peer::browser::PeerCommand;
-use beach_core::peer::engine::{Carrier, Engine, Peer, PeerNumber, PeerOutput, PeerPlan, PeerSide};
+use beach_core::peer::engine::{Carrier, Engine, Peer, PeerNumber, PeerOutput, PeerPlan};
 use beach_core::session::link::{Candidate, CandidateKind, Lane, LinkDown};
+use beach_core::side::Side;
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 
@@ -128,7 +129,7 @@ impl Page {
 
     fn open(&mut self, now: Timestamp, number: u32, address: SocketAddr) {
         let attempt = u16::try_from(number).expect("few connections");
-        let plan = PeerPlan { side: PeerSide::Viewer, carrier: Carrier::Channel, attempt };
+        let plan = PeerPlan { side: Side::Viewer, carrier: Carrier::Channel, attempt };
         let mut peer = (self.make)(now, plan, &mut self.entropy);
         let local = peer.local().expect("the engine below describes its peers at once");
         peer.add_local(now, Candidate { kind: CandidateKind::Host, address });

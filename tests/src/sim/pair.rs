@@ -8,9 +8,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use beach_core::Entropy;
-use beach_core::peer::engine::{Carrier, Engine as _, Peer as _, PeerOutput, PeerPlan, PeerSide};
+use beach_core::peer::engine::{Carrier, Engine as _, Peer as _, PeerOutput, PeerPlan};
 use beach_core::peer::str0m::Str0mPeer;
 use beach_core::session::link::{Candidate, CandidateKind, Lane};
+use beach_core::side::Side;
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 
@@ -27,8 +28,8 @@ pub const VIEWER_AT: ([u8; 4], u16) = ([192, 0, 2, 2], 4002);
 pub const MOST_SENT: usize = 20_000;
 
 /// A peer of the real engine, the same for each side every time. In a [`determinism`] world only.
-pub fn new_peer(side: PeerSide, carrier: Carrier) -> Str0mPeer {
-    let who = if side == PeerSide::Host { Who::Host(0) } else { Who::Viewer(0) };
+pub fn new_peer(side: Side, carrier: Carrier) -> Str0mPeer {
+    let who = if side == Side::Host { Who::Host(0) } else { Who::Viewer(0) };
     let seed = [side as u8; 32];
     let plan = PeerPlan { side, carrier, attempt: 1 };
     real::engine(who, Timestamp::ZERO).peer(Timestamp::ZERO, plan, &mut Entropy::new(seed))
@@ -61,7 +62,7 @@ pub struct Pair {
 impl Pair {
     /// Two peers whose lanes are open, and which carried a message each way.
     pub fn connected(carrier: Carrier) -> Pair {
-        let mut peers = [PeerSide::Host, PeerSide::Viewer].map(|side| new_peer(side, carrier));
+        let mut peers = [Side::Host, Side::Viewer].map(|side| new_peer(side, carrier));
         let now = Timestamp::ZERO;
         let descriptions = [0, 1].map(|one: usize| description(peers[one].local().expect("this engine has one")));
         for (one, at, other) in [(0, HOST_AT, VIEWER_AT), (1, VIEWER_AT, HOST_AT)] {

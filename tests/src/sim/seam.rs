@@ -99,10 +99,10 @@ impl Seam {
             Command::Verdict(link, verdict) => {
                 let Some(known) = self.links.get_mut(&link) else { return Vec::new() };
                 known.verdict_at = now + wire(known.ends[VIEWER]).reliable(dice, REPEAT);
-                let check = Event::Sas(link, Sas(link.0));
+                let sas = Event::Sas(link, Sas(link.0));
                 vec![
-                    (now, known.ends[HOST], check.clone()),
-                    (known.verdict_at, known.ends[VIEWER], check),
+                    (now, known.ends[HOST], sas.clone()),
+                    (known.verdict_at, known.ends[VIEWER], sas),
                     (known.verdict_at, known.ends[VIEWER], Event::Verdict(link, verdict)),
                 ]
             }

@@ -8,7 +8,7 @@ use beach_core::machine::Machine as _;
 use beach_core::time::Timestamp;
 use beach_core::turn_server::stream::Framer;
 use beach_core::turn_server::{
-    Client, ConnectionId, MAX_ALLOCATIONS, Peers, RelayId, TurnConfig, TurnInput, TurnOutput, TurnServer, Via,
+    Client, MAX_ALLOCATIONS, Peers, RelayId, TcpConnectionId, TurnConfig, TurnInput, TurnOutput, TurnServer, Via,
 };
 
 /// The server's address.
@@ -21,8 +21,8 @@ const TODAY: u64 = 1_764_288_000;
 pub struct TurnPost {
     server: TurnServer,
     credentials: Credentials,
-    streams: BTreeMap<SocketAddr, (ConnectionId, Framer)>,
-    next_stream: ConnectionId,
+    streams: BTreeMap<SocketAddr, (TcpConnectionId, Framer)>,
+    next_stream: TcpConnectionId,
     sockets: BTreeMap<SocketAddr, RelayId>,
     addresses: BTreeMap<RelayId, SocketAddr>,
     next_port: u16,

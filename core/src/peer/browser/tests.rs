@@ -1,7 +1,8 @@
 //! Tests of the engine over a browser's connections: what the page is told, and when.
 
 use super::*;
-use crate::peer::engine::{Carrier, PeerSide};
+use crate::peer::engine::Carrier;
+use crate::side::Side;
 
 const UFRAG: &str = "kK+/";
 const PASSWORD: &str = "Nh0f+eQ/6ZkV3PlyRTL1PCQb";
@@ -11,7 +12,7 @@ fn at(ms: u64) -> Timestamp {
 }
 
 fn plan(attempt: u16) -> PeerPlan {
-    PeerPlan { side: PeerSide::Viewer, carrier: Carrier::Channel, attempt }
+    PeerPlan { side: Side::Viewer, carrier: Carrier::Channel, attempt }
 }
 
 fn peer() -> BrowserPeer {

@@ -1,7 +1,8 @@
 //! Tests of the engine over str0m: what becomes of the terminal lane on a data channel when datagrams are lost.
 
 use super::*;
-use crate::peer::engine::{Carrier, PeerSide};
+use crate::peer::engine::Carrier;
+use crate::side::Side;
 
 /// The time between two steps, in milliseconds.
 const STEP: u64 = 20;
@@ -14,7 +15,7 @@ fn at(step: u64) -> Timestamp {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the epoch of an engine is an instant of the system")]
-fn peer(side: PeerSide) -> Str0mPeer {
+fn peer(side: Side) -> Str0mPeer {
     let certificate = Certificate::generate().expect("the system has randomness");
     let mut engine = Str0m::new(Instant::now(), certificate).asking_for(Carrier::Channel);
     let plan = PeerPlan { side, carrier: Carrier::Channel, attempt: 1 };
@@ -40,7 +41,7 @@ fn carry(now: Timestamp, from: &mut Str0mPeer, to: &mut Str0mPeer) -> bool {
 
 /// Two peers whose terminal lanes are open, and the step at which they were.
 fn connected() -> (Str0mPeer, Str0mPeer, u64) {
-    let [mut host, mut viewer] = [PeerSide::Host, PeerSide::Viewer].map(peer);
+    let [mut host, mut viewer] = [Side::Host, Side::Viewer].map(peer);
     let candidate = |port| Candidate { kind: CandidateKind::Host, address: ([192, 0, 2, 1], port).into() };
     host.set_remote(at(0), &describe(&viewer)).expect("a description");
     viewer.set_remote(at(0), &describe(&host)).expect("a description");
