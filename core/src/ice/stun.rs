@@ -15,6 +15,7 @@ use stun_types::message::{
     TransactionId,
 };
 
+use crate::support::backoff::Backoff;
 use crate::support::entropy::Entropy;
 use crate::time::Timestamp;
 
@@ -24,9 +25,12 @@ pub const MAX_SERVERS: usize = 4;
 /// Most questions in flight: six sockets a family, each to all servers.
 const MAX_QUESTIONS: usize = 12 * MAX_SERVERS;
 
-/// The first repetition; the pause doubles each time. RFC 8489 suggests 500 ms, for when nothing is known; a person
+/// The pause before the first repetition; pauses double. RFC 8489 suggests 500 ms, for when nothing is known; a person
 /// waits.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The pause after the last repetition: then the question is given up.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// Times that a question is asked, over four seconds.
 const TIMES: u32 = 5;
@@ -36,6 +40,7 @@ struct Question {
     local: SocketAddr,
     server: SocketAddr,
     times: u32,
+    pauses: Backoff,
     again: Timestamp,
 }
 
@@ -77,8 +82,9 @@ impl Gatherer {
                 if !reaches || self.questions.len() >= MAX_QUESTIONS || self.questions.values().any(asked) {
                     continue;
                 }
-                self.questions
-                    .insert(transaction(entropy), Question { local: *local, server: *server, times: 0, again: now });
+                let pauses = Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE);
+                let question = Question { local: *local, server: *server, times: 0, pauses, again: now };
+                self.questions.insert(transaction(entropy), question);
             }
         }
     }
@@ -87,7 +93,7 @@ impl Gatherer {
     pub(crate) fn next(&mut self, now: Timestamp) -> Option<Ask> {
         self.questions.retain(|_, question| question.times < TIMES || question.again > now);
         let (id, question) = self.questions.iter_mut().find(|(_, question)| question.again <= now)?;
-        question.again = now + FIRST_PAUSE * (1 << question.times);
+        question.again = now + question.pauses.pause();
         question.times += 1;
         Some((question.local, question.server, question_of(*id)))
     }

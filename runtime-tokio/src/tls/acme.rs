@@ -23,7 +23,7 @@ use self::answers::Answers;
 pub use self::cache::CacheError;
 use self::cache::{Cache, Kept};
 pub use self::order::AcmeError;
-use self::plan::{longest_sleep, pause_after, renewal_at};
+use self::plan::{longest_sleep, pauses, renewal_at};
 use super::{HTTP, InUse, Settings, server_config};
 
 /// The protocol of the authority's connections that check a name (RFC 8737, section 6.2).
@@ -91,9 +91,9 @@ impl Acme {
     /// Gets a certificate and renews it, for ever. `told` hears of each try, and whether there is a certificate to use
     /// afterwards. Notified, it calls `done`, and tries at once if the last try failed.
     pub async fn follow(mut self, again: &Notify, told: impl Fn(Tried<'_>, bool), done: impl Fn()) -> Infallible {
-        let mut failures = 0;
+        let (mut pauses, mut has_failed) = (pauses(), false);
         loop {
-            if failures == 0 {
+            if !has_failed {
                 loop {
                     tokio::select! {
                         () = self.wait_for_renewal() => break,
@@ -101,24 +101,27 @@ impl Acme {
                     }
                 }
             }
-            failures = match self.order(again, &done).await {
+            has_failed = match self.order(again, &done).await {
                 Ok(()) => {
                     tracing::info!(domains = self.options.domains.join(","), "a new certificate is in use");
                     told(Ok(()), true);
-                    0
+                    false
                 }
                 Err(cause) => {
                     told(Err(&cause), self.has_certificate());
                     tracing::warn!(%cause, has_one = self.has_certificate(), "no certificate by ACME");
-                    failures + 1
+                    true
                 }
             };
-            if failures == 0 && self.is_due() {
+            if !has_failed && self.is_due() {
                 tracing::warn!("the new certificate is old already: is the clock of this machine right?");
-                failures = 1;
+                has_failed = true;
+                pauses.reset();
             }
-            if failures > 0 {
-                let pause = pause_after(failures, &mut crate::entropy());
+            if !has_failed {
+                pauses.reset();
+            } else {
+                let pause = pauses.jittered(&mut crate::entropy());
                 tracing::info!(again_after = ?pause, "the authority is asked again");
                 tokio::select! {
                     () = sleep(pause) => {}

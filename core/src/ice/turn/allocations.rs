@@ -20,6 +20,7 @@ use turn_client_proto::udp::TurnClientUdp;
 
 use super::{Effect, StreamId};
 use crate::ice::server_url::{Credentials, Transport};
+use crate::support::backoff::Backoff;
 use crate::time::{Timestamp, earliest};
 
 /// Most servers: each costs an allocation and a path to check.
@@ -69,8 +70,18 @@ struct Server {
     allocation: Option<Allocation>,
     /// Tries that failed since the last one that did not.
     failed: u32,
+    /// The pauses between tries that failed.
+    rests: Backoff,
     /// The earliest time of the next try.
     again: Timestamp,
+}
+
+impl Server {
+    /// Nothing has failed: the next try begins at once.
+    fn try_afresh(&mut self, now: Timestamp) {
+        (self.failed, self.again) = (0, now);
+        self.rests.reset();
+    }
 }
 
 /// An allocation, or a try to have one.
@@ -148,10 +159,19 @@ impl Allocations {
             let server = &mut self.servers[known];
             if server.credentials != credentials {
                 server.credentials = credentials;
-                (server.failed, server.again) = (0, now);
+                server.try_afresh(now);
             }
         } else if self.servers.len() < MAX_SERVERS && !address.ip().is_unspecified() && address.port() != 0 {
-            self.servers.push(Server { address, transport, credentials, allocation: None, failed: 0, again: now });
+            let rests = Backoff::doubling(FIRST_REST, LONGEST_REST);
+            self.servers.push(Server {
+                address,
+                transport,
+                credentials,
+                allocation: None,
+                failed: 0,
+                rests,
+                again: now,
+            });
         }
     }
 
@@ -175,7 +195,7 @@ impl Allocations {
             };
             if gone {
                 self.lose(index);
-                (self.servers[index].failed, self.servers[index].again) = (0, now);
+                self.servers[index].try_afresh(now);
             }
         }
     }
@@ -194,7 +214,7 @@ impl Allocations {
                 self.transmit(now, index);
             }
             self.lose(index);
-            (self.servers[index].failed, self.servers[index].again) = (0, now);
+            self.servers[index].try_afresh(now);
         }
     }
 
@@ -432,6 +452,7 @@ impl Allocations {
             TurnEvent::AllocationCreated(_, relayed) if allocation.relayed_of(relayed.ip()).is_none() => {
                 allocation.relayed.push(relayed);
                 server.failed = 0;
+                server.rests.reset();
                 self.effects.push_back(Effect::Allocated(relayed));
                 self.permitted.iter().for_each(|ip| allocation.permit(now, *ip));
             }
@@ -463,7 +484,7 @@ impl Allocations {
         server.again = if (had && server.failed == 1) || !server.failed.is_multiple_of(tries) {
             now
         } else {
-            now + (FIRST_REST * (1 << (server.failed / tries - 1).min(6))).min(LONGEST_REST)
+            now + server.rests.pause()
         };
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beach_core::Entropy;
+use beach_core::Backoff;
 
 /// The pause after the first failure. Authorities count failures by the hour.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
@@ -22,12 +22,10 @@ pub(super) fn renewal_at(begin: u64, end: u64) -> u64 {
     begin + (end.saturating_sub(begin) * 2 / 3).max(LEAST_USE)
 }
 
-/// The pause after so many failures in a row: doubled each time, and different for each server, so that they do not all
-/// come back to a lost authority at once.
-pub(super) fn pause_after(failures: u32, entropy: &mut Entropy) -> Duration {
-    let doubled = FIRST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    let shortest = doubled.min(LONGEST_PAUSE) / 2;
-    shortest + shortest.mul_f64((entropy.number() % 1024) as f64 / 1024.0)
+/// The pauses after failures in a row. Times 0.5 to 1.5, so that servers do not all come back to a lost authority at
+/// once.
+pub(super) fn pauses() -> Backoff {
+    Backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE)
 }
 
 /// How long to sleep at once, of this many seconds.
@@ -47,14 +45,10 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_up_to_an_hour() {
-        let mut entropy = Entropy::new([1; 32]);
-        let mut longest = |failures| (0..50).map(|_| pause_after(failures, &mut entropy)).max().expect("fifty");
-        let minutes = [1, 2, 3, 6, 7, 100].map(|failures| longest(failures).as_secs_f64() / 60.0);
-        for (minutes, most) in minutes.into_iter().zip([1.0, 2.0, 4.0, 32.0, 60.0, 60.0]) {
-            assert!(minutes <= most && minutes > most * 0.9, "{minutes} of {most} minutes");
-        }
-        assert!((0..50).all(|_| pause_after(1, &mut entropy) >= FIRST_PAUSE / 2));
+    fn pauses_grow_from_a_minute_to_an_hour() {
+        let mut pauses = pauses();
+        let minutes: Vec<u64> = (0..8).map(|_| pauses.pause().as_secs() / 60).collect();
+        assert_eq!(minutes, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!((longest_sleep(7), longest_sleep(1_000_000)), (Duration::from_secs(7), LONGEST_SLEEP));
     }
 }
