@@ -8,6 +8,7 @@ use beach_core::crypto::invite::Invite;
 use beach_core::crypto::keys::HostSecrets;
 use beach_core::ice::server_url::{IceServer, Service};
 use beach_core::session::handshake::Stage;
+use beach_core::session::{NO_ANSWER_AFTER, no_answer};
 use beach_core::wire::signal::{FromRendezvous, IceUrl, MAX_ICE_SERVERS, ToRendezvous, parse_from_rendezvous, to_text};
 use beach_runtime_tokio::signal::{Signal, SignalEvent};
 use beach_runtime_tokio::turn::allocate;
@@ -22,9 +23,6 @@ use tokio::time::timeout;
 use crate::args::DoctorArgs;
 use crate::output::{self, code};
 use crate::report::{Outcome, Report};
-
-/// The longest time that a rendezvous or a TURN server may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The longest time that the trial handshake may take. The deadlines of its stages add up to more, but no handshake
 /// uses all of each.
@@ -56,7 +54,7 @@ pub(crate) async fn run(args: DoctorArgs) -> u8 {
     }
     let mut relays = Vec::new();
     for server in &args.ice_server {
-        let found = timeout(ANSWER_WITHIN, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
+        let found = timeout(NO_ANSWER_AFTER, tokio::net::lookup_host((server.host.as_str(), server.port))).await;
         let found: Vec<_> = found.ok().and_then(Result::ok).into_iter().flatten().collect();
         match &server.service {
             Service::Stun => servers.extend(found),
@@ -118,7 +116,7 @@ async fn rendezvous(report: &mut Report, server: &str) -> (Option<SocketAddr>, V
             }
         }
     };
-    let talked = timeout(ANSWER_WITHIN, talk).await.unwrap_or_else(|_| Err("no answer within 5 s".to_owned()));
+    let talked = timeout(NO_ANSWER_AFTER, talk).await.unwrap_or_else(|_| Err(no_answer()));
     let tls = if server.starts_with("https") { "TLS" } else { "no TLS" };
     let address = signal.peer().map(|peer| SocketAddr::new(peer.ip().to_canonical(), peer.port()));
     let time = signal.time().map(|there| (SystemTime::now(), there));
@@ -162,7 +160,7 @@ async fn turn(report: &mut Report, local: bool, server: &IceServer, address: Opt
     let Service::Turn(transport, Some(credentials)) = &server.service else { return };
     let Ok(mut sockets) = UdpSockets::bind(&usable_addresses(local || address.ip().is_loopback())) else { return };
     let started = Instant::now();
-    match allocate(&mut sockets, address, *transport, credentials.clone(), ANSWER_WITHIN).await {
+    match allocate(&mut sockets, address, *transport, credentials.clone(), NO_ANSWER_AFTER).await {
         Some(relayed) => {
             let took = output::milliseconds(started.elapsed());
             report.check("turn", Outcome::Good, &format!("{server} relays at {relayed}, after {took}"), "");
@@ -296,7 +294,7 @@ async fn join(link: &str, stage: &mut String) -> Result<String, String> {
                 {
                     let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
                 }
-                let _ = timeout(ANSWER_WITHIN, child.wait()).await;
+                let _ = timeout(NO_ANSWER_AFTER, child.wait()).await;
                 return Ok(kind);
             }
             Some("failed") => return Err(event["cause"].as_str().unwrap_or("no cause").to_owned()),

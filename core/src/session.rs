@@ -6,3 +6,5 @@ pub(crate) mod dialer;
 mod failure;
 pub mod handshake;
 pub mod link;
+
+pub use dialer::{NO_ANSWER_AFTER, no_answer};

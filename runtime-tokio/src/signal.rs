@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use beach_core::id::ShortId;
+use beach_core::session::NO_ANSWER_AFTER;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -32,7 +33,7 @@ use crate::websocket::{
 
 /// From [`Signal::dial`] to [`SignalEvent::Up`], name lookup included. A person waits; a rendezvous that needs longer
 /// is as good as down.
-pub const DIAL_DEADLINE: Duration = Duration::from_secs(5);
+pub const DIAL_DEADLINE: Duration = NO_ANSWER_AFTER;
 
 /// Texts that may wait to be sent. A handshake takes about a dozen; more than this means the connection is stuck.
 pub const OUTBOUND_MAX: usize = 256;

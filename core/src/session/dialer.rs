@@ -8,10 +8,10 @@ use crate::time::Timestamp;
 
 /// A rendezvous that has not answered after this time is left: no answer to the try to connect, or to the registration
 /// after it.
-pub(crate) const NO_ANSWER_AFTER: Duration = Duration::from_secs(5);
+pub const NO_ANSWER_AFTER: Duration = Duration::from_secs(5);
 
 /// The cause that people read then.
-pub(crate) fn no_answer() -> String {
+pub fn no_answer() -> String {
     format!("no answer within {} s", NO_ANSWER_AFTER.as_secs())
 }
 
