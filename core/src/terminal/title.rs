@@ -12,14 +12,20 @@ pub fn is_printable(c: char) -> bool {
     let hidden = matches!(
         c,
         '\u{ad}'
+            | '\u{34f}'
             | '\u{61c}'
-            | '\u{180e}'
+            // Fillers of Hangul, and the blank of Braille, look like blanks.
+            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' | '\u{2800}'
+            | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
+            // Variation selectors but the last, which makes emoji of other characters.
+            | '\u{fe00}'..='\u{fe0e}'
             | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
             // For private use: rows with links have them as placeholders.
             | '\u{100000}'..='\u{10ffff}'
     );
@@ -46,9 +52,12 @@ pub fn viewer_name(name: &str, number: u32) -> String {
     if is_blank(name) { format!("viewer {number}") } else { quoted_name(name) }
 }
 
+/// Makes an emoji of the character before; alone it is invisible.
+const EMOJI_SELECTOR: char = '\u{fe0f}';
+
 /// Whether a name has no character that can be seen.
 pub fn is_blank(name: &str) -> bool {
-    !name.chars().any(|c| is_printable(c) && !c.is_whitespace())
+    !name.chars().any(|c| is_printable(c) && !c.is_whitespace() && c != EMOJI_SELECTOR)
 }
 
 #[cfg(test)]
@@ -57,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_viewer_without_a_name_is_called_by_the_number() {
-        for name in ["", " ", "\u{3000}\u{200b}\n"] {
+        for name in ["", " ", "\u{3000}\u{200b}\n", "\u{3164}", "\u{2800}\u{115f}", "\u{fe0f}"] {
             assert_eq!(viewer_name(name, 3), "viewer 3", "{name:?}");
         }
         assert_eq!(viewer_name("viewer 4", 3), "\"viewer 4\"");
@@ -65,7 +74,7 @@ mod tests {
 
     #[test]
     fn titles_and_names_lose_what_nobody_sees_and_what_turns_text_around() {
-        let hidden = "\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202e}\u{2060}\u{2064}\u{2066}\u{2069}\u{feff}\
+        let hidden = "\u{34f}\u{115f}\u{1160}\u{17b4}\u{180b}\u{180f}\u{2800}\u{3164}\u{fe00}\u{ffa0}\u{fff0}\u{e0100}\u{e0fff}\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{202a}\u{202e}\u{2060}\u{2064}\u{2066}\u{2069}\u{feff}\
             \u{e0000}\u{e0041}\u{e007f}\u{100000}\u{108000}\u{10fffd}\u{1b}\u{9b}\u{7f}\n";
         for hidden in hidden.chars() {
             assert_eq!(clean_title(&format!("a{hidden}é中🦀")), "aé中🦀", "{hidden:?}");
