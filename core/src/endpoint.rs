@@ -189,8 +189,8 @@ where
     /// Tells the machine that time has passed, and the log which timers of the machine are due.
     fn feed_tick(&mut self, now: Timestamp) {
         if self.is_heard() {
-            for timer in self.machine.due(now) {
-                self.tell(now, None, || Step::TimerDue(timer));
+            for (link, timer) in self.machine.due(now) {
+                self.tell(now, link, || Step::TimerDue(timer));
             }
         }
         self.feed(now, <M::Input as From<Tick>>::from(Tick));

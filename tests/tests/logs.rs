@@ -237,9 +237,10 @@ fn missed(withheld: fn(&Signal) -> bool, cut: bool) -> [Missing; 2] {
         world.run_for(secs(90));
         assert!(world.viewers[0].exit.is_some(), "{}", world.story(0));
         let sides = [Who::Host(0), Who::Viewer(0)];
-        let stage_ends = |step: &Step| matches!(step, Step::TimerDue(timer) if timer.starts_with("Stage"));
-        let named = sides.iter().flat_map(|who| steps(&world, *who)).any(|(.., step)| stage_ends(&step));
-        assert!(named, "no side names the timer that ended the handshake");
+        let stage_ends = |step: &Step| matches!(step, Step::TimerDue(timer) if timer.starts_with("Stage ("));
+        let mut ended = sides.iter().flat_map(|who| steps(&world, *who)).filter(|(.., step)| stage_ends(step));
+        let (link, ..) = ended.next().expect("a side names the timer and the stage that ended the handshake");
+        assert!(link.is_some(), "the timer has its link");
         sides.map(|who| {
             let steps = steps(&world, who);
             let missing = |step: &Step| if let Step::Closed(missing) = step { *missing } else { None };

@@ -61,7 +61,7 @@ impl Machine for Bold {
 impl LinkUser for Bold {
     type ForRuntime = ViewerOutput;
 
-    fn due(&self, now: Timestamp) -> Vec<String> {
+    fn due(&self, now: Timestamp) -> Vec<(Option<LinkId>, String)> {
         self.viewer.due(now)
     }
 

@@ -215,7 +215,7 @@ impl From<Event> for HostInput {
 impl LinkUser for Host {
     type ForRuntime = HostOutput;
 
-    fn due(&self, now: Timestamp) -> Vec<String> {
+    fn due(&self, now: Timestamp) -> Vec<(Option<LinkId>, String)> {
         self.timers_due(now)
     }
 

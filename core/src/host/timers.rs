@@ -145,16 +145,21 @@ impl ConnectionTimer {
 }
 
 impl Host {
-    /// The names of the timers that are due, for the log.
-    pub(super) fn timers_due(&self, now: Timestamp) -> Vec<String> {
+    /// The names of the timers that are due, each with its link if there is one, for the log.
+    pub(super) fn timers_due(&self, now: Timestamp) -> Vec<(Option<LinkId>, String)> {
         let is_due = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         let own = self.timers().into_iter().filter(|(timer, at)| timer.is_named() && is_due(*at));
-        let mut names: Vec<_> = own.map(|(timer, _)| format!("{timer:?}")).collect();
+        let mut names: Vec<_> = own.map(|(timer, _)| (None, format!("{timer:?}"))).collect();
         for id in self.connections.due(now) {
             let connection = &self.connections[&id];
             let named = ConnectionTimer::ALL.into_iter().filter(|timer| timer.is_named());
             let due = named.filter(|timer| is_due(self.connection_time(connection, *timer)));
-            names.extend(due.map(|timer| format!("{timer:?} of link {id}")));
+            let stage = |timer| (timer == ConnectionTimer::Stage).then(|| connection.handshake.stage());
+            let name = |timer| match stage(timer) {
+                Some(stage) => format!("{timer:?} ({stage})"),
+                None => format!("{timer:?}"),
+            };
+            names.extend(due.map(|timer| (Some(id), name(timer))));
         }
         names
     }

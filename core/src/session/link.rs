@@ -417,9 +417,9 @@ pub trait LinkUser: crate::machine::Machine<Input: From<Event>> {
     /// The outputs that are for the runtime.
     type ForRuntime;
 
-    /// The names of the timers that are due at `now`, for the log: those of the handshake, the membership and the end.
-    /// Timers that run all the time, such as a frame's, are left out.
-    fn due(&self, now: Timestamp) -> Vec<String>;
+    /// The names of the timers that are due at `now`, each with its link if there is one, for the log: those of the
+    /// handshake, the membership and the end. Timers that run all the time, such as a frame's, are left out.
+    fn due(&self, now: Timestamp) -> Vec<(Option<LinkId>, String)>;
 
     /// Parts the outputs for the links from those for the runtime.
     ///

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Viewer;
 use crate::crypto::sas::Sas;
-use crate::id::MemberId;
+use crate::id::{LinkId, MemberId};
 use crate::machine::Tick;
 use crate::predict::Mode;
 use crate::role::Role;
@@ -196,7 +196,7 @@ impl From<Event> for ViewerInput {
 impl LinkUser for Viewer {
     type ForRuntime = ViewerOutput;
 
-    fn due(&self, now: Timestamp) -> Vec<String> {
+    fn due(&self, now: Timestamp) -> Vec<(Option<LinkId>, String)> {
         self.timers_due(now)
     }
 

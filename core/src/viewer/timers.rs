@@ -1,6 +1,7 @@
 //! Every deadline of the viewer, each written once: the event, the time, and the consequence.
 
 use super::{End, Viewer, ViewerExit};
+use crate::id::LinkId;
 use crate::session::dialer::no_answer;
 use crate::session::handshake::{Cause, Stage};
 use crate::session::link::{Command, Envelope, LinkDown};
@@ -75,9 +76,15 @@ impl Timer {
 
 impl Viewer {
     /// The names of the timers that are due, for the log.
-    pub(super) fn timers_due(&self, now: Timestamp) -> Vec<String> {
+    pub(super) fn timers_due(&self, now: Timestamp) -> Vec<(Option<LinkId>, String)> {
         let set = self.timers().into_iter().filter(|(timer, _)| timer.is_named());
-        set.filter(|(_, at)| at.is_some_and(|at| at <= now)).map(|(timer, _)| format!("{timer:?}")).collect()
+        let due = set.filter(|(_, at)| at.is_some_and(|at| at <= now));
+        due.map(|(timer, _)| {
+            let is_of_link = matches!(timer, Timer::Stage | Timer::AskAgain | Timer::Control);
+            let stage = if timer == Timer::Stage { format!(" ({})", self.join.stage()) } else { String::new() };
+            (is_of_link.then_some(self.join.link), format!("{timer:?}{stage}"))
+        })
+        .collect()
     }
 
     /// All deadlines.
