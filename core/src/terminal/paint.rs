@@ -341,7 +341,7 @@ impl Painter {
             }
             let goes_on: Vec<bool> = batch.iter().zip(&self.main).map(|(line, row)| goes_on(line, row, cols)).collect();
             for row in 0..goes_on.len() {
-                if !goes_on[row] && may_go_on(&self.main[row], row > 0 && goes_on[row - 1]) {
+                if !goes_on[row] && may_go_on(&self.main[row], row == 0 || goes_on[row - 1]) {
                     writer.end_row(&mut self.main, row);
                 }
             }
@@ -391,9 +391,9 @@ impl Painter {
             let line = over.as_ref().or(numbered.map(|numbered| numbered.line));
             let line = line.map(|line| line.crop(left.into(), width)).unwrap_or_default();
             let line = Line { wrapped, ..bordered(line, top + row, local, host) };
-            let row = Row { key, line, under: None };
+            let row = Row { key, line, ..Row::default() };
             wanted.push(Some(match text {
-                Some(text) => Row { key: None, line: text.clone(), under: Some(Box::new(row)) },
+                Some(text) => Row { line: text.clone(), under: Some(Box::new(row)), ..Row::default() },
                 None => row,
             }));
         }

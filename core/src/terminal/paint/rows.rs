@@ -25,8 +25,17 @@ pub(super) struct Key {
 pub(super) struct Row {
     pub(super) key: Option<Key>,
     pub(super) line: Line,
+    /// The terminal may still have the row go on in the one below, although the row's line does not say so.
+    pub(super) may_go_on: bool,
     /// The row's content under the banner, if a banner covers it.
     pub(super) under: Option<Box<Row>>,
+}
+
+impl Row {
+    /// The terminal may have forgotten that the row goes on in the one below.
+    fn doubt_wrap(&mut self) {
+        self.may_go_on |= std::mem::take(&mut self.line.wrapped);
+    }
 }
 
 /// The content of one of the terminal's screens, from the top; `None` for rows of unknown content.
@@ -53,7 +62,7 @@ pub(in crate::terminal) struct Writer<'a> {
     pub(in crate::terminal) at: Option<u16>,
     pub(in crate::terminal) out: &'a mut Vec<u8>,
     begun: Option<Begun>,
-    /// The row that is written next may be where the one above goes on.
+    /// The row above may be wrapped into the row that is written next.
     pub(super) continues: bool,
 }
 
@@ -61,7 +70,7 @@ pub(in crate::terminal) struct Writer<'a> {
 /// it is erased at once.
 const ERASE_IN_PARTS: &[u8] = b"\x1b[1X\x1b[2G\x1b[K";
 
-/// A row whose first cells were written already, as the row above was wrapped into it.
+/// A row whose first cells were written already, as the row above was wrapped into it: [`Writer::row`] goes on there.
 #[derive(Clone, Copy, Debug)]
 struct Begun {
     row: u16,
@@ -97,24 +106,27 @@ impl<'a> Writer<'a> {
     pub(super) fn rows(&mut self, shown: &mut Rows, mut wanted: Vec<Option<Row>>) {
         self.end_rows(shown, &mut wanted);
         for row in 0..wanted.len() {
-            let is_ended = self.ends(row);
-            let stays = || shown[row].clone().filter(|shown| is_ended && shown.line.wrapped);
+            let is_ended = self.was_ended(row);
+            let stays = || shown[row].as_ref().filter(|shown| is_ended && shown.line.wrapped).cloned();
             let Some(mut next) = wanted[row].take().or_else(stays) else { continue };
             let below = wanted.get(row + 1).and_then(Option::as_ref).or_else(|| shown.get(row + 1)?.as_ref());
             let before = shown[row].as_ref().map(|shown| &shown.line);
             // The row above the first one is in the scrollback.
             let above = row.checked_sub(1).map(|above| shown[above].as_ref().is_some_and(|above| above.line.wrapped));
             self.continues = above.unwrap_or(true);
+            let may_go_on = shown[row].as_ref().is_some_and(|shown| shown.line.wrapped || shown.may_go_on);
             next.line.wrapped = self.flow(row as u16, before, &next.line, below.map(|below| &below.line));
+            next.may_go_on = may_go_on && !next.line.wrapped;
             shown[row] = Some(next);
         }
     }
 
-    /// Ends the rows that go on, or may, in the row below and shall not any more. A row beside one that is ended is
-    /// written anew.
+    /// Ends the rows that shall not go on in the row below any more, if the terminal may know that they do. Since the
+    /// terminal may then forget the wrap of a row beside, that row is written anew.
     fn end_rows(&mut self, shown: &mut Rows, wanted: &mut [Option<Row>]) {
         for row in 0..wanted.len() {
-            let is_begun = row > 0 && wanted[row - 1].as_ref().is_some_and(|above| above.line.wrapped);
+            // The row above the first one is in the scrollback.
+            let is_begun = row == 0 || wanted[row - 1].as_ref().is_some_and(|above| above.line.wrapped);
             let ends = wanted[row].as_ref().is_some_and(|next| !next.line.wrapped);
             if !ends || !may_go_on(&shown[row], is_begun) {
                 continue;
@@ -127,16 +139,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Erases a row, so that the terminal forgets that the row goes on below. tmux forgets this only when the whole row
-    /// is erased at once, and forgets of the row above as well that it goes on. The one above the first is in the
-    /// scrollback and cannot be wrapped again: so the second row is erased at once, for the first one's sake.
+    /// Erases a row, so that the terminal forgets that the row goes on below. tmux forgets that only when the whole row
+    /// is erased at once, and then forgets the wrap of the row above too. The row above row 0 is in the scrollback, and
+    /// cannot be wrapped again. So row 1 is erased at once instead: that ends row 0.
     pub(super) fn end_row(&mut self, shown: &mut Rows, row: usize) {
         self.pen.reset(self.out);
         go_to(self.out, row as u16, 0);
         self.at = None;
         if row > 0 {
             self.out.extend_from_slice(b"\x1b[K");
-            shown[row - 1].iter_mut().for_each(|above| above.line.wrapped = false);
+            shown[row - 1].iter_mut().for_each(Row::doubt_wrap);
         } else {
             self.out.extend_from_slice(ERASE_IN_PARTS);
             if let Some(second) = shown.get_mut(1) {
@@ -149,13 +161,13 @@ impl<'a> Writer<'a> {
     }
 
     /// Whether the terminal forgot that a row goes on, as the wrap into that row wrote the row's last column too.
-    fn ends(&self, row: usize) -> bool {
+    fn was_ended(&self, row: usize) -> bool {
         self.begun.is_some_and(|begun| usize::from(begun.row) == row && begun.last_column == LastColumn::Written)
     }
 
     /// Makes a row that shows `shown` show `line`, and lets it go on in the row below if the line says so; `below` is
     /// what that row shows or will show, if there is such a row. Returns whether the terminal knows the two as one
-    /// line. A row that goes on and shall not any more must have been ended.
+    /// line. The caller has ended ([`end_row`](Writer::end_row)) a row that shall not go on any more.
     pub(super) fn flow(&mut self, row: u16, shown: Option<&Line>, line: &Line, below: Option<&Line>) -> bool {
         let was_wrapped = shown.is_some_and(|shown| shown.wrapped);
         let last_column = self.row(row, shown, line);
@@ -191,7 +203,12 @@ impl<'a> Writer<'a> {
             // Before the text, not after it: a half of a wide character that was left there would spoil what is written
             // over it.
             self.pen.reset(self.out);
-            self.out.extend_from_slice(b"\x1b[K");
+            if start == 0 && self.continues {
+                self.out.extend_from_slice(ERASE_IN_PARTS);
+                go_to(self.out, row, 0);
+            } else {
+                self.out.extend_from_slice(b"\x1b[K");
+            }
         }
         let last = self.cells(old.as_deref(), &new, (start, last), line.columns());
         if last + 1 >= self.cols { LastColumn::Written } else { untouched }
@@ -329,9 +346,9 @@ impl<'a> Writer<'a> {
         self.pen.reset(self.out);
         self.out.extend_from_slice(b"\x1b[0m");
         let last = shown.len() - 1;
-        let begun = self.begun.map(|begun| usize::from(begun.row)).filter(|row| self.ends(*row));
+        let begun = self.begun.map(|begun| usize::from(begun.row)).filter(|row| self.was_ended(*row));
         if let Some(Some(row)) = begun.and_then(|row| shown.get_mut(row)) {
-            row.line.wrapped = false;
+            row.doubt_wrap();
         }
         self.begun = None;
         go_to(self.out, last as u16, 0);
@@ -342,10 +359,10 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Whether a row may go on below although the terminal writes it. If the row above is wrapped into it, then a row of
-/// unknown content is not erased as a whole.
+/// Whether the terminal may still have a row go on in the one below after the row was written. A row of unknown content
+/// is erased then, but not at once if the row above is wrapped into it (`is_begun`).
 pub(super) fn may_go_on(shown: &Option<Row>, is_begun: bool) -> bool {
-    shown.as_ref().map_or(is_begun, |row| row.line.wrapped)
+    shown.as_ref().map_or(is_begun, |row| row.line.wrapped || row.may_go_on)
 }
 
 /// To some terminals this takes no cell; so there is a blank below it.

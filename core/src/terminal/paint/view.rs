@@ -110,8 +110,8 @@ pub(super) fn bordered(mut line: Line, row: u16, local: Size, host: Size) -> Lin
     line
 }
 
-/// Whether a line that leaves the screen goes on in the row below: on the terminal it did already where it stands, also
-/// under the banner, or it ends where the row does.
+/// Whether a line that leaves the screen goes on in the row below. The line does if the row shows exactly this line, or
+/// has it under the banner; or if the line fills the row.
 pub(super) fn goes_on(line: &Line, shown: &Option<Row>, cols: usize) -> bool {
     let is_drawn = shown
         .as_ref()
