@@ -73,6 +73,8 @@ enum Owed {
     Terminal,
     /// The person asked for path and traffic (`~s`).
     Status,
+    /// A key turns the page with that answer.
+    Turn,
     /// A text for the person's clipboard (--clipboard).
     Clipboard(String),
 }

@@ -57,6 +57,7 @@ impl Surroundings<ViewerEndpoint> for Join {
                     let lines = self.status_lines(endpoint.round_trip());
                     self.page(&lines);
                 }
+                Owed::Turn => self.pending.push_back(ViewerInput::Turn),
             }
         }
         if self.told.voice == Voice::Json

@@ -100,6 +100,8 @@ impl Join {
                     self.typing.wanted = KeysWanted::No;
                     self.pending.push_back(ViewerInput::Keys(bytes));
                 }
+                // The page about the path is made later than this key is read.
+                Action::Turn if self.owed.iter().any(|owed| matches!(owed, Owed::Status)) => self.owe(Owed::Turn),
                 Action::Turn => self.pending.push_back(ViewerInput::Turn),
                 Action::Paste { bytes, first, last } => {
                     self.typing.wanted = KeysWanted::No;

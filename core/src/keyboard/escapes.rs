@@ -134,7 +134,8 @@ impl Escapes {
     }
 
     /// From now on the caller shows a page for each command that asks for one. A key behind such an escape turns the
-    /// page even if both come in one read, before the caller can say how many keys the page takes.
+    /// page even if both come in one read, before the caller can say how many keys the page takes. Further keys of that
+    /// read are typed, since every page takes one key at least, and few take more.
     pub fn show_pages(&mut self) {
         self.shows_pages = true;
     }
