@@ -64,12 +64,14 @@ pub enum Fault {
     SilentResume,
     /// A member that comes back is not told of a new role.
     SilentRole,
+    /// A message of the host reaches nobody.
+    SilentHost,
     /// A link that changed is not looked at again, which a machine's own assertions notice.
     Untouched,
 }
 
 /// All of them.
-pub const ALL: [Fault; 29] = [
+pub const ALL: [Fault; 30] = [
     Fault::WithdrawnInvites,
     Fault::ApprovalLostInPause,
     Fault::ApprovedAreHidden,
@@ -98,6 +100,7 @@ pub const ALL: [Fault; 29] = [
     Fault::NoGoodbye,
     Fault::SilentResume,
     Fault::SilentRole,
+    Fault::SilentHost,
     Fault::Untouched,
 ];
 

@@ -154,6 +154,43 @@ fn a_session_does_not_end_as_nobody_joined_while_somebody_waits_for_approval() {
 }
 
 #[test]
+fn a_viewer_that_waits_in_a_pause_is_reminded_once_the_rendezvous_is_back() {
+    let mut world = asked(World::new(5, fake_engine), Approve::Everybody, &[Role::View]);
+    act(&mut world, ModeratorAction::Pause);
+    // A reminder is due after 60 s; viewers give up after 120 s without a word.
+    world.run_for(secs(57));
+    world.shut_out(Who::Host(0), true);
+    world.break_signal(Who::Host(0));
+    world.run_for(secs(5));
+    world.shut_out(Who::Host(0), false);
+    world.run_for(secs(100));
+    assert!(world.viewers[0].exit.is_none(), "{}", world.story(0));
+    act(&mut world, ModeratorAction::Approve(FIRST));
+    act(&mut world, ModeratorAction::Resume);
+    world.run_for(secs(5));
+    assert_eq!(world.hosts[0].node.machine().members(), 1, "{}", world.story(0));
+}
+
+#[test]
+fn a_member_that_is_removed_while_away_is_told_so_and_does_not_come_back() {
+    let mut world = session(&[Role::Control]);
+    // Neither directly nor through the rendezvous.
+    world.cut(Who::Viewer(0), true);
+    world.shut_out(Who::Viewer(0), true);
+    world.break_signal(Who::Viewer(0));
+    world.run_until(secs(30), |world| {
+        world.hosts[0].notices.iter().any(|(_, notice)| matches!(notice, HostNotice::Away(id, _) if *id == FIRST))
+    });
+    act(&mut world, ModeratorAction::Kick { member: FIRST, keep_links: true });
+    world.cut(Who::Viewer(0), false);
+    world.shut_out(Who::Viewer(0), false);
+    world.run_for(secs(30));
+    let (_, failure) = failed(&world, 0).unwrap_or_else(|| panic!("{}", world.story(0)));
+    assert_eq!(failure.cause, Cause::Refused(Refusal::Denied), "{}", world.story(0));
+    assert_eq!(world.hosts[0].node.machine().members(), 0);
+}
+
+#[test]
 fn what_somebody_may_do_changes_within_a_round_trip_and_nobody_reconnects() {
     let mut world = session(&[Role::View]);
     world.type_keys(0, "before");

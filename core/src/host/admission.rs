@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, Request, State};
 use super::member::MAX_VIEWERS;
+use super::moderation::Sharing;
 use super::{Host, HostNotice, InviteRules};
 use crate::crypto::sas::Sas;
 use crate::id::{LinkId, MemberId};
@@ -24,6 +25,9 @@ const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// Links remembered as used: a recorded hello that is replayed would otherwise hold a viewer's place for some seconds.
 const MAX_USED_LINKS: usize = 1024;
 
+/// Removed members that are remembered, so that each is told why it does not get its place back.
+const MAX_REMOVED: usize = 256;
+
 /// The state of the invites, and of viewers that came by them.
 #[derive(Default)]
 pub(super) struct Admission {
@@ -31,6 +35,8 @@ pub(super) struct Admission {
     members_ever: u32,
     /// Links that have said hello, newest last: each says hello once.
     used: VecDeque<LinkId>,
+    /// The first links of members that a person has removed, newest last.
+    removed: VecDeque<LinkId>,
     /// How often a wrong key was tried.
     wrong_keys: u64,
     /// How often the invites were withdrawn.
@@ -64,6 +70,18 @@ impl Admission {
         if self.used.len() > MAX_USED_LINKS {
             self.used.pop_front();
         }
+    }
+
+    /// A person has removed the member that was first on this link.
+    pub(super) fn removed(&mut self, origin: LinkId) {
+        self.removed.push_back(origin);
+        if self.removed.len() > MAX_REMOVED {
+            self.removed.pop_front();
+        }
+    }
+
+    pub(super) fn was_removed(&self, origin: LinkId) -> bool {
+        self.removed.contains(&origin)
     }
 
     /// A wrong key was tried; how often by now.
@@ -127,6 +145,7 @@ impl Admission {
     /// Invariants of admission.
     pub(super) fn check(&self, ids: &BTreeSet<u32>) {
         assert!(self.used.len() <= MAX_USED_LINKS, "links that were used are bounded");
+        assert!(self.removed.len() <= MAX_REMOVED, "removed members are bounded");
         assert!(ids.last().is_none_or(|id| *id <= self.members_ever), "every number was given");
     }
 }
@@ -159,6 +178,8 @@ pub(super) struct Pending {
     pub(super) since: Timestamp,
     /// When the viewer was told last that it waits.
     told_at: Timestamp,
+    /// The viewer is to be told again, and could not be: the rendezvous is away.
+    owes_reminder: bool,
     /// The words that both sides can compare, as soon as they are known.
     pub(super) sas: Option<Sas>,
 }
@@ -176,9 +197,9 @@ impl Pending {
         self.awaits() == Awaits::Person && self.sas.is_some()
     }
 
-    /// When the viewer is told again that it waits, in a pause.
-    pub(super) fn remind_at(&self) -> Timestamp {
-        self.told_at + REMIND_EVERY
+    /// When the viewer is told again that it waits: in a pause, or as soon as possible if a reminder is owed.
+    pub(super) fn remind_at(&self, sharing: Sharing) -> Option<Timestamp> {
+        if self.owes_reminder { Some(self.told_at) } else { sharing.is_paused().then_some(self.told_at + REMIND_EVERY) }
     }
 }
 
@@ -214,7 +235,15 @@ impl Host {
         }
         let id = self.admission.next_id();
         let Some(connection) = self.connections.get_mut(&link) else { return };
-        connection.state = State::Pending(Pending { id, request, approval, since: now, told_at: now, sas: None });
+        connection.state = State::Pending(Pending {
+            id,
+            request,
+            approval,
+            since: now,
+            told_at: now,
+            owes_reminder: false,
+            sas: None,
+        });
         connection.handshake.enter(now, Stage::WaitingForApproval);
         self.notice(HostNotice::Stage(link, Stage::WaitingForApproval));
         self.link(Command::Verdict(link, Verdict::Waiting));
@@ -289,12 +318,17 @@ impl Host {
         }
     }
 
+    /// Tells a pending viewer again that it waits. Without the rendezvous the viewer is told as soon as that is back.
     pub(super) fn remind(&mut self, now: Timestamp, link: LinkId) {
+        let is_reached = self.registration.is_registered();
         let Some(connection) = self.connections.get_mut(&link) else { return };
         let Some(pending) = connection.pending_mut() else { return };
-        pending.told_at = now;
+        pending.owes_reminder = !is_reached;
+        if is_reached {
+            pending.told_at = now;
+        }
         connection.handshake.enter_afresh(now, Stage::WaitingForApproval);
-        if self.registration.is_registered() {
+        if is_reached {
             self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Waiting)));
         }
     }

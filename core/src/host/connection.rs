@@ -174,11 +174,6 @@ impl Connection {
         self.handshake.deadline().filter(|_| !self.is_away() && !waits)
     }
 
-    /// When a pending viewer is told again that it waits, in a pause.
-    pub(super) fn remind_at(&self) -> Option<Timestamp> {
-        self.pending().map(Pending::remind_at)
-    }
-
     /// When a member goes although its goodbye was not acknowledged.
     pub(super) fn part_by(&self) -> Option<Timestamp> {
         match &self.member()?.presence {

@@ -33,6 +33,8 @@ impl Host {
         let known = resumes.map(|origin| self.place_of(origin).is_some());
         let refusal = if self.admission.has_said_hello(link) {
             Some(Refusal::Misuse)
+        } else if resumes.is_some_and(|origin| self.admission.was_removed(origin)) {
+            Some(Refusal::Denied)
         } else if self.lifecycle.is_too_late(now) && known != Some(true) {
             Some(Refusal::NoSession)
         } else if !versions.iter().any(|version| VERSIONS.contains(version)) {

@@ -200,7 +200,7 @@ impl Host {
         }
     }
 
-    /// Viewers that wait are told that there is nothing left to wait for.
+    /// Refuses the viewers that wait: there is nothing left to wait for.
     fn refuse_all_pending(&mut self, now: Timestamp) {
         let pending = self.connections.iter().filter(|(_, connection)| connection.pending().is_some());
         for link in pending.map(|(link, _)| *link).collect::<Vec<_>>() {
@@ -246,10 +246,10 @@ impl Host {
             self.refuse_all_pending(now);
         }
         let is_stopped = self.lifecycle.is_stopped();
-        // A stranger who proves nothing does not hold a stop up.
+        // A stranger who proves nothing does not delay a stop.
         let owed = |connection: &Connection| match connection.owed_until(ending.at) {
             Some(until) => now < until,
-            None => !(is_stopped && connection.is_proving()),
+            None => !(is_stopped && connection.is_proving() && connection.needs_invite()),
         };
         let is_over = end + LATE_HANDSHAKE_WITHIN <= now;
         if is_over || (end <= now && !self.connections.values().any(owed)) {

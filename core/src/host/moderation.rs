@@ -201,6 +201,7 @@ impl Host {
                 self.admit_after_pause(now);
                 self.remind_all(now);
             }
+            ModeratorAction::Say(_) if is_faulty!(SilentHost) => {}
             ModeratorAction::Say(text) => {
                 self.tell_all(&FromHost::Notice(super::members::clip(&clean_title(&text)).to_owned()))
             }
@@ -228,8 +229,10 @@ impl Host {
         let Some((member, link)) = self.present(id).zip(self.connections.link_of(id)) else {
             return self.decide(now, id, Decision::Refuse);
         };
+        let (origin, is_away) = (member.origin, member.is_away());
+        self.admission.removed(origin);
         let (why, cause) = ("the person at the host decided so".to_owned(), Cause::Refused(Refusal::Denied));
-        if member.is_away() {
+        if is_away {
             self.remove(now, link, cause);
         } else {
             self.part(now, link, Goodbye::Removed(why), cause);

@@ -177,10 +177,11 @@ impl Host {
             Timer::Connections => self.connections.deadline(),
             Timer::FirstRegistration => self.registration.begins_by(),
             Timer::Start => match self.config.start {
-                // Whoever is on the way in by an invite may still join: their own deadlines end that wait.
+                // Whoever is on the way in by an invite may still join, as long as a person may take to decide.
                 Start::WhenJoined(Some(within)) if self.lifecycle == Lifecycle::Waiting => {
                     let is_coming = self.connections.values().any(|connection| connection.invited_as().is_some());
-                    self.registration.since().map(|since| since + within).filter(|_| !is_coming)
+                    let patience = Stage::WaitingForApproval.deadline().filter(|_| is_coming).unwrap_or_default();
+                    self.registration.since().map(|since| since + within + patience)
                 }
                 Start::WhenJoined(_) | Start::AtOnce => None,
             },
@@ -208,7 +209,10 @@ impl Host {
         let shown = connection.member().filter(|_| connection.takes_frames());
         match timer {
             ConnectionTimer::Stage => connection.fails_at(self.sharing),
-            ConnectionTimer::Reminder => connection.remind_at().filter(|_| self.sharing.is_paused()),
+            // Without the rendezvous no reminder could travel.
+            ConnectionTimer::Reminder => {
+                connection.pending()?.remind_at(self.sharing).filter(|_| self.registration.is_registered())
+            }
             ConnectionTimer::Control => connection.control_by(),
             ConnectionTimer::Goodbye => connection.part_by(),
             ConnectionTimer::Place => connection.kept_until(),
