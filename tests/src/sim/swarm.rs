@@ -21,4 +21,4 @@ pub use model::{Model, Person, Place, Session};
 pub use play::{Outcome, play};
 pub use run::{judge, read_script, slices};
 pub use shrink::shrink;
-pub use step::{Invited, Keep, Layer, Plan, Router, Script, Step};
+pub use step::{Ending, Invited, Keep, Layer, Plan, Router, Script, Step};

@@ -5,6 +5,7 @@ pub mod input;
 pub mod screens;
 pub mod server;
 pub mod times;
+pub mod told;
 
 use std::fmt;
 
@@ -56,7 +57,8 @@ pub enum Promise {
     Liveness,
     /// A newcomer with a good invite gets in.
     Newcomer,
-    /// Viewers are told of their role and of pauses, also of what changed while they were away.
+    /// Viewers are told of their role and of pauses, also of what changed while they were away; and once of each
+    /// message of the host.
     Told,
     /// Viewers are told how the session ended.
     Ending,

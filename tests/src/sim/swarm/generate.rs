@@ -4,7 +4,7 @@
 use beach_core::host::{Approve, MAX_VIEWERS};
 use beach_core::role::Role;
 
-use super::step::{Invited, Keep, Layer, Plan, Router, Script, Step};
+use super::step::{Ending, Invited, Keep, Layer, Plan, Router, Script, Step};
 use crate::sim::nat::Behaviour;
 use crate::sim::network::Dice;
 
@@ -109,7 +109,7 @@ impl Kind {
 pub fn random(seed: u64, layer: Layer) -> Script {
     let mut dice = Dice::new(seed ^ 0x5eed_0000_0000);
     let approve = [Approve::Nobody, Approve::Nobody, Approve::Control, Approve::Everybody][dice.between(0, 3) as usize];
-    let plan = Plan {
+    let mut plan = Plan {
         seed,
         layer,
         approve,
@@ -119,6 +119,7 @@ pub fn random(seed: u64, layer: Layer) -> Script {
         size: (dice.between(30, 120) as u16, dice.between(6, 40) as u16),
         echoes: dice.percent(70),
         pages: dice.percent(15),
+        ending: Ending::Quiet,
         fault: None,
     };
     let mut kinds = Vec::new();
@@ -144,7 +145,13 @@ pub fn random(seed: u64, layer: Layer) -> Script {
         let at = dice.between(1, steps.len() as u64) as usize;
         steps.insert(at, Step::Wait(LASTS - lasts));
     }
+    plan.ending = ending(&mut dice);
     Script { plan, steps }
+}
+
+fn ending(dice: &mut Dice) -> Ending {
+    let all = [Ending::Quiet, Ending::Paused, Ending::Behind, Ending::CutShort, Ending::Stopped];
+    all[dice.between(0, all.len() as u64 - 1) as usize]
 }
 
 /// Mostly less than a round trip or a few; at times longer than a deadline.

@@ -54,6 +54,8 @@ pub struct Person {
     pub told_paused: bool,
     /// The role, as the viewer was told.
     pub told_role: Option<Role>,
+    /// How many messages of the host the viewer was told.
+    pub told_words: u64,
     /// By this time the viewer is a member: the host let the viewer in, and nothing stands in the way.
     pub in_by: Option<Timestamp>,
     /// Whether the viewer may type, as far as the host decides.
@@ -92,6 +94,8 @@ pub struct Session {
     pub generation: u32,
     /// The version of the screen that viewers saw at most when the pause began.
     pub paused_at: Option<u64>,
+    /// How often the host said something to everybody.
+    pub said: u64,
     /// Its host or its program has ended.
     pub is_over: bool,
     /// Its program is ending: members are leaving.
@@ -258,7 +262,7 @@ impl Model {
                     }
                 }
             }
-            ModeratorAction::Say(_) => {}
+            ModeratorAction::Say(_) => self.sessions[session].said += 1,
         }
     }
 

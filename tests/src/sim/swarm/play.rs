@@ -16,7 +16,7 @@ use beach_core::viewer::ViewerNotice;
 
 use super::checkers::screens::Frames;
 use super::checkers::times::Stages;
-use super::checkers::{Broken, Promise, Verdict, admission, input, screens, server};
+use super::checkers::{Broken, Promise, Verdict, admission, input, screens, server, told};
 use super::model::{Model, Place};
 use super::step::{Layer, Script};
 use crate::determinism;
@@ -230,7 +230,7 @@ impl<E: Engine> Run<E> {
                 Seen::WriteOwn(session, bytes) => input::own_written(&mut self.model, at, session, &bytes)?,
                 Seen::TakenBack(session) => input::taken_back(&mut self.model, session),
                 Seen::HostEnded(session) => self.model.end_session(at, session),
-                Seen::Viewer(viewer, notice) => self.viewer_says(at, viewer, &notice),
+                Seen::Viewer(viewer, notice) => self.viewer_says(at, viewer, &notice)?,
                 Seen::ViewerEnded(viewer, exit) => {
                     server::one_address(&self.model, at, viewer, &exit)?;
                     self.viewer_gone(at, viewer);
@@ -249,7 +249,7 @@ impl<E: Engine> Run<E> {
         self.stages[viewer].forget();
     }
 
-    fn viewer_says(&mut self, at: Timestamp, viewer: usize, notice: &ViewerNotice) {
+    fn viewer_says(&mut self, at: Timestamp, viewer: usize, notice: &ViewerNotice) -> Verdict {
         match notice {
             ViewerNotice::Stage(stage) => self.stages[viewer].entered(at, *stage),
             ViewerNotice::FirstScreen(_, role) => {
@@ -264,6 +264,7 @@ impl<E: Engine> Run<E> {
             ViewerNotice::Paused(is_paused) => self.model.people[viewer].told_paused = *is_paused,
             ViewerNotice::Role(role) => self.model.people[viewer].told_role = Some(*role),
             ViewerNotice::Overflow | ViewerNotice::ReadOnly => self.model.hamper(at, viewer),
+            ViewerNotice::Said(_) => told::heard(&mut self.model, at, viewer)?,
             ViewerNotice::Paths(..)
             | ViewerNotice::Unreachable(_)
             | ViewerNotice::Connected(_)
@@ -272,9 +273,9 @@ impl<E: Engine> Run<E> {
             | ViewerNotice::Bell
             | ViewerNotice::Clipboard(_)
             | ViewerNotice::Away(_)
-            | ViewerNotice::Said(_)
             | ViewerNotice::Sas(_) => {}
         }
+        Ok(())
     }
 
     /// Another viewer has started.

@@ -9,10 +9,10 @@ use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::viewer::{ViewerExit, ViewerInput};
 
-use super::checkers::{Promise, Verdict, input, screens, server};
+use super::checkers::{Broken, Promise, Verdict, input, screens, server};
 use super::model::Place;
 use super::play::Run;
-use super::step::{Invited, Step};
+use super::step::{Ending, Invited, Step};
 use crate::sim::check::same_screens;
 use crate::sim::world::{ms, secs};
 
@@ -38,6 +38,12 @@ const TOLD_WITHIN: Duration = secs(15);
 /// Viewers whose host is lost try to come back for 120 s, and the rendezvous forgets within 75 s.
 const GONE_WITHIN: Duration = secs(240);
 
+/// Members know what the host said after this time.
+const HEARD_WITHIN: Duration = secs(3);
+
+/// The pages that a program prints right before its end.
+const PAGES: u64 = 30;
+
 /// The exit code of programs.
 const CODE: i32 = 7;
 
@@ -48,6 +54,7 @@ impl<E: Engine> Run<E> {
         self.come_back()?;
         self.newcomer()?;
         self.everybody_types()?;
+        self.everybody_hears()?;
         self.end()
     }
 
@@ -128,7 +135,7 @@ impl<E: Engine> Run<E> {
             self.approve_all()?;
             let Err((promise, what)) = self.missing() else { return Ok(()) };
             if self.now() >= end {
-                return Err(super::Broken { promise, what, at: self.now() });
+                return Err(Broken { promise, what, at: self.now() });
             }
             self.pass(ms(250))?;
         }
@@ -173,7 +180,7 @@ impl<E: Engine> Run<E> {
             let is_late = self.now() >= end || !self.model.people[before].is_running;
             if is_late {
                 let what = format!("viewer {before} came by a good invite: {story}");
-                return Err(super::Broken { promise: Promise::Newcomer, what, at: self.now() });
+                return Err(Broken { promise: Promise::Newcomer, what, at: self.now() });
             }
             self.approve_all()?;
             self.pass(ms(250))?;
@@ -214,29 +221,91 @@ impl<E: Engine> Run<E> {
         })
     }
 
-    /// The program ends, everybody learns how, and goes.
-    fn end(&mut self) -> Verdict {
+    /// Members of the session that are here, and whose processes run.
+    fn members(&self) -> Vec<usize> {
         let session = self.model.current();
-        let members: Vec<_> = (0..self.model.people.len())
-            .filter(|viewer| self.model.people[*viewer].place == Place::Here)
-            .filter(|viewer| self.model.can_come_back(&self.model.people[*viewer]))
-            .filter(|viewer| self.model.people[*viewer].session == session && self.model.people[*viewer].is_running)
-            .collect();
-        self.model.session().is_ending = true;
-        self.world.end_program(session, CODE);
+        let people = self
+            .model
+            .people
+            .iter()
+            .enumerate()
+            .filter(|(_, person)| person.place == Place::Here && person.session == session && person.is_running);
+        people.filter(|(_, person)| self.model.can_come_back(person)).map(|(viewer, _)| viewer).collect()
+    }
+
+    /// The host says something, and every member is told.
+    fn everybody_hears(&mut self) -> Verdict {
+        // The host hears of an open control lane half a round trip later than the viewer.
+        self.pass(secs(1))?;
+        let members = self.members();
+        let before: Vec<_> = self.model.people.iter().map(|person| person.told_words).collect();
+        if !self.act(ModeratorAction::Say("hello".to_owned())) {
+            return Ok(());
+        }
+        // A message that came twice would come soon.
+        self.pass(HEARD_WITHIN)?;
+        for viewer in members {
+            let told = self.model.people[viewer].told_words - before[viewer];
+            if told != 1 {
+                let what = format!("viewer {viewer} was told {told} times what the host said once: ");
+                let what = what + &self.world.story(viewer);
+                return Err(Broken { promise: Promise::Told, what, at: self.now() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The session ends as the plan says, everybody learns how, and goes.
+    fn end(&mut self) -> Verdict {
+        let members = self.members();
+        let expected = self.end_session(&members)?;
         let end = self.now() + TOLD_WITHIN;
         let is_told = |run: &Run<E>, viewer: &usize| run.world.viewers[*viewer].exit.is_some();
         while self.now() < end && !members.iter().all(|viewer| is_told(self, viewer)) {
             self.pass(ms(250))?;
         }
         for viewer in members {
-            let exit = self.world.viewers[viewer].exit.as_ref().map(|(_, exit)| exit.clone());
-            if exit != Some(ViewerExit::Ended(CODE)) {
-                let what = format!("viewer {viewer} was told {exit:?}: {}", self.world.story(viewer));
-                return Err(super::Broken { promise: Promise::Ending, what, at: self.now() });
+            let exit = self.world.viewers[viewer].exit.as_ref().map(|(_, exit)| exit);
+            if exit != Some(&expected) {
+                let what = format!("viewer {viewer} was told {exit:?}, not {expected:?}: {}", self.world.story(viewer));
+                return Err(Broken { promise: Promise::Ending, what, at: self.now() });
             }
         }
         self.everybody_leaves()
+    }
+
+    /// Returns what viewers must be told.
+    fn end_session(&mut self, members: &[usize]) -> Result<ViewerExit, Broken> {
+        let (session, ending) = (self.model.current(), self.script.plan.ending);
+        match ending {
+            Ending::Quiet => {}
+            Ending::Paused => {
+                self.act(ModeratorAction::Pause);
+                self.observe()?;
+            }
+            Ending::Behind | Ending::CutShort => {
+                if let Some(first) = members.first() {
+                    self.world.viewers[*first].terminal_stalled = true;
+                }
+                for page in 0..PAGES {
+                    let rows = format!("page {page}\r\n").repeat(50);
+                    self.print(format!("\x1b[2J{rows}").into_bytes());
+                    self.observe()?;
+                }
+            }
+            Ending::Stopped => {
+                self.model.session().is_ending = true;
+                self.world.host_input(session, HostInput::Stop);
+                return Ok(ViewerExit::Stopped);
+            }
+        }
+        self.model.session().is_ending = true;
+        self.world.end_program(session, CODE);
+        if ending == Ending::CutShort {
+            self.pass(secs(1))?;
+            self.world.host_input(session, HostInput::Stop);
+        }
+        Ok(ViewerExit::Ended(CODE))
     }
 
     fn everybody_leaves(&mut self) -> Verdict {

@@ -28,6 +28,9 @@ pub struct Plan {
     pub echoes: bool,
     /// Every second viewer is the page of a browser.
     pub pages: bool,
+    /// The end of the last session.
+    #[serde(default)]
+    pub ending: Ending,
     /// A fault that is put back on purpose, to see that a checker finds it.
     pub fault: Option<Fault>,
 }
@@ -39,6 +42,22 @@ pub enum Layer {
     Fake,
     /// Tier B: real ICE, DTLS and SCTP.
     Str0m,
+}
+
+/// How the last session ends, once all faults have stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// The program ends, and nothing else happens.
+    #[default]
+    Quiet,
+    /// The program ends in a pause.
+    Paused,
+    /// The program prints pages right before its end, and the terminal of one viewer takes no bytes.
+    Behind,
+    /// The same, and a person stops the session while the host still waits for that viewer.
+    CutShort,
+    /// A person stops the session.
+    Stopped,
 }
 
 /// By which invite somebody joins.

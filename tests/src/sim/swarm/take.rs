@@ -202,6 +202,7 @@ impl<E: Engine> Run<E> {
             is_held: false,
             told_paused: false,
             told_role: None,
+            told_words: 0,
             in_by: None,
             may_type: false,
             is_running: true,
