@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use beach_core::host::HostInput;
 use beach_core::peer::engine::Engine;
 use beach_core::role::Role;
-use beach_core::terminal::{Emulator, Line, Modes, Size, Window};
+use beach_core::terminal::{Emulator, Line, Modes, Size, Space, Window};
 use beach_core::viewer::ViewerNotice;
 use beach_tests::determinism;
 use beach_tests::real::{Process, Scratch, Tmux, eventually, holds};
@@ -179,12 +179,27 @@ fn arrives<E: Engine>(world: &mut World<E>, input: HostInput) -> Result<(), Stri
     if viewer.terminal.head().size == host.head().size { same_painted(&viewer.terminal, host) } else { Ok(()) }
 }
 
+/// Byte by byte no text is written as a run: the lines and the screen are those of a single read.
+fn runs_change_nothing(program: &str, size: Size, printed: &[u8]) {
+    let read = |size_of_read: usize| {
+        let mut emulator = Emulator::new(size, 100_000);
+        printed.chunks(size_of_read).for_each(|read| emulator.feed(read));
+        emulator.end_synchronized();
+        emulator.frame();
+        let numbers = emulator.base()..emulator.top() + u64::from(size.rows);
+        let line = |number| emulator.line(Space::Main, number).map(|(_, bytes)| bytes.to_vec());
+        (emulator.head().clone(), rows(&emulator), numbers.map(line).collect::<Vec<_>>())
+    };
+    assert!(read(printed.len()) == read(1), "{program} at {size}: single bytes give other lines");
+}
+
 /// The number of an end of a recording, and what its rows must be.
 type Excused = (usize, fn(&[String]) -> bool);
 
 /// Compares the screen at each of `ends` of a recording with a viewer behind the network, and with a pane of tmux. At
 /// the ends in `excused` tmux is known to be wrong; there a check of the rows decides.
 fn plays(program: &str, size: Size, printed: &[u8], ends: &[usize], excused: &[Excused]) {
+    runs_change_nothing(program, size, printed);
     let scratch = Scratch::new();
     let tmux = Tmux::start(&scratch);
     let mut plain = Plain::start(&scratch, &tmux, size);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use beach_core::wire::signal::ToRendezvous;
 use beach_tests::real::{
     Client, Host, Machines, Process, Rendezvous, Running as _, Scratch, Signal, WithholdingFront, Withholds, beach,
-    eventually, join,
+    eventually, join, wait,
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -46,9 +46,10 @@ fn the_two_logs_of_a_join_tell_its_steps_in_order_and_a_replay_shows_the_same_st
     let options = ["--debug-log", "viewer.debug", "--record-handshake", "viewer.recording", "--json"];
     let mut viewer = Process::start(&mut join(&scratch, &[&options[..], &[&host.links.control]].concat()));
     viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
-    eventually("the last step of the host", SOON, || {
-        notes(&scratch, "host.debug").iter().any(|note| note == "the control lane is open").then_some(())
-    });
+    for log in ["host.debug", "viewer.debug"] {
+        let is_told = || notes(&scratch, log).iter().any(|note| note == "the control lane is open").then_some(());
+        eventually(&format!("the last step in {log}"), SOON, is_told);
+    }
     viewer.write("~.");
     assert_eq!(viewer.exit(SOON), 0, "{}", viewer.stderr());
     host.process.signal(Signal::TERM);
@@ -105,7 +106,7 @@ const SHARE: [&str; 6] = ["share", "--headless", "--json", "--no-approve", "--de
 #[track_caller]
 fn last_notes_say(scratch: &Scratch, log: &str, missing: &str) {
     let said = || notes(scratch, log).iter().rev().take(LAST).any(|note| note.contains(missing)).then_some(());
-    eventually(&format!("{missing:?} at the end of {log}: {:#?}", notes(scratch, log)), SOON, said);
+    assert!(wait(SOON, said).is_some(), "{missing:?} is not at the end of {log}: {:#?}", notes(scratch, log));
 }
 
 /// The viewer's join comes to nothing, and the last lines of the host's log and of the viewer's say what did not come.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use beach_tests::real::{Process, Scratch, beach, eventually, in_three_lines, share, skipped};
+use beach_tests::real::{Process, Scratch, beach, eventually, in_three_lines, join, share, skipped};
 use serde_json::Value;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -112,10 +112,15 @@ fn what_cannot_be_said_on_a_full_disk_ends_nothing() {
 #[test]
 fn too_few_open_files_are_an_error_in_three_lines() {
     let scratch = Scratch::new();
-    for limit in [6, 7, 9, 12, 20] {
-        let first = format!("ulimit -n {limit}");
-        let mut process = Process::start(&mut after(&scratch, &first, &share(&scratch, &["--linger", "0"], &["true"])));
-        assert_eq!(process.exit(SOON), 1, "{limit}: {}", process.stderr());
+    let link = "http://127.0.0.1:1/s/AAAAAAAAAAAAAAAAAAAAAA#1c.AAAAAAAAAAAAAAAAAAAAAA";
+    let commands = [
+        share(&scratch, &["--linger", "0"], &["true"]),
+        join(&scratch, &[link]),
+        beach(&scratch, &["serve", "--listen", "127.0.0.1:0"]),
+    ];
+    for (command, limit) in commands.iter().flat_map(|command| [6, 7, 9, 12, 20].map(|limit| (command, limit))) {
+        let mut process = Process::start(&mut after(&scratch, &format!("ulimit -n {limit}"), command));
+        assert_eq!(process.exit(SOON), 1, "{command:?}, {limit}: {}", process.stderr());
         in_three_lines(&process.stderr());
     }
 }
