@@ -55,7 +55,7 @@ pub(crate) fn machine(lab: &Lab) -> String {
         if lab.short { "\n\n**A short run: it shows that everything works; its figures mean nothing.**" } else { "" };
     format!(
         "- machine: {cpus} × {}, {} GiB, Linux {}; load before the run {load}\n- commit: {commit}{changed}; {}\n\
-         - against: {}; {}; {}\n- date: {}\n- command: `bench/run {}`{short}\n",
+         - against: {};\n  {};\n  {}\n- date: {}\n- command: `bench/run {}`{short}\n",
         field(&content("/proc/cpuinfo"), "model name"),
         memory / 1024 / 1024,
         content("/proc/sys/kernel/osrelease").trim(),
