@@ -114,7 +114,7 @@ impl<'a> Writer<'a> {
             // The row above the first one is in the scrollback.
             let above = row.checked_sub(1).map(|above| shown[above].as_ref().is_some_and(|above| above.line.wrapped));
             self.continues = above.unwrap_or(true);
-            let may_go_on = shown[row].as_ref().is_some_and(|shown| shown.line.wrapped || shown.may_go_on);
+            let may_go_on = may_go_on(&shown[row], self.continues);
             next.line.wrapped = self.flow(row as u16, before, &next.line, below.map(|below| &below.line));
             next.may_go_on = may_go_on && !next.line.wrapped;
             shown[row] = Some(next);
