@@ -211,7 +211,7 @@ impl ModelHandler {
         let is_empty = |line: i32| grid[GridLine(line)].into_iter().all(|cell| cell.is_empty());
         !self.is_alternate()
             && grid.history_size() == 0
-            && self.history.top() > self.history.floor()
+            && self.pulled.has_rows_set_aside(self.history.top() > self.history.floor())
             && (0..grid.screen_lines() as i32).all(is_empty)
     }
 

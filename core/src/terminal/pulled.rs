@@ -42,6 +42,8 @@ pub(super) struct Pulled {
     scrolled: VecDeque<Numbered>,
     /// The window's first rows as they were pulled back.
     returned: VecDeque<Numbered>,
+    /// Rows were pulled back since the scrollback was last erased.
+    has_pulled: bool,
     repeats: VecDeque<Repeat>,
     encoder: RowEncoder,
 }
@@ -88,6 +90,7 @@ impl Pulled {
     /// A program erased the scrollback: what comes back from now on was never there.
     pub(super) fn erased(&mut self) {
         self.forget();
+        self.has_pulled = false;
         self.returned.clear();
     }
 
@@ -99,6 +102,12 @@ impl Pulled {
             self.scrolled.push_back((origin, grid[GridLine(-(above as i32))].clone()));
         }
         self.scrolled.drain(..self.scrolled.len().saturating_sub(MOST_PULLED));
+    }
+
+    /// Whether the terminal's scrollback has rows that the model does not have any more, if `has_lines` tells whether
+    /// lines left the window. Once rows were pulled back, only those that were set aside are known to be there.
+    pub(super) fn has_rows_set_aside(&self, has_lines: bool) -> bool {
+        if self.has_pulled { !self.scrolled.is_empty() } else { has_lines }
     }
 
     /// The window has another width: its rows are wrapped anew, as the model wraps its own.
@@ -163,6 +172,7 @@ impl ModelHandler {
         if count == 0 {
             return;
         }
+        self.pulled.has_pulled = true;
         let template = std::mem::take(&mut grid.cursor.template);
         grid.scroll_down(&(GridLine(0)..GridLine(lines as i32)), count);
         grid.cursor.template = template;
