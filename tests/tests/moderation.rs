@@ -147,6 +147,12 @@ fn a_session_does_not_end_as_nobody_joined_while_somebody_waits_for_approval() {
     world.add_viewer(plan);
     world.run_for(secs(30));
     assert!(world.hosts[0].exit.is_none(), "{}", world.story(0));
+    // Nobody's time runs out in a pause.
+    act(&mut world, ModeratorAction::Pause);
+    world.run_for(secs(200));
+    assert!(world.hosts[0].exit.is_none(), "{}", world.story(0));
+    act(&mut world, ModeratorAction::Resume);
+    world.run_for(secs(1));
     act(&mut world, ModeratorAction::Deny { member: FIRST, keep_links: true });
     world.run_for(secs(1));
     let exit = world.hosts[0].exit.as_ref().map(|(_, exit)| exit);

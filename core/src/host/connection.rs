@@ -1,6 +1,6 @@
 //! A viewer's connection: how far the viewer is on the way in, and whether they are a member.
 
-use super::admission::{Approval, Pending};
+use super::admission::{Approval, Awaits, Pending};
 use super::member::{Control, Member, Presence};
 use super::moderation::Sharing;
 use super::reconnect::Away;
@@ -113,6 +113,15 @@ impl Connection {
             State::Pending(pending) => Some(pending.request.role),
             State::Connecting(request, Entry::New(_)) => Some(request.role),
             State::Proving { .. } | State::Connecting(_, Entry::Back(_)) | State::Member(_) => None,
+        }
+    }
+
+    /// Whether the viewer is on its way to become a new member, and waits for nobody, or has waited since before `end`.
+    pub(super) fn may_still_join(&self, end: Timestamp) -> bool {
+        match &self.state {
+            State::Pending(pending) => pending.awaits() == Awaits::Resume || pending.since <= end,
+            State::Connecting(_, Entry::New(_)) => true,
+            State::Proving { .. } | State::Connecting(_, Entry::Back(_)) | State::Member(_) => false,
         }
     }
 

@@ -177,11 +177,11 @@ impl Host {
             Timer::Connections => self.connections.deadline(),
             Timer::FirstRegistration => self.registration.begins_by(),
             Timer::Start => match self.config.start {
-                // Whoever is on the way in by an invite may still join, as long as a person may take to decide.
                 Start::WhenJoined(Some(within)) if self.lifecycle == Lifecycle::Waiting => {
-                    let is_coming = self.connections.values().any(|connection| connection.invited_as().is_some());
-                    let patience = Stage::WaitingForApproval.deadline().filter(|_| is_coming).unwrap_or_default();
-                    self.registration.since().map(|since| since + within + patience)
+                    let end = self.registration.since()? + within;
+                    // Their own deadlines bound the time of viewers that are on the way in.
+                    let is_coming = self.connections.values().any(|connection| connection.may_still_join(end));
+                    Some(end).filter(|_| !is_coming)
                 }
                 Start::WhenJoined(_) | Start::AtOnce => None,
             },
