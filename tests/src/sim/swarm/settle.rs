@@ -14,7 +14,7 @@ use super::model::Place;
 use super::play::Run;
 use super::step::{Ending, Invited, Step};
 use crate::sim::check::same_screens;
-use crate::sim::world::{ms, secs};
+use crate::sim::world::{Who, ms, secs};
 
 /// The longest documented timeout is the rendezvous' silence of 75 s; and ten seconds.
 const BACK_WITHIN: Duration = secs(85);
@@ -285,7 +285,7 @@ impl<E: Engine> Run<E> {
             }
             Ending::Behind | Ending::CutShort => {
                 if let Some(first) = members.first() {
-                    self.world.viewers[*first].terminal_stalled = true;
+                    self.world.freeze(Who::Viewer(*first));
                 }
                 for page in 0..PAGES {
                     let rows = format!("page {page}\r\n").repeat(50);
@@ -301,9 +301,15 @@ impl<E: Engine> Run<E> {
         }
         self.model.session().is_ending = true;
         self.world.end_program(session, CODE);
-        if ending == Ending::CutShort {
+        let is_behind = matches!(ending, Ending::Behind | Ending::CutShort);
+        if let Some(first) = members.first().filter(|_| is_behind) {
             self.pass(secs(1))?;
-            self.world.host_input(session, HostInput::Stop);
+            if ending == Ending::CutShort {
+                self.world.host_input(session, HostInput::Stop);
+            }
+            self.pass(ms(500))?;
+            self.world.thaw(Who::Viewer(*first));
+            self.viewer_slept(*first);
         }
         Ok(ViewerExit::Ended(CODE))
     }

@@ -52,7 +52,7 @@ pub enum Ending {
     Quiet,
     /// The program ends in a pause.
     Paused,
-    /// The program prints pages right before its end, and the terminal of one viewer takes no bytes.
+    /// The program prints pages right before its end, and the process of one viewer stands still for a moment.
     Behind,
     /// The same, and a person stops the session while the host still waits for that viewer.
     CutShort,
