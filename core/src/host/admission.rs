@@ -25,7 +25,8 @@ const REMIND_EVERY: Duration = Duration::from_secs(60);
 /// Links remembered as used: a recorded hello that is replayed would otherwise hold a viewer's place for some seconds.
 const MAX_USED_LINKS: usize = 1024;
 
-/// Removed members that are remembered, so that each is told why it does not get its place back.
+/// Removed members that are remembered, so that each is told why it does not get its place back: twice as many as can
+/// be away. Of more, the oldest are told that their place was given away.
 const MAX_REMOVED: usize = 256;
 
 /// The state of the invites, and of viewers that came by them.
