@@ -37,7 +37,7 @@ pub use node::Node;
 pub use page::Page;
 pub use program::Script;
 pub use seat::{Seat, SeatPeer, seats};
-pub use seeds::{children, for_each_seed, is_child, replay_with};
+pub use seeds::{child, for_each_seed, is_child, replay_with};
 pub use speaking::{Mouth, Speaking, SpeakingPeer};
 pub use world::{
     HostNode, HostPlan, Meddler, Packet, Seen, Signal, Tamper, ViewerNode, ViewerPlan, Who, World, host_secrets, ms,

@@ -12,7 +12,7 @@ const SEED: &str = "BEACH_SEED";
 /// The environment variable for the number of seeds of each test.
 const COUNT: &str = "BEACH_SEEDS";
 
-/// The environment variable that is set in the processes that [`children`] starts.
+/// The environment variable that is set in the processes that [`child`] starts.
 const CHILD: &str = "BEACH_CHILD";
 
 const MARK: &str = "transcript: ";
@@ -64,26 +64,23 @@ pub fn for_each_seed<T: Send>(
     done
 }
 
-/// Whether this process is one that [`children`] started.
+/// Whether this process is one that [`child`] started.
 pub fn is_child() -> bool {
     std::env::var_os(CHILD).is_some()
 }
 
-/// Runs `test` of this binary in two further processes, which call this as well; there it prints `transcript` and
-/// returns nothing. Here it returns what each of them printed.
-pub fn children(test: &str, transcript: &str) -> Vec<String> {
+/// Runs `test` of this binary in another process, which calls this as well; there it prints `transcript` and returns
+/// nothing. Here it returns what the other process printed.
+pub fn child(test: &str, transcript: &str) -> Option<String> {
     if is_child() {
         println!("{MARK}{transcript}");
-        return Vec::new();
+        return None;
     }
-    let run = |_| {
-        let binary = std::env::current_exe().expect("a running binary has a path");
-        let output = Command::new(binary).args([test, "--exact", "--nocapture"]).env(CHILD, "1").output();
-        let output = output.expect("this binary runs again");
-        assert!(output.status.success(), "{output:?}");
-        let text = String::from_utf8(output.stdout).expect("transcripts are text");
-        let at = text.find(MARK).expect("the child printed its transcript") + MARK.len();
-        text[at..].lines().next().unwrap_or_default().to_owned()
-    };
-    (0..2).map(run).collect()
+    let binary = std::env::current_exe().expect("a running binary has a path");
+    let output = Command::new(binary).args([test, "--exact", "--nocapture"]).env(CHILD, "1").output();
+    let output = output.expect("this binary runs again");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("transcripts are text");
+    let at = text.find(MARK).expect("the child printed its transcript") + MARK.len();
+    Some(text[at..].lines().next().unwrap_or_default().to_owned())
 }
