@@ -22,6 +22,7 @@ enum Kind {
     Rotation,
     Roles,
     Pauses,
+    Messages,
     OwnKeys,
     Pastes,
     Sizes,
@@ -33,6 +34,7 @@ enum Kind {
     Stalls,
     Freezes,
     HostDeaths,
+    Endings,
     Rendezvous,
     Loss,
     Narrowness,
@@ -43,7 +45,7 @@ enum Kind {
     Strangers,
 }
 
-const ALL: [Kind; 27] = [
+const ALL: [Kind; 29] = [
     Kind::Joins,
     Kind::Typing,
     Kind::Leaving,
@@ -52,6 +54,7 @@ const ALL: [Kind; 27] = [
     Kind::Rotation,
     Kind::Roles,
     Kind::Pauses,
+    Kind::Messages,
     Kind::OwnKeys,
     Kind::Pastes,
     Kind::Sizes,
@@ -63,6 +66,7 @@ const ALL: [Kind; 27] = [
     Kind::Stalls,
     Kind::Freezes,
     Kind::HostDeaths,
+    Kind::Endings,
     Kind::Rendezvous,
     Kind::Loss,
     Kind::Narrowness,
@@ -79,6 +83,7 @@ impl Kind {
         match self {
             Kind::Joins | Kind::Typing => 100,
             Kind::HostDeaths => 8,
+            Kind::Endings => 12,
             Kind::Rendezvous | Kind::Strangers | Kind::Floods => 20,
             Kind::Leaving
             | Kind::Admission
@@ -86,6 +91,7 @@ impl Kind {
             | Kind::Rotation
             | Kind::Roles
             | Kind::Pauses
+            | Kind::Messages
             | Kind::OwnKeys
             | Kind::Pastes
             | Kind::Sizes
@@ -206,6 +212,7 @@ fn step(dice: &mut Dice, kinds: &[(Kind, u64)], routers: bool) -> Step {
         Kind::Rotation => Step::Rotate,
         Kind::Roles => [Step::Grant(pick), Step::Revoke(pick)][dice.between(0, 1) as usize].clone(),
         Kind::Pauses => [Step::Pause, Step::Resume][dice.between(0, 1) as usize].clone(),
+        Kind::Messages => Step::Say,
         Kind::OwnKeys if dice.percent(80) => Step::HostTypes(dice.between(1, 3)),
         Kind::OwnKeys => Step::HostPastes { ends: dice.percent(60) },
         Kind::Pastes => {
@@ -226,6 +233,8 @@ fn step(dice: &mut Dice, kinds: &[(Kind, u64)], routers: bool) -> Step {
             [Step::FreezeHost, Step::FreezeViewer(pick), Step::Thaw, Step::Thaw][dice.between(0, 3) as usize].clone()
         }
         Kind::HostDeaths => Step::HostDies,
+        Kind::Endings if dice.percent(60) => Step::ProgramEnds(dice.between(0, 255) as i32),
+        Kind::Endings => Step::Stop,
         Kind::Rendezvous | Kind::Signalling | Kind::Strangers => server(dice, kind, pick),
         Kind::Loss | Kind::Narrowness | Kind::Damage | Kind::Partitions | Kind::Moves => network(dice, kind, pick),
     }
@@ -252,6 +261,12 @@ fn network(dice: &mut Dice, kind: Kind, pick: usize) -> Step {
     if dice.percent(25) {
         return Step::Heal;
     }
+    if kind == Kind::Partitions {
+        let both_ways = [Step::Cut(pick), Step::Cut(pick)];
+        let one_way = [Step::Mute(pick), Step::MuteHost, Step::Block(pick), Step::BlockHost];
+        let all = [&both_ways[..], &one_way].concat();
+        return all[dice.between(0, all.len() as u64 - 1) as usize].clone();
+    }
     match (kind, dice.between(0, 3)) {
         (Kind::Loss, 0 | 1) => Step::Loss(pick, [1, 5, 20, 40][dice.between(0, 3) as usize]),
         (Kind::Loss, _) => Step::Bursts(pick, dice.between(1, 40), dice.between(2, 60)),
@@ -259,11 +274,22 @@ fn network(dice: &mut Dice, kind: Kind, pick: usize) -> Step {
             Step::Narrow(pick, 1000 * [64, 256, 1000, 10_000][dice.between(0, 3) as usize], dice.between(3000, 60_000))
         }
         (Kind::Damage, _) => Step::Damage(dice.between(1, 60)),
-        (Kind::Partitions, 0 | 1) => Step::Cut(pick),
-        (Kind::Partitions, 2) => Step::Mute(pick),
-        (Kind::Partitions, _) => Step::MuteHost,
         (_, 0 | 1) => Step::Moves(pick),
         (_, 2) => Step::Rebinds(pick),
         (_, _) => Step::HostMoves,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_step_is_drawn() {
+        let steps = (0..500).flat_map(|seed| random(seed, Layer::Fake).steps);
+        let drawn: BTreeSet<_> = steps.map(|step| step.kind()).collect();
+        assert_eq!(drawn, Step::kinds());
     }
 }

@@ -8,6 +8,7 @@ use beach_core::host::{Approve, ModeratorAction};
 use beach_core::id::MemberId;
 use beach_core::role::Role;
 use beach_core::time::Timestamp;
+use beach_core::viewer::ViewerExit;
 
 /// Where somebody stands, towards the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,10 @@ pub struct Person {
     pub told_paused: bool,
     /// The role, as the viewer was told.
     pub told_role: Option<Role>,
-    /// How many messages of the host the viewer was told.
-    pub told_words: u64,
+    /// The newest message of the host that the viewer was told.
+    pub heard: u64,
+    /// By this time the viewer knows that the session has ended: it was a member then, and nothing stands in the way.
+    pub told_end_by: Option<Timestamp>,
     /// By this time the viewer is a member: the host let the viewer in, and nothing stands in the way.
     pub in_by: Option<Timestamp>,
     /// Whether the viewer may type, as far as the host decides.
@@ -98,8 +101,8 @@ pub struct Session {
     pub said: u64,
     /// Its host or its program has ended.
     pub is_over: bool,
-    /// Its program is ending: members are leaving.
-    pub is_ending: bool,
+    /// Its program has ended, or a person has stopped it: members are told this, and leave.
+    pub ending: Option<ViewerExit>,
     /// The host's process stands still.
     pub is_frozen: bool,
     /// The program reads nothing.
@@ -194,13 +197,28 @@ impl Model {
     pub fn disturb(&mut self) {
         self.is_disturbed = true;
         for person in &mut self.people {
-            (person.is_held, person.in_by) = (false, None);
+            (person.is_held, person.in_by, person.told_end_by) = (false, None, None);
         }
     }
 
     /// Something is in the way of what somebody types.
     pub fn hamper(&mut self, now: Timestamp, person: usize) {
         self.people[person].hampered_at = Some(now);
+    }
+
+    /// The program of the current session has ended, or a person has stopped it; `told` is what viewers must be told.
+    pub fn session_ends(&mut self, now: Timestamp, told: ViewerExit) {
+        let current = self.current();
+        let session = &mut self.sessions[current];
+        session.ending = Some(told);
+        // What the program has not read by now is nobody's any more.
+        (session.is_deaf, session.own, session.in_flight) = (false, Vec::new(), Vec::new());
+        let is_calm = !self.is_disturbed;
+        for person in self.people.iter_mut().filter(|person| person.session == current) {
+            (person.is_held, person.in_by) = (false, None);
+            let hears = is_calm && person.place == Place::Here && person.is_running;
+            person.told_end_by = hears.then_some(now + TOLD_WITHIN);
+        }
     }
 
     /// Nobody's membership of a session counts any more.
@@ -281,7 +299,38 @@ impl Model {
 /// stages of the third.
 const IN_WITHIN: Duration = Duration::from_secs(25);
 
+/// Viewers know of the program's end after this time: the host lingers for 5 s, waits 3 s for a last screen and 3 s for
+/// an acknowledgement.
+pub const TOLD_WITHIN: Duration = Duration::from_secs(15);
+
 impl Person {
+    /// Viewer `number`, who has an invite of this session and has just come.
+    pub fn new(number: usize, session: usize, invited: Role, generation: u32) -> Person {
+        Person {
+            session,
+            invited,
+            generation,
+            name: format!("viewer {number}"),
+            id: None,
+            place: Place::Outside,
+            is_approved: false,
+            is_held: false,
+            told_paused: false,
+            told_role: None,
+            heard: 0,
+            told_end_by: None,
+            in_by: None,
+            may_type: false,
+            is_running: true,
+            is_frozen: false,
+            has_left: false,
+            words: Vec::new(),
+            written: Vec::new(),
+            hampered_at: None,
+            is_pasting: false,
+        }
+    }
+
     /// The person is no member any more, and can come in only by asking again.
     pub fn put_out(&mut self, now: Timestamp) {
         (self.place, self.id, self.may_type) = (Place::Outside, None, false);

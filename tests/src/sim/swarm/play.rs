@@ -198,7 +198,7 @@ impl<E: Engine> Run<E> {
         let session = &self.model.sessions[self.model.current()];
         // Every program begins with a prompt.
         let has_begun = !self.world.hosts[self.model.current()].printed.is_empty();
-        has_begun && !session.is_over && !session.is_frozen && !session.is_ending
+        has_begun && !session.is_over && !session.is_frozen && session.ending.is_none()
     }
 
     /// The program prints, if it runs.
@@ -233,6 +233,7 @@ impl<E: Engine> Run<E> {
                 Seen::Viewer(viewer, notice) => self.viewer_says(at, viewer, &notice)?,
                 Seen::ViewerEnded(viewer, exit) => {
                     server::one_address(&self.model, at, viewer, &exit)?;
+                    told::ended(&self.model, at, viewer, &exit)?;
                     self.viewer_gone(at, viewer);
                 }
             }
@@ -264,7 +265,7 @@ impl<E: Engine> Run<E> {
             ViewerNotice::Paused(is_paused) => self.model.people[viewer].told_paused = *is_paused,
             ViewerNotice::Role(role) => self.model.people[viewer].told_role = Some(*role),
             ViewerNotice::Overflow | ViewerNotice::ReadOnly => self.model.hamper(at, viewer),
-            ViewerNotice::Said(_) => told::heard(&mut self.model, at, viewer)?,
+            ViewerNotice::Said(text) => told::heard(&mut self.model, at, viewer, text)?,
             ViewerNotice::Paths(..)
             | ViewerNotice::Unreachable(_)
             | ViewerNotice::Connected(_)
@@ -305,6 +306,7 @@ impl<E: Engine> Run<E> {
         }
         input::in_time(&self.model, now)?;
         admission::approved_get_in(&self.model, now)?;
+        told::end_in_time(&self.model, now)?;
         let stages: Vec<_> = self.world.viewers.iter().map(|viewer| viewer.node.machine().stage()).collect();
         // Between two tries to come back no stage has a deadline, and in a pause the first screen has none.
         for ((stage, known), person) in stages.iter().zip(&mut self.stages).zip(&self.model.people) {
@@ -314,7 +316,7 @@ impl<E: Engine> Run<E> {
             }
         }
         let session = self.model.current();
-        if !self.model.sessions[session].is_over && !self.model.sessions[session].is_ending {
+        if !self.model.sessions[session].is_over && self.model.sessions[session].ending.is_none() {
             let status = self.world.hosts[session].node.machine().status();
             admission::listed(&self.model, now, session, &status, &stages)?;
         }

@@ -9,8 +9,8 @@ use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::viewer::{ViewerExit, ViewerInput};
 
-use super::checkers::{Broken, Promise, Verdict, input, screens, server};
-use super::model::Place;
+use super::checkers::{Broken, Promise, Verdict, input, screens, server, told};
+use super::model::{Place, TOLD_WITHIN};
 use super::play::Run;
 use super::step::{Ending, Invited, Step};
 use crate::sim::check::same_screens;
@@ -30,10 +30,6 @@ const GHOSTS_GONE_WITHIN: Duration = secs(60);
 
 /// Typed words are with the program after this time: each unfinished paste keeps others waiting for 3 s.
 const TYPED_WITHIN: Duration = secs(30);
-
-/// Viewers know of the program's end after this time: the host lingers for 5 s, waits 3 s for a last screen and 3 s for
-/// an acknowledgement.
-const TOLD_WITHIN: Duration = secs(15);
 
 /// Viewers whose host is lost try to come back for 120 s, and the rendezvous forgets within 75 s.
 const GONE_WITHIN: Duration = secs(240);
@@ -59,12 +55,12 @@ impl<E: Engine> Run<E> {
     }
 
     fn stop_faults(&mut self) -> Verdict {
-        let was_disturbed = self.model.is_disturbed;
-        self.heal();
-        self.thaw();
-        self.take(&Step::RendezvousStarts)?;
-        // The end of the faults is no disturbance of the world.
-        self.model.is_disturbed = was_disturbed;
+        // Where nothing was wrong nothing is mended, and everybody who was let in still has to be in in time.
+        if self.model.is_disturbed {
+            self.heal();
+            self.thaw();
+            self.take(&Step::RendezvousStarts)?;
+        }
         self.flood = None;
         self.take(&Step::TerminalsGoOn)?;
         self.observe()?;
@@ -238,16 +234,15 @@ impl<E: Engine> Run<E> {
         // The host hears of an open control lane half a round trip later than the viewer.
         self.pass(secs(1))?;
         let members = self.members();
-        let before: Vec<_> = self.model.people.iter().map(|person| person.told_words).collect();
-        if !self.act(ModeratorAction::Say("hello".to_owned())) {
+        let number = self.model.session().said + 1;
+        if !self.act(ModeratorAction::Say(told::message(number))) {
             return Ok(());
         }
-        // A message that came twice would come soon.
         self.pass(HEARD_WITHIN)?;
         for viewer in members {
-            let told = self.model.people[viewer].told_words - before[viewer];
-            if told != 1 {
-                let what = format!("viewer {viewer} was told {told} times what the host said once: ");
+            let heard = self.model.people[viewer].heard;
+            if heard != number {
+                let what = format!("the host said message {number}, and viewer {viewer} was told {heard} last: ");
                 let what = what + &self.world.story(viewer);
                 return Err(Broken { promise: Promise::Told, what, at: self.now() });
             }
@@ -294,12 +289,12 @@ impl<E: Engine> Run<E> {
                 }
             }
             Ending::Stopped => {
-                self.model.session().is_ending = true;
+                self.model.session_ends(self.now(), ViewerExit::Stopped);
                 self.world.host_input(session, HostInput::Stop);
                 return Ok(ViewerExit::Stopped);
             }
         }
-        self.model.session().is_ending = true;
+        self.model.session_ends(self.now(), ViewerExit::Ended(CODE));
         self.world.end_program(session, CODE);
         let is_behind = matches!(ending, Ending::Behind | Ending::CutShort);
         if let Some(first) = members.first().filter(|_| is_behind) {

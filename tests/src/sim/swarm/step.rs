@@ -180,6 +180,10 @@ pub enum Step {
     Thaw,
     /// The host's process is lost, and another session begins.
     HostDies,
+    /// The program ends with this code, and another session begins.
+    ProgramEnds(i32),
+    /// A person stops the session, and another session begins.
+    Stop,
     /// The rendezvous' process is lost.
     RendezvousDies,
     /// Another process of the rendezvous starts, if there is none.
@@ -200,6 +204,10 @@ pub enum Step {
     Mute(usize),
     /// No datagram leaves the host.
     MuteHost,
+    /// No datagram reaches a viewer.
+    Block(usize),
+    /// No datagram reaches the host.
+    BlockHost,
     /// All ways are as they were.
     Heal,
     /// A viewer has another address.
@@ -216,6 +224,21 @@ pub enum Step {
     HostShutOut,
     /// Somebody else, at one address, asks the rendezvous to join so often, and never says hello.
     Stranger(u64),
+}
+
+#[cfg(test)]
+impl Step {
+    /// The name of the kind, as scripts spell it: `Pause` of `"Pause"`, `Wait` of `{"Wait":5}`.
+    pub(crate) fn kind(&self) -> String {
+        let text = serde_json::to_string(self).expect("plain data always encodes");
+        text.split('"').nth(1).unwrap_or_default().to_owned()
+    }
+
+    /// The names of all kinds. The decoder lists them when it is given a name that it does not know.
+    pub(crate) fn kinds() -> std::collections::BTreeSet<String> {
+        let refusal = serde_json::from_str::<Step>("\"?\"").expect_err("no step has this name").to_string();
+        refusal.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    }
 }
 
 /// A plan and its steps.

@@ -11,11 +11,11 @@ use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::session::link::VERSIONS;
 use beach_core::terminal::Size;
-use beach_core::viewer::ViewerInput;
+use beach_core::viewer::{ViewerExit, ViewerInput};
 use beach_core::wire::signal::{ToRendezvous, to_text};
 
 use super::checkers::input::{own_word, word};
-use super::checkers::{Verdict, screens};
+use super::checkers::{Verdict, screens, told};
 use super::model::{OwnWord, Person, Place, Session, Word};
 use super::play::{Flood, Run};
 use super::step::{Invited, Keep, Layer, Router, Step};
@@ -91,9 +91,10 @@ impl<E: Engine> Run<E> {
             Step::Lines(_) | Step::Noise(_) | Step::Flood(..) | Step::Asks(_) | Step::Modes(_) => self.program(step),
             Step::Deaf | Step::Reads => self.program(step),
             Step::FreezeHost | Step::FreezeViewer(_) | Step::Thaw | Step::HostDies => self.processes(step),
+            Step::ProgramEnds(_) | Step::Stop => self.ends(step),
             Step::RendezvousDies | Step::RendezvousStarts | Step::RendezvousMute(_) => self.rendezvous(step),
             Step::Loss(..) | Step::Bursts(..) | Step::Narrow(..) | Step::Damage(_) | Step::Heal => self.network(step),
-            Step::Cut(_) | Step::Mute(_) | Step::MuteHost => self.partition(step),
+            Step::Cut(_) | Step::Mute(_) | Step::MuteHost | Step::Block(_) | Step::BlockHost => self.partition(step),
             Step::Moves(_) | Step::HostMoves | Step::Rebinds(_) => self.moves(step),
             Step::SignalBreaks(_) | Step::HostSignalBreaks | Step::HostShutOut => self.signalling(step),
             Step::Stranger(count) => self.stranger(*count),
@@ -191,28 +192,7 @@ impl<E: Engine> Run<E> {
             let nat = Nat::new(public, router.mapping, router.filtering, secs(router.expiry));
             self.world.put_behind(Who::Viewer(viewer), nat);
         }
-        self.model.people.push(Person {
-            session,
-            invited: role,
-            generation,
-            name: format!("viewer {viewer}"),
-            id: None,
-            place: Place::Outside,
-            is_approved: false,
-            is_held: false,
-            told_paused: false,
-            told_role: None,
-            told_words: 0,
-            in_by: None,
-            may_type: false,
-            is_running: true,
-            is_frozen: false,
-            has_left: false,
-            words: Vec::new(),
-            written: Vec::new(),
-            hampered_at: None,
-            is_pasting: false,
-        });
+        self.model.people.push(Person::new(viewer, session, role, generation));
     }
 
     // People.
@@ -239,7 +219,7 @@ impl<E: Engine> Run<E> {
             Step::Revoke(pick) => of(members, *pick).map(ModeratorAction::Revoke),
             Step::Pause => Some(ModeratorAction::Pause),
             Step::Resume => Some(ModeratorAction::Resume),
-            _ => Some(ModeratorAction::Say("hello".to_owned())),
+            _ => Some(ModeratorAction::Say(told::message(self.model.session().said + 1))),
         };
         if let Some(act) = act {
             self.act(act);
@@ -396,6 +376,24 @@ impl<E: Engine> Run<E> {
         self.model.disturb();
     }
 
+    /// Members of the session are told, and leave; everything that follows is about another session.
+    fn ends(&mut self, step: &Step) {
+        let (now, host) = (self.now(), self.host());
+        match step {
+            Step::ProgramEnds(code) if self.program_runs() => {
+                self.model.session_ends(now, ViewerExit::Ended(*code));
+                self.world.end_program(host, *code);
+            }
+            Step::Stop if self.host_is_awake() => {
+                self.model.session_ends(now, ViewerExit::Stopped);
+                self.world.host_input(host, HostInput::Stop);
+            }
+            _ => return,
+        }
+        self.flood = None;
+        self.begin_session();
+    }
+
     pub(super) fn thaw(&mut self) {
         for (index, session) in self.model.sessions.iter_mut().enumerate() {
             if std::mem::take(&mut session.is_frozen) {
@@ -495,10 +493,12 @@ impl<E: Engine> Run<E> {
             self.world.narrow(viewer, [None; 2]);
             self.world.cut(Who::Viewer(viewer), false);
             self.world.mute(Who::Viewer(viewer), false);
+            self.world.block(Who::Viewer(viewer), false);
             self.world.shut_out(Who::Viewer(viewer), false);
         }
         for host in 0..self.model.sessions.len() {
             self.world.mute(Who::Host(host), false);
+            self.world.block(Who::Host(host), false);
             self.world.shut_out(Who::Host(host), false);
         }
         self.world.damaged = 0;
@@ -516,6 +516,11 @@ impl<E: Engine> Run<E> {
                 let Some(viewer) = self.running(*pick) else { return };
                 self.world.mute(Who::Viewer(viewer), true);
             }
+            Step::Block(pick) => {
+                let Some(viewer) = self.running(*pick) else { return };
+                self.world.block(Who::Viewer(viewer), true);
+            }
+            Step::BlockHost => self.world.block(Who::Host(self.host()), true),
             _ => self.world.mute(Who::Host(self.host()), true),
         }
         self.troubles.network = true;

@@ -65,6 +65,15 @@ impl<E: Engine> World<E> {
         }
     }
 
+    /// The network drops all datagrams for `who`, or none any more; datagrams of `who` still reach others.
+    pub fn block(&mut self, who: Who, is_blocked: bool) {
+        if is_blocked {
+            self.blocked.insert(who);
+        } else {
+            self.blocked.remove(&who);
+        }
+    }
+
     /// The network drops all datagrams of `who` and for `who`, or none any more.
     pub fn cut(&mut self, who: Who, is_cut: bool) {
         if is_cut {

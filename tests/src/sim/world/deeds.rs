@@ -38,10 +38,12 @@ impl<E: Engine> World<E> {
         }
     }
 
-    /// The program ends.
+    /// The program ends. The host reads everything that it printed before.
     pub fn end_program(&mut self, host: usize, code: i32) {
-        if !std::mem::replace(&mut self.hosts[host].program_ended, true) {
-            self.later(ms(1), What::Host(host, Box::new(HostInput::Ended(code))));
+        let node = &mut self.hosts[host];
+        if !std::mem::replace(&mut node.program_ended, true) {
+            let at = node.pty_at.max(self.now + ms(1));
+            self.later_at(at, What::Host(host, Box::new(HostInput::Ended(code))));
         }
     }
 

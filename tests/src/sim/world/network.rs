@@ -77,7 +77,8 @@ impl<E: Engine> World<E> {
             None => destination,
         };
         let Some(to) = self.addresses.get(&destination).copied() else { return };
-        if self.apart || self.cut.contains(&from) || self.cut.contains(&to) || self.mute.contains(&from) {
+        let is_parted = [from, to].iter().any(|who| self.cut.contains(who));
+        if self.apart || is_parted || self.mute.contains(&from) || self.blocked.contains(&to) {
             return;
         }
         let wire = match (from, to) {

@@ -106,7 +106,7 @@ impl<E: Engine> World<E> {
                 }
             } else {
                 let inside = self.mapped.get(&to).copied().unwrap_or(to);
-                if let Some(who) = self.addresses.get(&inside).copied() {
+                if let Some(who) = self.addresses.get(&inside).copied().filter(|who| !self.blocked.contains(who)) {
                     self.later(AWAY, What::Datagram { to: who, source: from, destination: inside, bytes });
                 }
             }
