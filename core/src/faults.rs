@@ -14,6 +14,10 @@ pub enum Fault {
     ApprovalLostInPause,
     /// Viewers who were approved during a pause are not listed.
     ApprovedAreHidden,
+    /// Viewers who wait for a person's decision are not listed.
+    AskedAreHidden,
+    /// Viewers who were denied stay listed.
+    DeniedAreListed,
     /// Nobody waits for a person's decision.
     Unasked,
     /// An invite for one viewer lets in any number.
@@ -71,10 +75,12 @@ pub enum Fault {
 }
 
 /// All of them.
-pub const ALL: [Fault; 30] = [
+pub const ALL: [Fault; 32] = [
     Fault::WithdrawnInvites,
     Fault::ApprovalLostInPause,
     Fault::ApprovedAreHidden,
+    Fault::AskedAreHidden,
+    Fault::DeniedAreListed,
     Fault::Unasked,
     Fault::OnceIsOften,
     Fault::NeverFull,

@@ -66,6 +66,8 @@ fn shown_by(fault: Fault) -> &'static [(Promise, u64)] {
         Fault::WithdrawnInvites => &[(Promise::WithdrawnInvite, 3)],
         Fault::ApprovalLostInPause => &[(Promise::Listed, 86)],
         Fault::ApprovedAreHidden => &[(Promise::Listed, 97)],
+        Fault::AskedAreHidden => &[(Promise::Listed, 0)],
+        Fault::DeniedAreListed => &[(Promise::Listed, 0)],
         Fault::Unasked => &[(Promise::Approval, 2)],
         Fault::OnceIsOften => &[(Promise::Once, 51)],
         Fault::NeverFull => &[(Promise::Places, 68)],
@@ -132,6 +134,8 @@ fn faults_that_are_put_back_are_found_in_random_worlds() {
 /// Short scripts, each of which keeps every promise, but not with the fault that it is named after.
 const SCRIPTS: &[(Fault, &str)] = &[
     (Fault::ApprovalLostInPause, include_str!("swarm/approval_lost_in_pause.script")),
+    (Fault::AskedAreHidden, include_str!("swarm/asked_are_hidden.script")),
+    (Fault::DeniedAreListed, include_str!("swarm/denied_are_listed.script")),
     (Fault::AnsweredTwice, include_str!("swarm/answered_twice.script")),
     (Fault::KickedStay, include_str!("swarm/kicked_stay.script")),
     (Fault::EndlessStage, include_str!("swarm/endless_stage.script")),

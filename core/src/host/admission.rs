@@ -366,7 +366,9 @@ impl Host {
     /// Refuses a pending viewer.
     pub(super) fn refuse_pending(&mut self, now: Timestamp, link: LinkId, refusal: Refusal) {
         self.link(Command::Envelope(link, Envelope::Verdict(Verdict::Refused(refusal.clone()))));
-        self.remove(now, link, Cause::Refused(refusal));
+        if refusal != Refusal::Denied || !is_faulty!(DeniedAreListed) {
+            self.remove(now, link, Cause::Refused(refusal));
+        }
     }
 }
 

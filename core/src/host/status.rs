@@ -94,8 +94,7 @@ impl Host {
         let mut members: Vec<_> = members.collect();
         members.sort_by_key(|member| member.id.0);
         let pending = self.connections.values().filter_map(|connection| {
-            let pending =
-                connection.pending().filter(|it| it.awaits() == Awaits::Person || !is_faulty!(ApprovedAreHidden))?;
+            let pending = connection.pending().filter(|pending| !is_hidden(pending.awaits()))?;
             Some(PendingStatus {
                 id: pending.id,
                 role: pending.request.role,
@@ -116,5 +115,13 @@ impl Host {
             members,
             pending,
         }
+    }
+}
+
+/// Whether somebody who waits for this is left out: never, but for faults.
+fn is_hidden(awaits: Awaits) -> bool {
+    match awaits {
+        Awaits::Person => is_faulty!(AskedAreHidden),
+        Awaits::Resume => is_faulty!(ApprovedAreHidden),
     }
 }

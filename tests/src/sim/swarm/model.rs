@@ -1,7 +1,7 @@
 //! The reference model: who may do what, kept beside the system, from what people did and what the host says. Small
 //! enough to be seen to be right.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use beach_core::host::{Approve, ModeratorAction};
@@ -63,8 +63,12 @@ pub struct Person {
     pub in_by: Option<Timestamp>,
     /// Whether the viewer may type, as far as the host decides.
     pub may_type: bool,
+    /// Since when the viewer waits for a decision, as it says, and is not listed.
+    pub unlisted_since: Option<Timestamp>,
     /// The viewer's process runs.
     pub is_running: bool,
+    /// When the process ended.
+    pub gone_at: Option<Timestamp>,
     /// The viewer's process stands still.
     pub is_frozen: bool,
     /// The person left.
@@ -115,6 +119,10 @@ pub struct Session {
     pub own_written: u64,
     /// Words of viewers in the write that the PTY has not finished: person and number.
     pub in_flight: Vec<(usize, u64)>,
+    /// Viewers that a person approved while they waited.
+    pub approved: BTreeSet<MemberId>,
+    /// Viewers that a person refused or removed.
+    pub refused: BTreeSet<MemberId>,
     /// Members that each invite let in, by generation and role.
     pub let_in: BTreeMap<(u32, Role), u32>,
     /// Members that came back; each may have taken a place over the limit.
@@ -242,6 +250,7 @@ impl Model {
         let named = |id: &MemberId| name_of(*id);
         match act {
             ModeratorAction::Approve(id) => {
+                self.sessions[session].approved.insert(*id);
                 let is_paused = self.sessions[session].paused_at.is_some();
                 if let Some((_, person)) = self.named(&named(id)) {
                     person.is_approved = true;
@@ -249,6 +258,7 @@ impl Model {
                 }
             }
             ModeratorAction::Deny { member, keep_links } | ModeratorAction::Kick { member, keep_links } => {
+                self.sessions[session].refused.insert(*member);
                 if let Some((_, person)) = self.named(&named(member)) {
                     person.put_out(now);
                 }
@@ -321,7 +331,9 @@ impl Person {
             told_end_by: None,
             in_by: None,
             may_type: false,
+            unlisted_since: None,
             is_running: true,
+            gone_at: None,
             is_frozen: false,
             has_left: false,
             words: Vec::new(),

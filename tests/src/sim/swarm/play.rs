@@ -244,7 +244,7 @@ impl<E: Engine> Run<E> {
     /// The process of a viewer is gone.
     pub(super) fn viewer_gone(&mut self, at: Timestamp, viewer: usize) {
         let person = &mut self.model.people[viewer];
-        person.is_running = false;
+        (person.is_running, person.gone_at) = (false, Some(at));
         person.hampered_at = Some(at);
         (person.is_held, person.in_by) = (false, None);
         self.stages[viewer].forget();
@@ -318,7 +318,7 @@ impl<E: Engine> Run<E> {
         let session = self.model.current();
         if !self.model.sessions[session].is_over && self.model.sessions[session].ending.is_none() {
             let status = self.world.hosts[session].node.machine().status();
-            admission::listed(&self.model, now, session, &status, &stages)?;
+            admission::listed(&mut self.model, now, session, &status, &stages)?;
         }
         for (viewer, person) in self.model.people.iter().enumerate().filter(|(_, person)| person.is_running) {
             let screen = self.world.viewers[viewer].node.machine().screen();

@@ -1,12 +1,17 @@
 //! Checkers of admission and of the host's list.
 
-use beach_core::host::{Awaits, HostNotice, HostStatus};
+use std::time::Duration;
+
+use beach_core::host::{Awaits, HostNotice, HostStatus, PendingStatus};
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
 use beach_core::time::Timestamp;
 
 use super::{Promise, Verdict, check};
 use crate::sim::swarm::model::{Model, Person, Place};
+
+/// A decision of the host is known to the viewer, and the end of a viewer's process to the host, after this time.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// The host's news about who comes and goes: whether that may be; then the model follows.
 ///
@@ -82,26 +87,71 @@ fn joined(model: &mut Model, now: Timestamp, session: usize, role: Role, name: &
     check(Promise::Once, now, *count == 1 || !once, || format!("{name} is the {count}th by one invite"))
 }
 
-/// The host lists exactly its members, present or away, and lists viewers approved in a pause as waiting for its end.
+/// The host lists exactly its members, present or away, and exactly those who wait, each with what they wait for.
 ///
 /// # Errors
 /// The promise that is broken.
-pub fn listed(model: &Model, now: Timestamp, session: usize, status: &HostStatus, stages: &[Stage]) -> Verdict {
-    let of_session = |person: &&Person| person.session == session;
-    let members = model.people.iter().filter(of_session).filter(|person| person.place != Place::Outside);
+pub fn listed(model: &mut Model, now: Timestamp, session: usize, status: &HostStatus, stages: &[Stage]) -> Verdict {
+    let of_session = model.people.iter().filter(|person| person.session == session);
+    let members = of_session.filter(|person| person.place != Place::Outside);
     let mut expected: Vec<_> = members.map(|person| person.name.as_str()).collect();
     let mut found: Vec<_> = status.members.iter().map(|member| member.name.as_str()).collect();
     expected.sort_unstable();
     found.sort_unstable();
     check(Promise::Listed, now, expected == found, || format!("members are {expected:?}, and listed {found:?}"))?;
-    for (person, stage) in model.people.iter().zip(stages).filter(|(person, _)| of_session(person)) {
-        let waits = person.is_held && person.is_running && *stage == Stage::WaitingForApproval;
+    for pending in &status.pending {
+        waits(model, now, session, pending)?;
         // Somebody whose connection to the rendezvous broke asks once more, and stands there twice for a while.
+        let count = status.pending.iter().filter(|other| other.name == pending.name).count();
+        let is_once = count == 1 || model.is_disturbed;
+        check(Promise::Listed, now, is_once, || format!("{} is listed {count} times", pending.name))?;
+    }
+    nobody_is_missing(model, now, session, status, stages)
+}
+
+/// Somebody who is listed as waiting does wait, for the event that the list names.
+fn waits(model: &Model, now: Timestamp, session: usize, pending: &PendingStatus) -> Verdict {
+    let (state, name) = (&model.sessions[session], &pending.name);
+    let known = model.people.iter().find(|person| person.session == session && person.name == *name);
+    let Some(person) = known else {
+        return check(Promise::Listed, now, false, || format!("{name} is listed as waiting, and nobody knows them"));
+    };
+    let is_refused = state.refused.contains(&pending.id) || person.generation != state.generation;
+    check(Promise::Listed, now, !is_refused, || format!("{name} was refused, and is listed as waiting"))?;
+    let is_approved = state.approved.contains(&pending.id) || !model.asks(person.invited);
+    let awaits = if is_approved { Awaits::Resume } else { Awaits::Person };
+    let may_wait = !is_approved || state.paused_at.is_some();
+    check(Promise::Listed, now, may_wait && pending.awaits == awaits, || {
+        format!("{name} is listed as waiting for {:?}, and waits for {awaits:?}", pending.awaits)
+    })?;
+    // The rendezvous tells the host that somebody is gone, where nothing is wrong with it.
+    let is_there = person.place == Place::Outside && person.gone_at.is_none_or(|at| now < at + KNOWN_WITHIN);
+    check(Promise::Listed, now, is_there || model.is_disturbed, || {
+        format!("{name} is listed as waiting: {:?}, gone at {:?}", person.place, person.gone_at)
+    })
+}
+
+/// Everybody who waits is listed, and whoever was approved in a pause is listed as waiting for its end.
+fn nobody_is_missing(
+    model: &mut Model,
+    now: Timestamp,
+    session: usize,
+    status: &HostStatus,
+    stages: &[Stage],
+) -> Verdict {
+    let is_calm = !model.is_disturbed;
+    for (person, stage) in model.people.iter_mut().zip(stages).filter(|(person, _)| person.session == session) {
+        let waits = person.is_running && *stage == Stage::WaitingForApproval;
         let listed: Vec<_> = status.pending.iter().filter(|pending| pending.name == person.name).collect();
         let is_there = listed.iter().any(|pending| pending.awaits == Awaits::Resume);
-        check(Promise::Listed, now, is_there || !waits, || {
+        check(Promise::Listed, now, is_there || !waits || !person.is_held, || {
             format!("{} was approved in the pause, waits for its end, and is not listed so: {listed:?}", person.name)
         })?;
+        // A decision is on its way to the viewer for a moment. Somebody who was let in waits for nobody.
+        let is_missing = is_calm && waits && listed.is_empty() && person.in_by.is_none();
+        person.unlisted_since = person.unlisted_since.or(Some(now)).filter(|_| is_missing);
+        let is_late = person.unlisted_since.is_some_and(|since| since + KNOWN_WITHIN < now);
+        check(Promise::Listed, now, !is_late, || format!("{} waits, and is not listed", person.name))?;
     }
     Ok(())
 }
