@@ -12,6 +12,8 @@ pub enum Fault {
     WithdrawnInvites,
     /// An approval during a pause changes nothing.
     ApprovalLostInPause,
+    /// Viewers who were approved during a pause are let in at its end, and never hear of it.
+    ApprovalLostAtResume,
     /// Viewers who were approved during a pause are not listed.
     ApprovedAreHidden,
     /// Viewers who wait for a person's decision are not listed.
@@ -75,9 +77,10 @@ pub enum Fault {
 }
 
 /// All of them.
-pub const ALL: [Fault; 32] = [
+pub const ALL: [Fault; 33] = [
     Fault::WithdrawnInvites,
     Fault::ApprovalLostInPause,
+    Fault::ApprovalLostAtResume,
     Fault::ApprovedAreHidden,
     Fault::AskedAreHidden,
     Fault::DeniedAreListed,

@@ -65,6 +65,7 @@ fn shown_by(fault: Fault) -> &'static [(Promise, u64)] {
     match fault {
         Fault::WithdrawnInvites => &[(Promise::WithdrawnInvite, 3)],
         Fault::ApprovalLostInPause => &[(Promise::Listed, 86)],
+        Fault::ApprovalLostAtResume => &[(Promise::ApprovedGetIn, 0)],
         Fault::ApprovedAreHidden => &[(Promise::Listed, 97)],
         Fault::AskedAreHidden => &[(Promise::Listed, 0)],
         Fault::DeniedAreListed => &[(Promise::Listed, 0)],
@@ -134,6 +135,7 @@ fn faults_that_are_put_back_are_found_in_random_worlds() {
 /// Short scripts, each of which keeps every promise, but not with the fault that it is named after.
 const SCRIPTS: &[(Fault, &str)] = &[
     (Fault::ApprovalLostInPause, include_str!("swarm/approval_lost_in_pause.script")),
+    (Fault::ApprovalLostAtResume, include_str!("swarm/approval_lost_at_resume.script")),
     (Fault::AskedAreHidden, include_str!("swarm/asked_are_hidden.script")),
     (Fault::DeniedAreListed, include_str!("swarm/denied_are_listed.script")),
     (Fault::AnsweredTwice, include_str!("swarm/answered_twice.script")),

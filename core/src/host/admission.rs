@@ -306,7 +306,11 @@ impl Host {
         let mut held: Vec<_> = held.map(|(link, pending)| (pending.id.0, link)).collect();
         held.sort_unstable();
         for (_, link) in held {
-            self.let_in(now, link);
+            let lost = |connection: &&mut Connection| is_faulty!(ApprovalLostAtResume) && connection.takes_place();
+            match self.connections.get_mut(&link).filter(lost) {
+                Some(connection) => connection.let_in(),
+                None => self.let_in(now, link),
+            }
         }
     }
 

@@ -234,6 +234,7 @@ impl<E: Engine> Run<E> {
                 Seen::ViewerEnded(viewer, exit) => {
                     server::one_address(&self.model, at, viewer, &exit)?;
                     told::ended(&self.model, at, viewer, &exit)?;
+                    admission::way_in_ended(&self.model, at, viewer, &exit)?;
                     self.viewer_gone(at, viewer);
                 }
             }

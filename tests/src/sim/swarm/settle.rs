@@ -10,7 +10,7 @@ use beach_core::session::handshake::Stage;
 use beach_core::viewer::{ViewerExit, ViewerInput};
 
 use super::checkers::{Broken, Promise, Verdict, input, screens, server, told};
-use super::model::{Place, TOLD_WITHIN};
+use super::model::{Person, Place, TOLD_WITHIN};
 use super::play::Run;
 use super::step::{Ending, Invited, Step};
 use crate::sim::check::same_screens;
@@ -87,6 +87,7 @@ impl<E: Engine> Run<E> {
         let session = self.model.current();
         let host = self.world.hosts[session].node.machine();
         let status = host.status();
+        let is_listed = |person: &Person| status.pending.iter().any(|pending| pending.name == person.name);
         for (viewer, person) in self.model.people.iter().enumerate() {
             if !person.is_running || person.session != session || !self.model.can_come_back(person) {
                 continue;
@@ -94,7 +95,9 @@ impl<E: Engine> Run<E> {
             let machine = self.world.viewers[viewer].node.machine();
             let stage = machine.stage();
             match person.place {
-                Place::Outside if stage == Stage::WaitingForApproval => {}
+                // For a place: everybody else who waits has just been let in. Amid faults the host may have lost them.
+                Place::Outside
+                    if stage == Stage::WaitingForApproval && (is_listed(person) || self.model.is_disturbed) => {}
                 Place::Here if stage == Stage::Live => {
                     let same = same_screens(machine.screen(), host.emulator());
                     same.map_err(|why| {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use beach_core::host::{Awaits, HostNotice, HostStatus, PendingStatus};
 use beach_core::role::Role;
-use beach_core::session::handshake::Stage;
+use beach_core::session::handshake::{Cause, Failure, Stage};
 use beach_core::time::Timestamp;
+use beach_core::viewer::ViewerExit;
 
 use super::{Promise, Verdict, check};
-use crate::sim::swarm::model::{Model, Person, Place};
+use crate::sim::swarm::model::{Model, Place};
 
 /// A decision of the host is known to the viewer, and the end of a viewer's process to the host, after this time.
 const KNOWN_WITHIN: Duration = Duration::from_secs(5);
@@ -166,4 +167,17 @@ pub fn approved_get_in(model: &Model, now: Timestamp) -> Verdict {
         check(Promise::ApprovedGetIn, now, !is_late, || format!("{} was approved and is no member", person.name))?;
     }
     Ok(())
+}
+
+/// A viewer ended: not on the way in after an approval, unless the person left, or had waited for too long when the
+/// approval was on its way.
+///
+/// # Errors
+/// The promise that is broken.
+pub fn way_in_ended(model: &Model, now: Timestamp, viewer: usize, exit: &ViewerExit) -> Verdict {
+    let person = &model.people[viewer];
+    let is_impatient =
+        matches!(exit, ViewerExit::Failed(Failure { stage: Stage::WaitingForApproval, cause: Cause::NoAnswer, .. }));
+    let is_lost = person.place == Place::Outside && person.in_by.is_some() && !person.has_left && !is_impatient;
+    check(Promise::ApprovedGetIn, now, !is_lost, || format!("{} was approved, and ended: {exit:?}", person.name))
 }
