@@ -1,4 +1,4 @@
-//! The targets with a machine, an endpoint or a terminal that lives; `BEACH_TARGET` names one of them.
+//! The targets with a machine, an endpoint, a terminal or a world that lives; `BEACH_TARGET` names one of them.
 #![no_main]
 
 use std::sync::LazyLock;

@@ -13,6 +13,7 @@ mod printed;
 mod rendezvous;
 mod signalling;
 mod turn;
+mod world;
 
 /// The body of a target.
 pub type Target = fn(&[u8]);
@@ -31,7 +32,7 @@ pub const PARSERS: &[(&str, Target)] = &[
     ("proxy", outside::proxy),
 ];
 
-/// Targets with a machine, an endpoint or a terminal that lives while the input is read.
+/// Targets with a machine, an endpoint, a terminal or a world that lives while the input is read.
 pub const LIVE: &[(&str, Target)] = &[
     ("printed", printed::printed),
     ("rendezvous", rendezvous::rendezvous),
@@ -42,6 +43,7 @@ pub const LIVE: &[(&str, Target)] = &[
     ("peer", peers::peer),
     ("sctp", peers::sctp),
     ("browser", browser::browser),
+    ("world", world::world),
 ];
 
 /// The variable that names the target of a fuzzing program.
