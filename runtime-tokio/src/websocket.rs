@@ -50,8 +50,9 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 /// Limits for a socket that carries small texts. The defaults would allocate 128 KiB for each and queue without bound.
 pub(crate) fn limits() -> WebSocketConfig {
-    /// Holds a usual message; larger ones grow it.
-    const BUFFER_BYTES: usize = 4 * 1024;
+    /// Holds a datagram or a usual text; larger ones grow it. The library fills the whole buffer with zeros before each
+    /// read, also where an idle connection reads one ping.
+    const BUFFER_BYTES: usize = 2 * 1024;
     /// Four messages of the largest size.
     const WRITE_BUFFER_BYTES_MAX: usize = 64 * 1024;
     WebSocketConfig::default()
