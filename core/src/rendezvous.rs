@@ -23,7 +23,7 @@ use crate::session::address::{AddressClass, owner};
 use crate::session::link::Refusal;
 use crate::support::token_bucket::TokenBucket;
 use crate::time::Timestamp;
-use crate::wire::signal::{FromRendezvous, Opaque, ToRendezvous, parse_to_rendezvous, to_text};
+use crate::wire::signal::{FromRendezvous, Opaque, PONG, ToRendezvous, parse_to_rendezvous, to_text};
 
 use self::addresses::Addresses;
 pub use self::addresses::{
@@ -433,7 +433,7 @@ impl Rendezvous {
                 connection.hosts.retain(|id| !named(id));
                 over.into_iter().for_each(|id| self.end_session(id));
             }
-            ToRendezvous::Ping => self.say(from, &FromRendezvous::Pong),
+            ToRendezvous::Ping => self.out.push_back(RendezvousOutput::Send(from, PONG.to_owned())),
         }
     }
 

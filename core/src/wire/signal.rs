@@ -27,6 +27,12 @@ pub const MAX_TURN: u64 = (1 << 53) - 1;
 /// Longest time that a host takes to go to another rendezvous, in seconds.
 pub const MAX_MOVE_WITHIN: u32 = 3600;
 
+/// [`ToRendezvous::Ping`] as every client writes it: nearly all that a rendezvous hears of hosts that rest.
+pub const PING: &str = r#"{"type":"ping"}"#;
+
+/// [`FromRendezvous::Pong`] as text.
+pub const PONG: &str = r#"{"type":"pong"}"#;
+
 /// Messages of a host or viewer to the rendezvous.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -290,6 +296,9 @@ pub fn to_text<T: Serialize>(message: &T) -> String {
 /// # Errors
 /// The text is too long, not understood, or beyond a limit.
 pub fn parse_to_rendezvous(text: &str) -> Result<ToRendezvous, WireError> {
+    if text == PING {
+        return Ok(ToRendezvous::Ping);
+    }
     let message = parse(text)?;
     match &message {
         ToRendezvous::Join { versions, .. } => bounded(versions)?,
@@ -368,5 +377,20 @@ fn sane(reason: &Refusal) -> Result<(), WireError> {
         | Refusal::Busy
         | Refusal::NoBrowsers
         | Refusal::OldHost => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_texts_of_ping_and_pong_are_those_that_serde_writes_and_reads() {
+        assert_eq!(to_text(&ToRendezvous::Ping), PING);
+        assert_eq!(to_text(&FromRendezvous::Pong), PONG);
+        assert_eq!(parse::<ToRendezvous>(PING), Ok(ToRendezvous::Ping));
+        for text in [PING, r#"{ "type" : "ping" }"#, r#"{"type":"ping","more":1}"#] {
+            assert_eq!(parse_to_rendezvous(text), Ok(ToRendezvous::Ping), "{text}");
+        }
     }
 }
