@@ -4,11 +4,12 @@ mod queue;
 
 use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use async_tungstenite::tungstenite::{Error, Message};
-use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::coop::has_budget_remaining;
@@ -177,7 +178,13 @@ impl Behind {
 
 async fn write_all(writer: &mut (impl Sink<Message, Error = Error> + Unpin), to_send: &mut QueueReceiver) -> End {
     while let Some(message) = to_send.next().await {
-        match timeout(WRITE_DEADLINE, writer.send(message)).await {
+        let mut sending = writer.send(message);
+        // Nearly all messages leave at once, and need no timer.
+        let sent = match poll_fn(|context| Poll::Ready(sending.poll_unpin(context))).await {
+            Poll::Ready(sent) => Ok(sent),
+            Poll::Pending => timeout(WRITE_DEADLINE, sending).await,
+        };
+        match sent {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return End::WriteFailed(error),
             Err(_) => return End::Stuck,
