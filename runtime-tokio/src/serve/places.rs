@@ -116,20 +116,24 @@ impl Places {
         self.taken.entry(connection).and_modify(|taken| taken.task = Some(task));
     }
 
-    /// The address of a connection from a proxy is known from now on: its place counts as one of that address.
+    /// The address of a connection from a proxy is known from now on: its place counts as one of that address. A proxy
+    /// may tell another address later; the last one counts.
     ///
     /// # Errors
     /// There is no place for a connection of this address; the connection has lost its earlier place.
     pub(super) fn comes_from(&mut self, connection: ConnectionId, address: IpAddr) -> Result<(), NoPlace> {
-        let Some(task) = self.taken.get_mut(&connection).and_then(|taken| taken.task.take()) else {
+        let Some(Taken { task, .. }) = self.taken.get(&connection) else {
             let refused = self.refused.iter_mut().find(|refused| refused.connection == connection);
             refused.into_iter().for_each(|refused| refused.address = Some(address));
             return Err(NoPlace::Full);
         };
+        let task = task.clone();
         self.leave(connection);
         let place = self.take(connection, Some(address));
-        if place.is_err() {
-            self.refuse(connection, Some(address), task);
+        match (place, task) {
+            (Ok(()), Some(task)) => self.may_move(connection, task),
+            (Err(_), Some(task)) => self.refuse(connection, Some(address), task),
+            (Ok(()) | Err(_), None) => {}
         }
         place
     }
@@ -254,6 +258,23 @@ mod tests {
         assert!(places.refused.iter().all(|refused| refused.address == Some(from)));
         (0..300).for_each(|connection| places.leave(connection));
         assert!(places.taken.is_empty() && places.held.is_empty() && places.refused.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_address_is_told_twice_has_one_place_or_none() {
+        let task = tokio::spawn(pending::<()>());
+        let mut places = Places::new(1000);
+        let [one, other] = [1, 2].map(|number| address(number).expect("an address"));
+        places.take(7, None).expect("a place");
+        places.may_move(7, task.abort_handle());
+        assert_eq!((places.comes_from(7, one), places.comes_from(7, other)), (Ok(()), Ok(())));
+        assert_eq!((places.taken.len(), places.held.len(), places.held[&other].all), (1, 1, 1));
+        // The first address has all that it may have: whoever turns out to come from there has no place any more.
+        assert!(taken(&mut places, 1000, 1) > 0);
+        let others = places.taken.len() - 1;
+        assert_eq!(places.comes_from(7, one), Err(NoPlace::Address));
+        assert_eq!((places.taken.len(), places.refused.len()), (others, 1));
+        assert!(!places.held.contains_key(&other), "nothing is kept of the earlier place");
     }
 
     #[tokio::test]
