@@ -27,7 +27,8 @@ pub use self::files::{Certificate, CertificateError};
 /// How long a client may take until TLS is up.
 pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Handshakes a second of one address, and the burst: as many as joins. A handshake costs about as much as a join.
+/// Handshakes a second of one address at all ports together, and the burst: as many as joins. A handshake costs about
+/// as much as a join.
 pub(crate) const HANDSHAKES_RATE: u64 = 100;
 /// See [`HANDSHAKES_RATE`].
 pub(crate) const HANDSHAKES_BURST: u64 = 512;
@@ -44,7 +45,31 @@ const HTTP: &[u8] = b"http/1.1";
 
 /// The certificate in use, whichever is the newest.
 #[derive(Clone)]
-pub struct InUse(watch::Receiver<Settings>);
+pub struct InUse {
+    settings: watch::Receiver<Settings>,
+    limit: Arc<Limit>,
+}
+
+/// How many handshakes with one certificate each address may ask for, at all ports together.
+pub(crate) struct Limit {
+    rates: Mutex<AddressRates>,
+    epoch: Instant,
+}
+
+impl Default for Limit {
+    fn default() -> Limit {
+        let rates = Mutex::new(AddressRates::new(HANDSHAKES_RATE, HANDSHAKES_BURST, crate::seed()));
+        Limit { rates, epoch: Instant::now() }
+    }
+}
+
+impl Limit {
+    /// Whether this address may have one more handshake.
+    fn allows(&self, client: IpAddr) -> bool {
+        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.take(self.epoch.elapsed().into(), owner(client))
+    }
+}
 
 /// The settings of TLS with one certificate.
 #[derive(Clone)]
@@ -61,14 +86,14 @@ impl InUse {
     /// one whose time cannot be read.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
-        self.0.borrow().expires
+        self.settings.borrow().expires
     }
 
     /// The first host that the certificate names, by which clients can check the certificate; `None` if there is none,
     /// or only patterns with an asterisk.
     #[must_use]
     pub fn name(&self) -> Option<String> {
-        self.0.borrow().name.clone()
+        self.settings.borrow().name.clone()
     }
 }
 
@@ -89,22 +114,18 @@ fn certified(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'static>) 
     Ok(CertifiedKey::new(chain, any_supported_type(key)?))
 }
 
-/// The end of a server that performs handshakes of TLS: its certificate, and how many handshakes each address may ask
-/// for.
+/// The end of a port where handshakes of TLS are performed.
 pub(crate) struct Handshakes {
     in_use: InUse,
     /// The protocols that clients may offer, if they are not those of a rendezvous.
     protocols: Option<&'static [&'static [u8]]>,
-    rates: Mutex<AddressRates>,
-    epoch: Instant,
     refused: AtomicU64,
 }
 
 impl Handshakes {
     /// Of a server whose clients speak HTTP.
     pub(crate) fn new(in_use: InUse) -> Handshakes {
-        let rates = Mutex::new(AddressRates::new(HANDSHAKES_RATE, HANDSHAKES_BURST, crate::seed()));
-        Handshakes { in_use, protocols: None, rates, epoch: Instant::now(), refused: AtomicU64::new(0) }
+        Handshakes { in_use, protocols: None, refused: AtomicU64::new(0) }
     }
 
     /// Of a server whose clients speak these protocols, if they offer any.
@@ -117,7 +138,7 @@ impl Handshakes {
         self.in_use.expires()
     }
 
-    /// How many connections got no handshake, because their address had enough.
+    /// How many connections got no handshake at this port, because their address had enough.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
@@ -130,7 +151,7 @@ impl Handshakes {
         if !self.may_accept(client) {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        let mut config = self.in_use.0.borrow().config.clone();
+        let mut config = self.in_use.settings.borrow().config.clone();
         if let Some(protocols) = self.protocols {
             Arc::make_mut(&mut config).alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         }
@@ -142,10 +163,37 @@ impl Handshakes {
     /// Whether a client with this address may have one more handshake. A handshake costs a signature, so the question
     /// comes before the handshake. A client whose address is not known has no limit of its own.
     fn may_accept(&self, client: Option<IpAddr>) -> bool {
-        let Some(client) = client else { return true };
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = rates.take(self.epoch.elapsed().into(), owner(client));
+        let may = client.is_none_or(|client| self.in_use.limit.allows(client));
         self.refused.fetch_add(u64::from(!may), Ordering::Relaxed);
         may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_an_address_holds_once_for_all_ports_of_a_certificate() {
+        let cache = std::env::temp_dir().join(format!("beach-tls-limit-{}", std::process::id()));
+        let options = acme::AcmeOptions {
+            domains: vec!["localhost".to_owned()],
+            directory: "https://localhost:1".to_owned(),
+            contact: Vec::new(),
+            cache: cache.clone(),
+        };
+        let source = acme::Acme::new(options).expect("a folder");
+        let ports = [source.in_use(), source.in_use()].map(Handshakes::new);
+        let [one, others @ ..] = [1, 2, 3].map(|last| Some(IpAddr::from([192, 0, 2, last])));
+        let began = Instant::now();
+        let asked = 2 * HANDSHAKES_BURST;
+        let had = (0..asked).filter(|number| ports[(number % 2) as usize].may_accept(one)).count() as u64;
+        let allowed = HANDSHAKES_BURST + HANDSHAKES_RATE * (began.elapsed().as_secs() + 1);
+        assert!((HANDSHAKES_BURST..=allowed).contains(&had), "{had} of {asked}");
+        assert_eq!(ports.iter().map(Handshakes::refused).sum::<u64>(), asked - had);
+        assert!(ports[1].may_accept(None));
+        // One of them may share the allowance of the first address.
+        assert!(others.into_iter().any(|other| ports[0].may_accept(other)));
+        let _ = std::fs::remove_dir_all(cache);
     }
 }

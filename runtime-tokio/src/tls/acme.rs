@@ -24,7 +24,7 @@ pub use self::cache::CacheError;
 use self::cache::{Cache, Kept};
 pub use self::order::AcmeError;
 use self::plan::{longest_sleep, pauses, renewal_at};
-use super::{HTTP, InUse, Settings, server_config};
+use super::{HTTP, InUse, Limit, Settings, server_config};
 
 /// The protocol of the authority's connections that check a name (RFC 8737, section 6.2).
 pub(crate) const PROTOCOL: &[u8] = b"acme-tls/1";
@@ -51,6 +51,7 @@ pub struct Acme {
     cache: Cache,
     answers: Arc<Answers>,
     current: watch::Sender<Settings>,
+    limit: Arc<Limit>,
     /// The time of the certificate in use: begin and end, in seconds since 1970.
     valid: Option<(u64, u64)>,
 }
@@ -69,7 +70,7 @@ impl Acme {
         let config = server_config(answers.clone(), &[HTTP, PROTOCOL]).map_err(CacheError::Tls)?;
         let settings = Settings { config: Arc::new(config), expires: None, name: None };
         let (current, _) = watch::channel(settings);
-        let mut acme = Acme { options, cache, answers, current, valid: None };
+        let mut acme = Acme { options, cache, answers, current, limit: Arc::default(), valid: None };
         if let Some(kept) = acme.cache.certificate() {
             acme.take(kept);
         }
@@ -79,7 +80,7 @@ impl Acme {
     /// The certificate, for a server.
     #[must_use]
     pub fn in_use(&self) -> InUse {
-        InUse(self.current.subscribe())
+        InUse { settings: self.current.subscribe(), limit: self.limit.clone() }
     }
 
     /// Whether there is a certificate that has not expired.

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use zeroize::Zeroizing;
 
 use super::parsed::Parsed;
-use super::{HTTP, InUse, Settings, certified, server_config};
+use super::{HTTP, InUse, Limit, Settings, certified, server_config};
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -66,6 +66,7 @@ pub enum CertificateError {
 pub struct Certificate {
     files: Files,
     current: watch::Sender<Settings>,
+    limit: Arc<Limit>,
     /// The files as they were when they were read last.
     read: Stamp,
 }
@@ -89,13 +90,13 @@ impl Certificate {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let read = files.stamp();
         let (current, _) = watch::channel(files.settings()?);
-        Ok(Certificate { files, current, read })
+        Ok(Certificate { files, current, limit: Arc::default(), read })
     }
 
     /// The certificate, for a server.
     #[must_use]
     pub fn in_use(&self) -> InUse {
-        InUse(self.current.subscribe())
+        InUse { settings: self.current.subscribe(), limit: self.limit.clone() }
     }
 
     /// Whether the certificate is of no use any more.
