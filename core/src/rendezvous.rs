@@ -117,12 +117,14 @@ pub enum RendezvousInput {
     Closed(ConnectionId),
     /// Hand these servers out from now on, and tell present hosts and viewers, since credentials expire.
     Ice(Servers),
-    /// End as soon as no handshake is under way; with a directory, also as soon as all hosts that can have gone to
-    /// another rendezvous. Without a directory no connection is opened any more from now on; with one, viewers still
-    /// come to this place.
+    /// End as soon as no handshake is under way, here or on a connection that is carried; with a directory, also as
+    /// soon as all hosts that can have gone to another rendezvous. Without a directory no connection is opened any more
+    /// from now on; with one, viewers still come to this place.
     Drain,
     /// From the directory that several rendezvous share.
     Directory(DirectoryInput),
+    /// An envelope passed on a connection that is carried to another rendezvous, where a handshake is under way.
+    Carried,
 }
 
 // Lengths only: a host's text has its resume token.
@@ -137,6 +139,7 @@ impl fmt::Debug for RendezvousInput {
             RendezvousInput::Ice(ice) => write!(f, "Ice({} servers)", ice.len()),
             RendezvousInput::Drain => f.write_str("Drain"),
             RendezvousInput::Directory(input) => write!(f, "Directory({input:?})"),
+            RendezvousInput::Carried => f.write_str("Carried"),
         }
     }
 }
@@ -851,6 +854,7 @@ impl Machine for Rendezvous {
             RendezvousInput::Ice(ice) => self.on_ice(ice),
             RendezvousInput::Drain => self.drain(now),
             RendezvousInput::Directory(input) => self.on_directory(now, input),
+            RendezvousInput::Carried => self.busy_at = Some(now),
         }
         self.directory_on_time(now);
         self.end_absent(now);

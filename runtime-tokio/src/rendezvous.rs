@@ -23,6 +23,9 @@ use crate::serve::{Server, ServerEvent};
 use crate::stun::Stun;
 use crate::turn_server::{Shown, TurnPost};
 
+/// The beginning of an envelope, both ways, as every client and rendezvous writes it.
+const ENVELOPE: &str = r#"{"type":"envelope","#;
+
 /// Serves a rendezvous on `server`, and a STUN server on the UDP port of the same number, until `operation` asks for
 /// the end and no handshake is under way any more. Without [`HandedOut::stun`] there is no STUN server. A rendezvous
 /// that `relays` carries the datagrams of peers that cannot reach each other. Peers are told the servers of `ice`, and
@@ -210,7 +213,7 @@ impl Sockets {
         }
     }
 
-    /// The next event; `None` if it was of a connection that is carried. Cancel-safe.
+    /// The next event; `None` if it was of a connection that is carried, and changes nothing here. Cancel-safe.
     async fn input(&mut self) -> Option<RendezvousInput> {
         let event = tokio::select! {
             // The servers come before the first connection: a peer that joins is told of them.
@@ -238,17 +241,15 @@ impl Sockets {
             }
             () = at(self.watched.close_at) => return Some(self.close()),
             input = said_by(self.operation.directory.as_mut()) => return Some(RendezvousInput::Directory(input)),
-            (connection, arrived) = self.pipes.next() => {
-                self.arrived(connection, arrived);
-                return None;
-            }
+            (connection, arrived) = self.pipes.next() => return self.arrived(connection, arrived),
             event = self.server.next() => event,
         };
         Some(match event {
             ServerEvent::Opened { connection, client } => RendezvousInput::Opened(connection, client),
             ServerEvent::Text { connection, text } if self.pipes.has(connection) => {
+                let noted = self.noted(&text);
                 self.carry(connection, Carried::Text(text));
-                return None;
+                return noted;
             }
             ServerEvent::Datagram { connection, bytes } if self.pipes.has(connection) => {
                 self.carry(connection, Carried::Datagram(bytes));
@@ -281,9 +282,18 @@ impl Sockets {
         }
     }
 
-    fn arrived(&mut self, connection: ConnectionId, arrived: Arrived) {
+    /// What the rendezvous is told of a text that is carried: while it ends, it waits for handshakes.
+    fn noted(&self, text: &str) -> Option<RendezvousInput> {
+        (self.watched.is_draining && text.starts_with(ENVELOPE)).then_some(RendezvousInput::Carried)
+    }
+
+    fn arrived(&mut self, connection: ConnectionId, arrived: Arrived) -> Option<RendezvousInput> {
         match arrived {
-            Arrived::Carried(Carried::Text(text)) => self.server.send(connection, text),
+            Arrived::Carried(Carried::Text(text)) => {
+                let noted = self.noted(&text);
+                self.server.send(connection, text);
+                return noted;
+            }
             Arrived::Carried(Carried::Datagram(bytes)) if self.pipes.may_relay(connection, bytes.len()) => {
                 self.server.relay(connection, bytes);
             }
@@ -293,6 +303,7 @@ impl Sockets {
                 self.server.close(connection);
             }
         }
+        None
     }
 
     /// Begins to end. A rendezvous that is the only one accepts no connection from now on; at one of several, viewers
@@ -331,13 +342,21 @@ async fn at(deadline: Option<tokio::time::Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use beach_core::id::SessionId;
-    use beach_core::wire::signal::{Opaque, ToRendezvous, to_text};
+    use beach_core::id::{LinkId, SessionId};
+    use beach_core::wire::signal::{FromRendezvous, Opaque, ToRendezvous, to_text};
     use sha2::{Digest as _, Sha256};
     use tokio::time::timeout;
 
     use super::*;
     use crate::signal::{Signal, SignalEvent};
+
+    #[test]
+    fn envelopes_of_both_directions_are_known_by_their_beginning_and_pings_are_none() {
+        let (link, data) = (LinkId(1), Opaque(vec![1]));
+        assert!(to_text(&ToRendezvous::Envelope { link, data: data.clone() }).starts_with(ENVELOPE));
+        assert!(to_text(&FromRendezvous::Envelope { link, data }).starts_with(ENVELOPE));
+        assert!(!to_text(&ToRendezvous::Ping).starts_with(ENVELOPE));
+    }
 
     /// The first text of a rendezvous with this STUN server to a host that registers.
     async fn told(stun: StunServer) -> String {

@@ -474,6 +474,17 @@ fn a_rendezvous_that_ends_sends_its_hosts_on_and_waits_for_those_that_can_go() {
     let in_time = told.iter().all(|did| matches!(did, Did::Said(_, FromRendezvous::Move { within: 3 })));
     assert!(in_time && told.len() as u64 == count, "the others can take so many");
 
+    // A handshake on a connection that is carried is waited for like one that is here.
+    let mut desk = Desk::up();
+    assert_eq!(desk.tell(RendezvousInput::Carried), []);
+    assert_eq!(desk.tell(RendezvousInput::Drain), []);
+    for _ in 0..5 {
+        assert_eq!(desk.waits(ms(1999)), []);
+        assert_eq!(desk.tell(RendezvousInput::Carried), []);
+    }
+    assert_eq!(desk.waits(ms(1999)), []);
+    assert_eq!(desk.waits(ms(1)), [Did::Drained]);
+
     let mut alone = Desk::new(Rendezvous::new());
     alone.opens(1);
     alone.registers(1, 1, 1);

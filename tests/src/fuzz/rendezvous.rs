@@ -84,6 +84,7 @@ impl Post {
             8 => RendezvousInput::Ice(vec![IceUrl(choices.text())].into()),
             9 if what > 240 => RendezvousInput::Drain,
             10 => RendezvousInput::Directory(directory(choices)),
+            11 if what > 240 => RendezvousInput::Carried,
             _ => RendezvousInput::Text(id, message(choices)),
         }
     }
