@@ -1087,8 +1087,17 @@ struct Deploy {
 const KEY_EVERY: Duration = ms(100);
 
 impl Deploy {
-    fn new(mut town: Town) -> Deploy {
-        let stay = (0..town.hosts).map(|host| town.nodes.add_relayed_viewer(host as u64)).collect();
+    fn new(town: Town) -> Deploy {
+        Deploy::of(town, Nodes::add_relayed_viewer)
+    }
+
+    /// One whose viewers that stay are carried to the rendezvous of their host, if they came to another one.
+    fn with_carried_viewers(town: Town) -> Deploy {
+        Deploy::of(town, Nodes::add_carried_viewer)
+    }
+
+    fn of(mut town: Town, add: fn(&mut Nodes, u64) -> usize) -> Deploy {
+        let stay = (0..town.hosts).map(|host| add(&mut town.nodes, host as u64)).collect();
         town.nodes.run(secs(3));
         Deploy { town, typed: 0, behind: 0, stay, came: Vec::new() }
     }
@@ -1257,4 +1266,32 @@ fn hosts_that_know_no_move_are_dropped_at_the_end_of_a_deploy_and_lose_nothing()
         deploy.lost_nothing(secs(5));
         deploy.ends();
     });
+}
+
+#[test]
+fn who_is_carried_loses_nothing_whatever_happens_to_either_rendezvous() {
+    let test = "who_is_carried_loses_nothing_whatever_happens_to_either_rendezvous";
+    let carried = for_each_seed(FILE, test, 0..12, |seed| {
+        let mut deploy = Deploy::with_carried_viewers(town_of_new_hosts(seed, 3, 4));
+        let carried = deploy.town.nodes.carried();
+        deploy.types_for(secs(2), false);
+        let node = deploy.town.nodes.dice.between(0, 2) as usize;
+        deploy.town.nodes.kill(node);
+        deploy.types_for(secs(5), false);
+        deploy.town.nodes.start(node);
+        deploy.types_for(secs(5), true);
+        deploy.goes_through(true);
+        deploy.lost_nothing(secs(10));
+        deploy.all_came_in();
+        let town = &mut deploy.town;
+        for (host, viewer) in deploy.stay.iter().enumerate() {
+            assert!(town.nodes.viewers[*viewer].failed.is_none() && town.nodes.at(host).is_some());
+            town.nodes.leave(Client::Viewer(*viewer));
+        }
+        town.nodes.run(secs(1));
+        assert_eq!(town.nodes.carried(), 0, "nobody is left");
+        deploy.ends();
+        carried
+    });
+    assert!(carried.iter().any(|(_, carried)| *carried > 0), "all viewers came to the rendezvous of their host");
 }

@@ -1,9 +1,11 @@
 //! Several rendezvous, the directory that they share, and hosts and viewers that come by one name: in front of the
 //! rendezvous stands a balancer, which takes any of those that run and do not end. No datagram gets directly from one
 //! to another. A viewer is in as soon as its host has let it in, and leaves then, unless it is one that stays and
-//! types.
+//! types. Some viewers do not go to another rendezvous by themselves, as pages and older programs do not: they are
+//! carried there.
 
 mod people;
+mod pipes;
 mod store;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +25,7 @@ use beach_core::viewer::{Viewer, ViewerConfig, ViewerInput};
 use beach_core::wire::signal::{FromRendezvous, ToRendezvous, parse_from_rendezvous, parse_to_rendezvous, to_text};
 use serde::Serialize;
 
+use self::pipes::{Pipes, is_elsewhere, is_envelope_for_client, is_envelope_of_client, without_moves};
 use super::fake::FakeEngine;
 use super::network::Dice;
 use super::node::{Below, Effect, Node};
@@ -73,6 +76,8 @@ struct Connection {
     is_dead: bool,
     /// Each message takes this long.
     latency: Duration,
+    /// How many rendezvous carry the connection.
+    carriers: u32,
 }
 
 /// Which of a client's two connections one is.
@@ -106,6 +111,8 @@ pub struct HostPeer {
 /// A viewer of the simulation.
 pub struct ViewerPeer {
     peer: Peer<Viewer>,
+    /// Whether the viewer goes to another rendezvous if it is told to.
+    pub moves: bool,
     /// The balancer takes this rendezvous the first time.
     first: Option<usize>,
     hops: u32,
@@ -173,6 +180,7 @@ pub struct Nodes {
     pub viewers: Vec<ViewerPeer>,
     connections: BTreeMap<u64, Connection>,
     connections_ever: u64,
+    pipes: Pipes,
     queue: BTreeMap<(Timestamp, u64), What>,
     queued_ever: u64,
     /// How often a rendezvous closed a connection.
@@ -218,6 +226,7 @@ impl Nodes {
             viewers: Vec::new(),
             connections: BTreeMap::new(),
             connections_ever: 0,
+            pipes: Pipes::default(),
             queue: BTreeMap::new(),
             queued_ever: 0,
             closed_by_nodes: 0,
@@ -328,6 +337,7 @@ impl Nodes {
     pub fn add_viewer(&mut self, secrets: u64, first: Option<usize>) -> usize {
         let invite = host_secrets(secrets).invite(NAME, Role::Control);
         let invite = if self.dice.percent(50) { invite.short() } else { invite };
+        let moves = !self.dice.percent(30);
         let config = viewer_config(self.dice.seed(), invite.role);
         let entropy = Entropy::new(self.dice.seed());
         let engine = FakeEngine::new(1_000_000 + self.viewers.len() as u64);
@@ -335,6 +345,7 @@ impl Nodes {
         let peer = Peer::new(Node::Whole(Box::new(endpoint)), self.now);
         self.viewers.push(ViewerPeer {
             peer,
+            moves,
             first,
             hops: 0,
             most_hops: 0,
@@ -421,12 +432,17 @@ impl Nodes {
                     self.later(latency, What::Down(client, id, "connection refused"));
                 }
             }
+            What::Up(id) if self.viewer_of(id).is_some() => self.leads_on(id),
             What::Up(id) => match self.part(id) {
                 Some((client, Part::Main)) => self.tell_client(client, NetworkInput::SignalUp),
                 Some((client, Part::Beside)) => self.say_beside(client),
                 None => {}
             },
             What::ToClient(id, text) => {
+                if let Some(viewer) = self.viewer_of(id) {
+                    self.note_carried(viewer, is_envelope_for_client(&text));
+                    return self.later(self.latency(viewer), What::ToClient(viewer, text));
+                }
                 self.note_answer(id, &text);
                 match self.part(id) {
                     Some((Client::Host(index), _)) if self.hosts[index].is_old && is_move(&text) => {}
@@ -436,11 +452,17 @@ impl Nodes {
                 }
             }
             What::RelayToClient(id, bytes) => {
+                if let Some(viewer) = self.viewer_of(id) {
+                    return self.later(self.latency(viewer), What::RelayToClient(viewer, bytes));
+                }
                 if let Some((client, _)) = self.part(id) {
                     self.tell_client(client, NetworkInput::Relayed(bytes));
                 }
             }
             What::RelayToNode(id, bytes) => {
+                if let Some(onward) = self.onward(id) {
+                    return self.carry(id, What::RelayToNode(onward, bytes));
+                }
                 if let Some(node) = self.connections.get(&id).filter(|one| !one.is_dead).map(|one| one.node) {
                     self.drive(node, RendezvousInput::Datagram(id, bytes));
                 }
@@ -448,11 +470,13 @@ impl Nodes {
             What::ToHost(index, input) => self.drive_host(index, Input::Machine(input)),
             What::ToViewer(index, input) => self.drive_viewer(index, Input::Machine(input)),
             What::Closed(id) => {
+                self.unpipe(id);
                 if let Some(connection) = self.connections.remove(&id).filter(|connection| !connection.is_dead) {
                     self.drive(connection.node, RendezvousInput::Closed(id));
                 }
             }
             What::Down(client, id, cause) => {
+                self.unpipe(id);
                 let part = self.part_of(client, id);
                 self.connections.remove(&id);
                 match part {
@@ -468,6 +492,10 @@ impl Nodes {
                 }
             }
             What::ToNode(id, text) => {
+                if let Some(onward) = self.onward(id) {
+                    self.note_carried(id, is_envelope_of_client(&text));
+                    return self.carry(id, What::ToNode(onward, text));
+                }
                 let Some(connection) = self.connections.get(&id).filter(|connection| !connection.is_dead) else {
                     return;
                 };
@@ -527,7 +555,7 @@ impl Nodes {
                     self.travel(What::Request(node, start, request));
                 }
                 RendezvousOutput::Drained => return self.kill(node),
-                RendezvousOutput::Pipe { .. } => unreachable!("all viewers here go to other places by themselves"),
+                RendezvousOutput::Pipe { connection, place, join } => self.pipe(connection, &place, join),
                 RendezvousOutput::TakesPart(_) => {}
             }
         }
@@ -541,6 +569,7 @@ impl Nodes {
     /// A viewer that was let in or made to wait begins to count its hops anew.
     fn note_answer(&mut self, id: u64, text: &str) {
         let Some(Client::Viewer(index)) = self.connections.get(&id).map(|connection| connection.client) else { return };
+        assert!(self.viewers[index].moves || !is_elsewhere(text), "a viewer is sent to a place where it does not go");
         if let Ok(FromRendezvous::Joined { .. } | FromRendezvous::Waiting { .. }) = parse_from_rendezvous(text) {
             self.viewers[index].hops = 0;
         }
@@ -598,8 +627,11 @@ impl Nodes {
             Below::HangUp => self.abandon(client),
             Below::Signal(text) => {
                 let Some(id) = self.connection(client) else { return };
-                let is_old = matches!(client, Client::Host(index) if self.hosts[index].is_old);
-                let text = if is_old { without_turn(&text) } else { text };
+                let text = match client {
+                    Client::Host(index) if self.hosts[index].is_old => without_turn(&text),
+                    Client::Viewer(index) if !self.viewers[index].moves => without_moves(&text),
+                    Client::Host(_) | Client::Viewer(_) => text,
+                };
                 self.later(self.latency(id), What::ToNode(id, text));
             }
             Below::Relay(bytes) => {
@@ -646,10 +678,15 @@ impl Nodes {
             }
         };
         let node = at.or(first.filter(|node| self.runs(*node))).unwrap_or(any);
+        self.open(client, node, 0)
+    }
+
+    /// A new connection to this rendezvous, which so many others carry.
+    fn open(&mut self, client: Client, node: usize, carriers: u32) -> u64 {
         self.connections_ever += 1;
         let id = self.connections_ever;
         let latency = LATENCY + self.dice.up_to(self.jitter);
-        self.connections.insert(id, Connection { client, node, is_dead: false, latency });
+        self.connections.insert(id, Connection { client, node, is_dead: false, latency, carriers });
         self.later(latency, What::Opened(id));
         id
     }

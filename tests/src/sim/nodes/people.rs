@@ -15,10 +15,18 @@ use crate::sim::node::Effect;
 const TAKEN_WITHIN: Duration = Duration::from_millis(1);
 
 impl Nodes {
-    /// A viewer that stays: what it types travels through the rendezvous.
+    /// A viewer that stays, and goes to another rendezvous if it is told to: what it types travels through the
+    /// rendezvous.
     pub fn add_relayed_viewer(&mut self, secrets: u64) -> usize {
         let index = self.add_viewer(secrets, None);
-        self.viewers[index].stays = true;
+        (self.viewers[index].stays, self.viewers[index].moves) = (true, true);
+        index
+    }
+
+    /// The same, but the viewer goes to no other rendezvous by itself.
+    pub fn add_carried_viewer(&mut self, secrets: u64) -> usize {
+        let index = self.add_relayed_viewer(secrets);
+        self.viewers[index].moves = false;
         index
     }
 
