@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use beach_core::id::SessionId;
 use beach_tests::real::{
     Aim, Attack, Host, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Tmux, Way, beach, children_of,
     eventually, holds, join, share,
@@ -174,35 +175,68 @@ fn whatever_one_address_does_through_a_proxy_and_whatever_it_says_of_itself_anot
 fn besieged(way: Way, proxies: &str) {
     let scratch = Scratch::new();
     for attack in Attack::ALL {
-        let options = ["--listen", "127.0.0.1:0", "--trusted-proxies", proxies, "--log-file", "serve.log"];
-        let mut command = beach(&scratch, &[&["serve"], &options[..]].concat());
-        let serve = Process::start(&mut with_files(&scratch, 400, &mut command));
-        let url = eventually("the address of the rendezvous", SOON, || serve.url());
-        let server: SocketAddr = url.trim_start_matches("http://").parse().expect("an address");
+        let (_serve, url, server) = limited_server(&scratch, 400, &["--trusted-proxies", proxies]);
         let host = Host::start(&scratch, &["--server", &url], &["cat"]);
-        let id = host.links.control.split(['#', '/']).nth(4).expect("a link names its session");
-        let victim = id.parse().expect("an id");
-        let siege = Siege::default();
-        std::thread::scope(|scope| {
-            scope.spawn(|| attack.run(Aim { server, way }, victim, &siege));
-            // Ended in a panic too, or the attacker would go on.
-            let _ends = siege.ends_here();
-            // By then the attacking address has used up what it may do at once.
-            holds("the attack is under way", SOON * 3, || siege.blows() >= 1000);
-            let took = (0..JOINS).map(|_| {
-                let mut viewer = Process::start(&mut join(&scratch, &["--json", &host.links.control]));
-                let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
-                let took = at - viewer.started();
-                viewer.write("~.");
-                viewer.exit(SOON);
-                took
-            });
-            let took: Vec<_> = took.collect();
-            eprintln!("{attack:?}, {way:?}: joined within {took:?}");
-            assert!(took.iter().min().is_some_and(|least| *least <= JOINED_WITHIN), "{attack:?}, {way:?}: {took:?}");
-            assert!(health(server).contains(" 200 OK"), "{attack:?}, {way:?}: {}", health(server));
-        });
+        joined_during(&scratch, attack, Aim { server, way }, session(&host), &host);
     }
+}
+
+/// Nobody has said which proxies there are, and all come from loopback: attacker and viewers have no known address, and
+/// no limits of one. An attacker then keeps others out of the one session whose id the attacker knows, as long as the
+/// attack goes on, and out of no other one.
+#[test]
+fn whatever_somebody_without_a_known_address_does_other_sessions_are_joined_within_a_second() {
+    let scratch = Scratch::new();
+    for attack in Attack::ALL {
+        // More places than the attacker holds: without addresses nobody can tell whose connections are too many.
+        let (_serve, url, server) = limited_server(&scratch, 1000, &[]);
+        let [attacked, other] = [(); 2].map(|()| Host::start(&scratch, &["--server", &url], &["cat"]));
+        joined_during(&scratch, attack, Aim { server, way: Way::Direct }, session(&attacked), &other);
+        let took = joins(&scratch, &attacked);
+        eprintln!("after {attack:?} by somebody unknown: joined within {took:?}");
+    }
+}
+
+/// A rendezvous that may open so many files.
+fn limited_server(scratch: &Scratch, files: u32, options: &[&str]) -> (Process, String, SocketAddr) {
+    let all = [&["serve", "--listen", "127.0.0.1:0", "--log-file", "serve.log"], options].concat();
+    let serve = Process::start(&mut with_files(scratch, files, &mut beach(scratch, &all)));
+    let url = eventually("the address of the rendezvous", SOON, || serve.url());
+    let server = url.trim_start_matches("http://").parse().expect("an address");
+    (serve, url, server)
+}
+
+fn session(host: &Host) -> SessionId {
+    let id = host.links.control.split(['#', '/']).nth(4).expect("a link names its session");
+    id.parse().expect("an id")
+}
+
+/// How long somebody takes to join, and leaves.
+#[track_caller]
+fn joins(scratch: &Scratch, host: &Host) -> Duration {
+    let mut viewer = Process::start(&mut join(scratch, &["--json", &host.links.control]));
+    let (_, at) = viewer.line("the first screen", SOON, |line| line.contains("first_screen"));
+    let took = at - viewer.started();
+    viewer.write("~.");
+    viewer.exit(SOON);
+    took
+}
+
+/// Joins a host's session during an attack, for which `victim` is a session there.
+fn joined_during(scratch: &Scratch, attack: Attack, aim: Aim, victim: SessionId, host: &Host) {
+    let siege = Siege::default();
+    std::thread::scope(|scope| {
+        scope.spawn(|| attack.run(aim, victim, &siege));
+        // Ended in a panic too, or the attacker would go on.
+        let _ends = siege.ends_here();
+        // By then the attacking address has used up what it may do at once.
+        holds("the attack is under way", SOON * 3, || siege.blows() >= 1000);
+        let took: Vec<_> = (0..JOINS).map(|_| joins(scratch, host)).collect();
+        let way = aim.way;
+        eprintln!("{attack:?}, {way:?}: joined within {took:?}");
+        assert!(took.iter().min().is_some_and(|least| *least <= JOINED_WITHIN), "{attack:?}, {way:?}: {took:?}");
+        assert!(health(aim.server).contains(" 200 OK"), "{attack:?}, {way:?}: {}", health(aim.server));
+    });
 }
 
 /// The same command, which may open so many files and not raise that limit.
