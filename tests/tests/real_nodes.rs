@@ -1,7 +1,10 @@
-//! Several `beach serve` behind one name, which share a directory in Redis: behind haproxy as `packaging/proxies`
-//! configures it. A viewer gets in whichever node they come to, whatever happens to a node and to Redis.
+//! Several `beach serve` behind one name, which share a directory in Redis: behind haproxy, and behind nginx, as
+//! `packaging/proxies` configures them. A viewer gets in whichever node they come to, whatever happens to a node and to
+//! Redis.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use beach_core::id::{LinkId, SessionName, ShortId};
@@ -11,8 +14,8 @@ use beach_core::wire::signal::{ToRendezvous, to_text};
 use beach_runtime_tokio::directory::{self, ANSWER_WITHIN, Directory, RedisUrl};
 use beach_runtime_tokio::signal::{Signal as Way, SignalEvent};
 use beach_tests::real::{
-    Authority, Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, free_port, get, holds, join,
-    skipped,
+    Authority, Cluster, Host, Process, Redis, Scratch, Signal, beach, cluster_tools, free_port, get, has_nginx, holds,
+    join, skipped,
 };
 use tokio::time::timeout;
 
@@ -289,6 +292,51 @@ fn with_a_balancer_that_hashes_the_session_every_viewer_comes_to_the_node_of_the
     let hosts = hosts(&cluster, 6);
     two_see_the_screen(&cluster, &hosts, PATIENCE);
     assert_eq!(sent_elsewhere(&cluster), 0.0, "somebody came to the other node than the host");
+}
+
+/// A WebSocket at the proxy, which asks for this host.
+fn web_socket(cluster: &Cluster, host: &str) -> TcpStream {
+    let address = cluster.url.replace("http://localhost", "127.0.0.1");
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(SOON)).expect("a socket");
+    let request = format!(
+        "GET /ws HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("asks");
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).expect("an answer");
+    assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 101", "{host}");
+    stream
+}
+
+#[test]
+fn behind_nginx_viewers_come_to_the_node_of_their_host_each_place_is_a_name_and_a_dead_node_is_left_out() {
+    if !has_tools() {
+        return;
+    }
+    if !has_nginx() {
+        return skipped("nginx is not installed");
+    }
+    let mut cluster = Cluster::behind_nginx();
+    let hosts = hosts(&cluster, 6);
+    two_see_the_screen(&cluster, &hosts, PATIENCE);
+    assert_eq!(sent_elsewhere(&cluster), 0.0, "somebody came to the other node than the host");
+
+    let connections = |node: usize| cluster.nodes[node].metric("beach_connections");
+    for node in [0, 1] {
+        holds("the viewers have left", SOON, || connections(0) + connections(1) == 6.0);
+        let (here, there) = (connections(node), connections(1 - node));
+        let place = cluster.nodes[node].place().trim_start_matches("http://").to_owned();
+        let _open = web_socket(&cluster, &place);
+        holds("a connection more", SOON, || connections(node) == here + 1.0);
+        assert_eq!(connections(1 - node), there, "{place} leads to its own node");
+    }
+
+    cluster.nodes[0].kill();
+    let left = &cluster.nodes[1];
+    holds("the hosts are at the other node", PATIENCE, || left.metric("beach_sessions{host=\"present\"}") == 6.0);
+    two_see_the_screen(&cluster, &hosts, PATIENCE);
 }
 
 #[test]

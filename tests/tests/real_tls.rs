@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use beach_tests::real::{
     Aim, Attack, Authority, Host, Pebble, Process, Rendezvous, Running as _, Scratch, Siege, Signal, Way, beach,
-    ended_in_three_lines, eventually, free_port, holds, join, metrics, share, skipped,
+    ended_in_three_lines, eventually, free_port, has_nginx, holds, join, metrics, nginx, share, skipped,
 };
 use serde_json::{Value, json};
 
@@ -322,7 +322,7 @@ fn behind_loopback_of_ipv6(scratch: &Scratch) -> (Process, String) {
 
 #[test]
 fn behind_nginx_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
-    if Command::new("nginx").arg("-v").output().is_err() {
+    if !has_nginx() {
         return skipped("nginx is not installed");
     }
     let scratch = Scratch::new();
@@ -338,23 +338,9 @@ fn behind_nginx_as_it_is_documented_hosts_are_told_where_viewers_come_from() {
         ("/etc/nginx/beach.key", key.display().to_string()),
         ("http://127.0.0.1:8080", format!("http://{place}")),
     ];
-    let snippet = scratch.write("beach.conf", documented("nginx.conf", &changes));
-    // The configuration around such a file, as a distribution's package has it, as far as that matters.
-    let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
-    let around = format!(
-        "daemon off; master_process off; pid nginx.pid; error_log stderr;\nevents {{}}\n\
-         http {{ access_log off; {}\n include {}; }}\n",
-        folders.join(" "),
-        snippet.display()
-    );
-    let around = scratch.write("nginx.conf", around);
-    let nginx = || {
-        let mut command = Command::new("nginx");
-        command.args(["-e", "stderr", "-p"]).arg(scratch.folder()).arg("-c").arg(&around);
-        command
-    };
-    is_good(nginx().arg("-t"));
-    let _proxy = Process::start(&mut nginx());
+    let config = documented("nginx.conf", &changes);
+    is_good(nginx(&scratch, &config).arg("-t"));
+    let _proxy = Process::start(&mut nginx(&scratch, &config));
     meet_behind(&scratch, port, &trusts, "nginx");
 }
 

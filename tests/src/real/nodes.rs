@@ -1,4 +1,4 @@
-//! Two rendezvous that share a directory: a Redis server, two `beach serve`, and haproxy in front of them as
+//! Two rendezvous that share a directory: a Redis server, two `beach serve`, and haproxy or nginx in front of them as
 //! `packaging/proxies` configures it.
 
 use std::fs;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::beach::beach;
 use super::monitor::metrics;
+use super::nginx::nginx;
 use super::process::{Process, Running as _, Signal};
 use super::scratch::Scratch;
 use super::wait::holds;
@@ -200,7 +201,7 @@ impl Node {
     }
 }
 
-/// Two nodes behind haproxy.
+/// Two nodes behind a proxy.
 pub struct Cluster {
     /// The directory.
     pub redis: Redis,
@@ -231,21 +232,49 @@ impl Cluster {
     #[must_use]
     #[track_caller]
     pub fn balanced(rule: &str) -> Cluster {
+        let place = |name: &str, port| format!("http://localhost:{port}/n/{name}");
+        Cluster::behind(place, |scratch, port, nodes| {
+            let config = scratch.write("haproxy.cfg", haproxy_config(port, nodes, rule));
+            let mut command = Command::new("haproxy");
+            command.arg("-f").arg(&config);
+            command
+        })
+    }
+
+    /// The same behind nginx, where each place has a name of its own.
+    ///
+    /// # Panics
+    /// If some of it does not start in time, or nginx does not like its configuration.
+    #[must_use]
+    #[track_caller]
+    pub fn behind_nginx() -> Cluster {
+        let place = |name: &str, port| format!("http://{name}.localhost:{port}");
+        Cluster::behind(place, |scratch, port, nodes| {
+            let config = nginx_config(port, nodes);
+            let checked = nginx(scratch, &config).arg("-t").output().expect("nginx runs");
+            assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+            nginx(scratch, &config)
+        })
+    }
+
+    #[track_caller]
+    fn behind(
+        place: impl Fn(&str, u16) -> String,
+        proxy: impl FnOnce(&Scratch, u16, &[Node; 2]) -> Command,
+    ) -> Cluster {
         let (scratch, redis, port) = (Scratch::new(), Redis::start(&[]), free_port());
-        let url = format!("http://localhost:{port}");
         let mut nodes = ["a", "b"].map(|name| Node {
             name,
             process: None,
             port: free_port(),
             metrics_port: free_port(),
-            place: format!("{url}/n/{name}"),
+            place: place(name, port),
             redis: redis.url(),
         });
         nodes.iter_mut().for_each(|node| node.start(&scratch));
-        let config = scratch.write("haproxy.cfg", proxy_config(port, &nodes, rule));
-        let proxy = Process::start(Command::new("haproxy").arg("-f").arg(&config));
-        holds("haproxy listens", SOON, || listens(port));
-        let cluster = Cluster { redis, nodes, url, scratch, _proxy: proxy };
+        let proxy = Process::start(&mut proxy(&scratch, port, &nodes));
+        holds("the proxy listens", SOON, || listens(port));
+        let cluster = Cluster { redis, nodes, url: format!("http://localhost:{port}"), scratch, _proxy: proxy };
         cluster.reached();
         cluster
     }
@@ -270,24 +299,44 @@ impl Cluster {
     }
 }
 
-/// The documented configuration, without TLS and with the ports that are used here.
-fn proxy_config(port: u16, nodes: &[Node; 2], rule: &str) -> String {
-    let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/proxies/haproxy-nodes.cfg");
+/// The documented configuration of haproxy, without TLS and with the ports that are used here.
+fn haproxy_config(port: u16, nodes: &[Node; 2], rule: &str) -> String {
+    let [a, b] = nodes;
+    let changes = [
+        ("balance roundrobin", rule.to_owned()),
+        (":443 ssl crt /etc/haproxy/beach.pem", format!("127.0.0.1:{port}")),
+        ("port 9080", format!("port {}", a.metrics_port)),
+        ("port 9081", format!("port {}", b.metrics_port)),
+    ];
+    documented("haproxy-nodes.cfg", "defaults", nodes, &changes)
+}
+
+/// The same of nginx; the public name is localhost.
+fn nginx_config(port: u16, nodes: &[Node; 2]) -> String {
+    let changes = [
+        ("listen 443 ssl;", format!("listen 127.0.0.1:{port};")),
+        ("ssl_certificate /etc/nginx/beach.pem;", String::new()),
+        ("ssl_certificate_key /etc/nginx/beach.key;", String::new()),
+        ("beach.example.org", "localhost".to_owned()),
+    ];
+    documented("nginx-nodes.conf", "map ", nodes, &changes)
+}
+
+/// A configuration of packaging/proxies from this word on, with what must be another here replaced.
+fn documented(name: &str, from: &str, nodes: &[Node; 2], changes: &[(&str, String)]) -> String {
+    let documented = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/proxies").join(name);
     let documented = fs::read_to_string(documented).expect("a configuration");
-    let from = documented.find("defaults").expect("a comment stands before");
+    let from = documented.find(from).expect("a comment stands before");
     let mut config = documented[from..].to_owned();
     let [a, b] = nodes;
-    for (documented, here) in [
-        ("balance roundrobin".to_owned(), rule.to_owned()),
-        (":443 ssl crt /etc/haproxy/beach.pem".to_owned(), format!("127.0.0.1:{port}")),
-        ("127.0.0.1:8080".to_owned(), format!("127.0.0.1:{}", a.port)),
-        ("127.0.0.1:8081".to_owned(), format!("127.0.0.1:{}", b.port)),
-        ("port 9080".to_owned(), format!("port {}", a.metrics_port)),
-        ("port 9081".to_owned(), format!("port {}", b.metrics_port)),
-        ("X-Forwarded-Proto https".to_owned(), "X-Forwarded-Proto http".to_owned()),
-    ] {
-        assert!(config.contains(&documented), "{documented}");
-        config = config.replace(&documented, &here);
+    let everywhere = [
+        ("127.0.0.1:8080", format!("127.0.0.1:{}", a.port)),
+        ("127.0.0.1:8081", format!("127.0.0.1:{}", b.port)),
+        ("X-Forwarded-Proto https", "X-Forwarded-Proto http".to_owned()),
+    ];
+    for (documented, here) in changes.iter().chain(&everywhere) {
+        assert!(config.contains(documented), "{documented}");
+        config = config.replace(documented, here);
     }
     config
 }
