@@ -1,4 +1,5 @@
-//! One address does what it can to a rendezvous: how long others wait for their way in meanwhile.
+//! Somebody does what they can to a rendezvous, from one address or without a known one: how long others wait for their
+//! way in meanwhile.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
@@ -39,7 +40,16 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Sessions of one connection.
 const SESSIONS: u32 = 5;
 
-/// The behaviour of one attacking address.
+/// Whether the rendezvous knows the addresses of those who come.
+#[derive(Clone, Copy)]
+enum Addresses {
+    Known,
+    /// Behind a proxy that nobody has named. Whoever attacks a session keeps others out of it then, and out of no other
+    /// one.
+    Unknown,
+}
+
+/// The behaviour of one attacker.
 #[derive(Clone, Copy)]
 enum Attack {
     /// Registers sessions, leaves, and comes again.
@@ -70,37 +80,47 @@ impl Attack {
     ];
 }
 
-/// The slowest way in of another address, for each attack.
+/// The slowest way in of others, for each attack.
 pub(super) fn lines(lab: &Lab) -> Vec<Line> {
-    let line = |(attack, deed): (Attack, &str)| {
-        let name = format!("rendezvous while one address {deed}: the slowest way in from other addresses");
-        let rounds =
-            interleaved(lab, &name, System::is_beach, lab.plan.herd_rounds, |system, _| measure(lab, system, attack));
+    let line = |(addresses, attack, deed): (Addresses, Attack, &str)| {
+        let name = match addresses {
+            Addresses::Known => format!("rendezvous while one address {deed}: the slowest way in from other addresses"),
+            Addresses::Unknown => {
+                format!("rendezvous while somebody unknown {deed}: the slowest way to another session")
+            }
+        };
+        let rounds = interleaved(lab, &name, System::is_beach, lab.plan.herd_rounds, |system, _| {
+            measure(lab, system, addresses, attack)
+        });
         let slowest = figures(&rounds, |rounds| rounds.iter().copied().reduce(f64::max));
         let is_soon = crate::table::beach(&slowest).map(|slowest| slowest <= 1000.0);
         Line::new(name).target("≤ 1 s", is_soon).figures(&slowest, ms).unjudged()
     };
-    Attack::ALL.into_iter().map(line).collect()
+    let of = |addresses| Attack::ALL.map(|(attack, deed)| (addresses, attack, deed));
+    [of(Addresses::Known), of(Addresses::Unknown)].into_iter().flatten().map(line).collect()
 }
 
-fn measure(lab: &Lab, system: System, attack: Attack) -> Result<f64> {
+fn measure(lab: &Lab, system: System, addresses: Addresses, attack: Attack) -> Result<f64> {
     raise_open_files()?;
-    let (_server, address) = serve_with(lab, system, &NO_PROXY)?;
-    let known = Host::register_over(Socket::open_from(&address, HOST)?, lab.number(), 0)?;
-    let (session, mut host) = (known.session, known.socket);
+    let flags: &[&str] = match addresses {
+        Addresses::Known => &NO_PROXY,
+        Addresses::Unknown => &[],
+    };
+    let (_server, address) = serve_with(lab, system, flags)?;
+    let register = || Host::register_over(Socket::open_from(&address, HOST)?, lab.number(), 0);
+    let (attacked, other) = (register()?, register()?);
+    let session = match addresses {
+        Addresses::Known => attacked.session.clone(),
+        Addresses::Unknown => other.session,
+    };
     let is_over = Arc::new(AtomicBool::new(false));
-    let over = Arc::clone(&is_over);
-    // The attacked host reads, as hosts do.
-    let reader = thread::spawn(move || {
-        while !over.load(Ordering::Relaxed) {
-            if host.has_news(PAUSE).unwrap_or(false) && host.message().is_err() {
-                break;
-            }
-        }
+    let readers = [attacked.socket, other.socket].map(|socket| {
+        let over = Arc::clone(&is_over);
+        thread::spawn(move || reads(socket, &over))
     });
     let attackers: Vec<JoinHandle<()>> = (0..AT_ONCE)
         .map(|_| {
-            let (address, session, number) = (address.clone(), session.clone(), lab.number() << 8);
+            let (address, session, number) = (address.clone(), attacked.session.clone(), lab.number() << 8);
             let attacker = Attacker { address, session, number, is_over: Arc::clone(&is_over) };
             thread::spawn(move || attacker.attacks(attack))
         })
@@ -113,9 +133,18 @@ fn measure(lab: &Lab, system: System, attack: Attack) -> Result<f64> {
         sleep(PAUSE / 5);
     }
     is_over.store(true, Ordering::Relaxed);
-    attackers.into_iter().chain([reader]).for_each(|thread| drop(thread.join()));
+    attackers.into_iter().chain(readers).for_each(|thread| drop(thread.join()));
     ensure!(slowest < WAITED, "nobody else got in for {} s", WAITED.as_secs());
     Ok(milliseconds(slowest))
+}
+
+/// A host reads what comes, until it is over.
+fn reads(mut host: Socket, over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        if host.has_news(PAUSE).unwrap_or(false) && host.message().is_err() {
+            break;
+        }
+    }
 }
 
 /// How long somebody takes to register a session, and somebody else to join one.
