@@ -4,6 +4,7 @@
 //! follows from it is settled, down to the datagrams, before `handle` returns.
 
 mod api;
+mod check;
 mod lanes;
 mod moving;
 #[cfg(feature = "test-util")]
@@ -406,6 +407,9 @@ where
         }
         self.settle(now);
         self.schedule();
+        if cfg!(debug_assertions) && !is_faulty!() {
+            self.check();
+        }
     }
 
     fn poll(&mut self) -> Option<Output<M::ForRuntime>> {

@@ -158,6 +158,13 @@ impl Channel {
         self.outstanding.values().map(|outstanding| outstanding.again).min()
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.outstanding.len() <= MAX_OUTSTANDING, "what is repeated is bounded");
+        let newest = self.outstanding.last_key_value().map(|(number, _)| *number);
+        assert!(newest.is_none_or(|newest| newest < self.next), "no number is used twice");
+    }
+
     /// The short authentication string, which people compare.
     pub(crate) fn sas(&self) -> Sas {
         let mut bytes = [0; 8];

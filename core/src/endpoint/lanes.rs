@@ -17,7 +17,7 @@ use super::note::Step;
 use super::state::{Advance, Confirming, LinkState, Seal};
 
 /// Messages that wait for the control lane, a link: more than the synchronisation ever has in flight.
-const MAX_WAITING: usize = 256;
+pub(super) const MAX_WAITING: usize = 256;
 
 /// First repetition of a confirmation MAC; it grows by half each time.
 const CONFIRM_AFTER: Duration = Duration::from_millis(60);

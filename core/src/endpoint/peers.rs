@@ -21,11 +21,11 @@ use super::state::{Advance, Link, Live};
 use super::{Endpoint, Generation, MAX_ROUTES, Output, Paths, Secrets};
 
 /// Candidates of the other side that came before its description are kept, this many.
-const MAX_EARLY_CANDIDATES: usize = 32;
+pub(super) const MAX_EARLY_CANDIDATES: usize = 32;
 
 /// Addresses of the other side that are checked, an attempt: six a family. More would be a way to have others knocked
 /// at.
-const MAX_REMOTES: usize = 12;
+pub(super) const MAX_REMOTES: usize = 12;
 
 /// For this long direct paths are tried alone: a round trip between continents. A link that began through the relay
 /// would move to a direct path a moment later.

@@ -25,7 +25,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// Most earlier sets of secrets that a host keeps for members who come back. One rotation more, and the members of the
 /// oldest set cannot.
-const MAX_EARLIER: usize = 4;
+pub(super) const MAX_EARLIER: usize = 4;
 
 /// The connection to the rendezvous.
 #[derive(Default)]

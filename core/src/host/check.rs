@@ -11,6 +11,10 @@ use crate::support::deadline_map::EXACT;
 
 impl Connection {
     fn check(&self) {
+        self.handshake.check();
+        if let Some(member) = self.member() {
+            member.lane.check();
+        }
         let stage = self.handshake.stage();
         match &self.state {
             State::Proving { .. } | State::Pending(_) => {

@@ -103,6 +103,13 @@ impl Gatherer {
         self.questions.values().map(|question| question.again).min()
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.servers.len() <= MAX_SERVERS && self.questions.len() <= MAX_QUESTIONS, "questions are bounded");
+        let is_sound = |question: &Question| question.times <= TIMES && self.servers.contains(&question.server);
+        assert!(self.questions.values().all(is_sound), "known servers alone are asked, a few times");
+    }
+
     /// Whether a datagram is a server's, and what it says.
     pub(crate) fn receive(
         &mut self,

@@ -389,6 +389,17 @@ impl Peer for BrowserPeer {
         self.described_by
     }
 
+    fn check(&self) {
+        let candidates = [&self.found, &self.waiting];
+        assert!(candidates.iter().all(|some| some.len() <= MAX_CANDIDATES), "candidates are bounded");
+        assert!(self.local.is_none() || self.described_by.is_none(), "a browser describes itself once");
+        let is_described = self.local.is_some() && self.remote.is_some();
+        assert!(!is_described || self.waiting.is_empty(), "candidates wait for both descriptions alone");
+        let is_secure = self.observed.is_some() && self.path.is_some() && self.path_found;
+        assert!(!self.terminal_open || is_secure, "the terminal lane opens after DTLS, on a path");
+        assert!(self.outstanding <= CONTROL_BUFFER, "the control lane is bounded");
+    }
+
     // The browser has the sockets: datagrams and addresses of this side never come here.
 
     fn add_local(&mut self, _: Timestamp, _: Candidate) -> bool {

@@ -173,6 +173,9 @@ pub trait Peer {
 
     /// When to tick.
     fn deadline(&self) -> Option<Timestamp>;
+
+    /// Checks its invariants. Debug builds call this after every input of the endpoint.
+    fn check(&self) {}
 }
 
 /// Outputs of a peer.

@@ -392,10 +392,7 @@ impl Peer for Str0mPeer {
     }
 
     fn write(&mut self, now: Timestamp, lane: Lane, bytes: &[u8]) -> Result<bool, LinkDown> {
-        assert!(
-            bytes.len() <= MAX_FRAME,
-            "the engine panics on large RTP payloads; frames are bounded by construction"
-        );
+        assert!(bytes.len() <= MAX_FRAME, "the engine panics on large RTP payloads; frames are bounded");
         let wallclock = self.instant(now);
         match (lane, &mut self.terminal) {
             (Lane::Control, _) => {
@@ -443,6 +440,11 @@ impl Peer for Str0mPeer {
         // Rounded up: a tick before the engine's own time would change nothing and be asked for again.
         let at = self.timeout?.saturating_duration_since(self.epoch);
         Some(Timestamp::from(at + Duration::from_nanos(999)))
+    }
+
+    fn check(&self) {
+        let ours = |rests: &str0m::Candidate| self.direct.contains(rests) || self.relayed.contains(rests);
+        assert!(self.resting.iter().all(ours), "only addresses of ours rest");
     }
 }
 

@@ -228,6 +228,13 @@ impl Handshake {
         }
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        let times = |stage| self.entered.iter().filter(|(entered, _)| *entered == stage).count();
+        assert_eq!(times(self.stage), 1, "the deadline of a stage begins once");
+        assert!(self.local.len() <= MAX_CANDIDATES && self.remote.len() <= MAX_CANDIDATES, "candidates are bounded");
+    }
+
     fn since(&self) -> Timestamp {
         let found = self.entered.iter().find(|(stage, _)| *stage == self.stage);
         found.map_or(Timestamp::ZERO, |(_, since)| *since)

@@ -75,6 +75,13 @@ impl Received {
         Acks { held_micros: held, ranges: self.ranges.iter().take_while(fits).copied().collect() }
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.ranges.len() <= MAX_ACK_RANGES, "ranges are bounded");
+        let apart = self.ranges.iter().zip(self.ranges.iter().skip(1)).all(|(newer, older)| older.1 + 1 < newer.0);
+        assert!(apart && self.ranges.iter().all(|(first, last)| first <= last), "ranges do not touch");
+    }
+
     fn insert(&mut self, seq: u64) {
         let after = self.ranges.iter().position(|(first, _)| *first <= seq.saturating_add(1));
         match after {
@@ -239,6 +246,12 @@ impl<T> Flight<T> {
         }
         self.given_up.push_back((seq, sent.at));
         Some(sent.load)
+    }
+
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.newest().is_none_or(|newest| newest < self.next), "no number is used twice");
+        assert!(self.given_up.len() <= MAX_GIVEN_UP, "what was given up is forgotten in time");
     }
 
     /// When the oldest datagram in flight will have been unanswered for `patience`.

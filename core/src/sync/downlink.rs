@@ -93,6 +93,14 @@ impl Downlink {
         self.outbound.round_trip()
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        self.outbound.check();
+        self.inbound.check();
+        self.received.check();
+        assert!(self.taken_told <= self.inbound.taken(), "a viewer is told what the program took");
+    }
+
     /// When [`next`](Downlink::next) may have something, if nothing happens before.
     pub(crate) fn deadline(&self, paused: bool) -> Option<Timestamp> {
         let untold = self.untold_since.map(|since| since + TAKEN_WITHIN);

@@ -253,6 +253,14 @@ impl History {
         self.start.is_some() && self.settled == top
     }
 
+    /// Checks its invariants.
+    pub(super) fn check(&self) {
+        assert!(self.settled <= self.cursor, "lines are settled after they were looked at");
+        assert!(self.start.is_none_or(|start| start <= self.settled), "no line before the first one is settled");
+        assert!(self.gaps.len() <= MAX_GAPS, "gaps are bounded");
+        assert!(self.gaps.iter().all(|gap| gap.first < gap.end && gap.end <= self.cursor), "gaps lie behind");
+    }
+
     fn gaps_within(&mut self, (first, end): (u64, u64), told: Told) {
         for gap in self.gaps.iter_mut().filter(|gap| gap.first >= first && gap.end <= end) {
             gap.told = told;

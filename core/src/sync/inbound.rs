@@ -131,6 +131,13 @@ impl Typed {
         self.sent = self.sent.min(first - 1).max(self.arrived);
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        let numbers = [self.taken, self.arrived, self.sent, self.newest()];
+        assert!(numbers.is_sorted(), "input is sent, arrives and is taken in order: {numbers:?}");
+        assert!(self.bytes <= CREDIT && self.events.len() <= MAX_EVENTS, "what waits is within the credit");
+    }
+
     fn room(&self) -> usize {
         if self.events.len() < MAX_EVENTS { CREDIT.saturating_sub(self.bytes) } else { 0 }
     }
@@ -320,6 +327,13 @@ impl Inbound {
     /// The cumulative number of events that the PTY took.
     pub(crate) fn taken(&self) -> u64 {
         self.taken
+    }
+
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.taken <= self.handed, "the PTY takes what it was handed");
+        assert_eq!(self.handed + self.queue.len() as u64, self.accepted, "each event waits, or was handed over");
+        assert!(self.bytes <= CREDIT && self.queue.len() <= MAX_EVENTS, "what waits is within the credit");
     }
 }
 

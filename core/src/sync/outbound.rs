@@ -172,6 +172,14 @@ impl Outbound {
         Some((seq, payload))
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        self.flight.check();
+        self.trip.check();
+        self.window.check();
+        self.history.check();
+    }
+
     /// When [`next`](Outbound::next) may have something, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let expiry = self.flight.expires_at(self.trip.timeout());

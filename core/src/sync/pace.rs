@@ -128,6 +128,11 @@ impl RoundTrip {
         self.smoothed.map(|(smoothed, _)| smoothed)
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!(self.loss <= WHOLE, "not more is lost than was sent");
+    }
+
     /// After how long something unanswered counts as lost.
     pub(crate) fn timeout(&self) -> Duration {
         let timeout = match self.smoothed {

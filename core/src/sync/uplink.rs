@@ -114,6 +114,15 @@ impl Uplink {
         Some(up.encode())
     }
 
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        self.typed.check();
+        self.received.check();
+        self.flight.check();
+        self.trip.check();
+        assert!(self.said <= self.typed.newest(), "only what was typed is sent");
+    }
+
     /// When [`next`](Uplink::next) may have something, if nothing happens before.
     pub(crate) fn deadline(&self) -> Option<Timestamp> {
         let expiry = self.flight.expires_at(self.trip.timeout());

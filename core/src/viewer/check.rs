@@ -1,7 +1,7 @@
 //! Invariants of a viewer. Debug builds check them after every input.
 
 use super::{End, Viewer};
-use crate::session::handshake::Stage;
+use crate::session::handshake::{Handshake, Stage};
 use crate::terminal::MAX_CLIPBOARD;
 
 impl Viewer {
@@ -12,7 +12,10 @@ impl Viewer {
             assert!(carrier.is_none(), "nothing carries after the exit");
             return;
         }
+        self.join.handshake.check();
+        self.input.lane.check();
         if let Some(carrier) = carrier {
+            carrier.handshake.iter().for_each(Handshake::check);
             assert!(self.session.origin.is_some(), "a viewer whose link carries was a member on a first one");
             let is_old = carrier.link != self.join.link;
             assert_eq!(carrier.handshake.is_some(), is_old, "an old link keeps its own handshake for its return");

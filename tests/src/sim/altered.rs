@@ -111,4 +111,8 @@ impl Peer for AlteredPeer {
     fn deadline(&self) -> Option<Timestamp> {
         self.0.deadline()
     }
+
+    fn check(&self) {
+        self.0.check();
+    }
 }

@@ -161,4 +161,8 @@ impl<P: Peer> Peer for SeatPeer<P> {
     fn deadline(&self) -> Option<Timestamp> {
         self.get().deadline()
     }
+
+    fn check(&self) {
+        self.get().check();
+    }
 }

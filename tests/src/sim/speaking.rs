@@ -140,4 +140,8 @@ impl<P: Peer> Peer for SpeakingPeer<P> {
     fn deadline(&self) -> Option<Timestamp> {
         self.0.deadline()
     }
+
+    fn check(&self) {
+        self.0.check();
+    }
 }

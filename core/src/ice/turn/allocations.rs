@@ -358,6 +358,19 @@ impl Allocations {
         self.effects.pop_front()
     }
 
+    /// Checks its invariants, once all effects are performed.
+    pub(crate) fn check(&self) {
+        assert!(self.effects.is_empty(), "every effect was performed");
+        assert!(self.servers.len() <= MAX_SERVERS && self.permitted.len() <= MAX_PERMITTED, "servers are bounded");
+        for server in &self.servers {
+            let Some(own) = &server.allocation else { continue };
+            assert!(self.wanted, "nothing relays for links that need no relay");
+            assert_eq!(own.stream.is_some(), server.transport == Transport::Tcp, "a stream is for TCP");
+            assert!(own.client.is_some() || own.relayed.is_empty(), "a server is asked before it relays");
+            assert!(own.relayed.len() <= 2 && own.channels.len() <= MAX_PERMITTED, "an allocation is bounded");
+        }
+    }
+
     fn patience(&self, own: &Allocation, server: &Server, sockets: usize) -> Timestamp {
         let another = server.transport == Transport::Udp && sockets > 1;
         own.since + if another { SOCKET_PATIENCE } else { CONNECT_PATIENCE }

@@ -70,4 +70,7 @@ impl Allocations {
     pub fn poll(&mut self) -> Option<Effect> {
         None
     }
+
+    /// There is nothing to check.
+    pub(crate) fn check(&self) {}
 }

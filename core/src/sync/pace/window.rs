@@ -76,6 +76,12 @@ impl Window {
         self.frames = self.frames.min(cap);
         (self.frames_were_full, self.bulk_was_full) = (false, false);
     }
+
+    /// Checks its invariants.
+    pub(crate) fn check(&self) {
+        assert!((1..=2 * MAX_FRAMES).contains(&self.frames), "something may go, and not too much");
+        assert!((MIN_BULK..=MAX_BULK).contains(&self.bulk), "history may go, and not too much");
+    }
 }
 
 impl RoundTrip {
