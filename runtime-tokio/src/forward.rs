@@ -32,6 +32,7 @@ pub async fn run(server: Server, url: String, session: ShortId) -> Infallible {
                     let mut way = Signal::new(url.clone()).for_session(session);
                     way.dial();
                     ways.insert(connection, way);
+                    server.takes_part(connection);
                 }
                 ServerEvent::Text { connection, text } => {
                     if let Some(way) = ways.get_mut(&connection) {

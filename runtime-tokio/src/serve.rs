@@ -9,6 +9,7 @@ mod http;
 mod page;
 mod places;
 pub mod proxy_header;
+mod room;
 mod stream;
 mod tally;
 mod tls;
@@ -38,6 +39,8 @@ use self::client_address::Origin;
 pub use self::client_address::Proxies;
 use self::connection::{Arrived, Front};
 use self::places::{NoPlace, Places};
+pub use self::room::STRANGERS_BYTES_MAX;
+use self::room::{Part, TEXT_BYTES_MAX, UNREAD_BYTES_MAX};
 pub use self::tally::{Relayed, Tally};
 use crate::limits;
 use crate::tls::{Handshakes, InUse};
@@ -56,10 +59,6 @@ pub const OUTBOUND_MAX: usize = 160;
 
 /// Events not yet asked for, of all connections together: at most 4 MiB of text. When it is full, sockets are not read.
 const EVENTS_MAX: usize = 256;
-
-/// Bytes that the system may hold of one connection and the server has not read yet: as much as a session has relayed
-/// in a quarter of a second. The system itself would let megabytes wait.
-const UNREAD_BYTES_MAX: u32 = 128 * 1024;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -158,6 +157,7 @@ pub struct Caller {
 struct Handle {
     caller: Caller,
     outbound: QueueSender,
+    part: Part,
     /// Fires, or is dropped without firing, when the connection shall end without sending what is queued.
     cut: oneshot::Sender<()>,
 }
@@ -311,8 +311,8 @@ impl Server {
         }
     }
 
-    /// Queues a text for a connection, at most [`OUTBOUND_MAX`]; one too many ends that connection. To a connection
-    /// that is gone it does nothing.
+    /// Queues a text for a connection. At most [`OUTBOUND_MAX`] wait, with 256 KiB at most, or 16 KiB while the
+    /// connection takes no part; one too many ends it. To a connection that is gone it does nothing.
     pub fn send(&mut self, connection: ConnectionId, text: String) {
         let Some(open) = self.open.get_mut(&connection) else {
             return;
@@ -350,9 +350,13 @@ impl Server {
     }
 
     /// The connection takes part in something from now on: it does not count any more among those of its address that
-    /// may be there only to hold a place.
+    /// may be there only to hold a place, and has more room.
     pub fn takes_part(&mut self, connection: ConnectionId) {
         self.places.takes_part(connection);
+        if let Some(Open::Live(handle)) = self.open.get_mut(&connection) {
+            handle.outbound.set_text_bytes_max(TEXT_BYTES_MAX);
+            handle.part.take();
+        }
     }
 
     /// Closes a connection once what is queued for it is sent, or after a second. `Closed` follows; no more texts do.

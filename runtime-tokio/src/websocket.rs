@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, timeout};
 
-pub(crate) use self::queue::{DATAGRAM_WAITS_MAX, Fates, QueueReceiver, QueueSender, counted_queue, queue};
+pub(crate) use self::queue::{
+    DATAGRAM_WAITS_MAX, Fates, QueueReceiver, QueueSender, SLOTS_BYTES, counted_queue, queue,
+};
 
 /// The header in which a rendezvous that carries a viewer's connection says how many rendezvous carry the connection,
 /// itself included.
@@ -23,6 +25,18 @@ pub(crate) const HOPS: &str = "beach-hops";
 
 /// Largest message accepted, in bytes. Offers and answers are a few KiB.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Holds a datagram or a usual text; larger ones grow it. The library fills the whole buffer with zeros before each
+/// read, also where an idle connection reads one ping.
+const BUFFER_BYTES: usize = 2 * 1024;
+
+/// Largest buffer of what is written: a message of the largest size behind a usual one. Each message leaves before the
+/// next one is written.
+const WRITE_BUFFER_BYTES_MAX: usize = 24 * 1024;
+
+/// Bytes that a WebSocket holds at most, beside its queue: the beginning of a message in several frames, one more frame
+/// of the largest size, and what is written.
+pub(crate) const HELD_BYTES_MAX: usize = BUFFER_BYTES + 2 * MESSAGE_BYTES_MAX + WRITE_BUFFER_BYTES_MAX;
 
 /// How long one message may take to leave before the connection counts as dead.
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -51,11 +65,6 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 /// Limits for a socket that carries small texts. The defaults would allocate 128 KiB for each and queue without bound.
 pub(crate) fn limits() -> WebSocketConfig {
-    /// Holds a datagram or a usual text; larger ones grow it. The library fills the whole buffer with zeros before each
-    /// read, also where an idle connection reads one ping.
-    const BUFFER_BYTES: usize = 2 * 1024;
-    /// Four messages of the largest size.
-    const WRITE_BUFFER_BYTES_MAX: usize = 64 * 1024;
     WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)

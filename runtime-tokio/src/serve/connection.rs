@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::client_address::{FORWARDED_FOR, Origin, Proxies};
 use super::http::{Ended, HEAD_DEADLINE, Visitor, converse, routes, routes_when_full};
 use super::proxy_header::{self, Announced};
+use super::room::{Part, REQUESTS, Roomy, STRANGERS_TEXT_BYTES_MAX};
 use super::stream::Stream;
 use super::tls::{Secured, secure};
 use super::{Caller, Handle, OUTBOUND_MAX, Queues, Report};
@@ -33,7 +34,7 @@ use crate::websocket::{
 /// the reset can overtake the answer.
 const LINGER_BYTES_MAX: usize = 64 * 1024;
 
-type Socket = WebSocketStream<TokioAdapter<Stream>>;
+type Socket = WebSocketStream<TokioAdapter<Roomy>>;
 
 /// The parts of the server that each connection's task needs.
 pub(super) struct Front {
@@ -88,12 +89,14 @@ pub(super) async fn serve(arrived: Arrived, front: &Front, queues: &Queues) {
         tracing::debug!(connection, %error, "the connection is gone already");
         return;
     }
+    REQUESTS.give(&arrived.stream);
     // In a box, which is gone before the connection is a WebSocket: that one may rest for days.
     match Box::pin(before(arrived, front, queues)).await {
         Some(Ended::WebSocket(stream, early, caller)) => {
-            let stream = TokioAdapter::new(stream);
+            let part = Part::default();
+            let stream = TokioAdapter::new(Roomy::new(stream, part.clone()));
             let socket = WebSocketStream::from_partially_read(stream, early, Role::Server, Some(limits())).await;
-            carry(connection, socket, caller, queues).await;
+            carry(connection, socket, (caller, part), queues).await;
         }
         Some(Ended::Answered(stream)) => linger(stream).await,
         Some(Ended::Late) => tracing::debug!(connection, "no request within the deadline"),
@@ -173,10 +176,11 @@ impl Reports for OfConnection<'_> {
 }
 
 /// Runs an open WebSocket until either side ends it.
-async fn carry(connection: ConnectionId, socket: Socket, caller: Caller, queues: &Queues) {
-    let (outbound, mut to_send) = counted_queue(OUTBOUND_MAX, queues.fates.clone());
+async fn carry(connection: ConnectionId, socket: Socket, (caller, part): (Caller, Part), queues: &Queues) {
+    let (mut outbound, mut to_send) = counted_queue(OUTBOUND_MAX, queues.fates.clone());
+    outbound.set_text_bytes_max(STRANGERS_TEXT_BYTES_MAX);
     let (cut, mut cut_now) = oneshot::channel();
-    let handle = Handle { caller, outbound, cut };
+    let handle = Handle { caller, outbound, part, cut };
     if queues.events.send(Report::Opened(connection, handle)).await.is_err() {
         return;
     }
@@ -193,7 +197,7 @@ async fn carry(connection: ConnectionId, socket: Socket, caller: Caller, queues:
     let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
     let said = goodbye(&mut writer, &mut to_send, Some(frame)).await;
     if let (true, Ok(socket)) = (said, WebSocketStream::reunite(writer, reader)) {
-        linger(socket.into_inner().into_inner()).await;
+        linger(socket.into_inner().into_inner().into_inner()).await;
     }
 }
 

@@ -16,6 +16,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
+    /// The connection, for its settings.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
     /// Whether the client's bytes are encrypted on the way to this server.
     pub(super) fn is_encrypted(&self) -> bool {
         match self {

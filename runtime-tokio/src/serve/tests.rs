@@ -381,6 +381,26 @@ async fn a_full_queue_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn texts_of_many_bytes_close_the_connection_and_of_fewer_while_it_takes_no_part() {
+    let mut server = server().await;
+    for (takes_part, most) in [(false, room::STRANGERS_TEXT_BYTES_MAX), (true, TEXT_BYTES_MAX)] {
+        let (_stream, connection) = silent_client(&mut server).await;
+        if takes_part {
+            server.takes_part(connection);
+        }
+        let text = "x".repeat(most / 8);
+        for _ in 0..8 {
+            server.send(connection, text.clone());
+        }
+        assert!(matches!(server.open.get(&connection), Some(Open::Live(_))), "so many may wait");
+
+        server.send(connection, "x".to_owned());
+
+        assert_eq!(next(&mut server).await, ServerEvent::Closed { connection }, "{takes_part}");
+    }
+}
+
+#[tokio::test]
 async fn few_datagrams_wait_for_a_client_that_reads_slowly() {
     let mut server = server().await;
     let (mut stream, connection) = silent_client(&mut server).await;
@@ -403,8 +423,10 @@ async fn a_client_that_stops_reading_is_closed_at_the_deadline() {
     let (_stream, connection) = silent_client(&mut server).await;
     let started = Instant::now();
 
+    // Together more than the system takes, and less than may wait.
+    server.takes_part(connection);
     for _ in 0..OUTBOUND_MAX {
-        server.send(connection, "x".repeat(60_000));
+        server.send(connection, "x".repeat(1_500));
     }
 
     let closed = timeout(2 * WRITE_DEADLINE, server.next()).await.expect("closed within the deadline");
