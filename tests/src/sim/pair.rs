@@ -18,6 +18,7 @@ use beach_core::wire::sealed::Description;
 use super::real;
 use super::world::Who;
 use crate::determinism;
+use crate::ledger::{self, Account};
 
 /// Where the host's peer is.
 pub const HOST_AT: ([u8; 4], u16) = ([192, 0, 2, 1], 4001);
@@ -57,22 +58,30 @@ pub struct Pair {
     is_open: [bool; 2],
     /// Which of them are of no more use.
     pub is_down: [bool; 2],
+    accounts: [Account; 2],
 }
 
 impl Pair {
     /// Two peers whose lanes are open, and which carried a message each way.
     pub fn connected(carrier: Carrier) -> Pair {
-        let mut peers = [Side::Host, Side::Viewer].map(|side| new_peer(side, carrier));
+        Pair::on_accounts(carrier, [Account::Test; 2])
+    }
+
+    /// The same; what the host's peer holds, and what the viewer's does, is on these accounts.
+    pub fn on_accounts(carrier: Carrier, accounts: [Account; 2]) -> Pair {
+        let mut peers = [(Side::Host, accounts[0]), (Side::Viewer, accounts[1])]
+            .map(|(side, account)| ledger::on(account, || new_peer(side, carrier)));
         let now = Timestamp::ZERO;
         let descriptions = [0, 1].map(|one: usize| description(peers[one].local().expect("this engine has one")));
         for (one, at, other) in [(0, HOST_AT, VIEWER_AT), (1, VIEWER_AT, HOST_AT)] {
-            peers[one].add_local(now, host_candidate(at.into()));
-            peers[one].set_remote(now, &descriptions[1 - one]).expect("DTLS begins");
-            peers[one].add_remote(now, host_candidate(other.into()));
+            ledger::on(accounts[one], || {
+                peers[one].add_local(now, host_candidate(at.into()));
+                peers[one].set_remote(now, &descriptions[1 - one]).expect("DTLS begins");
+                peers[one].add_remote(now, host_candidate(other.into()));
+            });
         }
-        let flying = VecDeque::new();
-        let mut pair =
-            Pair { peers, now, flying, sent: [0; 2], heard: [0; 2], is_open: [false; 2], is_down: [false; 2] };
+        let (flying, is_open, is_down) = (VecDeque::new(), [false; 2], [false; 2]);
+        let mut pair = Pair { peers, now, flying, sent: [0; 2], heard: [0; 2], is_open, is_down, accounts };
         while pair.is_open != [true, true] {
             assert!(pair.now.since_start() < Duration::from_secs(5), "the lanes do not open");
             pair.run(Duration::from_millis(5));
@@ -87,18 +96,19 @@ impl Pair {
 
     /// Sends a message on the control lane.
     pub fn write(&mut self, one: usize, bytes: &[u8]) {
-        let result = self.peers[one].write(self.now, Lane::Control, bytes);
+        let result = ledger::on(self.accounts[one], || self.peers[one].write(self.now, Lane::Control, bytes));
         self.is_down[one] |= result.is_err();
         self.drain(one);
     }
 
     fn drain(&mut self, one: usize) {
-        while let Some(output) = self.peers[one].poll() {
+        while let Some(output) = ledger::on(self.accounts[one], || self.peers[one].poll()) {
             match output {
                 PeerOutput::Transmit { bytes, .. } => {
                     self.sent[one] += 1;
                     assert!(self.sent[one] < MOST_SENT, "a peer sends without end");
-                    self.flying.push_back((1 - one, bytes));
+                    // Copied: a datagram on its way is on nobody's account.
+                    self.flying.push_back((1 - one, bytes.clone()));
                 }
                 PeerOutput::ControlOpen => self.is_open[one] = true,
                 PeerOutput::Message(..) => self.heard[one] += 1,
@@ -119,7 +129,8 @@ impl Pair {
         loop {
             while let Some((to, bytes)) = self.flying.pop_front() {
                 let ends = [HOST_AT, VIEWER_AT].map(SocketAddr::from);
-                let result = self.peers[to].receive(self.now, ends[1 - to], ends[to], &bytes);
+                let receive = || self.peers[to].receive(self.now, ends[1 - to], ends[to], &bytes);
+                let result = ledger::on(self.accounts[to], receive);
                 self.is_down[to] |= result.is_err();
                 self.drain(to);
             }
@@ -131,7 +142,7 @@ impl Pair {
             self.set_time(next);
             for one in [0, 1] {
                 if due[one].is_some_and(|at| at <= next) {
-                    let result = self.peers[one].tick(next);
+                    let result = ledger::on(self.accounts[one], || self.peers[one].tick(next));
                     self.is_down[one] |= result.is_err();
                     self.drain(one);
                 }
