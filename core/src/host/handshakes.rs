@@ -23,7 +23,11 @@ impl Host {
         resumes: Option<LinkId>,
         from: Option<AddressClass>,
     ) {
-        if self.connections.contains_key(&link) {
+        if let Some(connection) = self.connections.get(&link) {
+            if connection.is_away() {
+                // Below the seam this is a link again, on which nobody comes back: a member that does has another one.
+                self.link(Command::Close(link));
+            }
             return;
         }
         let most = if is_faulty!(CrowdedOut) { MAX_HANDSHAKES - MAX_VIEWERS } else { MAX_HANDSHAKES };
