@@ -130,7 +130,7 @@ impl Viewer {
                 self.on_joined(now);
             }
             // The rendezvous lost the host of a link that stands: the host may be gone altogether.
-            Event::Waiting(link) | Event::Gone(link) if self.stands(link) => self.doubt(now),
+            Event::Waiting(link) | Event::Gone(link) if self.stands(link) => self.doubt_as_told(now),
             Event::Waiting(link) if link == self.join.link => {
                 self.join.answered();
                 if self.join.stage() < Stage::Authenticating {

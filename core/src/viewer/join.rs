@@ -200,7 +200,7 @@ impl Viewer {
         if self.join.is_linked() {
             if was_up {
                 // The host's process may have been the rendezvous as well.
-                self.doubt(now);
+                self.doubt_as_told(now);
             }
             return;
         }

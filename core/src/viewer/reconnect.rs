@@ -20,6 +20,13 @@ const UNANSWERED: Duration = Duration::from_secs(3);
 /// or this machine slept.
 const DOUBTED: Duration = Duration::from_secs(1);
 
+/// A link that has just answered is not asked again for this time because a rendezvous says that the host is gone: one
+/// that says so all the time would have the viewer ask all the time, and hold back what is typed meanwhile.
+const TRUSTED: Duration = Duration::from_secs(5);
+
+/// A probe that is not answered is sent again: one lost datagram is no reason to leave a link.
+const PROBE_AGAIN: Duration = Duration::from_millis(250);
+
 /// The first pause between two tries; each is twice as long as the one before, but for jitter.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
@@ -32,7 +39,10 @@ const MAX_BEGINNINGS: u32 = 3;
 /// The link has to prove that it carries: a probe is on its way.
 struct Doubt {
     until: Timestamp,
+    /// The number of the first probe.
     probe: u64,
+    /// When the next one goes.
+    again: Timestamp,
 }
 
 /// Nothing comes any more.
@@ -54,6 +64,10 @@ pub(super) struct Reconnect {
     /// Since when a datagram is unanswered, and its number.
     unanswered: Option<(Timestamp, u64)>,
     doubted: Option<Doubt>,
+    /// Until when the link needs no further proof, if it has given one.
+    trusted_until: Option<Timestamp>,
+    /// When it has to give one because of what a rendezvous said meanwhile.
+    doubt_at: Option<Timestamp>,
 }
 
 impl Reconnect {
@@ -94,17 +108,28 @@ impl Reconnect {
         self.away.as_ref().and_then(|away| away.again)
     }
 
-    /// When the old link is asked again.
+    /// When the link is asked for a proof: again, or for the first time.
     pub(super) fn probe_at(&self) -> Option<Timestamp> {
-        self.away.as_ref().map(|away| away.probe_at)
+        let away = self.away.as_ref().map(|away| away.probe_at);
+        let again = self.doubted.as_ref().map(|doubt| doubt.again);
+        earliest(away, earliest(again, self.doubt_at))
+    }
+
+    /// A rendezvous says that the host is gone: whether the link is to be doubted now. If not, it is a little later.
+    fn is_to_be_doubted(&mut self, now: Timestamp) -> bool {
+        let is_trusted = self.trusted_until.is_some_and(|until| now < until);
+        self.doubt_at = self.trusted_until.filter(|_| is_trusted);
+        !is_trusted
     }
 
     /// Notes acknowledged numbers. If the old link of a reconnecting viewer works again, returns since when the viewer
     /// was away.
-    fn answered(&mut self, acks: &Acks) -> Option<Timestamp> {
+    fn answered(&mut self, now: Timestamp, acks: &Acks) -> Option<Timestamp> {
         // After a sleep there may be old datagrams in the socket; they prove nothing.
         let answered = |probe: u64| acks.ranges.first().is_some_and(|(_, newest)| *newest >= probe);
-        self.doubted.take_if(|doubt| answered(doubt.probe));
+        if self.doubted.take_if(|doubt| answered(doubt.probe)).is_some() {
+            self.trusted_until = Some(now + TRUSTED);
+        }
         // Received datagrams only show that the other direction works.
         self.unanswered.take_if(|(_, sent)| answered(*sent));
         let away = self.away.as_ref().filter(|away| away.probe.is_some_and(answered))?;
@@ -120,10 +145,11 @@ impl Reconnect {
     /// Another link carries, or none.
     fn expect_nothing(&mut self) {
         (self.unanswered, self.doubted) = (None, None);
+        (self.trusted_until, self.doubt_at) = (None, None);
     }
 
     fn leave(&mut self, now: Timestamp, cause: Cause) {
-        self.doubted = None;
+        (self.doubted, self.trusted_until, self.doubt_at) = (None, None, None);
         self.away = Some(Away {
             since: now,
             cause,
@@ -138,7 +164,7 @@ impl Reconnect {
 impl Viewer {
     /// Something came on the carrier.
     pub(super) fn heard(&mut self, now: Timestamp, acks: &Acks) {
-        let Some(since) = self.reconnect.answered(acks) else { return };
+        let Some(since) = self.reconnect.answered(now, acks) else { return };
         let Some(carrier) = self.session.carrier.as_mut() else { return };
         if carrier.link != self.join.link {
             let Some(handshake) = carrier.handshake.take() else { return };
@@ -158,7 +184,15 @@ impl Viewer {
         }
         let until = now + DOUBTED.max(self.input.lane.round_trip().unwrap_or_default() * 3);
         if let Some(probe) = self.probe(now) {
-            self.reconnect.doubted = Some(Doubt { until, probe });
+            self.reconnect.doubted = Some(Doubt { until, probe, again: now + PROBE_AGAIN });
+        }
+    }
+
+    /// A rendezvous says that the host is gone, or is gone itself: a reason to doubt a link that has not proved itself
+    /// just before.
+    pub(super) fn doubt_as_told(&mut self, now: Timestamp) {
+        if self.reconnect.is_to_be_doubted(now) {
+            self.doubt(now);
         }
     }
 
@@ -172,6 +206,13 @@ impl Viewer {
     /// Sends the datagrams that are due. Without any, asks the old link now and then whether it carries again.
     pub(super) fn pump_lane(&mut self, now: Timestamp) {
         let Some(link) = self.session.link() else { return };
+        if self.reconnect.doubt_at.take_if(|at| *at <= now).is_some() {
+            self.doubt(now);
+        }
+        if let Some(doubt) = self.reconnect.doubted.as_mut().filter(|doubt| doubt.again <= now) {
+            doubt.again = now + PROBE_AGAIN;
+            self.probe(now);
+        }
         if let Some(away) = self.reconnect.away.as_mut().filter(|away| away.probe_at <= now) {
             away.probe_at = now + DOUBTED;
             let probe = self.probe(now);
@@ -360,9 +401,9 @@ mod tests {
         reconnect.note_sent(at(0), Some(7));
         reconnect.note_sent(at(500), Some(8));
         assert_eq!(reconnect.silent_at(), Some(at(3_000)));
-        assert_eq!(reconnect.answered(&acks(6)), None);
+        assert_eq!(reconnect.answered(at(600), &acks(6)), None);
         assert_eq!(reconnect.silent_at(), Some(at(3_000)));
-        reconnect.answered(&acks(7));
+        reconnect.answered(at(600), &acks(7));
         assert_eq!(reconnect.silent_at(), None);
     }
 
@@ -370,13 +411,27 @@ mod tests {
     fn a_doubted_link_has_less_time_and_only_the_answer_to_its_probe_helps() {
         let mut reconnect = Reconnect::default();
         reconnect.note_sent(at(0), Some(7));
-        reconnect.doubted = Some(Doubt { until: at(1_000), probe: 9 });
+        reconnect.doubted = Some(Doubt { until: at(1_000), probe: 9, again: at(250) });
         assert!(reconnect.holds_back());
-        assert_eq!(reconnect.silent_at(), Some(at(1_000)));
-        reconnect.answered(&acks(8));
+        assert_eq!((reconnect.silent_at(), reconnect.probe_at()), (Some(at(1_000)), Some(at(250))));
+        reconnect.answered(at(300), &acks(8));
         assert!(reconnect.holds_back());
-        reconnect.answered(&acks(9));
+        reconnect.answered(at(300), &acks(9));
         assert!(!reconnect.holds_back() && reconnect.expects_nothing());
+    }
+
+    #[test]
+    fn a_link_that_has_proved_itself_is_not_doubted_for_a_while_and_then_once() {
+        let mut reconnect = Reconnect::default();
+        assert!(reconnect.is_to_be_doubted(at(0)));
+        reconnect.doubted = Some(Doubt { until: at(1_000), probe: 9, again: at(250) });
+        reconnect.answered(at(40), &acks(9));
+        assert_eq!(reconnect.probe_at(), None);
+        for now in [50, 4_000] {
+            assert!(!reconnect.is_to_be_doubted(at(now)));
+            assert_eq!(reconnect.probe_at(), Some(at(5_040)), "it is asked when its proof is old");
+        }
+        assert!(reconnect.is_to_be_doubted(at(5_040)) && reconnect.probe_at().is_none());
     }
 
     #[test]
@@ -385,9 +440,9 @@ mod tests {
         reconnect.leave(at(5_000), Cause::NoAnswer);
         assert!(reconnect.is_away() && !reconnect.rests());
         assert_eq!((reconnect.silent_at(), reconnect.probe_at()), (None, Some(at(5_000))));
-        assert_eq!(reconnect.answered(&acks(100)), None, "nothing was asked yet");
+        assert_eq!(reconnect.answered(at(5_100), &acks(100)), None, "nothing was asked yet");
         reconnect.away.iter_mut().for_each(|away| away.probe = Some(101));
-        assert_eq!(reconnect.answered(&acks(100)), None);
-        assert_eq!(reconnect.answered(&acks(101)), Some(at(5_000)));
+        assert_eq!(reconnect.answered(at(5_100), &acks(100)), None);
+        assert_eq!(reconnect.answered(at(5_100), &acks(101)), Some(at(5_000)));
     }
 }
