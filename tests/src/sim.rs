@@ -10,6 +10,8 @@
 mod altered;
 mod check;
 mod fake;
+mod impostor;
+mod liar;
 mod nat;
 mod network;
 mod node;
@@ -31,6 +33,8 @@ mod world;
 pub use altered::{Altered, AlteredPeer, Change};
 pub use check::{painted_text, reference_rows, same_screens, shows};
 pub use fake::{FakeEngine, FakePeer, fake_engine, swap_fingerprint};
+pub use impostor::{Impostor, Opened};
+pub use liar::{LIES, Liar, Lie, Plot};
 pub use nat::{Behaviour, Nat};
 pub use network::{Bursts, Dice, Pipe, Wire};
 pub use node::Node;

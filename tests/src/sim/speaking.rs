@@ -1,4 +1,5 @@
-//! Peers that are valid until a test has them say more than their machine does: any frames, on either lane.
+//! Peers that are valid until a test has them say more than their machine does: any frames, on either lane, and any
+//! addresses at which they can be reached.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,7 +8,7 @@ use std::rc::Rc;
 
 use beach_core::Entropy;
 use beach_core::peer::engine::{Engine, Peer, PeerOutput, PeerPlan, Server};
-use beach_core::session::link::{Candidate, Lane, LinkDown};
+use beach_core::session::link::{Candidate, CandidateKind, Lane, LinkDown};
 use beach_core::time::Timestamp;
 use beach_core::wire::sealed::Description;
 
@@ -20,12 +21,18 @@ pub struct Mouth {
     queue: Rc<RefCell<Queue>>,
     heard: Rc<Cell<u64>>,
     said: Rc<Cell<u64>>,
+    addresses: Rc<RefCell<VecDeque<SocketAddr>>>,
 }
 
 impl Mouth {
     /// Says this just before the peer's next own message.
     pub fn say(&self, lane: Lane, bytes: Vec<u8>) {
         self.queue.borrow_mut().push_back((lane, bytes));
+    }
+
+    /// Tells this address as one of its own.
+    pub fn name(&self, address: SocketAddr) {
+        self.addresses.borrow_mut().push_back(address);
     }
 
     /// How many messages its engine took so far.
@@ -130,6 +137,9 @@ impl<P: Peer> Peer for SpeakingPeer<P> {
     }
 
     fn poll(&mut self) -> Option<PeerOutput> {
+        if let Some(address) = self.1.addresses.borrow_mut().pop_front() {
+            return Some(PeerOutput::Candidate(Candidate { kind: CandidateKind::Host, address }));
+        }
         let output = self.0.poll();
         if let Some(PeerOutput::Message(..)) = &output {
             self.1.heard.set(self.1.heard.get() + 1);

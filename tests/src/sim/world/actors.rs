@@ -209,7 +209,7 @@ impl<E: Engine> World<E> {
         let index = self.viewers.len();
         let common = Common::new(plan.at.max(self.now.since_start()), plan.signal);
         let config = ViewerConfig {
-            seed: self.dice.seed(),
+            seed: plan.seed.unwrap_or_else(|| self.dice.seed()),
             role: plan.invite.role,
             name: plan.name.unwrap_or_else(|| format!("viewer {index}")),
             size: plan.size,

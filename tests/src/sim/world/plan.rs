@@ -79,6 +79,9 @@ pub struct ViewerPlan {
     pub invite: Invite,
     /// The viewer's name; by default its number.
     pub name: Option<String>,
+    /// The seed of its links' ids; by default its own. With the seed of another viewer it asks to join by that one's
+    /// ids.
+    pub seed: Option<[u8; 32]>,
     /// The size of its terminal.
     pub size: Size,
     /// Its terminal.
@@ -114,6 +117,7 @@ impl ViewerPlan {
             at: ms(0),
             invite,
             name: None,
+            seed: None,
             size: Size::new(100, 30),
             window: Window::Own,
             wait: None,
