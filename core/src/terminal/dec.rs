@@ -106,6 +106,7 @@ impl ModelHandler {
             Command::ColumnBack => self.index_back(),
             Command::Right { count } => self.right_by(count),
             Command::Down { count } => self.down_by(count),
+            Command::Repeat { count } => self.repeat(count),
             Command::Fill { code, corners } => self.fill(code, corners),
             Command::Erase { corners } => self.erase(corners),
             Command::EraseText { corners } => self.erase_text(corners),

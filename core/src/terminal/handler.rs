@@ -76,6 +76,8 @@ pub(super) struct ModelHandler {
     /// The state of DEC and xterm commands, which the model does not know.
     pub(super) dec: Dec,
     pub(super) left_on: LeftOn,
+    /// The last printed character, which REP repeats.
+    preceding: Option<char>,
     encoder: RowEncoder,
 }
 
@@ -100,6 +102,7 @@ impl ModelHandler {
             active_charset: CharsetIndex::default(),
             dec: Dec::default(),
             left_on: LeftOn::default(),
+            preceding: None,
             encoder: RowEncoder::default(),
         }
     }
@@ -255,6 +258,12 @@ impl ModelHandler {
         Some(count)
     }
 
+    /// Prints the last character so many times more.
+    pub(super) fn repeat(&mut self, count: u16) {
+        let Some(c) = self.preceding else { return };
+        (0..count).for_each(|_| self.input(c));
+    }
+
     /// Any character, where the cursor is.
     pub(super) fn input_anywhere(&mut self, c: char) {
         match c {
@@ -311,6 +320,7 @@ impl Handler for ModelHandler {
     // Calls that may push rows out of the window; between left and right margins they do not.
 
     fn input(&mut self, c: char) {
+        self.preceding = Some(c);
         if self.dec.prints_specially {
             self.print_specially(c);
         } else if c.is_ascii() {

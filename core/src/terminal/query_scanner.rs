@@ -331,7 +331,8 @@ impl QueryScanner {
     /// The meaning of a control sequence that ends now.
     fn asked(&self, last: u8) -> Option<Found> {
         if self.text.len() > MAX_QUERY {
-            return None;
+            // The parser does not know which character was the last one.
+            return (last == b'b').then_some(Found::Command(Command::Repeat { count: 0 }));
         }
         match (self.text.as_slice(), last) {
             (b"?6", b'n') => Some(Found::Query(Query::Cursor)),
@@ -431,6 +432,15 @@ mod tests {
         let shift = Command::of_escape(b"", b'n').expect("a command");
         let british = Command::of_escape(b"(", b'A').expect("a command");
         assert_eq!(found, [sides, shift, british, Command::SoftReset].map(Found::Command));
+    }
+
+    #[test]
+    fn the_parser_never_sees_the_end_of_a_repetition() {
+        let long = [b"\x1b[".as_slice(), &[b'0'; MAX_QUERY + 1], b"5b"].concat();
+        let (passed, found) = watched(&[b"a\x1b[3b\x1b[b\x1b[2:5b", &long]);
+        assert!(!passed.contains(&b'b'));
+        let counts = [3, 1, 2, 0].map(|count| Found::Command(Command::Repeat { count }));
+        assert_eq!(found.into_iter().map(|(_, found)| found).collect::<Vec<_>>(), counts);
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(in crate::terminal) enum Command {
     Right { count: u16 },
     /// VPR.
     Down { count: u16 },
+    /// REP.
+    Repeat { count: u16 },
     /// DECFRA.
     Fill { code: u16, corners: Corners },
     /// DECERA.
@@ -66,7 +68,7 @@ impl Command {
         }
         let is_known = matches!(
             (marks, last),
-            (b"", b's' | b'a' | b'e')
+            (b"", b's' | b'a' | b'b' | b'e')
                 | (b" ", b'@' | b'A')
                 | (b"'", b'}' | b'~')
                 | (b"!", b'p')
@@ -77,6 +79,8 @@ impl Command {
         if !is_known {
             return None;
         }
+        // Of a number in parts, the parser and this room take the first part.
+        let text = if last == b'b' { text.split(|byte| *byte == b':').next()? } else { text };
         let numbers = numbers(text)?;
         let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
         let count = number(0).max(1);
@@ -90,6 +94,7 @@ impl Command {
         Some(match (marks, last) {
             (b"", b's') => Command::Sides { left: number(0), right: number(1) },
             (b"", b'a') => Command::Right { count },
+            (b"", b'b') => Command::Repeat { count },
             (b"", b'e') => Command::Down { count },
             (b" ", b'@') => Command::ColumnsOut { count },
             (b" ", b'A') => Command::ColumnsIn { count },
@@ -174,6 +179,9 @@ mod tests {
         assert_eq!(control("s"), Some(Command::Sides { left: 0, right: 0 }));
         assert_eq!(control("3;9s"), Some(Command::Sides { left: 3, right: 9 }));
         assert_eq!(control("!p"), Some(Command::SoftReset));
+        assert_eq!(control("b"), Some(Command::Repeat { count: 1 }));
+        assert_eq!(control("3;9b"), Some(Command::Repeat { count: 3 }));
+        assert_eq!(control("4:9b"), Some(Command::Repeat { count: 4 }));
         assert_eq!(control("0 @"), Some(Command::ColumnsOut { count: 1 }));
         assert_eq!(control("99999'}"), Some(Command::InsertColumns { count: u16::MAX }));
         let corners = Corners { top: 2, left: 0, bottom: 4, right: 10 };
@@ -188,7 +196,7 @@ mod tests {
         for other in ["?3J", "?K?", "??K", "?1$K", "1;2\"p", "3\"q", "J", "K", "q"] {
             assert_eq!(control(other), None, "{other}");
         }
-        for other in ["?1s", "?69$p", "1:2s", "@", "A", "m", "2;3r", "3 q", "p", "$p", "!!p", "1'w", ">4;1m"] {
+        for other in ["?1s", "?1b", "1 b", "?69$p", "1:2s", "@", "A", "m", "2;3r", "3 q", "p", "$p", "!!p", "1'w", ">4;1m"] {
             assert_eq!(control(other), None, "{other}");
         }
         assert_eq!(Command::of_escape(b"*", b'A'), Some(Command::British(CharsetIndex::G2)));
