@@ -42,12 +42,16 @@ mod overlay;
 mod paint;
 mod paste;
 #[cfg(feature = "host")]
+mod plain;
+#[cfg(feature = "host")]
 mod pulled;
 #[cfg(feature = "host")]
 mod query_scanner;
 #[cfg(feature = "host")]
 mod rendition;
 mod screen;
+#[cfg(feature = "host")]
+mod sgr;
 mod size;
 mod spans;
 mod style;

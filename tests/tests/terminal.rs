@@ -6,6 +6,8 @@ mod allowed;
 mod common;
 #[path = "terminal/model.rs"]
 mod model;
+#[path = "terminal/plain.rs"]
+mod plain;
 #[path = "terminal/script.rs"]
 mod script;
 
@@ -22,6 +24,7 @@ use proptest::prelude::*;
 
 use common::{With, common, common_size};
 use model::{Bare, Cell, cells_of};
+use plain::plain;
 use script::{Step, reads, session};
 
 const HISTORY: usize = 1_000_000;
@@ -166,7 +169,7 @@ proptest! {
     fn the_sizes_of_the_reads_change_nothing(
         size in size(),
         steps in session(false),
-        // Byte by byte, no text is long enough to be written as a run.
+        // Byte by byte, no sequence is there as a whole.
         sizes in prop_oneof![Just(vec![1]), vec(1..9usize, 1..6)],
     ) {
         let bytes: Vec<u8> = steps.iter().flat_map(|step| match step {
@@ -188,6 +191,24 @@ proptest! {
         prop_assert_eq!((one.title(), one.bells(), one.base()), (many.title(), many.bells(), many.base()));
         for number in one.base()..one.top() + u64::from(size.rows) {
             prop_assert_eq!(one.line(Space::Main, number), many.line(Space::Main, number));
+        }
+    }
+
+    #[test]
+    fn what_needs_no_parser_is_done_as_the_parser_does_it(
+        size in size(), bytes in plain(), sizes in vec(1..200usize, 1..4)
+    ) {
+        let (mut plainly, mut parsed) = (Emulator::new(size, HISTORY), Emulator::new(size, HISTORY));
+        reads(&bytes, &sizes).for_each(|read| plainly.feed(read));
+        plainly.feed(b"\x18");
+        // What is written in an update goes to the parser alone.
+        parsed.feed(&[b"\x1b[?2026h", bytes.as_slice(), b"\x18\x1b[?2026l"].concat());
+        plainly.frame();
+        parsed.frame();
+        prop_assert_eq!(plainly.head(), parsed.head());
+        prop_assert_eq!(window(&plainly), window(&parsed));
+        for number in plainly.base()..plainly.top() {
+            prop_assert_eq!(plainly.line(Space::Main, number), parsed.line(Space::Main, number));
         }
     }
 

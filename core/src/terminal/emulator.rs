@@ -101,33 +101,19 @@ impl Emulator {
         self.settle();
     }
 
-    /// Parses, and does in between what the parser does not pass on.
+    /// Parses, and does in between what the parser does not pass on. What is plain needs no parser.
     fn parse(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
+            if self.update.is_none() && self.scanner.is_ground() {
+                bytes = &bytes[self.handler.take_plain(bytes)..];
+            }
             let piece = self.scanner.next(bytes);
             let (pass, rest) = bytes.split_at(piece.pass);
             self.take(pass);
-            self.print(&rest[..piece.text]);
-            bytes = &rest[piece.text + piece.skip..];
+            bytes = &rest[piece.skip..];
             if let Some(found) = piece.found {
                 self.meet(found);
             }
-        }
-    }
-
-    /// Printable ASCII outside of any sequence. The model gets what fits into its row at once; the parser gets the
-    /// character at the end of a row, and the last one, which REP may repeat.
-    fn print(&mut self, mut text: &[u8]) {
-        while self.update.is_none()
-            && let Some((_, run)) = text.split_last()
-            && let Some(count) = self.handler.print_run(run)
-        {
-            let (one, rest) = text[count..].split_at(1);
-            self.parser.advance(&mut self.handler, one);
-            text = rest;
-        }
-        if !text.is_empty() {
-            self.take(text);
         }
     }
 

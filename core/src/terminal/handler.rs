@@ -77,7 +77,7 @@ pub(super) struct ModelHandler {
     pub(super) dec: Dec,
     pub(super) left_on: LeftOn,
     /// The last printed character, which REP repeats.
-    preceding: Option<char>,
+    pub(super) preceding: Option<char>,
     encoder: RowEncoder,
 }
 
@@ -222,40 +222,6 @@ impl ModelHandler {
         if self.term.grid().history_size() >= HARVEST_AT {
             self.harvest();
         }
-    }
-
-    /// Writes printable ASCII into the cursor's row as the model would, one character after the other, and says how
-    /// many were written: none at the end of the row or at a wide character. `None` if characters need more than to be
-    /// written.
-    pub(super) fn print_run(&mut self, run: &[u8]) -> Option<usize> {
-        let mode = *self.term.mode();
-        let last = self.term.last_column();
-        let grid = self.term.grid_mut();
-        let (line, column) = (grid.cursor.point.line, grid.cursor.point.column);
-        let pen = &grid.cursor.template;
-        let plain = !self.dec.prints_specially
-            && mode.contains(TermMode::LINE_WRAP)
-            && !mode.contains(TermMode::INSERT)
-            && grid.cursor.charsets[self.active_charset] == StandardCharset::Ascii
-            && pen.extra.is_none();
-        if !plain {
-            return None;
-        }
-        if grid.cursor.input_needs_wrap {
-            return Some(0);
-        }
-        let (fg, bg, flags) = (pen.fg, pen.bg, pen.flags);
-        let end = (column + run.len()).min(last);
-        let mut count = 0;
-        for (cell, byte) in grid[line][column..end].iter_mut().zip(run) {
-            if cell.flags.intersects(Flags::WIDE_CHAR | Flags::WIDE_CHAR_SPACER) {
-                break;
-            }
-            *cell = Cell { c: char::from(*byte), fg, bg, flags, extra: None };
-            count += 1;
-        }
-        grid.cursor.point.column = column + count;
-        Some(count)
     }
 
     /// Prints the last character so many times more.

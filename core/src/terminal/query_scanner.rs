@@ -2,8 +2,7 @@
 //!
 //! [`QueryScanner`] sees the same bytes as the parser, just before it, and cuts them where something is to be done. The
 //! scanner follows the parser's states (Paul Williams, "A parser for DEC's ANSI-compatible video terminals") and
-//! nothing more. Runs of printable ASCII between sequences are reported, since the model can take them faster than the
-//! parser does.
+//! nothing more. It stops where plain text begins, which needs neither of the two.
 
 use super::dec::Command;
 use super::rendition::Line;
@@ -14,7 +13,7 @@ use super::title::MAX_TITLE;
 /// [clipboard](super::MAX_CLIPBOARD), in base64.
 pub const MAX_OSC: usize = 96 * 1024;
 
-/// Shortest run of text that is reported: shorter ones cost more to report than to parse.
+/// Shortest run of text at which the scanner stops: to stop at a shorter one costs more than to go on.
 const MIN_TEXT: usize = 4;
 
 /// Longest query that is looked at, in bytes between its introducer and its end: terminfo names are the longest.
@@ -98,8 +97,6 @@ pub(super) enum Setting {
 pub(super) struct Piece {
     /// The number of bytes at the beginning that go to the parser.
     pub(super) pass: usize,
-    /// The number of bytes after those that are printable ASCII outside of any sequence.
-    pub(super) text: usize,
     /// The number of bytes after those that are dropped.
     pub(super) skip: usize,
     /// A query or command that ends after all of these bytes.
@@ -146,7 +143,7 @@ impl QueryScanner {
         self.state == State::Ground
     }
 
-    /// Looks at bytes up to the next thing to do, which may be their end.
+    /// Looks at bytes up to the next thing to do, or to plain text behind the first byte, or to their end.
     pub(super) fn next(&mut self, bytes: &[u8]) -> Piece {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
@@ -155,9 +152,9 @@ impl QueryScanner {
                 State::Ground => {
                     let text = bytes[at..].iter().take_while(|byte| matches!(**byte, b' '..=b'~')).count();
                     // The parser may still hold a part of a character that a byte before the run cut short.
-                    let follows_ascii = at.checked_sub(1).is_none_or(|before| bytes[before].is_ascii());
-                    if text >= MIN_TEXT && follows_ascii {
-                        return Piece { pass: at, text, skip: 0, found: None };
+                    let follows_ascii = at.checked_sub(1).is_some_and(|before| bytes[before].is_ascii());
+                    if follows_ascii && (text >= MIN_TEXT || matches!(*byte, b'\r' | b'\n')) {
+                        return Piece { pass: at, skip: 0, found: None };
                     }
                     at += text.max(1);
                     continue;
@@ -169,7 +166,7 @@ impl QueryScanner {
                     let room = MAX_OSC - self.osc;
                     if length > room {
                         self.osc = MAX_OSC;
-                        return Piece { pass: at + room, text: 0, skip: length - room, found: None };
+                        return Piece { pass: at + room, skip: length - room, found: None };
                     }
                     self.osc += length;
                     at += length;
@@ -189,7 +186,7 @@ impl QueryScanner {
                 | State::Ignored => match self.step(*byte) {
                     None => {}
                     Some(found @ (Found::Command(_) | Found::TitleBegins)) => {
-                        return Piece { pass: at, text: 0, skip: 1, found: Some(found) };
+                        return Piece { pass: at, skip: 1, found: Some(found) };
                     }
                     Some(
                         found @ (Found::Query(_)
@@ -198,12 +195,12 @@ impl QueryScanner {
                         | Found::UpdateBegins
                         | Found::UpdateEnds
                         | Found::UpdateQuery),
-                    ) => return Piece { pass: at + 1, text: 0, skip: 0, found: Some(found) },
+                    ) => return Piece { pass: at + 1, skip: 0, found: Some(found) },
                 },
             }
             at += 1;
         }
-        Piece { pass: bytes.len(), text: 0, skip: 0, found: None }
+        Piece { pass: bytes.len(), skip: 0, found: None }
     }
 
     /// A title up to its end, which is any ESC; CAN and SUB cancel it.
@@ -219,7 +216,7 @@ impl QueryScanner {
                 found = Some(Found::Title(String::from_utf8_lossy(&self.text).into_owned()));
             }
         }
-        Piece { pass: before, text: 0, skip: text.len(), found }
+        Piece { pass: before, skip: text.len(), found }
     }
 
     /// One byte of something that is short.
@@ -380,9 +377,9 @@ mod tests {
             let mut rest = *read;
             while !rest.is_empty() {
                 let piece = scanner.next(rest);
-                passed.extend_from_slice(&rest[..piece.pass + piece.text]);
+                passed.extend_from_slice(&rest[..piece.pass]);
                 queries.extend(piece.found.map(|found| (passed.len(), found)));
-                rest = &rest[piece.pass + piece.text + piece.skip..];
+                rest = &rest[piece.pass + piece.skip..];
             }
         }
         (passed, queries)
@@ -466,7 +463,7 @@ mod tests {
         let mut taking = QueryScanner { titles: ScreenTitles::Taken, ..QueryScanner::default() };
         assert_eq!(taking.next(b"\x1bk").found, Some(Found::TitleBegins));
         for _ in 0..100 {
-            assert_eq!(taking.next(&[b'x'; 5000]), Piece { pass: 0, text: 0, skip: 5000, found: None });
+            assert_eq!(taking.next(&[b'x'; 5000]), Piece { pass: 0, skip: 5000, found: None });
         }
         assert_eq!(taking.next(b"\x1b").found, Some(Found::Title("x".repeat(MAX_TITLE_BYTES))));
     }
