@@ -40,6 +40,8 @@ mod line_commits;
 mod notes;
 mod overlay;
 mod paint;
+#[cfg(feature = "host")]
+mod passing;
 mod paste;
 #[cfg(feature = "host")]
 mod plain;

@@ -24,7 +24,7 @@ use proptest::prelude::*;
 
 use common::{With, common, common_size};
 use model::{Bare, Cell, cells_of};
-use plain::plain;
+use plain::{log, plain};
 use script::{Step, reads, session};
 
 const HISTORY: usize = 1_000_000;
@@ -146,6 +146,58 @@ fn lines_equal_the_model(size: Size, steps: &[Step], sizes: &[usize]) {
     expected.bare.feed_restoring(b"\x1b[?1049l");
     emulator.frame();
     expected.compare(&mut emulator);
+}
+
+/// Two models that were given the same in reads of different sizes hold the same.
+fn assert_same(one: &Emulator, other: &Emulator) {
+    assert_eq!((one.head(), one.base()), (other.head(), other.base()));
+    assert_eq!(window(one), window(other));
+    for number in one.base()..one.top() {
+        assert_eq!(one.line(Space::Main, number), other.line(Space::Main, number), "line {number}");
+        assert_eq!(one.repeated(number), other.repeated(number), "line {number}");
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(100))]
+
+    #[test]
+    fn lines_that_pass_through_the_window_within_a_read_are_those_of_small_reads(
+        size in size(),
+        logs in vec(log(), 1..4),
+        sizes in vec(1..200usize, 1..4),
+        limit in prop_oneof![Just(HISTORY), 0..300usize],
+        (cols, rows) in (2..26u16, 1..60u16),
+    ) {
+        let (mut large, mut small) = (Emulator::new(size, limit), Emulator::new(size, limit));
+        let grown = Size::new(cols, size.rows + rows);
+        for log in &logs {
+            large.feed(log);
+            reads(log, &sizes).for_each(|read| small.feed(read));
+            for emulator in [&mut large, &mut small] {
+                emulator.frame();
+            }
+            assert_same(&large, &small);
+            // The rows that come back are those that left last, and they leave again.
+            for emulator in [&mut large, &mut small] {
+                emulator.resize(grown);
+                emulator.pull(rows);
+                emulator.frame();
+            }
+            assert_same(&large, &small);
+            for emulator in [&mut large, &mut small] {
+                emulator.resize(size);
+                emulator.frame();
+            }
+            assert_same(&large, &small);
+        }
+        // REP tells which character was the last one.
+        for emulator in [&mut large, &mut small] {
+            emulator.feed(b"\x18\x1b[2b");
+            emulator.frame();
+        }
+        assert_same(&large, &small);
+    }
 }
 
 proptest! {

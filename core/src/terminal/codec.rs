@@ -86,6 +86,12 @@ impl Writer {
         self.bytes.len() == 1
     }
 
+    /// The line goes on in the next one.
+    #[cfg(feature = "host")]
+    pub(super) fn wrap(&mut self) {
+        self.bytes[0] |= WRAPPED;
+    }
+
     /// Makes the line one narrow run of the default style.
     pub(super) fn plain(&mut self, text: &[u8]) {
         self.bytes[0] |= PLAIN;

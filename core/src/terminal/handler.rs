@@ -22,6 +22,7 @@ use super::keyboard::Keyboard;
 use super::left_on::LeftOn;
 use super::line::MAX_ZERO_WIDTH;
 use super::notes::{Notes, default_color};
+use super::passing::Passing;
 use super::pulled::{MOST_PULLED, Pulled};
 use super::rendition;
 use super::size::{MAX_COLS, MAX_ROWS, Size};
@@ -78,6 +79,8 @@ pub(super) struct ModelHandler {
     pub(super) left_on: LeftOn,
     /// The last printed character, which REP repeats.
     pub(super) preceding: Option<char>,
+    /// Lines that nobody sees in the window.
+    pub(super) passing: Passing,
     encoder: RowEncoder,
 }
 
@@ -103,6 +106,7 @@ impl ModelHandler {
             dec: Dec::default(),
             left_on: LeftOn::default(),
             preceding: None,
+            passing: Passing::default(),
             encoder: RowEncoder::default(),
         }
     }

@@ -13,12 +13,25 @@ impl ModelHandler {
     /// many bytes that were. Both of these must be outside of any sequence and character.
     pub(super) fn take_plain(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
+        loop {
+            let taken = self.take_line(&bytes[at..]);
+            at += taken;
+            if taken == 0 || bytes[at - 1] != b'\n' {
+                return at;
+            }
+            at += self.pass(&bytes[at..]);
+        }
+    }
+
+    /// The same, but no further than the end of a line.
+    pub(super) fn take_line(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             at += match byte {
                 b' '..=b'~' => self.print_some(*byte, &bytes[at..]),
                 b'\n' => {
                     self.linefeed();
-                    1
+                    return at + 1;
                 }
                 b'\r' => {
                     self.carriage_return();
@@ -79,7 +92,7 @@ impl ModelHandler {
     }
 
     /// Whether a character is only written where the cursor is, and moves nothing but the cursor.
-    fn prints_plainly(&self) -> bool {
+    pub(super) fn prints_plainly(&self) -> bool {
         let mode = self.term.mode();
         !self.dec.prints_specially
             && mode.contains(TermMode::LINE_WRAP)

@@ -13,6 +13,7 @@ use alacritty_terminal::term::cell::{Cell, Flags};
 use super::cells::{RowEncoder, is_blank};
 use super::emulator::Emulator;
 use super::handler::{ModelHandler, touch_rows};
+use super::passing::PassedRows;
 
 /// Most rows that can come back: those that left the window last. More than windows grow by.
 pub(super) const MOST_PULLED: usize = 128;
@@ -38,6 +39,8 @@ pub(super) struct Pulled {
     pub(super) keeps_cleared: bool,
     /// So many of the newest rows above the model's window are known to be in the terminal's scrollback as well.
     above: usize,
+    /// The rows before those, which passed through the window.
+    passed: PassedRows,
     /// The rows before those, from the oldest.
     scrolled: VecDeque<Numbered>,
     /// The window's first rows as they were pulled back.
@@ -84,7 +87,14 @@ impl Pulled {
     /// Nobody knows any more what is in the terminal's scrollback.
     pub(super) fn forget(&mut self) {
         self.above = 0;
+        self.passed = PassedRows::default();
         self.scrolled.clear();
+    }
+
+    /// These rows left the window last, and they are as many as can come back.
+    pub(super) fn passed_through(&mut self, rows: PassedRows) {
+        self.forget();
+        self.passed = rows;
     }
 
     /// A program erased the scrollback: what comes back from now on was never there.
@@ -96,6 +106,9 @@ impl Pulled {
 
     /// Takes over the model's rows above the window of `grid`, the first line of which is `top`.
     pub(super) fn set_aside(&mut self, grid: &Grid<Cell>, top: u64) {
+        for (number, row) in std::mem::take(&mut self.passed).into_rows(grid.columns()) {
+            self.scrolled.push_back((self.origin(number).unwrap_or(number), row));
+        }
         for above in (1..=std::mem::take(&mut self.above)).rev() {
             let number = top - above as u64;
             let origin = self.origin(number).unwrap_or(number);
@@ -107,7 +120,7 @@ impl Pulled {
     /// Whether the terminal's scrollback has rows that the model does not have any more, if `has_lines` tells whether
     /// lines left the window. Once rows were pulled back, only those that were set aside are known to be there.
     pub(super) fn has_rows_set_aside(&self, has_lines: bool) -> bool {
-        if self.has_pulled { !self.scrolled.is_empty() } else { has_lines }
+        if self.has_pulled { !self.scrolled.is_empty() || !self.passed.is_empty() } else { has_lines }
     }
 
     /// The window has another width: its rows are wrapped anew, as the model wraps its own.

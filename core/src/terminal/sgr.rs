@@ -55,6 +55,11 @@ impl ModelPen {
         (cell.extra.is_none() && underlines <= 1).then_some(pen)
     }
 
+    /// Whether a row that is erased with this pen is blank.
+    pub(super) fn leaves_rows_blank(self) -> bool {
+        self.background == ModelPen::default().background
+    }
+
     /// Makes this the pen of the cell.
     pub(super) fn put(self, cell: &mut Cell) {
         (cell.fg, cell.bg, cell.flags) = (self.foreground, self.background, self.flags);
@@ -195,8 +200,8 @@ mod tests {
     #[test]
     fn what_is_not_whole_or_not_plain_is_left_to_the_parser() {
         let long = format!("\x1b[{}m", "1;".repeat(MAX_NUMBERS));
-        let cut = ["", "\x1b", "\x1b[", "\x1b[1", "\x1b[1;"];
-        let other = ["\x1b[4:3m", "\x1b[>4m", "\x1b[1\nm", "\x1b[53m", "\x1b[0;55m", "\x1b[58;5;1m", "\x1b[K", "\x1b]0m"];
+        let cut = ["", "\x1b", "\x1b[", "\x1b[1", "\x1b[1;", "\x1b[1\nm"];
+        let other = ["\x1b[4:3m", "\x1b[>4m", "\x1b[53m", "\x1b[0;55m", "\x1b[58;5;1m", "\x1b[K", "\x1b]0m"];
         for bytes in cut.into_iter().chain(other).chain([long.as_str()]) {
             assert_eq!(ModelPen::default().after(bytes.as_bytes()), None, "{bytes:?}");
         }

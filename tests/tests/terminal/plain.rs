@@ -67,3 +67,34 @@ pub(crate) fn plain() -> impl Strategy<Value = Vec<u8>> {
     ];
     vec(piece, 1..60).prop_map(|pieces: Vec<Vec<u8>>| pieces.concat())
 }
+
+/// A log of hundreds of lines, nearly all of which are plain.
+pub(crate) fn log() -> impl Strategy<Value = Vec<u8>> {
+    let line = prop_oneof![
+        300 => any::<u32>().prop_map(line_of),
+        1 => proptest::sample::select(BETWEEN).prop_map(|text| text.as_bytes().to_vec()),
+    ];
+    vec(line, 1..700).prop_map(|lines| lines.concat())
+}
+
+/// Words in colours, sometimes none, sometimes more than fit into a row, sometimes on a ground that is not blank.
+fn line_of(seed: u32) -> Vec<u8> {
+    let mut line = Vec::new();
+    for word in 0..seed % 6 {
+        let mixed = seed.rotate_left(5 * word + 1).wrapping_mul(0x9e37_79b1);
+        let number = [0, 1, 4, 7, 21, 22, 24, 31, 39, 92][(mixed >> 3) as usize % 10];
+        match mixed % 6 {
+            0 => line.extend(format!("\x1b[{number}m").bytes()),
+            1 => line.extend(format!("\x1b[0;38;5;{}m", mixed >> 8 & 0xff).bytes()),
+            2 => line.extend(b"    "),
+            _ => {}
+        }
+        line.extend(std::iter::repeat_n(b'a' + (mixed >> 4) as u8 % 26, (mixed >> 12) as usize % 9));
+    }
+    match seed >> 16 {
+        0..200 => line.extend(b"\x1b[44m \r\n\x1b[0m"),
+        200..400 => line.extend(b"\x1b[44m \x1b[0m\r\n"),
+        400.. => line.extend(b"\r\n"),
+    }
+    line
+}
