@@ -1,5 +1,6 @@
 // The page: what the machine tells, on the parts of the page; what the person does, to the machine.
 
+import { name } from "./agent.js";
 import type { Machine } from "./machine.js";
 import type { News, Stage } from "./news.js";
 import type { TerminalScreen } from "./screen.js";
@@ -52,9 +53,11 @@ export class Page {
   readonly #tab = new Tab(() => this.#session.leave());
   readonly #bar: Bar;
   #screen: TerminalScreen | undefined;
+  #loaded: Machine | undefined;
   #isLive = false;
   #hasScreen = false;
   #typedAt = Number.NEGATIVE_INFINITY;
+  /** The size that the machine was told last. */
   #told: Room = { cols: 0, rows: 0 };
 
   constructor(assets: URL, machine: Promise<Machine>, screen: Promise<ScreenModule>, socket: WebSocket | undefined) {
@@ -81,16 +84,17 @@ export class Page {
       return;
     }
     this.#session.early();
-    try {
-      const machine = await this.#machine;
+    // Whichever comes first: the terminal takes the main thread longest, and the machine is fetched and compiled beside it.
+    const started = this.#machine.then((machine) => {
       performance.mark("beach:machine");
       this.#start(machine, link);
-      const { TerminalScreen } = await this.#screenModule;
+    });
+    const attached = this.#screenModule.then(({ TerminalScreen }) => {
       performance.mark("beach:screen-module");
-      this.#attach(machine, TerminalScreen);
-    } catch (error) {
-      this.#broken(error);
-    }
+      this.#attach(TerminalScreen);
+      performance.mark("beach:terminal");
+    });
+    await Promise.all([started, attached]).catch((error: unknown) => this.#broken(error));
   }
 
   /** A link that was pasted into the page; one of another server is opened there. */
@@ -108,21 +112,25 @@ export class Page {
   #start(machine: Machine, link: string | null): void {
     document.body.classList.remove("is-over");
     // The machine expects a blank terminal.
-    this.#screen?.terminal.reset();
+    if (this.#hasScreen) this.#screen?.terminal.reset();
     this.#hasScreen = false;
+    this.#loaded = machine;
     this.#card.stage("reaching_rendezvous", "reaching rendezvous");
-    this.#session.start(machine, link, name(), this.#screen?.room() ?? roughRoom());
+    this.#told = this.#screen?.room() ?? roughRoom();
+    this.#session.start(machine, link, name(), this.#told);
   }
 
-  #attach(machine: Machine, Screen: ScreenModule["TerminalScreen"]): void {
+  #attach(Screen: ScreenModule["TerminalScreen"]): void {
     if (this.#screen) return;
     const around = {
+      // All that the terminal shows comes from the machine, so the machine is there by then.
+      width: (code: number): 0 | 1 | 2 => this.#loaded?.width(code) ?? 1,
       typed: (data: string) => this.#typed(data),
       typedBinary: (data: string) => this.#session.typedBinary(data),
       link: (url: string) => this.#askLink(url),
       changed: () => this.#onScreen(),
     };
-    const screen = new Screen(this.#frame, machine, around, isOn(SCREEN_READER));
+    const screen = new Screen(this.#frame, around, isOn(SCREEN_READER));
     this.#screen = screen;
     // For tests, and for people's own scripts.
     Object.assign(this.#frame, { terminal: screen.terminal });
@@ -420,16 +428,6 @@ export class Page {
     if (document.querySelector("dialog[open], .card.is-shown, .sentence.is-question:not(.goes), :popover-open")) return;
     this.#screen?.terminal.focus();
   }
-}
-
-/** The name by which the host and the others know this viewer. */
-function name(): string {
-  const agent = navigator.userAgent;
-  const find = (known: [RegExp, string][], other: string): string =>
-    known.find(([pattern]) => pattern.test(agent))?.[1] ?? other;
-  const browser = find([[/Edg\//, "Edge"], [/OPR\//, "Opera"], [/Firefox\//, "Firefox"], [/Chrom(e|ium)\//, "Chrome"], [/Safari\//, "Safari"]], "browser");
-  const system = find([[/Android/, "Android"], [/iPhone|iPad/, "iOS"], [/Windows/, "Windows"], [/Mac OS X/, "macOS"], [/Linux/, "Linux"]], "");
-  return system ? `${browser} on ${system}` : browser;
 }
 
 /** The size for which the window has room, before there is a terminal to measure. */

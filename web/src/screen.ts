@@ -3,7 +3,6 @@
 import { type ITerminalAddon, type IUnicodeVersionProvider, Terminal } from "@xterm/xterm";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { WebglAddon } from "@xterm/addon-webgl";
-import type { Machine } from "./machine.js";
 import type { Room, Screen } from "./session.js";
 import { theme } from "./theme.js";
 
@@ -49,6 +48,8 @@ interface ContrastCache {
 
 /** The page around the screen, as the screen calls it. */
 export interface Around {
+  /** How many columns the machine's model gives a character. */
+  width(code: number): 0 | 1 | 2;
   typed(data: string): void;
   typedBinary(data: string): void;
   /** A link was clicked. */
@@ -67,7 +68,7 @@ export class TerminalScreen implements Screen {
   #webgl: WebglAddon | undefined;
 
   /** Opens a terminal in `frame`, the part of the window that it may fill. */
-  constructor(frame: HTMLElement, machine: Machine, around: Around, screenReader: boolean) {
+  constructor(frame: HTMLElement, around: Around, screenReader: boolean) {
     this.#frame = frame;
     this.#around = around;
     this.terminal = new Terminal({
@@ -88,7 +89,7 @@ export class TerminalScreen implements Screen {
       linkHandler: { activate: (_event, url) => around.link(url), allowNonHttpProtocols: false },
     });
     this.terminal.loadAddon(new WebLinksAddon((_event, url) => around.link(url)));
-    this.terminal.loadAddon(widths(machine));
+    this.terminal.loadAddon(widths(around));
     this.terminal.onData((data) => around.typed(data));
     this.terminal.onBinary((data) => around.typedBinary(data));
     this.terminal.open(frame);
@@ -279,14 +280,14 @@ function hasGraphicsCard(): boolean {
 /** Joins a character to the one before it: bit 0 of a character's properties. The width stands above. */
 const JOINS = 1;
 
-function widths(machine: Machine): ITerminalAddon {
+function widths(model: Pick<Around, "width">): ITerminalAddon {
   return {
     activate(terminal: Terminal): void {
       const known = new Map<number, 0 | 1 | 2>();
       const wcwidth = (code: number): 0 | 1 | 2 => {
         if (code >= 0x20 && code < 0x7f) return 1;
         let width = known.get(code);
-        if (width === undefined) known.set(code, (width = machine.width(code)));
+        if (width === undefined) known.set(code, (width = model.width(code)));
         return width;
       };
       const provider: IUnicodeVersionProvider = {
