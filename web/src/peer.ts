@@ -17,22 +17,29 @@ const LIFETIME_MS = 50;
 /** The last messages, such as a goodbye, get this long to leave, in milliseconds. */
 const CLOSE_AFTER_MS = 250;
 
+/** A connection that was made before it was asked for is used within this time, in milliseconds: later, its addresses may be old. */
+const FRESH_MS = 10_000;
+
 const text = new TextEncoder();
 
 /** All peer connections, by the machine's numbers. */
 export class Peers {
   readonly #peers = new Map<number, Peer>();
   readonly #tell: Tell;
-  #spare: RTCPeerConnection | undefined;
+  #spare: Peer | undefined;
 
   constructor(tell: Tell) {
     this.#tell = tell;
   }
 
-  /** Makes a connection for the first wish: the first one of a page takes the browser several milliseconds. */
+  /**
+   * Makes a connection for the first wish, and has it describe itself: the first one of a page takes the browser several milliseconds, and
+   * when the wish comes, the host waits for the description.
+   */
   early(): void {
     try {
-      this.#spare = new RTCPeerConnection(settings([]));
+      this.#spare = new Peer([]);
+      void this.#spare.describe();
     } catch {
       // The wish for one fails too, and says why.
     }
@@ -54,42 +61,44 @@ export class Peers {
       if (this.#peers.has(number)) this.#tell(what, number, bytes);
     };
     try {
-      const servers = JSON.parse(new TextDecoder().decode(bytes)) as RTCIceServer[];
-      const peer = new Peer(this.#connection(servers), tell);
+      const peer = this.#made(JSON.parse(new TextDecoder().decode(bytes)) as RTCIceServer[]);
       this.#peers.set(number, peer);
-      void peer.describe();
-    } catch (error) {
       // Never from within the wish itself.
+      queueMicrotask(() => peer.listen(tell));
+    } catch (error) {
       queueMicrotask(() => this.#tell(Happened.PeerFailed, number, text.encode(cause(error))));
     }
   }
 
-  #connection(servers: RTCIceServer[]): RTCPeerConnection {
+  /** The connection that was made before, or another one: a connection that has described itself asks no further servers. */
+  #made(servers: RTCIceServer[]): Peer {
     const spare = this.#spare;
     this.#spare = undefined;
-    if (!spare) return new RTCPeerConnection(settings(servers));
-    if (servers.length > 0) spare.setConfiguration(settings(servers));
-    return spare;
+    if (spare && servers.length === 0 && spare.isFresh) return spare;
+    spare?.perform(Perform.PeerClose, new Uint8Array());
+    const peer = new Peer(servers);
+    void peer.describe();
+    return peer;
   }
 }
 
-function settings(servers: RTCIceServer[]): RTCConfiguration {
-  return { iceServers: servers, bundlePolicy: "max-bundle" };
-}
+/** Tells what happened to one connection. */
+type TellOfOne = (what: number, bytes?: Uint8Array) => void;
 
 class Peer {
   readonly #connection: RTCPeerConnection;
   readonly #control: RTCDataChannel;
   readonly #terminal: RTCDataChannel;
-  readonly #tell: (what: number, bytes?: Uint8Array) => void;
+  #listener: TellOfOne | undefined;
+  /** What happened before anybody listened: a description, and candidates. */
+  readonly #untold: [number, Uint8Array | undefined][] = [];
+  readonly #madeAt = performance.now();
+  #hasFailed = false;
   #hasPath = false;
   #isClosed = false;
 
-  constructor(connection: RTCPeerConnection, tell: (what: number, bytes?: Uint8Array) => void) {
-    this.#tell = (what, bytes) => {
-      if (!this.#isClosed) tell(what, bytes);
-    };
-    this.#connection = connection;
+  constructor(servers: RTCIceServer[]) {
+    this.#connection = new RTCPeerConnection({ iceServers: servers, bundlePolicy: "max-bundle" });
     this.#control = this.#connection.createDataChannel("beach/control/1", { negotiated: true, id: 0 });
     this.#terminal = this.#connection.createDataChannel("beach/terminal/1", {
       negotiated: true,
@@ -102,6 +111,17 @@ class Peer {
     this.#watchChannel(this.#terminal, Happened.PeerTerminal, () => this.#secured());
     this.#control.bufferedAmountLowThreshold = 0;
     this.#control.onbufferedamountlow = () => this.#tell(Happened.PeerDrained);
+  }
+
+  /** Whether a connection that was made before it was asked for is as good as a new one. */
+  get isFresh(): boolean {
+    return !this.#hasFailed && performance.now() - this.#madeAt <= FRESH_MS;
+  }
+
+  /** From now on all that happens is told, and first what has happened already. */
+  listen(listener: TellOfOne): void {
+    this.#listener = listener;
+    for (const [what, bytes] of this.#untold.splice(0)) this.#tell(what, bytes);
   }
 
   async describe(): Promise<void> {
@@ -138,6 +158,12 @@ class Peer {
         setTimeout(() => this.#connection.close(), CLOSE_AFTER_MS);
         break;
     }
+  }
+
+  #tell(what: number, bytes?: Uint8Array): void {
+    if (this.#isClosed) return;
+    if (this.#listener) this.#listener(what, bytes);
+    else this.#untold.push([what, bytes]);
   }
 
   #send(channel: RTCDataChannel, bytes: Uint8Array<ArrayBuffer>): void {
@@ -197,6 +223,7 @@ class Peer {
   }
 
   #failed(error: unknown): void {
+    this.#hasFailed = true;
     this.#tell(Happened.PeerFailed, text.encode(cause(error)));
   }
 }
