@@ -37,6 +37,7 @@ interface Cell {
 interface Inner {
   _core?: {
     _writeBuffer?: { handleUserInput?(): void };
+    optionsService?: { rawOptions?: { lineHeight: number } };
     _themeService?: { colors: { foreground: { rgba: number }; contrastCache: ContrastCache; halfContrastCache: ContrastCache } };
   };
 }
@@ -200,12 +201,17 @@ export class TerminalScreen implements Screen {
     return text.trimEnd();
   }
 
-  /** Rows get a little air where there is room for it. */
+  /**
+   * Rows get a little air where there is room for it. At each option that is set, xterm.js makes its style sheet of 800 rules anew, and
+   * measures: of two options, only the last one is set in the open.
+   */
   #setFont(size: number, room: number): void {
     const options = this.terminal.options;
     const line = Math.min(Math.max(Math.floor(room * 20) / 20, 1), AIRY);
+    const raw = (this.terminal as unknown as Inner)._core?.optionsService?.rawOptions;
+    if (options.fontSize !== size && raw) raw.lineHeight = line;
+    else if (options.lineHeight !== line) options.lineHeight = line;
     if (options.fontSize !== size) options.fontSize = size;
-    if (options.lineHeight !== line) options.lineHeight = line;
   }
 
   #inner(): { width: number; height: number } {
