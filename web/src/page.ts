@@ -115,7 +115,7 @@ export class Page {
     if (this.#hasScreen) this.#screen?.terminal.reset();
     this.#hasScreen = false;
     this.#loaded = machine;
-    this.#card.stage("reaching_rendezvous", "reaching rendezvous");
+    this.#card.begin();
     this.#told = this.#screen?.room() ?? roughRoom();
     this.#session.start(machine, link, name(), this.#told);
   }

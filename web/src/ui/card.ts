@@ -12,7 +12,7 @@ const STEPS: [string, Stage[]][] = [
   ["waiting for the first screen", ["first_screen"]],
 ];
 
-/** A join takes less than half a second: only one that takes longer is told. The card's animation begins at that time too. */
+/** A join takes less than half a second: only one that takes longer is told. Until then the card is empty, and not there for the browser. */
 const TOLD_AFTER_MS = 350;
 
 export class Card {
@@ -22,13 +22,22 @@ export class Card {
   #note: string | undefined;
   #check: string[] = [];
   #isTold = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
-    this.#joining();
-    setTimeout(() => {
+    this.begin();
+  }
+
+  /** A join begins, or begins again; one that has begun goes on. */
+  begin(): void {
+    if (this.element.classList.contains("is-joining")) return;
+    [this.#isTold, this.#note, this.#check] = [false, undefined, []];
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
       this.#isTold = true;
       if (this.element.classList.contains("is-joining")) this.#joining();
     }, TOLD_AFTER_MS);
+    this.stage("reaching_rendezvous", "reaching rendezvous");
   }
 
   stage(stage: Stage, words: string): void {
@@ -109,6 +118,7 @@ export class Card {
   #joining(): void {
     if (!this.#isTold) {
       this.element.className = "card is-shown is-joining";
+      this.element.replaceChildren();
       return;
     }
     const current = STEPS.findIndex(([, stages]) => stages.includes(this.#stage));
