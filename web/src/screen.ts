@@ -3,6 +3,7 @@
 import { type ITerminalAddon, type IUnicodeVersionProvider, Terminal } from "@xterm/xterm";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { WebglAddon } from "@xterm/addon-webgl";
+import { keepSpans } from "./rows.js";
 import type { Room, Screen } from "./session.js";
 import { theme } from "./theme.js";
 
@@ -94,6 +95,7 @@ export class TerminalScreen implements Screen {
     this.terminal.onData((data) => around.typed(data));
     this.terminal.onBinary((data) => around.typedBinary(data));
     this.terminal.open(frame);
+    this.#keepSpans();
     this.#leaveInverted();
     this.#typeAsIs();
     // The screen is fitted when the session's size is known.
@@ -162,6 +164,7 @@ export class TerminalScreen implements Screen {
       webgl.onContextLoss(() => {
         webgl.dispose();
         this.#webgl = undefined;
+        this.#keepSpans();
       });
       this.terminal.loadAddon(webgl);
       this.#webgl = webgl;
@@ -241,6 +244,11 @@ export class TerminalScreen implements Screen {
 
   #screenElement(): HTMLElement {
     return this.#frame.querySelector<HTMLElement>(".xterm-screen") ?? this.#frame;
+  }
+
+  #keepSpans(): void {
+    const rows = this.#frame.querySelector(".xterm-rows");
+    if (rows) keepSpans(rows);
   }
 
   /**
