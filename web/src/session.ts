@@ -41,6 +41,9 @@ export class Session {
   /** Wishes for a screen that is still being loaded. */
   #unshown: Wish[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer fires, and when the machine wants its next tick; never earlier than the timer. Infinity for never. */
+  #firesAt = Infinity;
+  #dueAt = Infinity;
   /** Calls of the machine that wait until the wishes of the one before are performed. */
   readonly #calls: Call[] = [];
   #isPerforming = false;
@@ -120,17 +123,28 @@ export class Session {
       [wishes, next] = call();
     } catch (error) {
       this.#machine = undefined;
-      clearTimeout(this.#timer);
+      this.#expect(Infinity);
       this.#signal.hangUp();
       this.#broken(error);
       return;
     }
-    clearTimeout(this.#timer);
-    if (next !== Infinity) {
-      const wait = Math.min(Math.max(next - this.#clock.now(), 0), MOST_MS);
-      this.#timer = setTimeout(() => this.#happened(Happened.Tick), wait);
-    }
+    this.#expect(next);
     this.#performAll(wishes);
+  }
+
+  /** The machine wants a tick at `due`. A timer that fires before stays: while much happens the time changes with each call. */
+  #expect(due: number): void {
+    this.#dueAt = due;
+    if (due >= this.#firesAt) return;
+    clearTimeout(this.#timer);
+    this.#firesAt = due;
+    this.#timer = setTimeout(() => this.#onTimer(), Math.min(Math.max(Math.ceil(due - this.#clock.now()), 0), MOST_MS));
+  }
+
+  #onTimer(): void {
+    this.#firesAt = Infinity;
+    if (this.#dueAt > this.#clock.now()) this.#expect(this.#dueAt);
+    else this.#happened(Happened.Tick);
   }
 
   #performAll(wishes: Wish[]): void {
