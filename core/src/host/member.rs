@@ -14,6 +14,7 @@ use crate::session::link::{Client, Hello, KNOWS_BLINK, KNOWS_REPEATS, Path, WANT
 use crate::support::token_bucket::TokenBucket;
 use crate::sync::downlink::Downlink;
 use crate::sync::history::Repeats;
+use crate::sync::outbound::FRAME_INTERVAL;
 use crate::terminal::{Size, Styles};
 use crate::time::Timestamp;
 use crate::wire::frame::Goodbye;
@@ -32,6 +33,10 @@ pub(super) const MAX_VIOLATIONS: u32 = 3;
 /// A member is told of titles and bells at most this often. Such messages are not acknowledged as frames are, and the
 /// messages of the 15 s until a silent viewer is removed must fit the control lane's 128 KiB.
 pub(super) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Under steady output a page is shown at most one frame in this time: more than 50 a second. A frame costs a page's main
+/// thread, which makes and lays out a document, many times what it costs a terminal.
+const PAGE_FRAME_INTERVAL: Duration = Duration::from_millis(19);
 
 /// A viewer that both sides have confirmed.
 pub(super) struct Member {
@@ -121,7 +126,7 @@ impl Member {
             client: hello.client(),
             wants_clipboard: hello.has(WANTS_CLIPBOARD),
             wants_members: hello.has(WANTS_MEMBERS),
-            lane: Downlink::new(u64::from(hello.history), styles(&hello), repeats(&hello)),
+            lane: Downlink::new(u64::from(hello.history), styles(&hello), repeats(&hello), frame_interval(&hello)),
             name: hello.name,
             size: hello.size,
             violations: 0,
@@ -163,6 +168,13 @@ fn styles(hello: &Hello) -> Styles {
 
 fn repeats(hello: &Hello) -> Repeats {
     if hello.has(KNOWS_REPEATS) { Repeats::Known } else { Repeats::Unknown }
+}
+
+fn frame_interval(hello: &Hello) -> Duration {
+    match hello.client() {
+        Client::Beach => FRAME_INTERVAL,
+        Client::Browser => PAGE_FRAME_INTERVAL,
+    }
 }
 
 /// Whether members of this role may type.

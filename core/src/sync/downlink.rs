@@ -28,10 +28,11 @@ pub(crate) struct Downlink {
 }
 
 impl Downlink {
-    /// For a viewer that gets at most the last `history` lines of what was there before it, and knows these styles.
-    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats) -> Downlink {
+    /// For a viewer that gets at most the last `history` lines of what was there before it, knows these styles, and is
+    /// shown a frame once in `frame_interval` under steady output.
+    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats, frame_interval: Duration) -> Downlink {
         Downlink {
-            outbound: Outbound::new(history, styles, repeats),
+            outbound: Outbound::new(history, styles, repeats, frame_interval),
             inbound: Inbound::default(),
             received: Received::default(),
             taken_told: 0,
@@ -106,5 +107,42 @@ impl Downlink {
         let untold = self.untold_since.map(|since| since + TAKEN_WITHIN);
         let outbound = self.outbound.deadline().filter(|_| !paused);
         earliest(earliest(outbound, self.received.owed_at()), untold)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::uplink::Uplink;
+    use crate::terminal::Size;
+
+    /// How many screens of a program that fills one each millisecond a viewer is shown in a second.
+    fn frames_of_a_flood(interval: Duration) -> usize {
+        let mut emulator = Emulator::new(Size::new(80, 24), 0);
+        let mut lane = Downlink::new(0, Styles::All, Repeats::Known, interval);
+        let mut viewer = Uplink::default();
+        let mut frames = 0;
+        for millisecond in 0..1000 {
+            let now = Timestamp::from(Duration::from_millis(millisecond));
+            for row in 0..24 {
+                emulator.feed(format!("\r\n{millisecond} {row} and so on to the end of this row").as_bytes());
+            }
+            emulator.frame();
+            while let Some(bytes) = lane.next(now, Some(&emulator), false) {
+                let down = Down::decode(&bytes).expect("as it was encoded");
+                frames += usize::from(down.screen.is_some());
+                viewer.receive(now, &down, bytes.len());
+            }
+            while let Some(bytes) = viewer.next(now) {
+                lane.receive(now, Up::decode(&bytes).expect("as it was encoded"), true).expect("there is no input");
+            }
+        }
+        frames
+    }
+
+    #[test]
+    fn under_steady_output_a_viewer_is_shown_one_frame_in_its_interval() {
+        assert_eq!(frames_of_a_flood(Duration::from_millis(16)), 63);
+        assert_eq!(frames_of_a_flood(Duration::from_millis(19)), 53);
     }
 }

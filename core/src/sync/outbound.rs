@@ -18,7 +18,7 @@ use crate::wire::frame::Acks;
 const SMALL: usize = 420;
 
 /// Under steady output at most one frame in this time: 60 a second, what screens show.
-const FRAME_INTERVAL: Duration = Duration::from_millis(16);
+pub(crate) const FRAME_INTERVAL: Duration = Duration::from_millis(16);
 
 /// History has a budget of its own: so many datagrams in [`FRAME_INTERVAL`], a megabyte a second. A viewer more costs
 /// the host little even then.
@@ -54,6 +54,8 @@ pub(crate) struct Outbound {
     /// The head's version for which all that is visible has been sent.
     clean_at: u64,
     frames_ever: u64,
+    /// At least this time is between two frames.
+    frame_interval: Duration,
     next_frame_at: Timestamp,
     bulk_turn: (Timestamp, usize),
     /// Small datagrams to repeat, unless they are acknowledged before: when, the number, and the content.
@@ -67,8 +69,9 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// A viewer that gets at most the last `history` lines of what was there before it, and knows these styles.
-    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats) -> Outbound {
+    /// A viewer that gets at most the last `history` lines of what was there before it, knows these styles, and is shown
+    /// a frame once in `frame_interval` under steady output.
+    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats, frame_interval: Duration) -> Outbound {
         Outbound {
             flight: Flight::default(),
             trip: RoundTrip::default(),
@@ -79,6 +82,7 @@ impl Outbound {
             head_acked: 0,
             clean_at: 0,
             frames_ever: 0,
+            frame_interval,
             next_frame_at: Timestamp::ZERO,
             bulk_turn: (Timestamp::ZERO, 0),
             repeats: VecDeque::new(),
@@ -278,7 +282,7 @@ impl Outbound {
         if self.window.has_room_for_frame(frames) {
             if now >= self.next_frame_at || urgent {
                 self.frames_ever += 1;
-                self.next_frame_at = now + FRAME_INTERVAL.max(self.trip.smoothed().unwrap_or_default() / 4);
+                self.next_frame_at = now + self.frame_interval.max(self.trip.smoothed().unwrap_or_default() / 4);
                 self.pack(screen, &missing, Some(self.frames_ever), urgent);
                 self.clean_at = head.version;
                 return;
