@@ -7,6 +7,7 @@ mod browser;
 mod choices;
 mod lanes;
 mod outside;
+mod page;
 mod parsers;
 mod peers;
 mod printed;
@@ -43,6 +44,7 @@ pub const LIVE: &[(&str, Target)] = &[
     ("peer", peers::peer),
     ("sctp", peers::sctp),
     ("browser", browser::browser),
+    ("page", page::page),
     ("world", world::world),
 ];
 
