@@ -10,6 +10,7 @@ mod cluster;
 mod herd;
 mod lab;
 mod link;
+mod page;
 mod place;
 mod plan;
 mod proc;

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) growth: [usize; 2],
     /// Viewers by a data channel, whose cost is compared with that of as many others.
     pub(crate) by_channel: usize,
+    /// Pages of browsers that join these.
+    pub(crate) pages: usize,
     /// How long the cost of viewers is looked at.
     pub(crate) cost: Duration,
     /// Rounds over the slow link.
@@ -92,6 +94,7 @@ impl Plan {
         viewers: 8,
         growth: [10, 100],
         by_channel: 20,
+        pages: 2,
         cost: Duration::from_secs(5),
         link_rounds: 2,
         keys_over_link: 100,
@@ -130,6 +133,7 @@ impl Plan {
         viewers: 3,
         growth: [2, 4],
         by_channel: 3,
+        pages: 1,
         cost: Duration::from_millis(500),
         link_rounds: 1,
         keys_over_link: 12,

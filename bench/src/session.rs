@@ -3,15 +3,16 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
 use crate::client::{Client, send};
 use crate::lab::{Binary, Daemon, Lab, said};
+use crate::page::Page;
 use crate::place::Place;
 use crate::program::{Program, QUIT};
 use crate::sshd::{Sshd, user};
@@ -22,6 +23,9 @@ const HOST_WITHIN: Duration = Duration::from_secs(15);
 
 /// A viewer shows something within this time.
 pub(crate) const JOIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Between two looks whether a page has joined.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A program that is told to end has ended within this time.
 const QUIT_WITHIN: Duration = Duration::from_secs(2);
@@ -39,7 +43,7 @@ pub(crate) struct Session<'a> {
 /// The processes at the host.
 enum Host {
     Raw,
-    Beach { share: Daemon, link: String, binary: Binary },
+    Beach { share: Daemon, link: String, binary: Binary, events: Receiver<String> },
     Ssh(Sshd),
     SshTmux { sshd: Sshd, socket: PathBuf, server: u32 },
     Mosh { sshd: Sshd, server: u32, port: String, key: String },
@@ -80,6 +84,31 @@ impl<'a> Session<'a> {
     /// program of its own.
     pub(crate) fn join(&self) -> Result<Client> {
         Client::start(self.host.viewer(self.lab, self.program, self.place, true))
+    }
+
+    /// Opens a page of a browser, and waits until the host has let it in.
+    pub(crate) fn open_page(&mut self) -> Result<Page> {
+        let Host::Beach { link, events, .. } = &self.host else { bail!("only beach has a page") };
+        let page = Page::open(self.lab, link)?;
+        let deadline = Instant::now() + JOIN_WITHIN;
+        loop {
+            let is_in = |event: serde_json::Value| event["type"] == "member_joined" && event["client"] == "browser";
+            if events.try_iter().filter_map(|line| serde_json::from_str(&line).ok()).any(is_in) {
+                return Ok(page);
+            }
+            if Instant::now() > deadline {
+                bail!("no page has joined within {JOIN_WITHIN:?}");
+            }
+            // Goes on reading, as a person would.
+            self.client.watch(LOOK)?;
+        }
+    }
+
+    /// Whether a viewer has left since this was last asked, or since the last page was opened.
+    pub(crate) fn has_lost_viewers(&self) -> bool {
+        let Host::Beach { events, .. } = &self.host else { return false };
+        let is_out = |event: serde_json::Value| event["type"] == "member_left";
+        events.try_iter().filter_map(|line| serde_json::from_str(&line).ok()).any(is_out)
     }
 
     /// Ends a viewer that [`Session::join`] started, and with mosh the server that it has for itself.
@@ -206,7 +235,7 @@ fn share(lab: &Lab, binary: &Binary, program: Program, place: Place<'_>) -> Resu
         let event: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
         if event["type"] == "ready" {
             let link = event["join"].as_str().context("no link")?.to_owned();
-            return Ok(Host::Beach { share, link, binary: binary.clone() });
+            return Ok(Host::Beach { share, link, binary: binary.clone(), events: receiver });
         }
     }
 }

@@ -8,9 +8,11 @@ use rustix::process::Signal;
 
 use crate::client::{Client, Crowd, send};
 use crate::lab::Lab;
+use crate::page;
 use crate::place::Place;
 use crate::proc;
 use crate::program::{LOG_LINE, Program, READY};
+use crate::report;
 use crate::session::{JOIN_WITHIN, Session};
 use crate::statistics::median;
 use crate::system::System;
@@ -213,45 +215,73 @@ fn measure_growth(lab: &Lab, system: System, program: Program, shows: &str) -> R
     costs.try_into().map_err(|_| anyhow!("two were measured"))
 }
 
-/// The cost for the host of each viewer that has the terminal lane by a data channel, and of each other.
+/// The cost for the host of each viewer that has the terminal lane by a data channel, and of each other; with pages of
+/// browsers among them, if there is a browser.
 pub(super) fn by_channel(lab: &Lab) -> Vec<Line> {
-    let count = lab.plan.by_channel;
-    let what = format!("{count} viewers by RTP and by a data channel");
-    let rounds =
-        interleaved(lab, &what, |system| system == System::Beach, lab.plan.long_rounds, |_, _| measure_by_channel(lab));
-    let name = format!(
-        "each further of {count} viewers at 2 MB/s, by RTP / by a data channel: processors at the host; the latter ÷ the former"
-    );
-    let middle = |which: usize| {
-        figures(&rounds, |rounds: &[[f64; 2]]| median(&rounds.iter().map(|cores| cores[which]).collect::<Vec<_>>()))
+    let (count, pages) = (lab.plan.by_channel, lab.plan.pages);
+    let missing = page::missing();
+    let what = format!("{count} viewers by RTP and by a data channel, and {pages} pages");
+    let opened = if missing.is_none() { pages } else { 0 };
+    let rounds = interleaved(lab, &what, |system| system == System::Beach, lab.plan.long_rounds, |_, _| {
+        measure_by_channel(lab, opened)
+    });
+    let middle = |of: fn(&ByChannel) -> f64| {
+        beach(&figures(&rounds, |rounds| median(&rounds.iter().map(of).collect::<Vec<_>>())))
     };
-    let (rtp, channel) = (middle(0), middle(1));
-    let both = beach(&rtp).zip(beach(&channel));
-    let told = both.map(|(rtp, channel)| format!("{rtp:.4} / {channel:.4}; {:.2}", channel / rtp));
-    vec![
+    let rtp = middle(|cores| cores.rtp);
+    let line = |by: String, cores: Option<f64>| {
+        let name = format!(
+            "each further of {count} viewers at 2 MB/s, by RTP / {by}: processors at the host; the latter ÷ the former"
+        );
+        let both = rtp.zip(cores);
+        let told = both.map(|(rtp, other)| format!("{rtp:.4} / {other:.4}; {:.2}", other / rtp));
         Line::new(name)
-            .target("≤ 1.5", both.map(|(rtp, channel)| channel <= 1.5 * rtp))
-            .compared(&channel)
-            .cell(System::Beach, told),
-    ]
+            .target("≤ 1.5", both.map(|(rtp, other)| other <= 1.5 * rtp))
+            .cell(System::Beach, told)
+    };
+    let among = format!("by a data channel with {pages} pages among them");
+    let with_pages = match missing {
+        None => line(among, middle(|cores| cores.with_pages)),
+        Some(reason) => {
+            report::say(&format!("!!! LEFT OUT: viewers {among}, since {reason}"));
+            Line::skipped(format!("viewers {among}"), reason)
+        }
+    };
+    vec![line("by a data channel".to_owned(), middle(|cores| cores.channel)), with_pages]
 }
 
-/// Processors at the host for each further viewer, by RTP and by a data channel.
-fn measure_by_channel(lab: &Lab) -> Result<[f64; 2]> {
+/// Processors at the host for each further viewer.
+struct ByChannel {
+    rtp: f64,
+    channel: f64,
+    /// By a data channel, among them pages.
+    with_pages: f64,
+}
+
+fn measure_by_channel(lab: &Lab, pages: usize) -> Result<ByChannel> {
     let program = Program::Rate { per_second: RATE };
-    let each = |mut session: Session<'_>| -> Result<f64> {
-        let (alone, _) = host(&mut session, lab.plan.cost)?;
-        let others = further(&session, lab.plan.by_channel - 1, LOG_LINE)?;
-        let count = others.len() as f64;
-        let crowd = Crowd::new(others);
-        let (cores, _) = host(&mut session, lab.plan.cost)?;
-        if count == 0.0 || crowd.back().len() as f64 != count {
-            bail!("a viewer did not stay");
-        }
-        Ok((cores - alone) / count)
-    };
-    let rtp = each(Session::start(lab, System::Beach, program, Place::Here, LOG_LINE)?)?;
-    Ok([rtp, each(Session::start_by_channel(lab, program, Place::Here, LOG_LINE)?)?])
+    let [rtp, _] = each_further(lab, Session::start(lab, System::Beach, program, Place::Here, LOG_LINE)?, 0)?;
+    let session = Session::start_by_channel(lab, program, Place::Here, LOG_LINE)?;
+    let [channel, with_pages] = each_further(lab, session, pages)?;
+    Ok(ByChannel { rtp, channel, with_pages })
+}
+
+/// Processors at the host for each further viewer, and for each of them and of so many pages beside them.
+fn each_further(lab: &Lab, mut session: Session<'_>, pages: usize) -> Result<[f64; 2]> {
+    let (alone, _) = host(&mut session, lab.plan.cost)?;
+    let others = further(&session, lab.plan.by_channel - 1, LOG_LINE)?;
+    let count = others.len() as f64;
+    let crowd = Crowd::new(others);
+    let (cores, _) = host(&mut session, lab.plan.cost)?;
+    let opened = (0..pages).map(|_| session.open_page()).collect::<Result<Vec<_>>>()?;
+    let (with_pages, _) = if opened.is_empty() { (cores, 0.0) } else { host(&mut session, lab.plan.cost)? };
+    if count == 0.0 || crowd.back().len() as f64 != count {
+        bail!("a viewer did not stay");
+    }
+    if !opened.is_empty() && session.has_lost_viewers() {
+        bail!("a page or a viewer beside it did not stay");
+    }
+    Ok([(cores - alone) / count, (with_pages - alone) / (count + opened.len() as f64)])
 }
 
 /// Processors and memory, in MiB, that the host uses.
