@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { BINARY, eventually, share } from "./beach.mjs";
+import { same } from "./cells.mjs";
 import { story } from "./session.mjs";
 
 story("by the control link a person types, and host and page show the same", async ({ scratch, open }) => {
@@ -148,6 +149,25 @@ story("a page whose terminal loads late goes on telling the steps until the term
   load();
   await guest.live();
   await guest.shows("$");
+  await guest.type("echo late-$((6*7))\n");
+  await guest.shows("late-42");
+});
+
+story("a page whose machine loads late has made its terminal by then", async ({ scratch, open }) => {
+  const { pane, links } = await share(scratch);
+  // Characters whose width the machine knows.
+  pane.literal("printf '\\346\\274\\242\\345\\255\\227 wide\\n'\n");
+  await pane.shows("漢字 wide");
+  let load;
+  const loads = new Promise((resolve) => (load = resolve));
+  const late = (context) => context.route("**/beach.wasm", (route) => loads.then(() => route.continue()));
+  const guest = await open(links.control, { before: late });
+  await eventually("the terminal is there", () => guest.page.evaluate(() => performance.getEntriesByName("beach:terminal").length > 0));
+  assert.equal(await guest.page.evaluate(() => performance.getEntriesByName("beach:machine").length), 0);
+  load();
+  await guest.live();
+  await guest.shows("漢字 wide");
+  await same(guest, pane);
   await guest.type("echo late-$((6*7))\n");
   await guest.shows("late-42");
 });
