@@ -22,6 +22,43 @@ story("vim looks the same to the page as to the host", async ({ scratch, open })
   }
 });
 
+story("rows that keep their spans look as rows that are made anew", async ({ scratch, open }) => {
+  const lines = Array.from({ length: 200 }, (_, at) => `int line_${at} = ${at}; /* "text" 漢字 é */ ${at % 3 ? "" : "return x;"}`);
+  writeFileSync(join(scratch.folder, "a.c"), lines.join("\n"));
+  const { pane, links } = await share(scratch, { cols: 90, rows: 20 });
+  const guest = await open(links.control);
+  await guest.live();
+  // Every row of a page, as it stands after all changes, or made anew from nothing.
+  const rows = (anew) =>
+    guest.page.evaluate(async (anew) => {
+      const { terminal } = document.querySelector(".frame");
+      const painted = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+      await painted();
+      const rows = [...document.querySelectorAll(".xterm-rows > div")];
+      if (anew) {
+        for (const row of rows) Element.prototype.replaceChildren.call(row);
+        terminal.refresh(0, terminal.rows - 1);
+        await painted();
+      }
+      return rows.map((row) => row.innerHTML);
+    }, anew);
+  await guest.type("vim -u NONE -c 'set nocp ru nu' -c 'syntax on' a.c\n");
+  await guest.shows("line_5");
+  let texts = 0;
+  for (const keys of ["G", "gg", "3dd", "5x", "iinserted\x1b", ":set hls\n", "/line_77\n", "V5j", ":split\n"]) {
+    for (const key of keys) await (key === "\x1b" ? guest.press("Escape") : guest.page.keyboard.type(key));
+    await same(guest, pane);
+    const kept = await rows(false);
+    assert.deepEqual(kept, await rows(true), keys);
+    texts += kept.filter((row) => row.includes("line_")).length;
+  }
+  assert.ok(texts > 20, "the rows have text");
+  pane.resize(70, 30);
+  await eventually("the page has the new size", async () => (await guest.size()).rows === 30);
+  await same(guest, pane);
+  assert.deepEqual(await rows(false), await rows(true), "after a change of the size");
+});
+
 story("htop looks the same to the page as to the host", async ({ scratch, open }) => {
   const { pane, links } = await share(scratch, { cols: 120, rows: 40 });
   const guest = await open(links.control);
