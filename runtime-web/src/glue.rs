@@ -46,6 +46,12 @@ extern "C" fn happened(now_ms: f64, what: u32, peer: u32, length: usize) -> f64 
     call(length, |page, bytes| page.happened(time(now_ms), what, peer, bytes, &mut to_page))
 }
 
+/// Nothing happens, but functions that a frame needs are compiled afterwards.
+#[unsafe(no_mangle)]
+extern "C" fn rehearse() -> usize {
+    crate::rehearsal::rehearse()
+}
+
 /// The columns of a character.
 #[unsafe(no_mangle)]
 extern "C" fn width(code: u32) -> u32 {

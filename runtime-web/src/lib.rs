@@ -1,13 +1,14 @@
 //! The viewer of beach in a browser: core's machine as WebAssembly.
 //!
 //! The page is the runtime: WebSocket, timers, randomness, peer connections and the terminal are the browser's. Between
-//! them stand two imports and four exports, which [`glue`] has and nobody generates:
+//! them stand two imports and five exports, which [`glue`] has and nobody generates:
 //!
 //! ```text
 //! page → machine    room(length) → pointer                  a buffer for the bytes of the next call
 //!                   start(now_ms, length) → next            begins; the buffer has a plan, as JSON
 //!                   happened(now_ms, what, peer, length) → next
 //!                   width(code) → columns                   of a character, as the host's model has it
+//!                   rehearse() → bytes                      nothing happens; see [`rehearsal`]
 //! machine → page    perform(what, peer, pointer, length)    only during `start` and `happened`
 //!                   random(pointer, length)
 //! ```
@@ -18,6 +19,7 @@
 pub mod codes;
 pub mod news;
 pub mod page;
+pub mod rehearsal;
 mod typing;
 
 #[cfg(target_arch = "wasm32")]

@@ -24,7 +24,7 @@ use crate::typing::{Kept, Typing};
 const RECONNECT: Duration = Duration::from_secs(600);
 
 /// The abilities of xterm.js, the page's terminal. Its kitty keyboard differs from the model's.
-const ABILITIES: Abilities = Abilities { kitty_keyboard: false, ..Abilities::ALL };
+pub(crate) const ABILITIES: Abilities = Abilities { kitty_keyboard: false, ..Abilities::ALL };
 
 /// How the page performs: the number of what, the number of the peer connection, bytes.
 pub type Perform<'a> = &'a mut dyn FnMut(u32, u32, &[u8]);

@@ -82,6 +82,7 @@ const machine = {
     const status: News = { kind: "status", path: "connected directly (192.0.2.7)", round_trip: "round trip 3 ms" };
     return [what === Happened.Status ? [news(status)] : [], Infinity];
   },
+  rehearse: () => {},
   width: (code: number) => (code > 0x2e80 ? 2 : 1),
 } as unknown as Machine;
 

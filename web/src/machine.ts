@@ -13,6 +13,7 @@ interface Exports {
   start(now: number, length: number): number;
   happened(now: number, what: number, peer: number, length: number): number;
   width(code: number): number;
+  rehearse(): number;
 }
 
 /** Starts to fetch and to compile at once. */
@@ -61,6 +62,11 @@ export class Machine {
   width(code: number): 0 | 1 | 2 {
     const width = this.#exports.width(code);
     return width >= 2 ? 2 : width === 1 ? 1 : 0;
+  }
+
+  /** Runs through what a frame needs, with nothing to see, so that the browser has compiled it when the first frame comes. */
+  rehearse(): void {
+    this.#exports.rehearse();
   }
 
   #put(bytes: Uint8Array): number {

@@ -3,6 +3,7 @@
 import { name } from "./agent.js";
 import type { Machine } from "./machine.js";
 import type { News, Stage } from "./news.js";
+import { isOn, keep } from "./preference.js";
 import type { TerminalScreen } from "./screen.js";
 import { type Room, Session } from "./session.js";
 import { onTheme } from "./theme.js";
@@ -30,15 +31,6 @@ const SCREEN_READER = "beach.screen-reader";
 const MOST_DETAIL = 200;
 
 const coarse = matchMedia("(pointer: coarse)");
-
-/** Whether a preference is on. Where the browser keeps nothing, it is off. */
-function isOn(name: string): boolean {
-  try {
-    return localStorage.getItem(name) === "on";
-  } catch {
-    return false;
-  }
-}
 
 export class Page {
   readonly #assets: URL;
@@ -260,6 +252,14 @@ export class Page {
     if (this.#isLive) return;
     performance.mark(`beach:${stage}`);
     if (stage !== "live") this.#card.stage(stage, words);
+    // The browser has found a path and shakes hands on it, and the page has nothing to do.
+    if (stage === "securing") setTimeout(() => this.#rehearse());
+  }
+
+  #rehearse(): void {
+    if (this.#isLive) return;
+    this.#loaded?.rehearse();
+    performance.mark("beach:rehearsed");
   }
 
   #onLive(): void {
@@ -397,11 +397,7 @@ export class Page {
   #screenReader(): void {
     const on = !isOn(SCREEN_READER);
     this.#screen?.setScreenReader(on);
-    try {
-      localStorage.setItem(SCREEN_READER, on ? "on" : "off");
-    } catch {
-      // Then only for as long as this page is open.
-    }
+    keep(SCREEN_READER, on);
   }
 
   #about(): void {
