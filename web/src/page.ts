@@ -259,6 +259,7 @@ export class Page {
   #rehearse(): void {
     if (this.#isLive) return;
     this.#loaded?.rehearse();
+    if (!this.#hasScreen) this.#screen?.rehearse();
     performance.mark("beach:rehearsed");
   }
 

@@ -28,6 +28,10 @@ const FAMILY =
 /** The most that a row is higher than its font. */
 const AIRY = 1.2;
 
+/** What the machine's painter writes, on two rows: modes, places, colours, text. And the blank screen again, with the cursor at its start. */
+const SAMPLE = "\x1b[?2026h\x1b[?25l\x1b[?7l\x1b[1;1H\x1b[0;1;32;48;2;16;18;22mfirst\x1b[0m and more\x1b[K\r\nsecond\x1b[K\x1b[?7h\x1b[2;3H\x1b[?25h\x1b[?2026l";
+const BLANK = "\x1b[0m\x1b[2;1H\x1b[2K\x1b[1;1H\x1b[2K";
+
 /** Sizes of one cell, at the least height of rows, per pixel of the font's size. */
 interface Cell {
   width: number;
@@ -68,6 +72,7 @@ export class TerminalScreen implements Screen {
   /** The sizes that the font was scaled for last, as text; `undefined` until the session's size is known. */
   #fitted: string | undefined;
   #webgl: WebglAddon | undefined;
+  #hasSample = false;
 
   /** Opens a terminal in `frame`, the part of the window that it may fill. */
   constructor(frame: HTMLElement, around: Around, screenReader: boolean) {
@@ -103,18 +108,39 @@ export class TerminalScreen implements Screen {
   }
 
   resize(cols: number, rows: number): void {
+    this.#blank();
     this.terminal.resize(cols, rows);
     this.#fitted ??= "";
     this.fit();
   }
 
   show(bytes: Uint8Array, shown: () => void): void {
-    // As after a key: parsed at once if nothing waits, and not by a timer. The machine sends no more until this is shown.
-    (this.terminal as unknown as Inner)._core?._writeBuffer?.handleUserInput?.();
-    this.terminal.write(bytes, () => {
+    this.#blank();
+    this.#write(bytes, () => {
       shown();
       this.#around.changed();
     });
+  }
+
+  /**
+   * Fits the font for a session of usual size, and shows a few words while the terminal is not in sight: the browser compiles the functions
+   * that fit, parse and paint when they are called first. A session of another size is fitted again. The words are gone when they have been
+   * painted, or before anything else is shown.
+   */
+  rehearse(): void {
+    this.#fitted ??= "";
+    this.fit();
+    // A screen reader would read them.
+    if (this.#hasSample || this.terminal.options.screenReaderMode) return;
+    this.#hasSample = true;
+    this.#write(SAMPLE);
+    requestAnimationFrame(() => requestAnimationFrame(() => this.#blank()));
+  }
+
+  /** The machine expects a blank terminal. */
+  #blank(): void {
+    if (this.#hasSample) this.#write(BLANK);
+    this.#hasSample = false;
   }
 
   /** Scales the font so that the session's size fills the window; the screen scrolls where the font would be too small. */
@@ -202,6 +228,12 @@ export class TerminalScreen implements Screen {
       text += line.translateToString(!buffer.getLine(row + 1)?.isWrapped);
     }
     return text.trimEnd();
+  }
+
+  /** As after a key: parsed at once if nothing waits, and not by a timer. The machine sends no more until what it sent is shown. */
+  #write(data: string | Uint8Array, parsed?: () => void): void {
+    (this.terminal as unknown as Inner)._core?._writeBuffer?.handleUserInput?.();
+    this.terminal.write(data, parsed);
   }
 
   /**
