@@ -1,4 +1,5 @@
-// Bundles the page into the folder that is the first argument: `boot.js`, `screen.js`, `page.css`. The same sources give the same bytes.
+// Bundles the page into the folder that is the first argument: `boot.js`, `screen.js`, `webgl.js`, `page.css`. The same sources give the same
+// bytes.
 import { build } from "esbuild";
 
 const outdir = process.argv[2] ?? "made";
@@ -13,15 +14,14 @@ const shared = {
   outdir,
 };
 
-// Two files with fixed names: what dials, which is small, and what shows. `boot.js` loads `screen.js` itself.
+// Three files with fixed names: what dials, which is small, what shows, and what shows by a graphics card. Each loads the next one itself.
 const lazily = {
-  name: "screen",
+  name: "lazily",
   setup(plugin) {
-    plugin.onResolve({ filter: /^\.\/screen\.js$/ }, (found) =>
-      found.kind === "dynamic-import" ? { path: "./screen.js", external: true } : undefined,
+    plugin.onResolve({ filter: /^\.\/(screen|webgl)\.js$/ }, (found) =>
+      found.kind === "dynamic-import" ? { path: found.path, external: true } : undefined,
     );
   },
 };
-await build({ ...shared, entryPoints: { boot: "src/boot.ts" }, plugins: [lazily] });
-await build({ ...shared, entryPoints: { screen: "src/screen.ts" } });
+await build({ ...shared, entryPoints: { boot: "src/boot.ts", screen: "src/screen.ts", webgl: "src/webgl.ts" }, plugins: [lazily] });
 await build({ ...shared, entryPoints: { page: "src/style/page.css" } });

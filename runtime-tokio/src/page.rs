@@ -20,9 +20,10 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: [Asset; 5] = [
+static ASSETS: [Asset; 6] = [
     asset!("boot.js", "text/javascript; charset=utf-8"),
     asset!("screen.js", "text/javascript; charset=utf-8"),
+    asset!("webgl.js", "text/javascript; charset=utf-8"),
     asset!("page.css", "text/css; charset=utf-8"),
     asset!("beach.wasm", "application/wasm"),
     asset!("LICENSES.txt", "text/plain; charset=utf-8"),

@@ -274,7 +274,7 @@ export class Page {
     this.#card.hide();
     document.body.classList.add("is-live");
     // The first screen is there without it.
-    requestAnimationFrame(() => requestAnimationFrame(() => this.#screen?.accelerate()));
+    requestAnimationFrame(() => requestAnimationFrame(() => void this.#screen?.accelerate()));
   }
 
   #onScreen(): void {

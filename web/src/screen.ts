@@ -2,7 +2,7 @@
 
 import { type ITerminalAddon, type IUnicodeVersionProvider, Terminal } from "@xterm/xterm";
 import { WebLinksAddon } from "@xterm/addon-web-links";
-import { WebglAddon } from "@xterm/addon-webgl";
+import type { WebglAddon } from "@xterm/addon-webgl";
 import { keepSpans } from "./rows.js";
 import type { Room, Screen } from "./session.js";
 import { theme } from "./theme.js";
@@ -183,9 +183,11 @@ export class TerminalScreen implements Screen {
   }
 
   /** Paints by WebGL where a graphics card does it: in software it is slower than the page's own elements. */
-  accelerate(): void {
+  async accelerate(): Promise<void> {
     if (this.#webgl || !hasGraphicsCard()) return;
     try {
+      const { WebglAddon } = await import("./webgl.js");
+      if (this.#webgl) return;
       const webgl = new WebglAddon();
       webgl.onContextLoss(() => {
         webgl.dispose();
