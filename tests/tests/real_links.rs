@@ -81,12 +81,44 @@ fn a_session_for_watching_gives_out_no_link_that_lets_type() {
     assert!(link.contains("#1v."), "{link}");
 }
 
+/// The squares of a QR code as `share` draws them: dark ones are true.
+fn squares(text: &str) -> Vec<Vec<bool>> {
+    const DARK_ON_LIGHT: &str = "\x1b[38;5;16;48;5;231m";
+    let drawn = text.lines().filter_map(|line| line.split_once(DARK_ON_LIGHT)?.1.split('\x1b').next());
+    drawn
+        .flat_map(|row| {
+            let half = |signs: [char; 2]| row.chars().map(|sign| signs.contains(&sign)).collect::<Vec<_>>();
+            [half(['\u{2580}', '\u{2588}']), half(['\u{2584}', '\u{2588}'])]
+        })
+        .collect()
+}
+
+/// What a camera reads from a terminal of that brightness with these squares on it.
+fn photographed(squares: &[Vec<bool>], terminal: u8) -> Vec<String> {
+    /// A square's width in pixels, and the squares of the terminal on each side.
+    const SCALE: usize = 4;
+    const AROUND: usize = 10;
+    let (width, height) = (squares.first().map_or(0, Vec::len) + 2 * AROUND, squares.len() + 2 * AROUND);
+    let brightness = |x: usize, y: usize| {
+        let square = |at: usize| (at / SCALE).checked_sub(AROUND);
+        let dark = square(y).zip(square(x)).and_then(|(row, column)| squares.get(row)?.get(column));
+        dark.map_or(terminal, |dark| if *dark { 0 } else { 255 })
+    };
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * SCALE, brightness);
+    image.detect_grids().iter().map(|grid| grid.decode().expect("the code is whole").1).collect()
+}
+
 #[test]
-fn a_link_can_be_photographed() {
+fn a_link_can_be_photographed_off_a_dark_and_off_a_light_terminal() {
     let scratch = Scratch::new();
     let host = Process::start(&mut share(&scratch, &["--qr"], &["cat"]));
 
-    holds("the squares", SOON, || host.stderr().matches("\x1b[38;5;16;48;5;231m").count() > 15);
+    let links = eventually("the links", SOON, || Links::in_text(&host.stderr()));
+
+    let squares = squares(&host.stderr());
+    for terminal in [0, 255] {
+        assert_eq!(photographed(&squares, terminal), [links.control.as_str()], "{}", host.stderr());
+    }
 }
 
 #[test]
