@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use beach_core::terminal::{
     Emulator, Head, Line, LineCommits, MAX_HISTORY_BYTES, MAX_LINES_OUTSIDE, Options, Overlay, OverlayCell, Painter,
-    Screen, Size, Space, banner_rows,
+    Screen, Size, Space, Window, banner_rows,
 };
 use beach_core::time::Timestamp;
 use proptest::collection::vec;
@@ -670,5 +670,24 @@ fn behind_a_character_of_doubtful_width_the_cursor_is_placed_and_old_text_beside
     ] {
         let painted = change(before, after);
         assert!(painted.contains(bytes), "{before:?} to {after:?}: {painted:?}");
+    }
+}
+
+#[test]
+fn a_paint_is_one_update_for_a_persons_own_terminal_and_plain_bytes_for_one_that_was_made_for_the_session() {
+    for (window, is_update) in [(Window::Own, true), (Window::Session, false)] {
+        let mut painter = Painter::new(Size::new(80, 2), Options { window, ..Options::default() });
+        let mut screen = Screen::new(100);
+        let mut out = Vec::new();
+        painter.start(&mut out);
+        screen.merge_line(Space::Main, 0, 1, false, line("text"));
+        screen.merge_line(Space::Main, 1, 1, false, Line::default());
+        screen.merge_head(head(2, 0, 2));
+        out.clear();
+        painter.paint(Timestamp::ZERO, &mut screen, &Overlay::default(), &mut out);
+        let painted = String::from_utf8(out).expect("text");
+        assert!(painted.contains("text"), "{painted:?}");
+        let update = (painted.starts_with("\x1b[?2026h"), painted.ends_with("\x1b[?2026l"));
+        assert_eq!(update, (is_update, is_update), "{painted:?}");
     }
 }

@@ -29,7 +29,7 @@ const FAMILY =
 const AIRY = 1.2;
 
 /** What the machine's painter writes, on two rows: modes, places, colours, text. And the blank screen again, with the cursor at its start. */
-const SAMPLE = "\x1b[?2026h\x1b[?25l\x1b[?7l\x1b[1;1H\x1b[0;1;32;48;2;16;18;22mfirst\x1b[0m and more\x1b[K\r\nsecond\x1b[K\x1b[?7h\x1b[2;3H\x1b[?25h\x1b[?2026l";
+const SAMPLE = "\x1b[?25l\x1b[?7l\x1b[1;1H\x1b[0;1;32;48;2;16;18;22mfirst\x1b[0m and more\x1b[K\r\nsecond\x1b[K\x1b[?7h\x1b[2;3H\x1b[?25h";
 const BLANK = "\x1b[0m\x1b[2;1H\x1b[2K\x1b[1;1H\x1b[2K";
 
 /** Sizes of one cell, at the least height of rows, per pixel of the font's size. */

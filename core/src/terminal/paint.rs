@@ -45,7 +45,8 @@ pub enum Window {
     /// A person's own: it has its own size, shows a part of a larger session, and has content that is kept.
     #[default]
     Own,
-    /// One that was made for the session: it is blank, and takes the session's size.
+    /// One that was made for the session: it is blank, takes the session's size, and shows nothing of a paint before it
+    /// has taken all of it.
     Session,
 }
 
@@ -170,15 +171,20 @@ impl Painter {
         self.draw(screen, head, overlay, banner, &mut body);
         let visible = head.cursor.visible && in_sight;
         let wrote = !body.is_empty();
+        // At the end of a synchronised update xterm.js, the page's terminal, renders all of its rows.
+        let (begin, end): (&[u8], &[u8]) = match self.options.window {
+            Window::Own => (b"\x1b[?2026h", b"\x1b[?2026l"),
+            Window::Session => (b"", b""),
+        };
         if wrote {
-            out.extend_from_slice(b"\x1b[?2026h");
+            out.extend_from_slice(begin);
             self.settings.cursor_visible(false, out);
             out.extend_from_slice(b"\x1b[?7l");
             out.append(&mut body);
             out.extend_from_slice(b"\x1b[?7h");
             go_to(out, at.0, at.1);
             self.settings(head, visible, out);
-            out.extend_from_slice(b"\x1b[?2026l");
+            out.extend_from_slice(end);
         } else {
             if self.cursor != Some(at) {
                 go_to(out, at.0, at.1);
