@@ -231,9 +231,9 @@ impl Host {
                 self.input.index(member.id, &member.lane.inbound);
             }
             if connection.and_then(Connection::pending).is_some_and(Pending::can_be_asked) {
-                self.admission.can_be_asked(link);
+                self.admission.mark_askable(link);
             } else {
-                self.admission.cannot_be_asked(link);
+                self.admission.unmark_askable(link);
             }
         }
     }

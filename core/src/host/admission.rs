@@ -129,12 +129,12 @@ impl Admission {
     }
 
     /// A person can be asked about the pending viewer of this connection.
-    pub(super) fn can_be_asked(&mut self, link: LinkId) {
+    pub(super) fn mark_askable(&mut self, link: LinkId) {
         self.pending_askable.insert(link);
     }
 
     /// No person can be asked about the viewer of this connection, or no viewer is pending there.
-    pub(super) fn cannot_be_asked(&mut self, link: LinkId) {
+    pub(super) fn unmark_askable(&mut self, link: LinkId) {
         self.pending_askable.remove(&link);
     }
 
