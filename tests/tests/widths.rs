@@ -2,7 +2,7 @@
 //! joined emoji, variation selectors, flags. What the host's model holds arrives cell for cell; and in terminals with
 //! other widths, plain text stands where it stands at the host.
 
-use beach_core::terminal::{Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size, Space, Width};
+use beach_core::terminal::{Emulator, Line, LineCommits, Options, Overlay, Painter, Screen, Size, Width};
 use beach_core::time::Timestamp;
 use beach_core::wire::frame::{Down, Segment};
 use proptest::collection::vec;
