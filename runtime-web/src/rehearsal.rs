@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn both_frames_are_decoded_and_painted() {
-        let only = |version| Down::decode(&frame(version, Size::default(), "text").encode()).map(|down| down.segments.len());
+        let only =
+            |version| Down::decode(&frame(version, Size::default(), "text").encode()).map(|down| down.segments.len());
         assert_eq!((only(1).ok(), only(2).ok()), (Some(24), Some(24)));
         // Each has two rows with text, and the second differs.
         assert!(rehearse() > "first".len() * 2 + "second".len() * 2 + "in bold".len());

@@ -264,7 +264,8 @@ impl<E: Engine> Play<E> {
         );
     }
 
-    /// What conspirators say once they are in, or would like to be: typing, another size, nonsense, addresses of others.
+    /// What conspirators say once they are in, or would like to be: typing, another size, nonsense, addresses of
+    /// others.
     fn conspirators_speak(&mut self) {
         for viewer in self.conspirators.keys() {
             let mouth = &self.mouths[*viewer];

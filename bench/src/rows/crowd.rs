@@ -222,9 +222,13 @@ pub(super) fn by_channel(lab: &Lab) -> Vec<Line> {
     let missing = page::missing();
     let what = format!("{count} viewers by RTP and by a data channel, and {pages} pages");
     let opened = if missing.is_none() { pages } else { 0 };
-    let rounds = interleaved(lab, &what, |system| system == System::Beach, lab.plan.long_rounds, |_, _| {
-        measure_by_channel(lab, opened)
-    });
+    let rounds = interleaved(
+        lab,
+        &what,
+        |system| system == System::Beach,
+        lab.plan.long_rounds,
+        |_, _| measure_by_channel(lab, opened),
+    );
     let middle = |of: fn(&ByChannel) -> f64| {
         beach(&figures(&rounds, |rounds| median(&rounds.iter().map(of).collect::<Vec<_>>())))
     };
@@ -235,9 +239,7 @@ pub(super) fn by_channel(lab: &Lab) -> Vec<Line> {
         );
         let both = rtp.zip(cores);
         let told = both.map(|(rtp, other)| format!("{rtp:.4} / {other:.4}; {:.2}", other / rtp));
-        Line::new(name)
-            .target("≤ 1.5", both.map(|(rtp, other)| other <= 1.5 * rtp))
-            .cell(System::Beach, told)
+        Line::new(name).target("≤ 1.5", both.map(|(rtp, other)| other <= 1.5 * rtp)).cell(System::Beach, told)
     };
     let among = format!("by a data channel with {pages} pages among them");
     let with_pages = match missing {

@@ -34,8 +34,8 @@ pub(super) const MAX_VIOLATIONS: u32 = 3;
 /// messages of the 15 s until a silent viewer is removed must fit the control lane's 128 KiB.
 pub(super) const PROPERTIES_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Under steady output a page is shown at most one frame in this time: more than 50 a second. A frame costs a page's main
-/// thread, which makes and lays out a document, many times what it costs a terminal.
+/// Under steady output a page is shown at most one frame in this time: more than 50 a second. A frame costs the main
+/// thread of a page, which makes and lays out a document, many times what it costs a terminal.
 const PAGE_FRAME_INTERVAL: Duration = Duration::from_millis(19);
 
 /// A viewer that both sides have confirmed.

@@ -42,6 +42,14 @@ pub(super) struct Load {
     is_note: bool,
 }
 
+/// When frames go.
+struct Frames {
+    ever: u64,
+    /// At least this time is between two of them.
+    interval: Duration,
+    next_at: Timestamp,
+}
+
 /// One viewer's state. Bounded: a slot for each window row, and for the history that is on its way.
 pub(crate) struct Outbound {
     flight: Flight<Load>,
@@ -53,10 +61,7 @@ pub(crate) struct Outbound {
     head_acked: u64,
     /// The head's version for which all that is visible has been sent.
     clean_at: u64,
-    frames_ever: u64,
-    /// At least this time is between two frames.
-    frame_interval: Duration,
-    next_frame_at: Timestamp,
+    frames: Frames,
     bulk_turn: (Timestamp, usize),
     /// Small datagrams to repeat, unless they are acknowledged before: when, the number, and the content.
     repeats: VecDeque<(Timestamp, u64, Load)>,
@@ -69,9 +74,9 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    /// A viewer that gets at most the last `history` lines of what was there before it, knows these styles, and is shown
-    /// a frame once in `frame_interval` under steady output.
-    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats, frame_interval: Duration) -> Outbound {
+    /// A viewer that gets at most the last `history` lines of what was there before it, knows these styles, and is
+    /// shown a frame once in `interval` under steady output.
+    pub(crate) fn new(history: u64, styles: Styles, repeats: Repeats, interval: Duration) -> Outbound {
         Outbound {
             flight: Flight::default(),
             trip: RoundTrip::default(),
@@ -81,9 +86,7 @@ impl Outbound {
             head_sent: 0,
             head_acked: 0,
             clean_at: 0,
-            frames_ever: 0,
-            frame_interval,
-            next_frame_at: Timestamp::ZERO,
+            frames: Frames { ever: 0, interval, next_at: Timestamp::ZERO },
             bulk_turn: (Timestamp::ZERO, 0),
             repeats: VecDeque::new(),
             ready: VecDeque::new(),
@@ -140,7 +143,7 @@ impl Outbound {
             self.forget(load);
         }
         (self.trip, self.window) = (RoundTrip::default(), Window::default());
-        self.next_frame_at = Timestamp::ZERO;
+        self.frames.next_at = Timestamp::ZERO;
     }
 
     /// The smoothed round trip.
@@ -280,14 +283,14 @@ impl Outbound {
         }
         let frames = self.frames_in_flight();
         if self.window.has_room_for_frame(frames) {
-            if now >= self.next_frame_at || urgent {
-                self.frames_ever += 1;
-                self.next_frame_at = now + self.frame_interval.max(self.trip.smoothed().unwrap_or_default() / 4);
-                self.pack(screen, &missing, Some(self.frames_ever), urgent);
+            if now >= self.frames.next_at || urgent {
+                self.frames.ever += 1;
+                self.frames.next_at = now + self.frames.interval.max(self.trip.smoothed().unwrap_or_default() / 4);
+                self.pack(screen, &missing, Some(self.frames.ever), urgent);
                 self.clean_at = head.version;
                 return;
             }
-            self.held_until = earliest(self.held_until, Some(self.next_frame_at));
+            self.held_until = earliest(self.held_until, Some(self.frames.next_at));
         }
         // The frame has to wait; an echo need not, unless all that could be shown with it are blank rows.
         let cursor = head.top + u64::from(head.cursor.row);

@@ -1,5 +1,5 @@
-//! Any events of a browser, a rendezvous and a person: the page's machine never panics, and makes only requests that the
-//! page knows.
+//! Any events of a browser, a rendezvous and a person: the page's machine never panics, and makes only requests that
+//! the page knows.
 
 use std::time::Duration;
 

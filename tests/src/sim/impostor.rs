@@ -91,8 +91,8 @@ impl Impostor {
 impl Opened {
     /// The answer of a host that lets the viewer in.
     pub fn answer(mut self) -> Vec<u8> {
-        let token_hash = Sha256::digest([7; 32]);
-        let payload = [&[ENCODING], token_hash.as_slice(), &[ACCEPTED]].concat();
+        let token_hash: [u8; 32] = Sha256::digest([7; 32]).into();
+        let payload = [&[ENCODING][..], &token_hash, &[ACCEPTED]].concat();
         let mut second = vec![0; 512];
         second[0] = SECOND;
         let length = self.state.write_message(&payload, &mut second[1..]).expect("there is room");

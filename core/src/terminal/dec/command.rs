@@ -196,7 +196,9 @@ mod tests {
         for other in ["?3J", "?K?", "??K", "?1$K", "1;2\"p", "3\"q", "J", "K", "q"] {
             assert_eq!(control(other), None, "{other}");
         }
-        for other in ["?1s", "?1b", "1 b", "?69$p", "1:2s", "@", "A", "m", "2;3r", "3 q", "p", "$p", "!!p", "1'w", ">4;1m"] {
+        for other in
+            ["?1s", "?1b", "1 b", "?69$p", "1:2s", "@", "A", "m", "2;3r", "3 q", "p", "$p", "!!p", "1'w", ">4;1m"]
+        {
             assert_eq!(control(other), None, "{other}");
         }
         assert_eq!(Command::of_escape(b"*", b'A'), Some(Command::British(CharsetIndex::G2)));

@@ -311,7 +311,7 @@ const IN_WITHIN: Duration = Duration::from_secs(25);
 
 /// Viewers know of the program's end after this time: the host lingers for 5 s, waits 3 s for a last screen and 3 s for
 /// an acknowledgement.
-pub const TOLD_WITHIN: Duration = Duration::from_secs(15);
+pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(15);
 
 impl Person {
     /// Viewer `number`, who has an invite of this session and has just come.
