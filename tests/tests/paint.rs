@@ -664,6 +664,8 @@ fn behind_a_character_of_doubtful_width_the_cursor_is_placed_and_old_text_beside
         ("qqq", "\r1\u{fe0f}\u{20e3}", "\x1b[1H\x1b[1X1\u{fe0f}\u{20e3}\x1b[2Gq\x1b[?7h"),
         // Nothing stood there.
         ("", "👩\u{200d}🚀", "\x1b[1H👩\u{200d}\x1b[3G🚀\x1b[?7h"),
+        // The second part is of one column, and of sure width where it stands alone.
+        ("qqqq", "\r👩\u{200d}⚕", "\x1b[1H\x1b[2X👩\u{200d}\x1b[3G\x1b[1X⚕\x1b[4Gq\x1b[?7h"),
         // A run of characters that some terminals give two columns each may cover as many more.
         ("abcdef", "\rж─", "\x1b[1Hж─\x1b[3Gcd\x1b[?7h"),
         ("abcdef", "\r中", "\x1b[1H中\x1b[?7h"),

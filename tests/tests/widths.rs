@@ -269,9 +269,28 @@ impl Perform for Other {
     }
 }
 
-/// Whether a cell holds a letter or digit and nothing else.
-fn is_plain(text: &str) -> bool {
-    text.len() == 1 && text != " "
+/// The letter or digit in a cell, whatever is stacked on it.
+fn plain(text: &str) -> Option<char> {
+    text.chars().next().filter(char::is_ascii_graphic)
+}
+
+#[test]
+fn where_an_emoji_is_wider_than_at_the_host_it_stays_whole_if_a_blank_follows() {
+    for widths in [Widths::Joined, Widths::Broad, Widths::Slim] {
+        let (mut session, out) = Session::new();
+        let (mut other, mut parser) = (Other::new(widths), Parser::new());
+        parser.advance(&mut other, &out);
+        for print in ["❤\u{fe0f} a", "\x1b[1;5Hb", "\r\n1\u{fe0f}\u{20e3}", "\x1b[1;3Hc"] {
+            parser.advance(&mut other, &session.print(print));
+        }
+        let shown = |row: usize, column: usize| other.rows[row][column].as_deref();
+        assert_eq!([shown(0, 0), shown(0, 2), shown(0, 4)], ["❤\u{fe0f}", "c", "b"].map(Some), "{widths:?}");
+        assert_eq!(shown(1, 0), Some("1\u{fe0f}\u{20e3}"), "{widths:?}");
+        // What stood under the wider part is gone with it.
+        parser.advance(&mut other, &session.print("\x1b[1;1Hx"));
+        let begin: Vec<_> = other.rows[0][..3].iter().map(Option::as_deref).collect();
+        assert_eq!(begin, ["x", " ", "c"].map(Some), "{widths:?}");
+    }
 }
 
 const PIECES: &[&str] = &[
@@ -331,13 +350,15 @@ proptest! {
                 for (text, columns) in cells(line) {
                     // A row of such characters is one piece, the end of which may not fit into the row.
                     is_open[column] = widths == Widths::Broad && ["ж", "─", "┼", "✔"].contains(&text.as_str());
-                    expected[column] = Some(text).filter(|text| is_plain(text));
+                    expected[column] = plain(&text).filter(|_| text.len() == 1);
                     column += columns;
                 }
-                let plain = |(cell, is_open): (&Option<String>, &bool)| {
-                    cell.clone().filter(|text| is_plain(text) && !is_open)
-                };
-                let shown: Vec<_> = shown.iter().zip(&is_open).map(plain).collect();
+                // A cell of more than a letter may be lost where it takes more columns than at the host.
+                let counts = |at: usize, text: &&str| !is_open[at] && (expected[at].is_some() || text.len() == 1);
+                let shown = shown.iter().enumerate().map(|(at, cell)| {
+                    cell.as_deref().filter(|text| counts(at, text)).and_then(plain)
+                });
+                let shown: Vec<_> = shown.collect();
                 let painted = out.escape_ascii().to_string();
                 prop_assert_eq!(&shown, &expected, "row {} after {:?}: {}", row, print, painted);
             }

@@ -36,7 +36,16 @@ const EITHER: [std::ops::RangeInclusive<u32>; 8] = [
 /// Halves of a flag.
 const REGIONAL_INDICATORS: std::ops::RangeInclusive<u32> = 0x1f1e6..=0x1f1ff;
 
+/// Joins the character before it with the next one, to some terminals.
+const JOINER: char = '\u{200d}';
+
 impl Doubt {
+    /// The doubt about a cell behind another one.
+    pub(super) fn behind(before: Option<CellRef<'_>>, cell: &CellRef<'_>) -> Doubt {
+        let is_joined = before.is_some_and(|before| before.text.ends_with(JOINER));
+        if is_joined { Doubt::Unsteady } else { Doubt::of(cell) }
+    }
+
     pub(super) fn of(cell: &CellRef<'_>) -> Doubt {
         let mut characters = cell.text.chars();
         let (Some(c), None) = (characters.next(), characters.next()) else { return Doubt::Unsteady };

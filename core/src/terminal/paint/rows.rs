@@ -236,9 +236,15 @@ impl<'a> Writer<'a> {
     ) -> usize {
         let mut cursor = Cursor::Sure;
         let mut spilt = 0;
+        let mut before = new[..column].iter().flatten().next_back().copied();
+        let mut spared = None;
         while column <= last && column < used {
             let Some(cell) = new[column] else { break };
-            let doubt = Doubt::of(&cell);
+            if spared == Some(column) {
+                column += 1;
+                continue;
+            }
+            let doubt = Doubt::behind(before.replace(cell), &cell);
             let (columns, end) = (usize::from(cell.columns), column + usize::from(cell.columns));
             let run = match cursor {
                 Cursor::Sure => 0,
@@ -257,15 +263,19 @@ impl<'a> Writer<'a> {
                 go_to_column(self.out, column);
             }
             self.pen.put(&cell, self.out);
+            // A blank that stays is spared: the character may be as wide as the terminal likes.
+            let may_spare = doubt == Doubt::Unsteady && columns == 1 && end + 1 < self.cols;
+            spared = Some(end).filter(|end| may_spare && stays_blank(old, new, *end));
             (cursor, spilt) = match doubt {
                 Doubt::None if columns == 1 => (Cursor::Sure, 0),
                 Doubt::Ambiguous => (Cursor::Behind(run + 1), run + 1),
-                Doubt::Unsteady if columns == 1 => (Cursor::Adrift, 1),
+                Doubt::Unsteady if columns == 1 => (Cursor::Adrift, usize::from(spared.is_none())),
                 Doubt::None | Doubt::Unsteady => (Cursor::Adrift, 0),
             };
             column = end;
             last = last.max(end - 1 + spilt).min(self.cols - 1);
         }
+        column += usize::from(spared == Some(column));
         if column <= last && (old.is_some() || spilt > 0) {
             if cursor != Cursor::Sure {
                 go_to_column(self.out, column);
@@ -385,6 +395,12 @@ fn difference(old: Option<&[Option<CellRef<'_>>]>, new: &[Option<CellRef<'_>>], 
         last += 1;
     }
     Some((first, last))
+}
+
+/// Whether a column is blank and was as blank before. A row of unknown content was erased.
+fn stays_blank(old: Option<&[Option<CellRef<'_>>]>, new: &[Option<CellRef<'_>>], column: usize) -> bool {
+    let is_same = |cell: CellRef<'_>| old.map_or(cell.style.is_default(), |old| old[column] == Some(cell));
+    new[column].is_some_and(|cell| cell.text == " " && is_same(cell))
 }
 
 /// Whether nothing can be seen in these columns but a colour.
