@@ -38,6 +38,8 @@ pub enum Fault {
     InputTwice,
     /// Input behind a gap is taken, and the gap never filled.
     InputGaps,
+    /// Input that came before its turn is not sent again.
+    SkippedInputStays,
     /// Viewers see what happens in a pause.
     PauseShows,
     /// Lines that were lost on their way are not sent again.
@@ -77,7 +79,7 @@ pub enum Fault {
 }
 
 /// All of them.
-pub const ALL: [Fault; 33] = [
+pub const ALL: [Fault; 34] = [
     Fault::WithdrawnInvites,
     Fault::ApprovalLostInPause,
     Fault::ApprovalLostAtResume,
@@ -93,6 +95,7 @@ pub const ALL: [Fault; 33] = [
     Fault::RevokedInputStays,
     Fault::InputTwice,
     Fault::InputGaps,
+    Fault::SkippedInputStays,
     Fault::PauseShows,
     Fault::LostLines,
     Fault::ScrollbackTwice,

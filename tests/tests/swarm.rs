@@ -78,6 +78,7 @@ fn shown_by(fault: Fault) -> &'static [(Promise, u64)] {
         Fault::RevokedInputStays => &[(Promise::UnreadTakenBack, 12), (Promise::MayType, 1571)],
         Fault::InputTwice => &[(Promise::OnceInOrder, 0)],
         Fault::InputGaps => &[(Promise::NothingLost, 136)],
+        Fault::SkippedInputStays => &[(Promise::NothingLost, 469)],
         Fault::PauseShows => &[(Promise::NothingInPause, 14)],
         Fault::LostLines => &[(Promise::EqualScreens, 6)],
         Fault::ScrollbackTwice => &[(Promise::Scrollback, 210)],
@@ -148,6 +149,7 @@ const SCRIPTS: &[(Fault, &str)] = &[
     (Fault::SessionsStay, include_str!("swarm/sessions_stay.script")),
     (Fault::CrowdedOut, include_str!("swarm/crowded_out.script")),
     (Fault::InputGaps, include_str!("swarm/input_gaps.script")),
+    (Fault::SkippedInputStays, include_str!("swarm/skipped_input_stays.script")),
     (Fault::NoGoodbye, include_str!("swarm/no_goodbye.script")),
     (Fault::LostLines, include_str!("swarm/lost_lines.script")),
 ];

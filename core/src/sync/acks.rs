@@ -178,7 +178,6 @@ impl<T> Flight<T> {
     }
 
     /// The datagrams in flight.
-    #[cfg(feature = "host")]
     pub(crate) fn loads(&self) -> impl Iterator<Item = &T> {
         self.sent.values().map(|sent| &sent.load)
     }

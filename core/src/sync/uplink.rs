@@ -1,6 +1,7 @@
 //! The viewer's end of the terminal lane: input goes out, each datagram says what arrived of the host's.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::sync::acks::{Flight, Received, Wants};
@@ -30,8 +31,8 @@ const MAX_IN_FLIGHT: usize = 64;
 pub(crate) struct Uplink {
     pub(crate) typed: Typed,
     received: Received,
-    /// The datagrams in flight, each by the number of its first event.
-    flight: Flight<u64>,
+    /// The datagrams in flight, each by the numbers of its events.
+    flight: Flight<Range<u64>>,
     trip: RoundTrip,
     repeats: VecDeque<(Timestamp, u64, u64)>,
     /// The newest event that was sent at all.
@@ -56,13 +57,24 @@ impl Uplink {
         if let Some(took) = concluded.round_trip {
             self.trip.sample(now, took);
         }
-        concluded.lost.into_iter().for_each(|first| self.typed.lost(first));
+        concluded.lost.into_iter().for_each(|events| self.typed.lost(events.start));
+        self.send_skipped_again();
+    }
+
+    /// The host skips events that come before their turn, and acknowledges their datagram all the same. Where a network
+    /// changes the order this may happen to every datagram that has an event, so if none in flight has the event that
+    /// the host waits for, it goes again.
+    fn send_skipped_again(&mut self) {
+        let awaited = self.typed.arrived() + 1;
+        if !self.flight.loads().any(|events| events.contains(&awaited)) && !is_faulty!(SkippedInputStays) {
+            self.typed.lost(awaited);
+        }
     }
 
     /// The link is gone: everything in flight is lost, and the next link may be of another kind.
     pub(crate) fn moved(&mut self) {
         self.repeats.clear();
-        self.flight.abandon().into_iter().for_each(|first| self.typed.lost(first));
+        self.flight.abandon().into_iter().for_each(|events| self.typed.lost(events.start));
         self.trip = RoundTrip::default();
         self.said = self.typed.arrived();
     }
@@ -79,7 +91,8 @@ impl Uplink {
 
     /// A datagram that carries nothing and wants an answer, and its number: is anybody there?
     pub(crate) fn probe(&mut self, now: Timestamp) -> (u64, Vec<u8>) {
-        let seq = self.flight.send(now, self.typed.newest() + 1);
+        let end = self.typed.newest() + 1;
+        let seq = self.flight.send(now, end..end);
         (seq, Up { seq, wants_ack: true, acks: self.received.tell(now), ..Up::default() }.encode())
     }
 
@@ -97,7 +110,7 @@ impl Uplink {
         if let Some((first, events)) = may.then(|| self.typed.next()).flatten() {
             (up.wants_ack, up.first, up.events) = (true, first, events);
             let last = first + up.events.len() as u64 - 1;
-            up.seq = self.flight.send(now, first);
+            up.seq = self.flight.send(now, first..last + 1);
             // A repetition is not repeated once more.
             if last > self.said {
                 self.said = last;
@@ -133,9 +146,9 @@ impl Uplink {
     fn on_time(&mut self, now: Timestamp) {
         let expired = self.flight.expire(now, self.trip.timeout());
         self.trip.count(0, expired.len());
-        for (sent_at, first) in expired {
+        for (sent_at, events) in expired {
             self.trip.miss(now, sent_at);
-            self.typed.lost(first);
+            self.typed.lost(events.start);
             // Events that go again for that reason are repeated as often as new ones.
             self.said = self.typed.arrived();
         }
@@ -151,6 +164,27 @@ impl Uplink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::frame::Acks;
+
+    #[test]
+    fn input_that_came_before_its_turn_goes_again_although_its_datagrams_were_acknowledged() {
+        let mut lane = Uplink::default();
+        lane.typed.push(&[b'x'; 2000]);
+        let sent: Vec<_> = std::iter::from_fn(|| lane.next(Timestamp::ZERO)).map(|it| Up::decode(&it)).collect();
+        let sent: Vec<_> = sent.into_iter().map(|up| up.expect("its own encoding")).collect();
+        let (first, last) = (sent.first().expect("input"), sent.last().expect("input"));
+        let after_first = first.first + first.events.len() as u64 - 1;
+        let acks = Acks { held_micros: 0, ranges: vec![(first.seq + 1, last.seq)] };
+        lane.receive(Timestamp::ZERO, &Down { seq: 1, acks, ..Down::default() }, 100);
+        assert!(lane.next(Timestamp::ZERO).is_none(), "the first one is on its way");
+        lane.check();
+
+        let acks = Acks { held_micros: 0, ranges: vec![(first.seq, last.seq)] };
+        lane.receive(Timestamp::ZERO, &Down { seq: 2, acks, arrived: after_first, ..Down::default() }, 100);
+        let again = lane.next(Timestamp::ZERO).map(|it| Up::decode(&it).expect("its own encoding"));
+        assert_eq!(again.map(|up| up.first), Some(after_first + 1));
+        lane.check();
+    }
 
     #[test]
     fn an_acknowledgement_waits_for_the_rest_of_a_frame_and_until_viewers_have_painted_an_echo() {
