@@ -89,7 +89,7 @@ impl<E: Engine> Run<E> {
         let status = host.status();
         let is_listed = |person: &Person| status.pending.iter().any(|pending| pending.name == person.name);
         for (viewer, person) in self.model.people.iter().enumerate() {
-            if !person.is_running || person.session != session || !self.model.can_come_back(person) {
+            if !person.is_running || person.session != session || !self.is_reachable(viewer) {
                 continue;
             }
             let machine = self.world.viewers[viewer].node.machine();
@@ -220,6 +220,13 @@ impl<E: Engine> Run<E> {
         })
     }
 
+    /// Whether a viewer is on a link, or can come back on one.
+    fn is_reachable(&self, viewer: usize) -> bool {
+        let person = &self.model.people[viewer];
+        let is_here = person.place == Place::Here && self.world.viewers[viewer].node.machine().stage() == Stage::Live;
+        is_here || self.model.can_come_back(person)
+    }
+
     /// Members of the session that are here, and whose processes run.
     fn members(&self) -> Vec<usize> {
         let session = self.model.current();
@@ -229,7 +236,7 @@ impl<E: Engine> Run<E> {
             .iter()
             .enumerate()
             .filter(|(_, person)| person.place == Place::Here && person.session == session && person.is_running);
-        people.filter(|(_, person)| self.model.can_come_back(person)).map(|(viewer, _)| viewer).collect()
+        people.map(|(viewer, _)| viewer).filter(|viewer| self.is_reachable(*viewer)).collect()
     }
 
     /// The host says something, and every member is told.
