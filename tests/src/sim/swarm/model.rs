@@ -51,6 +51,8 @@ pub struct Person {
     pub is_approved: bool,
     /// The viewer was approved in a pause that has not ended.
     pub is_held: bool,
+    /// The viewer has lost its link, and says so.
+    pub is_cut_off: bool,
     /// Whether the host has paused, as the viewer was told.
     pub told_paused: bool,
     /// The role, as the viewer was told.
@@ -325,6 +327,7 @@ impl Person {
             place: Place::Outside,
             is_approved: false,
             is_held: false,
+            is_cut_off: false,
             told_paused: false,
             told_role: None,
             heard: 0,

@@ -258,7 +258,11 @@ impl<E: Engine> Run<E> {
                 self.model.people[viewer].told_role = Some(*role);
                 self.stages[viewer].forget();
             }
-            ViewerNotice::Back(_) => self.stages[viewer].forget(),
+            ViewerNotice::Away(_) => self.model.people[viewer].is_cut_off = true,
+            ViewerNotice::Back(_) => {
+                self.model.people[viewer].is_cut_off = false;
+                self.stages[viewer].forget();
+            }
             ViewerNotice::Forgotten(_) => {
                 self.forgotten.insert(viewer);
                 self.model.hamper(at, viewer);
@@ -274,7 +278,6 @@ impl<E: Engine> Run<E> {
             | ViewerNotice::Title(_)
             | ViewerNotice::Bell
             | ViewerNotice::Clipboard(_)
-            | ViewerNotice::Away(_)
             | ViewerNotice::Sas(_) => {}
         }
         Ok(())

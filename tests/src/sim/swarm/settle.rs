@@ -98,7 +98,7 @@ impl<E: Engine> Run<E> {
                 // For a place: everybody else who waits has just been let in. Amid faults the host may have lost them.
                 Place::Outside
                     if stage == Stage::WaitingForApproval && (is_listed(person) || self.model.is_disturbed) => {}
-                Place::Here if stage == Stage::Live => {
+                Place::Here if stage == Stage::Live && !person.is_cut_off => {
                     let same = same_screens(machine.screen(), host.emulator());
                     same.map_err(|why| {
                         (Promise::EqualScreens, format!("viewer {viewer}: {why}; {}", self.world.story(viewer)))
@@ -223,8 +223,8 @@ impl<E: Engine> Run<E> {
     /// Whether a viewer is on a link, or can come back on one.
     fn is_reachable(&self, viewer: usize) -> bool {
         let person = &self.model.people[viewer];
-        let is_here = person.place == Place::Here && self.world.viewers[viewer].node.machine().stage() == Stage::Live;
-        is_here || self.model.can_come_back(person)
+        let is_live = self.world.viewers[viewer].node.machine().stage() == Stage::Live && !person.is_cut_off;
+        (is_live && person.place == Place::Here) || self.model.can_come_back(person)
     }
 
     /// Members of the session that are here, and whose processes run.
