@@ -39,7 +39,9 @@ function listens(port) {
 /** A Redis server that keeps nothing on disk; its URL. */
 async function redis(scratch) {
   const port = await freePort();
-  const options = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no"];
+  // Redis would write its title over its environment, by which its process is found at the end.
+  const keepsEnvironment = ["--set-proc-title", "no"];
+  const options = ["--bind", "127.0.0.1", "--port", String(port), "--save", "", "--appendonly", "no", ...keepsEnvironment];
   scratch.run("bash", ["-c", `exec -a redis-server ${REDIS} "$@"`, "bash", ...options]);
   await eventually("Redis is there", () => listens(port));
   return `redis://127.0.0.1:${port}`;
