@@ -156,7 +156,7 @@ story("a page whose terminal loads late goes on telling the steps until the term
 story("a page whose machine loads late has made its terminal by then", async ({ scratch, open }) => {
   const { pane, links } = await share(scratch);
   // Characters whose width the machine knows.
-  pane.literal("printf '\\346\\274\\242\\345\\255\\227 wide\\n'\n");
+  pane.literal("clear; printf '\\346\\274\\242\\345\\255\\227 wide\\n'\n");
   await pane.shows("漢字 wide");
   let load;
   const loads = new Promise((resolve) => (load = resolve));
