@@ -19,10 +19,11 @@ const LOOKED_UP_A_SECOND: usize = 100;
 enum Answer<'a> {
     /// The host is at this place, which is another one.
     At(&'a str),
-    /// There is no entry of another place.
+    /// There is no entry.
     Nowhere,
-    /// No answer came in time, or the directory is down.
-    Silent,
+    /// No answer came in time, or the directory is down; or the entry names this place. If the session is not here then,
+    /// this rendezvous has started anew, and the host is on its way to another one or back.
+    Unclear,
 }
 
 impl Rendezvous {
@@ -109,8 +110,11 @@ impl Rendezvous {
                 directory.claimed(session, turn).into_iter().for_each(|id| self.moved(now, id, &place));
             }
             DirectoryInput::Found { session, place } => {
-                let place = place.filter(|place| *place != directory.place);
-                let answer = place.as_deref().map_or(Answer::Nowhere, Answer::At);
+                let answer = match &place {
+                    Some(place) if *place == directory.place => Answer::Unclear,
+                    Some(place) => Answer::At(place),
+                    None => Answer::Nowhere,
+                };
                 self.found(now, session, answer);
             }
             DirectoryInput::Down => directory.is_up = false,
@@ -133,10 +137,10 @@ impl Rendezvous {
         let is_here = here.iter().any(|(_, has_host)| *has_host);
         match answer {
             Answer::At(place) if !is_here => here.iter().for_each(|(id, _)| self.moved(now, *id, place)),
-            Answer::Nowhere | Answer::Silent if tells => {
+            Answer::Nowhere | Answer::Unclear if tells => {
                 here.iter().filter(|(_, has)| !has).for_each(|(id, _)| self.host_is_away(*id));
             }
-            Answer::At(_) | Answer::Nowhere | Answer::Silent => {}
+            Answer::At(_) | Answer::Nowhere | Answer::Unclear => {}
         }
         let links = |from| joins.range((from, LinkId(0))..=(from, LinkId(u64::MAX))).count();
         let several: BTreeSet<_> = joins.keys().map(|(from, _)| *from).filter(|from| links(*from) > 1).collect();
@@ -151,8 +155,8 @@ impl Rendezvous {
                 // The viewer would not go there, and has other links here.
                 Answer::At(_) if !is_here => self.refuse_join(from, asked.link, Join::NoSession, Refusal::NoSession),
                 // Nobody knows whether there is such a session: the viewer asks again.
-                Answer::Silent if here.is_empty() => self.refuse_join(from, asked.link, Join::Busy, Refusal::Busy),
-                Answer::At(_) | Answer::Nowhere | Answer::Silent => self.join_here(now, from, asked, Fee::Paid),
+                Answer::Unclear if here.is_empty() => self.refuse_join(from, asked.link, Join::Busy, Refusal::Busy),
+                Answer::At(_) | Answer::Nowhere | Answer::Unclear => self.join_here(now, from, asked, Fee::Paid),
             }
         }
     }
@@ -227,7 +231,7 @@ impl Rendezvous {
         let Some(directory) = &mut self.directory else { return };
         let (part, overdue, late) = (directory.due_part(now), directory.overdue(now), directory.to_confirm(now));
         late.into_iter().for_each(|id| self.confirm_late(id));
-        overdue.into_iter().for_each(|session| self.found(now, session, Answer::Silent));
+        overdue.into_iter().for_each(|session| self.found(now, session, Answer::Unclear));
         let Some(part) = part else { return };
         part.into_iter().for_each(|request| self.ask(request));
         self.look_up_waiting(now);
