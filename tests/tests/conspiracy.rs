@@ -139,6 +139,9 @@ const THEIRS: u8 = b'Z';
 /// The address that lying STUN servers tell everybody.
 const NOBODY: ([u8; 4], u16) = ([203, 0, 113, 9], 999);
 
+/// The answer of a conspirator to a question: from whom, to whom, and its bytes.
+type Answer = (Who, Who, Vec<u8>);
+
 struct Play<E: Engine> {
     world: World<Speaking<E>>,
     mouths: Mouths,
@@ -150,8 +153,8 @@ struct Play<E: Engine> {
     old_link: Option<Invite>,
     paths: Paths,
     asks: bool,
-    /// Questions that came to a conspirator's socket as to a STUN server: to whom the answer goes, from whom, and it.
-    answers: Rc<RefCell<Vec<(Who, Who, Vec<u8>)>>>,
+    /// Answers to questions that came to a conspirator's socket as to a STUN server.
+    answers: Rc<RefCell<Vec<Answer>>>,
     /// Notices of the host that were looked at.
     looked_at: usize,
 }
@@ -417,7 +420,7 @@ impl<E: Engine> Play<E> {
     }
 
     /// The lies, for so long, then the truth; how often each lie was told, and how many people joined meanwhile.
-    fn to_its_end(mut self, lying: Duration) -> (BTreeMap<Lie, u64>, usize) {
+    fn plays_out(mut self, lying: Duration) -> (BTreeMap<Lie, u64>, usize) {
         let end = self.world.now() + lying;
         while self.world.now() < end {
             self.goes_on(true);
@@ -477,7 +480,7 @@ fn whatever_a_rendezvous_does_together_with_people_who_have_links_they_stay_what
         "whatever_a_rendezvous_does_together_with_people_who_have_links_they_stay_what_they_are_and_others_get_in";
     let outcomes = for_each_seed(FILE, test, 0..100, |seed| {
         let mouths = mouths();
-        Play::new(World::new(seed, speaking(fake_engine, &mouths)), mouths).to_its_end(secs(40))
+        Play::new(World::new(seed, speaking(fake_engine, &mouths)), mouths).plays_out(secs(40))
     });
     let mut all = BTreeMap::<Lie, u64>::new();
     for (told, _) in outcomes.iter().map(|(_, outcome)| outcome) {
@@ -498,7 +501,7 @@ fn over_real_ice_and_dtls_a_rendezvous_and_people_who_have_links_achieve_no_more
         determinism::run(seed, move || {
             let mouths = mouths();
             let world = real::world_of(seed, speaking(real::engine, &mouths));
-            Play::new(world, mouths).to_its_end(secs(25));
+            Play::new(world, mouths).plays_out(secs(25));
         });
     });
 }

@@ -163,7 +163,7 @@ mod tests {
         let part = Part::default();
         let mut ours = Roomy::new(Stream::Plain(ours), part.clone());
         let (unread, unacknowledged) = granted(ours.stream.tcp());
-        assert!(unread >= STRANGER.unread && unread <= 2 * STRANGER.unread, "{unread}");
+        assert!((STRANGER.unread..=2 * STRANGER.unread).contains(&unread), "{unread}");
         assert!(unacknowledged < sends_page && unacknowledged <= 2 * STRANGER.unacknowledged, "{unacknowledged}");
 
         theirs.write_all(b"a").await.expect("writes");
