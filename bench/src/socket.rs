@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use data_encoding::BASE64URL_NOPAD;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use sha2::{Digest as _, Sha256};
 
 /// No answer takes longer.
@@ -32,7 +32,7 @@ pub(crate) struct Socket(TcpStream);
 /// A TCP connection to `ADDRESS:PORT`, from this address of the machine.
 pub(crate) fn connect(address: &str, source: Ipv4Addr) -> Result<TcpStream> {
     let address: SocketAddrV4 = address.parse().with_context(|| address.to_owned())?;
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     // Of the system's call, too.
     set_socket_timeout(&socket, Timeout::Send, Some(ANSWER_WITHIN))?;
     rustix::net::bind(&socket, &SocketAddrV4::new(source, 0))?;

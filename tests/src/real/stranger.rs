@@ -12,7 +12,7 @@ use beach_core::ice::relay::Relayed;
 use beach_core::id::{LinkId, SessionId, SessionName};
 use beach_core::role::Role;
 use beach_core::wire::signal::{Opaque, ToRendezvous, to_text};
-use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
@@ -235,7 +235,8 @@ fn join(session: SessionId, link: LinkId) -> ToRendezvous {
 
 /// A TCP connection from the stranger's address.
 fn reach(aim: Aim) -> io::Result<TcpStream> {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    // Programs that other tests start meanwhile must not inherit the attack's hundreds of sockets.
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     bind(&socket, &SocketAddrV4::new(ADDRESS, 0))?;
     connect(&socket, &aim.server)?;
     let mut stream = TcpStream::from(socket);
