@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use beach_core::crypto::sas::Sas;
 use beach_core::host::{Approve, ModeratorAction};
 use beach_core::id::MemberId;
 use beach_core::role::Role;
@@ -49,6 +50,10 @@ pub struct Person {
     pub place: Place,
     /// A person let the viewer in.
     pub is_approved: bool,
+    /// The words of the request that was approved.
+    approved_words: Option<Sas>,
+    /// The words of all requests of the viewer, as the viewer was told: the last one is what it waits by.
+    words_told: Vec<Sas>,
     /// The viewer was approved in a pause that has not ended.
     pub is_held: bool,
     /// The viewer has lost its link, and says so.
@@ -240,28 +245,41 @@ impl Model {
         }
     }
 
-    /// A decision of the person at the host, which the host does not object to. `version` is that of the screen.
-    pub fn decided(
-        &mut self,
-        now: Timestamp,
-        act: &ModeratorAction,
-        version: u64,
-        name_of: impl Fn(MemberId) -> String,
-    ) {
+    /// A viewer that waits is told the words of its request.
+    pub fn told_words(&mut self, viewer: usize, words: Sas) {
+        let person = &mut self.people[viewer];
+        person.words_told.push(words);
+        // After a fault the viewer asks anew, and what was decided about its request before decides nothing.
+        if self.is_disturbed && person.approved_words.is_some_and(|approved| approved != words) {
+            person.ask_anew();
+        }
+    }
+
+    /// A person approves whoever has this number, name and words.
+    fn approved(&mut self, now: Timestamp, id: MemberId, name: &str, words: Option<Sas>) {
         let session = self.current();
-        let named = |id: &MemberId| name_of(*id);
+        self.sessions[session].approved.insert(id);
+        let is_paused = self.sessions[session].paused_at.is_some();
+        let Some((_, person)) = self.named(name) else { return };
+        // The host may list a request for a moment after its viewer has asked anew.
+        let is_former = |words| person.words_told.contains(&words) && person.words_told.last() != Some(&words);
+        if words.is_some_and(is_former) {
+            return;
+        }
+        (person.is_approved, person.approved_words) = (true, words);
+        (person.is_held, person.in_by) = (is_paused, (!is_paused).then_some(now + IN_WITHIN));
+    }
+
+    /// A decision of the person at the host, which the host does not object to. `version` is that of the screen; `of`
+    /// has the name and the words of whoever it is about.
+    pub fn decided(&mut self, now: Timestamp, act: &ModeratorAction, version: u64, of: &(String, Option<Sas>)) {
+        let session = self.current();
+        let (name, words) = of;
         match act {
-            ModeratorAction::Approve(id) => {
-                self.sessions[session].approved.insert(*id);
-                let is_paused = self.sessions[session].paused_at.is_some();
-                if let Some((_, person)) = self.named(&named(id)) {
-                    person.is_approved = true;
-                    (person.is_held, person.in_by) = (is_paused, (!is_paused).then_some(now + IN_WITHIN));
-                }
-            }
+            ModeratorAction::Approve(id) => self.approved(now, *id, name, *words),
             ModeratorAction::Deny { member, keep_links } | ModeratorAction::Kick { member, keep_links } => {
                 self.sessions[session].refused.insert(*member);
-                if let Some((_, person)) = self.named(&named(member)) {
+                if let Some((_, person)) = self.named(name) {
                     person.put_out(now);
                 }
                 if !keep_links {
@@ -301,7 +319,7 @@ impl Model {
         self.sessions[session].generation += 1;
         for person in self.people.iter_mut().filter(|person| person.session == session) {
             if person.place == Place::Outside {
-                (person.is_approved, person.is_held, person.in_by) = (false, false, None);
+                person.ask_anew();
             }
         }
     }
@@ -326,6 +344,8 @@ impl Person {
             id: None,
             place: Place::Outside,
             is_approved: false,
+            approved_words: None,
+            words_told: Vec::new(),
             is_held: false,
             is_cut_off: false,
             told_paused: false,
@@ -349,7 +369,13 @@ impl Person {
     /// The person is no member any more, and can come in only by asking again.
     pub fn put_out(&mut self, now: Timestamp) {
         (self.place, self.id, self.may_type) = (Place::Outside, None, false);
-        (self.is_approved, self.is_held, self.in_by) = (false, false, None);
+        self.ask_anew();
         self.hampered_at = Some(now);
+    }
+
+    /// The person can come in only by asking again.
+    fn ask_anew(&mut self) {
+        (self.is_approved, self.approved_words) = (false, None);
+        (self.is_held, self.in_by) = (false, None);
     }
 }

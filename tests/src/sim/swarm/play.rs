@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use beach_core::crypto::invite::Invite;
+use beach_core::crypto::sas::Sas;
 use beach_core::faults;
 use beach_core::host::HostInput;
 use beach_core::id::MemberId;
@@ -270,6 +271,7 @@ impl<E: Engine> Run<E> {
             ViewerNotice::Paused(is_paused) => self.model.people[viewer].told_paused = *is_paused,
             ViewerNotice::Role(role) => self.model.people[viewer].told_role = Some(*role),
             ViewerNotice::Overflow | ViewerNotice::ReadOnly => self.model.hamper(at, viewer),
+            ViewerNotice::Sas(words) => self.model.told_words(viewer, *words),
             ViewerNotice::Said(text) => told::heard(&mut self.model, at, viewer, text)?,
             ViewerNotice::Paths(..)
             | ViewerNotice::Unreachable(_)
@@ -277,8 +279,7 @@ impl<E: Engine> Run<E> {
             | ViewerNotice::Path(_)
             | ViewerNotice::Title(_)
             | ViewerNotice::Bell
-            | ViewerNotice::Clipboard(_)
-            | ViewerNotice::Sas(_) => {}
+            | ViewerNotice::Clipboard(_) => {}
         }
         Ok(())
     }
@@ -294,12 +295,12 @@ impl<E: Engine> Run<E> {
         self.stages[viewer].forget();
     }
 
-    /// The name of a member, or of somebody who waits.
-    pub(super) fn name_of(&self, id: MemberId) -> String {
+    /// The name of a member, or the name and the words of somebody who waits.
+    pub(super) fn known_as(&self, id: MemberId) -> (String, Option<Sas>) {
         let status = self.world.hosts[self.model.current()].node.machine().status();
-        let members = status.members.into_iter().map(|member| (member.id, member.name));
-        let pending = status.pending.into_iter().map(|pending| (pending.id, pending.name));
-        members.chain(pending).find(|(known, _)| *known == id).map(|(_, name)| name).unwrap_or_default()
+        let members = status.members.into_iter().map(|member| (member.id, (member.name, None)));
+        let pending = status.pending.into_iter().map(|pending| (pending.id, (pending.name, Some(pending.sas))));
+        members.chain(pending).find(|(known, _)| *known == id).map(|(_, known)| known).unwrap_or_default()
     }
 
     /// Asks the checkers of states.

@@ -237,11 +237,11 @@ impl<E: Engine> Run<E> {
         let named = match &act {
             ModeratorAction::Approve(id)
             | ModeratorAction::Deny { member: id, .. }
-            | ModeratorAction::Kick { member: id, .. } => self.name_of(*id),
-            _ => String::new(),
+            | ModeratorAction::Kick { member: id, .. } => self.known_as(*id),
+            _ => Default::default(),
         };
         self.world.host_input(host, HostInput::Act(act.clone()));
-        self.model.decided(self.now(), &act, version, |_| named.clone());
+        self.model.decided(self.now(), &act, version, &named);
         self.note_invites();
         true
     }
