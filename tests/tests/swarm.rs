@@ -149,6 +149,7 @@ const SCRIPTS: &[(Fault, &str)] = &[
     (Fault::SessionsStay, include_str!("swarm/sessions_stay.script")),
     (Fault::CrowdedOut, include_str!("swarm/crowded_out.script")),
     (Fault::InputGaps, include_str!("swarm/input_gaps.script")),
+    (Fault::SilentRole, include_str!("swarm/silent_role.script")),
     (Fault::SkippedInputStays, include_str!("swarm/skipped_input_stays.script")),
     (Fault::NoGoodbye, include_str!("swarm/no_goodbye.script")),
     (Fault::LostLines, include_str!("swarm/lost_lines.script")),

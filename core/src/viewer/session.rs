@@ -31,6 +31,8 @@ impl Carrier {
 pub(super) struct Session {
     /// As the host said it.
     pub(super) member: Option<(MemberId, Role)>,
+    /// The role, as the person was told.
+    told_role: Option<Role>,
     pub(super) carrier: Option<Carrier>,
     /// The link on which the viewer became a member.
     pub(super) origin: Option<LinkId>,
@@ -92,6 +94,7 @@ impl Viewer {
             FromHost::Notice(text) => self.notice(ViewerNotice::Said(text)),
             FromHost::Role(role) => {
                 self.session.member = self.session.member.map(|(member, _)| (member, role));
+                self.session.told_role = Some(role);
                 self.notice(ViewerNotice::Role(role));
             }
             FromHost::Paused(is_paused) => self.on_paused(is_paused),
@@ -109,14 +112,16 @@ impl Viewer {
         }
     }
 
-    /// Takes the host's welcome. A viewer that comes back gives notice of a changed role, and of a pause that is over.
+    /// Takes the host's welcome. The viewer gives notice of another role than the person was told, and of a pause that
+    /// is over: these changed while the viewer was away, or before the control lane was there.
     fn on_welcome(&mut self, member: MemberId, role: Role) {
-        let Some((known, had)) = self.session.member.replace((member, role)) else { return };
-        if self.render.is_live() && role != had && !is_faulty!(SilentRole) {
+        let known = self.session.member.replace((member, role)).map(|(known, _)| known);
+        if self.session.told_role.is_some_and(|told| told != role) && !is_faulty!(SilentRole) {
+            self.session.told_role = Some(role);
             self.notice(ViewerNotice::Role(role));
         }
         // To a new member the host tells a pause, and no end of one.
-        if known != member {
+        if known != Some(member) {
             self.on_paused(false);
         }
     }
@@ -148,6 +153,7 @@ impl Viewer {
             if !self.render.is_live() {
                 self.render.begin();
                 let (member, role) = self.session.member.unwrap_or((MemberId(0), self.config.role));
+                self.session.told_role = Some(role);
                 self.notice(ViewerNotice::FirstScreen(member, role));
             }
             self.leave_rendezvous();
