@@ -51,9 +51,9 @@ pub struct Person {
     /// A person let the viewer in.
     pub is_approved: bool,
     /// The words of the request that was approved.
-    approved_words: Option<Sas>,
+    pub(super) approved_words: Option<Sas>,
     /// The words of all requests of the viewer, as the viewer was told: the last one is what it waits by.
-    words_told: Vec<Sas>,
+    pub(super) words_told: Vec<Sas>,
     /// The viewer was approved in a pause that has not ended.
     pub is_held: bool,
     /// The viewer has lost its link, and says so.
