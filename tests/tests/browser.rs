@@ -66,7 +66,7 @@ fn among_others_pages_join_type_and_see_what_the_host_has() {
 fn over_real_ice_dtls_and_sctp_pages_join_type_and_see_what_the_host_has() {
     let test = "over_real_ice_dtls_and_sctp_pages_join_type_and_see_what_the_host_has";
 
-    for_each_seed(FILE, test, 0..20, |seed| {
+    for_each_seed(FILE, test, 0..200, |seed| {
         determinism::run(seed, move || session(&mut real_world(seed, every_second(seed)), Weather::Loss(0), secs(20)))
     });
 }
@@ -75,7 +75,7 @@ fn over_real_ice_dtls_and_sctp_pages_join_type_and_see_what_the_host_has() {
 fn at_5_percent_loss_pages_join_within_40_seconds() {
     let test = "at_5_percent_loss_pages_join_within_40_seconds";
 
-    for_each_seed(FILE, test, 0..20, |seed| {
+    for_each_seed(FILE, test, 0..200, |seed| {
         determinism::run(seed, move || session(&mut real_world(seed, every_second(seed)), Weather::Loss(5), secs(40)))
     });
 }
@@ -84,7 +84,7 @@ fn at_5_percent_loss_pages_join_within_40_seconds() {
 fn at_20_percent_loss_a_page_that_fails_names_the_stage() {
     let test = "at_20_percent_loss_a_page_that_fails_names_the_stage";
 
-    for_each_seed(FILE, test, 0..20, |seed| {
+    for_each_seed(FILE, test, 0..100, |seed| {
         determinism::run(seed, move || {
             let mut world = real_world(seed, all_viewers);
             gather(&mut world, Weather::Loss(20));
