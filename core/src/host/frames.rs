@@ -276,7 +276,7 @@ mod tests {
         frames.printed(at(21), 4095);
         assert_eq!(frames.deadline(), Some(at(22)), "there is more to come");
         let mut due = Vec::new();
-        for tenth in 0..6 {
+        for tenth in 0..10 {
             let now = at(21) + Duration::from_micros(tenth * 100);
             frames.printed(now, 10);
             due.push(frames.begin(now));
@@ -284,8 +284,8 @@ mod tests {
                 assert_eq!(frames.pace(now), Pace::Echo);
             }
         }
-        assert_eq!(due, [true, true, true, true, false, false]);
-        assert_eq!(frames.deadline(), Some(at(25) + Duration::from_micros(300)), "the pause has not grown meanwhile");
+        assert_eq!(due, [vec![true; 8], vec![false; 2]].concat());
+        assert_eq!(frames.deadline(), Some(at(25) + Duration::from_micros(700)), "the pause has not grown meanwhile");
 
         let mut frames = shown();
         frames.printed(at(2), 10);

@@ -21,8 +21,8 @@ enum Answer<'a> {
     At(&'a str),
     /// There is no entry.
     Nowhere,
-    /// No answer came in time, or the directory is down; or the entry names this place. If the session is not here then,
-    /// this rendezvous has started anew, and the host is on its way to another one or back.
+    /// No answer came in time, or the directory is down; or the entry names this place. If the session is not here
+    /// then, this rendezvous has started anew, and the host is on its way to another one or back.
     Unclear,
 }
 
