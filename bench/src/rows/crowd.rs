@@ -277,11 +277,12 @@ fn each_further(lab: &Lab, mut session: Session<'_>, pages: usize) -> Result<[f6
     let (cores, _) = host(&mut session, lab.plan.cost)?;
     let opened = (0..pages).map(|_| session.open_page()).collect::<Result<Vec<_>>>()?;
     let (with_pages, _) = if opened.is_empty() { (cores, 0.0) } else { host(&mut session, lab.plan.cost)? };
-    if count == 0.0 || crowd.back().len() as f64 != count {
-        bail!("a viewer did not stay");
-    }
+    // Before the others leave.
     if !opened.is_empty() && session.has_lost_viewers() {
         bail!("a page or a viewer beside it did not stay");
+    }
+    if count == 0.0 || crowd.back().len() as f64 != count {
+        bail!("a viewer did not stay");
     }
     Ok([(cores - alone) / count, (with_pages - alone) / (count + opened.len() as f64)])
 }
