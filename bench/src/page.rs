@@ -10,7 +10,8 @@ use crate::lab::{Daemon, Lab};
 /// The browser.
 const CHROMIUM: &str = "chromium";
 
-/// What keeps it to the page, and running: without a port for its developer tools it may end after the page is loaded.
+/// Keep the browser to the page, and running: without a port for developer tools a browser may end after the page is
+/// loaded.
 const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",

@@ -22,7 +22,7 @@ const ECHO_PAUSE: Duration = Duration::from_millis(2);
 const DRAINED_BELOW: usize = 512;
 
 /// Most frames that are sent at once because a read emptied the PTY while an echo is awaited, as at a prompt after a
-/// flood, whose pieces a fast host reads one by one. The limit is for programs that print little by little.
+/// flood: a shell writes a prompt in several pieces. The limit is for programs that print little by little.
 const AT_ONCE_AT_MOST: u32 = 8;
 
 /// A synchronised update (mode 2026) that is not closed by then is shown as it is.
