@@ -8,6 +8,8 @@
 //! length and that many bytes of postcard. Fields and enums of inputs and configurations change from one version of
 //! beach to another; the version of the format grows when an older recording would be read as something else.
 
+use std::time::Duration;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -15,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::redaction::Redaction;
 #[cfg(feature = "host")]
 use crate::host::{Host, HostConfig, HostInput, HostOutput};
-use crate::machine::Machine;
+use crate::machine::{Machine, Tick};
 use crate::session::link::Command;
 use crate::side::Side;
 use crate::time::Timestamp;
@@ -86,7 +88,7 @@ pub enum Replayed {
 /// How a replay went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
-    /// When the last input came.
+    /// When the last input came, or the last timer was due.
     pub at: Timestamp,
     /// How many inputs there were.
     pub inputs: usize,
@@ -102,6 +104,10 @@ enum Compare {
     Outputs,
     Nothing,
 }
+
+/// How long after the last input [`replay_inputs`] waits for an end. An ending machine waits some seconds for each screen
+/// and goodbye that is not acknowledged. Only a host's linger can be longer, and has then to be in the recording.
+const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Begins a file.
 pub fn begin(file: &mut Vec<u8>) {
@@ -167,7 +173,8 @@ pub fn replay(records: &[Record], show: impl FnMut(Replayed)) -> Result<Outcome,
 }
 
 /// Replays the inputs of a recording, for example of an older beach. The machine may put out something else than it did
-/// then.
+/// then, and so wait for what the other side never sent in that run. A machine that had ended then, and has not at the
+/// last input, is therefore given only its timers for [`ENDS_WITHIN`].
 ///
 /// # Errors
 /// The first record does not say what was recorded, or an input cannot be read any more.
@@ -245,6 +252,16 @@ where
             #[cfg(not(feature = "host"))]
             Record::Host => return Err(ReplayError::Malformed),
             Record::Viewer(_) => return Err(ReplayError::Malformed),
+        }
+    }
+    if compare == Compare::Nothing && outcome.recorded.is_some() {
+        let until = outcome.at + ENDS_WITHIN;
+        while outcome.now.is_none()
+            && let Some(at) = machine.deadline().filter(|at| *at <= until)
+        {
+            outcome.at = outcome.at.max(at);
+            machine.handle(outcome.at, Tick.into());
+            drain(&mut machine, &mut outputs, &mut outcome, show);
         }
     }
     Ok(outcome)
