@@ -72,6 +72,9 @@ fn transaction(bytes: &[u8], kind: [u8; 2]) -> Option<[u8; 12]> {
 /// a reason.
 const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 
+/// What is answered at all is answered within a round trip and this: lanes acknowledge within 5 ms, and timers are late.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(60);
+
 /// How long the other side is taken to suspect the direct path after it said so.
 const MIRROR_FOR: Duration = Duration::from_secs(2);
 
@@ -102,19 +105,32 @@ const SPARES_WITHIN: Duration = Duration::from_secs(1);
 /// once.
 #[derive(Default)]
 pub(crate) struct PathMonitor {
-    /// When the oldest datagram of a lane was sent, and when the newest, after which none was heard. Only some
-    /// datagrams are answered, but these follow each other soon: a datagram from before a pause does not count.
-    waiting: Option<(Timestamp, Timestamp)>,
+    /// The datagrams of lanes that were sent after the last one was heard.
+    waiting: Option<Waiting>,
+    /// The newest round trip.
+    round_trip: Option<Duration>,
     /// When the oldest check was sent after which none was answered, and how many were.
     unanswered: Option<(Timestamp, u32)>,
     /// When the other side first and last said, one soon after the other, that the path is suspect.
     doubted: Option<(Timestamp, Timestamp)>,
     /// When the path was made to prove itself anew, and how often; also when it began to be counted.
     renewed: Option<(Timestamp, u32)>,
-    patience: Option<Duration>,
     spares: Spares,
     /// When the spare paths were woken last.
     woken: Option<Timestamp>,
+}
+
+/// Datagrams of lanes after which none was heard. Only some are answered: an acknowledgement is not.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// When the oldest was sent. The datagrams that are answered follow each other soon, so one from before a long pause
+    /// does not count.
+    since: Timestamp,
+    /// When the first was sent after the last pause in which an answer would have come. Those before the pause may all
+    /// be acknowledgements, so these have to be given the time for an answer.
+    resumed: Timestamp,
+    /// When the newest was sent.
+    last: Timestamp,
 }
 
 /// The paths that a link does not use.
@@ -135,18 +151,26 @@ impl Default for Spares {
 impl PathMonitor {
     /// A datagram of a lane goes out directly.
     pub(crate) fn sent(&mut self, now: Timestamp) {
-        let patience = self.patience();
-        let since = self.waiting.filter(|(_, last)| now < *last + patience).map_or(now, |(since, _)| since);
-        self.waiting = Some((since, now));
+        let before = self.waiting.filter(|waiting| now < waiting.last + self.patience());
+        let goes_on = before.filter(|waiting| now < waiting.last + self.answered_within());
+        self.waiting = Some(Waiting {
+            since: before.map_or(now, |waiting| waiting.since),
+            resumed: goes_on.map_or(now, |waiting| waiting.resumed),
+            last: now,
+        });
     }
 
     /// A round trip took so long.
     pub(crate) fn measured(&mut self, round_trip: Option<Duration>) {
-        self.patience = round_trip.map(|time| SUSPECT_AFTER.max(time * 2 + SUSPECT_AFTER / 2));
+        self.round_trip = round_trip;
     }
 
     fn patience(&self) -> Duration {
-        self.patience.unwrap_or(SUSPECT_AFTER)
+        self.round_trip.map_or(SUSPECT_AFTER, |time| SUSPECT_AFTER.max(time * 2 + SUSPECT_AFTER / 2))
+    }
+
+    fn answered_within(&self) -> Duration {
+        self.round_trip.map_or(self.patience(), |time| time + ANSWERED_WITHIN)
     }
 
     /// A datagram of a lane came directly.
@@ -197,8 +221,9 @@ impl PathMonitor {
     /// Whether the path is suspect to this side.
     pub(crate) fn suspects(&self, now: Timestamp) -> bool {
         let patience = self.patience();
-        let waiting = self.waiting.filter(|(_, last)| now < *last + patience).map(|(since, _)| since);
-        let since = earliest(waiting, self.unanswered.map(|(since, _)| since));
+        let waiting = self.waiting.filter(|waiting| now < waiting.last + patience);
+        let unheard = waiting.filter(|waiting| waiting.resumed + self.answered_within() <= now);
+        let since = earliest(unheard.map(|waiting| waiting.since), self.unanswered.map(|(since, _)| since));
         since.is_some_and(|since| since + patience <= now)
     }
 
@@ -268,6 +293,20 @@ mod tests {
         assert!(watch.suspects(at(1700)), "what is heard does not say that this side is");
         watch.answered();
         assert!(!watch.suspects(at(1700)));
+    }
+
+    #[test]
+    fn a_key_some_time_after_an_acknowledgement_has_a_round_trip_to_be_answered() {
+        let mut watch = PathMonitor::default();
+        watch.measured(Some(Duration::from_millis(40)));
+        // An acknowledgement, a key and its repetition.
+        [0, 391, 406].into_iter().for_each(|now| watch.sent(at(now)));
+        assert_eq!([406, 490, 491].map(|now| watch.suspects(at(now))), [false, false, true]);
+        // Keys without an answer: the path is suspect as soon as without the pauses.
+        let mut watch = PathMonitor::default();
+        watch.measured(Some(Duration::from_millis(40)));
+        [0, 15, 150, 300].into_iter().for_each(|now| watch.sent(at(now)));
+        assert_eq!([399, 400].map(|now| watch.suspects(at(now))), [false, true]);
     }
 
     #[test]
