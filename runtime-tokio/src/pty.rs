@@ -27,19 +27,10 @@ use tokio::time::{Instant, sleep_until};
 pub use self::settings::{Charset, LineSettings};
 use self::writing::{Signalled, Writing};
 
-/// Most bytes in one [`PtyEvent::Output`]. The kernel hands out about 4 KiB a read; eight of them make one turn of the
-/// loop worth its cost.
-pub const OUTPUT_BYTES_MAX: usize = 32 * 1024;
-
-/// Lower bound of the bytes gathered into one event while more are available: one read.
-const OUTPUT_BYTES_MIN: usize = 4 * 1024;
-
-/// Longest time in which the caller should process one event, because a key that comes meanwhile waits. Lines of one
-/// letter take ten times as long to process as full lines.
-const WORKED_THROUGH_WITHIN: Duration = Duration::from_millis(1);
-
-/// A read of fewer bytes than this is an echo or a prompt: nothing more waits, and another read would only delay it.
-const SHORT_READ: usize = 512;
+/// Most bytes in one [`PtyEvent::Output`]: what the kernel gives in one read. Reads are not gathered into one event. While
+/// a program floods, each read waits for the kernel's own thread that carries the output, up to half a millisecond when
+/// the processors are busy, and a key must not wait for several of these.
+pub const OUTPUT_BYTES_MAX: usize = 4 * 1024;
 
 /// Silence after the command's end until its output counts as complete. Reached only when another process still holds
 /// the terminal; otherwise the kernel reports the end.
@@ -147,10 +138,6 @@ pub struct Pty {
     child: Child,
     /// Filled by one read at a time; kept, so that a cancelled read costs no allocation.
     buffer: Vec<u8>,
-    /// Current limit of bytes in one event.
-    gathered: usize,
-    /// When the last output was handed over; `None` once the caller has processed it.
-    handed_over: Option<std::time::Instant>,
     writing: Option<Writing>,
     /// The last signal character written, which may not have taken effect yet.
     signal: Option<Signalled>,
@@ -222,8 +209,6 @@ impl Pty {
             terminal,
             child,
             buffer: vec![0; OUTPUT_BYTES_MAX],
-            gathered: OUTPUT_BYTES_MAX,
-            handed_over: None,
             writing: None,
             signal: None,
             output: Output::Flows,
@@ -240,9 +225,6 @@ impl Pty {
     /// Reads and writes advance independently: a command that does not read cannot hold back its own output, and one
     /// that writes without end cannot hold back input.
     pub async fn next(&mut self) -> PtyEvent {
-        if let Some(handed_over) = self.handed_over.take() {
-            self.gathered = gathered_next(self.gathered, handed_over.elapsed());
-        }
         loop {
             if self.reported {
                 return future::pending().await;
@@ -252,7 +234,7 @@ impl Pty {
             }
             match self.turn().await {
                 Turn::Read(Ok(0)) => self.end_output(),
-                Turn::Read(Ok(first)) => return PtyEvent::Output(self.collect(first)),
+                Turn::Read(Ok(read)) => return PtyEvent::Output(self.output_of(read)),
                 // On Linux EIO means that the last process closed the terminal. Any other error ends the output too:
                 // no caller could recover from it.
                 Turn::Read(Err(error)) => {
@@ -356,26 +338,14 @@ impl Pty {
         }
     }
 
-    /// Adds all output that is already available to the `first` bytes in the buffer, without waiting.
-    fn collect(&mut self, first: usize) -> Vec<u8> {
-        // The kernel reported the end too early.
+    /// The `read` bytes that are in the buffer now.
+    fn output_of(&mut self, read: usize) -> Vec<u8> {
+        // If the kernel had reported the end, that was too early.
         self.output = Output::Flows;
-        let mut filled = first;
-        while first >= SHORT_READ && filled < self.gathered {
-            match rustix::io::read(&self.terminal, &mut self.buffer[filled..self.gathered]) {
-                Ok(more @ 1..) => filled += more,
-                Err(Errno::INTR) => {}
-                // Nothing more for now; the next read reports the end, or a real failure, again.
-                Ok(0) | Err(_) => break,
-            }
-        }
         if let Some(ended) = &mut self.exit {
             ended.silent_at = Instant::now() + DRAIN_SILENCE;
         }
-        if filled >= self.gathered {
-            self.handed_over = Some(std::time::Instant::now());
-        }
-        self.buffer[..filled].to_vec()
+        self.buffer[..read].to_vec()
     }
 
     /// Notes a report of the kernel that no more output comes.
@@ -390,7 +360,7 @@ impl Pty {
     /// A process that never falls silent gets one more read.
     fn last_output(&mut self) -> Option<Vec<u8>> {
         let read = rustix::io::read(&self.terminal, &mut self.buffer).ok().filter(|read| *read > 0);
-        let last = read.map(|read| self.collect(read));
+        let last = read.map(|read| self.output_of(read));
         if last.is_none() || self.exit.as_ref().is_some_and(|ended| ended.give_up_at <= Instant::now()) {
             self.output = Output::Ended;
         }
@@ -411,18 +381,6 @@ impl Pty {
             }
         }
     }
-}
-
-/// The next limit of bytes in one event, after `gathered` bytes `took` this long to process.
-fn gathered_next(gathered: usize, took: Duration) -> usize {
-    let next = if took > WORKED_THROUGH_WITHIN {
-        gathered / 2
-    } else if took < WORKED_THROUGH_WITHIN / 3 {
-        gathered * 2
-    } else {
-        gathered
-    };
-    next.clamp(OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX)
 }
 
 async fn at(deadline: Option<Instant>) {
