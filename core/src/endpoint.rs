@@ -280,9 +280,11 @@ where
             Command::Candidate(link, attempt, candidate) => self.candidate(now, link, attempt, candidate),
             Command::Send(link, lane, bytes) => self.send(now, link, lane, bytes),
             Command::Close(link) => {
-                if self.links.contains_key(&link) {
+                if let Some(is_closed) = self.links.get(&link).map(|known| known.is_closed) {
                     self.put_out_written(now);
-                    self.say(now, &ToRendezvous::Close { link });
+                    if !is_closed {
+                        self.say(now, &ToRendezvous::Close { link });
+                    }
                     self.forget(now, link);
                 }
             }

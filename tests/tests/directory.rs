@@ -1110,6 +1110,33 @@ fn links_that_change_while_a_host_moves_begin_the_move_anew_with_five_sessions_a
     host.replays();
 }
 
+#[test]
+fn a_host_closes_no_link_that_its_rendezvous_has_closed_as_the_viewer_may_be_back_by_the_same_link() {
+    let mut host = host(6);
+    host.is_told(Input::Tick);
+    host.is_up();
+    host.hears(&REGISTERED);
+    let link = LinkId(7);
+    let joined = FromRendezvous::Joined {
+        link,
+        role: Role::View,
+        versions: vec![1],
+        relay: true,
+        resumes: None,
+        ice: Vec::new(),
+        from: None,
+        session: None,
+    };
+    for _ in 0..3 {
+        // A connection that was carried, or that the viewer has left, ends: the viewer is on its way back.
+        assert_eq!(host.hears(&joined), []);
+        assert_eq!(host.hears(&FromRendezvous::Closed { link }), [], "the close would hit the viewer's next try");
+    }
+    assert_eq!(host.hears(&joined), []);
+    assert_eq!(host.does_within(secs(6)), [Does::Says(ToRendezvous::Close { link })], "the viewer proves nothing");
+    host.replays();
+}
+
 /// The keys that somebody types, over and over.
 const KEYS: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
 

@@ -160,6 +160,7 @@ where
                     self.links.insert(link, Link::new(role, versions.clone(), resumes));
                 }
                 if let Some(link) = self.links.get_mut(&link) {
+                    link.is_closed = false;
                     let takes_relay = link.takes_relay && !self.engine.has_own_sockets();
                     link.relay = relay && takes_relay && self.paths != Paths::DirectOnly;
                 }
@@ -170,9 +171,19 @@ where
                 }
                 self.events.push_back(Event::Joined { link, role, versions, resumes, from });
             }
-            FromRendezvous::Waiting { link } => self.events.push_back(Event::Waiting(link)),
+            FromRendezvous::Waiting { link } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.is_closed = false;
+                }
+                self.events.push_back(Event::Waiting(link));
+            }
             FromRendezvous::Refused { link, reason } => self.events.push_back(Event::Refused(link, reason)),
-            FromRendezvous::Closed { link } => self.events.push_back(Event::Gone(link)),
+            FromRendezvous::Closed { link } => {
+                if let Some(link) = self.links.get_mut(&link) {
+                    link.is_closed = true;
+                }
+                self.events.push_back(Event::Gone(link));
+            }
             FromRendezvous::TurnedAway { count } => self.events.push_back(Event::TurnedAway(count)),
             FromRendezvous::Pong => {}
             FromRendezvous::Ice { ice } => self.learn(now, &ice),

@@ -27,6 +27,9 @@ pub(super) struct Link<P> {
     pub(super) session: Option<SessionId>,
     /// The link whose member comes back on this one.
     pub(super) resumes: Option<LinkId>,
+    /// The rendezvous has told that the link is closed there. A viewer may join again by the same link: this side has
+    /// nothing to close there until it is told of that.
+    pub(super) is_closed: bool,
     /// The rendezvous carries its datagrams, and may.
     pub(super) relay: bool,
     /// The other side takes datagrams from the rendezvous.
@@ -205,6 +208,7 @@ impl<P> Link<P> {
             versions,
             session: None,
             resumes,
+            is_closed: false,
             relay: false,
             takes_relay: true,
             carrier: Carrier::default(),
