@@ -8,6 +8,7 @@ mod drain;
 mod elsewhere;
 mod servers;
 mod tally;
+mod unanswered;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -38,6 +39,7 @@ pub use self::directory::{
 pub use self::drain::{DRAINED_WITHIN, MOVED_WITHIN, MOVES_A_SECOND, MOVES_WITHIN};
 pub use self::servers::Servers;
 pub use self::tally::{Close, Join, Present, Registration, Tally};
+pub use self::unanswered::ASK_AGAIN_AFTER;
 
 /// Bytes a second that a session may have relayed, both ways together: several times what a terminal needs at its
 /// busiest, as frames adapt to the path.

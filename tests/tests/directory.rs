@@ -12,9 +12,9 @@ use beach_core::id::{LinkId, SessionId, SessionName, ShortId};
 use beach_core::machine::Machine as _;
 use beach_core::recording::journal::{self, Recorded as _};
 use beach_core::rendezvous::{
-    ADDRESS_JOIN_RATE, CLAIMED_WITHIN, DRAINED_WITHIN, DirectoryInput, DirectoryOutput, JOIN_BURST, LOOK_UP_WITHIN,
-    MAX_LOOK_UPS, MAX_RENEWED, MAX_WAITING, MOVED_WITHIN, MOVES_A_SECOND, RENEW_EVERY, Rendezvous, RendezvousInput,
-    RendezvousOutput,
+    ADDRESS_JOIN_RATE, ASK_AGAIN_AFTER, CLAIMED_WITHIN, DRAINED_WITHIN, DirectoryInput, DirectoryOutput, JOIN_BURST,
+    LOOK_UP_WITHIN, MAX_LOOK_UPS, MAX_RENEWED, MAX_WAITING, MOVED_WITHIN, MOVES_A_SECOND, RENEW_EVERY, Rendezvous,
+    RendezvousInput, RendezvousOutput,
 };
 use beach_core::role::Role;
 use beach_core::session::handshake::Stage;
@@ -204,7 +204,8 @@ fn a_viewer_is_sent_to_the_host_s_place_by_either_name_and_only_if_it_goes_there
         assert_eq!(desk.says(2, &join(name, 7, true)), [look_up(1)]);
         assert_eq!(desk.directory(found(1, None)), [refused(2, 7, Refusal::NoSession)]);
         assert_eq!(desk.says(2, &join(name, 8, true)), [look_up(1)]);
-        assert_eq!(desk.waits(LOOK_UP_WITHIN), [refused(2, 8, Refusal::Busy)], "asks again");
+        let again = look_up(1);
+        assert_eq!(desk.waits(LOOK_UP_WITHIN), [again, refused(2, 8, Refusal::Busy)], "the viewer asks again");
         assert_eq!(desk.directory(found(1, Some(THERE))), [], "too late");
     }
     assert_eq!(desk.joins(2, 1, 8), [look_up(1)]);
@@ -303,7 +304,7 @@ fn a_stranger_pays_for_a_look_up_and_their_number_is_bounded() {
     }
     assert_eq!(asked, 8, "one look-up a session");
     // Joins that came in time are answered, and no second one is paid for.
-    let waiting = desk.waits(LOOK_UP_WITHIN).len() as u64;
+    let waiting = without_requests(desk.waits(LOOK_UP_WITHIN)).len() as u64;
     assert!(waiting <= 64, "joins of one connection are bounded: {waiting}");
     assert_eq!(desk.waits(secs(4)), []);
     let again = (0..100).filter(|link| desk.joins(1, 1, *link) != [refused(1, *link, Refusal::Busy)]).count() as u64;
@@ -377,10 +378,12 @@ fn sessions_that_viewers_wait_at_are_looked_up_in_turn_if_there_are_many() {
     for _ in 0..3 {
         let did = desk.waits(secs(1));
         assert_eq!(did.len(), 100, "in one second");
-        looked_up.extend(did.into_iter().map(|did| {
+        for did in did {
             let Did::Asked(DirectoryOutput::LookUp(session)) = &did else { panic!("something else: {did:?}") };
-            *session
-        }));
+            let session = *session;
+            looked_up.insert(session);
+            assert_eq!(desk.directory(DirectoryInput::Found { session, place: None }), [], "the host is nowhere");
+        }
     }
     assert_eq!(looked_up, (0..count).map(short).collect(), "each of them in three seconds");
 }
@@ -400,18 +403,42 @@ fn late_registrations_and_late_answers_change_nothing() {
 }
 
 #[test]
+fn a_claim_or_look_up_that_is_lost_on_its_way_is_made_again_soon_until_it_is_answered() {
+    let mut desk = Desk::up();
+    desk.opens(1);
+    assert_eq!(desk.registers(1, 1, 3), [Did::Asked(claim(1, 3))]);
+    assert_eq!(without_requests(desk.waits(CLAIMED_WITHIN)), [registered(1)]);
+    assert_eq!(desk.waits(ASK_AGAIN_AFTER - CLAIMED_WITHIN), [Did::Asked(claim(1, 3))]);
+    assert_eq!(desk.waits(ASK_AGAIN_AFTER), [Did::Asked(claim(1, 3))], "until it is answered");
+    assert_eq!(desk.directory(DirectoryInput::Claimed { session: short(1), turn: 3 }), []);
+    assert_eq!(desk.waits(ASK_AGAIN_AFTER), []);
+
+    desk.opens(2);
+    assert_eq!(desk.joins(2, 2, 5), [look_up(2)]);
+    assert_eq!(desk.waits(ASK_AGAIN_AFTER), [look_up(2)]);
+    assert_eq!(desk.directory(found(2, Some(THERE))), [elsewhere(2, 5)], "before its time is over");
+    assert_eq!(desk.directory(found(2, Some(THERE))), [], "both were answered");
+
+    // A host that has left, and a directory that is down, are not asked about.
+    desk.opens(3);
+    assert_eq!(desk.registers(3, 3, 1), [Did::Asked(claim(3, 1))]);
+    desk.tell(RendezvousInput::Closed(3));
+    desk.opens(4);
+    assert_eq!(desk.registers(4, 4, 1), [Did::Asked(claim(4, 1))]);
+    desk.directory(DirectoryInput::Down);
+    assert_eq!(desk.waits(secs(3)), []);
+}
+
+#[test]
 fn claims_are_renewed_in_parts_all_of_them_in_time_and_all_at_once_when_the_directory_is_back() {
     let mut desk = Desk::up();
     let count = 300;
     for number in 0..count {
         desk.opens(number);
         desk.registers(number, number, 1);
-        // The answers to every tenth claim are lost.
-        if number % 10 > 0 {
-            desk.directory(DirectoryInput::Claimed { session: short(number), turn: 1 });
-        }
+        desk.directory(DirectoryInput::Claimed { session: short(number), turn: 1 });
     }
-    let all: BTreeSet<_> = (0..count).map(short).collect();
+    let mut all: BTreeSet<_> = (0..count).map(short).collect();
     let again = |did: Vec<Did>| {
         let mut sessions: Vec<ShortId> = Vec::new();
         for did in did {
@@ -436,9 +463,11 @@ fn claims_are_renewed_in_parts_all_of_them_in_time_and_all_at_once_when_the_dire
     let together = parts.concat();
     assert_eq!((together.len(), together.into_iter().collect::<BTreeSet<_>>()), (300, all.clone()), "each once");
     assert_eq!(desk.directory(DirectoryInput::Down), []);
+    desk.hosts_alone(count, count);
+    all.insert(short(count));
     assert_eq!(desk.waits(secs(15)), []);
     let together = again(desk.directory(DirectoryInput::Up));
-    assert_eq!((together.len(), together.into_iter().collect::<BTreeSet<_>>()), (300, all));
+    assert_eq!((together.len(), together.into_iter().collect::<BTreeSet<_>>()), (301, all));
 }
 
 /// A host is told to go; there are few, so that it may go soon.

@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::unanswered::Unanswered;
 use super::{Away, ConnectionId, MAX_VIEWS};
 use crate::id::{LinkId, SessionId, SessionName, ShortId};
 use crate::role::Role;
@@ -159,6 +160,8 @@ pub(super) struct Directory {
     look_ups_end: BTreeSet<(Timestamp, ShortId)>,
     /// The look-up that each join waits for.
     waits: BTreeMap<(ConnectionId, LinkId), ShortId>,
+    unanswered_claims: Unanswered<SessionId>,
+    unanswered_look_ups: Unanswered<ShortId>,
     renew_at: Option<Timestamp>,
     part: u8,
     /// The session without host that was looked up last because viewers wait there.
@@ -185,6 +188,8 @@ impl Directory {
             look_ups: BTreeMap::new(),
             look_ups_end: BTreeSet::new(),
             waits: BTreeMap::new(),
+            unanswered_claims: Unanswered::new(),
+            unanswered_look_ups: Unanswered::new(),
             renew_at: None,
             part: 0,
             reached: None,
@@ -204,6 +209,9 @@ impl Directory {
         let claim = Claim { turn, state: State::Asked, confirm_by };
         self.movable += usize::from(claim.is_movable());
         self.claims.insert(id, claim);
+        if self.is_up {
+            self.unanswered_claims.asked(now, id);
+        }
         self.unconfirmed.extend(confirm_by.map(|by| (by, id)));
         self.renew_at.get_or_insert(now + RENEW_EVERY / u32::from(PARTS));
         confirm_by.is_some()
@@ -212,6 +220,7 @@ impl Directory {
     /// The session is not here any more; its turn.
     pub(super) fn remove(&mut self, id: SessionId) -> Option<u64> {
         let claim = self.claims.remove(&id)?;
+        self.unanswered_claims.answered(id);
         self.movable -= usize::from(claim.is_movable());
         self.unconfirmed.remove(&(claim.confirm_by.unwrap_or_default(), id));
         Some(claim.turn)
@@ -220,6 +229,7 @@ impl Directory {
     /// The session's host is away.
     pub(super) fn away(&mut self, id: SessionId) {
         self.confirmed(id);
+        self.unanswered_claims.answered(id);
         if let Some(claim) = self.claims.get_mut(&id) {
             self.movable -= usize::from(claim.is_movable());
             claim.state = State::Away;
@@ -251,6 +261,7 @@ impl Directory {
 
     /// The directory knows that the session's host is here.
     pub(super) fn stands(&mut self, id: SessionId) {
+        self.unanswered_claims.answered(id);
         if let Some(claim) = self.claims.get_mut(&id).filter(|claim| claim.state == State::Asked) {
             claim.state = State::Standing;
         }
@@ -271,6 +282,9 @@ impl Directory {
             return LookedUp::Full;
         }
         let is_new = known.is_none();
+        if is_new {
+            self.unanswered_look_ups.asked(now, session);
+        }
         if let Some((from, asked)) = &join {
             self.cancel(*from, asked.link);
         }
@@ -318,6 +332,7 @@ impl Directory {
     pub(super) fn looked_up(&mut self, session: ShortId) -> Option<LookUp> {
         let look_up = self.look_ups.remove(&session)?;
         self.look_ups_end.remove(&(look_up.until, session));
+        self.unanswered_look_ups.answered(session);
         for wait in look_up.joins.keys() {
             self.waits.remove(wait);
         }
@@ -343,18 +358,43 @@ impl Directory {
             (from[0], to[0]) = (first, first);
             self.claims.range(SessionId(from)..=SessionId(to))
         });
-        Some(if self.is_up { claims_again(ids) } else { Vec::new() })
+        Some(if self.is_up { renewals(ids) } else { Vec::new() })
     }
 
-    /// All claims again: the directory may have lost them.
-    pub(super) fn all_again(&self) -> Vec<DirectoryOutput> {
-        claims_again(self.claims.iter())
+    /// The directory cannot be reached any more: it answers nothing.
+    pub(super) fn down(&mut self) {
+        self.is_up = false;
+        self.unanswered_claims.clear();
+        self.unanswered_look_ups.clear();
+    }
+
+    /// The directory can be reached again, and may have lost all claims: all of them again.
+    pub(super) fn up(&mut self, now: Timestamp) -> Vec<DirectoryOutput> {
+        self.is_up = true;
+        let mut out = Vec::new();
+        for (id, claim) in self.claims.iter().filter(|(_, claim)| claim.state == State::Asked) {
+            self.unanswered_claims.asked(now, *id);
+            out.push(DirectoryOutput::Claim { session: id.short(), turn: claim.turn });
+        }
+        out.extend(renewals(self.claims.iter()));
+        out
+    }
+
+    /// The requests that the directory has not answered for so long that they are made again.
+    pub(super) fn unanswered(&mut self, now: Timestamp) -> Vec<DirectoryOutput> {
+        let (claims, look_ups) = (self.unanswered_claims.due(now), self.unanswered_look_ups.due(now));
+        let claim = |id: SessionId| {
+            let turn = self.claims.get(&id)?.turn;
+            Some(DirectoryOutput::Claim { session: id.short(), turn })
+        };
+        claims.into_iter().filter_map(claim).chain(look_ups.into_iter().map(DirectoryOutput::LookUp)).collect()
     }
 
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         let unconfirmed = self.unconfirmed.first().map(|(by, _)| *by);
         let look_up = self.look_ups_end.first().map(|(until, _)| *until);
-        earliest(earliest(unconfirmed, look_up), self.renew_at)
+        let unanswered = earliest(self.unanswered_claims.deadline(), self.unanswered_look_ups.deadline());
+        earliest(earliest(unconfirmed, look_up), earliest(self.renew_at, unanswered))
     }
 
     /// Invariants; `sessions` are those of the rendezvous, and whether their hosts are here.
@@ -374,22 +414,18 @@ impl Directory {
         };
         let waits: BTreeMap<_, _> = self.look_ups.iter().flat_map(waits).collect();
         assert_eq!(waits, self.waits, "each join that waits is known");
+        let asked = self.claims.iter().filter(|(_, claim)| self.is_up && claim.state == State::Asked);
+        self.unanswered_claims.check(asked.map(|(id, _)| *id));
+        self.unanswered_look_ups.check(self.look_ups.keys().copied());
         assert!(self.renew_at.is_some() || self.claims.is_empty(), "claims are renewed");
         let movable = self.claims.values().filter(|claim| claim.is_movable()).count();
         assert_eq!(movable, self.movable, "hosts that can go elsewhere are counted");
     }
 }
 
-/// Writes claims again. A claim that the directory did not confirm is made anew: its first request may be lost.
-fn claims_again<'a>(claims: impl Iterator<Item = (&'a SessionId, &'a Claim)>) -> Vec<DirectoryOutput> {
-    let (mut out, mut standing) = (Vec::new(), Vec::new());
-    for (id, claim) in claims {
-        match claim.state {
-            State::Asked => out.push(DirectoryOutput::Claim { session: id.short(), turn: claim.turn }),
-            State::Standing => standing.push((id.short(), claim.turn)),
-            State::Away => {}
-        }
-    }
-    out.extend(standing.chunks(MAX_RENEWED).map(|some| DirectoryOutput::Renew(some.to_vec())));
-    out
+/// Renews those of these claims that the directory has confirmed. Others are made again until it has.
+fn renewals<'a>(claims: impl Iterator<Item = (&'a SessionId, &'a Claim)>) -> Vec<DirectoryOutput> {
+    let standing = claims.filter(|(_, claim)| claim.state == State::Standing);
+    let standing: Vec<_> = standing.map(|(id, claim)| (id.short(), claim.turn)).collect();
+    standing.chunks(MAX_RENEWED).map(|some| DirectoryOutput::Renew(some.to_vec())).collect()
 }

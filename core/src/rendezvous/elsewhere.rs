@@ -117,10 +117,9 @@ impl Rendezvous {
                 };
                 self.found(now, session, answer);
             }
-            DirectoryInput::Down => directory.is_up = false,
+            DirectoryInput::Down => directory.down(),
             DirectoryInput::Up => {
-                directory.is_up = true;
-                let all = directory.all_again();
+                let all = directory.up(now);
                 self.out.extend(all.into_iter().map(RendezvousOutput::Directory));
             }
         }
@@ -232,6 +231,8 @@ impl Rendezvous {
         let (part, overdue, late) = (directory.due_part(now), directory.overdue(now), directory.to_confirm(now));
         late.into_iter().for_each(|id| self.confirm_late(id));
         overdue.into_iter().for_each(|session| self.found(now, session, Answer::Unclear));
+        let unanswered = self.directory.as_mut().map(|directory| directory.unanswered(now)).unwrap_or_default();
+        unanswered.into_iter().for_each(|request| self.ask(request));
         let Some(part) = part else { return };
         part.into_iter().for_each(|request| self.ask(request));
         self.look_up_waiting(now);
