@@ -885,6 +885,24 @@ fn a_viewer_goes_only_where_its_invite_leads_by_the_same_link_and_three_times_in
     viewer.replays();
 }
 
+#[test]
+fn a_viewer_that_came_back_from_a_place_that_is_not_there_is_sent_on_as_if_it_were_new() {
+    let mut viewer = viewer("http://beach.test");
+    assert_eq!(viewer.is_told(Input::Tick), [Does::Dials]);
+    let joins = viewer.is_up();
+    let [Does::Says(ToRendezvous::Join { link, .. })] = joins[..] else { panic!("{joins:?}") };
+    for _ in 0..4 {
+        let url = "http://a.beach.test".to_owned();
+        assert_eq!(viewer.hears(&FromRendezvous::Elsewhere { link, url: url.clone() }), [Does::DialsAt(url)]);
+        let refused = NetworkInput::SignalDown("connection refused".to_owned());
+        assert_eq!(viewer.is_told(refused.into()), []);
+        let again = (0..40).map(|_| viewer.waits(ms(100))).find(|does| !does.is_empty());
+        assert_eq!(again, Some(vec![Does::Dials]), "the invite's own");
+        assert_eq!(viewer.is_up(), joins);
+    }
+    viewer.replays();
+}
+
 /// A viewer alone, whose endpoint the test plays.
 struct Guest {
     viewer: Viewer,

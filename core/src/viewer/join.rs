@@ -49,7 +49,8 @@ pub(super) struct Join {
     pub(super) begun_anew: u32,
     /// When the rendezvous was not reached last.
     unreached_at: Option<Timestamp>,
-    /// How often one rendezvous has sent the viewer to another, since one let the viewer in.
+    /// How often one rendezvous has sent the viewer to another, since one let the viewer in, or since the viewer came by
+    /// its invite.
     pub(super) hops: u32,
     /// When that happened first, if no rendezvous has let the viewer in since.
     moved_at: Option<Timestamp>,
@@ -206,6 +207,8 @@ impl Viewer {
         }
         self.join.unreached_at = Some(now);
         if self.join.stage() < Stage::Authenticating {
+            // The next one is that of the invite.
+            self.join.hops = 0;
             if self.join.stage() != Stage::ReachingRendezvous {
                 // The rendezvous was reached before: its return gets the whole time.
                 self.join.handshake.enter_afresh(now, Stage::ReachingRendezvous);
