@@ -1136,6 +1136,21 @@ fn a_host_that_lost_its_rendezvous_while_it_moves_knows_so_after_a_second_move()
 }
 
 #[test]
+fn a_host_that_got_to_no_other_rendezvous_in_time_dials_soon_after_its_own_has_ended() {
+    let mut host = Alone::told_to_move(6);
+    let busy = FromRendezvous::Refused { link: None, reason: Refusal::Busy };
+    for turn in 3..8 {
+        assert_eq!(host.hears_beside(&busy), [Does::LeavesBeside]);
+        assert_eq!(host.does_within(secs(7)), [Does::DialsBeside(vec![register(turn)])]);
+    }
+    assert_eq!(host.hears_beside(&busy), [Does::LeavesBeside]);
+    let gone = NetworkInput::SignalDown("the connection was reset".to_owned());
+    assert_eq!(host.is_told(gone.into()), []);
+    assert_eq!(host.does_within(ms(400)), [Does::Dials], "the pauses between moves have grown, and are others");
+    host.replays();
+}
+
+#[test]
 fn links_that_change_while_a_host_moves_begin_the_move_anew_with_five_sessions_at_most() {
     let mut host = Alone::told_to_move(4);
     for turn in (3..15).step_by(2) {

@@ -102,6 +102,10 @@ impl Registration {
 
     /// The connection ended or could not be made; whether the session was registered.
     pub(super) fn down(&mut self, now: Timestamp, cause: &str) -> bool {
+        if self.is_registered() {
+            // A connection that worked has ended: the pauses between tries to move were others.
+            self.dialer.answered();
+        }
         self.dialer.down(now);
         self.move_on = None;
         cause.clone_into(&mut self.last_cause);
