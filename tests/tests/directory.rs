@@ -692,7 +692,7 @@ fn fault(town: &mut Town) -> Duration {
 #[test]
 fn after_any_fault_every_host_is_found_from_every_rendezvous() {
     let test = "after_any_fault_every_host_is_found_from_every_rendezvous";
-    for_each_seed(FILE, test, 0..300, |seed| {
+    for_each_seed(FILE, test, 0..1000, |seed| {
         let mut town = Town::new(seed, 2 + seed as usize % 3, 3);
         town.all_are_found(secs(2));
         for _ in 0..2 {
@@ -712,7 +712,7 @@ fn after_any_fault_every_host_is_found_from_every_rendezvous() {
 #[test]
 fn a_directory_that_is_away_ends_no_connection() {
     let test = "a_directory_that_is_away_ends_no_connection";
-    for_each_seed(FILE, test, 0..50, |seed| {
+    for_each_seed(FILE, test, 0..1000, |seed| {
         let mut town = Town::new(seed, 3, 5);
         let before = town.nodes.closed_by_nodes;
         town.nodes.directory(false);
@@ -738,7 +738,7 @@ fn a_directory_that_is_away_ends_no_connection() {
 #[test]
 fn after_a_rendezvous_died_viewers_get_in_within_three_seconds() {
     let test = "after_a_rendezvous_died_viewers_get_in_within_three_seconds";
-    for_each_seed(FILE, test, 0..50, |seed| {
+    for_each_seed(FILE, test, 0..1000, |seed| {
         let mut town = Town::new(seed, 2, 4);
         town.nodes.kill(0);
         // The viewers come before the hosts are back.
@@ -756,7 +756,7 @@ fn after_a_rendezvous_died_viewers_get_in_within_three_seconds() {
 #[test]
 fn a_rendezvous_that_starts_anew_before_its_hosts_are_back_turns_no_viewer_away() {
     let test = "a_rendezvous_that_starts_anew_before_its_hosts_are_back_turns_no_viewer_away";
-    let carried = for_each_seed(FILE, test, 0..50, |seed| {
+    let carried = for_each_seed(FILE, test, 0..1000, |seed| {
         let mut town = Town::new(seed, 2, 4);
         town.nodes.kill(0);
         town.nodes.start(0);
@@ -1315,7 +1315,7 @@ fn town_of_new_hosts(seed: u64, count: usize, hosts: usize) -> Town {
 #[test]
 fn a_deploy_of_all_rendezvous_ends_no_session_and_fails_no_join() {
     let test = "a_deploy_of_all_rendezvous_ends_no_session_and_fails_no_join";
-    let done = for_each_seed(FILE, test, 0..12, |seed| {
+    let done = for_each_seed(FILE, test, 0..100, |seed| {
         let mut deploy = Deploy::new(town_of_new_hosts(seed, 2 + seed as usize % 2, 4));
         let took = deploy.goes_through(true);
         assert!(took.iter().all(|took| *took <= secs(13)), "hosts are not waited for in vain: {took:?}");
@@ -1341,7 +1341,7 @@ fn report(done: &[(u64, (usize, Duration))]) {
 #[test]
 fn a_deploy_in_bad_weather_ends_no_session_and_fails_no_join() {
     let test = "a_deploy_in_bad_weather_ends_no_session_and_fails_no_join";
-    let done = for_each_seed(FILE, test, 0..12, |seed| {
+    let done = for_each_seed(FILE, test, 0..200, |seed| {
         let mut deploy = Deploy::new(town_of_new_hosts(seed, 2 + seed as usize % 2, 4));
         let nodes = &mut deploy.town.nodes;
         nodes.weather = Weather { longest: ms(300), lost: 5 };
@@ -1362,7 +1362,7 @@ fn a_deploy_in_bad_weather_ends_no_session_and_fails_no_join() {
 #[test]
 fn a_deploy_while_the_directory_is_down_ends_no_session_and_hosts_are_where_viewers_come() {
     let test = "a_deploy_while_the_directory_is_down_ends_no_session_and_hosts_are_where_viewers_come";
-    for_each_seed(FILE, test, 0..12, |seed| {
+    for_each_seed(FILE, test, 0..100, |seed| {
         let mut deploy = Deploy::new(town_of_new_hosts(seed, 2, 4));
         deploy.town.nodes.directory(false);
         deploy.town.nodes.drain(0);
@@ -1385,7 +1385,7 @@ fn a_deploy_while_the_directory_is_down_ends_no_session_and_hosts_are_where_view
 #[test]
 fn hosts_that_know_no_move_are_dropped_at_the_end_of_a_deploy_and_lose_nothing() {
     let test = "hosts_that_know_no_move_are_dropped_at_the_end_of_a_deploy_and_lose_nothing";
-    for_each_seed(FILE, test, 0..6, |seed| {
+    for_each_seed(FILE, test, 0..100, |seed| {
         let mut nodes = Nodes::new(seed, 2);
         for host in 0..4 {
             nodes.add_host(host, true);
@@ -1402,7 +1402,7 @@ fn hosts_that_know_no_move_are_dropped_at_the_end_of_a_deploy_and_lose_nothing()
 #[test]
 fn who_is_carried_loses_nothing_whatever_happens_to_either_rendezvous() {
     let test = "who_is_carried_loses_nothing_whatever_happens_to_either_rendezvous";
-    let carried = for_each_seed(FILE, test, 0..12, |seed| {
+    let carried = for_each_seed(FILE, test, 0..100, |seed| {
         let mut deploy = Deploy::with_carried_viewers(town_of_new_hosts(seed, 3, 4));
         let carried = deploy.town.nodes.carried();
         deploy.types_for(secs(2), false);
