@@ -15,7 +15,7 @@ const ECHO_WITHIN: Duration = Duration::from_millis(100);
 
 /// The first output after input was written is shown at once. If the program was printing anyway, the echo is in later
 /// output: a frame is made after this time, then after twice this time, and so on, until the ordinary pace is reached.
-const ECHO_PAUSE: Duration = Duration::from_millis(2);
+const ECHO_PAUSE: Duration = Duration::from_micros(500);
 
 /// A read of the PTY that gave fewer bytes has emptied it: while a program floods, the kernel gives up to 4 KiB at
 /// once.
@@ -253,17 +253,17 @@ mod tests {
         frames.printed(at(6), 1);
         assert!(frames.begin(at(6)));
         let mut pauses = Vec::new();
-        for now in 10..14 {
+        for now in 10..16 {
             let pace = frames.pace(at(now));
             pauses.push((pace, frames.next_at - at(now)));
         }
         let ms = Duration::from_millis;
-        let wanted = [(Pace::Echo, ms(2)), (Pace::Echo, ms(4)), (Pace::Echo, ms(8)), (Pace::Ordinary, FRAME_INTERVAL)];
-        assert_eq!(pauses, wanted);
+        let echoes = [ECHO_PAUSE, ms(1), ms(2), ms(4), ms(8)].map(|pause| (Pace::Echo, pause));
+        assert_eq!((&pauses[..5], pauses[5]), (&echoes[..], (Pace::Ordinary, FRAME_INTERVAL)));
 
         frames.expect_echo(at(200));
         frames.printed(at(301), 1);
-        assert_eq!(frames.deadline(), Some(at(29)), "so late nothing is an echo");
+        assert_eq!(frames.deadline(), Some(at(31)), "so late nothing is an echo");
     }
 
     #[test]
@@ -273,11 +273,11 @@ mod tests {
         frames.printed(at(20), 4095);
         assert!(frames.begin(at(20)));
         assert_eq!(frames.pace(at(20)), Pace::Echo);
-        frames.printed(at(21), 4095);
-        assert_eq!(frames.deadline(), Some(at(22)), "there is more to come");
+        let micros = |count| at(20) + Duration::from_micros(count);
+        frames.printed(micros(100), 4095);
+        assert_eq!(frames.deadline(), Some(at(20) + ECHO_PAUSE), "there is more to come");
         let mut due = Vec::new();
-        for tenth in 0..10 {
-            let now = at(21) + Duration::from_micros(tenth * 100);
+        for now in (100..200).step_by(10).map(micros) {
             frames.printed(now, 10);
             due.push(frames.begin(now));
             if due.last() == Some(&true) {
@@ -285,7 +285,7 @@ mod tests {
             }
         }
         assert_eq!(due, [vec![true; 8], vec![false; 2]].concat());
-        assert_eq!(frames.deadline(), Some(at(25) + Duration::from_micros(700)), "the pause has not grown meanwhile");
+        assert_eq!(frames.deadline(), Some(micros(170) + ECHO_PAUSE * 2), "the pause has not grown meanwhile");
 
         let mut frames = shown();
         frames.printed(at(2), 10);
