@@ -1351,7 +1351,10 @@ fn a_deploy_in_bad_weather_ends_no_session_and_fails_no_join() {
         deploy.goes_through(true);
         // Requests to the directory and connections are lost, and each is waited for or tried again.
         deploy.lost_nothing(secs(10));
+        // A viewer to which a place says `busy` asks again for 10 s, however often its way there was lost before.
+        deploy.town.nodes.run(secs(10));
         let slowest = deploy.all_came_in();
+        assert!(slowest <= secs(15), "the slowest viewer came in after {slowest:?}");
         let behind = deploy.behind;
         deploy.ends();
         (behind, slowest)
