@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use beach_core::endpoint::Paths;
+use beach_core::host::HostNotice;
 use beach_core::ice::relay::{self, Relayed};
 use beach_core::id::{LinkId, SessionId, SessionName};
 use beach_core::machine::Machine as _;
@@ -330,6 +331,26 @@ fn with_a_relay_a_lossy_way_makes_nobody_wait_long_for_the_first_screen() {
         println!("{line}");
         assert!(at(95) <= at_most, "{line}");
     }
+}
+
+/// A person types for a minute while one datagram in five is lost. What is heard directly says that the path lives,
+/// though some of its checks stay unanswered; over the relay, TCP would hold keys up for each lost segment.
+#[test]
+fn loss_alone_moves_nobody_to_the_relay() {
+    for_each_seed(FILE, "loss_alone_moves_nobody_to_the_relay", 0..5, |seed| {
+        determinism::run(seed, move || {
+            let mut world = pair(real::world(seed), [Paths::Any; 2], true);
+            everyone_joins(&mut world, secs(2)).unwrap_or_else(|who| panic!("{who}"));
+            world.viewers[0].wire.loss = 20;
+            for _ in 0..1000 {
+                world.type_keys(0, "k");
+                world.run_for(ms(60));
+            }
+            assert_eq!(paths_told(&world), [false]);
+            let moved = world.hosts[0].notices.iter().find(|(_, notice)| matches!(notice, HostNotice::Path(..)));
+            assert!(moved.is_none(), "the host moved: {moved:?}");
+        });
+    });
 }
 
 // The rendezvous alone.

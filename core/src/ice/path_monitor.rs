@@ -78,8 +78,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(60);
 /// How long the other side is taken to suspect the direct path after it said so.
 const MIRROR_FOR: Duration = Duration::from_secs(2);
 
-/// A path is dead this long after its first unanswered check, if a second check is unanswered too; or when the other
-/// side has been in doubt for this long.
+/// A path is dead this long after its first unanswered check, if a second check is unanswered too and nothing of a lane
+/// was heard meanwhile; or when the other side has been in doubt for this long.
 const DEAD_AFTER: Duration = Duration::from_millis(2500);
 
 /// Pause between two tries to be direct again.
@@ -107,6 +107,8 @@ const SPARES_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct PathMonitor {
     /// The datagrams of lanes that were sent after the last one was heard.
     waiting: Option<Waiting>,
+    /// When a datagram of a lane was heard last.
+    heard_at: Timestamp,
     /// The newest round trip.
     round_trip: Option<Duration>,
     /// When the oldest check was sent after which none was answered, and how many were.
@@ -174,8 +176,8 @@ impl PathMonitor {
     }
 
     /// A datagram of a lane came directly.
-    pub(crate) fn heard(&mut self) {
-        self.waiting = None;
+    pub(crate) fn heard(&mut self, now: Timestamp) {
+        (self.waiting, self.heard_at) = (None, now);
     }
 
     /// A check of the path goes out.
@@ -218,12 +220,19 @@ impl PathMonitor {
         self.doubted = Some((first, now));
     }
 
+    /// Since when checks alone say that the path does not carry, and how many were unanswered. A path that loses many
+    /// datagrams loses checks as well, so they say nothing while lanes are heard. Were this side alone not heard, the
+    /// other side would miss its acknowledgements, and say so.
+    fn unanswered_since(&self) -> Option<(Timestamp, u32)> {
+        self.unanswered.map(|(since, count)| (since.max(self.heard_at), count))
+    }
+
     /// Whether the path is suspect to this side.
     pub(crate) fn suspects(&self, now: Timestamp) -> bool {
         let patience = self.patience();
         let waiting = self.waiting.filter(|waiting| now < waiting.last + patience);
         let unheard = waiting.filter(|waiting| waiting.resumed + self.answered_within() <= now);
-        let since = earliest(unheard.map(|waiting| waiting.since), self.unanswered.map(|(since, _)| since));
+        let since = earliest(unheard.map(|waiting| waiting.since), self.unanswered_since().map(|(since, _)| since));
         since.is_some_and(|since| since + patience <= now)
     }
 
@@ -251,7 +260,7 @@ impl PathMonitor {
 
     /// When the direct path has to prove itself next, if nothing changes.
     pub(crate) fn renewal(&self, off: bool) -> Option<Timestamp> {
-        let dead = self.unanswered.filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
+        let dead = self.unanswered_since().filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
         let doubted = self.doubted.map(|(first, last)| (first + DEAD_AFTER, last + MIRROR_FOR));
         let doubted = doubted.filter(|(due, until)| due <= until).map(|(due, _)| due);
         let ready = self.woken.map_or(Timestamp::ZERO, |woken| woken + SPARES_WITHIN);
@@ -286,13 +295,13 @@ mod tests {
         watch.measured(Some(Duration::from_millis(300)));
         watch.sent(at(600));
         assert_eq!([799, 800].map(|now| watch.suspects(at(now))), [false, true]);
-        watch.heard();
+        watch.heard(at(850));
         assert!(!watch.suspects(at(900)));
         watch.checked(at(900));
-        watch.heard();
-        assert!(watch.suspects(at(1700)), "what is heard does not say that this side is");
+        watch.heard(at(950));
+        assert_eq!([1749, 1750].map(|now| watch.suspects(at(now))), [false, true], "once nothing is heard");
         watch.answered();
-        assert!(!watch.suspects(at(1700)));
+        assert!(!watch.suspects(at(1750)));
     }
 
     #[test]
@@ -335,6 +344,22 @@ mod tests {
         assert_eq!(renewed[..3], [25, 75, 125]);
         assert_eq!(renewed[24..], [1225, 1275, 1375, 1575, 1975, 2575, 3175, 3775, 4375, 4975]);
         assert!(!watch.renews(at(600_000), false) && watch.renewal(false).is_none());
+    }
+
+    #[test]
+    fn a_path_on_which_lanes_are_heard_is_not_dead_though_its_checks_stay_unanswered() {
+        let mut watch = PathMonitor::default();
+        for second in 0..20 {
+            watch.checked(at(second * 1000));
+            watch.heard(at(second * 1000 + 500));
+            assert!(!watch.renews(at(second * 1000 + 999), false), "second {second}");
+        }
+        assert_eq!([21_999, 22_000].map(|now| watch.renews(at(now), false)), [false, true], "once nothing is heard");
+        // The other side hears nothing.
+        let mut watch = PathMonitor::default();
+        watch.heard(at(2400));
+        [0, 1000, 2000].into_iter().for_each(|now| watch.doubted(at(now)));
+        assert_eq!([2499, 2500].map(|now| watch.renews(at(now), false)), [false, true]);
     }
 
     #[test]
