@@ -11,8 +11,9 @@ use crate::terminal::{Overlay, Painter, Screen, Size};
 use crate::time::{Timestamp, earliest};
 use crate::wire::frame::Down;
 
-/// A frame with missing lines is painted as it is after this long: half a refresh of the screen, which nobody sees.
-const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(8);
+/// A frame with missing lines is painted as it is after this long: a quarter of a refresh of the screen. On a path that
+/// loses datagrams every echo beside other output waits for it.
+const INCOMPLETE_AT_MOST: Duration = Duration::from_millis(4);
 
 /// How far the own terminal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
