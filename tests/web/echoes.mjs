@@ -12,6 +12,10 @@ const PROGRAM = ["sh", "-c", "stty raw -echo; printf READY; exec stdbuf -o0 tr x
 /** The pause between two keys, in milliseconds: at least and at most. The keys come whether their echoes do or not, as in bench/. */
 export const USUAL_PACE = { shortest: 30, longest: 90 };
 
+/** A person who opens a page looks at it before the first key. Meanwhile the page starts its WebGL renderer, which takes its only thread. */
+const LOOKS_MS = 500;
+const looks = () => new Promise((resolve) => setTimeout(resolve, LOOKS_MS));
+
 const pause = ({ shortest, longest }) => new Promise((resolve) => setTimeout(resolve, shortest + Math.random() * (longest - shortest)));
 
 /** Runs in pages and in node: how many cells are before the cursor. In the last column the cursor stays until the next character. */
@@ -39,6 +43,7 @@ function watch(terminal, placeOf) {
 async function typed(page, terminal, keys, pace, ready = () => {}) {
   await page.evaluate(`(${watch})(${terminal}, ${placeOf})`);
   ready();
+  await looks();
   for (let key = 0; key < keys; key += 1) {
     await page.keyboard.press("x");
     await pause(pace);
@@ -87,6 +92,7 @@ export async function echoesOfJoin(scratch, keys, pace) {
   await eventually("the first screen of beach join", () => start !== undefined).catch((error) => {
     throw new Error(`${error.message}: ${viewer.stdout} ${viewer.stderr}`);
   });
+  await looks();
   for (let key = 0; key < keys; key += 1) {
     pressed.push(performance.now());
     viewer.child.stdin.write("x");
