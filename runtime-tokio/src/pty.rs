@@ -27,9 +27,9 @@ use tokio::time::{Instant, sleep_until};
 pub use self::settings::{Charset, LineSettings};
 use self::writing::{Signalled, Writing};
 
-/// Most bytes in one [`PtyEvent::Output`]: what the kernel gives in one read. Reads are not gathered into one event. While
-/// a program floods, each read waits for the kernel's own thread that carries the output, up to half a millisecond when
-/// the processors are busy, and a key must not wait for several of these.
+/// Most bytes in one [`PtyEvent::Output`]: what the kernel gives in one read. Reads are not gathered into one event.
+/// While a program floods, each read waits for the kernel's own thread that carries the output, up to half a
+/// millisecond when the processors are busy, and a key must not wait for several of these.
 pub const OUTPUT_BYTES_MAX: usize = 4 * 1024;
 
 /// Silence after the command's end until its output counts as complete. Reached only when another process still holds

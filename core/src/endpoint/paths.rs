@@ -45,7 +45,11 @@ impl<P: Peer> Live<P> {
     ) {
         let in_use = self.path.filter(|path| (path.local, path.remote) == ends);
         if is_of_a_lane(bytes) {
-            self.watch.heard(now);
+            if in_use.is_some() && self.detours.copies {
+                self.watch.heard_in_use();
+            } else {
+                self.watch.heard();
+            }
             if in_use.is_none() {
                 self.disturbed(now);
             }

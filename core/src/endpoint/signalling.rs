@@ -123,7 +123,9 @@ where
         let Secrets::Viewer(invite) = &self.keys.secrets else { return };
         let (session, role) = (invite.session, invite.role);
         let versions = VERSIONS.to_vec();
-        if !self.links.contains_key(&link) {
+        if let Some(known) = self.links.get_mut(&link) {
+            known.is_closed = false;
+        } else {
             self.links.insert(link, Link::new(role, versions.clone(), resumes));
         }
         let moves = !self.engine.has_own_sockets();

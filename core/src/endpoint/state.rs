@@ -27,8 +27,8 @@ pub(super) struct Link<P> {
     pub(super) session: Option<SessionId>,
     /// The link whose member comes back on this one.
     pub(super) resumes: Option<LinkId>,
-    /// The rendezvous has told that the link is closed there. A viewer may join again by the same link: this side has
-    /// nothing to close there until it is told of that.
+    /// The rendezvous has told that the link is closed there. A viewer may join again by the same link: until then this
+    /// side has nothing to close there.
     pub(super) is_closed: bool,
     /// The rendezvous carries its datagrams, and may.
     pub(super) relay: bool,

@@ -72,15 +72,20 @@ fn transaction(bytes: &[u8], kind: [u8; 2]) -> Option<[u8; 12]> {
 /// a reason.
 const SUSPECT_AFTER: Duration = Duration::from_millis(400);
 
-/// What is answered at all is answered within a round trip and this: lanes acknowledge within 5 ms, and timers are late.
+/// What is answered at all is answered within a round trip and this: lanes acknowledge within 5 ms, and timers are
+/// late.
 const ANSWERED_WITHIN: Duration = Duration::from_millis(60);
 
 /// How long the other side is taken to suspect the direct path after it said so.
 const MIRROR_FOR: Duration = Duration::from_secs(2);
 
-/// A path is dead this long after its first unanswered check, if a second check is unanswered too and nothing of a lane
-/// was heard meanwhile; or when the other side has been in doubt for this long.
+/// A path is dead this long after its first unanswered check, if a second check is unanswered too; or when the other
+/// side has been in doubt for this long.
 const DEAD_AFTER: Duration = Duration::from_millis(2500);
+
+/// So many unanswered checks in a row count also while lanes are heard. A path that loses one datagram in five loses so
+/// many in a row about once in a day.
+const EXCUSED_IN_A_ROW: u32 = 8;
 
 /// Pause between two tries to be direct again.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
@@ -107,8 +112,8 @@ const SPARES_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct PathMonitor {
     /// The datagrams of lanes that were sent after the last one was heard.
     waiting: Option<Waiting>,
-    /// When a datagram of a lane was heard last.
-    heard_at: Timestamp,
+    /// How many checks in a row were not answered, whatever was heard.
+    in_a_row: u32,
     /// The newest round trip.
     round_trip: Option<Duration>,
     /// When the oldest check was sent after which none was answered, and how many were.
@@ -125,8 +130,8 @@ pub(crate) struct PathMonitor {
 /// Datagrams of lanes after which none was heard. Only some are answered: an acknowledgement is not.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    /// When the oldest was sent. The datagrams that are answered follow each other soon, so one from before a long pause
-    /// does not count.
+    /// When the oldest was sent. The datagrams that are answered follow each other soon, so one from before a long
+    /// pause does not count.
     since: Timestamp,
     /// When the first was sent after the last pause in which an answer would have come. Those before the pause may all
     /// be acknowledgements, so these have to be given the time for an answer.
@@ -154,7 +159,8 @@ impl PathMonitor {
     /// A datagram of a lane goes out directly.
     pub(crate) fn sent(&mut self, now: Timestamp) {
         let before = self.waiting.filter(|waiting| now < waiting.last + self.patience());
-        let goes_on = before.filter(|waiting| now < waiting.last + self.answered_within());
+        let goes_on =
+            before.filter(|waiting| now < waiting.last + self.answered_within() || self.is_overdue(*waiting, now));
         self.waiting = Some(Waiting {
             since: before.map_or(now, |waiting| waiting.since),
             resumed: goes_on.map_or(now, |waiting| waiting.resumed),
@@ -176,18 +182,28 @@ impl PathMonitor {
     }
 
     /// A datagram of a lane came directly.
-    pub(crate) fn heard(&mut self, now: Timestamp) {
-        (self.waiting, self.heard_at) = (None, now);
+    pub(crate) fn heard(&mut self) {
+        self.waiting = None;
+    }
+
+    /// It came on the path in use, on a link whose other side can say by the relay that this side is not heard. Checks
+    /// that stay unanswered count no more: a path that loses many datagrams loses checks as well.
+    pub(crate) fn heard_in_use(&mut self) {
+        self.heard();
+        if self.in_a_row < EXCUSED_IN_A_ROW {
+            self.unanswered = None;
+        }
     }
 
     /// A check of the path goes out.
     pub(crate) fn checked(&mut self, now: Timestamp) {
         self.unanswered = Some(self.unanswered.map_or((now, 1), |(since, count)| (since, count.saturating_add(1))));
+        self.in_a_row = self.in_a_row.saturating_add(1);
     }
 
     /// A check was answered. The path has proved itself: a later death counts as a new one.
     pub(crate) fn answered(&mut self) {
-        (self.unanswered, self.waiting) = (None, None);
+        (self.unanswered, self.waiting, self.in_a_row) = (None, None, 0);
         self.renewed = self.renewed.map(|(at, _)| (at, 0));
     }
 
@@ -220,20 +236,17 @@ impl PathMonitor {
         self.doubted = Some((first, now));
     }
 
-    /// Since when checks alone say that the path does not carry, and how many were unanswered. A path that loses many
-    /// datagrams loses checks as well, so they say nothing while lanes are heard. Were this side alone not heard, the
-    /// other side would miss its acknowledgements, and say so.
-    fn unanswered_since(&self) -> Option<(Timestamp, u32)> {
-        self.unanswered.map(|(since, count)| (since.max(self.heard_at), count))
+    /// Whether datagrams have been waiting for an answer for too long.
+    fn is_overdue(&self, waiting: Waiting, now: Timestamp) -> bool {
+        waiting.resumed + self.answered_within() <= now && waiting.since + self.patience() <= now
     }
 
     /// Whether the path is suspect to this side.
     pub(crate) fn suspects(&self, now: Timestamp) -> bool {
         let patience = self.patience();
         let waiting = self.waiting.filter(|waiting| now < waiting.last + patience);
-        let unheard = waiting.filter(|waiting| waiting.resumed + self.answered_within() <= now);
-        let since = earliest(unheard.map(|waiting| waiting.since), self.unanswered_since().map(|(since, _)| since));
-        since.is_some_and(|since| since + patience <= now)
+        waiting.is_some_and(|waiting| self.is_overdue(waiting, now))
+            || self.unanswered.is_some_and(|(since, _)| since + patience <= now)
     }
 
     /// Whether the path is suspect to the other side.
@@ -260,7 +273,7 @@ impl PathMonitor {
 
     /// When the direct path has to prove itself next, if nothing changes.
     pub(crate) fn renewal(&self, off: bool) -> Option<Timestamp> {
-        let dead = self.unanswered_since().filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
+        let dead = self.unanswered.filter(|(_, count)| *count > 1).map(|(since, _)| since + DEAD_AFTER);
         let doubted = self.doubted.map(|(first, last)| (first + DEAD_AFTER, last + MIRROR_FOR));
         let doubted = doubted.filter(|(due, until)| due <= until).map(|(due, _)| due);
         let ready = self.woken.map_or(Timestamp::ZERO, |woken| woken + SPARES_WITHIN);
@@ -295,13 +308,16 @@ mod tests {
         watch.measured(Some(Duration::from_millis(300)));
         watch.sent(at(600));
         assert_eq!([799, 800].map(|now| watch.suspects(at(now))), [false, true]);
-        watch.heard(at(850));
+        watch.heard();
         assert!(!watch.suspects(at(900)));
         watch.checked(at(900));
-        watch.heard(at(950));
-        assert_eq!([1749, 1750].map(|now| watch.suspects(at(now))), [false, true], "once nothing is heard");
+        watch.heard();
+        assert!(watch.suspects(at(1700)), "what is heard does not say that this side is");
         watch.answered();
-        assert!(!watch.suspects(at(1750)));
+        assert!(!watch.suspects(at(1700)));
+        watch.checked(at(1800));
+        watch.heard_in_use();
+        assert!(!watch.suspects(at(2600)), "the other side would say so");
     }
 
     #[test]
@@ -316,6 +332,10 @@ mod tests {
         watch.measured(Some(Duration::from_millis(40)));
         [0, 15, 150, 300].into_iter().for_each(|now| watch.sent(at(now)));
         assert_eq!([399, 400].map(|now| watch.suspects(at(now))), [false, true]);
+        [450, 600].into_iter().for_each(|now| {
+            watch.sent(at(now));
+            assert!([now, now + 15].iter().all(|now| watch.suspects(at(*now))), "until something is heard");
+        });
     }
 
     #[test]
@@ -347,18 +367,21 @@ mod tests {
     }
 
     #[test]
-    fn a_path_on_which_lanes_are_heard_is_not_dead_though_its_checks_stay_unanswered() {
+    fn a_path_on_which_lanes_are_heard_is_not_dead_though_some_checks_stay_unanswered() {
         let mut watch = PathMonitor::default();
-        for second in 0..20 {
+        for second in 0..u64::from(EXCUSED_IN_A_ROW) {
+            assert!(!watch.renews(at(second * 1000), false), "second {second}");
+            watch.heard_in_use();
             watch.checked(at(second * 1000));
-            watch.heard(at(second * 1000 + 500));
-            assert!(!watch.renews(at(second * 1000 + 999), false), "second {second}");
         }
-        assert_eq!([21_999, 22_000].map(|now| watch.renews(at(now), false)), [false, true], "once nothing is heard");
+        watch.heard_in_use();
+        assert_eq!([9499, 9500].map(|now| watch.renews(at(now), false)), [false, false], "one check alone");
+        watch.checked(at(9500));
+        assert_eq!([9501, 9502].map(|now| watch.renews(at(now), false)), [true, false], "by now it would be answered");
         // The other side hears nothing.
         let mut watch = PathMonitor::default();
-        watch.heard(at(2400));
         [0, 1000, 2000].into_iter().for_each(|now| watch.doubted(at(now)));
+        watch.heard_in_use();
         assert_eq!([2499, 2500].map(|now| watch.renews(at(now), false)), [false, true]);
     }
 

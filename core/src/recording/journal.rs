@@ -105,9 +105,12 @@ enum Compare {
     Nothing,
 }
 
-/// How long after the last input [`replay_inputs`] waits for an end. An ending machine waits some seconds for each screen
-/// and goodbye that is not acknowledged. Only a host's linger can be longer, and has then to be in the recording.
+/// How long after the last input [`replay_inputs`] waits for an end. An ending machine waits some seconds for each
+/// screen and goodbye that is not acknowledged. Only a host's linger can be longer, and has then to be in the recording.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
+
+/// Most timers in that time: a machine whose deadline does not move would be asked without end.
+const TICKS_AT_MOST: u32 = 100_000;
 
 /// Begins a file.
 pub fn begin(file: &mut Vec<u8>) {
@@ -256,7 +259,9 @@ where
     }
     if compare == Compare::Nothing && outcome.recorded.is_some() {
         let until = outcome.at + ENDS_WITHIN;
+        let mut ticks = 0..TICKS_AT_MOST;
         while outcome.now.is_none()
+            && ticks.next().is_some()
             && let Some(at) = machine.deadline().filter(|at| *at <= until)
         {
             outcome.at = outcome.at.max(at);

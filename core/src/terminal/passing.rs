@@ -1,7 +1,7 @@
 //! Lines that pass through the whole window within one read: nobody sees them there, so they become lines of the
 //! history without being written into the model's grid first.
 //!
-//! While a program floods, a read has ten times as many lines as the window. Only plain text is read this way (see
+//! While a program floods, a read of 4 KiB often has more lines than the window. Only plain text is read this way (see
 //! `plain`), and only where it does nothing but scroll: from the beginning of the blank last row, on the main screen,
 //! without a region. What is left in the window at the end is printed as ever.
 

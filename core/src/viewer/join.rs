@@ -49,8 +49,8 @@ pub(super) struct Join {
     pub(super) begun_anew: u32,
     /// When the rendezvous was not reached last.
     unreached_at: Option<Timestamp>,
-    /// How often one rendezvous has sent the viewer to another, since one let the viewer in, or since the viewer came by
-    /// its invite.
+    /// How often one rendezvous has sent the viewer to another, since one let the viewer in, or since the viewer came
+    /// by its invite.
     pub(super) hops: u32,
     /// When that happened first, if no rendezvous has let the viewer in since.
     moved_at: Option<Timestamp>,

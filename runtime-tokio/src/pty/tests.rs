@@ -285,13 +285,12 @@ async fn a_command_that_ignores_the_hang_up_is_killed() {
 #[tokio::test]
 async fn an_event_has_no_more_output_than_one_read_gives() {
     let mut pty = spawn("head -c 1000000 /dev/zero");
-    let (mut events, mut total) = (0usize, 0usize);
+    let mut total = 0;
 
     loop {
         match next(&mut pty).await {
             PtyEvent::Output(bytes) => {
                 assert!(bytes.len() <= OUTPUT_BYTES_MAX);
-                events += 1;
                 total += bytes.len();
             }
             PtyEvent::Written => {}
@@ -300,7 +299,6 @@ async fn an_event_has_no_more_output_than_one_read_gives() {
     }
 
     assert_eq!(total, 1_000_000);
-    assert!(events >= total / OUTPUT_BYTES_MAX);
 }
 
 #[tokio::test]
