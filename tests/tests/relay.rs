@@ -333,8 +333,9 @@ fn with_a_relay_a_lossy_way_makes_nobody_wait_long_for_the_first_screen() {
     }
 }
 
-/// A person types for a minute, fast or slowly, while one datagram in five is lost. What is heard directly says that the
-/// path lives, though some of its checks stay unanswered; over the relay, TCP would hold keys up for each lost segment.
+/// A person types for a minute, fast or slowly, while one datagram in five is lost. What is heard directly says that
+/// the path lives, though some of its checks stay unanswered; over the relay, TCP would hold keys up for each lost
+/// segment.
 #[test]
 fn loss_alone_moves_nobody_to_the_relay() {
     for_each_seed(FILE, "loss_alone_moves_nobody_to_the_relay", 0..10, |seed| {

@@ -106,7 +106,8 @@ enum Compare {
 }
 
 /// How long after the last input [`replay_inputs`] waits for an end. An ending machine waits some seconds for each
-/// screen and goodbye that is not acknowledged. Only a host's linger can be longer, and has then to be in the recording.
+/// screen and goodbye that is not acknowledged. Only a host's linger can be longer, and has then to be in the
+/// recording.
 const ENDS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Most timers in that time: a machine whose deadline does not move would be asked without end.
@@ -177,7 +178,7 @@ pub fn replay(records: &[Record], show: impl FnMut(Replayed)) -> Result<Outcome,
 
 /// Replays the inputs of a recording, for example of an older beach. The machine may put out something else than it did
 /// then, and so wait for what the other side never sent in that run. A machine that had ended then, and has not at the
-/// last input, is therefore given only its timers for [`ENDS_WITHIN`].
+/// last input, is therefore given only its timers, for 30 s.
 ///
 /// # Errors
 /// The first record does not say what was recorded, or an input cannot be read any more.
