@@ -83,8 +83,8 @@ const MIRROR_FOR: Duration = Duration::from_secs(2);
 /// side has been in doubt for this long.
 const DEAD_AFTER: Duration = Duration::from_millis(2500);
 
-/// So many unanswered checks in a row count also while lanes are heard. A path that loses one datagram in five loses so
-/// many in a row about once in a day.
+/// So many unanswered checks in a row count also while lanes are heard. Of a path that loses one datagram in five, 36 %
+/// of the checks stay unanswered, and eight in a row with a probability of 0.03 %.
 const EXCUSED_IN_A_ROW: u32 = 8;
 
 /// Pause between two tries to be direct again.
