@@ -311,7 +311,7 @@ impl Server {
         }
     }
 
-    /// Queues a text for a connection. At most [`OUTBOUND_MAX`] wait, with 256 KiB at most, or 16 KiB while the
+    /// Queues a text for a connection. At most [`OUTBOUND_MAX`] wait, with 256 KiB at most, or 4 KiB while the
     /// connection takes no part; one too many ends it. To a connection that is gone it does nothing.
     pub fn send(&mut self, connection: ConnectionId, text: String) {
         let Some(open) = self.open.get_mut(&connection) else {

@@ -37,6 +37,17 @@ pub(crate) const HANDSHAKES_BURST: u64 = 512;
 /// datagrams would wait there.
 const UNSENT_BYTES_MAX: usize = 16 * 1024;
 
+/// The longest record, in bytes: RFC 8446, 5.1 and 5.2, and the head of 5 bytes.
+const RECORD_BYTES_MAX: usize = PLAIN_BYTES_MAX + 256 + 5;
+
+/// The content of the longest record.
+const PLAIN_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes that TLS holds of a connection at most, once the connection is up: a record that has not come as a whole, the
+/// content of the one before, and what the system has not taken yet. Until then a message of the handshake may have 64
+/// KiB (rustls), and nothing else is held.
+pub(crate) const HELD_BYTES_MAX: usize = RECORD_BYTES_MAX + PLAIN_BYTES_MAX + UNSENT_BYTES_MAX;
+
 /// The first byte of a connection that begins with TLS: a record of the handshake.
 pub(crate) const HANDSHAKE_RECORD: u8 = 0x16;
 

@@ -34,9 +34,12 @@ const BUFFER_BYTES: usize = 2 * 1024;
 /// next one is written.
 const WRITE_BUFFER_BYTES_MAX: usize = 24 * 1024;
 
-/// Bytes that a WebSocket holds at most, beside its queue: the beginning of a message in several frames, one more frame
-/// of the largest size, and what is written.
-pub(crate) const HELD_BYTES_MAX: usize = BUFFER_BYTES + 2 * MESSAGE_BYTES_MAX + WRITE_BUFFER_BYTES_MAX;
+/// Bytes that a WebSocket holds at most, beside its queue, if no text for its peer is longer than so many bytes: the
+/// beginning of a message in several frames, one more frame of the largest size, and the text that is written, behind a
+/// usual one.
+pub(crate) const fn held_bytes_max(text_bytes_max: usize) -> usize {
+    BUFFER_BYTES + 2 * MESSAGE_BYTES_MAX + text_bytes_max + BUFFER_BYTES
+}
 
 /// How long one message may take to leave before the connection counts as dead.
 pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(10);

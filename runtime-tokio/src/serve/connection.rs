@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use super::client_address::{FORWARDED_FOR, Origin, Proxies};
 use super::http::{Ended, HEAD_DEADLINE, Visitor, converse, routes, routes_when_full};
 use super::proxy_header::{self, Announced};
-use super::room::{Part, REQUESTS, Roomy, STRANGERS_TEXT_BYTES_MAX};
+use super::room::{Part, Room, Roomy, STRANGERS_TEXT_BYTES_MAX};
 use super::stream::Stream;
 use super::tls::{Secured, secure};
 use super::{Caller, Handle, OUTBOUND_MAX, Queues, Report};
@@ -89,7 +89,7 @@ pub(super) async fn serve(arrived: Arrived, front: &Front, queues: &Queues) {
         tracing::debug!(connection, %error, "the connection is gone already");
         return;
     }
-    REQUESTS.give(&arrived.stream);
+    Room::for_requests(front.tls.is_some()).give(&arrived.stream);
     // In a box, which is gone before the connection is a WebSocket: that one may rest for days.
     match Box::pin(before(arrived, front, queues)).await {
         Some(Ended::WebSocket(stream, early, caller)) => {

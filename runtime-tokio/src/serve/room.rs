@@ -14,7 +14,8 @@ use tokio::net::TcpStream;
 use super::OUTBOUND_MAX;
 use super::http::HEAD_BYTES_MAX;
 use super::stream::Stream;
-use crate::websocket::{HELD_BYTES_MAX, SLOTS_BYTES};
+use crate::tls::HELD_BYTES_MAX as TLS_HELD_BYTES_MAX;
+use crate::websocket::{SLOTS_BYTES, held_bytes_max};
 
 /// Bytes that the system may hold of one connection and the server has not read yet: as much as a session has relayed
 /// in a quarter of a second. The system itself would let megabytes wait.
@@ -24,19 +25,37 @@ pub(super) const UNREAD_BYTES_MAX: u32 = 128 * 1024;
 pub(super) const TEXT_BYTES_MAX: usize = 256 * 1024;
 
 /// The same for a connection that takes no part: it gets short answers alone.
-pub(super) const STRANGERS_TEXT_BYTES_MAX: usize = 16 * 1024;
+pub(super) const STRANGERS_TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// What a connection that takes no part may cost the server at most, in bytes: the system's buffers as they are set,
-/// those of HTTP, and afterwards those of its WebSocket and the texts that wait for it. TLS has buffers besides.
-pub const STRANGERS_BYTES_MAX: usize = if REQUESTS_BYTES > WEBSOCKET_BYTES { REQUESTS_BYTES } else { WEBSOCKET_BYTES };
+/// those of TLS and of HTTP, and after the requests those of its WebSocket and the texts that wait for it.
+pub const STRANGERS_BYTES_MAX: usize = most([
+    REQUESTS.bytes() + HTTP_BYTES,
+    REQUESTS_OVER_TLS.bytes() + TLS_HELD_BYTES_MAX + HTTP_BYTES,
+    STRANGER.bytes() + WEBSOCKET_BYTES,
+    STRANGER_OVER_TLS.bytes() + TLS_HELD_BYTES_MAX + WEBSOCKET_BYTES,
+]);
 
 /// hyper has one buffer for each direction.
-const REQUESTS_BYTES: usize = REQUESTS.bytes() + 2 * HEAD_BYTES_MAX;
+const HTTP_BYTES: usize = 2 * HEAD_BYTES_MAX;
 
+/// The longest text is written while others wait.
 const WEBSOCKET_BYTES: usize =
-    STRANGER.bytes() + HELD_BYTES_MAX + STRANGERS_TEXT_BYTES_MAX + SLOTS_BYTES + OUTBOUND_MAX * size_of::<String>();
+    held_bytes_max(STRANGERS_TEXT_BYTES_MAX) + STRANGERS_TEXT_BYTES_MAX + SLOTS_BYTES + OUTBOUND_MAX * size_of::<String>();
 
 const _: () = assert!(STRANGERS_BYTES_MAX <= 128 * 1024, "a stranger costs little");
+
+/// The largest of these.
+const fn most(bytes: [usize; 4]) -> usize {
+    let (mut most, mut index) = (0, 0);
+    while index < bytes.len() {
+        if bytes[index] > most {
+            most = bytes[index];
+        }
+        index += 1;
+    }
+    most
+}
 
 /// The room of one connection in the system's buffers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,10 +67,16 @@ pub(super) struct Room {
 }
 
 /// While a connection carries requests. A browser gets the page through it: 64 KiB a round trip.
-pub(super) const REQUESTS: Room = Room { unread: 24 * 1024, unacknowledged: 64 * 1024 };
+const REQUESTS: Room = Room { unread: 24 * 1024, unacknowledged: 64 * 1024 };
+
+/// The same where TLS has buffers of its own besides.
+const REQUESTS_OVER_TLS: Room = Room { unread: 8 * 1024, unacknowledged: 52 * 1024 };
 
 /// While a WebSocket takes no part in anything.
-pub(super) const STRANGER: Room = Room { unread: 24 * 1024, unacknowledged: 16 * 1024 };
+const STRANGER: Room = Room { unread: 24 * 1024, unacknowledged: 16 * 1024 };
+
+/// The same where TLS has buffers of its own besides.
+const STRANGER_OVER_TLS: Room = Room { unread: 8 * 1024, unacknowledged: 16 * 1024 };
 
 /// Once a WebSocket takes part. What is relayed fills 400 ms of the way with 256 KiB, at 512 KiB a second; the system
 /// may grant less.
@@ -60,6 +85,15 @@ const PARTICIPANT: Room = Room { unread: UNREAD_BYTES_MAX as usize, unacknowledg
 impl Room {
     const fn bytes(self) -> usize {
         self.unread + self.unacknowledged
+    }
+
+    /// The room of a connection that carries requests, over TLS or not.
+    pub(super) const fn for_requests(over_tls: bool) -> Room {
+        if over_tls { REQUESTS_OVER_TLS } else { REQUESTS }
+    }
+
+    const fn for_strangers(over_tls: bool) -> Room {
+        if over_tls { STRANGER_OVER_TLS } else { STRANGER }
     }
 
     /// Gives a connection this room.
@@ -94,7 +128,7 @@ pub(super) struct Roomy {
 
 impl Roomy {
     pub(super) fn new(stream: Stream, part: Part) -> Roomy {
-        STRANGER.give(stream.tcp());
+        Room::for_strangers(stream.is_encrypted()).give(stream.tcp());
         Roomy { stream, part: Some(part) }
     }
 

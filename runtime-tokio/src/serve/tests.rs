@@ -295,6 +295,7 @@ async fn the_largest_message_passes() {
     let text = "x".repeat(MESSAGE_BYTES_MAX);
 
     client.send(text.clone());
+    server.takes_part(connection);
     server.send(connection, text.clone());
 
     assert_eq!(client_next(&mut client).await, SignalEvent::Text(text.clone()));

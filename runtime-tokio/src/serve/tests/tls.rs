@@ -130,6 +130,7 @@ async fn a_server_with_a_certificate_speaks_https_only_and_says_so() {
 
     let (mut stream, connection) = web_socket(&mut server, &trusts).await;
     let text = "x".repeat(MESSAGE_BYTES_MAX);
+    server.takes_part(connection);
     server.send(connection, text.clone());
     server.close(connection);
     let mut got = Vec::new();
