@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use beach_core::crypto::invite::Invite;
+use beach_core::endpoint::note::Step;
 use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
 use beach_core::peer::engine::Engine;
@@ -343,6 +344,27 @@ fn a_rendezvous_that_loses_repeats_and_reorders_envelopes_only_makes_it_slower()
         everyone_joins(&mut world, secs(20)).unwrap_or_else(|who| panic!("{who}"));
         quiet(&mut world);
     });
+}
+
+#[test]
+fn repeated_envelopes_are_not_taken_for_forged_ones() {
+    let mut world = world();
+    world.meddler = Some(Box::new(|_, signal: Signal| {
+        let copies = if signal.text.contains(r#""type":"envelope""#) { 3 } else { 1 };
+        vec![signal; copies]
+    }));
+    let mut host = HostPlan::new(1);
+    host.signal = Wire::steady(ms(5));
+    world.add_host(host);
+    let mut plan = ViewerPlan::of(1, Role::Control);
+    plan.signal = Wire::steady(ms(5));
+    let viewer = world.add_viewer(plan);
+    world.run_for(secs(5));
+
+    assert!(is_live(&world, viewer));
+    for (at, note) in world.hosts[0].notes.iter().chain(&world.viewers[viewer].notes) {
+        assert!(!matches!(note.step, Step::EnvelopeDropped(_)), "{at:?}: {note:?}");
+    }
 }
 
 #[test]

@@ -483,7 +483,7 @@ fn nothing_reaches_the_pty_before_the_host_said_yes_in_any_order_of_events() {
         asked
     });
     let count = asked.iter().filter(|(_, asked)| *asked).count();
-    assert!(count > 5_000, "most got as far as being asked about: {count}");
+    assert!(count > asked.len() / 2, "most got as far as being asked about: {count}");
 }
 
 /// Joins with this invite, from now on.

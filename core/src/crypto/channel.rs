@@ -289,6 +289,78 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sealed_and_what_is_opened_has_its_limits() {
+        let (mut host, mut viewer) = pair();
+        let now = Timestamp::ZERO;
+        let longest = vec![7; MAX_ENVELOPE - 64];
+        let envelope = host.seal(now, &longest).expect("as long as it may be");
+        assert_eq!(viewer.open(&envelope), Ok(Some(longest.clone())));
+        for more in [1, 2] {
+            assert_eq!(host.seal(now, &[&longest[..], &[7; 2][..more]].concat()).err(), Some(SealError::Full));
+            assert_eq!(viewer.open(&vec![NUMBERED; MAX_ENVELOPE + more]), Err(SealError::Malformed));
+            assert_eq!(viewer.open(&[NUMBERED; HEADER + TAG][more..]), Err(SealError::Malformed));
+        }
+        assert_eq!(viewer.open(&[NUMBERED; MAX_ENVELOPE]), Err(SealError::Forged));
+        assert_eq!(viewer.open(&[NUMBERED; HEADER + TAG]), Err(SealError::Forged));
+        assert_eq!(viewer.open(&[]), Err(SealError::Malformed));
+
+        for _ in 1..MAX_OUTSTANDING {
+            host.seal(now, b"x").expect("room");
+        }
+        assert_eq!(host.seal(now, b"x").err(), Some(SealError::Full));
+    }
+
+    #[test]
+    fn a_sealed_message_of_the_longest_description_fits_into_a_message_of_signalling() {
+        let (mut host, _) = pair();
+        let description = vec![7; 4 * 1024];
+        assert!(host.seal(Timestamp::ZERO, &description).is_ok());
+        assert!(MAX_ENVELOPE.div_ceil(3) * 4 + 512 <= crate::wire::signal::MAX_MESSAGE);
+    }
+
+    #[test]
+    fn only_what_arrived_is_acknowledged() {
+        let (mut host, mut viewer) = pair();
+        let [first, second] = [b"1", b"2"].map(|body| host.seal(Timestamp::ZERO, body).expect("room"));
+        assert_eq!(viewer.open(&first), Ok(Some(b"1".to_vec())));
+        for ack in viewer.due(Timestamp::ZERO).1 {
+            assert_eq!(host.open(&ack), Ok(None));
+        }
+        let later = host.deadline().expect("the second one");
+        assert_eq!(host.due(later), (1, vec![second]));
+    }
+
+    #[test]
+    fn everything_is_repeated_at_once_after_a_new_connection_and_nothing_once_settled() {
+        let (mut host, _) = pair();
+        let now = Timestamp::ZERO;
+        let sent = [b"1", b"2"].map(|body| host.seal(now, body).expect("room"));
+        assert_eq!(host.due(now), (0, vec![]));
+        host.repeat_all(now);
+        assert_eq!(host.deadline(), Some(now));
+        assert_eq!(host.due(now), (2, sent.to_vec()));
+        host.settle();
+        assert_eq!((host.deadline(), host.due(now + REPEAT_AT_MOST)), (None, (0, vec![])));
+    }
+
+    #[test]
+    fn a_number_far_ahead_leaves_only_what_is_near_it() {
+        let mut window = Window::default();
+        for number in [0, 1, 64, 66, 65] {
+            assert_eq!(window.take(number), Ok(()), "{number}");
+        }
+        assert_eq!(window.take(2), Err(SealError::Replayed), "too far behind");
+        for number in [64, 65, 66] {
+            assert!(window.holds(number));
+            assert_eq!(window.take(number), Err(SealError::Replayed), "{number}");
+        }
+        assert_eq!(window.take(3), Ok(()), "the oldest that can be told");
+        assert!(!window.holds(67) && !window.holds(4));
+        assert_eq!(window.take(67 + REPLAY_WINDOW), Ok(()));
+        assert!((67..67 + REPLAY_WINDOW).all(|number| !window.holds(number)));
+    }
+
+    #[test]
     fn lost_acknowledgements_never_close_the_window() {
         let (mut host, mut viewer) = pair();
         for round in 0..500u64 {

@@ -401,6 +401,60 @@ mod tests {
     }
 
     #[test]
+    fn who_may_type_can_hand_out_an_invite_to_watch_and_nothing_more() {
+        let [control, view] = [Role::Control, Role::View].map(|role| secrets().invite("https://beach.example", role));
+        assert_ne!(control.key.text(), view.key.text());
+        for invite in [&control, &view] {
+            assert_eq!(invite.to_watch().url(), view.url());
+        }
+    }
+
+    #[test]
+    fn this_machine_and_bare_addresses_are_told_from_names() {
+        let url = |authority: &str| format!("{authority}/s/{}#1v.{}", secrets().session(), secrets().view.text());
+        for (authority, server, is_loopback) in [
+            ("localhost:1", "http://localhost:1", true),
+            ("127.0.0.2", "http://127.0.0.2", true),
+            ("[::1]:1", "http://[::1]:1", true),
+            ("192.0.2.1:1", "http://192.0.2.1:1", false),
+            ("[2001:db8::1]", "http://[2001:db8::1]", false),
+            ("beach.example", "https://beach.example", false),
+        ] {
+            let read = Invite::parse(&url(authority)).expect("a link");
+            assert_eq!((&*read.server, read.is_loopback()), (server, is_loopback));
+        }
+        for authority in ["http://", "http://h\u{e9}", "http://h?", "ftp://h"] {
+            assert_eq!(Invite::parse(&url(authority)).err(), Some(InviteError::NotALink), "{authority}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_ends_with_a_dash_is_read_as_a_whole() {
+        for id in ["AAAAAAAAAAAAA-", "AAAAAAAAAAAAA_"] {
+            assert_eq!(Invite::parse(&format!("(http://h/{id}).")).err(), Some(InviteError::NoKey), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_has_its_limits() {
+        let error = |text: &str| Invite::parse(text).err();
+        let id = secrets().session();
+        let place = format!("/s/{id}");
+        let longest = format!("http://{}{place}", "h".repeat(MAX_TARGET - 7 - place.len()));
+        assert_eq!((longest.len(), error(&longest)), (MAX_TARGET, Some(InviteError::NoKey)));
+        let fragment = format!("2c.{}", "x".repeat(MAX_TARGET - 3));
+        assert_eq!(error(&format!("http://h{place}#{fragment}")), Some(InviteError::NewerKind));
+        let link = secrets().invite("http://h", Role::View).url();
+        let pasted = format!("{link}{}", " ".repeat(MAX_PASTED - link.len()));
+        assert_eq!(error(&pasted), None);
+        for more in ["x", "xx"] {
+            assert_eq!(error(&longest.replace("//h", &format!("//h{more}"))), Some(InviteError::NotALink));
+            assert_eq!(error(&format!("http://h{place}#{fragment}{more}")), Some(InviteError::BadKey));
+            assert_eq!(error(&format!("{pasted}{}", more.replace('x', " "))), Some(InviteError::NotALink));
+        }
+    }
+
+    #[test]
     fn a_damaged_target_says_what_is_wrong() {
         let error = |text: &str| Invite::parse(text).err();
         let id = secrets().session();
@@ -415,6 +469,12 @@ mod tests {
         assert_eq!(error(&format!("http://h/{short}x#c")), Some(InviteError::BadId));
         assert_eq!(error(&format!("http://h/{short}#c")), Some(InviteError::BadKey));
         assert_eq!(error(&format!("http://h/{short}#x{}", secrets().view.text())), Some(InviteError::NewerKind));
+        for kind in ["zz", "1x", "x1", ""] {
+            let link = format!("http://h/s/{id}#{kind}.{}", secrets().view.text());
+            assert_eq!(error(&link), Some(InviteError::BadKey), "{kind}");
+        }
+        // The first objection counts, and words behind the link raise none.
+        assert_eq!(error("http://h/s/short#1c.z and more"), Some(InviteError::BadId));
         let key = secrets().invite("http://h", Role::Control).url();
         let key = key.split('#').nth(1).expect("has a key");
         assert!(Invite::parse_with_key(&format!("h/s/{id}"), key).is_ok());

@@ -190,6 +190,28 @@ mod tests {
     use crate::crypto::keys::HostSecrets;
 
     #[test]
+    fn what_is_no_message_of_a_handshake_is_told_from_a_forged_one() {
+        let mut entropy = Entropy::new([1; 32]);
+        let secrets = HostSecrets::new(&mut entropy);
+        let prologue =
+            Prologue { session: secrets.session(), role: Role::View, versions: &[1], link: LinkId(9), resumes: None };
+        let viewer = Initiator::new(&mut entropy, &secrets.psk(Role::View), &prologue, b"hello");
+        let mut accept = |message: &[u8]| {
+            let (psk, own) = (secrets.psk(Role::View), secrets.static_private());
+            Responder::accept(&mut entropy, &psk, own, &prologue, message).map(|(_, hello)| hello)
+        };
+        let first = viewer.first();
+        assert_eq!(accept(first), Ok(b"hello".to_vec()));
+        let of_another_kind = [&[SECOND], &first[1..]].concat();
+        for none in [&[][..], &of_another_kind, &[FIRST; MAX_ENVELOPE + 1], &[FIRST; MAX_ENVELOPE + 2]] {
+            assert_eq!(accept(none), Err(SealError::Malformed));
+        }
+        for forged in [&[FIRST][..], &first[..first.len() - 1], &[FIRST; MAX_ENVELOPE]] {
+            assert_eq!(accept(forged), Err(SealError::Forged));
+        }
+    }
+
+    #[test]
     fn a_wrong_key_role_session_or_link_fails_on_the_first_message() {
         let mut entropy = Entropy::new([1; 32]);
         let secrets = HostSecrets::new(&mut entropy);

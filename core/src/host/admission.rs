@@ -407,5 +407,14 @@ mod tests {
         let mut admission = Admission::default();
         (0..=MAX_USED_LINKS as u64).for_each(|link| admission.said_hello(LinkId(link)));
         assert!(!admission.has_said_hello(LinkId(0)) && admission.has_said_hello(LinkId(1)));
+        assert_eq!(admission.used.len(), MAX_USED_LINKS);
+    }
+
+    #[test]
+    fn the_newest_removed_members_are_remembered() {
+        let mut admission = Admission::default();
+        (0..=MAX_REMOVED as u64).for_each(|link| admission.removed(LinkId(link)));
+        assert!(!admission.was_removed(LinkId(0)) && admission.was_removed(LinkId(1)));
+        assert_eq!(admission.removed.len(), MAX_REMOVED);
     }
 }
