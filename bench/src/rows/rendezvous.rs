@@ -1,7 +1,7 @@
 //! The cost of connections to a rendezvous.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
@@ -31,6 +31,26 @@ struct Cost {
     ping: f64,
     /// CPU of a viewer's way in: connecting, joining, the envelopes, leaving; in µs.
     join: f64,
+    /// The same where no processor sleeps between two messages.
+    join_awake: f64,
+}
+
+/// Programs of the lowest priority that keep every processor from sleeping. A virtual machine charges a message to a
+/// sleeping processor with the time that the hypervisor takes to wake it.
+struct Awake {
+    _spinners: Vec<Daemon>,
+}
+
+impl Awake {
+    fn keep() -> Result<Awake> {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let spin = || {
+            let mut command = Command::new("nice");
+            command.args(["-n", "19", "sh", "-c", "while :; do :; done"]).stdin(Stdio::null());
+            command.spawn().map(Daemon).context("nice")
+        };
+        Ok(Awake { _spinners: (0..processors).map(|_| spin()).collect::<Result<_>>()? })
+    }
 }
 
 /// Idle hosts, and viewers who join one of them, at `beach serve`.
@@ -39,7 +59,7 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
     let middle =
         |of: fn(&Cost) -> f64| figures(&rounds, move |rounds| median(&rounds.iter().map(of).collect::<Vec<_>>()));
     let (idle, register) = (middle(|cost| cost.idle), middle(|cost| cost.register));
-    let (ping, join) = (middle(|cost| cost.ping), middle(|cost| cost.join));
+    let (ping, join, join_awake) = (middle(|cost| cost.ping), middle(|cost| cost.join), middle(|cost| cost.join_awake));
     let is_small = crate::table::beach(&idle).map(|kilobytes| kilobytes <= 12.0);
     let is_quiet = crate::table::beach(&ping).map(|microseconds| microseconds <= 50.0);
     let is_cheap = crate::table::beach(&join).map(|microseconds| microseconds <= 300.0);
@@ -51,6 +71,7 @@ pub(super) fn lines(lab: &Lab) -> Vec<Line> {
         Line::new("rendezvous: CPU of a registration").figures(&register, microseconds),
         Line::new("rendezvous: CPU of a host's ping").target("≤ 50 µs", is_quiet).figures(&ping, microseconds),
         Line::new("rendezvous: CPU of a join").target("≤ 300 µs", is_cheap).figures(&join, microseconds),
+        Line::new("the same, while no processor sleeps").figures(&join_awake, microseconds),
     ]
 }
 
@@ -72,19 +93,30 @@ fn measure(lab: &Lab, system: System) -> Result<Cost> {
         host.socket.say(PING)?;
         host.socket.until("pong")?;
     }
-    let before_joins = proc::cpu(&[id]);
-    let pings = before_joins - after.1;
-    let host = hosts.last_mut().context("a host")?;
-    for number in 0..lab.plan.server_joins {
-        join(&address, host, number)?;
-    }
-    let joins = proc::cpu(&[id]) - before_joins;
+    let pings = proc::cpu(&[id]) - after.1;
+    let count_of_hosts = hosts.len() as f64;
+    let join = joins(lab, id, &address, hosts.last_mut().context("a host")?)?;
+    drop(server);
+    let _awake = Awake::keep()?;
+    let (server, address) = serve(lab, system)?;
+    let mut host = Host::register(&address, lab.number())?;
+    let join_awake = joins(lab, server.0.id(), &address, &mut host)?;
     Ok(Cost {
         idle: (after.0 - before.0) * 1024.0 * 1.024 / count,
         register: (after.1 - before.1).as_secs_f64() * 1e6 / count,
-        ping: pings.as_secs_f64() * 1e6 / hosts.len() as f64,
-        join: joins.as_secs_f64() * 1e6 / lab.plan.server_joins as f64,
+        ping: pings.as_secs_f64() * 1e6 / count_of_hosts,
+        join,
+        join_awake,
     })
+}
+
+/// CPU of a server for a viewer's way in, in µs, from as many as may join one session at once.
+fn joins(lab: &Lab, server: u32, address: &str, host: &mut Host) -> Result<f64> {
+    let (count, before) = (lab.plan.server_joins, proc::cpu(&[server]));
+    for number in 0..count {
+        join(address, host, number)?;
+    }
+    Ok((proc::cpu(&[server]) - before).as_secs_f64() * 1e6 / count as f64)
 }
 
 /// A viewer comes, exchanges as many envelopes with the host as a handshake does, and leaves.

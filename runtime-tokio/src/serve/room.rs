@@ -40,8 +40,10 @@ pub const STRANGERS_BYTES_MAX: usize = most([
 const HTTP_BYTES: usize = 2 * HEAD_BYTES_MAX;
 
 /// The longest text is written while others wait.
-const WEBSOCKET_BYTES: usize =
-    held_bytes_max(STRANGERS_TEXT_BYTES_MAX) + STRANGERS_TEXT_BYTES_MAX + SLOTS_BYTES + OUTBOUND_MAX * size_of::<String>();
+const WEBSOCKET_BYTES: usize = held_bytes_max(STRANGERS_TEXT_BYTES_MAX)
+    + STRANGERS_TEXT_BYTES_MAX
+    + SLOTS_BYTES
+    + OUTBOUND_MAX * size_of::<String>();
 
 const _: () = assert!(STRANGERS_BYTES_MAX <= 128 * 1024, "a stranger costs little");
 
