@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use beach_core::crypto::invite::Invite;
-use beach_core::endpoint::note::Step;
+use beach_core::endpoint::note::{Note, Step};
 use beach_core::host::{HostExit, HostNotice, MAX_VIEWERS};
 use beach_core::id::LinkId;
 use beach_core::peer::engine::Engine;
@@ -365,6 +365,31 @@ fn repeated_envelopes_are_not_taken_for_forged_ones() {
     for (at, note) in world.hosts[0].notes.iter().chain(&world.viewers[viewer].notes) {
         assert!(!matches!(note.step, Step::EnvelopeDropped(_)), "{at:?}: {note:?}");
     }
+}
+
+#[test]
+fn a_lost_hello_is_repeated_once_and_a_note_says_so() {
+    let mut world = world();
+    let hellos = Rc::new(Cell::new(0));
+    let count = hellos.clone();
+    world.meddler = Some(Box::new(move |_, signal: Signal| {
+        if !signal.up || kind(&signal) != Some(1) {
+            return vec![signal];
+        }
+        count.set(count.get() + 1);
+        if count.get() == 1 { Vec::new() } else { vec![signal] }
+    }));
+    world.add_host(HostPlan::new(1));
+    world.run_for(ms(500));
+    let viewer = world.add_viewer(ViewerPlan::of(1, Role::Control));
+    world.run_for(secs(5));
+
+    assert!(is_live(&world, viewer));
+    assert_eq!(hellos.get(), 2);
+    let repeated = |notes: &[(_, Note)]| notes.iter().filter(|(_, note)| matches!(note.step, Step::Repeated(_))).count();
+    let once = |(_, note): &(_, Note)| note.step == Step::Repeated(1);
+    assert!(world.viewers[viewer].notes.iter().any(once));
+    assert_eq!((repeated(&world.viewers[viewer].notes), repeated(&world.hosts[0].notes)), (1, 0));
 }
 
 #[test]
