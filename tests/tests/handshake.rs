@@ -386,7 +386,8 @@ fn a_lost_hello_is_repeated_once_and_a_note_says_so() {
 
     assert!(is_live(&world, viewer));
     assert_eq!(hellos.get(), 2);
-    let repeated = |notes: &[(_, Note)]| notes.iter().filter(|(_, note)| matches!(note.step, Step::Repeated(_))).count();
+    let repeated =
+        |notes: &[(_, Note)]| notes.iter().filter(|(_, note)| matches!(note.step, Step::Repeated(_))).count();
     let once = |(_, note): &(_, Note)| note.step == Step::Repeated(1);
     assert!(world.viewers[viewer].notes.iter().any(once));
     assert_eq!((repeated(&world.viewers[viewer].notes), repeated(&world.hosts[0].notes)), (1, 0));

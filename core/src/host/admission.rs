@@ -379,6 +379,7 @@ impl Host {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::link::Hello;
 
     fn at(secs: u64) -> Timestamp {
         Timestamp::from(Duration::from_secs(secs))
@@ -408,6 +409,19 @@ mod tests {
         (0..=MAX_USED_LINKS as u64).for_each(|link| admission.said_hello(LinkId(link)));
         assert!(!admission.has_said_hello(LinkId(0)) && admission.has_said_hello(LinkId(1)));
         assert_eq!(admission.used.len(), MAX_USED_LINKS);
+    }
+
+    #[test]
+    fn a_person_can_be_asked_about_who_waits_for_an_answer_once_the_words_are_known() {
+        let pending = |approval, sas| {
+            let hello = Hello { name: "ann".to_owned(), size: None, history: 0, capabilities: 0 };
+            let request = Request { role: Role::View, hello };
+            Pending { id: MemberId(1), request, approval, since: at(0), told_at: at(0), owes_reminder: false, sas }
+        };
+        assert!(pending(Approval::Asked, Some(Sas(0))).can_be_asked());
+        assert!(!pending(Approval::Asked, None).can_be_asked());
+        assert!(!pending(Approval::Given, Some(Sas(0))).can_be_asked());
+        assert!(!pending(Approval::NotNeeded, None).can_be_asked());
     }
 
     #[test]

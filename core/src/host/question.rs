@@ -208,6 +208,7 @@ mod tests {
         let question = Question { id, name: "ann", from, client, role, words, key, others: 0, pause: None };
         let wide = question.worded(Size::new(120, 24)).text();
         assert!(wide.starts_with("beach: \"ann\" (private network, browser) wants to type: "), "{wide}");
+        assert!(wide.ends_with(" (^] y: yes, ^] n: no)"), "nobody else waits: {wide}");
         for size in (5..=80).flat_map(|cols| (2..=24).map(move |rows| Size::new(cols, rows))) {
             match question.worded(size) {
                 Wording::Asks(text) => assert!(text.contains("browser"), "{size:?}: {text}"),

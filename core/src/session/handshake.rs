@@ -246,3 +246,92 @@ fn note(known: &mut Vec<Candidate>, candidate: Candidate) {
         known.push(candidate);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use super::*;
+    use crate::session::link::CandidateKind;
+
+    fn at(secs: u64) -> Timestamp {
+        Timestamp::from(Duration::from_secs(secs))
+    }
+
+    fn candidate(port: u16) -> Candidate {
+        Candidate { kind: CandidateKind::Host, address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)) }
+    }
+
+    #[test]
+    fn a_stage_that_is_entered_again_keeps_its_first_deadline_unless_it_begins_afresh() {
+        let whole = Stage::Answer.deadline().expect("it has one");
+        let mut handshake = Handshake::new(at(0), Stage::Authenticating);
+        handshake.enter(at(1), Stage::Answer);
+        handshake.enter(at(2), Stage::CheckingPaths);
+        handshake.enter(at(3), Stage::Answer);
+        assert_eq!(handshake.deadline(), Some(at(1) + whole));
+        handshake.enter_afresh(at(4), Stage::Answer);
+        assert_eq!(handshake.deadline(), Some(at(4) + whole));
+        handshake.enter(at(5), Stage::Live);
+        assert_eq!(handshake.deadline(), None);
+        handshake.check();
+    }
+
+    #[test]
+    fn a_further_attempt_shares_the_time_for_paths_and_has_the_whole_time_for_what_follows() {
+        let [paths, answer, confirming] =
+            [Stage::CheckingPaths, Stage::Answer, Stage::Confirming].map(|stage| stage.deadline().expect("it has one"));
+        let mut handshake = Handshake::new(at(0), Stage::Answer);
+        handshake.enter(at(1), Stage::CheckingPaths);
+        handshake.enter(at(2), Stage::Confirming);
+        handshake.note_local(candidate(1));
+        handshake.begin_attempt(at(4), 2);
+        assert_eq!((handshake.attempt(), handshake.paths_tried()), (2, (0, 0)));
+        handshake.enter(at(5), Stage::Answer);
+        assert_eq!(handshake.deadline(), Some(at(5) + answer));
+        handshake.enter(at(6), Stage::CheckingPaths);
+        assert_eq!(handshake.deadline(), Some(at(1) + paths));
+        handshake.enter(at(7), Stage::Confirming);
+        assert_eq!(handshake.deadline(), Some(at(7) + confirming));
+
+        // Without an answer the time for it goes on.
+        let mut unanswered = Handshake::new(at(0), Stage::Answer);
+        unanswered.begin_attempt(at(4), 2);
+        assert_eq!(unanswered.deadline(), Some(at(0) + answer));
+    }
+
+    #[cfg(feature = "host")]
+    #[test]
+    fn a_peer_that_gets_no_further_is_replaced_but_not_for_ever() {
+        let mut handshake = Handshake::new(at(0), Stage::Answer);
+        handshake.begin_attempt(at(1), 1);
+        assert_eq!(handshake.fresh_attempt_at(), Some(at(1) + FRESH_ATTEMPT_AFTER));
+        for (stage, stalls) in [(Stage::CheckingPaths, true), (Stage::Securing, true), (Stage::Confirming, false)] {
+            handshake.enter(at(2), stage);
+            assert_eq!(handshake.fresh_attempt_at(), stalls.then(|| at(2) + FRESH_ATTEMPT_AFTER), "{stage}");
+        }
+        for (attempt, another) in [(MAX_ATTEMPTS - 1, true), (MAX_ATTEMPTS, false)] {
+            handshake.enter(at(3), Stage::Answer);
+            handshake.begin_attempt(at(3), attempt);
+            assert_eq!(handshake.fresh_attempt_at().is_some(), another, "{attempt}");
+        }
+    }
+
+    #[test]
+    fn a_failure_tells_the_stage_its_time_and_the_paths_that_were_tried() {
+        let mut handshake = Handshake::new(at(0), Stage::Answer);
+        handshake.enter(at(2), Stage::CheckingPaths);
+        for port in (1..=MAX_CANDIDATES as u16 + 2).chain([1]) {
+            handshake.note_local(candidate(port));
+        }
+        handshake.note_remote(candidate(7));
+        handshake.note_remote(candidate(7));
+        assert_eq!(handshake.paths_tried(), (MAX_CANDIDATES, 1));
+        let failure = handshake.fail(at(9), Cause::NoAnswer);
+        assert_eq!((failure.stage, failure.after), (Stage::CheckingPaths, Duration::from_secs(7)));
+        assert_eq!((failure.local.len(), failure.remote), (MAX_CANDIDATES, vec![candidate(7)]));
+        let earlier = handshake.fail_at(at(9), Stage::Answer, at(1), Cause::Gone);
+        assert_eq!((earlier.stage, earlier.after, earlier.cause), (Stage::Answer, Duration::from_secs(8), Cause::Gone));
+        handshake.check();
+    }
+}

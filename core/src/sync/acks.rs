@@ -285,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn an_acknowledgement_says_how_long_the_newest_datagram_has_been_here() {
+        let at = |millis| Timestamp::from(Duration::from_millis(millis));
+        let mut received = Received::default();
+        received.arrived(at(10), 5, Wants::Nothing);
+        // Neither an older one nor a copy is newer.
+        received.arrived(at(20), 4, Wants::Nothing);
+        received.arrived(at(30), 5, Wants::Nothing);
+        assert_eq!(received.tell(at(50)).held_micros, 40_000);
+        received.arrived(at(60), 7, Wants::Nothing);
+        assert_eq!(received.tell(at(65)).held_micros, 5_000);
+    }
+
+    #[test]
     fn the_oldest_ranges_go_first_when_there_are_too_many() {
         let mut received = Received::default();
         for seq in (1..200).step_by(2) {
