@@ -261,9 +261,7 @@ impl Model {
         self.sessions[session].approved.insert(id);
         let is_paused = self.sessions[session].paused_at.is_some();
         let Some((_, person)) = self.named(name) else { return };
-        // The host may list a request for a moment after its viewer has asked anew.
-        let is_former = |words| person.words_told.contains(&words) && person.words_told.last() != Some(&words);
-        if words.is_some_and(is_former) {
+        if person.has_asked_anew_since(words) {
             return;
         }
         (person.is_approved, person.approved_words) = (true, words);
@@ -279,7 +277,9 @@ impl Model {
             ModeratorAction::Approve(id) => self.approved(now, *id, name, *words),
             ModeratorAction::Deny { member, keep_links } | ModeratorAction::Kick { member, keep_links } => {
                 self.sessions[session].refused.insert(*member);
-                if let Some((_, person)) = self.named(name) {
+                if let Some((_, person)) = self.named(name)
+                    && !person.has_asked_anew_since(*words)
+                {
                     person.put_out(now);
                 }
                 if !keep_links {
@@ -364,6 +364,12 @@ impl Person {
             hampered_at: None,
             is_pasting: false,
         }
+    }
+
+    /// Whether a request with these words is not the newest one of this person. The host may list such a request for a
+    /// moment, and a decision about it decides nothing about the person.
+    fn has_asked_anew_since(&self, words: Option<Sas>) -> bool {
+        words.is_some_and(|words| self.words_told.contains(&words) && self.words_told.last() != Some(&words))
     }
 
     /// The person is no member any more, and can come in only by asking again.

@@ -26,7 +26,7 @@ const SILENCE: Duration = secs(20);
 const IN_WITHIN: Duration = secs(25);
 
 /// Somebody who was let in, but whose process is lost, keeps a place until the deadlines of a handshake have passed.
-const GHOSTS_GONE_WITHIN: Duration = secs(60);
+pub(super) const GHOSTS_GONE_WITHIN: Duration = secs(60);
 
 /// Typed words are with the program after this time: each unfinished paste keeps others waiting for 3 s.
 const TYPED_WITHIN: Duration = secs(30);

@@ -7,7 +7,8 @@ use beach_core::time::Timestamp;
 use beach_core::viewer::ViewerExit;
 
 use super::{Promise, Verdict, check};
-use crate::sim::swarm::model::{Model, Place};
+use crate::sim::swarm::model::{Model, Person, Place};
+use crate::sim::swarm::settle::GHOSTS_GONE_WITHIN;
 
 /// A viewer for whom there is a place is not turned away because of what another address does.
 ///
@@ -18,9 +19,10 @@ pub fn one_address(model: &Model, now: Timestamp, viewer: usize, exit: &ViewerEx
         return Ok(());
     };
     let session = model.people[viewer].session;
-    // An earlier attempt of the same viewer may hold a place for a while.
+    // An earlier attempt of the same viewer may hold a place for a while, and so may one of a viewer that has gone.
     let all = model.people.iter().enumerate().filter(|(index, person)| *index != viewer && person.session == session);
-    let others = all.filter(|(_, person)| person.is_running || person.place != Place::Outside).count();
+    let is_gone = |person: &Person| person.gone_at.is_some_and(|at| at + GHOSTS_GONE_WITHIN <= now);
+    let others = all.filter(|(_, person)| person.place != Place::Outside || !is_gone(person)).count();
     check(Promise::OneAddress, now, others + 1 >= model.max_viewers, || {
         format!("viewer {viewer} is turned away: {exit:?}, and {others} others are there")
     })
