@@ -152,7 +152,7 @@ impl<E: Engine> Run<E> {
     }
 
     /// Lets everybody in who waits, and waits until places are free again that viewers without a process had. Another
-    /// such viewer may wait for that place.
+    /// such viewer may wait for that place; nobody waits for longer than the deadline of that stage.
     fn ghosts_go(&mut self) -> Verdict {
         loop {
             self.approve_all()?;
